@@ -1,0 +1,107 @@
+"""Sunrise Bakery: takes orders and table bookings, with a basket per conversation that the browser sees."""
+
+from collections.abc import AsyncIterator
+
+from pydantic import BaseModel
+from pydantic_ai import Agent, ModelRetry, RunContext
+
+from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
+
+MENU = {"croissant": 2.4, "sourdough": 5.5, "cinnamon roll": 3.2, "coffee": 2.8}
+"""Prices in euros."""
+
+
+class Booking(BaseModel):
+    """A table."""
+
+    people: int
+    time: str
+
+
+class Basket(BaseModel):
+    """What one caller has asked for so far; saved with every turn of the conversation."""
+
+    items: dict[str, int] = {}
+    booking: Booking | None = None
+
+    @property
+    def total(self) -> float:
+        """Euros."""
+        return round(sum(MENU[item] * quantity for item, quantity in self.items.items()), 2)
+
+
+bakery = Agent(instructions=[load_prompt("bakery"), SPEAK_PLAINLY], deps_type=Turn[Basket])
+agent = VoiceAgent(
+    "bakery",
+    bakery,
+    state=Basket,
+    greeting="Welcome to Sunrise Bakery! What can I get you?",
+    speakable=True,
+    tools={"place_order": "finish_and_tell"},  # an order that was begun is not undone by a caller who says "great"
+)
+
+
+@bakery.tool_plain
+async def menu() -> dict[str, float]:
+    """What there is today, with prices in euros."""
+    return MENU
+
+
+@bakery.tool
+async def add_item(ctx: RunContext[Turn[Basket]], item: str, quantity: int) -> str:
+    """Put something from the menu in the caller's basket."""
+    if item not in MENU:
+        raise ModelRetry(f"{item!r} is not on the menu. There is: {', '.join(MENU)}.")
+    basket = ctx.deps.state
+    basket.items[item] = basket.items.get(item, 0) + quantity
+    show(ctx.deps)
+    return f"{quantity} {item} added. The basket now comes to {basket.total} euros."
+
+
+@bakery.tool
+async def book_table(ctx: RunContext[Turn[Basket]], people: int, time: str) -> str:
+    """Book a table for today."""
+    ctx.deps.state.booking = Booking(people=people, time=time)
+    ctx.deps.outcome("booked")
+    show(ctx.deps)
+    return f"Table for {people} at {time}."
+
+
+@bakery.tool
+async def place_order(ctx: RunContext[Turn[Basket]]) -> str:
+    """Send the basket to the kitchen, once the caller has said that it is complete."""
+    basket = ctx.deps.state
+    if not basket.items:
+        raise ModelRetry("The basket is empty. Ask what the caller would like.")
+    total, basket.items = basket.total, {}
+    ctx.deps.outcome("ordered", value=total)
+    ctx.deps.data({"ordered": total})
+    return f"Ordered for {total} euros, ready in twenty minutes."
+
+
+def show(turn: Turn[Basket]) -> None:
+    """Send the basket to the caller's browser."""
+    turn.data({"basket": turn.state.model_dump() | {"total": turn.state.total}})
+
+
+@agent.offline
+async def script(scene: Scene) -> AsyncIterator[str | Call]:
+    """What it says without a model."""
+    if scene.retry:
+        yield "That did not work. What would you like?"
+    elif scene.results:
+        yield "Done. " + " ".join(str(result) for name, result in scene.results.items() if name != "menu")
+        if "menu" in scene.results:
+            yield "We have " + ", ".join(MENU) + "."
+    elif scene.says("menu", "what do you have"):
+        yield "Let me look. "
+        yield Call("menu")
+    elif scene.says("table"):
+        yield Call("book_table", {"people": 2, "time": "four o'clock"})
+    elif scene.says("that's all", "order", "check out"):
+        yield Call("place_order")
+    elif ordered := [item for item in MENU if item in scene.text.lower()]:
+        for item in ordered:
+            yield Call("add_item", {"item": item, "quantity": 2 if scene.says("two") else 1})
+    else:
+        yield "I can tell you the menu, take an order, or book you a table."

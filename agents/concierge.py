@@ -1,0 +1,65 @@
+"""Concierge: a small model acknowledges at once while a larger one thinks, so that the caller never waits in silence."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from pydantic_ai import Agent, RunContext
+
+from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
+
+SMALL_MODEL = "openai:gpt-5-nano"
+"""Quick rather than clever. The larger one is the agent's own: `--model` or DEFAULT_MODEL."""
+OFFLINE_THINKING_SECONDS = 0.6
+
+concierge = Agent(instructions=[load_prompt("concierge"), SPEAK_PLAINLY], deps_type=Turn)
+receptionist = Agent(instructions=load_prompt("concierge_receptionist"), name="receptionist")
+agent = VoiceAgent(
+    "concierge", concierge, greeting="Good evening, this is the concierge. What may I arrange?", speakable=True
+)
+
+
+@agent.while_thinking
+async def acknowledge(turn: Turn) -> AsyncIterator[str]:
+    """A few words that commit to nothing; the larger model is at work meanwhile."""
+    async with receptionist.run_stream(turn.text, model=turn.helper_model(SMALL_MODEL)) as reply:
+        async for text in reply.stream_text(delta=True, debounce_by=None):
+            yield text
+    yield " "
+
+
+@concierge.tool
+async def reserve(ctx: RunContext[Turn], what: str, when: str) -> str:
+    """Reserve a restaurant, a taxi, tickets or a massage."""
+    ctx.deps.data({"reserved": {"what": what, "when": when}})
+    ctx.deps.outcome("reserved")
+    return f"Reserved: {what}, {when}."
+
+
+@concierge.tool_plain
+async def suggest(kind: str) -> list[str]:
+    """Places near the hotel that guests came back happy from."""
+    places = {
+        "restaurant": ["the Blue Door, for fish", "Casa Lima, for a long evening"],
+        "museum": ["the Maritime Museum", "the Print House"],
+        "walk": ["the harbour at sunset", "the botanical garden"],
+    }
+    return next((found for key, found in places.items() if key in kind.lower()), ["the old town"])
+
+
+@agent.offline
+async def script(scene: Scene) -> AsyncIterator[str | Call]:
+    """Both models' words without a model: the one with tools is the larger, and takes its time."""
+    if not scene.offers("reserve"):
+        yield "With pleasure, let me see."
+    elif "reserve" in scene.results:
+        yield f"It is done. {scene.results['reserve']}"
+    elif "suggest" in scene.results:
+        yield f"I would suggest {scene.results['suggest'][0]}. Shall I reserve?"
+    else:
+        await asyncio.sleep(OFFLINE_THINKING_SECONDS)
+        if kind := next((word for word in ("restaurant", "museum", "walk") if scene.says(word)), None):
+            yield Call("suggest", {"kind": kind})
+        elif scene.says("reserve", "book", "table", "taxi", "yes"):
+            yield Call("reserve", {"what": "a taxi" if scene.says("taxi") else "a table", "when": "at eight tonight"})
+        else:
+            yield "I can suggest a restaurant, a museum or a walk, and reserve what you like."

@@ -1,0 +1,111 @@
+"""Phone intake: collects a name, a number and a time, confirms them, and hangs up at the end."""
+
+import re
+from collections.abc import AsyncIterator
+
+from pydantic import BaseModel
+from pydantic_ai import Agent, ModelRetry, RunContext
+
+from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGITS = {str(digit): word for digit, word in enumerate(WORDS)}
+
+
+class Intake(BaseModel):
+    """What is known of the caller so far."""
+
+    name: str = ""
+    number: str = ""
+    time: str = ""
+
+    @property
+    def missing(self) -> list[str]:
+        """What has still to be asked, in order."""
+        return [field for field in ("name", "number", "time") if not getattr(self, field)]
+
+
+intake = Agent(instructions=[load_prompt("phone_intake"), SPEAK_PLAINLY], deps_type=Turn[Intake])
+agent = VoiceAgent(
+    "phone_intake",
+    intake,
+    state=Intake,
+    greeting="Hello, this is the call-back desk. May I have your name?",
+    speakable=True,
+)
+
+
+def read_back(number: str) -> str:
+    """Digits the way people say them: in threes, with a pause between."""
+    digits = [DIGITS[char] for char in number if char in DIGITS]
+    groups = [digits[start : start + 3] for start in range(0, len(digits), 3)]
+    if len(groups) > 1 and len(groups[-1]) == 1:  # a digit alone at the end sounds like a mistake
+        groups[-2:] = [groups[-2] + groups[-1]]
+    return ", ".join(" ".join(group) for group in groups)
+
+
+@intake.instructions
+def known(ctx: RunContext[Turn[Intake]]) -> str:
+    """Tell the model where the form stands, so that it never asks twice."""
+    form, caller = ctx.deps.state, ctx.deps.from_phone_number
+    calling_from = f" The caller is calling from {read_back(caller)}." if caller else ""
+    return (
+        f"Known so far: {form.model_dump_json()}. Still to ask: {form.missing or 'only the confirmation'}."
+        + calling_from
+    )
+
+
+@intake.tool
+async def save_name(ctx: RunContext[Turn[Intake]], name: str) -> str:
+    """Write the caller's name down."""
+    ctx.deps.state.name = name
+    return f"{name}. Next: the number."
+
+
+@intake.tool
+async def save_number(ctx: RunContext[Turn[Intake]], number: str) -> str:
+    """Write the number to call back down, as digits."""
+    digits = re.sub(r"[^\d+]", "", number)
+    if not 7 <= len(digits) <= 16:
+        raise ModelRetry(f"{number!r} has {len(digits)} digits; a phone number has 7 to 15. Ask for it again.")
+    ctx.deps.state.number = digits
+    return f"Read back: {read_back(digits)}. Next: the time."
+
+
+@intake.tool
+async def save_time(ctx: RunContext[Turn[Intake]], time: str) -> str:
+    """Write down when to call back, in the caller's words."""
+    form = ctx.deps.state
+    form.time = time
+    return f"Read back all of it: {form.name}, {read_back(form.number)}, {time}. Ask whether it is right."
+
+
+@intake.tool
+async def finish(ctx: RunContext[Turn[Intake]]) -> str:
+    """End the call, once the caller has confirmed everything."""
+    form = ctx.deps.state
+    if form.missing:
+        raise ModelRetry(f"Not yet: {', '.join(form.missing)} missing.")
+    ctx.deps.data({"intake": form.model_dump()})
+    ctx.deps.outcome("call_back_agreed")
+    ctx.deps.hangup()
+    return "The call ends after your next words. Say goodbye."
+
+
+@agent.offline
+async def script(scene: Scene) -> AsyncIterator[str | Call]:
+    """What it says without a model."""
+    if scene.retry:
+        yield "I am sorry, I did not get that. Could you say it again?"
+    elif "finish" in scene.results:
+        yield "Thank you, we will call you. Goodbye!"
+    elif scene.results:
+        yield str(list(scene.results.values())[-1])
+    elif len(re.findall(r"\d", scene.text)) >= 3 and not scene.says("o'clock", "tomorrow"):
+        yield Call("save_number", {"number": scene.text})
+    elif scene.says("morning", "afternoon", "o'clock", "tomorrow", "today"):
+        yield Call("save_time", {"time": scene.text.strip(". ")})
+    elif scene.says("yes", "right", "correct"):
+        yield Call("finish")
+    else:
+        yield Call("save_name", {"name": scene.text.strip(". ").split()[-1]})

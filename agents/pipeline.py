@@ -1,0 +1,103 @@
+"""Pipeline: improves a caller's pitch for a job in stages: evaluate, plan, implement, verify."""
+
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from pydantic import BaseModel, Field
+from pydantic_ai import Agent, ModelRetry, RunContext, ToolOutput
+
+from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
+
+MAX_WORDS = 40
+"""About fifteen seconds of speech."""
+OutputT = TypeVar("OutputT")
+
+
+class Evaluation(BaseModel):
+    """How the pitch stands against the job."""
+
+    gaps: list[str]
+    score: int = Field(ge=0, le=10)
+
+
+class Plan(BaseModel):
+    """What to change, most important first."""
+
+    steps: list[str]
+
+
+class Pitch(BaseModel):
+    """The better pitch, to be said aloud."""
+
+    text: str
+
+
+class Verdict(BaseModel):
+    """Whether the better pitch is true to the caller and fits the job."""
+
+    approved: bool
+    reason: str
+
+
+evaluator = Agent(name="evaluate", output_type=ToolOutput(Evaluation, name="evaluate"))
+planner = Agent(name="plan", output_type=ToolOutput(Plan, name="plan"))
+writer = Agent(name="implement", output_type=ToolOutput(Pitch, name="write"), retries=2)
+verifier = Agent(name="verify", output_type=ToolOutput(Verdict, name="verify"))
+coach = Agent(instructions=[load_prompt("pipeline"), SPEAK_PLAINLY], deps_type=Turn)
+agent = VoiceAgent("pipeline", coach, greeting="Hi! Tell me the job, and your pitch for it.", speakable=True)
+
+
+@writer.output_validator
+async def short_enough(pitch: Pitch) -> Pitch:
+    """Send a pitch that is too long to say back to the model, with the reason."""
+    words = len(pitch.text.split())
+    if words > MAX_WORDS:
+        raise ModelRetry(f"{words} words; at most {MAX_WORDS} can be said in one breath. Shorten it.")
+    return pitch
+
+
+@coach.tool
+async def improve(ctx: RunContext[Turn], job: str, pitch: str) -> str:
+    """Work on the pitch for the job; takes a while, so say first that you will."""
+    facts = f"The job: {job}. The pitch: {pitch}."
+    evaluation = await stage(ctx, evaluator, f"Rate this pitch for the job, and name its gaps. {facts}")
+    plan = await stage(ctx, planner, f"Plan at most three changes that close these gaps: {evaluation.gaps}. {facts}")
+    verdict = Verdict(approved=False, reason="This is the first draft.")
+    for _ in range(2):
+        better = await stage(ctx, writer, f"Rewrite it by this plan: {plan.steps}. {verdict.reason} {facts}")
+        verdict = await stage(ctx, verifier, f"Is this true to the caller's own pitch? {better.text} {facts}")
+        if verdict.approved:
+            ctx.deps.outcome("pitch_improved", value=10 - evaluation.score)
+            return better.text
+    return f"No draft was good enough: {verdict.reason} Ask the caller for one more fact."
+
+
+async def stage(ctx: RunContext[Turn], worker: Agent[None, OutputT], prompt: str) -> OutputT:
+    """Run one stage on the coach's model; its time, tokens and cost are in its span and in the journal."""
+    with ctx.deps.span(f"stage {worker.name}"):
+        result = await worker.run(prompt, model=ctx.deps.helper_model())
+    used = result.usage
+    ctx.deps.data({"stage": worker.name, "requests": used.requests, "tokens": used.total_tokens})
+    return result.output
+
+
+@agent.offline
+async def script(scene: Scene) -> AsyncIterator[str | Call]:
+    """What each stage, and the coach, says without a model; the tools on offer tell which of them is asking."""
+    if scene.offers("evaluate"):
+        yield Call("evaluate", {"gaps": ["no result", "no link to the job"], "score": 5})
+    elif scene.offers("plan"):
+        yield Call("plan", {"steps": ["Lead with a result.", "Name the job."]})
+    elif scene.offers("write"):
+        short = "I cut our waiting times in half, and I would like to do the same for your team."
+        yield Call("write", {"text": short if scene.retry else f"{short} " * 4})  # too long at first: see it retried
+    elif scene.offers("verify"):
+        yield Call("verify", {"approved": True, "reason": "It claims nothing new."})
+    elif "improve" in scene.results:
+        yield f"Try this: {scene.results['improve']} How does that feel?"
+    elif scene.says("pitch"):
+        yield "Let me work on that for a moment. "
+        job, _, pitch = scene.text.partition("pitch")
+        yield Call("improve", {"job": job.strip(" ,.") or "the same job", "pitch": pitch.strip(" :,.") or "as before"})
+    else:
+        yield "Tell me the job, then say: my pitch is, and your pitch."

@@ -1,0 +1,26 @@
+"""Starter: a concise general assistant, and the place to begin your own."""
+
+from collections.abc import AsyncIterator
+
+from pydantic_ai import Agent
+
+from layercode_app import Call, Scene, Turn, VoiceAgent, load_prompt
+
+starter = Agent(instructions=load_prompt("starter"), deps_type=Turn)
+agent = VoiceAgent("starter", starter, greeting="Hi! What can I do for you?")
+
+
+@agent.offline
+async def script(scene: Scene) -> AsyncIterator[str | Call]:
+    """What it says without a model: enough to see that the conversation is remembered."""
+    if scene.turns == 1:
+        yield f"You said: {scene.text}. I am running offline, from a small script."
+    elif scene.says("first", "remember", "before"):
+        yield f"The first thing you said was: {first_words(scene)}."
+    else:
+        yield f"That was your message number {scene.turns}: {scene.text}."
+
+
+def first_words(scene: Scene) -> str:
+    """What the caller said first."""
+    return scene.said[0] if scene.said else "nothing yet"

@@ -1,0 +1,115 @@
+"""How long an interruption takes to reach the model: from the caller's FIN or RST to the model's socket closing.
+
+    python -m benchmarks.aborts
+
+The model is a server over HTTP in this process, which sees its own sockets close; ours runs in another. Before the
+first token and in the middle of the words apart; 20 aborts a second, and a burst of 100. Aims: 100 ms and 150 ms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from .load import request
+from .servers import serving
+
+CHUNK = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-test"}
+
+
+class Model:
+    """Streams words for ever, like OpenAI's chat completions, and notes when each socket is closed."""
+
+    def __init__(self) -> None:
+        self.closed: dict[str, float] = {}
+        self.first_token_after = 0.0
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: one request, and words until the other side goes away."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(
+            next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")).split()[1]
+        )
+        body = json.loads(await reader.readexactly(length))
+        caller = str(body["messages"][-1]["content"])
+        gone = asyncio.ensure_future(_gone(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+        await asyncio.wait({gone}, timeout=self.first_token_after)
+        while not gone.done():
+            delta = {"choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
+            writer.write(b"data: " + json.dumps(CHUNK | delta).encode() + b"\n\n")
+            await asyncio.wait({gone}, timeout=0.05)
+        self.closed[caller] = time.perf_counter()
+        writer.close()
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    with suppress(OSError):
+        await reader.read()
+
+
+async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
+    """Say something, and hang up so many seconds after the first speech, or after the request; returns when."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request("/api/agent", f"c-{text}", text))
+    if after < 1:
+        await reader.readuntil(b"response.tts")
+    await asyncio.sleep(after % 1)
+    if reset:
+        raw = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    at = time.perf_counter()
+    writer.transport.abort() if reset else writer.close()
+    return at
+
+
+async def measure(port: int, model: Model, name: str, *, after: float, count: int, gap: float) -> None:
+    """Abort so many turns, so many seconds apart, and print how long the model's sockets took to close."""
+    begun: dict[str, float] = {}
+
+    async def one(number: int) -> None:
+        await asyncio.sleep(gap * number)
+        text = f"{name}-{number}"
+        begun[text] = await abort(port, text, after=after, reset=bool(number % 2))
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+    for _ in range(500):
+        if all(text in model.closed for text in begun):
+            break
+        await asyncio.sleep(0.01)
+    taken = sorted((model.closed.get(text, float("inf")) - at) * 1000 for text, at in begun.items())
+    print(f"{name:32} {count:4} aborts: p50 {taken[len(taken) // 2]:6.1f} ms   worst {taken[-1]:6.1f} ms")
+
+
+def _leave(folder: str, url: str) -> None:
+    Path(folder, "model-url").write_text(url)
+
+
+async def main() -> int:
+    """Run every case."""
+    model = Model()
+    server = await asyncio.start_server(model.answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    with tempfile.TemporaryDirectory() as folder:
+        _leave(folder, url)
+        with serving("ours_over_http", folder) as (port, _):
+            model.first_token_after = 0.0
+            await measure(port, model, "warm-up", after=0.1, count=5, gap=0.05)
+            await measure(port, model, "in the middle, 20 a second", after=0.2, count=60, gap=0.05)
+            await measure(port, model, "in the middle, burst of 100", after=0.5, count=100, gap=0.0)
+            model.first_token_after = 60.0
+            await measure(port, model, "before the first token, 20 a s", after=1.3, count=60, gap=0.05)
+            await measure(port, model, "before the first token, burst", after=1.9, count=100, gap=0.0)
+    server.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

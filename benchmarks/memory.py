@@ -1,0 +1,70 @@
+"""Memory per live streaming call: this server without a model, with one, and a bare ASGI app around the same agent.
+
+    python -m benchmarks.memory
+
+After a warm-up, so many callers listen to a stream that does not end; what the process holds more than before is
+divided by them, for several rounds. Aims: without a model at most 20 KB each; with PydanticAI at most 1.15 times bare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+
+import psutil
+
+from .load import request
+from .servers import serving
+
+COUNTS = (1, 100, 1000)
+ROUNDS = 3
+
+
+async def hold(port: int, pid: int, callers: int) -> float:
+    """Kilobytes per call while so many calls stream at once; all of them hang up afterwards."""
+    before = rss(pid)
+    run = time.time_ns()
+    writers: list[asyncio.StreamWriter] = []
+    for number in range(callers):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request("/api/agent", f"c-{run}-{number}", "hold"))
+        await reader.readuntil(b"response.tts")
+        writers.append(writer)
+    await asyncio.sleep(0.5)
+    held = (rss(pid) - before) / callers
+    for writer in writers:
+        writer.close()
+    await asyncio.sleep(1)
+    return held
+
+
+def rss(pid: int) -> float:
+    """Kilobytes resident."""
+    return float(psutil.Process(pid).memory_info().rss) / 1024
+
+
+async def measure(name: str, factory: str) -> list[float]:
+    """Print kilobytes per call at each count, round by round; returns those of the largest count."""
+    with tempfile.TemporaryDirectory() as folder, serving(factory, folder) as (port, pid):
+        await hold(port, pid, 200)
+        last: list[float] = []
+        for callers in COUNTS:
+            last = [await hold(port, pid, callers) for _ in range(ROUNDS)]
+            shown = "  ".join(f"{kilobytes:8.1f}" for kilobytes in last)
+            print(f"{name:22} {callers:5} calls: KB per call {shown}   process {rss(pid) / 1024:.0f} MB", flush=True)
+        return last
+
+
+async def main() -> int:
+    """Run the three sides one after another."""
+    await measure("ours, without a model", "ours_holding")
+    bare = await measure("bare, with the agent", "bare_agent_holding")
+    own = await measure("ours, with the agent", "ours_with_agent_holding")
+    print(f"with PydanticAI, {COUNTS[-1]} calls, first round: {own[0] / max(bare[0], 0.1):.2f} times bare (aim 1.15)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

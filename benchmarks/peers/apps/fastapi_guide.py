@@ -1,0 +1,106 @@
+"""A FastAPI backend of the shape that the platform's guide shows: one route, history in a dictionary, a generator.
+
+It is kinder than need be: history goes by conversation, the model's client is asynchronous, the log of requests is off,
+events are validated, and those that are no turns are acknowledged. With ECHO=1 it asks no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import StreamingResponse
+from openai import AsyncOpenAI
+from pydantic import BaseModel, ValidationError
+
+SECRET = os.environ["LAYERCODE_WEBHOOK_SECRET"]
+ECHO = os.environ.get("ECHO") == "1"
+WELCOME = "Welcome. How can I help you?"
+
+app = FastAPI()
+client = AsyncOpenAI() if not ECHO else None
+conversations: dict[str, list[dict[str, str]]] = {}
+
+
+class Event(BaseModel):
+    """What every event has."""
+
+    type: str
+    conversation_id: str
+    turn_id: str = ""
+
+
+class Message(Event):
+    """What the caller said."""
+
+    turn_id: str
+    text: str
+
+
+def is_signed(body: bytes, header: str) -> bool:
+    """Whether `t=…,v1=…` fits the raw body, and is not older than five minutes."""
+    try:
+        parts = dict(part.split("=", 1) for part in header.split(","))
+        at, given = int(parts["t"]), parts["v1"]
+    except (KeyError, ValueError):
+        return False
+    expected = hmac.new(SECRET.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return abs(int(time.time()) - at) <= 300 and hmac.compare_digest(expected, given)
+
+
+def frame(kind: str, turn_id: str, **more: Any) -> str:
+    """One SSE event."""
+    return f"data: {json.dumps({'type': kind, 'turn_id': turn_id, **more})}\n\n"
+
+
+async def words(messages: list[dict[str, str]]) -> AsyncIterator[str]:
+    """What the model says."""
+    if client is None:
+        yield f"You said: {messages[-1]['content']}"
+        return
+    system = {"role": "system", "content": "Be brief."}
+    asked: Any = [system, *messages]
+    async for chunk in await client.chat.completions.create(model="gpt-test", messages=asked, stream=True):
+        if chunk.choices and (text := chunk.choices[0].delta.content):
+            yield text
+
+
+async def reply(event: Message) -> AsyncIterator[str]:
+    """The answer to a message; what was said is remembered when it was all said."""
+    messages = conversations.setdefault(event.conversation_id, [])
+    messages.append({"role": "user", "content": event.text})
+    said = ""
+    async for text in words(messages):
+        said += text
+        yield frame("response.tts", event.turn_id, content=text)
+    messages.append({"role": "assistant", "content": said})
+    yield frame("response.end", event.turn_id)
+
+
+async def welcome(event: Event) -> AsyncIterator[str]:
+    """The greeting."""
+    yield frame("response.tts", event.turn_id, content=WELCOME)
+    yield frame("response.end", event.turn_id)
+
+
+@app.post("/webhook")
+async def webhook(request: Request) -> Any:
+    """Verify, then answer."""
+    body = await request.body()
+    if not is_signed(body, request.headers.get("layercode-signature", "")):
+        raise HTTPException(401, "Invalid signature")
+    try:
+        event = Event.model_validate_json(body)
+        if event.type == "session.start":
+            return StreamingResponse(welcome(event), media_type="text/event-stream")
+        if event.type == "message":
+            return StreamingResponse(reply(Message.model_validate_json(body)), media_type="text/event-stream")
+    except ValidationError:
+        raise HTTPException(422, "Not an event") from None
+    return {"ok": True}

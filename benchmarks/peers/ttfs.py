@@ -1,0 +1,40 @@
+"""Time to first speech, with a model that streams over HTTP: the same words, the same delays, for every peer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import uvloop
+
+from ..load import drive
+from ..servers import TOKEN_SECONDS, TOKENS
+from .echo import keep, start_all
+from .results import Result
+
+MEASURE = "ttfs"
+TURNS = {1: 10, 10: 5, 50: 4, 100: 2}
+ARRIVALS = {"spread": TOKENS * TOKEN_SECONDS, "at once": 0.0}
+"""Seconds from the first caller's arrival to the last one's."""
+
+
+def name(callers: int, arrivals: str) -> str:
+    """How results call one such measure."""
+    return f"{MEASURE} {callers} {arrivals}"
+
+
+def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int | None) -> None:
+    """Start all, then let them take turns at each number of callers, and each way they arrive."""
+    with ExitStack() as stack:
+        servers = start_all(stack, results, MEASURE, "model", model_url, core)
+        for _, server in servers:
+            uvloop.run(drive(server.port, server.peer.path, callers=10, turns=3, remembering=False))
+        for callers, turns in TURNS.items():
+            for arrivals, spread in ARRIVALS.items():
+                for _ in range(rounds):
+                    for result, server in servers:
+                        plan = drive(
+                            server.port, server.peer.path, callers=callers, turns=turns, spread=spread,
+                            remembering=False, limit=60,
+                        )  # fmt: skip
+                        keep(result, name(callers, arrivals), uvloop.run(plan))

@@ -1,0 +1,157 @@
+"""One generated project, taken through everything its owner would do with it, in an environment of its own.
+
+The workshop has this checkout as a wheel and uv; each project gets a fresh virtual environment with everything
+installed into it, by its own Makefile. What is shared is only what saves time and not work: uv's downloads (hard-linked
+into each environment), compiled bytecode and mypy's cache, which hold because every project is made in the same place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.scaffold.conversations import CONVERSATIONS, DEFAULT
+from layercode_app.testing.events import message
+
+ROOT = Path(__file__).parent.parent
+PLACE = ROOT / "build/projects"
+NAME = "my-agent"
+WAIT_SECONDS = 300
+_INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "TMPDIR")
+
+
+class StepError(Exception):
+    """A step of a project failed; the message is the end of what it printed."""
+
+
+class Workshop:
+    """The tools that projects are made and checked with; `bench` is where, for several that work side by side."""
+
+    def __init__(self, bench: int = 1, place: Path = PLACE) -> None:
+        self.place = place
+        self.bin = place / "tools/bin"
+        self.folder = place / f"work{bench}" / NAME
+        inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
+        self.environment = inherited | {
+            "PATH": f"{self.bin}:{os.environ['PATH']}",
+            "UV_CACHE_DIR": str(place / "cache/uv"),
+            "PYTHONPYCACHEPREFIX": str(place / "cache/bytecode"),
+            "MYPY_CACHE_DIR": str(place / f"cache/mypy{bench}"),
+        }
+
+    def set_up(self) -> None:
+        """Build the wheel of this checkout, and install it and uv into the tools."""
+        dist = self.place / "dist"
+        shutil.rmtree(dist, ignore_errors=True)
+        self.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)], ROOT)
+        if not self.bin.exists():
+            self.run([sys.executable, "-m", "venv", str(self.bin.parent)], self.place)
+            self.run([str(self.bin / "python"), "-m", "pip", "install", "--quiet", "uv"], self.place)
+        wheel = next(dist.glob("*.whl"))
+        install = ["pip", "install", "--quiet", "--python", str(self.bin / "python"), "--reinstall-package"]
+        self.run([str(self.bin / "uv"), *install, "layercode-app", str(wheel)], self.place)
+
+    def run(self, command: list[str], cwd: Path, **more: str) -> None:
+        """Run a program; raises StepError with the end of its output unless it ends well."""
+        done = subprocess.run(
+            command, cwd=cwd, env=self.environment | more, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False, timeout=WAIT_SECONDS,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise StepError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-3000:]}")
+
+    def take(self, agent: str, extras: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+        """Make a project and do everything with it; yields each step's name and its seconds, raises StepError."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        self.folder.parent.mkdir(parents=True)
+        new = [str(self.bin / "layercode-create-app"), "new", NAME, "--agent", agent, "--with", ",".join(extras), "-y"]
+        yield "new", self._timed(new, self.folder.parent)
+        began = time.monotonic()
+        self._install()
+        yield "install", time.monotonic() - began
+        yield "test", self._timed(["make", "test"], self.folder)
+        yield "lint", self._timed([".venv/bin/ruff", "check", "."], self.folder)
+        yield "format", self._timed([".venv/bin/ruff", "format", "--check", "."], self.folder)
+        yield "types", self._timed([".venv/bin/mypy", "--strict"], self.folder)
+        began = time.monotonic()
+        with self._serving() as url:
+            asyncio.run(_hold_a_turn(url, _secret(self.folder), agent))
+        yield "run", time.monotonic() - began
+
+    def _install(self) -> None:
+        """What was downloaded before is not asked for again."""
+        make = ["make", ".venv/.installed"]
+        try:
+            self.run(make, self.folder, UV_OFFLINE="1")
+        except StepError:
+            self.run(make, self.folder)
+
+    def _timed(self, command: list[str], cwd: Path) -> float:
+        began = time.monotonic()
+        self.run(command, cwd)
+        return time.monotonic() - began
+
+    @contextmanager
+    def _serving(self) -> Iterator[str]:
+        """`make run` in a process group of its own, until it was asked to end."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+        log, url = self.folder.parent / "run.txt", f"http://127.0.0.1:{port}"
+        command = ["make", "run", f"ARGS=--port {port}"]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            _wait_until_ready(url, process, log)
+            yield url
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/ready", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise StepError(f"make run: not ready at {url}\n{log.read_text()[-3000:]}")
+
+
+async def _hold_a_turn(url: str, secret: str, agent: str) -> None:
+    """One signed turn: the caller's first words must be answered as the agent's conversation says."""
+    line = CONVERSATIONS.get(agent, DEFAULT)[0]
+    async with WebhookClient(f"{url}/api/agent", secret) as client, client.deliver(message(line.say)) as answer:
+        if not answer.is_stream:
+            raise StepError(f"make run: {line.say!r} was answered with {answer.status} and no stream")
+        frames = [frame async for frame in answer.frames()]
+    spoken = "".join(str(frame.content) for frame in frames if frame.type == "response.tts")
+    if not spoken or line.heard not in spoken or frames[-1].type != "response.end":
+        raise StepError(f"make run: {line.say!r} was answered with {spoken!r}; expected {line.heard!r}")
+
+
+def _secret(project: Path) -> str:
+    found = re.search(r"^LAYERCODE_WEBHOOK_SECRET=(.+)$", (project / ".env").read_text(), re.MULTILINE)
+    if found is None:
+        raise StepError(".env has no LAYERCODE_WEBHOOK_SECRET")
+    return found[1]

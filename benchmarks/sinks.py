@@ -1,0 +1,168 @@
+"""What each sink costs: CPU of the server per turn and per frame, all off, each on, all on; one run, and ratios.
+
+    python -m benchmarks.sinks
+
+Real servers (`run`), signed turns over HTTP, a PydanticAI agent whose model streams 30 words, or 130, without a pause;
+real receivers for spans, metrics and errors, in this process. CPU is the server process's, its exporting threads
+included. Aim: all on at most 1.25 times all off, for the turn of 30 frames. With `--faults`, instead: p99 of the time
+to first speech with every sink refused, hanging or failing, against healthy ones; aim 1.2, the median of five runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.observability.collectors import collecting, refused_url
+from tests.processes import clean_environment, free_port
+
+from .load import SECRET, drive
+
+AGENT = '''
+"""Streams words."""
+from pydantic_ai import Agent
+from pydantic_ai.models.function import FunctionModel
+from layercode_app import VoiceAgent
+
+def words(count):
+    async def stream(messages, info):
+        for number in range(count):
+            yield f"word{number} "
+    return FunctionModel(stream_function=stream, model_name="words")
+
+short = VoiceAgent("short", Agent(words(30)))
+long = VoiceAgent("long", Agent(words(130)))
+'''
+ROUNDS, TURNS, CALLERS = 5, 40, 4
+FAULT_TURNS = 50
+SETTLE_SECONDS = 0.8
+TOKEN = "pylf_v1_us_testtoken0123456789abcdef"
+OFF = {"TELEMETRY_ENABLED": "false", "LOG_LEVEL": "ERROR", "LOG_DIR": ""}
+ON = {"TELEMETRY_ENABLED": "true"}
+
+
+def configurations(url: str) -> dict[str, dict[str, str]]:
+    """The environment of each server, by name."""
+    logfire = {"LOGFIRE_TOKEN": TOKEN, "LOGFIRE_BASE_URL": url}
+    otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
+    sentry = {"SENTRY_DSN": url.replace("://", "://public@") + "/1"}
+    logs = {"LOG_LEVEL": "INFO", "LOG_DIR": "logs"}
+    return {
+        "all off": OFF,
+        "console": {**OFF, "LOG_LEVEL": "INFO"},
+        "console and files": {**OFF, **logs},
+        "metrics": {**OFF, **ON},
+        "sentry": {**OFF, **ON, **sentry},
+        "otlp": {**OFF, **ON, **otlp},
+        "logfire": {**OFF, **ON, **logfire},
+        "all on": {**ON, **logs, **logfire, **otlp, **sentry},
+    }
+
+
+@contextlib.contextmanager
+def server(env: Mapping[str, str]) -> Iterator[tuple[int, psutil.Process]]:
+    """A server; gives its port and process."""
+    port = free_port()
+    quick = {"OTEL_BSP_SCHEDULE_DELAY": "500", "LAYERCODE_WEBHOOK_SECRET": SECRET}
+    with tempfile.TemporaryDirectory() as folder:
+        agents = Path(folder, "agents")
+        agents.mkdir()
+        (agents / "words.py").write_text(AGENT)
+        command = [sys.executable, "-m", "layercode_app", "run", "--agent", "short", "--host", "127.0.0.1"]
+        process = subprocess.Popen(
+            [*command, "--port", str(port)],
+            cwd=folder,
+            env=clean_environment(**{**quick, **env}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            _wait(port)
+            yield port, psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait(port: int) -> None:
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{port}/health")
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"no server on port {port}")
+
+
+def cost(port: int, process: psutil.Process, agent: str) -> float:
+    """Milliseconds of CPU per turn."""
+    before = process.cpu_times()
+    asyncio.run(_drive(port, agent, TURNS))
+    time.sleep(SETTLE_SECONDS)
+    after = process.cpu_times()
+    return (after.user + after.system - before.user - before.system) * 1000 / (TURNS * CALLERS)
+
+
+async def _drive(port: int, agent: str, turns: int) -> list[float]:
+    measured = await drive(port, f"/api/agents/{agent}", callers=CALLERS, turns=turns, remembering=False)
+    if measured.failures:
+        raise SystemExit(f"{measured.failures} turns failed")
+    return measured.first
+
+
+def costs() -> int:
+    """Print CPU per turn and per frame of each configuration."""
+    found: dict[str, dict[str, list[float]]] = {}
+    with collecting() as collector, contextlib.ExitStack() as stack:
+        running = {name: stack.enter_context(server(env)) for name, env in configurations(collector.url).items()}
+        for port, _ in running.values():
+            asyncio.run(_drive(port, "short", 10))
+        for _ in range(ROUNDS):
+            for name, (port, process) in running.items():
+                for agent in ("short", "long"):
+                    found.setdefault(name, {}).setdefault(agent, []).append(cost(port, process, agent))
+            collector.bodies.clear()
+            collector.headers.clear()
+    base = found["all off"]["short"]
+    print(f"{'':18} CPU ms a turn of 30   ratio   us a frame more")
+    for name, by in found.items():
+        ratio = statistics.median(one / off for one, off in zip(by["short"], base, strict=True))
+        frame = (statistics.median(by["long"]) - statistics.median(by["short"])) / 100 * 1000
+        print(f"{name:18} {statistics.median(by['short']):19.2f} {ratio:7.2f} {frame:18.1f}")
+    return 0
+
+
+def faults() -> int:
+    """Print how the p99 of the time to first speech changes when every sink is ill."""
+    with contextlib.ExitStack() as stack:
+        urls = {mood: stack.enter_context(collecting(mood)).url for mood in ("ok", "hang", "error", "garbage")}  # type: ignore[arg-type]
+        urls["refused"] = refused_url()
+        running = {
+            mood: stack.enter_context(server({**configurations(url)["all on"], "OTEL_BSP_SCHEDULE_DELAY": "500"}))
+            for mood, url in urls.items()
+        }
+        for port, _ in running.values():
+            asyncio.run(_drive(port, "short", 10))
+        found: dict[str, list[float]] = {mood: [] for mood in running}
+        for _ in range(ROUNDS):
+            for mood, (port, _) in running.items():
+                firsts = sorted(asyncio.run(_drive(port, "short", FAULT_TURNS)))
+                found[mood].append(firsts[int(len(firsts) * 0.99)])
+    healthy = statistics.median(found["ok"])
+    for mood, p99s in found.items():
+        print(f"{mood:8} p99 of TTFS {statistics.median(p99s):7.2f} ms, ratio {statistics.median(p99s) / healthy:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(faults() if "--faults" in sys.argv else costs())

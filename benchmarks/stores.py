@@ -1,0 +1,191 @@
+"""What the journal costs per turn, in each store, and whether that grows with the conversation or the journal.
+
+    python -m benchmarks.stores [--turns 100000]
+
+Costs are microseconds of this process's CPU and of the wall clock for begin, history and save; Redis (where the
+program `redis-server` is) runs beside. The second part fills an SQLite journal with as many turns, then holds one
+conversation of 1,000 turns in it, and compares a whole turn at 1,000 with one at 10: everything around the model, whose
+own time is measured inside it and taken off. Aim: 1.2 with the same history; the default budget is shown beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from loguru import logger
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from layercode_app import VoiceAgent
+from layercode_app.conversation.handler import Limits, TurnHandler
+from layercode_app.conversation.live import Listener
+from layercode_app.conversation.record import Frame, Kind, Speech, Status, TurnRecord
+from layercode_app.conversation.stores import create_store
+from layercode_app.conversation.stores.base import Store
+from layercode_app.webhook import Message
+
+REPLY = "That is a sensible question, and the answer takes about as many words as this sentence has. "
+AIM = 1.2
+
+
+def record(conversation_id: str, turn_id: str) -> TurnRecord:
+    event = {"type": "message", "conversation_id": conversation_id, "turn_id": turn_id, "text": "hello there"}
+    started = time.time()
+    return TurnRecord(conversation_id, turn_id, Kind.MESSAGE, "a", event=event, user_text="hello", started_at=started)
+
+
+async def one_turn(store: Store, conversation_id: str, turn_id: str) -> None:
+    turn = record(conversation_id, turn_id)
+    await store.begin(turn, history_tokens=0)
+    turn.speech, turn.timings = [Speech("say", 0, REPLY)], {"ttfs": 1.0, "total": 2.0}
+    turn.frames = [Frame("response.tts", REPLY, 1.0), Frame("response.end", None, 2.0)]
+    turn.status, turn.ended_at = Status.COMPLETE, time.time()
+    await store.save(turn)
+
+
+async def fill(store: Store, turns: int, callers: int) -> tuple[float, float]:
+    """Run turns, and return seconds of wall clock and CPU for one."""
+
+    async def caller(name: str, count: int) -> None:
+        for number in range(count):
+            await one_turn(store, f"{name}-{number // 10}", f"t{number}")
+
+    each = turns // callers
+    wall, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*[caller(f"{time.time_ns()}-{number}", each) for number in range(callers)])
+    return (time.perf_counter() - wall) / (each * callers), (time.process_time() - cpu) / (each * callers)
+
+
+async def costs(name: str, url: str) -> None:
+    store = create_store(url)
+    await store.open()
+    await fill(store, 500, 10)
+    for callers in (1, 10, 50):
+        rounds = [await fill(store, 2000, callers) for _ in range(3)]
+        wall, cpu = (statistics.median(column) * 1e6 for column in zip(*rounds, strict=True))
+        print(f"{name:>7}, {callers:>2} at once: {cpu:6.0f} us CPU, {wall:6.0f} us wall per turn")
+    await store.close()
+
+
+# --- growth
+
+
+class Growth:
+    """One conversation with a PydanticAI agent whose model's time is known."""
+
+    def __init__(self, store: Store, conversation_id: str, history_tokens: int) -> None:
+        self._conversation_id = conversation_id
+        self._voice = VoiceAgent("bench", Agent(FunctionModel(stream_function=self._model)))
+        self._handler = TurnHandler(store, limits=Limits(history_tokens=history_tokens))
+        self._model_began = 0.0
+        self.past = 0
+
+    async def _model(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        self._before_model = time.process_time() - self._began
+        self.past = len(messages)
+        yield REPLY
+        self._model_ended = time.process_time()
+
+    async def turn(self, number: int) -> float:
+        """CPU seconds of one turn, without what came between the model's first and last word."""
+        ids = {"conversation_id": self._conversation_id, "turn_id": f"t{number}", "session_id": "s"}
+        event = Message.model_validate({"type": "message", "text": "hello there", **ids})
+        self._began = time.process_time()
+        await self._handler.answer(self._voice, event, Listener(_nowhere), received=time.perf_counter())
+        return self._before_model + time.process_time() - self._model_ended
+
+
+async def _nowhere(frames: Sequence[Frame]) -> None:
+    """Take the frames."""
+
+
+async def growth(path: Path, turns: int) -> float:
+    """The ratio of turn 1,000 to turn 10 with the same trimmed history."""
+    store = create_store(f"sqlite:///{path}")
+    await store.open()
+    started = time.perf_counter()
+    await fill(store, turns, 50)
+    print(f"\nfilled with {turns:,} turns in {time.perf_counter() - started:.0f} s")
+    ratios: dict[int, float] = {}
+    for tokens in (2000, 8000):
+        conversation = Growth(store, f"growing-{tokens}", tokens)
+        early, late = [], []
+        gc.disable()
+        for number in range(1, 1026):
+            seconds = await conversation.turn(number)
+            if 8 <= number <= 12:
+                early.append(seconds)
+                few = conversation.past
+            if number >= 976:
+                late.append(seconds)
+            if number % 100 == 0:
+                gc.collect()
+        gc.enable()
+        # Turn 10 comes once per conversation: others of the same length stand beside it.
+        for other in range(10):
+            short = Growth(store, f"short-{tokens}-{other}", tokens)
+            early += [seconds for number in range(1, 13) if (seconds := await short.turn(number)) and number >= 8]
+        ratios[tokens] = statistics.median(late) / statistics.median(early)
+        print(
+            f"history of {tokens:>5} tokens: turn 10 {statistics.median(early) * 1e6:5.0f} us ({few} messages), "
+            f"turn 1,000 {statistics.median(late) * 1e6:5.0f} us ({conversation.past} messages): {ratios[tokens]:.2f} times"
+        )
+    await store.close()
+    return ratios[2000]
+
+
+@contextmanager
+def redis_server(folder: str) -> Iterator[str]:
+    """A Redis of our own; its URL, or an empty one where the program is missing."""
+    program = shutil.which("redis-server")
+    if program is None:
+        yield ""
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options: list[Any] = ["--port", port, "--bind", "127.0.0.1", "--dir", folder, "--appendonly", "yes", "--save", ""]
+    server = subprocess.Popen([program, *map(str, options)], stdout=subprocess.DEVNULL)
+    time.sleep(0.5)
+    try:
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def main() -> int:
+    """Print the costs and the ratio; 1 when the aim was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=100_000, help="turns the journal holds already")
+    turns = parser.parse_args().turns
+    logger.remove()
+    with tempfile.TemporaryDirectory() as folder, redis_server(folder) as redis:
+        uvloop.run(costs("memory", "memory"))
+        uvloop.run(costs("sqlite", f"sqlite:///{folder}/costs.sqlite3"))
+        if redis:
+            uvloop.run(costs("redis", redis))
+        else:
+            print("  redis: redis-server is not installed")
+        ratio = uvloop.run(growth(Path(folder) / "growth.sqlite3", turns))
+    print(f"turn 1,000 against turn 10: {ratio:.2f} (aim at most {AIM})")
+    return int(ratio > AIM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Time to first speech: this server against a bare ASGI app around the same agent and `run_stream_events`.
+
+    python -m benchmarks.ttfs
+
+Every request is a new signed turn of a new conversation, because the bare app remembers none, streamed by a model of ten words ten milliseconds apart; arrivals spread over the
+time one turn takes, then all at once. Aims at 1, 10 and 50 callers: p50 within 1.3 of the bare app's, p99 within 1.2.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+
+import uvloop
+
+from .load import Measured, drive
+from .servers import TOKEN_SECONDS, TOKENS, serving
+
+ROUNDS = 3
+CALLERS = (1, 10, 50)
+TURNS = {1: 15, 10: 8, 50: 6}
+
+
+def main() -> int:
+    """Run both sides in turns and print the ratios."""
+    os.sched_setaffinity(0, {1})
+    failures = 0
+    with (
+        tempfile.TemporaryDirectory() as one,
+        tempfile.TemporaryDirectory() as two,
+        serving("bare_agent", one, cpu=0) as (bare, _),
+        serving("ours_with_agent", two, cpu=0) as (ours, _),
+    ):
+        for port in (bare, ours):
+            uvloop.run(drive(port, "/api/agent", callers=10, turns=3))
+        for callers in CALLERS:
+            for arrivals, spread in (("spread", TOKENS * TOKEN_SECONDS), ("at once", 0.0)):
+                failures += compare(bare, ours, callers, arrivals, spread)
+    return int(failures > 0)
+
+
+def compare(bare: int, ours: int, callers: int, arrivals: str, spread: float) -> int:
+    """One number of callers, several rounds of both; returns how many turns failed."""
+    pairs: list[tuple[Measured, Measured]] = []
+    for _ in range(ROUNDS):
+        plan = {"callers": callers, "turns": TURNS[callers], "spread": spread, "remembering": False}
+        own, other = (uvloop.run(drive(port, "/api/agent", **plan)) for port in (ours, bare))
+        pairs.append((own, other))
+
+    def figures(which: float) -> tuple[float, float, float]:
+        own = [a.percentile(which, first=True) for a, _ in pairs]
+        other = [b.percentile(which, first=True) for _, b in pairs]
+        ratio = statistics.median(a / b for a, b in zip(own, other, strict=True))
+        return statistics.median(own), statistics.median(other), ratio
+
+    (p50, bare50, ratio50), (p99, bare99, ratio99) = figures(50), figures(99)
+    print(
+        f"{callers:>3} callers, {arrivals:7}: p50 {p50:7.2f} ms, bare {bare50:7.2f}, ratio {ratio50:.2f} (aim 1.3)"
+        f"   p99 {p99:7.2f} ms, bare {bare99:7.2f}, ratio {ratio99:.2f} (aim 1.2)"
+    )
+    return sum(a.failures + b.failures for a, b in pairs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

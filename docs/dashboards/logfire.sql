@@ -1,0 +1,62 @@
+-- Queries for Logfire's explorer and its dashboards. Each is one statement, with its name in the comment above it.
+
+-- Time to first speech by agent, interrupted turns apart
+SELECT attributes->>'gen_ai.agent.name' AS agent,
+       attributes->>'layercode.turn.interrupted' AS interrupted,
+       count(*) AS turns,
+       approx_percentile_cont((attributes->>'layercode.turn.ttfs_ms')::float, 0.5) AS p50_ms,
+       approx_percentile_cont((attributes->>'layercode.turn.ttfs_ms')::float, 0.95) AS p95_ms,
+       approx_percentile_cont((attributes->>'layercode.turn.ttfs_ms')::float, 0.99) AS p99_ms
+FROM records
+WHERE span_name LIKE 'turn %'
+GROUP BY 1, 2;
+
+-- Turns that failed, by category, and what the caller got
+SELECT attributes->>'layercode.error.category' AS category, attributes->>'layercode.turn.impact' AS impact, count(*) AS turns
+FROM records
+WHERE span_name LIKE 'turn %' AND attributes->>'layercode.turn.status' = 'failed'
+GROUP BY 1, 2
+ORDER BY turns DESC;
+
+-- Tokens by model and version of the agent
+SELECT attributes->>'gen_ai.response.model' AS model, attributes->>'layercode.agent.version' AS version,
+       sum((attributes->>'gen_ai.aggregated_usage.input_tokens')::bigint) AS input_tokens,
+       sum((attributes->>'gen_ai.aggregated_usage.output_tokens')::bigint) AS output_tokens
+FROM records
+WHERE span_name LIKE 'turn %'
+GROUP BY 1, 2;
+
+-- The slowest tools
+SELECT attributes->>'gen_ai.tool.name' AS tool, count(*) AS calls, approx_percentile_cont(duration, 0.95) AS p95_seconds
+FROM records
+WHERE span_name LIKE 'execute_tool %'
+GROUP BY 1
+ORDER BY p95_seconds DESC;
+
+-- The slowest turns of the last hour, to open their traces
+SELECT start_timestamp, trace_id, attributes->>'gen_ai.conversation.id' AS conversation,
+       attributes->>'layercode.turn.id' AS turn, (attributes->>'layercode.turn.total_ms')::float AS total_ms,
+       attributes->>'layercode.turn.retries' AS retries
+FROM records
+WHERE span_name LIKE 'turn %' AND start_timestamp > now() - interval '1 hour'
+ORDER BY total_ms DESC
+LIMIT 20;
+
+-- Stages of your own (turn.span) whose models were asked: how long, how many tokens, for how much
+SELECT span_name AS stage, attributes->>'gen_ai.response.model' AS model, count(*) AS runs,
+       approx_percentile_cont(duration, 0.95) AS p95_seconds,
+       sum((attributes->>'gen_ai.aggregated_usage.input_tokens')::bigint) AS input_tokens,
+       sum((attributes->>'gen_ai.aggregated_usage.output_tokens')::bigint) AS output_tokens,
+       sum((attributes->>'layercode.stage.cost')::float) AS dollars
+FROM records
+WHERE attributes->>'layercode.stage.requests' IS NOT NULL
+GROUP BY 1, 2
+ORDER BY p95_seconds DESC;
+
+-- Requests that were refused, and why
+SELECT attributes->>'http.response.status_code' AS status, attributes->>'url.path' AS path,
+       attributes->>'layercode.refusal' AS reason, count(*) AS requests
+FROM records
+WHERE span_name LIKE 'refused %'
+GROUP BY 1, 2, 3
+ORDER BY requests DESC;

@@ -1,0 +1,119 @@
+"""Everything between LayerCode and your agent's words. The public API; each name is imported when it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .agent.authorization import AuthorizeRequest
+    from .agent.discovery import find_agent
+    from .agent.offline import Call, Scene
+    from .agent.prompts import load_prompt
+    from .agent.speakable import SPEAK_PLAINLY, Speakable
+    from .agent.voice_agent import VoiceAgent
+    from .conversation.record import TurnRecord
+    from .conversation.turn import Turn
+    from .exceptions import (
+        AgentImportError,
+        AgentNotFoundError,
+        ConfigurationError,
+        DeveloperError,
+        EventError,
+        HookError,
+        LayerCodeError,
+        PayloadTooLargeError,
+        PlatformAPIError,
+        PlatformError,
+        RefusedError,
+        SignatureError,
+        StateError,
+        StoreError,
+    )
+    from .server.app import LayerCode
+    from .settings import Settings, load_settings
+    from .webhook import (
+        Data,
+        Event,
+        Message,
+        SessionEnd,
+        SessionStart,
+        SessionUpdate,
+        UnknownEvent,
+        Welcome,
+        parse_event,
+        sign,
+        verify,
+    )
+
+__all__ = [
+    "SPEAK_PLAINLY",
+    "AgentImportError",
+    "AgentNotFoundError",
+    "AuthorizeRequest",
+    "Call",
+    "ConfigurationError",
+    "Data",
+    "DeveloperError",
+    "Event",
+    "EventError",
+    "HookError",
+    "LayerCode",
+    "LayerCodeError",
+    "Message",
+    "PayloadTooLargeError",
+    "PlatformAPIError",
+    "PlatformError",
+    "RefusedError",
+    "Scene",
+    "SessionEnd",
+    "SessionStart",
+    "SessionUpdate",
+    "Settings",
+    "SignatureError",
+    "Speakable",
+    "StateError",
+    "StoreError",
+    "Turn",
+    "TurnRecord",
+    "UnknownEvent",
+    "VoiceAgent",
+    "Welcome",
+    "__version__",
+    "find_agent",
+    "load_prompt",
+    "load_settings",
+    "parse_event",
+    "sign",
+    "verify",
+]
+
+_HOMES = {
+    "agent.authorization": ("AuthorizeRequest",),
+    "agent.discovery": ("find_agent",),
+    "agent.offline": ("Call", "Scene"),
+    "agent.prompts": ("load_prompt",),
+    "agent.speakable": ("SPEAK_PLAINLY", "Speakable"),
+    "agent.voice_agent": ("VoiceAgent",),
+    "conversation.record": ("TurnRecord",),
+    "conversation.turn": ("Turn",),
+    "server.app": ("LayerCode",),
+    "settings": ("Settings", "load_settings"),
+    "webhook": (
+        "Data", "Event", "Message", "SessionEnd", "SessionStart", "SessionUpdate", "UnknownEvent", "Welcome",
+        "parse_event", "sign", "verify",
+    ),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that `--help` does not import PydanticAI."""
+    from importlib import import_module
+
+    if name not in __all__:
+        raise AttributeError(f"module 'layercode_app' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME_OF.get(name, 'exceptions')}", __name__), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,3 @@
+"""The version of this distribution, read by the build."""
+
+__version__ = "0.3.0"

@@ -1,0 +1,178 @@
+"""Find agent files by path, and the agents in them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..exceptions import AgentImportError, AgentNotFoundError
+from .voice_agent import VoiceAgent
+
+PRIVATE_PACKAGE = "layercode_app._agent_files"
+BUILT_IN = (Path(__file__).parent.parent / "agents", Path(__file__).parent.parent.parent / "agents")
+"""Where the shipped agents lie: inside the installed package, or beside it in a checkout."""
+
+
+@dataclass
+class Found:
+    """What a search found: the agents by name, and the files that failed by path."""
+
+    agents: dict[str, VoiceAgent[Any, Any]] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    failed: dict[Path, AgentImportError] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    """What its owner would want to know: a file without an agent, an agent that another file has too."""
+    notes: list[str] = field(default_factory=list)
+    """Agents that are used in place of shipped ones of the same name."""
+
+    def get(self, name: str) -> VoiceAgent[Any, Any]:
+        """The agent of that name. Raises the import error of its file, or AgentNotFoundError with the names known."""
+        if name in self.agents:
+            return self.agents[name]
+        for path, error in self.failed.items():
+            if path.stem == name:
+                raise error
+        known = ", ".join(sorted(self.agents)) or "none"
+        tried = ", ".join(sorted({str(path.parent) for path in self.files.values()})) or "no folder"
+        close = get_close_matches(name, self.agents, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise AgentNotFoundError(f"Agent {name!r} not found in {tried}. Agents there: {known}.{hint}")
+
+
+def folders(agents_dir: Path | None) -> list[Path]:
+    """Where agent files are looked for, in order: the given folder, ./agents, the shipped ones."""
+    candidates = [agents_dir or Path("agents"), *BUILT_IN]
+    unique: dict[Path, None] = {path.resolve(): None for path in candidates if path.is_dir()}
+    return list(unique)
+
+
+def discover(agents_dir: Path | None = None) -> Found:
+    """Load every agent file; one that fails is kept with its error, and the others go on.
+
+    Raises AgentNotFoundError when the given folder does not exist. Of two agents with a name, the first folder's wins.
+    """
+    if agents_dir is not None and not agents_dir.is_dir():
+        raise AgentNotFoundError(f"--agents {agents_dir}: no such folder. Create it, or leave the option out.")
+    found = Found()
+    for folder in folders(agents_dir):
+        for path in sorted(folder.glob("*.py")):
+            if not path.name.startswith("_"):
+                _load_into(found, path)
+    return found
+
+
+def find_agent(name: str, agents_dir: Path | None = None) -> VoiceAgent[Any, Any]:
+    """One agent: by its name in a folder, `./agents` or the shipped ones, or as `package.module:attribute`.
+
+    Raises AgentNotFoundError naming the agents there are, or AgentImportError with the agent file's own traceback.
+    """
+    return find_by_import(name) if ":" in name else discover(agents_dir).get(name)
+
+
+def find_by_import(address: str) -> VoiceAgent[Any, Any]:
+    """The agent at `package.module:attribute`; a bare PydanticAI agent there gets a voice."""
+    module_name, _, attribute = address.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise AgentNotFoundError(
+            f"Agent {address!r}: the module {module_name!r} cannot be imported: {error}. Run where it is importable."
+        ) from error
+    value = getattr(module, attribute, None)
+    if isinstance(value, VoiceAgent):
+        return value
+    if _is_pydantic_agent(value):
+        return VoiceAgent(_plain_name(getattr(value, "name", None) or attribute), value)
+    raise AgentNotFoundError(
+        f"Agent {address!r}: {attribute!r} is {value!r}; expected a VoiceAgent or a PydanticAI Agent."
+    )
+
+
+def _plain_name(name: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
+
+
+def _load_into(found: Found, path: Path) -> None:
+    try:
+        module = load_file(path)
+    except AgentImportError as error:
+        found.failed[path] = error
+        return
+    agents = _agents_in(module, path)
+    if not agents:
+        found.warnings.append(
+            f"{path} has no agent in it: expected a VoiceAgent or a PydanticAI Agent at the top of the module, such as "
+            f"`agent = VoiceAgent({path.stem!r}, …)`. Begin its name with _ if it only helps others."
+        )
+    for agent in agents:
+        if agent.name not in found.agents:
+            found.agents[agent.name], found.files[agent.name] = agent, path
+        else:
+            _note_twin(found, agent.name, path)
+
+
+def _note_twin(found: Found, name: str, path: Path) -> None:
+    """Say which of two agents with a name is used: the first folder's, and in it the first file's."""
+    first = found.files[name]
+    if path.parent in [folder.resolve() for folder in BUILT_IN]:
+        found.notes.append(f"The agent {name!r} of {first} is used, and not the shipped one of that name.")
+    elif first != path:
+        found.warnings.append(
+            f"The agent {name!r} is in {first} and in {path}: the first is used. Give one of them another name."
+        )
+
+
+def load_file(path: Path) -> ModuleType:
+    """Run an agent file as a module under a private name; `sys.path` is not touched.
+
+    Raises AgentImportError with the file's own traceback.
+    """
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    name = f"{PRIVATE_PACKAGE}.{path.stem}_{digest}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise AgentImportError(
+            f"Agent file {path} failed to import: {type(error).__name__}: {error}",
+            traceback=_own_traceback(error, path),
+        ) from error
+    return module
+
+
+def _own_traceback(error: Exception, path: Path) -> str:
+    """The traceback from the agent file on, without the frames of the import machinery."""
+    frames = traceback.extract_tb(error.__traceback__)
+    first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), 0)
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:])]
+    return "".join(lines + traceback.format_exception_only(error))
+
+
+def _agents_in(module: ModuleType, path: Path) -> list[VoiceAgent[Any, Any]]:
+    """The module's VoiceAgents; where there is none, a bare PydanticAI agent, named after the file."""
+    voices = [value for value in vars(module).values() if isinstance(value, VoiceAgent)]
+    if not voices:
+        bare = [value for value in vars(module).values() if _is_pydantic_agent(value)]
+        voices = [VoiceAgent(path.stem, bare[-1])] if bare else []
+    for voice in voices:
+        voice.describe((module.__doc__ or "").strip().partition("\n")[0])
+    return voices
+
+
+def _is_pydantic_agent(value: object) -> bool:
+    from pydantic_ai.agent import AbstractAgent
+
+    return isinstance(value, AbstractAgent)

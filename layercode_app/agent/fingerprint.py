@@ -1,0 +1,45 @@
+"""The version of an agent: a short hash that changes when its prompt, tools, output or model change."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .voice_agent import VoiceAgent
+
+
+def fingerprint(voice: VoiceAgent[Any, Any]) -> str:
+    """Eight hexadecimal digits over everything about the agent that shapes its answers."""
+    digest = hashlib.sha256()
+    for part in _parts(voice):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()[:8]
+
+
+def _parts(voice: VoiceAgent[Any, Any]) -> Iterator[str]:
+    yield voice.name
+    yield repr(sorted(voice.model_settings.items()))
+    for hooks in voice.hooks.values():
+        yield from (_source(hook) for hook in hooks)
+    agent = voice.agent
+    if agent is None:
+        return
+    yield str(getattr(voice.model or agent.model, "model_name", voice.model or agent.model))
+    yield str(agent.output_type)
+    yield from (_source(part) for part in getattr(agent, "_instructions", ()) or ())
+    for toolset in agent.toolsets:
+        for name, tool in getattr(toolset, "tools", {}).items():
+            yield name + _source(getattr(tool, "function", tool))
+
+
+def _source(part: object) -> str:
+    if isinstance(part, str):
+        return part
+    inner = getattr(part, "function", part)
+    try:
+        return inspect.getsource(inner)  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return getattr(inner, "__qualname__", type(inner).__name__)

@@ -1,0 +1,45 @@
+"""The hooks of a voice agent: async functions, refused where they are registered when they are not."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from ..exceptions import HookError
+
+HookName: TypeAlias = Literal[
+    "message", "thinking", "session_start", "data", "session_update", "session_end", "event", "authorize"
+]
+Hook: TypeAlias = Callable[..., Any]
+HookT = TypeVar("HookT", bound=Callable[..., Awaitable[Any]])
+SpeakingHookT = TypeVar("SpeakingHookT", bound=Callable[..., Awaitable[str | None] | AsyncIterator[str]])
+
+
+def check_hook(name: str, function: object, *, stream: bool = False) -> None:
+    """Raise HookError, with the mend, unless the function is async (or, where `stream`, an async generator)."""
+    if inspect.iscoroutinefunction(function) or (stream and inspect.isasyncgenfunction(function)):
+        return
+    shown = getattr(function, "__qualname__", repr(function))
+    if not callable(function):
+        raise HookError(f"{name} was given {shown}; expected an async function. Write: async def ...")
+    raise HookError(f"{name}: {shown} is a plain function and would block every call. Write `async def {shown}(...)`.")
+
+
+async def speak_answer(answer: Any, say: Callable[[str], Awaitable[None]], hook: str) -> None:
+    """Speak what an `on_message` hook or a greeting answered: a text, pieces of text as they come, or nothing."""
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if answer is None:
+        return
+    if isinstance(answer, str):
+        await say(answer)
+        return
+    if not hasattr(answer, "__aiter__"):
+        raise HookError(
+            f"{hook} answered a {type(answer).__name__}; expected a str, an async iterator of str, or None."
+        )
+    async for piece in answer:
+        if not isinstance(piece, str):
+            raise HookError(f"{hook} yielded a {type(piece).__name__}; expected str.")
+        await say(piece)

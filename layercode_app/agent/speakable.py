@@ -1,0 +1,176 @@
+"""Text that can be spoken: markdown, emoji and link syntax taken out while it streams, and a prompt that avoids them.
+
+The filter looks at one character at a time and holds back only a mark whose meaning the next character decides, so a
+word is never delayed, and pieces of any size give the same words.
+"""
+
+from __future__ import annotations
+
+import re
+
+SPEAK_PLAINLY = """\
+Everything you write is spoken aloud by a machine that reads it as it stands.
+- Plain sentences: no lists, headings, tables, markdown, emoji, links or code.
+- Numbers as people say them: "twelve euros fifty", "about three thousand"; years as "twenty twenty-six".
+- Phone numbers, codes and order numbers digit by digit, in groups: "five five five, zero one, four two".
+- Dates and times in words: "Friday the third of May at half past seven", never 03/05 or 19:30.
+- Addresses the way one says them on the phone: "twelve Mill Lane, second floor"; an e-mail address with "at" and "dot".
+- Units and abbreviations written out: "kilometres per hour", "for example", "Doctor Lee".
+"""
+"""Instructions for numbers, dates and addresses: `Agent(instructions=[load_prompt("mine"), SPEAK_PLAINLY])`."""
+
+_MARKS = "*_~`#>-+=!]\\"
+"""Held until the next character says what they are."""
+_EMOJI = (
+    "\u20e3\u2022\u231a\u231b\u23cf\u23e9-\u23fa\u25a0-\u25ff\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f000-\U0001faff"
+    "\U000e0020-\U000e007f"
+)
+_IS_EMOJI = re.compile(f"[{_EMOJI}]")
+_SPECIAL = re.compile(f"[{re.escape(_MARKS)}\\[|\\n\u200d{_EMOJI}]")
+_PUNCTUATION = set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+
+
+def speakable(text: str) -> str:
+    """The whole text, as it can be spoken."""
+    one = Speakable()
+    return one.feed(text) + one.flush()
+
+
+class Speakable:
+    """The filter of one turn: `feed` it pieces as they come, `flush` it where the model stops for a while."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._before = "\n"
+        """The source character before the held mark."""
+        self._prev = "\n"
+        self._out = "\n"
+        """The last character let through."""
+        self._line_start = True
+        self._table = False
+        self._dropped = False
+        self._skip = ""
+        """The character that ends what is being skipped: a link's target, the first line of a code block."""
+        self._depth = 0
+
+    def feed(self, piece: str) -> str:
+        """What of the text so far can be spoken now."""
+        if self._plain and piece and not _SPECIAL.search(piece):
+            self._prev = self._out = piece[-1]
+            return piece
+        return "".join([self._step(char) for char in piece])
+
+    def flush(self) -> str:
+        """What was held back; the text that follows begins a line."""
+        out = self._resolve("")[0] if self._held else ""
+        self._held = self._skip = ""
+        self._line_start, self._table, self._prev = True, False, "\n"
+        return out
+
+    @property
+    def _plain(self) -> bool:
+        """Whether nothing before matters to ordinary text."""
+        return not (self._held or self._skip or self._line_start or self._dropped or self._table)
+
+    def _step(self, char: str) -> str:
+        if self._skip:
+            return self._skipping(char)
+        if self._held and char == self._held[0] and char != "\\":
+            self._held += char
+            return ""
+        before = ""
+        if self._held:
+            before, consumed = self._resolve(char)
+            self._held = ""
+            if consumed:
+                self._prev = char
+                return before
+        return before + self._fresh(char)
+
+    def _fresh(self, char: str) -> str:
+        """A character with nothing held before it."""
+        if char in _MARKS:
+            self._held, self._before, self._prev = char, self._prev, char
+            return ""
+        before, self._prev = self._prev, char
+        if char == "|" and self._line_start:
+            self._table = True
+        if self._silent(char, before):
+            self._dropped = True
+            return ""
+        return self._emit(char)
+
+    def _silent(self, char: str, before: str) -> bool:
+        if char == "[" or _IS_EMOJI.match(char):
+            return True
+        if char == "\u200d":  # it joins emoji, but letters too, in scripts that need it
+            return bool(_IS_EMOJI.match(before))
+        return self._table and (char == "|" or (char == ":" and before in "|- "))
+
+    def _emit(self, text: str) -> str:
+        if text == "\n":
+            self._line_start, self._table = True, False
+        elif text in " \t":
+            if self._dropped and self._out in " \t\n":
+                return ""
+        elif text:
+            self._line_start = False
+        if text:
+            self._dropped, self._out = False, text[-1]
+        return text
+
+    def _skipping(self, char: str) -> str:
+        """Inside a link's target or the first line of a code block; a new line ends both."""
+        self._prev = char
+        self._depth += char == "("
+        if char == "\n":
+            self._skip = ""
+            return self._emit(char)
+        if char == self._skip:
+            self._depth -= 1
+            if self._depth <= 0:
+                self._skip = ""
+        return ""
+
+    def _resolve(self, char: str) -> tuple[str, bool]:
+        """What the held mark is, now that the next character is known ("" at the end), and whether that is used up."""
+        mark = self._held[0]
+        if mark == "\\" and char in _PUNCTUATION:
+            return self._emit(char), True
+        if mark == "]" and char and char in "([":
+            self._skip, self._depth, self._dropped = ")" if char == "(" else "]", 1, True
+            return "", True
+        if self._line_start and self._opens_line(mark, char):
+            self._dropped = True
+            return "", char == " " or bool(self._skip)
+        kept = self._kept(mark, char)
+        self._dropped |= kept != self._held
+        return self._emit(kept), False
+
+    def _opens_line(self, mark: str, char: str) -> bool:
+        """Whether the mark is a heading, bullet, quote, rule or code fence: those stand at the start of a line."""
+        count = len(self._held)
+        if mark == "`" and count >= 3:
+            self._skip = "" if char in ("", "\n") else "\n"
+            return True
+        if mark in "-*_=" and count >= 3 and char in ("", "\n", "\r"):
+            return True
+        if mark == "#" and count > 6:
+            return False
+        return char == " " and (mark in "#>" or (mark in "-+*" and count == 1))
+
+    def _kept(self, mark: str, char: str) -> str:
+        """How much of the mark is text."""
+        held, before = self._held, self._before
+        if mark in "`]":
+            return ""
+        if mark == "!":
+            return held[:-1] if char == "[" else held
+        if mark == "*":
+            product = (before == char == " ") or (before.isdigit() and char.isdigit())
+            return held if product and len(held) == 1 else ""
+        if mark == "_":
+            return held if before.isalnum() and char.isalnum() else ""
+        if mark == "~":
+            return held if len(held) == 1 else ""
+        return "" if self._table and mark == "-" and len(held) > 1 else held

@@ -1,0 +1,90 @@
+"""Tool calls, as a turn sees them: journalled before they run, bounded in time, cut or finished on interruption."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.exceptions import ModelRetry, ToolFailed
+from pydantic_core import to_jsonable_python
+
+from ..conversation.record import ToolCall
+from ..conversation.turn import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from .voice_agent import VoiceAgent
+
+
+@dataclass
+class TurnTools(AbstractCapability[Any]):
+    """Watches over the tool calls of one turn."""
+
+    voice: VoiceAgent[Any, Any]
+    turn: Turn[Any, Any]
+
+    async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
+        """Write the call down, run it by its policy, write down how it ended."""
+        record, live = self.turn.record, self.turn.live
+        policy = self.voice.tools.get(call.tool_name, "cancel")
+        entry = ToolCall(call.tool_call_id, call.tool_name, _json(args), live.elapsed_ms(), policy=policy)
+        record.tools.append(entry)
+        await live.checkpoint()
+        self._notice(entry)
+        work = (live.stand_in(entry) if live.stand_in else None) or handler(args)
+        try:
+            if policy == "cancel":
+                return await self._timed(entry, work)
+            return await self._finishing(entry, work)
+        finally:
+            self._notice(entry)
+
+    async def _timed(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
+        """Run the tool to its end and write the result down; a tool over its time fails for the model to see."""
+        live = self.turn.live
+        try:
+            async with asyncio.timeout(live.tool_timeout):
+                result = await work
+        except asyncio.CancelledError:
+            entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
+            raise
+        except TimeoutError:
+            entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), "timed out"
+            raise ToolFailed(f"{entry.name} took longer than {live.tool_timeout:g} s and was given up.") from None
+        except Exception as error:
+            entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), type(error).__name__
+            if not isinstance(error, ModelRetry | ToolFailed):
+                error.layercode_category = "tool"  # type: ignore[attr-defined]
+            raise
+        entry.status, entry.ended_ms, entry.result = "done", live.elapsed_ms(), _json(result)
+        await live.checkpoint(settle=True)
+        return result
+
+    async def _finishing(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
+        """Run the tool in a task of its own, which an interruption does not reach."""
+        task = asyncio.ensure_future(self._timed(entry, work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                if self.turn.live.state is not None:
+                    # Until then, whoever comes next works on the same state.
+                    self.turn.live.state.users += 1
+                self.turn.background(self._record_late(entry, task))
+            raise
+
+    async def _record_late(self, entry: ToolCall, task: asyncio.Future[Any]) -> None:
+        """Write the result of a tool that outlived its turn where the next turn's history finds it."""
+        await asyncio.wait({task})
+        await self.turn.live.finish_late(entry)
+
+    def _notice(self, entry: ToolCall) -> None:
+        if self.voice.notices:
+            self.turn.data({"tool": {"name": entry.name, "status": entry.status}})
+
+
+def _json(value: Any) -> Any:
+    return to_jsonable_python(value, serialize_unknown=True)

@@ -1,0 +1,292 @@
+"""`VoiceAgent`: an agent with a voice. A module-level one in an agent file is its registration."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
+
+from pydantic import BaseModel
+from typing_extensions import TypeVar
+
+from ..conversation.record import Json
+from ..conversation.tasks import mark_task
+from ..conversation.turn import MetadataT, StateT, Turn
+from ..exceptions import DeveloperError
+from ..webhook import Data, Event, SessionEnd, SessionUpdate
+from .fingerprint import fingerprint
+from .guard import Guard
+from .hooks import Hook, HookName, HookT, SpeakingHookT, check_hook
+from .offline import Script
+
+if TYPE_CHECKING:
+    from pydantic_ai.agent import AbstractAgent
+    from pydantic_ai.models import Model
+
+DepsT = TypeVar("DepsT", default=Any)
+OutputT = TypeVar("OutputT", default=Any)
+Greeting: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str] | AsyncIterator[str]] | None"
+ToolPolicy: TypeAlias = str
+"""What an interruption does to a running tool: "cancel" it, let it "finish", or "finish_and_tell" the next turn."""
+POLICIES = ("cancel", "finish", "finish_and_tell")
+
+
+class VoiceAgent(Generic[StateT, MetadataT]):
+    """An agent with a voice: a name, and either a PydanticAI agent or an `on_message` hook.
+
+    Args:
+        name: How it is addressed: `--agent NAME`, `POST /api/agents/NAME`.
+        agent: The PydanticAI agent that answers. Without `deps` its dependencies are the `Turn`, or nothing.
+        state: A Pydantic model; each conversation has one of its own, saved with every turn.
+        metadata: A Pydantic model for `turn.metadata`; without one it is a dictionary.
+        deps: Makes the dependencies of an agent that has a type of its own for them.
+        greeting: The opening words, or a function of the turn that returns or streams them.
+        speak: How an output that is not text is spoken.
+        offline: What it says without a model; see `layercode_app.Scene`. Also a decorator: `@agent.offline`.
+        apology: What it says when a turn fails; the setting LAYERCODE_APOLOGY otherwise.
+        filler: What it says when nothing was said `filler_after` seconds into a turn.
+        guard: Runs beside the model on every message; what it returns is said instead of the rest of the reply.
+        turn_timeout: Seconds a turn may take; the setting LAYERCODE_TURN_TIMEOUT otherwise.
+        tool_timeout: Seconds one tool call may take; the setting LAYERCODE_TOOL_TIMEOUT otherwise.
+        timeout_apology: What it says when a turn runs out of time.
+        tools: What an interruption does to a running tool, by its name: "cancel" (default), "finish",
+            "finish_and_tell".
+        notices: Tell the browser when a tool starts and ends, by name and status.
+        speakable: Take markdown, emoji and link syntax out of what the model says, as it streams.
+        history: Whether earlier turns are read; by default where there is a PydanticAI agent.
+        model_settings: Settings of the model's requests.
+
+    """
+
+    @overload
+    def __init__(
+        self,
+        name: str,
+        agent: AbstractAgent[Turn[StateT, MetadataT], Any] | AbstractAgent[None, Any] | None = None,
+        *,
+        state: type[StateT] | None = None,
+        metadata: type[MetadataT] | None = None,
+        greeting: Greeting = None,
+        speak: Callable[[Any], str] | None = None,
+        apology: str | None = None,
+        filler: str | None = None,
+        filler_after: float = 1.5,
+        guard: Guard | None = None,
+        turn_timeout: float | None = None,
+        tool_timeout: float | None = None,
+        timeout_apology: str | None = None,
+        tools: Mapping[str, ToolPolicy] | None = None,
+        notices: bool = False,
+        history: bool | None = None,
+        speakable: bool = False,
+        model_settings: Mapping[str, Any] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        name: str,
+        agent: AbstractAgent[DepsT, Any],
+        *,
+        deps: Callable[[Turn[StateT, MetadataT]], DepsT],
+        state: type[StateT] | None = None,
+        metadata: type[MetadataT] | None = None,
+        greeting: Greeting = None,
+        speak: Callable[[Any], str] | None = None,
+        apology: str | None = None,
+        filler: str | None = None,
+        filler_after: float = 1.5,
+        guard: Guard | None = None,
+        turn_timeout: float | None = None,
+        tool_timeout: float | None = None,
+        timeout_apology: str | None = None,
+        tools: Mapping[str, ToolPolicy] | None = None,
+        notices: bool = False,
+        history: bool | None = None,
+        speakable: bool = False,
+        model_settings: Mapping[str, Any] | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        agent: AbstractAgent[Any, Any] | None = None,
+        *,
+        deps: Callable[[Turn[Any, Any]], Any] | None = None,
+        state: type[StateT] | None = None,
+        metadata: type[MetadataT] | None = None,
+        greeting: Greeting = None,
+        speak: Callable[[Any], str] | None = None,
+        apology: str | None = None,
+        filler: str | None = None,
+        filler_after: float = 1.5,
+        guard: Guard | None = None,
+        turn_timeout: float | None = None,
+        tool_timeout: float | None = None,
+        timeout_apology: str | None = None,
+        tools: Mapping[str, ToolPolicy] | None = None,
+        notices: bool = False,
+        history: bool | None = None,
+        speakable: bool = False,
+        model_settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        _check_name(name)
+        _check_model("state", state)
+        _check_model("metadata", metadata)
+        _check_policies(tools or {})
+        _check_output(name, agent, speak)
+        self.name = name
+        self.agent = agent
+        self.state_type: type[BaseModel] | None = state  # type: ignore[assignment]
+        self.metadata_type: type[BaseModel] | None = metadata  # type: ignore[assignment]
+        self.greeting = greeting
+        self.deps = deps
+        self.speak = speak
+        self.apology = apology
+        self.guard = guard
+        self.turn_timeout = turn_timeout
+        self.tool_timeout = tool_timeout
+        self.timeout_apology = timeout_apology
+        self.filler = (filler, filler_after) if filler else None
+        self.tools = dict(tools or {})
+        self.notices = notices
+        self.remembers = agent is not None if history is None else history
+        self.speakable = speakable
+        self.model_settings = dict(model_settings or {})
+        self.hooks: dict[HookName, list[Hook]] = {}
+        self.tasks: dict[str, Hook] = {}
+        self.script: Script | None = None
+        self.model: Model | None = None
+        """The model its turns use; None is the agent's own. Set by the server, from `--model` and the settings."""
+        self._fingerprint = ""
+        self.title = ""
+
+    def __repr__(self) -> str:
+        return f"VoiceAgent({self.name!r})"
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of agent, prompt, tools and model: the version of a turn."""
+        if not self._fingerprint:
+            self._fingerprint = fingerprint(self)
+        return self._fingerprint
+
+    def use_model(self, model: Model | None) -> None:
+        """Answer with this model from now on; None is the agent's own."""
+        self.model, self._fingerprint = model, ""
+
+    def describe(self, title: str) -> None:
+        """Say in a line what the agent is for; discovery takes it from its module."""
+        self.title = title
+
+    # --- hooks
+
+    def on_message(self, hook: SpeakingHookT) -> SpeakingHookT:
+        """Take the turn over: return a str, yield str pieces, or speak with `turn.say()`."""
+        check_hook("on_message", hook, stream=True)
+        self.hooks["message"] = [hook]
+        return hook
+
+    def while_thinking(self, hook: SpeakingHookT) -> SpeakingHookT:
+        """Speak what `hook(turn)` returns or yields while the model thinks; the answer waits until that is said."""
+        check_hook("while_thinking", hook, stream=True)
+        self.hooks["thinking"] = [hook]
+        return hook
+
+    def on_session_start(self, hook: HookT) -> HookT:
+        """Call `await hook(turn)` before the greeting is spoken."""
+        return self._add("session_start", hook)
+
+    def on_data(self, hook: HookT) -> HookT:
+        """Call `await hook(turn, data)` when the page sends data; what it returns reaches the page as JSON."""
+        return self._add("data", hook)
+
+    def on_session_update(self, hook: HookT) -> HookT:
+        """Call `await hook(event)` when a recording is ready or failed."""
+        return self._add("session_update", hook)
+
+    def on_session_end(self, hook: HookT) -> HookT:
+        """Call `await hook(event)` once after a session, also across a restart; retried when it fails."""
+        return self._add("session_end", hook)
+
+    def task(self, function: HookT) -> HookT:
+        """Let `turn.background(function, **arguments)` keep its calls in the journal until they were done."""
+        check_hook("task", function)
+        self.tasks[mark_task(function)] = function
+        return function
+
+    def on_event(self, hook: HookT) -> HookT:
+        """Call `await hook(event)` for every event, known or not, beside whatever else answers it."""
+        return self._add("event", hook)
+
+    def on_authorize(self, hook: HookT) -> HookT:
+        """Call `await hook(request)` before a page is given a session: see `AuthorizeRequest`."""
+        return self._add("authorize", hook)
+
+    def offline(self, script: Script) -> Script:
+        """Answer with this script when there is no model or no key for it."""
+        self.script = script
+        return script
+
+    def _add(self, name: HookName, hook: HookT) -> HookT:
+        check_hook(f"on_{name}", hook)
+        self.hooks.setdefault(name, []).append(hook)
+        return hook
+
+    # --- answering
+
+    async def answer(self, turn: Turn[Any, Any]) -> None:
+        """Speak the reply to a turn."""
+        from .run import answer
+
+        await answer(self, turn)
+
+    async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
+        """The JSON that answers a `data` event: what the last hook returned."""
+        answered: Json = None
+        for hook in self.hooks.get("data", ()):
+            answered = await hook(turn, event.data)
+        return answered
+
+    async def notify(self, event: Event) -> None:
+        """Run the hooks that only take note of an event; `session_end` runs as an owed job instead."""
+        for hook in self.hooks.get("event", ()):
+            await hook(event)
+        if isinstance(event, SessionUpdate):
+            for hook in self.hooks.get("session_update", ()):
+                await hook(event)
+
+    async def end_session(self, event: SessionEnd) -> None:
+        """Run the hooks of a session's end."""
+        for hook in self.hooks.get("session_end", ()):
+            await hook(event)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
+        raise DeveloperError(f"VoiceAgent name {name!r}: expected ASCII letters, digits, - and _, such as 'bakery'.")
+
+
+def _check_model(what: str, kind: object) -> None:
+    if kind is not None and not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        raise DeveloperError(
+            f"VoiceAgent {what}={kind!r}: expected a Pydantic model class, such as class Basket(BaseModel)."
+        )
+
+
+def _check_policies(tools: Mapping[str, ToolPolicy]) -> None:
+    for name, policy in tools.items():
+        if policy not in POLICIES:
+            raise DeveloperError(f"VoiceAgent tools[{name!r}]={policy!r}: expected one of {', '.join(POLICIES)}.")
+
+
+def _check_output(name: str, agent: AbstractAgent[Any, Any] | None, speak: object) -> None:
+    from .outputs import speaks_text
+
+    if agent is not None and not hasattr(agent, "iter"):
+        raise DeveloperError(f"VoiceAgent({name!r}): {agent!r} is not a PydanticAI agent.")
+    if agent is not None and speak is None and not speaks_text(agent):
+        raise DeveloperError(
+            f"VoiceAgent({name!r}): the agent's output {agent.output_type!r} is not text. "
+            "Say how it is spoken: speak=lambda output: ..."
+        )
+
+
+Agents: TypeAlias = Sequence[VoiceAgent[Any, Any]]

@@ -1,0 +1,48 @@
+"""`check`: does a webhook, ours or any other, do what the platform needs?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import AsJson, Secret
+
+
+def check(
+    url: Annotated[str, typer.Argument(help="The webhook, such as http://127.0.0.1:8000/api/agent.")],
+    secret: Secret = None,
+    as_json: AsJson = False,
+    junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A check or a group, such as turns; again for more.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="A check or a group to leave out; again for more.")] = None,
+    max_ttfs: Annotated[float, typer.Option(help="Most milliseconds to first speech.")] = 1500.0,
+    timeout: Annotated[float, typer.Option(help="Seconds an answer may take.")] = 15.0,
+) -> None:
+    """Test any LayerCode webhook from outside: what fails, why it matters, how to mend it."""
+    import asyncio
+    import json
+
+    from ..testing.check.model import Limits
+    from ..testing.check.report import junit as as_junit
+    from ..testing.check.report import show
+    from ..testing.check.run import chosen, run_checks
+    from .chat_session import webhook_secret
+    from .progress import steps
+
+    wanted = chosen(only or (), skip or ())
+    with steps("checking", len(wanted), quiet=as_json) as step:
+        limits = Limits(timeout=timeout, max_ttfs=max_ttfs)
+        report = asyncio.run(
+            run_checks(
+                url, webhook_secret(secret), limits=limits, only=only or (), skip=skip or (), done=lambda _: step()
+            )
+        )
+    if junit is not None:
+        junit.write_text(as_junit(report), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+    else:
+        show(report)
+    raise SystemExit(1 if report.failed else 0)

@@ -1,0 +1,27 @@
+"""`dev`: talk to an agent on this machine, with no account and no key."""
+
+from __future__ import annotations
+
+from .options import Agent, AgentsDir, Model, Port, Tunnel, UpdateWebhook, Verbose, Yes
+
+
+def dev(
+    agent: Agent = "starter",
+    port: Port = None,
+    agents: AgentsDir = None,
+    model: Model = None,
+    verbose: Verbose = False,
+    tunnel: Tunnel = False,
+    update_webhook: UpdateWebhook = False,
+    yes: Yes = False,
+) -> None:
+    """Talk to an agent in your browser: no account, no key, 127.0.0.1 only. Reloads when a file changes."""
+    from ..dev.serve import DevOptions, serve_dev
+    from .tunnel import confirm_tunnel
+
+    options = DevOptions(
+        agent=agent, port=port, agents_dir=agents, model=model, verbose=verbose,
+        tunnel=tunnel, update_webhook=update_webhook,
+    )  # fmt: skip
+    confirm_tunnel(options, options.settings(), yes=yes)
+    serve_dev(options)

@@ -1,0 +1,47 @@
+"""`emulator`: the LayerCode platform on this machine, for a backend in any language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def emulator(
+    webhook: Annotated[str, typer.Option(help="URL of the backend's webhook.")] = "http://127.0.0.1:8000/api/agent",
+    secret: Annotated[
+        str, typer.Option(envvar="LAYERCODE_WEBHOOK_SECRET", help="Secret the webhooks are signed with.")
+    ] = "",
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 8787,
+    session_webhook: Annotated[
+        str | None, typer.Option(help="URL for session events; the newer style of the platform.")
+    ] = None,
+    push_to_talk: Annotated[bool, typer.Option(help="The caller holds a button to speak.")] = False,
+    can_interrupt: Annotated[bool, typer.Option(help="The caller may speak over the agent.")] = True,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Folder for WAV recordings of sessions; none without.")
+    ] = None,
+) -> None:
+    """Emulate LayerCode for any backend: offline, with no account."""
+    if not secret:
+        raise typer.BadParameter(
+            "a secret is needed to sign webhooks; give the one your backend verifies with", param_hint="--secret"
+        )
+    import uvicorn
+
+    from ..emulator.app import create_emulator
+
+    app = create_emulator(
+        webhook,
+        secret.partition(",")[0].strip(),
+        session_webhook_url=session_webhook,
+        style="welcome" if session_webhook else "session.start",
+        trigger="push_to_talk" if push_to_talk else "automatic",
+        can_interrupt=can_interrupt,
+        recordings=recordings,
+    )
+    typer.echo(f"LayerCode emulator on http://127.0.0.1:{port}/v1, webhooks to {webhook}")
+    typer.echo(f"  LAYERCODE_API_URL=http://127.0.0.1:{port}/v1")
+    typer.echo(f"  browser clients: client._websocketUrl = 'ws://127.0.0.1:{port}/v1/agents/web/websocket'")
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=3)

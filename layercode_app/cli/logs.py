@@ -1,0 +1,63 @@
+"""`logs`: the JSON log files of every worker, read back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .options import AsJson
+
+COLORS = {"WARNING": typer.colors.YELLOW, "ERROR": typer.colors.RED, "CRITICAL": typer.colors.RED}
+
+
+def logs(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Only this conversation.")] = None,
+    turn: Annotated[str | None, typer.Option("--turn", "-t", help="Only this turn.")] = None,
+    level: Annotated[str, typer.Option("--level", "-l", help="From this level on, such as WARNING.")] = "TRACE",
+    agent: Annotated[str | None, typer.Option("--agent", "-a", help="Only this agent.")] = None,
+    since: Annotated[str | None, typer.Option(help="A span such as 10m, or a day such as 2026-01-31.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="The newest so many lines.")] = 100,
+    log_dir: Annotated[str | None, typer.Option(help="Default LOG_DIR.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The log of every worker, rotated files too, in the order of its times."""
+    from pathlib import Path
+
+    from ..reports.log_lines import Follower, Wanted, newest
+    from ..reports.report import beginning
+    from ..settings import load_settings
+
+    folder = Path(load_settings({"log_dir": log_dir}).log_dir)
+    wanted = Wanted(conversation, turn, agent, level, beginning(since))
+    follower = Follower(folder, wanted) if follow else None
+    found = newest(folder, wanted, limit=limit)
+    for line in found:
+        _print(line, as_json)
+    if not found and limit:
+        typer.echo(f"No line in {folder} fits{wanted.described}.", err=True)
+    if follower is not None:
+        try:
+            for line in follower.lines():
+                _print(line, as_json)
+        except KeyboardInterrupt:
+            return
+
+
+def _print(line: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(line, ensure_ascii=False))
+        return
+    from ..reports.log_text import details
+
+    who = f" [{line.get('agent', '')} {str(line.get('turn_id', ''))[:12]}]" if line.get("turn_id") else ""
+    level = str(line.get("level", ""))
+    time = str(line.get("time", ""))[:23].replace("T", " ")
+    more = details(line)
+    typer.secho(f"{time} {level:<7}", nl=False, fg=COLORS.get(level))
+    typer.echo(f"{who} {line.get('message', '')}" + typer.style(f"  {more}" if more else "", dim=True))
+    if error := line.get("exception"):
+        typer.secho(str(error.get("traceback", error) if isinstance(error, dict) else error), fg=typer.colors.RED)

@@ -1,0 +1,109 @@
+"""The command line: its commands in their groups, and what an error looks like there.
+
+Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 agent not found. Commands import what they need when they
+run, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
+from . import (
+    agents,
+    bench,
+    chat,
+    check,
+    connect,
+    dev,
+    doctor,
+    emulator,
+    evaluate,
+    fork,
+    logs,
+    new,
+    platform,
+    profile,
+    replay,
+    report,
+    run,
+    send,
+    sessions,
+    update,
+)
+
+app = typer.Typer(
+    name="layercode-create-app",
+    help="Everything between LayerCode and your agent's words.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+BUILD, SERVE, TEST, OBSERVE, PLATFORM = "Build", "Serve", "Test", "Observe", "Platform"
+
+app.command(rich_help_panel=BUILD)(new.new)
+app.command(rich_help_panel=BUILD)(update.update)
+app.command(rich_help_panel=BUILD)(dev.dev)
+app.command(rich_help_panel=BUILD)(chat.chat)
+app.command(rich_help_panel=BUILD)(agents.agents)
+app.command("list-agents", hidden=True)(agents.agents)
+app.command(rich_help_panel=SERVE)(run.run)
+app.command(rich_help_panel=SERVE)(connect.connect)
+app.command(rich_help_panel=SERVE)(doctor.doctor)
+app.command(rich_help_panel=TEST)(send.send)
+app.command(rich_help_panel=TEST)(check.check)
+app.command(rich_help_panel=TEST)(bench.bench)
+app.command("eval", rich_help_panel=TEST)(evaluate.evaluate)
+app.command(rich_help_panel=TEST)(replay.replay)
+app.command(rich_help_panel=TEST)(fork.fork)
+app.add_typer(sessions.app, name="sessions", rich_help_panel=OBSERVE)
+app.command(rich_help_panel=OBSERVE)(logs.logs)
+app.command(rich_help_panel=OBSERVE)(report.report)
+app.command(rich_help_panel=OBSERVE)(profile.profile)
+app.command(rich_help_panel=PLATFORM)(emulator.emulator)
+app.add_typer(platform.app, name="platform", rich_help_panel=PLATFORM)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from .._version import __version__
+
+        typer.echo(f"layercode-app {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Everything between LayerCode and your agent's words."""
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one clear message, with its traceback only under --verbose."""
+    # Logfire's plugin would be imported with the first model of any command, for 0.15 s, whether Logfire is used or not.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "logfire-plugin")
+    try:
+        app()
+    except LayerCodeError as error:
+        if "--verbose" in sys.argv:
+            import traceback
+
+            traceback.print_exc()
+        elif isinstance(error, AgentImportError):
+            typer.echo(error.traceback, err=True)
+        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+        raise SystemExit(exit_code(error)) from None
+
+
+def exit_code(error: LayerCodeError) -> int:
+    """The exit code that stands for an error."""
+    if isinstance(error, AgentNotFoundError | AgentImportError):
+        return 3
+    return 2 if isinstance(error, DeveloperError) and not isinstance(error, NotRecordedError) else 1

@@ -1,0 +1,91 @@
+"""What the `platform` commands share: one call with a client, and how its answer is printed. Imported when they run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from ..exceptions import ConfigurationError
+from ..platform.client import PlatformClient
+from ..platform.models import AgentInfo, SessionInfo, Timestamp
+from ..settings import Settings, load_settings
+
+T = TypeVar("T")
+
+
+def run(call: Callable[[PlatformClient, Settings], Awaitable[T]]) -> T:
+    """Make one call with the client of the settings."""
+
+    async def within() -> T:
+        settings = load_settings()
+        async with PlatformClient.from_settings(settings) as client:
+            return await call(client, settings)
+
+    return asyncio.run(within())
+
+
+def agent_id_of(given: str | None, settings: Settings) -> str:
+    """The agent that is meant. Raises ConfigurationError where none is."""
+    if found := given or settings.agent_id:
+        return found
+    raise ConfigurationError("No agent is named. Set LAYERCODE_AGENT_ID, or name one; `platform agents list` has them.")
+
+
+def show_agents(agents: Sequence[AgentInfo], *, as_json: bool, secret: bool = False) -> None:
+    """Agents as a table; their webhook secrets only where they are new."""
+    shown = [_agent(agent, secret=secret) for agent in agents]
+    if as_json:
+        Console().print_json(json.dumps(shown))
+        return
+    table = Table("id", "name", "webhook", *(["webhook secret"] if secret else []))
+    for row in shown:
+        table.add_row(*(str(row[key] or "-") for key in row))
+    Console().print(table if shown else "No agents yet; `platform agents create` makes one.")
+
+
+def _agent(agent: AgentInfo, *, secret: bool) -> dict[str, str | None]:
+    shown = {"id": agent.id, "name": agent.name, "webhook_url": agent.webhook_url}
+    return shown | ({"webhook_secret": agent.webhook_secret} if secret else {})
+
+
+def show_session(session: SessionInfo, *, as_json: bool) -> None:
+    """A session's figures, then what was said."""
+    console = Console(highlight=False)
+    if as_json:
+        console.print_json(session.model_dump_json())
+        return
+    figures = {
+        "conversation": session.conversation_id,
+        "started": _time(session.started_at),
+        "ended": _time(session.ended_at),
+        "duration": None if session.duration_ms is None else f"{session.duration_ms / 1000:.1f} s",
+        "latency": None if session.latency_ms is None else f"{session.latency_ms:.0f} ms",
+        "recording": session.recording_status,
+    }
+    for name, value in figures.items():
+        console.print(f"{name + ':':14}{value or '-'}", markup=False)
+    for line in session.transcript:
+        console.print(f"{_time(line.timestamp) or '':24} {line.role + ':':11} {line.text}", markup=False)
+
+
+def _time(value: Timestamp) -> str | None:
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds")
+    return value
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on stderr that is told bytes, and of how many."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda have, whole: bar.update(task, completed=have, total=whole)

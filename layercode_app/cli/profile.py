@@ -1,0 +1,45 @@
+"""`profile`: where the time and the memory of an agent's turns go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import AgentsDir, AsJson, Model
+
+
+def profile(
+    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    turns: Annotated[int, typer.Option("--turns", "-n", min=1, help="Turns to measure.")] = 20,
+    say: Annotated[list[str] | None, typer.Option(help="What the caller says; again for more, in turn.")] = None,
+    html: Annotated[Path, typer.Option(help="The flame graph is written here.")] = Path("profile.html"),
+    model: Model = "offline",
+    agents: AgentsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Flame graph, top functions, top allocations and the times of each stage. Offline, unless --model says so."""
+    import asyncio
+    import json
+
+    from loguru import logger
+
+    from ..agent.discovery import discover
+    from ..profiling.profile import profile as measure
+    from ..profiling.turns import SECRET
+    from ..settings import export_env_file, load_settings
+
+    export_env_file()
+    settings = load_settings({"webhook_secret": SECRET, "agents_dir": agents})
+    voice = discover(settings.agents_dir).get(agent)
+    texts = say or ["Hello, what can you do for me?", "And what else?"]
+    logger.disable("layercode_app")
+    found = asyncio.run(measure(voice, turns=turns, settings=settings, texts=texts, model=model))
+    html.write_text(found.page, encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(found.as_json() | {"flame_graph": str(html)}, indent=2))
+        return
+    for line in found.as_text():
+        typer.echo(line)
+    typer.echo(f"\nThe flame graph is in {html}.")

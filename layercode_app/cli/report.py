@@ -1,0 +1,55 @@
+"""`report`: what the calls of some days amount to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import AsJson, StoreUrl
+
+
+def report(
+    since: Annotated[str, typer.Option(help="A span such as 24h or 7d, a day such as 2026-01-31, or `all`.")] = "7d",
+    by: Annotated[str, typer.Option(help="agent, model, day, month, conversation, tool, stage or version.")] = "agent",
+    html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.")] = None,
+    send: Annotated[
+        str | None, typer.Option(help="Send it to a channel of layercode.toml, or to an apprise URL.")
+    ] = None,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Latency, cost, errors, interruptions, outcomes and scores, from the journal."""
+    import asyncio
+    import json
+
+    from rich.console import Console
+
+    from ..reports.journal import open_journal
+    from ..reports.page import as_html
+    from ..reports.report import GROUPINGS, Report, beginning, make_report
+    from ..reports.text import print_report
+    from ..settings import load_settings
+    from ..watch.channels import send_report
+
+    settings = load_settings({"store": store})
+    grouping = next((known for known in GROUPINGS if known == by), None)
+    if grouping is None:
+        raise typer.BadParameter(f"{by!r}: expected one of {', '.join(GROUPINGS)}.", param_hint="--by")
+
+    async def work() -> Report:
+        async with open_journal(settings.store) as journal:
+            return await make_report(journal, since=beginning("" if since == "all" else since), by=grouping)
+
+    made = asyncio.run(work())
+    if html is not None:
+        html.write_text(as_html(made))
+    if send is not None:
+        asyncio.run(send_report(settings, send, made))
+    if as_json:
+        typer.echo(json.dumps(made.as_json(), indent=2))
+    elif html is None and send is None:
+        print_report(made, Console())
+    else:
+        typer.echo(" and ".join([f"Wrote {html}." if html else "", f"Sent to {send}." if send else ""]).strip(" and"))

@@ -1,0 +1,45 @@
+"""`run`: serve an agent in production."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Agent, AgentsDir, EnvFile, Model, Port, Tunnel, UpdateWebhook, Verbose, Yes
+
+
+def run(
+    agent: Agent = "starter",
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default 0.0.0.0.")] = None,
+    port: Port = None,
+    agents: AgentsDir = None,
+    model: Model = None,
+    verbose: Verbose = False,
+    agent_route: Annotated[str | None, typer.Option(help="Path of the webhook. Default /api/agent.")] = None,
+    authorize_route: Annotated[str | None, typer.Option(help="Default /api/authorize.")] = None,
+    store: Annotated[str | None, typer.Option(help="sqlite:///PATH, redis://HOST:PORT/DB or memory.")] = None,
+    env_file: EnvFile = None,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
+    reload: Annotated[bool, typer.Option(help="Start again when agent files change.")] = False,
+    tunnel: Tunnel = False,
+    update_webhook: UpdateWebhook = False,
+    yes: Yes = False,
+) -> None:
+    """Serve an agent. A webhook secret is mandatory."""
+    from ..server.serve import ServeOptions, serve
+    from .tunnel import confirm_tunnel
+
+    options = ServeOptions(
+        agent=agent, agents_dir=_text(agents), model=model, verbose=verbose, env_file=_text(env_file),
+        workers=workers, reload=reload, tunnel=tunnel, update_webhook=update_webhook,
+        settings={"host": host, "port": port, "agent_route": agent_route, "authorize_route": authorize_route,
+                  "store": store},
+    )  # fmt: skip
+    confirm_tunnel(options, options.load(), yes=yes)
+    serve(options)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

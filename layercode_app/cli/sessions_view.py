@@ -1,0 +1,164 @@
+"""Conversations on the console."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ..conversation.cost import cost_of
+from ..conversation.record import Stage, Status, TurnRecord, from_json, to_json
+from ..conversation.stores.base import Store, Summary
+from ..reports.conversations import ConversationNotFoundError, is_spoken, moment, summary_json, turn_json, unheard
+from ..reports.explain import explain, explain_json
+from ..reports.figures import counted, milliseconds
+from ..reports.forget import Forgotten, export_path
+from ..reports.journal import open_journal
+from ..settings import load_settings
+
+T = TypeVar("T")
+
+
+def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
+    """Open the journal of the settings, or another, and read it."""
+    settings = load_settings({"store": store})
+
+    async def work() -> T:
+        async with open_journal(settings.store) as journal:
+            return await read(journal)
+
+    return asyncio.run(work())
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def print_list(found: Sequence[Summary], *, as_json: bool) -> None:
+    """The conversations, one in a line."""
+    if as_json:
+        _print_json([summary_json(summary) for summary in found])
+        return
+    width = max((len(summary.conversation_id) for summary in found), default=0)
+    for summary in found:
+        when = (moment(summary.last_at) or "")[:19].replace("T", " ")
+        typer.echo(f"{summary.conversation_id:<{width}}  {when}  {counted(summary.turns, 'turn'):>10}  {summary.agent}")
+    if not found:
+        typer.echo("No conversations yet.")
+
+
+def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
+    """A conversation as it was heard."""
+    if as_json:
+        _print_json([turn_json(turn) for turn in turns])
+        return
+    console = Console(highlight=False)
+    console.print(Text(f"{turns[0].agent}: {turns[0].conversation_id}", style="bold"))
+    for turn in turns:
+        _print_turn(turn, console)
+
+
+def _print_turn(turn: TurnRecord, console: Console) -> None:
+    console.print(Text(f"\n{turn.turn_id}", style="dim"))
+    if not is_spoken(turn):
+        console.print(Text(f"  ({_event(turn)})", style="dim"))
+        return
+    if turn.user_text:
+        console.print(Text(f"  Caller: {turn.user_text}", style="cyan"))
+    said = Text(f"  Agent:  {turn.heard}")
+    if left := unheard(turn):
+        said.append(f"{left} (not heard)", style="dim strike")
+    console.print(said)
+    for call in turn.tools:
+        took = "" if call.ended_ms is None else f", {milliseconds(call.ended_ms - call.started_ms)}"
+        console.print(Text(f"  Tool:   {call.name}({_short(call.args)}) {call.status}{took}", style="dim"))
+    for stage in turn.stages:
+        console.print(Text(f"  Stage:  {_stage(stage)}", style="dim"))
+    console.print(Text(f"  {figures(turn)}", style="red dim" if turn.status is Status.FAILED else "dim"))
+
+
+def _event(turn: TurnRecord) -> str:
+    return str((turn.event or {}).get("type", turn.kind))
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def figures(turn: TurnRecord) -> str:
+    """A turn's figures in a line."""
+    parts = [str(turn.status), f"first speech {milliseconds(turn.timings.get('ttfs'))}"]
+    parts.append(f"total {milliseconds(turn.timings.get('total'))}")
+    parts += _used(turn)
+    parts += [turn.model] if turn.model else []
+    parts += [f"error {turn.error_category}, the caller got {turn.impact}"] if turn.error_category else []
+    parts += [f"outcome {given['name']}" for given in turn.outcomes]
+    parts += [f"{name} {score['value']}" for name, score in turn.scores.items() if isinstance(score, dict)]
+    return " · ".join(parts)
+
+
+def _stage(stage: Stage) -> str:
+    took = milliseconds(None if stage.ended_ms is None else stage.ended_ms - stage.started_ms)
+    return " · ".join([f"{stage.name} {stage.status}, {took}", *_used(stage), *([stage.model] if stage.model else [])])
+
+
+def _used(part: TurnRecord | Stage) -> list[str]:
+    """What the models of a turn, or of a stage of it, used; nothing where none was asked."""
+    if not part.usage.get("requests"):
+        return []
+    tokens = f"{part.usage.get('input_tokens', 0):,}+{part.usage.get('output_tokens', 0):,} tokens"
+    return [tokens, f"cost {cost_of(part)}"]
+
+
+def print_explanations(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
+    """A sentence for each turn."""
+    spoken = [turn for turn in turns if is_spoken(turn)]
+    if as_json:
+        _print_json([explain_json(turn) for turn in spoken])
+        return
+    for turn in spoken:
+        trace = f" [trace {turn.trace_id}]" if turn.trace_id else ""
+        typer.echo(f"{turn.turn_id}: {explain(turn)}{trace}")
+
+
+def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None, redacted: bool) -> None:
+    """Write a page or JSON, readable by its owner only."""
+    from ..emulator.playground.export import export_page, redact
+    from ..emulator.playground.figures import whole
+
+    if html:
+        text = export_page(turns, redacted=redacted)
+    else:
+        rows = from_json(to_json([turn_json(turn) | {"record": whole(turn)} for turn in turns]))
+        text = json.dumps(redact(rows) if redacted else rows, indent=2, ensure_ascii=False)
+    if output == Path("-"):
+        typer.echo(text)
+        return
+    path = output or export_path(turns[0].conversation_id, "html" if html else "json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    typer.echo(f"Wrote {path}.")
+
+
+def print_forgotten(done: Forgotten, *, as_json: bool) -> None:
+    """What was deleted. Raises ConversationNotFoundError where there was nothing."""
+    if not done.anything:
+        raise ConversationNotFoundError(
+            f"Nothing is kept of conversation {done.conversation_id!r}. `sessions list` shows which there are."
+        )
+    if as_json:
+        _print_json(done.as_json())
+        return
+    typer.echo(
+        f"Deleted {counted(done.turns, 'turn')} of {done.conversation_id}, and {counted(len(done.files), 'file')}."
+    )
+    for path in done.files:
+        typer.echo(f"  {path}")

@@ -1,0 +1,1 @@
+"""Stage 2, event and history to turn."""

@@ -1,0 +1,70 @@
+"""What a turn needs of an agent, and the bounds it runs in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from .turn import Turn
+
+
+class Answerer(Protocol):
+    """What the handler needs of an agent."""
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of agent, prompt and model."""
+
+    @property
+    def state_type(self) -> type[BaseModel] | None:
+        """The model of its conversations' state."""
+
+    @property
+    def metadata_type(self) -> type[BaseModel] | None:
+        """The model of its metadata; None leaves it a dictionary."""
+
+    @property
+    def apology(self) -> str | None:
+        """What it says when a turn fails; None takes the setting."""
+
+    @property
+    def filler(self) -> tuple[str, float] | None:
+        """What it says when nothing was said in so many seconds."""
+
+    @property
+    def turn_timeout(self) -> float | None:
+        """Seconds after which its turn is ended; None takes the setting."""
+
+    @property
+    def tool_timeout(self) -> float | None:
+        """Seconds one of its tool calls may take; None takes the setting."""
+
+    @property
+    def timeout_apology(self) -> str | None:
+        """What it says when a turn runs out of time; None takes the setting."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it reads the earlier turns."""
+
+    async def answer(self, turn: Turn[Any, Any]) -> None:
+        """Speak the reply to this turn."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The bounds of a turn; times in seconds."""
+
+    turn_timeout: float = 120.0
+    tool_timeout: float = 30.0
+    history_tokens: int = 8000
+    timeout_apology: str = "Sorry, that is taking too long. Could you ask me again?"
+    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    max_turns: int = 0
+    busy: str = "I'm sorry, I can't take that right now. Please try again in a moment."

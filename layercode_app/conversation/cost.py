@@ -1,0 +1,75 @@
+"""What turns and stages cost, in one meaning for every page and report: what is not known is unknown, never zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponse
+
+FREE_MODEL = "offline"
+"""The scripted model; it costs nothing."""
+
+
+class Priced(Protocol):
+    """Anything that model requests were made for: a turn, or a stage of one."""
+
+    @property
+    def model(self) -> str:
+        """The model that answered."""
+
+    @property
+    def usage(self) -> Mapping[str, int]:
+        """Tokens and requests."""
+
+    @property
+    def cost(self) -> float | None:
+        """Known dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Dollars. While `unknown` requests could not be priced, `amount` is only a lower bound."""
+
+    amount: float = 0.0
+    unknown: int = 0
+
+    @property
+    def known(self) -> float | None:
+        """The amount for a program: None where nothing of it is known."""
+        return None if self.unknown and not self.amount else self.amount
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.amount + other.amount, self.unknown + other.unknown)
+
+    def __str__(self) -> str:
+        if not self.unknown:
+            return dollars(self.amount)
+        return f"at least {dollars(self.amount)}" if self.amount else "unknown"
+
+
+def dollars(amount: float) -> str:
+    """An amount as people read it: small ones with more digits."""
+    if not amount:
+        return "$0"
+    return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.7f}"
+
+
+def cost_of(priced: Priced) -> Cost:
+    """What it cost; requests without a known price, or cut before they told their tokens, count as unknown."""
+    usage = priced.usage
+    if priced.model == FREE_MODEL or not (usage.get("requests") or usage.get("unknown_requests")):
+        return Cost(priced.cost or 0.0)
+    unpriced = usage.get("unpriced_requests")
+    if unpriced is None:
+        unpriced = usage.get("requests", 0) if priced.cost is None else 0
+    return Cost(priced.cost or 0.0, unpriced + usage.get("unknown_requests", 0))
+
+
+def price_of(response: ModelResponse) -> float | None:
+    """The dollars of one answer of a model; None where its price is not known."""
+    if response.model_name == FREE_MODEL:
+        return 0.0
+    return None if response.usage.cost is None else float(response.usage.cost)

@@ -1,0 +1,157 @@
+"""A turn that is delivered again, and turns that other workers run: joined, repeated, followed, displaced.
+
+The platform does not deduplicate its deliveries, and a newer message may reach another worker than the one that speaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from loguru import logger
+
+from ..exceptions import LayerCodeError
+from .live import END, Listener, LiveTurn
+from .record import Frame, Status, ToolCall, TurnRecord
+from .stores.base import Signal, Store
+
+FOLLOW_SECONDS = 0.05
+"""How often the frames of a turn that another worker runs are looked for."""
+DISPLACE_SECONDS = 2.0
+"""How long a newer turn waits for another worker to stop the older one."""
+UNKNOWN_RESULT = "result unknown, it may have taken effect"
+
+
+class CrashedTurnError(LayerCodeError):
+    """A turn died with its worker after tools had started, so it is not run again."""
+
+
+async def repeat(known: TurnRecord, listener: Listener) -> None:
+    """Send the recorded frames of a turn that has ended."""
+    frames = known.frames if known.frames and known.frames[-1].type == END else [*known.frames, Frame(END)]
+    await listener.catch_up(frames)
+
+
+async def join(live: LiveTurn, listener: Listener) -> None:
+    """Listen to a turn that runs in this worker, from its first frame to its last."""
+    live.add(listener)
+    await listener.catch_up(live.frames)
+    ended, left = asyncio.ensure_future(live.ended.wait()), asyncio.ensure_future(listener.left.wait())
+    await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    left.cancel()
+    await listener.catch_up(live.frames)
+
+
+async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
+    """Listen to a turn that another worker runs; false when that worker died before a word was sent."""
+    await store.signal(known.owner, Signal("follow", *known.key))
+    frames: list[Frame] = []
+    try:
+        while not listener.gone:
+            current = await store.get(*known.key)
+            if current is None or current.finished:
+                await repeat(current or known, listener)
+                return True
+            frames += current.frames[len(frames) :]
+            await listener.catch_up(frames)
+            if not await store.alive(known.owner):
+                return await _after_death(frames, listener)
+            await asyncio.sleep(FOLLOW_SECONDS)
+    finally:
+        await store.signal(known.owner, Signal("unfollow", *known.key))
+    return True
+
+
+async def _after_death(frames: list[Frame], listener: Listener) -> bool:
+    if not frames:
+        return False
+    await listener.catch_up([*frames, Frame(END)])
+    return True
+
+
+async def displace(store: Store, turn: TurnRecord) -> None:
+    """See to it that an older turn, run by another worker or by a dead one, has ended."""
+    if turn.owner != store.owner and await store.alive(turn.owner):
+        await store.signal(turn.owner, Signal("stop", *turn.key))
+        if await _wait_until_ended(store, turn):
+            return
+        logger.warning("The worker of turn {} did not stop it in {} s", turn.turn_id, DISPLACE_SECONDS)
+        await store.update(*turn.key, _supersede)
+        return
+    await store.update(*turn.key, crash)
+
+
+async def _wait_until_ended(store: Store, turn: TurnRecord) -> bool:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + DISPLACE_SECONDS
+    while loop.time() < deadline:
+        current = await store.get(*turn.key)
+        if current is None or current.finished:
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+def _supersede(record: TurnRecord) -> None:
+    if not record.finished:
+        record.status = Status.SUPERSEDED
+
+
+def crash(record: TurnRecord) -> None:
+    """Write into the record of a turn whose worker died what the next turn's model must know."""
+    if record.finished:
+        return
+    record.status, record.error, record.error_category = Status.FAILED, "CrashedTurnError", "internal"
+    note_tools(record)
+
+
+def note_tools(record: TurnRecord) -> None:
+    """Add the note that tells the model which tools of a crashed turn had been called."""
+    if not record.tools:
+        return
+    calls = "; ".join(f"{call.name}({call.args}) -> {_ending(call.status, call.result)}" for call in record.tools)
+    record.notes.append(f"[This turn was cut off by a restart of the system. Tools it had called: {calls}]")
+
+
+def _ending(status: str, result: object) -> str:
+    return str(result) if status in ("done", "failed") else UNKNOWN_RESULT
+
+
+def obey(signal: Signal, running: Mapping[str, LiveTurn], store: Store) -> None:
+    """Do what another worker asks about a turn that runs here."""
+    live = running.get(signal.conversation_id)
+    if live is None or live.record.turn_id != signal.turn_id:
+        return
+    if signal.kind == "stop":
+        live.stop(signal.status)
+    elif signal.kind == "follow":
+        live.followed += 1
+        if live.publisher is None:
+            live.publisher = asyncio.get_running_loop().create_task(_publish(live, store))
+    else:
+        live.unfollow()
+
+
+async def _publish(live: LiveTurn, store: Store) -> None:
+    """Keep the journal up to date with the frames while another worker follows them there."""
+    seen = 0
+    while not live.ended.past and not live.ending:
+        if len(live.frames) > seen:
+            seen = len(live.frames)
+            live.collect()
+            await store.save(live.record)
+        await asyncio.sleep(FOLLOW_SECONDS)
+
+
+async def finish_late(store: Store, turn: TurnRecord, call: ToolCall) -> None:
+    """Write how a tool ended that outlived its turn; by its policy, tell the next turn's model too."""
+
+    def change(record: TurnRecord) -> None:
+        for stored in record.tools:
+            if stored.id == call.id:
+                stored.status, stored.result, stored.ended_ms = call.status, call.result, call.ended_ms
+        if call.policy == "finish_and_tell":
+            record.notes.append(f"[{call.name} finished after the interruption: {call.result}]")
+
+    await store.update(*turn.key, change)

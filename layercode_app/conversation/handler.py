@@ -1,0 +1,163 @@
+"""Who runs a turn: this worker, another one, or nobody because it was answered already. One turn per conversation.
+
+The story of a turn: it is begun in the journal, older turns are seen to, the agent speaks (`run.py`), and it is saved
+and ended. The handler is handed its store, the agent and the listener by `server/`; it knows no HTTP and no model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from ..exceptions import StoreError
+from ..observability import context, spans
+from ..webhook import Message, TurnEvent
+from . import delivery, past, unrecorded
+from .answerer import Answerer, Limits
+from .draining import Draining
+from .late_saves import LateSaves
+from .live import Listener, LiveTurn
+from .record import Kind, Status, TurnRecord
+from .run import Run, Services
+from .states import LiveStates
+from .stores.base import Begun, Job, Store
+from .turn import Background
+
+
+class TurnHandler(Draining):
+    """Answers every turn of this worker. `finished` is told of each turn that ended, for logs, spans and metrics."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limits: Limits | None = None,
+        background: Background | None = None,
+        finished: Callable[[TurnRecord], None] = lambda record: None,
+        refusal: Callable[[TurnRecord], Awaitable[str | None]] | None = None,
+        owe: Callable[[Job], Awaitable[bool]] | None = None,
+    ) -> None:
+        self.store = store
+        self.limits = limits or Limits()
+        self.states = LiveStates(store)
+        owe = owe or store.owe
+        late = LateSaves(store, owe)
+        self._services = Services(store, self.limits, self.states, background, finished, refusal, owe, late)
+        super().__init__(self._services.saves)
+        store.on_signal(lambda signal: delivery.obey(signal, self._running, store))
+
+    async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
+        """As above; what waits for the journal to be back is given up."""
+        await super().drain(seconds, goodbye)
+        await self._services.late.close()
+
+    @property
+    def running(self) -> dict[str, LiveTurn]:
+        """The turns that run now, by conversation."""
+        return self._running
+
+    async def answer(self, agent: Answerer, event: TurnEvent, listener: Listener, *, received: float) -> None:
+        """Answer a turn to a listener: run it, join it where it runs already, or repeat it where it has ended."""
+        record = _record(agent, event)
+        live = LiveTurn(record, received)
+        record.timings["verified"] = live.elapsed_ms()
+        context.enter(record)
+        spans.stamp(record)
+        if self._overloaded(record):
+            await unrecorded.say_busy(self._services, live, listener, running=len(self._running))
+            return
+        try:
+            if await self._taken(live, listener):
+                return
+            with spans.span("history"):
+                begun = await self.store.begin(record, history_tokens=self._tokens(agent))
+            if begun.outcome != "new" and await self._repeat(agent, begun, live, listener):
+                return
+            await self._run(agent, event, live, listener, begun)
+        except StoreError as error:
+            await unrecorded.apologise(self._services, agent, live, listener, error)
+        finally:
+            self._let_go(live)
+
+    def _overloaded(self, record: TurnRecord) -> bool:
+        """Whether this turn is one too many; one that takes another's place, or joins it, is not."""
+        running = self._running.get(record.conversation_id)
+        if running is not None and (not self.closed or running.record.turn_id == record.turn_id):
+            return False
+        return self.closed or 0 < self.limits.max_turns <= len(self._running)
+
+    async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
+        """Take the conversation for this turn, ending an older one; true when the turn was served another way."""
+        conversation_id, turn_id = live.record.key
+        while (other := self._running.get(conversation_id)) is not None:
+            if other.record.turn_id == turn_id:
+                await delivery.join(other, listener)
+                if other.frames or listener.gone:
+                    return True
+                continue  # it only followed another worker's, and so do we
+            known = await self.store.get(conversation_id, turn_id)
+            if known is not None and known.finished:
+                await delivery.repeat(known, listener)
+                return True
+            other.stop(Status.SUPERSEDED)
+            await other.ended.wait()
+        self._running[conversation_id] = live
+        return False
+
+    async def _repeat(self, agent: Answerer, begun: Begun, live: LiveTurn, listener: Listener) -> bool:
+        """Serve a turn the journal knows; false when it must run again here, because its worker died before a tool."""
+        known = begun.record
+        if begun.outcome == "finished":
+            await delivery.repeat(known, listener)
+            return True
+        while not await self._claimed(known):
+            # It runs elsewhere: whoever comes next here must not wait for us.
+            self._let_go(live)
+            if await delivery.follow(self.store, known, listener):
+                return True
+            # Its worker died, and another one may have been quicker to take it over.
+            live.ended.forget()
+            if await self._taken(live, listener):
+                return True
+            known = await self.store.get(*known.key) or known
+            if known.finished:
+                await delivery.repeat(known, listener)
+                return True
+        begun.record = live.record = known
+        self._running[known.conversation_id] = live
+        await past.reload(self.store, begun, tokens=self._tokens(agent))
+        return False
+
+    async def _claimed(self, known: TurnRecord) -> bool:
+        elsewhere = known.owner != self.store.owner and await self.store.alive(known.owner)
+        return not elsewhere and await self.store.claim(known)
+
+    def _let_go(self, live: LiveTurn) -> None:
+        if self._running.get(live.record.conversation_id) is live:
+            del self._running[live.record.conversation_id]
+        live.ended.come()
+
+    def _tokens(self, agent: Answerer) -> int:
+        """What to read of the past: for an agent that does not look at it, the newest turn only."""
+        return self.limits.history_tokens if agent.remembers else 0
+
+    async def _run(self, agent: Answerer, event: TurnEvent, live: LiveTurn, listener: Listener, begun: Begun) -> None:
+        live.add(listener)
+        await past.settle(self.store, event, begun, live.record, tokens=self._tokens(agent))
+        live.record.timings["history"] = live.elapsed_ms()
+        await Run(self._services, agent, event, live, begun).to_the_end()
+
+
+def _record(agent: Answerer, event: TurnEvent) -> TurnRecord:
+    return TurnRecord(
+        conversation_id=event.conversation_id,
+        turn_id=event.turn_id or "",
+        session_id=event.session_id,
+        kind=Kind.MESSAGE if isinstance(event, Message) else Kind.GREETING,
+        agent=agent.name,
+        fingerprint=agent.fingerprint,
+        event=event.model_dump(mode="json", exclude_none=True),
+        user_text=event.text if isinstance(event, Message) else "",
+        metadata=event.metadata or {},
+        started_at=time.time(),
+    )

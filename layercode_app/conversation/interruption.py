@@ -1,0 +1,109 @@
+"""What the caller heard of a reply that was cut, and the messages of that turn corrected to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..webhook import InterruptionContext
+from .record import Speech, Status, TurnRecord
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage
+
+_WORD = re.compile(r"\S+")
+
+
+def heard_text(spoken: str, context: InterruptionContext) -> str:
+    """The part of what was spoken that the context says was heard, in our own spelling where it can be found.
+
+    The platform may have changed white space, so words are counted rather than letters. A text that is not how the
+    reply began is believed as it is: the platform knows what it played.
+    """
+    if context.text_heard is None:
+        return spoken if context.words_heard is None else _first_words(spoken, context.words_heard)
+    heard = context.text_heard.split()
+    own = _first_words(spoken, len(heard))
+    if own.split() == heard:
+        return own
+    # The last word may have been cut in the middle.
+    whole = _first_words(spoken, len(heard) - 1)
+    cut = spoken[len(whole) :].lstrip()
+    if heard and whole.split() == heard[:-1] and cut.startswith(heard[-1]):
+        return spoken[: len(spoken) - len(cut)] + heard[-1]
+    return context.text_heard
+
+
+def _first_words(text: str, count: int) -> str:
+    if count <= 0:
+        return ""
+    for number, word in enumerate(_WORD.finditer(text), 1):
+        if number == count:
+            return text[: word.end()]
+    return text
+
+
+def correct(record: TurnRecord, context: InterruptionContext) -> None:
+    """Write into a turn's record what was heard of it. A turn that was already cut keeps its status."""
+    record.heard_text = heard_text(record.spoken_text, context)
+    if record.status is Status.COMPLETE:
+        record.status = Status.INTERRUPTED
+
+
+def heard_speech(record: TurnRecord) -> list[Speech]:
+    """What was spoken, run by run, cut where the caller stopped hearing it."""
+    if record.heard_text is None:
+        return record.speech
+    if not record.spoken_text.startswith(record.heard_text):
+        return [Speech("say", 0, record.heard_text)]
+    left, heard = len(record.heard_text), []
+    for part in record.speech:
+        if left <= 0:
+            break
+        heard.append(Speech(part.source, part.response, part.text[:left]))
+        left -= len(part.text)
+    return heard
+
+
+def as_heard(messages: Sequence[ModelMessage], speech: Sequence[Speech]) -> list[ModelMessage]:
+    """The messages of a turn with each response's text replaced by what was heard of it.
+
+    Tool calls and their results stay, because they happened. A response of which nothing is left is dropped.
+    """
+    from pydantic_ai.messages import ModelResponse
+
+    result: list[ModelMessage] = []
+    ordinal = 0
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            result += _response_as_heard(message, _said_in(speech, ordinal))
+            ordinal += 1
+        else:
+            result.append(message)
+    rest = "".join(part.text for part in speech if part.response >= ordinal)
+    return result + (_text_response(rest) if rest else [])
+
+
+def _said_in(speech: Sequence[Speech], ordinal: int) -> str:
+    return "".join(part.text for part in speech if part.response == ordinal)
+
+
+def _response_as_heard(response: ModelMessage, heard: str) -> list[ModelMessage]:
+    from dataclasses import replace
+
+    from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+
+    assert isinstance(response, ModelResponse)
+    # A call in a response that was cut never ran, and its arguments may be half there.
+    whole = response.state != "interrupted"
+    calls = [part for part in response.parts if whole and isinstance(part, ToolCallPart)]
+    parts = [TextPart(heard), *calls] if heard else calls
+    # Without thinking parts: their signatures cover a text that was changed.
+    return [replace(response, parts=parts, state="interrupted")] if parts else []
+
+
+def _text_response(text: str) -> list[ModelMessage]:
+    from pydantic_ai.messages import ModelResponse, TextPart
+
+    return [ModelResponse(parts=[TextPart(text)])]

@@ -1,0 +1,259 @@
+"""A turn while it runs: its frames as they come, who listens, and how it is stopped.
+
+There is no queue and no task per frame: the task that runs the turn hands its frames to the socket itself. Others may
+join, and the turn goes on while one of them is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .moment import Moment
+from .record import Frame, Json, Source, Speech, Stage, Status, ToolCall, TurnRecord
+from .sentences import ends_sentence, to_sentence_end
+from .state import LiveState
+
+Send = Callable[[Sequence[Frame]], Awaitable[None]]
+"""Hands frames to a carrier; the last frame of a turn is always `response.end`."""
+
+TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"
+
+
+class Listener:
+    """One carrier of a turn's frames. Its owner calls `leave` when nobody is at the other end any more."""
+
+    __slots__ = ("_lock", "_on_leave", "_send", "_sent", "left")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._sent = 0
+        self._lock = asyncio.Lock()
+        self._on_leave: Callable[[Listener], None] | None = None
+        self.left = Moment()
+        """When the other end is gone."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is at the other end any more."""
+        return self.left.past
+
+    def leave(self) -> None:
+        """The other end is gone: nothing more is sent, and the turn stops if nobody else listens."""
+        self.left.come()
+        if self._on_leave is not None:
+            self._on_leave(self)
+
+    def attach(self, on_leave: Callable[[Listener], None]) -> None:
+        """Call `on_leave` when this listener leaves, now if it already has."""
+        self._on_leave = on_leave
+        if self.gone:
+            on_leave(self)
+
+    def let_go(self) -> None:
+        """Nothing is sent any more: let go of carrier and turn, which would otherwise wait for the garbage collector."""
+        self._send = _nowhere
+        self._on_leave = None
+
+    def up_to_date(self, frames: Sequence[Frame]) -> bool:
+        """Whether every frame was sent."""
+        return self._sent >= len(frames)
+
+    async def catch_up(self, frames: Sequence[Frame]) -> None:
+        """Send every frame not yet sent, in order, however many callers ask at once."""
+        async with self._lock:
+            while self._sent < len(frames) and not self.gone:
+                pending = frames[self._sent :]
+                self._sent += len(pending)
+                await self._send(pending)
+
+
+@dataclass(slots=True, eq=False)
+class LiveTurn:
+    """The running turn behind a record. `received` is the monotonic time of the request, in seconds."""
+
+    record: TurnRecord
+    received: float = field(default_factory=time.perf_counter)
+    response: int = 0
+    """Ordinal of the model response that is being spoken."""
+    ended: Moment = field(default_factory=Moment)
+    stopping: Status | None = None
+    """Why it is being stopped, if it is."""
+    ending: bool = False
+    """Nothing more is said; what is left is to save it."""
+    hangup: bool = False
+    """The agent asked to end the call."""
+    goodbye: str | None = None
+    """What to say at the next sentence's end, because the server goes down."""
+    followed: int = 0
+    """How many workers elsewhere listen too, and read the frames from the journal."""
+    publisher: asyncio.Task[None] | None = None
+    task: asyncio.Task[None] | None = None
+    """The task that speaks, while it does."""
+    state: LiveState[Any] | None = None
+    tool_timeout: float = 30.0
+    """Seconds one tool call may take."""
+    save: Callable[[], Awaitable[None]] | None = None
+    """Writes the record as it stands; the handler's."""
+    stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
+    """Answers tool calls in place of the tools, in a fork that must not place a second order; None lets one run."""
+    late: Callable[[ToolCall], Awaitable[None]] | None = None
+    """Writes the result of a tool that outlived the turn; the handler's."""
+    helpers: Stage | None = None
+    """What the models of helper agents used, and the record does not tell yet."""
+    owed: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
+    """Tasks the agent asked for, by name, with their arguments."""
+    frames: list[Frame] = field(default_factory=list)
+    _listeners: list[Listener] = field(default_factory=list)
+    _pieces: list[tuple[Source, int, str]] = field(default_factory=list)
+    _waking: asyncio.Handle | None = None
+    _wakers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    # --- frames
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the request was received."""
+        return round((time.perf_counter() - self.received) * 1000, 3)
+
+    def emit(self, kind: str, content: Json = None) -> None:
+        """Add a frame; it is sent at the next flush, or at the next tick of the loop."""
+        self.frames.append(Frame(kind, content, self.elapsed_ms()))
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().call_soon(self._wake)
+
+    def speak(self, text: str, source: Source) -> None:
+        """Add text to be spoken; an empty one is nothing."""
+        if self.goodbye is None:
+            self._say(text, source)
+            return
+        if self.stopping is None:
+            text, ended = to_sentence_end(text)
+            self._say(text, source)
+            if ended:
+                self._say_goodbye(self.goodbye)
+
+    def _say(self, text: str, source: Source) -> None:
+        if not text:
+            return
+        text = self._apart(text, source)
+        self.emit(TTS, text)
+        self._pieces.append((source, self.response, text))
+        if "ttfs" not in self.record.timings:
+            self.record.timings["ttfs"] = self.frames[-1].at_ms
+
+    def _apart(self, text: str, source: Source) -> str:
+        """A filler or an apology kept apart from the words around it: pieces are concatenated as they are."""
+        if source == "filler" and not text[-1].isspace():
+            return text + " "
+        if source == "apology" and self._pieces and not self._pieces[-1][2][-1].isspace():
+            return " " + text
+        return text
+
+    @property
+    def spoke(self) -> bool:
+        """Whether anything was spoken yet."""
+        return bool(self._pieces)
+
+    def collect(self, *, end: Frame | None = None) -> None:
+        """Write frames and speech into the record; `end` is the last frame when it is not sent yet."""
+        self.record.frames = [*self.frames, end] if end else list(self.frames)
+        self.record.speech = self._speech()
+
+    def _speech(self) -> list[Speech]:
+        """What was spoken, joined into runs of one source."""
+        runs: list[Speech] = []
+        parts: list[str] = []
+        for source, response, text in self._pieces:
+            if not runs or (runs[-1].source, runs[-1].response) != (source, response):
+                _close(runs, parts)
+                runs.append(Speech(source, response, ""))
+            parts.append(text)
+        _close(runs, parts)
+        return runs
+
+    async def checkpoint(self, *, settle: bool = False) -> None:
+        """Write the turn as it stands; with `settle` what was done to the state stays, whatever comes."""
+        if settle and self.state is not None:
+            self.state.settle()
+        if self.save is not None and not self.ending:
+            self.collect()
+            await self.save()
+
+    async def finish_late(self, call: ToolCall) -> None:
+        """Write the result of a tool that outlived its turn."""
+        if self.late is not None:
+            await self.late(call)
+
+    # --- listeners
+
+    async def flush(self) -> None:
+        """Send what is pending to the one who asked first; those who joined are served beside."""
+        if self._listeners:
+            await self._listeners[0].catch_up(self.frames)
+
+    async def flush_all(self) -> None:
+        """Send what is pending to everybody."""
+        for listener in list(self._listeners):
+            await listener.catch_up(self.frames)
+
+    def _wake(self) -> None:
+        """Send what no flush has sent: words of tools and hooks, and what those who joined have not heard yet."""
+        self._waking = None
+        if all(listener.up_to_date(self.frames) for listener in self._listeners):
+            return
+        waker = asyncio.get_running_loop().create_task(self.flush_all())
+        self._wakers.add(waker)
+        waker.add_done_callback(self._wakers.discard)
+
+    def add(self, listener: Listener) -> None:
+        """Let somebody listen, from the first frame on."""
+        self._listeners.append(listener)
+        listener.attach(self._leave)
+
+    def _leave(self, listener: Listener) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+        self._stop_if_alone()
+
+    def unfollow(self) -> None:
+        """One of the workers elsewhere no longer listens."""
+        self.followed -= 1
+        self._stop_if_alone()
+
+    def _stop_if_alone(self) -> None:
+        if not self._listeners and self.followed <= 0:
+            self.stop(Status.INTERRUPTED)
+
+    # --- the end
+
+    def say_goodbye(self, text: str, *, at_once: bool = False) -> None:
+        """Say this at the end of the sentence, or at once, and stop; the server goes down."""
+        self.goodbye = text
+        if self.stopping is None and (at_once or not self._pieces or ends_sentence(self._pieces[-1][2])):
+            self._say_goodbye(text)
+
+    def _say_goodbye(self, text: str) -> None:
+        if not self.ending:
+            self._say(text, "apology")
+            self.record.impact = "goodbye"
+            self.stop(Status.INTERRUPTED)
+
+    def stop(self, status: Status) -> None:
+        """End the turn as interrupted or superseded; a turn that is already ending is left alone."""
+        if self.stopping is None and not self.ending:
+            self.stopping = status
+            if self.task is not None:
+                self.task.cancel()
+
+
+async def _nowhere(frames: Sequence[Frame]) -> None:
+    """Where a listener sends that was let go."""
+
+
+def _close(runs: list[Speech], parts: list[str]) -> None:
+    if runs:
+        runs[-1].text += "".join(parts)
+    parts.clear()

@@ -1,0 +1,42 @@
+"""The past of a turn, seen to before the turn speaks: older turns ended, and corrected to what was heard of them."""
+
+from __future__ import annotations
+
+from loguru import logger
+
+from ..webhook import InterruptionContext, Message, TurnEvent
+from . import delivery
+from .interruption import correct
+from .record import TurnRecord
+from .stores.base import Begun, Store
+
+
+async def settle(store: Store, event: TurnEvent, begun: Begun, record: TurnRecord, *, tokens: int) -> None:
+    """End what still runs of the conversation, correct what the platform says was heard, read the history again."""
+    for turn in begun.displaced:
+        await delivery.displace(store, turn)
+    stale = bool(begun.displaced)
+    context = event.interruption_context if isinstance(event, Message) else None
+    if context is not None and begun.outcome == "new":
+        stale = await _correct(store, context, begun, record) or stale
+    if stale:
+        begun.history = await store.history(record.conversation_id, tokens=tokens, before=record.position)
+
+
+async def reload(store: Store, begun: Begun, *, tokens: int) -> None:
+    """Read what a turn needs that was begun by a worker that died."""
+    record = begun.record
+    kept = await store.conversation(record.conversation_id)
+    begun.state, begun.metadata = kept.state, kept.metadata
+    begun.history = await store.history(record.conversation_id, tokens=tokens, before=record.position)
+
+
+async def _correct(store: Store, context: InterruptionContext, begun: Begun, record: TurnRecord) -> bool:
+    """Correct the turn that the context names, or the newest one; one that is not known is ignored."""
+    if not (context.previous_turn_interrupted or context.text_heard is not None):
+        return False
+    named = context.assistant_turn_id or (begun.history[-1].turn_id if begun.history else "")
+    changed = await store.update(record.conversation_id, named, lambda past: correct(past, context))
+    if changed is None:
+        logger.warning("An interruption names a turn that is not in the journal: {}", named)
+    return changed is not None

@@ -1,0 +1,246 @@
+"""The record of a turn: the one thing history, deduplication, replay, reports and the dev page read.
+
+Times are epoch seconds; `at_ms` and everything in `timings` are milliseconds since the request was received.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from enum import StrEnum
+from operator import attrgetter, itemgetter
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+Json: TypeAlias = Any
+"""A value that JSON can hold."""
+
+
+class Status(StrEnum):
+    """How a turn stands."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    """The last listener left, or the platform said later that the caller spoke over it."""
+    SUPERSEDED = "superseded"
+    """A newer turn of the same conversation stopped it."""
+    FAILED = "failed"
+
+
+class Kind(StrEnum):
+    """What asked for the record."""
+
+    GREETING = "greeting"
+    MESSAGE = "message"
+    DATA = "data"
+    SESSION = "session"
+
+
+Source: TypeAlias = Literal["model", "say", "greeting", "filler", "apology"]
+"""Who spoke: the model, the agent's own code, or one of the texts that cover a silence."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """One event of the answer, before any carrier encodes it."""
+
+    type: str
+    content: Json = None
+    at_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class Speech:
+    """A run of spoken text by one source; `response` is the ordinal of the model's response in this turn."""
+
+    source: Source
+    response: int
+    text: str
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A tool call, written before the tool runs, and again when it ended."""
+
+    id: str
+    name: str
+    args: Json
+    started_ms: float
+    ended_ms: float | None = None
+    status: Literal["running", "done", "failed", "cancelled"] = "running"
+    result: Json = None
+    policy: str = "cancel"
+
+
+@dataclass(slots=True)
+class Stage:
+    """A part of the turn that the agent timed with `turn.span`; `usage` and `cost` are of the model requests in it."""
+
+    name: str
+    started_ms: float
+    ended_ms: float | None = None
+    status: Literal["running", "done", "failed", "cancelled"] = "running"
+    model: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    """Known dollars; see `cost_of`."""
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """Everything that is known of one turn."""
+
+    conversation_id: str
+    turn_id: str
+    kind: Kind
+    agent: str
+    session_id: str = ""
+    status: Status = Status.RUNNING
+    fingerprint: str = ""
+    model: str = ""
+    owner: str = ""
+    attempt: int = 1
+    retries: int = 0
+    """How often a transient model error was tried again."""
+    event: Json = None
+    user_text: str = ""
+    speech: list[Speech] = field(default_factory=list)
+    heard_text: str | None = None
+    notes: list[str] = field(default_factory=list)
+    tools: list[ToolCall] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    state: Json = None
+    metadata: dict[str, Json] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    usage: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    outcomes: list[Json] = field(default_factory=list)
+    scores: dict[str, Json] = field(default_factory=dict)
+    error_category: str | None = None
+    error: str | None = None
+    impact: str = "nothing"
+    trace_id: str = ""
+    span_id: str = ""
+    started_at: float = 0.0
+    ended_at: float | None = None
+    position: int = 0
+    """The order in the journal; set by the store."""
+    messages: bytes = b""
+    """The messages this turn added, as `ModelMessagesTypeAdapter` writes them; empty when no model ran."""
+    frames: list[Frame] = field(default_factory=list)
+
+    @property
+    def spoken_text(self) -> str:
+        """All that was sent to be spoken."""
+        return "".join(part.text for part in self.speech)
+
+    @property
+    def heard(self) -> str:
+        """What the caller heard, as far as is known."""
+        return self.spoken_text if self.heard_text is None else self.heard_text
+
+    @property
+    def finished(self) -> bool:
+        """Whether the turn has ended, in whatever way."""
+        return self.status is not Status.RUNNING
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Conversation and turn: what a duplicate delivery repeats."""
+        return self.conversation_id, self.turn_id
+
+
+def clone(record: TurnRecord) -> TurnRecord:
+    """A copy that shares no list or dictionary of its own with the record.
+
+    Their items are shared, but for those that change while the turn runs.
+    """
+    copy = TurnRecord(*_all_of(record))
+    for name in _LISTS:
+        setattr(copy, name, list(getattr(record, name)))
+    for name in _DICTIONARIES:
+        setattr(copy, name, dict(getattr(record, name)))
+    if record.tools:
+        copy.tools = [replace(call) for call in record.tools]
+    if record.stages:
+        copy.stages = [replace(stage, usage=dict(stage.usage)) for stage in record.stages]
+    return copy
+
+
+_all_of = attrgetter(*(f.name for f in fields(TurnRecord)))
+_LISTS = tuple(f.name for f in fields(TurnRecord) if f.default_factory is list)
+_DICTIONARIES = tuple(f.name for f in fields(TurnRecord) if f.default_factory is dict)
+
+_BODIES = ("position", "messages", "frames")
+"""The last fields, in this order; `load_record` relies on it."""
+_HEAD = tuple(f.name for f in fields(TurnRecord) if f.name not in _BODIES)
+_HEAD_SET = frozenset(_HEAD)
+_head_of = attrgetter(*_HEAD)
+_values_of = itemgetter(*_HEAD)
+_KINDS = {str(kind): kind for kind in Kind}
+_STATUSES = {str(status): status for status in Status}
+
+
+def to_json(value: Json) -> bytes:
+    """The value as JSON, whatever it holds: what JSON has no word for is written as its `str`."""
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:
+        # A lone surrogate, an integer of over 64 bits, or a key that is no string: slower, but never lost.
+        return json.dumps(_plain(value)).encode()
+
+
+def from_json(data: bytes | str) -> Json:
+    """What `to_json` wrote."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)  # a lone surrogate
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def dump_head(record: TurnRecord) -> bytes:
+    """The record as JSON, without its messages and frames, which stores keep beside it."""
+    return to_json(dict(zip(_HEAD, _head_of(record), strict=True)))
+
+
+def dump_frames(record: TurnRecord) -> bytes:
+    """The record's frames as a JSON list."""
+    return to_json(record.frames)
+
+
+def assign(record: TurnRecord, other: TurnRecord) -> None:
+    """Make a record say what another one says; lists and dictionaries are copied."""
+    copy = clone(other)
+    for name in TurnRecord.__slots__:
+        setattr(record, name, getattr(copy, name))
+
+
+def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: bytes = b"") -> TurnRecord:
+    """The record that `dump_head` and `dump_frames` wrote; unknown fields of a newer version are dropped."""
+    values = from_json(head)
+    values["kind"] = _KINDS[values["kind"]]
+    values["status"] = _STATUSES[values["status"]]
+    values["speech"] = [Speech(**part) for part in values["speech"]]
+    if values["tools"]:
+        values["tools"] = [ToolCall(**call) for call in values["tools"]]
+    if values.get("stages"):
+        values["stages"] = [Stage(**stage) for stage in values["stages"]]
+    loaded = [Frame(**frame) for frame in from_json(frames)] if frames else []
+    if values.keys() == _HEAD_SET:
+        return TurnRecord(*(*_values_of(values), position, messages, loaded))
+    known = {name: value for name, value in values.items() if name in _HEAD_SET}
+    return TurnRecord(**known, position=position, messages=messages, frames=loaded)

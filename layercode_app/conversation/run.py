@@ -1,0 +1,209 @@
+"""One turn, run to its end: the agent speaks, and whatever happens it is saved and ended once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..observability import spans
+from ..observability.errors import category_of
+from ..webhook import TurnEvent
+from . import delivery, tasks
+from .answerer import Answerer, Limits
+from .late_saves import LateSaves
+from .live import END, HANGUP, LiveTurn
+from .record import Frame, Status, ToolCall, TurnRecord
+from .state import LiveState
+from .states import LiveStates
+from .stores.base import Begun, Job, Store
+from .turn import Background, Turn
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every turn of a worker shares.
+
+    `refusal` says what to say instead of letting the agent answer, because a budget is used up; `finished` is told of
+    each turn that ended; `saves` are the saves under way that no turn waits for any more, `late` those that wait for the
+    journal to be back.
+    """
+
+    store: Store
+    limits: Limits
+    states: LiveStates
+    background: Background | None
+    finished: Callable[[TurnRecord], None]
+    refusal: Callable[[TurnRecord], Awaitable[str | None]] | None
+    owe: Callable[[Job], Awaitable[bool]]
+    late: LateSaves
+    saves: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Run:
+    """The run of one turn that the journal has begun."""
+
+    services: Services
+    agent: Answerer
+    event: TurnEvent
+    live: LiveTurn
+    begun: Begun
+    state: LiveState[Any] | None = None
+
+    async def to_the_end(self) -> None:
+        """Speak, save and end; the caller hears an apology when it fails."""
+        record = self.live.record
+        try:
+            record.metadata = self.begun.metadata | (self.event.metadata or {}) | (self.event.custom_metadata or {})
+            self.state = self.services.states.enter(self.agent.state_type, record.conversation_id, self.begun.state)
+            await self._speak(self._turn())
+        except Exception as error:  # noqa: BLE001 - the caller hears an apology, whatever went wrong
+            self._fail(error)
+        finally:
+            await self._end()
+
+    def _turn(self) -> Turn[Any, Any]:
+        live, state = self.live, self.state
+        metadata: Any = live.record.metadata
+        if self.agent.metadata_type is not None:
+            metadata = self.agent.metadata_type.model_validate(metadata)
+        live.state = state
+        live.tool_timeout = self.agent.tool_timeout or self.services.limits.tool_timeout
+        live.save = partial(self.services.states.save, live.record, state)
+        live.late = partial(_finish_late, self.services, live.record, state)
+        return Turn(
+            self.event,
+            live,
+            state=state.model if state else None,
+            metadata=metadata,
+            past=self.begun.history,
+            remembers=self.agent.remembers,
+            tokens=self.services.limits.history_tokens,
+            background=self.services.background,
+        )
+
+    # --- speaking
+
+    async def _speak(self, turn: Turn[Any, Any]) -> None:
+        """Let the agent speak until it is done, stopped or out of time."""
+        live = self.live
+        self._refuse_to_repeat_tools()
+        filler = _arm_filler(self.agent, live)
+        live.task = task = asyncio.current_task()
+        assert task is not None
+        try:
+            if live.stopping is None:
+                async with asyncio.timeout(self.agent.turn_timeout or self.services.limits.turn_timeout):
+                    if not await self._refused():
+                        await self.agent.answer(turn)
+        except asyncio.CancelledError:
+            if live.stopping is None:
+                # Not ours: the server is going down, and the turn is cut all the same.
+                live.stopping = Status.INTERRUPTED
+                raise
+        finally:
+            live.task = None
+            if live.stopping is not None:
+                task.uncancel()
+            if filler is not None:
+                filler.cancel()
+
+    def _refuse_to_repeat_tools(self) -> None:
+        """A turn that is run again after a crash may have booked the table already."""
+        record = self.live.record
+        if record.attempt > 1 and record.tools:
+            delivery.note_tools(record)
+            raise delivery.CrashedTurnError(f"Turn {record.turn_id} died with its worker after a tool had started.")
+
+    async def _refused(self) -> bool:
+        text = await self.services.refusal(self.live.record) if self.services.refusal is not None else None
+        if text is None:
+            return False
+        self.live.record.error_category, self.live.record.impact = "budget", "refusal"
+        self.live.speak(text, "apology")
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        record = self.live.record
+        record.error_category, record.error = category_of(error), type(error).__name__
+        record.impact = "apology"
+        spans.failed(error, record.error_category)
+        logger.opt(exception=error).error("The turn failed: {}", record.error_category)
+        out_of_time = isinstance(error, TimeoutError)
+        self.live.speak(apology(self.agent, self.services.limits, out_of_time=out_of_time), "apology")
+
+    # --- ending
+
+    async def _end(self) -> None:
+        """Save the turn, then send `response.end`: whoever has heard the end may rely on the journal."""
+        live, record = self.live, self.live.record
+        live.ending = True
+        record.status = live.stopping or (Status.FAILED if record.error else Status.COMPLETE)
+        if live.hangup:
+            live.emit(HANGUP)
+        end = Frame(END, None, live.elapsed_ms())
+        if live.stopping is None:
+            await self._save(end)
+        else:
+            # A task of its own, strongly referenced: who stopped the turn must not cancel the save of what was said.
+            saving = asyncio.ensure_future(self._save(end))
+            self.services.saves.add(saving)
+            saving.add_done_callback(self.services.saves.discard)
+            await asyncio.shield(saving)
+        live.frames.append(end)
+        await live.flush_all()
+        self.services.finished(record)
+
+    async def _save(self, end: Frame) -> None:
+        live, record = self.live, self.live.record
+        live.collect(end=end)
+        record.ended_at = time.time()
+        record.timings["total"] = end.at_ms
+        jobs = [tasks.job_of(record, number, name, given) for number, (name, given) in enumerate(live.owed)]
+        try:
+            try:
+                for job in jobs:
+                    await self.services.owe(job)
+            finally:
+                with spans.span("save"):
+                    await self.services.states.leave(record, self.state, live.stopping)
+        except StoreError as error:
+            logger.error("The turn could not be saved, and is tried again: {}", error)
+            self.services.late.keep(record, self.state.changes() if self.state else {}, jobs)
+            record.error_category = record.error_category or "store"
+
+
+async def _finish_late(services: Services, record: TurnRecord, state: LiveState[Any] | None, call: ToolCall) -> None:
+    """A tool outlived the turn: its result and what it did to the state are written down."""
+    try:
+        await delivery.finish_late(services.store, record, call)
+    finally:
+        await services.states.release(record.conversation_id, state)
+
+
+def apology(agent: Answerer, limits: Limits, *, out_of_time: bool = False) -> str:
+    """What the agent says when a turn fails, or runs out of time."""
+    own, common = agent.apology, limits.apology
+    if out_of_time:
+        own, common = agent.timeout_apology, limits.timeout_apology
+    return common if own is None else own
+
+
+def _arm_filler(agent: Answerer, live: LiveTurn) -> asyncio.TimerHandle | None:
+    if agent.filler is None:
+        return None
+    text, seconds = agent.filler
+
+    def fill() -> None:
+        if not live.spoke:
+            live.speak(text, "filler")
+            live.record.impact = "filler"
+
+    return asyncio.get_running_loop().call_later(max(seconds - live.elapsed_ms() / 1000, 0), fill)

@@ -1,0 +1,129 @@
+"""The events that are no turns: data from the page, and what happens to a session as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+from uuid import uuid4
+
+from loguru import logger
+
+from ..observability import context, spans
+from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
+from .answerer import Answerer
+from .feedback import feedback_in, take_feedback
+from .jobs import Jobs
+from .live import LiveTurn
+from .record import Json, Kind, Status, TurnRecord
+from .states import LiveStates
+from .stores.base import Job, Store
+from .transcripts import reconcile
+from .turn import Turn
+
+SESSION_END = "session_end"
+
+
+class Attendant(Answerer, Protocol):
+    """What these events need of an agent."""
+
+    async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
+        """The JSON for the page."""
+
+    async def notify(self, event: Event) -> None:
+        """Run the hooks that take note of an event."""
+
+
+class SessionHandler:
+    """Answers the events that are no turns, with JSON; none of them waits behind a running turn."""
+
+    def __init__(
+        self, store: Store, states: LiveStates, jobs: Jobs, finished: Callable[[TurnRecord], None] = lambda record: None
+    ) -> None:
+        self._store = store
+        self._states = states
+        self._jobs = jobs
+        self._finished = finished
+        self._unknown: set[str] = set()
+
+    async def answer(self, agent: Attendant, event: Event, *, received: float) -> Json:
+        """The JSON that acknowledges or answers an event."""
+        if isinstance(event, Data):
+            await agent.notify(event)
+            return await self._data(agent, event, received)
+        if isinstance(event, UnknownEvent):
+            self._say_once(event.type)
+        record = _record(agent, event)
+        context.enter(record)
+        spans.stamp(record)
+        begun = await self._store.begin(record, history_tokens=0) if event.conversation_id else None
+        if begun is None or begun.outcome == "new":
+            await self._take_note(agent, event)
+        if begun is not None and begun.outcome == "new":
+            record.status, record.ended_at = Status.COMPLETE, time.time()
+            await self._store.save(record)
+        return {"ok": True}
+
+    async def _take_note(self, agent: Attendant, event: Event) -> None:
+        if isinstance(event, SessionStart | Welcome) and (event.metadata or event.custom_metadata):
+            await self._store.establish(event.conversation_id, (event.metadata or {}) | (event.custom_metadata or {}))
+        if isinstance(event, SessionEnd):
+            await reconcile(self._store, event)
+            payload = event.model_dump(mode="json", exclude_none=True)
+            job_id = f"{SESSION_END}-{agent.name}-{event.conversation_id}-{event.session_id}"
+            await self._jobs.owe(Job(job_id, SESSION_END, agent.name, payload, event.conversation_id))
+        await agent.notify(event)
+
+    async def _data(self, agent: Attendant, event: Data, received: float) -> Json:
+        record = _record(agent, event)
+        context.enter(record)
+        spans.stamp(record)
+        live = LiveTurn(record, received)
+        begun = await self._store.begin(record, history_tokens=0)
+        state = self._states.enter(agent.state_type, event.conversation_id, begun.state)
+        try:
+            record.metadata = begun.metadata | (event.metadata or {}) | (event.custom_metadata or {})
+            metadata: Any = record.metadata
+            if agent.metadata_type is not None:
+                metadata = agent.metadata_type.model_validate(metadata)
+            turn: Turn[Any, Any] = Turn(
+                event, live, state=state.model if state else None, metadata=metadata, background=self._jobs.background
+            )
+            answered = await agent.answer_data(turn, event)
+            if (feedback := feedback_in(event.data)) is not None:
+                recorded = await take_feedback(self._store, event.conversation_id, feedback)
+                answered = recorded if answered is None else answered
+            record.status = Status.COMPLETE
+        except BaseException:
+            record.status = Status.FAILED
+            raise
+        finally:
+            record.ended_at, record.timings["total"] = time.time(), live.elapsed_ms()
+            await self._states.leave(record, state, None)
+        return {} if answered is None else answered
+
+    def _say_once(self, kind: str) -> None:
+        if kind not in self._unknown and len(self._unknown) < 1000:
+            self._unknown.add(kind)
+            logger.info("Events of type {!r} are acknowledged; handle them with @agent.on_event.", kind[:80])
+
+
+def _record(agent: Answerer, event: Event) -> TurnRecord:
+    return TurnRecord(
+        conversation_id=event.conversation_id,
+        turn_id=_key(event),
+        session_id=event.session_id,
+        kind=Kind.DATA if isinstance(event, Data) else Kind.SESSION,
+        agent=agent.name,
+        fingerprint=agent.fingerprint,
+        event=event.model_dump(mode="json", exclude_none=True),
+        started_at=time.time(),
+    )
+
+
+def _key(event: Event) -> str:
+    """What makes two deliveries the same: data may repeat on purpose, the others happen once per session."""
+    if isinstance(event, Data | UnknownEvent):
+        return f"{event.type[:64]}-{uuid4().hex}"
+    status = event.recording_status if isinstance(event, SessionUpdate) else ""
+    return f"{event.type}-{event.session_id}-{status or ''}"

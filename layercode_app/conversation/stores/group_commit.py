@@ -1,0 +1,133 @@
+"""One SQLite transaction per tick of the event loop, for all the turns that wait for one.
+
+A statement at a time pays a commit each; a writer thread pays two hand-overs each. Here operations queue up and run
+on the loop's own thread, a few microseconds each, and share the commit. When another worker holds the write lock the
+whole batch is tried again a little later, and the loop goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ...exceptions import StoreError
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+
+Entry = tuple[Operation[Any], asyncio.Future[Any]]
+
+BUSY_SECONDS = 5.0
+"""How long a batch waits for other workers before it fails."""
+BUSY_PAUSE_SECONDS = 0.002
+
+
+class GroupCommit:
+    """Runs operations on one connection, in order, batched per tick of the loop; while `held()`, they wait."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, component: str, *, held: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._connection = connection
+        self._component = component
+        self._held = held
+        self._waiting: list[Entry] = []
+        self._scheduled = False
+        self._busy_since: float | None = None
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Run an operation in the next batch; returns when it is committed. Raises StoreError."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._waiting.append((operation, done))
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush)
+        return await done
+
+    def _flush(self) -> None:
+        if self._held():
+            asyncio.get_running_loop().call_later(BUSY_PAUSE_SECONDS, self._flush)
+            return
+        batch, self._waiting, self._scheduled = self._waiting, [], False
+        self._commit(batch)
+
+    def _commit(self, batch: list[Entry]) -> None:
+        if not self._begin(batch):
+            return
+        try:
+            results = [operation(self._connection) for operation, _ in batch]
+            self._connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - whatever went wrong reaches the one who asked
+            self._rollback()
+            if len(batch) == 1:
+                self._answer(batch, [error])
+            else:
+                self._commit_isolated(batch)
+            return
+        self._answer(batch, results)
+
+    def _commit_isolated(self, batch: list[Entry]) -> None:
+        """One bad operation must not take its neighbours along: give each a savepoint of its own."""
+        if not self._begin(batch):
+            return
+        results: list[Any] = []
+        try:
+            for operation, _ in batch:
+                self._connection.execute("SAVEPOINT one")
+                try:
+                    results.append(operation(self._connection))
+                except Exception as error:  # noqa: BLE001 - as above
+                    results.append(error)
+                    self._connection.execute("ROLLBACK TO one")
+                self._connection.execute("RELEASE one")
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            # A full disk rolls back the whole transaction, and with it the savepoints.
+            self._rollback()
+            results = [error] * len(batch)
+        self._answer(batch, results)
+
+    def _begin(self, batch: list[Entry]) -> bool:
+        """Begin a transaction; false when the batch was put back, or failed."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._wait_or_fail(batch, error)
+            return False
+        self._busy_since = None
+        return True
+
+    def _wait_or_fail(self, batch: list[Entry], error: sqlite3.Error) -> None:
+        loop = asyncio.get_running_loop()
+        self._busy_since = self._busy_since or loop.time()
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        if busy and loop.time() - self._busy_since < BUSY_SECONDS:
+            self._waiting[:0] = batch
+            self._scheduled = True
+            loop.call_later(BUSY_PAUSE_SECONDS, self._flush)
+            return
+        self._busy_since = None
+        self._answer(batch, [error] * len(batch))
+
+    def _answer(self, batch: list[Entry], results: list[Any]) -> None:
+        for (_, done), result in zip(batch, results, strict=True):
+            if done.done():
+                continue
+            if isinstance(result, Exception):
+                done.set_exception(self._explain(result))
+            else:
+                done.set_result(result)
+
+    def _explain(self, error: Exception) -> Exception:
+        if isinstance(error, sqlite3.Error):
+            return StoreError(
+                f"The journal ({self._component}) failed: {error}. Is its folder writable, its disk full?"
+            )
+        return error
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")

@@ -1,0 +1,78 @@
+"""The owed jobs and the totals in the Redis journal; each kind shares one slot of a cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from ..record import from_json, to_json
+from . import redis_scripts as lua
+from .base import Job
+from .redis_link import Link
+from .sqlite_jobs import KEEP_DONE_SECONDS
+
+_TOTALS = "layercode:{totals}"
+
+
+def _keys(conversation_id: str) -> list[str]:
+    return [f"layercode:{{jobs}}:{part}" for part in ("due", "body", "done", f"of:{quote(conversation_id, safe='')}")]
+
+
+async def owe(link: Link, job: Job) -> bool:
+    """Keep a job; false when its id is known."""
+    return bool(await link.script(lua.OWE, _keys(job.conversation_id), job.id, to_json(job), job.due_at))
+
+
+async def lease(link: Link, now: float, seconds: float) -> Job | None:
+    """The next due job, kept from others until `now + seconds`."""
+    body = await link.script(lua.LEASE, _keys("")[:2], now, now + seconds)
+    return Job(**from_json(body)) if body else None
+
+
+async def settle(link: Link, job: Job, retry_at: float | None) -> None:
+    """Mark a job done, or due again."""
+    if retry_at is not None:
+        job.due_at = retry_at
+    due = "" if retry_at is None else retry_at
+    keys = _keys(job.conversation_id)
+    await link.script(lua.SETTLE, keys, job.id, to_json(job), due, time.time(), KEEP_DONE_SECONDS)
+
+
+async def forget(link: Link, conversation_id: str) -> None:
+    """Delete the jobs of a conversation."""
+    await link.script(lua.FORGET_JOBS, _keys(conversation_id))
+
+
+# --- totals
+
+
+async def add_totals(link: Link, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
+    """Add to the totals under a key; returns them."""
+    pairs = [part for name, amount in amounts.items() for part in (name, repr(float(amount)))]
+    return _amounts(await link.script(lua.ADD_TOTALS, [f"{_TOTALS}:keys", f"{_TOTALS}:of:{key}"], key, *pairs))
+
+
+async def totals(link: Link, prefix: str) -> dict[str, dict[str, float]]:
+    """The totals under every key that begins so."""
+    keys = await _keys_from(link, prefix)
+    answers = await link.run(*[("HGETALL", f"{_TOTALS}:of:{key}") for key in keys])
+    return {key: _amounts(flat) for key, flat in zip(keys, answers, strict=True) if flat}
+
+
+async def drop_totals(link: Link, prefix: str, before: str) -> None:
+    """Delete the totals under keys that begin so and sort before another."""
+    for key in await _keys_from(link, prefix):
+        if key < before:
+            await link.run(("DEL", f"{_TOTALS}:of:{key}"), ("ZREM", f"{_TOTALS}:keys", key))
+
+
+async def _keys_from(link: Link, prefix: str) -> list[str]:
+    first = b"[" + prefix.encode() if prefix else b"-"
+    last = b"[" + prefix.encode() + b"\xff" if prefix else b"+"
+    return [key.decode() for key in (await link.run(("ZRANGEBYLEX", f"{_TOTALS}:keys", first, last)))[0]]
+
+
+def _amounts(flat: list[bytes] | dict[bytes, bytes]) -> dict[str, float]:
+    pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+    return {name.decode(): float(amount) for name, amount in pairs}

@@ -1,0 +1,122 @@
+"""The connections to a Redis server: commands of one tick of the loop share a round trip, and none waits for long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import sha1
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import redis.asyncio
+from redis.asyncio.connection import parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from ...exceptions import ConfigurationError, StoreError
+
+Command: TypeAlias = tuple[Any, ...]
+
+ANSWER_SECONDS = 2.0
+"""How long a command may take, with a new connection and one more try, before the journal counts as down."""
+CONNECT_SECONDS = 1.0
+IN_FLIGHT = 4
+"""Round trips at once; what comes meanwhile shares the next one."""
+
+
+class Link:
+    """Sends commands in batches. A command whose answer was lost is sent again once, so each must bear that."""
+
+    def __init__(self, url: str) -> None:
+        self.component = component_of(url)
+        options: dict[str, Any] = {"protocol": 2, "retry": Retry(NoBackoff(), 1), "max_connections": IN_FLIGHT + 8}
+        self.client = redis.asyncio.Redis.from_url(
+            url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=CONNECT_SECONDS, **options
+        )
+        self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
+        self._flights: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def close(self) -> None:
+        """Send what waits, and close the connections."""
+        while self._flights or self._waiting:
+            self._depart()
+            await asyncio.wait(self._flights)
+        await self.client.aclose()
+
+    async def run(self, *commands: Command) -> list[Any]:
+        """Run commands in order, and return their answers. Raises StoreError within ANSWER_SECONDS or so."""
+        loop = asyncio.get_running_loop()
+        futures = [loop.create_future() for _ in commands]
+        self._waiting += zip(commands, futures, strict=True)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._depart)
+        return [await future for future in futures]
+
+    async def script(self, text: str, keys: Sequence[str], *arguments: Any, before: Sequence[Command] = ()) -> Any:
+        """Run a script, after some commands that go in the same round trip."""
+        digest = _digests.get(text) or _digests.setdefault(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+        try:
+            return (await self.run(*before, ("EVALSHA", digest, len(keys), *keys, *arguments)))[-1]
+        except NoScriptError:
+            # The server was restarted, or has never seen it.
+            return (await self.run(("EVAL", text, len(keys), *keys, *arguments)))[-1]
+
+    # --- batches
+
+    def _depart(self) -> None:
+        self._scheduled = False
+        if self._waiting and len(self._flights) < IN_FLIGHT:
+            batch, self._waiting = self._waiting, []
+            flight = asyncio.ensure_future(self._fly(batch))
+            self._flights.add(flight)
+            flight.add_done_callback(self._landed)
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        self._depart()
+
+    async def _fly(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+        try:
+            answers = await self._send([command for command, _ in batch])
+        except (RedisError, OSError, TimeoutError) as error:
+            answers = [error] * len(batch)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(self._explain(answer))
+                # Whoever awaits several stops at the first.
+                future.exception()
+            else:
+                future.set_result(answer)
+
+    async def _send(self, commands: list[Command]) -> list[Any]:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            if len(commands) == 1:
+                return [await self.client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+            async with self.client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return await pipeline.execute(raise_on_error=False)
+
+    def _explain(self, error: Exception) -> Exception:
+        if isinstance(error, NoScriptError):
+            return error
+        reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
+        return StoreError(f"The journal ({self.component}) failed: {reason}. Is the server up and reachable?")
+
+
+_digests: dict[str, str] = {}
+
+
+def component_of(url: str) -> str:
+    """What the server is called in messages, without its password. Raises ConfigurationError."""
+    try:
+        parse_url(url)
+        parts = urlsplit(url)
+        return f"redis {parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path}"
+    except ValueError:
+        raise ConfigurationError("LAYERCODE_STORE is no Redis URL; expected redis://HOST:PORT/DB") from None

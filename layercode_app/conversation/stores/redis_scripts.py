@@ -1,0 +1,196 @@
+"""The Lua of the Redis journal: each script is one atomic step on the keys of one conversation.
+
+A conversation is nine keys with its id as their hash tag, so that they share a slot of a cluster and expire together:
+hashes by turn of `meta`, `head`, `messages` and `frames`; the order of all turns and of the speaking ones; `state` and
+`metadata` by field; `info`. A turn's meta is "status owner attempt position tokens revision token"; the token tells a
+step that is sent again after a lost answer from a second one.
+"""
+
+from __future__ import annotations
+
+PARTS = ("meta", "head", "messages", "frames", "speaking", "order", "state", "metadata", "info")
+
+_COMMON = """
+local META, HEAD, MESSAGES, FRAMES, SPEAKING, ORDER, STATE, METADATA, INFO = unpack(KEYS)
+
+local function meta_of(id)
+  local line = redis.call("HGET", META, id)
+  if not line then return nil end
+  local m = {}
+  for word in string.gmatch(line, "%S+") do m[#m + 1] = word end
+  return m
+end
+
+local function load(id)
+  local line = redis.call("HGET", META, id)
+  if not line then return {} end
+  return {line, redis.call("HGET", HEAD, id), redis.call("HGET", MESSAGES, id) or "",
+          redis.call("HGET", FRAMES, id) or ""}
+end
+
+local function keep(seconds)
+  if tonumber(seconds) > 0 then
+    for _, key in ipairs(KEYS) do redis.call("EXPIRE", key, seconds) end
+  end
+end
+
+local function history(before, budget)
+  local found, left, from = {}, tonumber(budget), 0
+  while true do
+    local ids = redis.call("ZREVRANGEBYSCORE", SPEAKING, before, "-inf", "LIMIT", from, 32)
+    if #ids == 0 then return found end
+    for _, id in ipairs(ids) do
+      local turn = load(id)
+      if #turn > 0 then
+        left = left - tonumber(string.match(turn[1], "^%S+ %S+ %S+ %S+ (%S+)"))
+        if left < 0 and #found > 0 then return found end
+        turn[4] = ""
+        found[#found + 1] = turn
+      end
+    end
+    from = from + 32
+  end
+end
+"""
+
+BEGIN = (
+    _COMMON
+    + """
+local id, owner, token, tokens, speaking, head, messages, budget, agent, started, seconds = unpack(ARGV)
+local known = meta_of(id)
+if known and known[7] ~= token then return {"known", load(id)} end
+local position
+if known then
+  position = known[4]
+else
+  local now = redis.call("TIME")
+  local next = now[1] * 1000000 + now[2]
+  local last = redis.call("ZREVRANGE", ORDER, 0, 0, "WITHSCORES")
+  if last[2] and next <= tonumber(last[2]) then next = tonumber(last[2]) + 1 end
+  position = string.format("%.0f", next)
+  redis.call("HSET", META, id, table.concat({"running", owner, 1, position, tokens, 1, token}, " "))
+  redis.call("HSET", HEAD, id, head)
+  redis.call("HSET", MESSAGES, id, messages)
+  redis.call("ZADD", ORDER, position, id)
+  if speaking == "1" then redis.call("ZADD", SPEAKING, position, id) end
+  redis.call("HSETNX", INFO, "agent", agent)
+  local first, latest = unpack(redis.call("HMGET", INFO, "started_at", "last_at"))
+  if not first or tonumber(started) < tonumber(first) then redis.call("HSET", INFO, "started_at", started) end
+  if not latest or tonumber(started) > tonumber(latest) then redis.call("HSET", INFO, "last_at", started) end
+  keep(seconds)
+end
+return {"new", position, history("(" .. position, budget), redis.call("HGETALL", STATE),
+        redis.call("HGETALL", METADATA)}
+"""
+)
+
+CLAIM = (
+    _COMMON
+    + """
+local id, former, attempt, owner, token = unpack(ARGV)
+local m = meta_of(id)
+if not m then return {} end
+if m[7] ~= token then
+  if m[1] ~= "running" or m[2] ~= former or m[3] ~= attempt then return {} end
+  m[2], m[3], m[6], m[7] = owner, string.format("%d", m[3] + 1), string.format("%d", m[6] + 1), token
+  redis.call("HSET", META, id, table.concat(m, " "))
+end
+return load(id)
+"""
+)
+
+SAVE = (
+    _COMMON
+    + """
+local id, owner, revision, status, tokens, head, messages, frames, seconds = unpack(ARGV, 1, 9)
+local m = meta_of(id)
+if not m or m[2] ~= owner then return 0 end
+if revision ~= "" and m[6] ~= revision then return -1 end
+m[1], m[5], m[6] = status, tokens, string.format("%d", m[6] + 1)
+redis.call("HSET", META, id, table.concat(m, " "))
+redis.call("HSET", HEAD, id, head)
+redis.call("HSET", MESSAGES, id, messages)
+redis.call("HSET", FRAMES, id, frames)
+for i = 10, #ARGV, 2 do redis.call("HSET", STATE, ARGV[i], ARGV[i + 1]) end
+keep(seconds)
+return 1
+"""
+)
+
+GET = _COMMON + "local turns = {} for i, id in ipairs(ARGV) do turns[i] = load(id) end return turns"
+
+HISTORY = _COMMON + "return history(ARGV[1], ARGV[2])"
+
+MERGE = (
+    _COMMON
+    + """
+local seconds, now, fields = ARGV[1], ARGV[2], tonumber(ARGV[3])
+for i = 4, #ARGV, 2 do redis.call("HSET", i < 4 + fields * 2 and STATE or METADATA, ARGV[i], ARGV[i + 1]) end
+redis.call("HSET", INFO, "touched_at", now)
+keep(seconds)
+return 1
+"""
+)
+
+FORGET = (
+    _COMMON
+    + """
+local last = redis.call("HGET", INFO, "last_at") or redis.call("HGET", INFO, "touched_at")
+if ARGV[1] ~= "" and last and tonumber(last) >= tonumber(ARGV[1]) then return -1 end
+local count = redis.call("ZCARD", ORDER)
+redis.call("DEL", unpack(KEYS))
+return count
+"""
+)
+
+OWE = """
+local DUE, BODY, DONE, OF = unpack(KEYS)
+if redis.call("HEXISTS", BODY, ARGV[1]) == 1 or redis.call("ZSCORE", DONE, ARGV[1]) then return 0 end
+redis.call("HSET", BODY, ARGV[1], ARGV[2])
+redis.call("ZADD", DUE, ARGV[3], ARGV[1])
+redis.call("SADD", OF, ARGV[1])
+redis.call("PERSIST", OF)
+return 1
+"""
+
+LEASE = """
+local DUE, BODY = unpack(KEYS)
+local id = redis.call("ZRANGEBYSCORE", DUE, "-inf", ARGV[1], "LIMIT", 0, 1)[1]
+if not id then return nil end
+redis.call("ZADD", DUE, ARGV[2], id)
+return redis.call("HGET", BODY, id)
+"""
+
+SETTLE = """
+local DUE, BODY, DONE, OF = unpack(KEYS)
+local id, body, retry_at, now, remembered = unpack(ARGV)
+if redis.call("HEXISTS", BODY, id) == 0 then return 0 end
+if retry_at ~= "" then
+  redis.call("HSET", BODY, id, body)
+  redis.call("ZADD", DUE, retry_at, id)
+  return 1
+end
+redis.call("HDEL", BODY, id)
+redis.call("ZREM", DUE, id)
+redis.call("ZADD", DONE, now, id)
+redis.call("ZREMRANGEBYSCORE", DONE, "-inf", now - remembered)
+redis.call("EXPIRE", OF, remembered)
+return 1
+"""
+
+FORGET_JOBS = """
+local DUE, BODY, DONE, OF = unpack(KEYS)
+for _, id in ipairs(redis.call("SMEMBERS", OF)) do
+  redis.call("HDEL", BODY, id)
+  redis.call("ZREM", DUE, id)
+  redis.call("ZREM", DONE, id)
+end
+return redis.call("DEL", OF)
+"""
+
+ADD_TOTALS = """
+local INDEX, TOTALS = unpack(KEYS)
+redis.call("ZADD", INDEX, 0, ARGV[1])
+for i = 2, #ARGV, 2 do redis.call("HINCRBYFLOAT", TOTALS, ARGV[i], ARGV[i + 1]) end
+return redis.call("HGETALL", TOTALS)
+"""

@@ -1,0 +1,85 @@
+"""What the SQLite journal keeps beside the turns: state, metadata, and the signals between workers."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from ..record import Json, Status, from_json, to_json
+from .base import Conversation, Signal, Summary
+
+_LIST = """
+SELECT conversation_id, agent, count(*), min(started_at), max(started_at) FROM turns
+GROUP BY conversation_id ORDER BY max(started_at) DESC LIMIT ?
+"""
+_SILENT = """
+SELECT conversation_id FROM turns GROUP BY conversation_id HAVING max(started_at) < ?1
+UNION ALL
+SELECT conversation_id FROM conversations
+WHERE touched_at < ?1 AND conversation_id NOT IN (SELECT conversation_id FROM turns)
+"""
+_LAST = "SELECT coalesce(max(started_at), 0) FROM turns WHERE conversation_id = ?"
+
+
+def read(db: sqlite3.Connection, conversation_id: str) -> Conversation:
+    """State and metadata of a conversation."""
+    row = db.execute(
+        "SELECT state, metadata FROM conversations WHERE conversation_id = ?", (conversation_id,)
+    ).fetchone()
+    return Conversation(conversation_id, *map(from_json, row)) if row else Conversation(conversation_id)
+
+
+def merge(db: sqlite3.Connection, conversation_id: str, state: dict[str, Json], metadata: dict[str, Json]) -> None:
+    """Write these fields, and keep the others."""
+    kept = read(db, conversation_id)
+    row = (conversation_id, to_json(kept.state | state), to_json(kept.metadata | metadata), time.time())
+    db.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?)", row)
+
+
+def newest(db: sqlite3.Connection, limit: int) -> list[Summary]:
+    """The conversations heard from last."""
+    return [Summary(*row) for row in db.execute(_LIST, (limit,))]
+
+
+def silent(db: sqlite3.Connection, before: float) -> list[str]:
+    """The conversations that have had no turn since."""
+    return [row[0] for row in db.execute(_SILENT, (before,))]
+
+
+def forget(db: sqlite3.Connection, conversation_id: str) -> int:
+    """Delete everything of a conversation; how many turns there were."""
+    for table in ("conversations", "jobs"):
+        db.execute(f"DELETE FROM {table} WHERE conversation_id = ?", (conversation_id,))  # noqa: S608
+    return db.execute("DELETE FROM turns WHERE conversation_id = ?", (conversation_id,)).rowcount
+
+
+def forget_silent(db: sqlite3.Connection, names: list[str], before: float) -> int:
+    """Delete those of these conversations that have had no turn meanwhile; how many turns there were."""
+    return sum(forget(db, name) for name in names if db.execute(_LAST, (name,)).fetchone()[0] < before)
+
+
+# --- signals
+
+
+def send(db: sqlite3.Connection, owner: str, signal: Signal) -> None:
+    """Leave a signal for a worker."""
+    db.execute("INSERT INTO signals (owner, body) VALUES (?, ?)", (owner, to_json(signal)))
+
+
+def take_signals(db: sqlite3.Connection, owner: str) -> list[Signal]:
+    """The signals for a worker, oldest first; they are removed."""
+    rows = db.execute("SELECT id, body FROM signals WHERE owner = ? ORDER BY id", (owner,)).fetchall()
+    if rows:
+        db.execute("DELETE FROM signals WHERE owner = ? AND id <= ?", (owner, rows[-1][0]))
+    return [signal_of(body) for _, body in rows]
+
+
+def drop_signals(db: sqlite3.Connection, alive: list[str]) -> None:
+    """Remove the signals for workers that died before they took them."""
+    db.execute(f"DELETE FROM signals WHERE owner NOT IN ({', '.join('?' * len(alive))})", alive)  # noqa: S608
+
+
+def signal_of(body: bytes) -> Signal:
+    """The signal that `to_json` wrote."""
+    values = from_json(body)
+    return Signal(values["kind"], values["conversation_id"], values["turn_id"], Status(values["status"]))

@@ -1,0 +1,44 @@
+"""The owed jobs in the SQLite journal."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from ..record import from_json, to_json
+from .base import Job
+
+KEEP_DONE_SECONDS = 7 * 86_400
+"""How long a done job is remembered, so that a late duplicate does not owe it again."""
+
+
+def owe(db: sqlite3.Connection, job: Job) -> bool:
+    """Keep a job; false when its id is known."""
+    cursor = db.execute(
+        "INSERT INTO jobs (id, conversation_id, due_at, leased_until, body) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
+        (job.id, job.conversation_id, job.due_at, to_json(job)),
+    )
+    return bool(cursor.rowcount)
+
+
+def lease(db: sqlite3.Connection, now: float, seconds: float) -> Job | None:
+    """The next due job, kept from others until `now + seconds`."""
+    row = db.execute(
+        "SELECT id, body FROM jobs WHERE done_at IS NULL AND due_at <= ? AND leased_until <= ? ORDER BY due_at LIMIT 1",
+        (now, now),
+    ).fetchone()
+    if row is None:
+        return None
+    db.execute("UPDATE jobs SET leased_until = ? WHERE id = ?", (now + seconds, row[0]))
+    return Job(**from_json(row[1]))
+
+
+def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:
+    """Mark a job done, or due again."""
+    if retry_at is None:
+        # Only the id is still needed; the body holds what was said.
+        db.execute("UPDATE jobs SET done_at = ?, body = '' WHERE id = ?", (time.time(), job.id))
+        db.execute("DELETE FROM jobs WHERE done_at < ?", (time.time() - KEEP_DONE_SECONDS,))
+        return
+    job.due_at = retry_at
+    db.execute("UPDATE jobs SET due_at = ?, leased_until = 0, body = ? WHERE id = ?", (retry_at, to_json(job), job.id))

@@ -1,0 +1,51 @@
+"""The tables of the SQLite journal."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from . import sqlite_totals as totals
+
+VERSION = 1
+"""Kept as `user_version`: a journal of another version is refused rather than misread."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS turns (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation_id TEXT NOT NULL, turn_id TEXT NOT NULL, speaking INTEGER NOT NULL,
+    status TEXT NOT NULL, owner TEXT NOT NULL, agent TEXT NOT NULL, started_at REAL NOT NULL,
+    tokens INTEGER NOT NULL, head BLOB NOT NULL, messages BLOB NOT NULL, frames BLOB NOT NULL,
+    UNIQUE (conversation_id, turn_id)
+);
+CREATE INDEX IF NOT EXISTS speaking_turns ON turns (conversation_id, position) WHERE speaking;
+CREATE TABLE IF NOT EXISTS conversations (
+    conversation_id TEXT PRIMARY KEY, state BLOB NOT NULL, metadata BLOB NOT NULL, touched_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS signals (id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, conversation_id TEXT NOT NULL, due_at REAL NOT NULL, leased_until REAL NOT NULL,
+    done_at REAL, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS due_jobs ON jobs (due_at) WHERE done_at IS NULL;
+"""
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Create what is missing. Raises sqlite3.DatabaseError for a journal of another version."""
+    if _is_ready(db):
+        return
+    # One transaction, so that a worker that starts at the same time sees all of it or nothing.
+    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {totals.SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _is_ready(db: sqlite3.Connection) -> bool:
+    # One transaction, because another worker may make the tables between two statements.
+    db.execute("BEGIN")
+    try:
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'turns'").fetchone()
+    finally:
+        db.execute("ROLLBACK")
+    if found != VERSION and (found or made):
+        raise sqlite3.DatabaseError(f"it has version {found}, this release reads {VERSION}; move the file away")
+    return bool(found == VERSION)

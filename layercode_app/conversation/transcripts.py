@@ -1,0 +1,45 @@
+"""The platform's transcript of a session, held against the journal: it knows how much of each reply was played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from ..webhook import InterruptionContext, SessionEnd
+from .interruption import correct
+from .record import TurnRecord
+from .stores.base import SPEAKING_KINDS, Store
+
+
+async def reconcile(store: Store, event: SessionEnd) -> int:
+    """Correct the turns of which the transcript shows less than was sent; returns how many there were."""
+    said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
+    if not said:
+        return 0
+    turns = [
+        turn
+        async for turn in store.turns(conversation_id=event.conversation_id)
+        if turn.session_id == event.session_id and turn.kind in SPEAKING_KINDS
+    ]
+    shorter = list(shortened(turns, said))
+    for turn, text in shorter:
+        context = InterruptionContext(previous_turn_interrupted=True, text_heard=text)
+        await store.update(*turn.key, partial(correct, context=context))
+    return len(shorter)
+
+
+def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tuple[TurnRecord, str]]:
+    """The turns, in order, of which a line of the transcript is only the beginning, each with that line.
+
+    A line that no turn begins with is somebody else's spelling, and is passed over; so is a turn that was corrected
+    while the call went on, which is nearer to what happened.
+    """
+    waiting = iter(turns)
+    for line in said:
+        words = line.split()
+        for turn in waiting:
+            spoken = turn.spoken_text.split()
+            if spoken[: len(words)] == words:
+                if len(words) < len(spoken) and turn.heard_text is None:
+                    yield turn, line
+                break

@@ -1,0 +1,68 @@
+"""Fits the messages of earlier turns into a budget of tokens, where the store's choice of whole turns was not enough.
+
+The store hands over the newest turns that fit, and at least one; that one may be a tool's result of a hundred pages.
+Nothing is left out here, so every call keeps its result: long texts are shortened, tools' results first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage
+
+CHARACTERS_PER_TOKEN = 4
+STEPS = (8000, 4000, 2000, 1000, 500, 250)
+"""How many characters of a long text are left, tried from generous to strict."""
+
+Long = Callable[[Any], bool]
+
+
+def fit(messages: Sequence[ModelMessage], tokens: int) -> list[ModelMessage]:
+    """The messages, with long texts shortened as far as it takes to fit the budget; the given ones are not changed."""
+    fitted = list(messages)
+    for kind in (_is_result, _is_text):
+        for length in STEPS:
+            if _size(fitted) <= tokens * CHARACTERS_PER_TOKEN:
+                return fitted
+            fitted = [_shortened(message, kind, length) for message in fitted]
+    return fitted
+
+
+def _is_result(part: Any) -> bool:
+    return part.part_kind in ("tool-return", "retry-prompt")
+
+
+def _is_text(part: Any) -> bool:
+    # A prompt that is a list holds images or files.
+    return part.part_kind in ("user-prompt", "text") and isinstance(part.content, str)
+
+
+def _size(messages: Sequence[ModelMessage]) -> int:
+    return sum(len(_text(getattr(part, "content", None) or "")) for message in messages for part in message.parts)
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else json.dumps(content, default=str, ensure_ascii=False)
+
+
+def _shortened(message: ModelMessage, kind: Long, length: int) -> ModelMessage:
+    parts: list[Any] = [_short(part, length) if kind(part) else part for part in message.parts]
+    if all(new is old for new, old in zip(parts, message.parts, strict=True)):
+        return message
+    changed: Any = message
+    return replace(changed, parts=parts)  # type: ignore[no-any-return]
+
+
+def _short(part: Any, length: int) -> Any:
+    text = _text(part.content)
+    if len(text) <= length + len(_note(len(text))):
+        return part
+    return replace(part, content=text[:length] + _note(len(text) - length))
+
+
+def _note(characters: int) -> str:
+    return f" [{characters} more characters were left out here]"

@@ -1,0 +1,96 @@
+"""The agents of a development server: loaded, and loaded again when a file changes; the last good version stays."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..agent.discovery import Found, discover, find_by_import, folders
+from ..agent.offline import MODEL_NAME
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.record import Json
+from ..exceptions import DeveloperError
+from ..server.serve import tell_of
+
+Voice = VoiceAgent[Any, Any]
+
+
+@dataclass
+class Loaded:
+    """What a load gave: the agents, the chosen one first, and the files that failed with their tracebacks."""
+
+    voices: list[Voice] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class AgentFiles:
+    """Where a development server's agents come from. `chosen` is a name, or package.module:attribute."""
+
+    chosen: str
+    agents_dir: Path | None = None
+    _last: dict[str, Voice] = field(default_factory=dict)
+    _files: dict[str, Path] = field(default_factory=dict)
+
+    def load(self) -> Loaded:
+        """Load every agent file. One that fails is said and keeps its last good version, and the others go on.
+
+        Raises AgentNotFoundError or AgentImportError when the chosen agent has no version at all.
+        """
+        found = discover(self.agents_dir)
+        agents = self._kept(found) | found.agents
+        first = self._first(found, agents)
+        tell_of(found)
+        self._last, self._files = agents, self._files | found.files
+        others = [voice for name, voice in sorted(agents.items()) if name != first.name]
+        return Loaded([first, *others], {str(path): error.traceback for path, error in found.failed.items()})
+
+    def _kept(self, found: Found) -> dict[str, Voice]:
+        """The last good versions of the agents whose file failed now."""
+        return {name: voice for name, voice in self._last.items() if self._files.get(name) in found.failed}
+
+    def _first(self, found: Found, agents: dict[str, Voice]) -> Voice:
+        if ":" in self.chosen:
+            return _import_again(self.chosen)
+        if self.chosen in agents:
+            return agents[self.chosen]
+        return found.get(self.chosen)
+
+    def watched(self) -> list[Path]:
+        """The folders in which a change means loading again."""
+        found = folders(self.agents_dir)
+        module = sys.modules.get(self.chosen.partition(":")[0]) if ":" in self.chosen else None
+        own = getattr(module, "__file__", None)
+        return [*found, Path(own).resolve().parent] if own else found
+
+
+def _import_again(address: str) -> Voice:
+    """The agent at an import address, from its module as it is now; the module stays as it was when that fails."""
+    name = address.partition(":")[0]
+    before: ModuleType | None = sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    try:
+        return find_by_import(address)
+    except DeveloperError:
+        if before is not None:
+            sys.modules[name] = before
+        raise
+
+
+def describe(voice: Voice) -> dict[str, Json]:
+    """An agent as the dev page lists it."""
+    model = voice.model or (voice.agent.model if voice.agent else None)
+    name = "" if voice.agent is None else str(getattr(model, "model_name", model))
+    return {
+        "name": voice.name,
+        "title": voice.title,
+        "version": voice.fingerprint,
+        "model": name,
+        "offline": name == MODEL_NAME,
+        "has_model": voice.agent is not None,
+        "has_script": voice.script is not None,
+    }

@@ -1,0 +1,179 @@
+"""The development server as one ASGI app: the agents' webhooks, the emulated platform, and the page at `/`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from ..agent.models import choose_model
+from ..emulator.agents import AgentSpec
+from ..emulator.emulator import Emulator
+from ..emulator.playground.api import page_routes
+from ..emulator.playground.source import ForkRequest, Source
+from ..emulator.rest import rest_routes
+from ..emulator.speech import Voice
+from ..emulator.websocket import websocket_route
+from ..exceptions import AgentNotFoundError, LayerCodeError
+from ..forking.fork import Changes, conversation_of, fork
+from ..forking.open import limits_of
+from ..server.app import LayerCode
+from ..settings import Settings
+from .agents import AgentFiles, Loaded, describe
+from .guard import Guard
+
+RECORDINGS = Path(".layercode/recordings")
+OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
+"""Below these, and at `/`, the page and the emulator answer; everything else is the agent server's."""
+
+
+class DevApp:
+    """One port for everything. `url` is where it is served, such as http://127.0.0.1:8000.
+
+    `voice` is the emulator's, and `recordings` its folder of WAV files.
+
+    Raises DeveloperError when the chosen agent cannot be loaded at all.
+    """
+
+    def __init__(
+        self,
+        files: AgentFiles,
+        settings: Settings,
+        *,
+        url: str,
+        model: str | None = None,
+        voice: Voice | None = None,
+        recordings: Path = RECORDINGS,
+    ) -> None:
+        self.url = url
+        self.closing = asyncio.Event()
+        self._files = files
+        self._model = model
+        self._loaded = files.load()
+        self.layercode = LayerCode(*self._loaded.voices, settings=settings, model=model, failed=self._loaded.failed)
+        first, *others = self._specs()
+        self.emulator = Emulator(first, agents=others, voice=voice, recordings=recordings)
+        self._local = self._starlette()
+        self._own = Guard(self._local)
+
+    @property
+    def _settings(self) -> Settings:
+        return self.layercode.settings
+
+    def _specs(self) -> list[AgentSpec]:
+        """Every agent as the emulated platform knows it: by its name, and the first by LAYERCODE_AGENT_ID too."""
+        names = list(self.layercode.agents)
+        ids = {name: name for name in names} | ({self._settings.agent_id: names[0]} if self._settings.agent_id else {})
+        return [
+            AgentSpec(agent_id, f"{self.url}/api/agents/{name}", self._settings.secrets_for(name)[0], name=name)
+            for agent_id, name in ids.items()
+        ]
+
+    def _starlette(self) -> Starlette:
+        log_dir = Path(self._settings.log_dir) if self._settings.log_dir else None
+        source = Source(
+            store=self.layercode.store,
+            emulator=self.emulator,
+            agents=self.describe,
+            running=lambda: self.layercode.turns.running,
+            fork=self._fork,
+            log_dir=log_dir,
+            closing=self.closing,
+        )
+        return Starlette(
+            routes=[*page_routes(source), *rest_routes(self.emulator), websocket_route(self.emulator)],
+            lifespan=self._lifespan,
+        )
+
+    # --- ASGI
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Dispatch to the page and the emulator, or to the agent server, whose webhooks are guarded by signatures."""
+        if scope["type"] == "lifespan":
+            await self._local(scope, receive, send)
+        elif scope["type"] == "websocket" or scope["path"].startswith(OWN_PATHS) or self._is_page(scope):
+            await self._own(scope, receive, send)
+        else:
+            await self.layercode(scope, receive, send)
+            if scope["method"] == "POST":
+                self.emulator.feed.publish({"kind": "journal"})
+
+    def _is_page(self, scope: Scope) -> bool:
+        return bool(scope["path"] == "/" and scope["method"] in ("GET", "HEAD"))
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        await self.layercode.start()
+        for begin in self.layercode.on_start:
+            begin()
+        try:
+            yield
+        finally:
+            self.close_streams()
+            await self.emulator.aclose()
+            await self.layercode.stop()
+            for end in self.layercode.on_stop:
+                await asyncio.to_thread(end)
+
+    def close_streams(self) -> None:
+        """End the page's live feed, so that nothing waits for it."""
+        self.closing.set()
+
+    # --- what the page asks for
+
+    def describe(self) -> dict[str, Any]:
+        """The agents, and the files that failed with their own traceback."""
+        agents = [describe(voice) for voice in self.layercode.agents.values()]
+        failed = [{"file": path, "traceback": text} for path, text in self._loaded.failed.items()]
+        return {"agents": agents, "failed": failed}
+
+    async def _fork(self, asked: ForkRequest) -> Any:
+        turns = await conversation_of(self.layercode.store, asked.conversation_id)
+        name = turns[-1].agent
+        if name not in self.layercode.agents:
+            raise AgentNotFoundError(f"Agent {name!r}, which answered this call, is not loaded.")
+        changes = Changes(
+            say=asked.say, prompt=asked.prompt, model=asked.model, run_tools=asked.run_tools, rest=asked.rest
+        )
+        voice, limits = self.layercode.agents[name], limits_of(self._settings)
+        return (await fork(turns, voice, at=asked.turn_id, changes=changes, limits=limits)).to_json()
+
+    # --- reload
+
+    def watched(self) -> list[Path]:
+        """The folders in which a change means loading again."""
+        return self._files.watched()
+
+    def reload(self, settings: Settings) -> None:
+        """Load the agents again and answer with them from the next turn on; what runs, runs on.
+
+        Nothing changes when that fails: the reason is printed and shown on the page.
+        """
+        before = self.layercode.settings
+        try:
+            loaded = self._files.load()
+            self._try(loaded, settings)
+        except LayerCodeError as error:
+            self.layercode.settings = before
+            logger.error("Not reloaded, the agents stay as they were: {}", error)
+            self.emulator.feed.publish({"kind": "reload", "error": str(error), **self.describe()})
+            return
+        self._loaded = loaded
+        self.layercode.health.failed = loaded.failed
+        self.emulator.agents = {spec.id: spec for spec in self._specs()}
+        logger.info("Reloaded: {}", ", ".join(self.layercode.agents))
+        self.emulator.feed.publish({"kind": "reload", "error": None, **self.describe()})
+
+    def _try(self, loaded: Loaded, settings: Settings) -> None:
+        """Use what was loaded, once it is known that every agent can be."""
+        for voice in loaded.voices:
+            choose_model(voice, asked=self._model, default=settings.default_model, fallbacks=settings.fallback_models)
+        self.layercode.settings = settings
+        self.layercode.turns.limits = limits_of(settings)
+        self.layercode.use(*loaded.voices)

@@ -1,0 +1,67 @@
+"""Watches agent files, prompts and `.env`, and reloads in the process that serves: no socket is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from loguru import logger
+from watchfiles import Change, DefaultFilter, awatch
+
+from ..exceptions import ConfigurationError
+from ..settings import ENV_FILE, TOML_FILE
+
+SUFFIXES = (".py", ".md", ".txt")
+SETTINGS_FILES = (ENV_FILE, TOML_FILE)
+
+
+class _Sources(DefaultFilter):
+    """Agent files and prompts; what editors and Python leave beside them is not."""
+
+    def __call__(self, change: Change, path: str) -> bool:
+        return path.endswith(SUFFIXES) and super().__call__(change, path)
+
+
+def _is_settings(change: Change, path: str) -> bool:
+    return Path(path).name in SETTINGS_FILES
+
+
+@asynccontextmanager
+async def watching(folders: Iterable[Path], reload: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `reload` after each change, until the block is left. A folder that does not exist is not watched."""
+    stop = asyncio.Event()
+    present = [folder for folder in folders if folder.is_dir()]
+    tasks = [
+        asyncio.create_task(_watch(present, _Sources(), reload, stop, recursive=True), name="watch-agents"),
+        asyncio.create_task(_watch([Path.cwd()], _is_settings, reload, stop, recursive=False), name="watch-settings"),
+    ]
+    try:
+        yield
+    finally:
+        stop.set()
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _watch(
+    paths: list[Path],
+    wanted: Callable[[Change, str], bool],
+    reload: Callable[[], None],
+    stop: asyncio.Event,
+    *,
+    recursive: bool,
+) -> None:
+    if not paths:
+        return
+    async for changes in awatch(
+        *paths, watch_filter=wanted, stop_event=stop, recursive=recursive, debounce=200, step=50
+    ):
+        logger.info("Changed: {}", ", ".join(sorted({Path(path).name for _, path in changes})))
+        try:
+            reload()
+        except ConfigurationError as error:
+            logger.error("Not reloaded: {}", error)

@@ -1,0 +1,167 @@
+"""The checks that need no network: secrets, agent files, the journal, the log folder, the port, the tunnel's program."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from ..agent.discovery import BUILT_IN, Found, discover
+from ..conversation.stores import create_store
+from ..exceptions import ConfigurationError, DeveloperError, StoreError
+from ..platform.probe import probe, project_here
+from ..settings import Settings
+from .finding import Finding, failed, ok, skipped, warning
+
+SHORTEST_SECRET = 16
+DASHBOARD = "Copy it from the platform's dashboard into .env"
+
+
+def check_secrets(settings: Settings) -> Iterator[Finding]:
+    """The webhook secrets, the API key and the agent's id: there, and not spoilt by copying."""
+    secrets = [secret.get_secret_value() for secret in (*settings.webhook_secret, *settings.agent_secrets.values())]
+    if not secrets:
+        yield failed("webhook secret", "none is set, so no webhook can be trusted",
+                     f"{DASHBOARD} as LAYERCODE_WEBHOOK_SECRET; `dev` writes one for development.")  # fmt: skip
+    elif faults := [fault for secret in secrets if (fault := _fault(secret))]:
+        yield failed("webhook secret", f"one {faults[0]}", f"{DASHBOARD} again, whole and without quotes.")
+    elif short := [secret for secret in secrets if len(secret) < SHORTEST_SECRET]:
+        yield warning("webhook secret", f"one is only {len(short[0])} characters long", "Use a long and random one.")
+    else:
+        yield ok("webhook secret", f"{len(secrets)} set")
+    if settings.api_key is None:
+        yield skipped("API key", "LAYERCODE_API_KEY is not set; browsers need it (/api/authorize)", f"{DASHBOARD}.")
+    elif fault := _fault(settings.api_key.get_secret_value()):
+        yield failed("API key", f"LAYERCODE_API_KEY {fault}", f"{DASHBOARD} again, whole and without quotes.")
+    else:
+        yield ok("API key", "set")
+    if settings.agent_id is None:
+        yield skipped("agent id", "LAYERCODE_AGENT_ID is not set", "`connect` picks or makes an agent.")
+    else:
+        yield ok("agent id", settings.agent_id)
+
+
+def _fault(secret: str) -> str:
+    if not secret.isascii() or not secret.isprintable() or any(character.isspace() for character in secret):
+        return "holds a space or a character that no secret has"
+    return "is in quotes or brackets" if secret[0] in "\"'<" else ""
+
+
+def check_agents(settings: Settings) -> tuple[Found, list[Finding]]:
+    """Every agent file imports."""
+    try:
+        found = discover(settings.agents_dir)
+    except DeveloperError as error:
+        return Found(), [failed("agent files", str(error), "Create the folder, or set LAYERCODE_AGENTS_DIR.")]
+    findings = [
+        failed(f"agent file {path.name}", error.traceback.strip().splitlines()[-1] if error.traceback else str(error),
+               f"Mend {path}; `agents` shows its traceback.")
+        for path, error in found.failed.items()
+    ]  # fmt: skip
+    if found.agents:
+        findings.append(ok("agent files", _named(found)))
+    elif not findings:
+        findings.append(failed("agent files", "no agent was found", "Put one into ./agents, or set --agents."))
+    return found, findings
+
+
+def _named(found: Found) -> str:
+    """The project's own agents, and then the shipped ones."""
+    own = own_agents(found)
+    shipped = sorted(name for name in found.agents if name not in own)
+    return "; ".join([*([", ".join(own)] if own else []), *([f"shipped: {', '.join(shipped)}"] if shipped else [])])
+
+
+def own_agents(found: Found) -> list[str]:
+    """The agents of the project's own files, by name."""
+    shipped = [folder.resolve() for folder in BUILT_IN]
+    return sorted(name for name, path in found.files.items() if path.parent not in shipped)
+
+
+async def check_store(settings: Settings) -> Finding:
+    """The journal can be opened and written."""
+    mend = "Check LAYERCODE_STORE: that the folder may be written, or that the Redis runs and is reachable."
+    try:
+        store = create_store(settings.store)
+    except ConfigurationError as error:
+        return failed("journal", str(error), mend)
+    try:
+        await store.open()
+        try:
+            await store.ping()
+        finally:
+            await store.close()
+    except StoreError as error:
+        return failed("journal", str(error), mend)
+    if settings.store == "memory":
+        return warning("journal", "in memory only", "It is lost at the end; set LAYERCODE_STORE=sqlite:///PATH.")
+    return ok("journal", f"{store.component} can be written")
+
+
+def check_log_folder(settings: Settings) -> Finding:
+    """The log folder can be written."""
+    if not settings.log_dir:
+        return skipped("log folder", "LOG_DIR is empty: no log files are written")
+    folder = Path(settings.log_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return failed("log folder", f"{folder} cannot be written: {error.strerror}",
+                      "Set LOG_DIR to a folder of yours, or empty with LOG_FORMAT=json for stdout.")  # fmt: skip
+    return ok("log folder", str(folder))
+
+
+async def check_port(settings: Settings) -> Finding:
+    """The port is free, or it is this project's own server that has it."""
+    where = f"{settings.host}:{settings.port}"
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind((settings.host, settings.port))
+        except OSError as error:
+            reason = error.strerror
+        else:
+            return ok("port", f"{where} is free")
+    host = settings.host if settings.host not in ("0.0.0.0", "::", "") else "127.0.0.1"
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    other = await _who_has(url, settings)
+    if other is None:
+        return ok("port", f"{where} is served by this project")
+    return failed("port", f"{where} cannot be used: {other or reason}", "Set PORT, or end what holds it.")
+
+
+async def _who_has(url: str, settings: Settings) -> str | None:
+    """Who has the port: None for this project, the words for another server of ours, "" for anything else."""
+    if not await _is_ours(url):
+        return ""
+    secrets = [secret.get_secret_value() for secret in (*settings.webhook_secret, *settings.agent_secrets.values())]
+    for secret in secrets:
+        verdict = await probe(f"{url}{settings.agent_route}", secret)
+        if verdict.reached:
+            same = verdict.project == project_here()
+            return None if same else f"another project serves its agent {verdict.agent!r} there, with the same secret"
+    return "another project's server is there; it has another webhook secret"
+
+
+async def _is_ours(url: str) -> bool:
+    try:
+        async with httpx.AsyncClient(timeout=2) as client:
+            components = (await client.get(f"{url}/ready")).json()["components"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return False
+    return "journal" in components
+
+
+def check_tunnel_program(settings: Settings) -> Finding:
+    """What --tunnel runs is installed."""
+    program = settings.tunnel_command.split()[0]
+    if shutil.which(program):
+        return ok("tunnel", f"{program} is installed")
+    return skipped("tunnel", f"{program} is not installed; only --tunnel and `connect` need it",
+                   "Install cloudflared, or set LAYERCODE_TUNNEL_COMMAND.")  # fmt: skip

@@ -1,0 +1,194 @@
+"""The checks that need the network: the model, the clock, the platform, and the sinks of telemetry.
+
+Where a host of the internet cannot be reached at all they are skipped, because then nothing can be said about it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+import httpx
+
+from ..agent.models import choose_model
+from ..agent.offline import MODEL_NAME
+from ..exceptions import ConfigurationError, PlatformAPIError
+from ..observability.checks import TOKEN
+from ..observability.errors import category_of
+from ..platform.client import PlatformClient
+from ..platform.probe import probe
+from ..settings import Settings
+from .finding import Finding, failed, ok, skipped, warning
+
+if TYPE_CHECKING:
+    from ..agent.voice_agent import VoiceAgent
+
+SKEW_LIMIT, SKEW_WARNING = 300.0, 30.0
+"""Seconds: signatures further off are refused; less is a clock that is not kept."""
+TIMEOUT_SECONDS = 10.0
+NO_NETWORK = "the network it needs cannot be reached from here"
+
+
+async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Finding:
+    """The model answers one request for one token."""
+    name = f"model of {voice.name}"
+    if voice.agent is None:
+        return skipped(name, "the agent needs none")
+    try:
+        choose_model(voice, asked=None, default=settings.default_model, fallbacks=settings.fallback_models)
+    except ConfigurationError as error:
+        return failed(name, str(error), "Check DEFAULT_MODEL, and that the provider's key is set.")
+    model = voice.model or voice.agent.model
+    label = str(getattr(model, "model_name", model))
+    if label == MODEL_NAME:
+        mend = "Set DEFAULT_MODEL and its provider's key for a model."
+        return (failed(name, f"{settings.default_model} cannot be used: its key or package is missing", mend)
+                if settings.default_model not in (None, MODEL_NAME) else warning(name, "offline, from its script", mend))  # fmt: skip
+    return await _ask(name, label, model)
+
+
+async def _ask(name: str, label: str, model: Any) -> Finding:
+    from pydantic_ai.direct import model_request_stream
+    from pydantic_ai.messages import ModelRequest
+
+    begun = time.perf_counter()
+    try:
+        settings: Any = {"max_tokens": 1, "timeout": TIMEOUT_SECONDS}
+        asked = [ModelRequest.user_text_prompt("Hi")]
+        async with model_request_stream(model, asked, model_settings=settings) as events:
+            async for _ in events:
+                pass
+    except Exception as error:  # noqa: BLE001 - a provider's library may raise anything
+        category = category_of(error)
+        if category == "network":
+            return skipped(name, f"{label}: {NO_NETWORK}")
+        if _cut_short(error):
+            return ok(name, f"{label} answers")
+        mend = {"authentication": "Check the provider's key.", "rate_limit": "Wait, or raise the account's limit."}
+        return failed(name, f"{label} refused: {category}", mend.get(category, "Check DEFAULT_MODEL and the provider."))
+    return ok(name, f"{label} answers in {(time.perf_counter() - begun) * 1000:.0f} ms")
+
+
+def _cut_short(error: Exception) -> bool:
+    """Some providers call an answer of one token an error, which proves as much as an answer."""
+    text = str(error).lower()
+    return "max_tokens" in text or "max_output_tokens" in text or "token limit" in text
+
+
+async def check_clock(settings: Settings) -> Finding:
+    """This machine's clock against the platform's."""
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+            stated = (await client.get(settings.api_url)).headers.get("date", "")
+        skew = time.time() - parsedate_to_datetime(stated).timestamp()
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return skipped("clock", NO_NETWORK)
+    except ValueError:
+        return skipped("clock", "the platform does not say what time it is")
+    if abs(skew) < SKEW_WARNING:
+        return ok("clock", "agrees with the platform's")
+    found = failed if abs(skew) > SKEW_LIMIT else warning
+    return found("clock", f"{skew:+.0f} s against the platform's; beyond 300 s every webhook is refused",
+                 "Let it be kept: `timedatectl set-ntp true`, or your system's own way.")  # fmt: skip
+
+
+async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
+    """The key is accepted, the agent is there, and its webhook reaches this server, unbuffered."""
+    if settings.api_key is None or settings.agent_id is None:
+        yield skipped("webhook at the platform", "LAYERCODE_API_KEY and LAYERCODE_AGENT_ID are needed for it")
+        return
+    try:
+        async with PlatformClient.from_settings(settings) as client:
+            url = (await client.agent(settings.agent_id)).webhook_url
+    except PlatformAPIError as error:
+        if error.status is None:
+            yield skipped("webhook at the platform", NO_NETWORK)
+        else:
+            yield failed("webhook at the platform", str(error), "Check LAYERCODE_API_KEY and LAYERCODE_AGENT_ID.")
+        return
+    if url is None:
+        yield failed(
+            "webhook at the platform",
+            f"{settings.agent_id} has none",
+            "`connect` or `platform agents set-webhook` sets it.",
+        )
+        return
+    yield await _through(url, settings)
+
+
+async def _through(url: str, settings: Settings) -> Finding:
+    secrets = [secret.get_secret_value() for secret in settings.webhook_secret]
+    if not secrets:
+        return skipped("webhook at the platform", f"{url}; without a secret it cannot be tried")
+    verdict = await probe(url, secrets[0])
+    if verdict.fine:
+        return ok("webhook at the platform", f"{url} reaches this project in {verdict.milliseconds:.0f} ms, unbuffered")
+    if verdict.reached:
+        return failed("webhook at the platform", verdict.reason, "Turn the proxy's buffering off for this path.")
+    return failed("webhook at the platform", verdict.reason,
+                  "Start the server there, or point the webhook at this one: `connect`, or run --tunnel --update-webhook.")  # fmt: skip
+
+
+async def check_sinks(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[Finding]:
+    """Logfire, the OTLP collector and Sentry take something from us."""
+    if not settings.telemetry_enabled:
+        yield skipped("telemetry", "TELEMETRY_ENABLED is false")
+        return
+    if settings.logfire_token is not None:
+        token = settings.logfire_token.get_secret_value()
+        found = TOKEN.fullmatch(token)
+        region = "eu" if found and found["region"] == "eu" else "us"
+        base = environment.get("LOGFIRE_BASE_URL") or f"https://logfire-{region}.pydantic.dev"
+        yield await _otlp("Logfire", f"{base.rstrip('/')}/v1/traces", {"authorization": token}, "LOGFIRE_TOKEN")
+    traces = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    common = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if endpoint := traces or (common and f"{common.rstrip('/')}/v1/traces"):
+        headers = _headers(environment.get("OTEL_EXPORTER_OTLP_HEADERS", ""))
+        yield await _otlp("OTLP collector", endpoint, headers, "OTEL_EXPORTER_OTLP_ENDPOINT")
+    if settings.sentry_dsn is not None:
+        yield await _sentry(settings.sentry_dsn.get_secret_value())
+
+
+def _headers(text: str) -> dict[str, str]:
+    pairs = (pair.partition("=") for pair in text.split(",") if "=" in pair)
+    return {name.strip(): unquote(value.strip()) for name, _, value in pairs}
+
+
+async def _otlp(name: str, url: str, headers: Mapping[str, str], setting: str) -> Finding:
+    # An export of nothing is a whole and valid request.
+    return await _post(name, url, b"", {**headers, "content-type": "application/x-protobuf"}, setting)
+
+
+async def _sentry(dsn: str) -> Finding:
+    parts = urlsplit(dsn)
+    path, _, project = parts.path.rstrip("/").rpartition("/")
+    address = parts.netloc.rpartition("@")[2]
+    url = f"{parts.scheme}://{address}{path}/api/{project}/envelope/"
+    event = uuid4().hex
+    item = json.dumps(
+        {"event_id": event, "level": "info", "message": "layercode-app doctor: a test", "platform": "python"}
+    )
+    lines = [json.dumps({"event_id": event}), json.dumps({"type": "event"}), item]
+    headers = {
+        "content-type": "application/x-sentry-envelope",
+        "x-sentry-auth": f"Sentry sentry_version=7, sentry_key={parts.username}, sentry_client=layercode-app/doctor",
+    }
+    return await _post("Sentry", url, "\n".join(lines).encode(), headers, "SENTRY_DSN")
+
+
+async def _post(name: str, url: str, body: bytes, headers: Mapping[str, str], setting: str) -> Finding:
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+            answer = await client.post(url, content=body, headers=dict(headers))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        if urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1"):
+            return failed(name, f"nothing takes it at {url}: {type(error).__name__}", f"Start it, or unset {setting}.")
+        return skipped(name, NO_NETWORK)
+    if answer.is_success:
+        return ok(name, "took a test")
+    return failed(name, f"answered {answer.status_code} to a test", f"Check {setting}.")

@@ -1,0 +1,1 @@
+"""LayerCode seen from the other side: a local stand-in for the platform."""

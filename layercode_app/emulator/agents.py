@@ -1,0 +1,88 @@
+"""The agents that the emulated platform knows, and what a session of one is granted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .protocol import Style, Trigger
+
+
+@dataclass(slots=True)
+class AgentSpec:
+    """An agent as the platform sees it: where its webhook is, and how turns are taken.
+
+    Events that ask for no speech go to `session_webhook_url` where there is one. `session_timeout` is in seconds.
+    """
+
+    id: str
+    webhook_url: str
+    secret: str
+    name: str = ""
+    session_webhook_url: str | None = None
+    trigger: Trigger = "automatic"
+    can_interrupt: bool = True
+    style: Style = "session.start"
+    session_timeout: float | None = None
+
+    def config(self) -> dict[str, Any]:
+        """The least that the official clients need; without `transcription.trigger` they hang."""
+        automatic = self.trigger == "automatic"
+        transcription = {"trigger": self.trigger, "can_interrupt": self.can_interrupt, "automatic": automatic}
+        return {"transcription": transcription, "vad": {"enabled": False}}
+
+    def describe(self) -> dict[str, Any]:
+        """The agent as the REST API shows it."""
+        plugin = {"use": "agent.webhook", "options": {"url": self.webhook_url}}
+        return {
+            "id": self.id,
+            "name": self.name or self.id,
+            "webhook_url": self.webhook_url,
+            "config": {**self.config(), "plugins": [plugin]},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an authorized session may be opened with, once or again, until it expires or is replaced."""
+
+    key: str
+    agent: AgentSpec
+    conversation_id: str
+    config: Mapping[str, Any]
+    expires_at: float
+    metadata: Mapping[str, Any] | None = None
+    custom_metadata: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    phones: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The fields that every event of the conversation carries."""
+        extras = {"metadata": self.metadata, "custom_metadata": self.custom_metadata, **self.phones}
+        return {"conversation_id": self.conversation_id} | {k: v for k, v in extras.items() if v is not None}
+
+    @property
+    def trigger(self) -> Trigger:
+        """How the caller takes a turn."""
+        return "push_to_talk" if self._transcription.get("trigger") == "push_to_talk" else "automatic"
+
+    @property
+    def can_interrupt(self) -> bool:
+        """Whether the caller may speak over the agent."""
+        return bool(self._transcription.get("can_interrupt", True))
+
+    @property
+    def _transcription(self) -> Mapping[str, Any]:
+        found = self.config.get("transcription")
+        return found if isinstance(found, Mapping) else {}
+
+
+def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay changes over a configuration, group by group."""
+    merged = dict(config)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

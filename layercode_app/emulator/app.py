@@ -1,0 +1,61 @@
+"""The emulator as an ASGI app: alone, or mounted beside an agent server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+
+from .agents import AgentSpec
+from .emulator import Emulator
+from .protocol import Style, Trigger
+from .rest import rest_routes
+from .speech import Voice
+from .websocket import websocket_route
+
+DEFAULT_AGENT = "agent"
+
+
+def create_emulator(
+    webhook_url: str,
+    secret: str,
+    *,
+    agents: Sequence[AgentSpec] = (),
+    session_webhook_url: str | None = None,
+    style: Style = "session.start",
+    trigger: Trigger = "automatic",
+    can_interrupt: bool = True,
+    session_timeout: float | None = None,
+    api_key: str | None = None,
+    voice: Voice | None = None,
+    recordings: Path | None = None,
+) -> Starlette:
+    """Emulate the platform for the backend at `webhook_url`, whose webhook secret is `secret`.
+
+    The platform's base URL is then `http://<host>:<port>/v1`. `app.state.emulator` is the Emulator behind it, with its
+    `feed`, `faults` and `sessions`; who mounts the app without running its lifespan calls `emulator.aclose()`.
+    """
+    default = AgentSpec(
+        DEFAULT_AGENT,
+        webhook_url,
+        secret,
+        session_webhook_url=session_webhook_url,
+        style=style,
+        trigger=trigger,
+        can_interrupt=can_interrupt,
+        session_timeout=session_timeout,
+    )
+    emulator = Emulator(default, agents=agents, api_key=api_key, voice=voice, recordings=recordings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await emulator.aclose()
+
+    app = Starlette(routes=[*rest_routes(emulator), websocket_route(emulator)], lifespan=lifespan)
+    app.state.emulator = emulator
+    return app

@@ -1,0 +1,133 @@
+"""A caller without a voice: holds a conversation with a backend by text, as the platform would deliver it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from ..exceptions import PlatformError
+from .webhooks import Answer, Received, WebhookClient
+
+
+@dataclass
+class Reply:
+    """What a turn was answered. Times in milliseconds since the request; `ttfs_ms` is None when nothing was spoken."""
+
+    turn_id: str
+    conversation_id: str
+    text: str
+    spoken: str = ""
+    data: list[Any] = field(default_factory=list)
+    ttfs_ms: float | None = None
+    total_ms: float = 0.0
+    interrupted: bool = False
+    hangup: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class BackendError(PlatformError):
+    """The backend refused an event."""
+
+
+class TextCaller:
+    """One session of a conversation. `hear` is called with every piece of speech or data as it arrives."""
+
+    def __init__(
+        self,
+        client: WebhookClient,
+        *,
+        conversation_id: str | None = None,
+        hear: Callable[[Received], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._hear = hear or (lambda frame: None)
+        self.conversation_id = conversation_id or f"conv-{uuid4().hex[:12]}"
+        self.session_id = f"sess-{uuid4().hex[:12]}"
+        self._started = time.time()
+        self._transcript: list[dict[str, Any]] = []
+        self._last: Reply | None = None
+
+    async def greet(self) -> Reply:
+        """Connect, and hear the greeting."""
+        return await self._turn({"type": "session.start"}, "")
+
+    async def say(self, text: str) -> Reply:
+        """Say something, and hear the reply. Cancelling this interrupts the agent, as speaking over it would."""
+        self._note("user", text)
+        event: dict[str, Any] = {"type": "message", "text": text}
+        if self._last is not None and self._last.interrupted:
+            heard = self._last.spoken
+            event["interruption_context"] = {
+                "previous_turn_interrupted": True,
+                "words_heard": len(heard.split()),
+                "text_heard": heard,
+                "assistant_turn_id": self._last.turn_id,
+            }
+        return await self._turn(event, text)
+
+    async def end(self) -> None:
+        """Hang up."""
+        now = time.time()
+        event = {
+            "type": "session.end",
+            "started_at": _iso(self._started),
+            "ended_at": _iso(now),
+            "duration": round((now - self._started) * 1000),
+            "transcript": self._transcript,
+        }
+        with suppress(BackendError):
+            async with self._client.deliver(self._ids() | event) as answer:
+                await answer.body()
+
+    async def _turn(self, event: dict[str, Any], text: str) -> Reply:
+        reply = self._last = Reply(f"turn-{uuid4().hex[:12]}", self.conversation_id, text)
+        try:
+            async with self._client.deliver(self._ids() | event | {"turn_id": reply.turn_id}) as answer:
+                await self._listen(answer, reply)
+        except asyncio.CancelledError:
+            reply.interrupted = True
+            raise
+        finally:
+            self._note("assistant", reply.spoken)
+        return reply
+
+    async def _listen(self, answer: Answer, reply: Reply) -> None:
+        if not answer.ok:
+            raise BackendError(
+                f"The backend answered {answer.status}: {(await answer.body())[:500].decode(errors='replace')}"
+            )
+        async for frame in answer.frames():
+            _take(frame, reply)
+            self._hear(frame)
+
+    def _ids(self) -> dict[str, Any]:
+        return {"conversation_id": self.conversation_id, "session_id": self.session_id}
+
+    def _note(self, role: str, text: str) -> None:
+        if text:
+            self._transcript.append({"role": role, "text": text, "timestamp": round(time.time() * 1000)})
+
+
+def _take(frame: Received, reply: Reply) -> None:
+    reply.total_ms = round(frame.at_ms, 1)
+    if frame.type == "response.tts":
+        reply.spoken += str(frame.content)
+        if reply.ttfs_ms is None:
+            reply.ttfs_ms = round(frame.at_ms, 1)
+    elif frame.type == "response.data":
+        reply.data.append(frame.content)
+    elif frame.type == "response.hangup":
+        reply.hangup = True
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()

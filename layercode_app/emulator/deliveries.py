@@ -1,0 +1,151 @@
+"""The webhooks of one session: one stream at a time, and whatever else is posted beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from ..exceptions import DeliveryError
+from .faults import Faults
+from .protocol import Accepted, BackendFrame, DataAnswer, Deliver, DeliverData, FromBackend, StreamClosed
+from .webhooks import Answer, WebhookClient
+
+_UNSENT = 5.0
+"""How long a webhook that is to be closed may take to be sent first, so that no words of the caller are lost."""
+_DUPLICATE_AFTER = 0.02
+
+
+class Deliveries:
+    """Posts the events of one session and reports what comes back through `report`; `watch` sees everything."""
+
+    def __init__(
+        self,
+        *,
+        agent: WebhookClient,
+        session: WebhookClient,
+        headers: dict[str, str],
+        faults: Faults,
+        report: Callable[[FromBackend], None],
+        watch: Callable[..., None],
+    ) -> None:
+        self._agent, self._session = agent, session
+        self._headers = headers
+        self._faults = faults
+        self._report = report
+        self._watch = watch
+        self._running: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = {}
+        self._closing: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def stream(self, what: Deliver, event: dict[str, Any]) -> None:
+        """Post an event whose answer is the stream of a turn."""
+        sent = asyncio.Event()
+        task = self._spawn(self._stream(what.turn_id, event, sent, self._closing))
+        self._running[what.turn_id] = (task, sent)
+        task.add_done_callback(lambda _: self._running.pop(what.turn_id, None))
+
+    def abort(self, turn_id: str) -> None:
+        """Close the connection of a turn's webhook, once its request is out."""
+        if running := self._running.get(turn_id):
+            self._closing = self._spawn(self._close(*running))
+
+    def data(self, what: DeliverData, event: dict[str, Any]) -> None:
+        """Post an event whose answer is JSON for the client."""
+        self._spawn(self._data(what.turn_id, event))
+
+    def notify(self, event: dict[str, Any]) -> None:
+        """Post an event whose answer is only an acknowledgement."""
+        self._spawn(self.acknowledge(event))
+
+    async def acknowledge(self, event: dict[str, Any]) -> None:
+        """Post an event and wait for the acknowledgement, or its failure."""
+        await self._post(self._session, event, _ignore)
+
+    async def settle(self, *, within: float) -> None:
+        """Wait for whatever is under way, for so many seconds; then close it."""
+        if pending := set(self._tasks):
+            _, late = await asyncio.wait(pending, timeout=within)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _stream(
+        self, turn_id: str, event: dict[str, Any], sent: asyncio.Event, before: asyncio.Task[None] | None
+    ) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        duplicate = self._spawn(self._duplicate(event)) if self._faults.duplicate else None
+        try:
+            error = await self._post(self._agent, event, lambda answer: self._read(turn_id, answer), sent.set)
+        except asyncio.CancelledError:
+            if duplicate is not None:
+                duplicate.cancel()
+            raise
+        self._report(StreamClosed(turn_id, error))
+
+    async def _read(self, turn_id: str, answer: Answer) -> None:
+        self._report(Accepted(turn_id))
+        if not answer.is_stream:
+            await answer.body()
+            return
+        async for frame in answer.frames():
+            await self._lag()
+            self._watch("frame", turn_id=turn_id, at_ms=frame.at_ms, frame=frame.payload)
+            content = frame.payload.get("error") if frame.type == "response.error" else frame.content
+            self._report(BackendFrame(turn_id, frame.type, content))
+
+    async def _duplicate(self, event: dict[str, Any]) -> None:
+        await asyncio.sleep(_DUPLICATE_AFTER)
+        await self._post(self._agent, event, _ignore)
+
+    async def _data(self, turn_id: str, event: dict[str, Any]) -> None:
+        async def read(answer: Answer) -> None:
+            self._report(DataAnswer(turn_id, await answer.json()))
+
+        await self._post(self._agent, event, read)
+
+    async def _close(self, task: asyncio.Task[None], sent: asyncio.Event) -> None:
+        waiting = asyncio.create_task(sent.wait())
+        bound = _UNSENT + self._faults.latency_ms / 1000
+        await asyncio.wait([task, waiting], timeout=bound, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def _post(
+        self,
+        client: WebhookClient,
+        event: dict[str, Any],
+        read: Callable[[Answer], Awaitable[None]],
+        on_sent: Callable[[], None] | None = None,
+    ) -> str | None:
+        """Post one event; gives what went wrong, in words, or None."""
+        await self._lag()
+        self._watch("webhook", event=event, url=str(client.url), dropped=self._faults.drop_webhooks)
+        if self._faults.drop_webhooks:
+            return "the webhook was dropped on its way"
+        try:
+            async with client.deliver(event, headers=self._headers, on_sent=on_sent) as answer:
+                self._watch("answer", event=event, status=answer.status, at_ms=answer.accepted_ms)
+                if not answer.ok:
+                    return f"the backend answered {answer.status}: {(await answer.body())[:200]!r}"
+                await read(answer)
+        except DeliveryError as error:
+            self._watch("notice", text=str(error))
+            return str(error)
+        return None
+
+    async def _lag(self) -> None:
+        if self._faults.latency_ms:
+            await asyncio.sleep(self._faults.latency_ms / 1000)
+
+
+async def _ignore(answer: Answer) -> None:
+    await answer.body()

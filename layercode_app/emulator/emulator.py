@@ -1,0 +1,237 @@
+"""The emulated platform itself: its agents, the sessions it granted, the ones that are open, and what may go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..exceptions import PlatformAPIError
+from ..webhook import HEADER
+from .agents import AgentSpec, Grant, merge
+from .faults import Faults
+from .feed import Feed
+from .session import Send, Session
+from .speech import Voice, pick_voice
+from .webhooks import WebhookClient
+
+KEY_LIFETIME = 3600.0
+"""Seconds a client's session key may be used."""
+_KEPT_SESSIONS = 1000
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_RESERVED = {HEADER, "content-type", "content-length", "content-encoding", "transfer-encoding", "host", "connection"}
+
+
+class Emulator:
+    """LayerCode on this machine. Everything a client or a backend can ask of the platform is a method here.
+
+    With no `agents`, any agent id is served by the default one. `recordings` is the folder for WAV files, None for no
+    recordings. Refusals are PlatformAPIError with the status that the platform would answer.
+    """
+
+    def __init__(
+        self,
+        default: AgentSpec,
+        *,
+        agents: Sequence[AgentSpec] = (),
+        api_key: str | None = None,
+        voice: Voice | None = None,
+        recordings: Path | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self.agents = {agent.id: agent for agent in (default, *agents)}
+        self.faults = Faults()
+        self.feed = Feed()
+        self.sessions: dict[str, Session] = {}
+        """The latest sessions, open or over."""
+        self._default, self._any_agent = default, not agents
+        self._api_key = api_key
+        self.voice = voice or pick_voice()
+        self._recordings = recordings
+        self._new_id = new_id or (lambda: secrets.token_hex(8))
+        self._grants: dict[str, Grant] = {}
+        self._open: dict[str, Session] = {}  # by conversation
+        self._hang_ups: dict[str, Callable[[str], None]] = {}
+        self._clients: dict[tuple[str, str], WebhookClient] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def check_key(self, authorization: str | None) -> None:
+        """Refuse a request whose `Authorization` header does not carry the API key, where one was set."""
+        if self._api_key is not None and authorization != f"Bearer {self._api_key}":
+            raise PlatformAPIError("Invalid API key", status=400)
+
+    def agent(self, agent_id: object) -> AgentSpec:
+        """The agent of that id; 400 where there is none."""
+        if isinstance(agent_id, str) and agent_id in self.agents:
+            return self.agents[agent_id]
+        if self._any_agent and isinstance(agent_id, str) and agent_id:
+            return self._default
+        known = ", ".join(self.agents)
+        raise PlatformAPIError(f"Agent {agent_id!r} not found; this emulator has {known}", status=400)
+
+    def add_agent(self) -> AgentSpec:
+        """Make another agent, with a secret of its own; its webhook is the default one's until it is set."""
+        agent = AgentSpec(f"agent-{self._new_id()}", self._default.webhook_url, secrets.token_hex(16))
+        self.agents[agent.id] = agent
+        return agent
+
+    def authorize(
+        self,
+        agent_id: object,
+        *,
+        conversation_id: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        custom_metadata: Mapping[str, Any] | None = None,
+        custom_headers: Mapping[str, str] | None = None,
+        phones: Mapping[str, str] | None = None,
+    ) -> Grant:
+        """Grant a session of a new conversation, or another of an old one, whose last key this replaces.
+
+        A conversation need not be known here: backends remember conversations for longer than an emulator runs.
+        """
+        self.refuse_on_demand()
+        agent = self.agent(agent_id)
+        self._forget_keys(conversation_id)
+        grant = Grant(
+            key=secrets.token_urlsafe(24),
+            agent=agent,
+            conversation_id=conversation_id or f"conv-{self._new_id()}",
+            config=merge(agent.config(), config or {}),
+            expires_at=time.time() + KEY_LIFETIME,
+            metadata=metadata,
+            custom_metadata=custom_metadata,
+            headers=_allowed(custom_headers or {}),
+            phones=phones or {},
+        )
+        self._grants[grant.key] = grant
+        return grant
+
+    def _forget_keys(self, conversation_id: str | None) -> None:
+        now = time.time()
+        kept = self._grants.values()
+        self._grants = {g.key: g for g in kept if g.conversation_id != conversation_id and g.expires_at > now}
+
+    def refuse_on_demand(self) -> None:
+        """Refuse with the status that a fault asks for."""
+        if status := self.faults.authorize_status:
+            reason = {402: "Insufficient balance", 429: "Too many requests"}.get(status, "Refused on demand")
+            raise PlatformAPIError(reason, status=status)
+
+    def redeem(self, key: str | None) -> Grant:
+        """The grant of a client's key; 401 for a key that is wrong, replaced or too old."""
+        grant = self._grants.get(key or "")
+        if grant is None or grant.expires_at < time.time():
+            raise PlatformAPIError("The client_session_key is wrong, replaced or expired", status=401)
+        return grant
+
+    def open(
+        self,
+        grant: Grant,
+        *,
+        send: Send,
+        hang_up: Callable[[str], None],
+        ip_address: str = "127.0.0.1",
+        base_url: str = "",
+    ) -> Session:
+        """Open a session; an older connection of the same conversation is closed."""
+        if grant.conversation_id in self._open:
+            self.spawn(self.close(self._open[grant.conversation_id], "replaced by a newer connection"))
+        session_id = f"sess-{self._new_id()}"
+        agent = grant.agent
+        session = Session(
+            session_id,
+            grant,
+            agent=self._client(agent.webhook_url, agent.secret),
+            session=self._client(agent.session_webhook_url or agent.webhook_url, agent.secret),
+            voice=self.voice,
+            feed=self.feed,
+            faults=self.faults,
+            new_id=self._new_id,
+            send=send,
+            hang_up=hang_up,
+            recording=None if self._recordings is None else self._recordings / f"{session_id}.wav",
+            recording_url=f"{base_url}/v1/agents/{agent.id}/sessions/{session_id}/recording",
+            ip_address=ip_address,
+        )
+        self._open[grant.conversation_id] = session
+        self._hang_ups[session_id] = hang_up
+        self._keep(session)
+        return session
+
+    async def close(self, session: Session, reason: str = "") -> None:
+        """Close a session; it ends in its own time, whoever waits for it or not."""
+        if self._open.get(session.conversation_id) is session:
+            del self._open[session.conversation_id]
+        hang_up = self._hang_ups.pop(session.id, None)
+        if hang_up is not None and reason:
+            hang_up(reason)
+        await asyncio.shield(self.spawn(session.close()))
+
+    def call(self, agent_id: object, *, say: Sequence[str] = (), phones: Mapping[str, str] | None = None) -> Grant:
+        """Simulate a caller who listens, says these things one after another, and hangs up; returns at once."""
+        grant = self.authorize(agent_id, phones=phones)
+        self.spawn(self._converse(grant, say))
+        return grant
+
+    async def _converse(self, grant: Grant, say: Sequence[str]) -> None:
+        hung_up = asyncio.Event()
+        session = self.open(grant, send=lambda _: None, hang_up=lambda _: hung_up.set())
+        listening = asyncio.create_task(_say_all(session, say))
+        hanging_up = asyncio.create_task(hung_up.wait())
+        await asyncio.wait([listening, hanging_up], return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        hanging_up.cancel()
+        await self.close(session)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something beside, until it is done or the emulator closes."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def aclose(self, *, within: float = 5) -> None:
+        """End every session, wait so many seconds for the last webhooks, and close the connections."""
+        for session in list(self._open.values()):
+            self.spawn(self.close(session, "the platform shuts down"))
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=within)
+        late = set(self._tasks)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+    def _client(self, url: str, secret: str) -> WebhookClient:
+        if (url, secret) not in self._clients:
+            self._clients[url, secret] = WebhookClient(url, secret)
+        return self._clients[url, secret]
+
+    def _keep(self, session: Session) -> None:
+        self.sessions[session.id] = session
+        if len(self.sessions) > _KEPT_SESSIONS:
+            del self.sessions[next(iter(self.sessions))]
+
+
+async def _say_all(session: Session, say: Sequence[str]) -> None:
+    session.receive({"type": "client.ready"})
+    await session.idle()
+    for text in say:
+        session.receive({"type": "client.response.text", "content": text})
+        await session.idle()
+
+
+def _allowed(headers: Mapping[str, str]) -> dict[str, str]:
+    """Custom headers may add to a webhook, never replace what it is made of."""
+    for name, value in headers.items():
+        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+            raise PlatformAPIError(f"custom_headers: {name!r}: {value!r} cannot be sent as a header", status=400)
+    return {name: value for name, value in headers.items() if name.lower() not in _RESERVED}

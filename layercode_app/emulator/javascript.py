@@ -1,0 +1,87 @@
+"""What JavaScript's `JSON.stringify(JSON.parse(body))` prints, for any value that JSON can hold.
+
+The official Node examples verify a signature over the body as they re-stringified it, so a body is only verified
+everywhere if it is already in that form: Python's `json.dumps` differs on floats such as `2.0` and `1e-7`, on
+integers beyond 2**53, on lone surrogates and on the order of integer-like keys.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPED = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
+_INDEX = re.compile("0|[1-9][0-9]{0,9}")
+_LARGEST_INDEX = 2**32 - 2
+
+
+def stringify(value: Any) -> str:
+    """Print a JSON value as JavaScript would after parsing it.
+
+    Raises TypeError, naming the type, for what JSON cannot hold.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{_string(key)}:{stringify(value[key])}" for key in _ordered(value)) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(stringify, value)) + "]"
+    raise TypeError(f"JSON cannot hold a {type(value).__name__}; expected text, number, boolean, None, list or dict")
+
+
+def _string(text: Any) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"a JSON object's keys are text, not {type(text).__name__}: {text!r}")
+    # UTF-16 and back joins two halves of one character, which JavaScript cannot tell from the whole.
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return '"' + _ESCAPED.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), joined) + '"'
+
+
+def _ordered(mapping: Mapping[Any, Any]) -> list[Any]:
+    """Array indices first, ascending; then the other keys as they came."""
+    indices = [key for key in mapping if _is_index(key)]
+    return [*sorted(indices, key=int), *(key for key in mapping if not _is_index(key))]
+
+
+def _is_index(key: Any) -> bool:
+    return isinstance(key, str) and _INDEX.fullmatch(key) is not None and int(key) <= _LARGEST_INDEX
+
+
+def _number(value: float) -> str:
+    """ECMAScript's Number::toString; Python's repr already finds the same shortest digits."""
+    try:
+        number = float(value)
+    except OverflowError:
+        return "null"
+    if not math.isfinite(number):
+        return "null"
+    if number == 0:
+        return "0"
+    mantissa, _, exponent = repr(abs(number)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    # `point` is where the decimal point stands, counted from the first significant digit.
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
+    return ("-" if number < 0 else "") + _place(digits.rstrip("0"), point)
+
+
+def _place(digits: str, point: int) -> str:
+    count = len(digits)
+    if count <= point <= 21:
+        return digits + "0" * (point - count)
+    if 0 < point <= 21:
+        return f"{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"0.{'0' * -point}{digits}"
+    power = point - 1
+    rest = f".{digits[1:]}" if count > 1 else ""
+    return f"{digits[0]}{rest}e{'-' if power < 0 else '+'}{abs(power)}"

@@ -1,0 +1,192 @@
+"""The JSON API of the dev page, over the journal, the emulator and the log files."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ...conversation.record import Json, TurnRecord
+from ...exceptions import DeveloperError, LayerCodeError, PlatformAPIError, StoreError
+from .export import export_page
+from .figures import conversation_row, latency, summary, totals, whole
+from .live import events
+from .log_lines import lines_of_turn
+from .source import ForkRequest, Source
+
+STATIC = Path(__file__).parent / "static"
+NEWEST_TURNS = 2000
+"""How far back the list of conversations looks."""
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Handler = Callable[[Source, Request], Awaitable[Response]]
+
+
+class NotFoundError(LayerCodeError):
+    """The journal has no such conversation or turn."""
+
+
+class SessionRequest(BaseModel):
+    """A session that the page wants to open, of a new conversation or an old one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    agent: str
+    conversation_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class SpeechRequest(BaseModel):
+    """Words to hear; the answer is PCM16 mono 16 kHz."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(max_length=20_000)
+
+
+def page_routes(source: Source) -> list[BaseRoute]:
+    """The page at `/`, its files, and everything below `/dev/`."""
+    table: list[tuple[str, str, Handler]] = [
+        ("GET", "/", _page),
+        ("GET", "/dev/api/agents", _agents),
+        ("POST", "/dev/api/sessions", _open_session),
+        ("GET", "/dev/api/conversations", _conversations),
+        ("GET", "/dev/api/conversations/{conversation_id:path}/turns/{turn_id:path}/logs", _logs),
+        ("GET", "/dev/api/conversations/{conversation_id:path}/turns/{turn_id:path}", _turn),
+        ("GET", "/dev/api/conversations/{conversation_id:path}/export", _export),
+        ("GET", "/dev/api/conversations/{conversation_id:path}", _conversation),
+        ("POST", "/dev/api/fork", _fork),
+        ("POST", "/dev/api/speech", _speech),
+        ("GET", "/dev/api/live", _live),
+    ]
+    routes: list[BaseRoute] = [Route(path, _endpoint(source, do), methods=[method]) for method, path, do in table]
+    return [*routes, Mount("/dev/static", StaticFiles(directory=STATIC))]
+
+
+def _endpoint(source: Source, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    @functools.wraps(handler)
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handler(source, request)
+        except NotFoundError as error:
+            return _json({"error": str(error)}, 404)
+        except PlatformAPIError as error:
+            return _json({"error": str(error)}, error.status or 502)
+        except StoreError as error:
+            return _json({"error": str(error)}, 503)
+        except DeveloperError as error:
+            return _json({"error": str(error)}, 400)
+
+    return endpoint
+
+
+async def _page(source: Source, request: Request) -> Response:
+    html = await asyncio.to_thread((STATIC / "index.html").read_text, encoding="utf-8")
+    return HTMLResponse(html, headers={"cache-control": "no-store"})
+
+
+async def _agents(source: Source, request: Request) -> Response:
+    return _json(source.agents())
+
+
+async def _open_session(source: Source, request: Request) -> Response:
+    asked = await _read(request, SessionRequest)
+    grant = source.emulator.authorize(asked.agent, conversation_id=asked.conversation_id, metadata=asked.metadata)
+    return _json(
+        {"client_session_key": grant.key, "conversation_id": grant.conversation_id, "config": dict(grant.config)}
+    )
+
+
+async def _conversations(source: Source, request: Request) -> Response:
+    newest: list[TurnRecord] = []
+    async for turn in source.store.turns(newest_first=True, bodies=False):
+        newest.append(turn)
+        if len(newest) >= NEWEST_TURNS:
+            break
+    by_conversation: dict[str, list[TurnRecord]] = {}
+    for turn in newest:
+        by_conversation.setdefault(turn.conversation_id, []).append(turn)
+    rows = [conversation_row(turns[::-1]) for turns in by_conversation.values()]
+    return _json({"conversations": rows, "all": totals(newest) | latency(newest)})
+
+
+async def _conversation(source: Source, request: Request) -> Response:
+    turns = await _turns(source, request, bodies=False)
+    return _json(conversation_row(turns) | {"turns": [summary(_newest(source, turn)) for turn in turns]})
+
+
+async def _export(source: Source, request: Request) -> Response:
+    turns = await _turns(source, request)
+    headers = {"content-disposition": 'attachment; filename="conversation.html"', "cache-control": "no-store"}
+    return HTMLResponse(await asyncio.to_thread(export_page, turns), headers=headers)
+
+
+async def _turn(source: Source, request: Request) -> Response:
+    turn = await source.store.get(*_ids(request))
+    if turn is None:
+        raise NotFoundError(f"Turn {request.path_params['turn_id']!r} is not in the journal.")
+    return _json(whole(_newest(source, turn)))
+
+
+async def _logs(source: Source, request: Request) -> Response:
+    lines = await asyncio.to_thread(lines_of_turn, source.log_dir, _ids(request)[1])
+    return _json({"lines": lines, "written": source.log_dir is not None})
+
+
+async def _fork(source: Source, request: Request) -> Response:
+    return _json(await source.fork(await _read(request, ForkRequest)))
+
+
+async def _speech(source: Source, request: Request) -> Response:
+    asked = await _read(request, SpeechRequest)
+    speech = await source.emulator.voice.speak(asked.text)
+    return Response(speech.pcm, media_type="application/octet-stream", headers={"cache-control": "no-store"})
+
+
+async def _live(source: Source, request: Request) -> Response:
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    stream = events(source.emulator.feed, source.closing)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+async def _turns(source: Source, request: Request, *, bodies: bool = True) -> list[TurnRecord]:
+    conversation_id = request.path_params["conversation_id"]
+    turns = [turn async for turn in source.store.turns(conversation_id=conversation_id, bodies=bodies)]
+    if not turns:
+        raise NotFoundError(f"Conversation {conversation_id!r} is not in the journal.")
+    return turns
+
+
+def _ids(request: Request) -> tuple[str, str]:
+    return request.path_params["conversation_id"], request.path_params["turn_id"]
+
+
+def _newest(source: Source, turn: TurnRecord) -> TurnRecord:
+    """The turn as it stands in memory, while it runs here."""
+    live = source.running().get(turn.conversation_id)
+    if live is None or live.record.turn_id != turn.turn_id or live.ending:
+        return turn
+    live.collect()
+    return live.record
+
+
+async def _read(request: Request, model: type[ModelT]) -> ModelT:
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise PlatformAPIError(f"{where}: {first['msg']}", status=400) from None
+
+
+def _json(value: Json, status: int = 200) -> Response:
+    body = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    return Response(body, status, {"cache-control": "no-store"}, "application/json")

@@ -1,0 +1,123 @@
+"""One recorded call as one HTML file: no server, no network, nothing installed; personal details masked."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ...conversation.record import Json, TurnRecord
+from ...observability.redaction import MASK, PERSONAL, clean
+from .figures import conversation_row, whole
+
+STATIC = Path(__file__).parent / "static"
+MODULES = ("dom", "format", "waterfall", "details", "transcript", "inspector", "export")
+"""What the exported page needs, in the order in which it needs it."""
+STYLES = ("base", "talk", "turn", "export")
+
+_SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|phone|email", re.IGNORECASE)
+_PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
+_IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE)
+_EXPORT = re.compile(r"^export ", re.MULTILINE)
+_ICON = re.compile(r'url\("\.\./icon\.svg"\)')
+
+
+def export_page(turns: Sequence[TurnRecord], *, redacted: bool = True) -> str:
+    """The page of one conversation, its turns oldest first. `redacted` masks secrets, phone numbers and addresses."""
+    call: Json = orjson.loads(
+        orjson.dumps(
+            conversation_row(turns) | {"turns": [whole(turn) for turn in turns]},
+            default=str,
+            option=orjson.OPT_NON_STR_KEYS,
+        )
+    )
+    if redacted:
+        call = redact(call)
+    title = html.escape(f"Call with {call['agent']}")
+    return _PAGE.format(title=title, style=_style(), script=_script(), call=_embedded(call))
+
+
+def redact(value: Json) -> Json:
+    """The value with what looks personal or secret masked: by the field's name, or by the look of the text."""
+    if isinstance(value, dict):
+        return {name: _redact_field(name, item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [redact(item) for item in value]
+    return _redact_text(value) if isinstance(value, str) else value
+
+
+def _redact_text(text: str) -> str:
+    """A text masked; the arguments of a tool call are JSON in a text, and stay JSON."""
+    if text.startswith("{"):
+        with suppress(ValueError):
+            return orjson.dumps(redact(orjson.loads(text))).decode()
+    return clean(_PERSONAL.sub(MASK, text))
+
+
+def _redact_field(name: str, value: Any) -> Json:
+    if name in _IDS:
+        return value
+    if value and isinstance(value, str) and _SECRET.search(name):
+        return MASK
+    return redact(value)
+
+
+_IDS = {
+    "conversation_id",
+    "turn_id",
+    "session_id",
+    "trace_id",
+    "span_id",
+    "fingerprint",
+    "tool_call_id",
+    "run_id",
+    "id",
+    "timestamp",
+}
+
+
+def _script() -> str:
+    sources = [(STATIC / "js" / f"{name}.js").read_text(encoding="utf-8") for name in MODULES]
+    code = "\n".join(_EXPORT.sub("", _IMPORT.sub("", source)) for source in sources)
+    return f"{code}\nshowExport(JSON.parse(byId('call').textContent));"
+
+
+def _style() -> str:
+    styles = "\n".join((STATIC / "css" / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
+    return _ICON.sub("none", styles)
+
+
+def _embedded(call: Json) -> str:
+    """JSON that cannot end the element it stands in."""
+    return orjson.dumps(call).decode().replace("<", "\\u003c")
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+{style}
+</style>
+</head>
+<body class="exported">
+<header class="top"><span class="brand">{title}</span><div class="top-call" id="top-call"></div></header>
+<main class="panes">
+<section class="pane talk" aria-label="Conversation"><div class="scroll" id="transcript-scroll"></div></section>
+<aside class="pane turn" id="turn" aria-label="Selected turn"></aside>
+</main>
+<script type="application/json" id="call">{call}</script>
+<script type="module">
+{script}
+</script>
+</body>
+</html>
+"""

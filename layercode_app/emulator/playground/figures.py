@@ -1,0 +1,97 @@
+"""Records as JSON for the page, and the figures over many of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import orjson
+
+from ...conversation.cost import Cost, cost_of
+from ...conversation.record import Json, Kind, Stage, Status, TurnRecord
+
+PERCENTILES = (50, 90, 95, 99)
+_BODIES = ("messages", "frames")
+
+
+def summary(turn: TurnRecord) -> dict[str, Json]:
+    """A turn without its bodies: what a list and a transcript show."""
+    head = {field.name: getattr(turn, field.name) for field in fields(turn) if field.name not in _BODIES}
+    cost = cost_of(turn)
+    return head | {
+        "cost": cost.known if turn.usage.get("requests") else None,
+        "cost_is_partial": bool(cost.unknown),
+        "stages": [_stage(stage) for stage in turn.stages],
+        "spoken_text": turn.spoken_text,
+        "heard": turn.heard,
+        "cut": cut_text(turn),
+    }
+
+
+def _stage(stage: Stage) -> dict[str, Json]:
+    cost = cost_of(stage)
+    return asdict(stage) | {"cost": cost.known if stage.usage else None, "cost_is_partial": bool(cost.unknown)}
+
+
+def whole(turn: TurnRecord) -> dict[str, Json]:
+    """A turn with its model messages decoded and every frame."""
+    messages = orjson.loads(turn.messages) if turn.messages else []
+    return summary(turn) | {"messages": messages, "frames": turn.frames}
+
+
+def cut_text(turn: TurnRecord) -> str:
+    """What was spoken and not heard; empty where all of it was."""
+    if turn.heard_text is None or not turn.spoken_text.startswith(turn.heard_text):
+        return ""
+    return turn.spoken_text[len(turn.heard_text) :]
+
+
+def percentiles(values: Iterable[float]) -> dict[str, float] | None:
+    """The 50th, 90th, 95th and 99th percentile (nearest rank), and how many values there were."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    ranks = {f"p{share}": ordered[max(math.ceil(len(ordered) * share / 100) - 1, 0)] for share in PERCENTILES}
+    return ranks | {"count": len(ordered)}
+
+
+def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
+    """Time to first speech in percentiles: turns that used tools apart, interrupted and failed ones left out."""
+    answered = [t for t in turns if t.kind is Kind.MESSAGE and t.status is Status.COMPLETE and "ttfs" in t.timings]
+    return {
+        "ttfs": percentiles(t.timings["ttfs"] for t in answered if not t.tools),
+        "ttfs_with_tools": percentiles(t.timings["ttfs"] for t in answered if t.tools),
+    }
+
+
+def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
+    """Counts, tokens and cost of several turns; a cost that is not known for all of them is said to be partial."""
+    speaking = [turn for turn in turns if turn.kind in (Kind.GREETING, Kind.MESSAGE)]
+    cost = sum((cost_of(turn) for turn in speaking), Cost())
+    asked = any(turn.usage.get("requests") for turn in speaking)
+    return {
+        "turns": len(speaking),
+        "interrupted": sum(turn.status is Status.INTERRUPTED for turn in speaking),
+        "failed": sum(turn.status is Status.FAILED for turn in speaking),
+        "input_tokens": sum(turn.usage.get("input_tokens", 0) for turn in speaking),
+        "output_tokens": sum(turn.usage.get("output_tokens", 0) for turn in speaking),
+        "cost": cost.known if asked else None,
+        "cost_is_partial": bool(cost.unknown),
+    }
+
+
+def conversation_row(turns: Sequence[TurnRecord]) -> dict[str, Any]:
+    """One conversation in the list; its turns oldest first."""
+    said = next((turn.user_text for turn in turns if turn.user_text), "")
+    return {
+        "conversation_id": turns[0].conversation_id,
+        "agent": turns[-1].agent,
+        "started_at": turns[0].started_at,
+        "last_at": turns[-1].started_at,
+        "title": said,
+        "running": any(not turn.finished for turn in turns),
+        **totals(turns),
+        **latency(turns),
+    }

@@ -1,0 +1,39 @@
+"""The live feed as Server-Sent Events: what the emulator sees, and word that the journal has changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+
+from ..feed import Feed, Item
+
+HEARTBEAT_SECONDS = 15.0
+HEARTBEAT = b": still here\n\n"
+
+
+async def events(feed: Feed, closing: asyncio.Event) -> AsyncIterator[bytes]:
+    """Every item from now on, until the other end leaves or the server closes."""
+    stopping = asyncio.ensure_future(closing.wait())
+    with feed.subscribe() as items:
+        yield HEARTBEAT
+        following = asyncio.ensure_future(anext(items))
+        try:
+            while not stopping.done():
+                done, _ = await asyncio.wait(
+                    {stopping, following}, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                if following in done:
+                    yield encode(following.result())
+                    following = asyncio.ensure_future(anext(items))
+                elif not done:
+                    yield HEARTBEAT
+        finally:
+            stopping.cancel()
+            following.cancel()
+
+
+def encode(item: Item) -> bytes:
+    """One item as one event."""
+    return b"data: " + orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS) + b"\n\n"

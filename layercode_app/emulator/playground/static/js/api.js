@@ -1,0 +1,40 @@
+// The page's own API, and the live feed.
+
+async function ask(path, options) {
+  const response = await fetch(path, options);
+  const answer = await response.json().catch(() => ({ error: `The server answered ${response.status}.` }));
+  if (!response.ok) throw new Error(answer.error || `The server answered ${response.status}.`);
+  return answer;
+}
+
+function send(method, path, body) {
+  return ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+}
+
+const conversation = (id) => `/dev/api/conversations/${encodeURIComponent(id)}`;
+
+export const api = {
+  agents: () => ask("/dev/api/agents"),
+  conversations: () => ask("/dev/api/conversations"),
+  conversation: (id) => ask(conversation(id)),
+  turn: (id, turn) => ask(`${conversation(id)}/turns/${encodeURIComponent(turn)}`),
+  logs: (id, turn) => ask(`${conversation(id)}/turns/${encodeURIComponent(turn)}/logs`),
+  exportUrl: (id) => `${conversation(id)}/export`,
+  openSession: (asked) => send("POST", "/dev/api/sessions", asked),
+  fork: (asked) => send("POST", "/dev/api/fork", asked),
+  speech: async (text) => {
+    const response = await fetch("/dev/api/speech", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ text }) });
+    if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+    return response.arrayBuffer();
+  },
+  faults: () => ask("/emulator/faults"),
+  setFaults: (faults) => send("PUT", "/emulator/faults", faults),
+};
+
+export function follow(onItem, onState) {
+  const source = new EventSource("/dev/api/live");
+  source.onmessage = (event) => onItem(JSON.parse(event.data));
+  source.onopen = () => onState(true);
+  source.onerror = () => onState(false);
+  return source;
+}

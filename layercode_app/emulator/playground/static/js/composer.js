@@ -1,0 +1,84 @@
+// Where the caller speaks: text, the browser's own ears, data, and the button that interrupts.
+
+import { fill, h } from "./dom.js";
+import { canListen, Listener } from "./speech.js";
+
+const ICONS = {
+  mic: "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3ZM5 11a7 7 0 0 0 14 0M12 18v3",
+  braces: "M8 4c-2 0-3 1-3 3v2c0 2-1 3-2 3 1 0 2 1 2 3v2c0 2 1 3 3 3M16 4c2 0 3 1 3 3v2c0 2 1 3 2 3-1 0-2 1-2 3v2c0 2-1 3-3 3",
+  send: "M12 20V5M5.5 11.5 12 5l6.5 6.5",
+  sound: "M4 10v4h3l5 4V6l-5 4H4ZM16 9a4 4 0 0 1 0 6M18.5 6.5a8 8 0 0 1 0 11",
+  mute: "M4 10v4h3l5 4V6l-5 4H4ZM16 9.5l5 5M21 9.5l-5 5",
+};
+
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [key, value] of Object.entries({ viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": "1.8", "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true" })) svg.setAttribute(key, value);
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[name]);
+  svg.append(path);
+  return svg;
+}
+
+export class Composer {
+  constructor(form, { onSay, onInterrupt, onData, onSpeechStart, onMute, toast }) {
+    this.form = form;
+    this.input = h("input", { type: "text", id: "say", "aria-label": "Say something", placeholder: "Say something", autocomplete: "off", enterkeyhint: "send" });
+    this.cut = h("button", { type: "button", class: "interrupt", id: "interrupt", hidden: true, onclick: onInterrupt }, "Interrupt", h("kbd", {}, "esc"));
+    this.interim = h("p", { class: "interim", hidden: true });
+    this.data = h("input", { type: "text", id: "data", "aria-label": "JSON to send to the agent", placeholder: '{"page": "checkout"}', spellcheck: "false", autocomplete: "off" });
+    this.dataLine = h("div", { class: "line", hidden: true }, this.data, h("button", { type: "button", onclick: () => this.sendData(onData, toast) }, "Send data"));
+    this.data.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") { event.preventDefault(); this.sendData(onData, toast); }
+    });
+    this.mic = canListen ? h("button", { type: "button", class: "icon", "aria-label": "Speak", title: "Speak", "aria-pressed": "false", onclick: () => this.listener.toggle() }, icon("mic")) : null;
+    this.sound = h("button", { type: "button", class: "icon quiet", "aria-label": "Mute the agent", title: "Mute the agent", "aria-pressed": "false", onclick: () => this.mute(onMute) }, icon("sound"));
+    const braces = h("button", { type: "button", class: "icon quiet", id: "data-button", "aria-label": "Send data", title: "Send data", onclick: () => this.toggleData() }, icon("braces"));
+    if (canListen) this.listener = this.makeListener(onSay, onSpeechStart, toast);
+    fill(form, this.interim, this.dataLine, h("div", { class: "line" }, this.mic, this.input, this.cut, h("button", { class: "primary send", type: "submit", "aria-label": "Send" }, h("span", {}, "Send"), icon("send")), braces, this.sound));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const text = this.input.value.trim();
+      if (!text) return;
+      this.input.value = "";
+      onSay(text);
+    });
+  }
+
+  makeListener(onSay, onSpeechStart, toast) {
+    return new Listener({
+      onStart: onSpeechStart,
+      onInterim: (text) => { this.interim.textContent = text; this.interim.hidden = !text; },
+      onFinal: (text) => text && onSay(text),
+      onState: (on) => { this.mic.setAttribute("aria-pressed", String(on)); this.interim.hidden = true; },
+      onError: toast,
+    });
+  }
+
+  sendData(onData, toast) {
+    try {
+      onData(JSON.parse(this.data.value || "{}"));
+      this.data.value = "";
+    } catch {
+      toast("That is not JSON.");
+    }
+  }
+
+  toggleData() {
+    this.dataLine.hidden = !this.dataLine.hidden;
+    (this.dataLine.hidden ? this.input : this.data).focus();
+  }
+
+  mute(onMute) {
+    const muted = this.sound.getAttribute("aria-pressed") !== "true";
+    this.sound.setAttribute("aria-pressed", String(muted));
+    fill(this.sound, icon(muted ? "mute" : "sound"));
+    onMute(muted);
+  }
+
+  show(call) {
+    this.form.hidden = !call?.live;
+    this.cut.hidden = !call?.speaking;
+    if (!call?.live && this.listener?.active) this.listener.stop();
+  }
+}

@@ -1,0 +1,121 @@
+// The parts of a turn, each as a panel: time, messages, frames, event, logs.
+
+import { h } from "./dom.js";
+import { clock, json, money, ms, tokens, UNKNOWN } from "./format.js";
+import { replay, spans, waterfall } from "./waterfall.js";
+
+export function timePanel(turn) {
+  const chart = waterfall(turn);
+  const words = h("p", { class: "replay-text muted" });
+  let stop = null;
+  const again = () => { stop?.(); stop = replay(turn, chart, words); };
+  return [
+    turn.error_category ? errorBox(turn) : null,
+    figures(turn),
+    spans(turn).spans.length === 0 ? null : h("section", {},
+      h("div", { class: "section-head" }, h("h3", {}, "Where the time went"),
+        turn.frames?.length ? h("button", { class: "quiet small", type: "button", id: "replay", onclick: again }, "Replay") : null),
+      chart, words),
+    turn.tools?.length ? h("section", {}, h("h3", {}, "Tools"), turn.tools.map(toolCall)) : null,
+    turn.stages?.length ? h("section", {}, h("h3", {}, "Stages"), stages(turn.stages)) : null,
+    turn.state ? h("section", {}, h("h3", {}, "State after this turn"), h("pre", { class: "json" }, json(turn.state))) : null,
+    h("section", {}, h("h3", {}, "Ids"), ids(turn)),
+  ];
+}
+
+function errorBox(turn) {
+  const got = { nothing: "The caller heard the answer all the same.", filler: "The caller heard the filler.", apology: "The caller heard the apology." };
+  return h("div", { class: "error-box", role: "alert" }, h("strong", {}, `${turn.error_category}: ${turn.error || "failed"}`), h("span", { class: "small" }, got[turn.impact] || turn.impact));
+}
+
+function figures(turn) {
+  const t = turn.timings || {};
+  const entry = (name, value, more = "") => h("div", { class: more }, h("dt", {}, name), h("dd", {}, value));
+  return h("dl", { class: "figures" },
+    entry("first speech", ms(t.ttfs), "lead"),
+    entry("first token", ms(t.ttft)),
+    entry("all of it", ms(t.total)),
+    entry("tokens", tokens(turn.usage)),
+    entry("cost", turn.usage?.requests ? money(turn.cost, turn.cost_is_partial) : UNKNOWN));
+}
+
+function stages(all) {
+  const row = (stage) => h("tr", {},
+    h("td", { class: "kind" }, stage.name),
+    h("td", { class: "num" }, stage.ended_ms === null ? stage.status : ms(stage.ended_ms - stage.started_ms)),
+    h("td", { class: "num" }, tokens(stage.usage)),
+    h("td", { class: "num" }, stage.usage?.requests ? money(stage.cost, stage.cost_is_partial) : UNKNOWN));
+  const heads = ["stage", "took", "tokens", "cost"].map((head) => h("th", {}, head));
+  return h("table", { class: "stages" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, all.map(row)));
+}
+
+function toolCall(tool) {
+  const took = tool.ended_ms === null || tool.ended_ms === undefined ? tool.status : ms(tool.ended_ms - tool.started_ms);
+  return h("div", { class: "tool-call" },
+    h("div", { class: "head" }, h("span", { class: "name" }, tool.name),
+      h("span", { class: "small muted num" }, tool.status === "done" ? took : `${tool.status}, ${took}`)),
+    h("pre", {}, json(tool.args)),
+    tool.result === null || tool.result === undefined ? null : h("pre", { class: "muted" }, typeof tool.result === "string" ? tool.result : json(tool.result)));
+}
+
+function ids(turn) {
+  const known = {
+    turn: turn.turn_id, conversation: turn.conversation_id, session: turn.session_id, trace: turn.trace_id, span: turn.span_id,
+    model: turn.model, version: turn.fingerprint, began: turn.started_at ? clock(turn.started_at) : "",
+  };
+  const more = { retries: turn.retries, attempt: turn.attempt > 1 ? turn.attempt : 0 };
+  return h("dl", { class: "kv" }, Object.entries({ ...known, ...more }).filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
+}
+
+export function framesPanel(turn) {
+  if (!turn.frames?.length) return nothing("No frame was sent.");
+  const rows = turn.frames.map((frame) => h("tr", {},
+    h("td", { class: "at" }, ms(frame.at_ms)), h("td", { class: "kind" }, frame.type.replace("response.", "")),
+    h("td", { class: "body" }, frame.content === null ? "" : typeof frame.content === "string" ? frame.content : JSON.stringify(frame.content))));
+  return h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "sent after"), h("th", {}, "frame"), h("th", {}, "content"))), h("tbody", {}, rows));
+}
+
+export function messagesPanel(turn) {
+  if (!turn.messages?.length) return nothing("No model was asked in this turn.");
+  return h("div", {}, turn.messages.map((message) => [
+    message.instructions ? instructions(message.instructions) : null,
+    (message.parts || []).map((one) => messagePart(one, message.kind)),
+  ]));
+}
+
+const ROLES = {
+  "user-prompt": "caller", "system-prompt": "system", text: "model", thinking: "model, thinking",
+  "tool-call": "model calls", "tool-return": "tool answers", "retry-prompt": "asked to try again",
+};
+
+function messagePart(one, kind) {
+  const role = `${ROLES[one.part_kind] || one.part_kind}${one.tool_name ? ` ${one.tool_name}` : ""}`;
+  const content = one.part_kind === "tool-call" ? one.args : one.content;
+  return part(role, kind, content, typeof content !== "string" || one.part_kind === "tool-call");
+}
+
+function instructions(text) {
+  return h("div", { class: "message request" },
+    h("details", {}, h("summary", {}, "instructions ", h("span", {}, text.split("\n")[0].slice(0, 60))), h("pre", {}, text)));
+}
+
+function part(role, kind, content, code = false) {
+  const text = typeof content === "string" ? content : json(content);
+  return h("div", { class: `message ${kind}` }, h("span", { class: "role" }, role), h("pre", { class: code ? "code" : "" }, text));
+}
+
+export function eventPanel(turn) {
+  return h("pre", { class: "json" }, json(turn.event));
+}
+
+export function logsPanel(answer) {
+  if (!answer.lines.length) return nothing(answer.written ? "No log line carries this turn's id." : "No log files are written: LOG_DIR is empty.");
+  const rows = answer.lines.map((line) => h("tr", {},
+    h("td", { class: "at" }, String(line.time || "").slice(11, 23)), h("td", { class: `kind level-${line.level}` }, line.level),
+    h("td", { class: "body" }, [line.message, line.exception ? `\n${line.exception.traceback || json(line.exception)}` : ""])));
+  return h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "time"), h("th", {}, "level"), h("th", {}, "message"))), h("tbody", {}, rows));
+}
+
+export function nothing(text) {
+  return h("p", { class: "muted" }, text);
+}

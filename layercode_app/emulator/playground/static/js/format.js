@@ -1,0 +1,57 @@
+// Figures as people read them. Unknown is shown as unknown, never as zero.
+
+export const UNKNOWN = "–";
+
+export function ms(value) {
+  if (value === undefined || value === null) return UNKNOWN;
+  if (value < 10) return `${value.toFixed(1)} ms`;
+  if (value < 1000) return `${Math.round(value)} ms`;
+  return `${(value / 1000).toFixed(value < 10000 ? 2 : 1)} s`;
+}
+
+export function money(value, partial = false) {
+  if (value === undefined || value === null) return "unknown";
+  const amount = value === 0 ? "$0" : `$${value < 0.01 ? value.toPrecision(2) : value.toFixed(2)}`;
+  return partial ? `${amount}+` : amount;
+}
+
+export function tokens(usage) {
+  if (!usage || !usage.requests) return UNKNOWN;
+  return `${count(usage.input_tokens || 0)} + ${count(usage.output_tokens || 0)}`;
+}
+
+export function count(value) {
+  return value < 10000 ? String(value) : `${(value / 1000).toFixed(1)}k`;
+}
+
+export function plural(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+export function ago(seconds) {
+  const past = Date.now() / 1000 - seconds;
+  if (past < 60) return "now";
+  if (past < 3600) return `${Math.floor(past / 60)} min`;
+  if (past < 86400) return `${Math.floor(past / 3600)} h`;
+  return new Date(seconds * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" });
+}
+
+export function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString(undefined, { hour12: false });
+}
+
+export function json(value) {
+  return JSON.stringify(value, null, 2);
+}
+
+const STATUS = {
+  running: "speaking", complete: "complete", interrupted: "interrupted", superseded: "stopped by a newer turn", failed: "failed",
+};
+
+export function statusName(status) {
+  return STATUS[status] || status;
+}
+
+export function statusBadge(status) {
+  return { interrupted: "cut", superseded: "cut", failed: "failed", running: "live" }[status] || "";
+}

@@ -1,0 +1,13 @@
+// A button that says words with the emulator's own voice.
+
+import { api } from "./api.js";
+import { h } from "./dom.js";
+import { listen } from "./player.js";
+
+export function listenButton(text) {
+  if (!text) return null;
+  const button = h("button", { class: "quiet small listen", type: "button", "aria-pressed": "false" }, "Listen");
+  const show = (on) => { button.textContent = on ? "Stop" : "Listen"; button.setAttribute("aria-pressed", String(on)); };
+  button.addEventListener("click", () => listen(() => api.speech(text), show).catch(() => show(false)));
+  return button;
+}

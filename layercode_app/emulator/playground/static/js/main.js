@@ -1,0 +1,273 @@
+// The page: what is selected, what is on the line, and what is drawn when either changes.
+
+import { api, follow } from "./api.js";
+import { Call } from "./call.js";
+import { callList } from "./calls.js";
+import { Composer } from "./composer.js";
+import { byId, fill, h } from "./dom.js";
+import { faultsControl } from "./faults.js";
+import { forkPanel } from "./fork.js";
+import { Inspector } from "./inspector.js";
+import { listenButton } from "./listen.js";
+import { callerMetadata, startView } from "./start.js";
+import { themeButton } from "./theme.js";
+import { isSpoken, transcript } from "./transcript.js";
+
+const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null };
+const scroller = byId("transcript-scroll");
+const inspector = new Inspector(byId("turn"), {
+  loadLogs: (turn) => api.logs(turn.conversation_id, turn.turn_id),
+  headTools: (turn) => (turn.status === "running" ? null : listenButton(turn.heard || turn.spoken_text)),
+  forkPanel: (turn) => forkPanel(turn, state.agents.find((agent) => agent.name === turn.agent)),
+});
+const composer = new Composer(byId("composer"), {
+  onSay: (text) => { state.following = true; state.call?.say(text); },
+  onInterrupt: () => state.call?.interrupt(),
+  onData: (data) => state.call?.client.data(data),
+  onSpeechStart: () => state.call?.listenStart(),
+  onMute: (muted) => state.call?.player.setMuted(muted),
+  toast,
+});
+
+// --- what is known: the journal's turns, and over them what the call knows before the journal does
+
+function turns() {
+  const known = (state.conversation?.turns || []).map((turn) => overlay(turn));
+  if (state.call?.conversationId !== state.conversationId) return known;
+  const ids = new Set(known.map((turn) => turn.turn_id));
+  const early = Array.from(state.call.turns.values()).filter((live) => !ids.has(live.id));
+  return [...known, ...early.map(asTurn)];
+}
+
+function overlay(turn) {
+  const live = state.call?.conversationId === state.conversationId ? state.call.turns.get(turn.turn_id) : null;
+  if (!live) return turn;
+  const spoken = turn.spoken_text.length >= live.text.length ? turn.spoken_text : live.text;
+  return { ...turn, spoken_text: spoken, data: live.data, ...cutOf(live, spoken, turn) };
+}
+
+function cutOf(live, spoken, turn) {
+  if (!live.interrupted || live.heard === null || !spoken.startsWith(live.heard)) return {};
+  return { heard: live.heard, cut: spoken.slice(live.heard.length), status: turn.status === "complete" ? "interrupted" : turn.status };
+}
+
+function asTurn(live) {
+  const turn = {
+    turn_id: live.id, conversation_id: state.conversationId, agent: state.call.agent, kind: live.user ? "message" : "greeting", user_text: live.user,
+    spoken_text: live.text, heard: live.text, cut: "", status: live.error ? "failed" : live.over ? "complete" : "running", timings: {}, tools: [], data: live.data, error_category: live.error ? "not answered" : null,
+    error: live.error,
+  };
+  return { ...turn, ...cutOf(live, live.text, turn) };
+}
+
+// How much of a turn's words has been played, as far as the loudspeaker knows.
+function progress(turn) {
+  const call = state.call;
+  const live = call?.turns.get(turn.turn_id);
+  if (!live || live.over || call.conversationId !== state.conversationId) return null;
+  const audio = call.player.progress(turn.turn_id);
+  return audio ? audio.played / Math.max(audio.known, live.text.length * 0.055) : 0;
+}
+
+// --- drawing
+
+let drawing = false;
+function draw() {
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    document.body.classList.toggle("starting", !state.conversationId);
+    drawTop();
+    drawTalk();
+    composer.show(state.call);
+    if (state.call?.speaking) setTimeout(draw, 120);
+  });
+}
+
+function drawTalk() {
+  const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
+  const focused = document.activeElement?.closest?.(".exchange")?.dataset.turn;
+  if (!state.conversationId) return fill(scroller, startView(state.agents, (name) => startCall(name)));
+  const all = turns();
+  if (state.following) {
+    const last = all.filter(isSpoken).at(-1);
+    if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; refreshTurn(); }
+  }
+  fill(scroller, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress }), resume());
+  if (focused) scroller.querySelector(`[data-turn="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  if (atEnd && state.following) scroller.scrollTop = scroller.scrollHeight;
+}
+
+function resume() {
+  if (state.call?.live && state.call.conversationId === state.conversationId) return null;
+  const agent = state.conversation?.agent;
+  if (!agent) return null;
+  return h("div", { class: "aside-row" },
+    h("button", { onclick: () => startCall(agent, state.conversationId) }, "Call back and go on"),
+    h("a", { class: "export", href: api.exportUrl(state.conversationId), download: "" }, h("button", { class: "quiet", tabindex: "-1" }, "Export this call")));
+}
+
+function drawTop() {
+  const call = state.call;
+  if (!call?.live) return fill(byId("top-call"), state.conversationId ? h("button", { class: "quiet", id: "new-call", onclick: () => open("") }, "New call") : null);
+  fill(byId("top-call"), h("span", { class: `pulse${call.speaking ? " speaking" : ""}` }), h("span", { class: "who" }, call.agent),
+    h("button", { class: "danger", id: "hang-up", onclick: () => call.hangUp() }, "Hang up"));
+}
+
+function drawList() {
+  if (!state.list) return;
+  const list = byId("calls");
+  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.conversation : null;
+  const place = list.scrollTop;
+  fill(list, callList(state.list, { selected: state.conversationId, onSelect: (id) => { open(id); view("talk"); }, live: state.call?.live ? state.call.conversationId : null }));
+  list.scrollTop = place;
+  if (focused) list.querySelector(`[data-conversation="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
+
+function drawBanner(error) {
+  const banner = byId("banner");
+  banner.hidden = !state.failed.length && !error;
+  fill(banner, error ? h("p", {}, error) : null, state.failed.map((one) =>
+    h("details", {}, h("summary", {}, `${one.file} failed to import. Its last good version answers, if there is one.`), h("pre", {}, one.traceback))));
+}
+
+function toast(text) {
+  const note = h("div", { class: "toast" }, text);
+  byId("toasts").append(note);
+  setTimeout(() => note.remove(), 6000);
+}
+
+function view(name) {
+  document.body.dataset.view = name;
+  for (const button of document.querySelectorAll(".tabs-bottom button")) button.setAttribute("aria-current", String(button.dataset.view === name));
+}
+
+// --- reading
+
+async function refreshAgents() {
+  take(await api.agents());
+}
+
+function take({ agents, failed, error }) {
+  Object.assign(state, { agents, failed });
+  drawBanner(error);
+  draw();
+}
+
+async function refreshList() {
+  state.list = await api.conversations();
+  drawList();
+}
+
+async function refreshConversation() {
+  const id = state.conversationId;
+  if (!id) return;
+  if (state.call?.conversationId === id && !state.call.turns.size) return;
+  const found = await api.conversation(id).catch(() => null);
+  if (id === state.conversationId && found) state.conversation = found;
+  draw();
+  if (inspector.turn?.turn_id !== state.turnId) refreshTurn();
+}
+
+async function refreshTurn() {
+  const { conversationId, turnId } = state;
+  if (!turnId) return inspector.empty();
+  const recorded = state.conversation?.turns.some((turn) => turn.turn_id === turnId);
+  const found = recorded ? await api.turn(conversationId, turnId).catch(() => null) : null;
+  if (turnId !== state.turnId || conversationId !== state.conversationId) return;
+  const number = turns().filter(isSpoken).findIndex((turn) => turn.turn_id === turnId) + 1;
+  const known = found ? { ...found, ...pick(overlay(found), ["cut", "heard", "status", "spoken_text"]) } : turns().find((turn) => turn.turn_id === turnId);
+  if (known) inspector.show(known, number);
+}
+
+function pick(from, names) {
+  return Object.fromEntries(names.map((name) => [name, from[name]]));
+}
+
+function soon(work, wait) {
+  let timer = null;
+  return () => { timer ??= setTimeout(() => { timer = null; work().catch((error) => console.warn(error.message)); }, wait); };
+}
+const conversationSoon = soon(refreshConversation, 120);
+const turnSoon = soon(refreshTurn, 160);
+const listSoon = soon(refreshList, 500);
+
+// --- acting
+
+function selectTurn(id) {
+  state.turnId = id;
+  state.following = turns().filter(isSpoken).at(-1)?.turn_id === id;
+  view("turn");
+  draw();
+  refreshTurn();
+}
+
+function open(id) {
+  const hash = id ? `#${encodeURIComponent(id)}` : "#";
+  if (location.hash !== hash && (location.hash || id)) location.hash = hash;
+  else show(id);
+}
+
+function show(id) {
+  if (id === (state.conversationId || "")) return;
+  Object.assign(state, { conversationId: id || null, conversation: null, turnId: null, following: true });
+  inspector.empty();
+  fill(scroller);
+  draw();
+  drawList();
+  refreshConversation();
+}
+
+async function startCall(agent, conversationId) {
+  state.call?.hangUp();
+  const call = new Call(agent);
+  call.addEventListener("change", draw);
+  call.addEventListener("closed", () => { if (call.reason) toast(`The call ended: ${call.reason}.`); conversationSoon(); listSoon(); draw(); });
+  try {
+    state.call = call;
+    await call.open(conversationId, callerMetadata());
+  } catch (error) {
+    state.call = null;
+    return toast(error.message);
+  }
+  open(call.conversationId);
+  state.following = true;
+  draw();
+  composer.show(call);
+  byId("say").focus();
+}
+
+function onItem(item) {
+  if (item.kind === "reload") { take(item); toast(item.error ? "Not reloaded, see above." : "Agents reloaded."); return; }
+  if (item.kind === "turn") state.call?.settle(item);
+  if (item.kind === "notice" && item.conversation_id === state.call?.conversationId) toast(item.text);
+  if (["journal", "turn", "session"].includes(item.kind)) { listSoon(); conversationSoon(); turnSoon(); }
+  if (item.kind === "frame" && item.conversation_id === state.conversationId) { conversationSoon(); if (item.turn_id === state.turnId) turnSoon(); }
+}
+
+let connected = true;
+function onState(now) {
+  if (now && !connected) { refreshAgents(); refreshList(); refreshConversation(); }
+  if (!now && connected) drawBanner("The development server is not answering. It is looked for again and again.");
+  else if (now) drawBanner();
+  connected = now;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !byId("faults").open && state.call?.speaking) state.call.interrupt();
+  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName || "");
+  if (event.key === "/" && !typing && state.call?.live) { event.preventDefault(); byId("say").focus(); }
+});
+for (const button of document.querySelectorAll(".tabs-bottom button")) button.addEventListener("click", () => view(button.dataset.view));
+addEventListener("hashchange", () => show(decodeURIComponent(location.hash.slice(1))));
+
+themeButton();
+faultsControl(toast);
+view("talk");
+follow(onItem, onState);
+await refreshAgents();
+show(decodeURIComponent(location.hash.slice(1)));
+refreshList();
+draw();
+document.body.dataset.ready = "true";

@@ -1,0 +1,46 @@
+// The first thing there is to see: which agents there are, and a button to talk to each.
+
+import { h } from "./dom.js";
+
+// "Echo: repeats" under the heading "echo" says its name twice.
+function withoutName({ name, title }) {
+  const [first, ...rest] = title.split(": ");
+  const same = rest.length && first.toLowerCase() === name.toLowerCase().replace(/[_-]/g, " ");
+  const text = same ? rest.join(": ") : title;
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+export function startView(agents, onCall) {
+  return h("div", { class: "start" },
+    h("h1", {}, "Talk to your agent"),
+    h("p", {}, "Everything runs on this machine. Say something, interrupt, and look inside each turn."),
+    whoCalls(),
+    h("div", { class: "agent-list" }, agents.map((agent) => h("article", { class: "agent-card" },
+      h("h3", {}, agent.name),
+      h("p", {}, withoutName(agent)),
+      h("p", { class: "model" }, agent.offline ? "offline script, no model key needed" : agent.model || "no model needed"),
+      h("button", { class: "primary", "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call")))));
+}
+
+const KEY = "metadata";
+
+// What a backend's /api/authorize would establish of the caller; agents get it as turn.metadata.
+function whoCalls() {
+  const saved = localStorage.getItem(KEY) || "";
+  const text = h("textarea", {
+    id: "metadata", rows: 2, spellcheck: "false", placeholder: '{"user": "ada"}', "aria-label": "Metadata of the caller, as JSON", value: saved,
+    oninput: (event) => localStorage.setItem(KEY, event.target.value),
+  });
+  return h("details", { class: "who-calls", open: Boolean(saved) },
+    h("summary", {}, "Who is calling? ", h("span", { class: "hint" }, "metadata for the agent, as JSON")), text);
+}
+
+// The caller's metadata; throws where it is not a JSON object.
+export function callerMetadata() {
+  const text = (localStorage.getItem(KEY) || "").trim();
+  if (!text) return null;
+  let value = null;
+  try { value = JSON.parse(text); } catch { /* said below */ }
+  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Error("The caller's metadata must be a JSON object.");
+  return value;
+}

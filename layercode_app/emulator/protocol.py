@@ -1,0 +1,203 @@
+"""What goes into the turn manager and what comes out of it, and how the client's messages are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from .speech import Speech
+
+Trigger: TypeAlias = Literal["automatic", "push_to_talk"]
+Style: TypeAlias = Literal["session.start", "welcome"]
+"""How the greeting is asked for: `session.start` with a turn, or the newer `welcome` beside a `session.start` without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The client can play and hear: the session may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The caller said or typed this."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientData:
+    """The caller's page sent data."""
+
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class UserStarted:
+    """The caller began to speak: detected speech (`vad`), or a pressed push-to-talk button."""
+
+    vad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserStopped:
+    """The caller stopped speaking."""
+
+    vad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayFinished:
+    """The client says it has played all audio; the official JavaScript client does not say of which turn."""
+
+    turn_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAudio:
+    """PCM16 mono 8 kHz from the caller's microphone, in base64. Recorded, never understood."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The client is gone, or the platform ends the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The backend answered a turn's webhook with 2xx."""
+
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFrame:
+    """One event of the backend's stream."""
+
+    turn_id: str
+    type: str
+    content: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """The backend's answer is over; `error` says why when it did not end as it should."""
+
+    turn_id: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataAnswer:
+    """The backend's plain JSON answer to the caller's data."""
+
+    turn_id: str
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A segment of a turn became audio."""
+
+    turn_id: str
+    text: str
+    speech: Speech
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+FromClient: TypeAlias = (
+    Ready | Text | ClientData | UserStarted | UserStopped | ReplayFinished | ClientAudio | Disconnected
+)
+FromBackend: TypeAlias = Accepted | BackendFrame | StreamClosed | DataAnswer
+Input: TypeAlias = FromClient | FromBackend | Spoken | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class ToClient:
+    """Send this message to the client."""
+
+    message: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Post this event; its answer is the stream of the turn."""
+
+    turn_id: str
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverData:
+    """Post this event; its answer is plain JSON for the client."""
+
+    turn_id: str
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Post this event; its answer is only an acknowledgement."""
+
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Close the connection of this turn's webhook: the caller spoke over it, or left."""
+
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Turn this segment of a turn into audio, in order."""
+
+    turn_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End the session: the backend hung up, or nobody said anything for too long."""
+
+    reason: Literal["hangup", "timeout"]
+
+
+Output: TypeAlias = ToClient | Deliver | DeliverData | Notify | Abort | Speak | EndSession
+
+_VAD: dict[str, FromClient] = {"vad_start": UserStarted(vad=True), "vad_end": UserStopped(vad=True)}
+
+
+def parse_client(message: Mapping[str, Any]) -> FromClient | None:
+    """Read a client's message; None for one that needs no answer, is unknown or malformed."""
+    kind, content = message.get("type"), message.get("content")
+    if kind == "client.ready":
+        return Ready()
+    if kind == "client.response.text" and isinstance(content, str):
+        return Text(content)
+    if kind == "client.audio" and isinstance(content, str):
+        return ClientAudio(content)
+    if kind == "client.response.data":
+        return ClientData(message.get("data"))
+    return _parse_signal(message)
+
+
+def _parse_signal(message: Mapping[str, Any]) -> FromClient | None:
+    match message:
+        case {"type": "vad_events", "event": str(event)}:
+            return _VAD.get(event)
+        case {"type": "trigger.turn.start", "role": "user"}:
+            return UserStarted(vad=False)
+        case {"type": "trigger.turn.end", "role": "user"}:
+            return UserStopped(vad=False)
+        case {"type": "trigger.response.audio.replay_finished"}:
+            turn_id = message.get("turn_id")
+            return ReplayFinished(turn_id if isinstance(turn_id, str) and turn_id else None)
+    return None

@@ -1,0 +1,72 @@
+"""The recording of a session: a WAV of 16 kHz, the caller on the left, the agent as it was heard on the right."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import wave
+from array import array
+from collections.abc import Iterable
+
+from .speech import RATE, resample
+
+CALLER_RATE = 8_000
+"""Samples a second of the audio that clients send."""
+LONGEST = 1_800
+"""Seconds after which nothing more is recorded."""
+_ADJACENT = 0.5
+
+
+class CallerAudio:
+    """What the caller's microphone sent, placed in time."""
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[float, bytearray]] = []
+        self._samples = 0
+
+    @property
+    def seconds(self) -> float:
+        """How much there is."""
+        return self._samples / CALLER_RATE
+
+    def add(self, content: str, now: float) -> None:
+        """Take a message's base64; what is not audio is ignored."""
+        try:
+            pcm = base64.b64decode(content, validate=True)
+        except binascii.Error:
+            return
+        pcm = pcm[: len(pcm) // 2 * 2]
+        self._samples += len(pcm) // 2
+        if self.seconds > LONGEST:
+            return
+        if self.pieces:
+            start, last = self.pieces[-1]
+            if now - (start + len(last) / 2 / CALLER_RATE) < _ADJACENT:
+                last += pcm
+                return
+        self.pieces.append((now, bytearray(pcm)))
+
+
+def render(caller: Iterable[tuple[float, bytes]], agent: Iterable[tuple[float, bytes]], seconds: float) -> bytes:
+    """The WAV of a session; pieces are placed by the second they begin at, counted from the session's start."""
+    length = int(min(max(seconds, 0), LONGEST) * RATE)
+    both = array("h", bytes(4 * length))
+    both[0::2] = _track(((at, resample(bytes(pcm), CALLER_RATE)) for at, pcm in caller), length)
+    both[1::2] = _track(agent, length)
+    target = io.BytesIO()
+    with wave.open(target, "wb") as wav:
+        wav.setnchannels(2)
+        wav.setsampwidth(2)
+        wav.setframerate(RATE)
+        wav.writeframes(both.tobytes())
+    return target.getvalue()
+
+
+def _track(pieces: Iterable[tuple[float, bytes]], length: int) -> array[int]:
+    track = array("h", bytes(2 * length))
+    for at, pcm in pieces:
+        start = max(int(at * RATE), 0)
+        samples = array("h", pcm)[: max(length - start, 0)]
+        track[start : start + len(samples)] = samples
+    return track

@@ -1,0 +1,104 @@
+"""How a session went, as `session.end`, `session.update` and the REST API tell it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from .agents import Grant
+from .turn import AssistantTurn
+
+
+class Report:
+    """The figures of one session. Times are epoch seconds; `wall` turns the session's clock into them."""
+
+    def __init__(self, grant: Grant, session_id: str, *, recorded: bool, ip_address: str) -> None:
+        self.started_at = time.time()
+        self.ended_at: float | None = None
+        self.recording_status = "in_progress" if recorded else "not_available"
+        self.recording_url: str | None = None
+        self._grant, self._session_id = grant, session_id
+        self._recorded = recorded
+        self._ip_address = ip_address
+
+    @property
+    def seconds(self) -> float:
+        """How long the session was, or has been so far."""
+        return (self.ended_at or time.time()) - self.started_at
+
+    def end(self) -> None:
+        """The session is over now."""
+        self.ended_at = time.time()
+
+    def session_end(
+        self, turns: Sequence[AssistantTurn], wall: Callable[[float], float], heard_seconds: float
+    ) -> dict[str, Any]:
+        """The `session.end` event."""
+        return {
+            "type": "session.end",
+            "agent_id": self._grant.agent.id,
+            "started_at": _iso(self.started_at),
+            "ended_at": _iso(self.ended_at or time.time()),
+            "duration": round(self.seconds * 1000),
+            "transcription_duration_seconds": round(heard_seconds, 3),
+            "tts_duration_seconds": round(sum(turn.playback.sent_seconds for turn in turns), 3),
+            "latency": latency_ms(turns),
+            "ip_address": self._ip_address,
+            "country_code": None,
+            "recording_status": "enabled" if self._recorded else "disabled",
+            "transcript": transcript(turns, wall),
+        }
+
+    def recording_completed(self, url: str, seconds: float) -> dict[str, Any]:
+        """The `session.update` event of a recording that can be fetched."""
+        self.recording_status, self.recording_url = "completed", url
+        return {
+            "type": "session.update",
+            "recording_status": "completed",
+            "recording_url": url,
+            "recording_duration": round(seconds, 3),
+        }
+
+    def recording_failed(self, reason: str) -> dict[str, Any]:
+        """The `session.update` event of a recording that could not be written."""
+        self.recording_status = "not_available"
+        return {"type": "session.update", "recording_status": "failed", "error_message": reason}
+
+    def describe(self, turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -> dict[str, Any]:
+        """The session as the REST API shows it."""
+        return {
+            "session_id": self._session_id,
+            "agent_id": self._grant.agent.id,
+            "conversation_id": self._grant.conversation_id,
+            "started_at": _iso(self.started_at),
+            "ended_at": _iso(self.ended_at) if self.ended_at else None,
+            "duration_ms": round(self.seconds * 1000),
+            "latency_ms": latency_ms(turns),
+            "transcript": transcript(turns, wall),
+            "recording_status": self.recording_status,
+            "recording_url": self.recording_url,
+        }
+
+
+def transcript(turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -> list[dict[str, Any]]:
+    """What was said, and of the agent's words those that were heard; timestamps in epoch milliseconds."""
+    lines = []
+    for turn in turns:
+        if turn.said_by_user is not None:
+            lines.append(("user", turn.said_by_user, turn.began))
+        heard = turn.text if turn.heard is None else turn.heard
+        if heard.strip():
+            lines.append(("assistant", heard, turn.began if turn.first_audio is None else turn.first_audio))
+    return [{"role": role, "text": text, "timestamp": round(wall(at) * 1000)} for role, text, at in lines]
+
+
+def latency_ms(turns: Sequence[AssistantTurn]) -> int | None:
+    """The mean time from the caller's last word to the agent's first audio."""
+    waits = [turn.first_audio - turn.began for turn in turns if turn.first_audio is not None]
+    return round(1000 * sum(waits) / len(waits)) if waits else None
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,157 @@
+"""The platform's REST API, and what only an emulator has: its faults."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from ..exceptions import PlatformAPIError
+from .emulator import Emulator
+from .faults import Faults
+from .session import Session
+
+Handler: TypeAlias = Callable[[Emulator, Request], Awaitable[Response]]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _AuthorizeSession(BaseModel):
+    agent_id: str
+    conversation_id: str | None = Field(default=None, min_length=1, max_length=512)
+    config: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    custom_metadata: dict[str, Any] | None = None
+    custom_headers: dict[str, str] | None = None
+
+
+class _SetWebhook(BaseModel):
+    webhook_url: str = Field(pattern=r"^https?://")
+
+
+class _OutboundCall(BaseModel):
+    """`say` is what the simulated callee says; the platform has no such field."""
+
+    model_config = ConfigDict(extra="ignore")
+    from_phone_number: str = Field(min_length=1)
+    to_phone_number: str = Field(min_length=1)
+    say: list[str] = []
+
+
+class _Answer(JSONResponse):
+    """JSON in ASCII, which carries whatever a client or a backend may have said, half an emoji included."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
+
+
+def rest_routes(emulator: Emulator) -> list[BaseRoute]:
+    """The routes, below the root that the platform's base URL names."""
+    table: list[tuple[str, str, Handler]] = [
+        ("POST", "/v1/agents/web/authorize_session", _authorize),
+        ("GET", "/v1/agents", _list_agents),
+        ("POST", "/v1/agents", _create_agent),
+        ("GET", "/v1/agents/{agent_id}", _get_agent),
+        ("POST", "/v1/agents/{agent_id}", _set_webhook),
+        ("GET", "/v1/agents/{agent_id}/sessions/{session_id}", _get_session),
+        ("GET", "/v1/agents/{agent_id}/sessions/{session_id}/recording", _get_recording),
+        ("POST", "/v1/agents/{agent_id}/calls/initiate_outbound", _initiate_outbound),
+        ("GET", "/emulator/faults", _get_faults),
+        ("PUT", "/emulator/faults", _set_faults),
+    ]
+    return [Route(path, _endpoint(emulator, handler), methods=[method]) for method, path, handler in table]
+
+
+def _endpoint(emulator: Emulator, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    @functools.wraps(handler)
+    async def endpoint(request: Request) -> Response:
+        try:
+            if request.url.path.startswith(request.scope.get("root_path", "") + "/v1/"):
+                emulator.check_key(request.headers.get("authorization"))
+            return await handler(emulator, request)
+        except PlatformAPIError as error:
+            return _Answer({"error": str(error)}, error.status or 500)
+
+    return endpoint
+
+
+async def _authorize(emulator: Emulator, request: Request) -> Response:
+    asked = await _read(request, _AuthorizeSession)
+    grant = emulator.authorize(**asked.model_dump())
+    return _Answer({"client_session_key": grant.key, "conversation_id": grant.conversation_id, "config": grant.config})
+
+
+async def _list_agents(emulator: Emulator, request: Request) -> Response:
+    return _Answer({"agents": [agent.describe() for agent in emulator.agents.values()]})
+
+
+async def _create_agent(emulator: Emulator, request: Request) -> Response:
+    agent = emulator.add_agent()
+    return _Answer({**agent.describe(), "webhook_secret": agent.secret}, 201)
+
+
+async def _get_agent(emulator: Emulator, request: Request) -> Response:
+    return _Answer(emulator.agent(request.path_params["agent_id"]).describe())
+
+
+async def _set_webhook(emulator: Emulator, request: Request) -> Response:
+    agent = emulator.agent(request.path_params["agent_id"])
+    agent.webhook_url = (await _read(request, _SetWebhook)).webhook_url
+    return _Answer(agent.describe())
+
+
+async def _get_session(emulator: Emulator, request: Request) -> Response:
+    return _Answer(_session(emulator, request).describe())
+
+
+async def _get_recording(emulator: Emulator, request: Request) -> Response:
+    path = _session(emulator, request).recording
+    if path is None or not await asyncio.to_thread(Path.is_file, path):
+        raise PlatformAPIError("This session has no recording", status=404)
+    return FileResponse(path, media_type="audio/wav")
+
+
+async def _initiate_outbound(emulator: Emulator, request: Request) -> Response:
+    asked = await _read(request, _OutboundCall)
+    phones = {"from_phone_number": asked.from_phone_number, "to_phone_number": asked.to_phone_number}
+    grant = emulator.call(request.path_params["agent_id"], say=asked.say, phones=phones)
+    return _Answer({"conversation_id": grant.conversation_id})
+
+
+async def _get_faults(emulator: Emulator, request: Request) -> Response:
+    return _Answer(emulator.faults.model_dump())
+
+
+async def _set_faults(emulator: Emulator, request: Request) -> Response:
+    wanted = await _read(request, Faults)
+    for name in Faults.model_fields:
+        # Running sessions hold this same object.
+        setattr(emulator.faults, name, getattr(wanted, name))
+    return _Answer(emulator.faults.model_dump())
+
+
+def _session(emulator: Emulator, request: Request) -> Session:
+    session = emulator.sessions.get(request.path_params["session_id"])
+    if session is None or session.grant.agent.id != request.path_params["agent_id"]:
+        raise PlatformAPIError("Session not found", status=404)
+    return session
+
+
+async def _read(request: Request, model: type[_Model]) -> _Model:
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise PlatformAPIError("Expected a JSON body with content-type application/json", status=400)
+    try:
+        return model.model_validate(json.loads(await request.body()))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise PlatformAPIError(f"{where}: {first['msg']}", status=400) from error
+    except ValueError as error:
+        raise PlatformAPIError(f"The body is not JSON: {error}", status=400) from error

@@ -1,0 +1,225 @@
+"""One session: drives the turn manager with a client, a backend, a voice and a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .agents import Grant
+from .deliveries import Deliveries
+from .faults import Faults
+from .feed import Feed
+from .protocol import (
+    Abort,
+    ClientAudio,
+    Deliver,
+    DeliverData,
+    Disconnected,
+    EndSession,
+    Input,
+    Notify,
+    Output,
+    Speak,
+    Spoken,
+    Tick,
+    ToClient,
+    parse_client,
+)
+from .recording import CallerAudio, render
+from .report import Report
+from .speech import Voice
+from .turn import AssistantTurn
+from .turns import TurnManager
+from .webhooks import WebhookClient
+
+Send: TypeAlias = Callable[[dict[str, Any]], None]
+_SETTLE = 10.0
+"""Seconds that webhooks under way at the end of a session may take."""
+
+
+class Session:
+    """One connection of one conversation. `send` takes messages for the client, `hang_up` closes its connection."""
+
+    def __init__(
+        self,
+        session_id: str,
+        grant: Grant,
+        *,
+        agent: WebhookClient,
+        session: WebhookClient,
+        voice: Voice,
+        feed: Feed,
+        faults: Faults,
+        new_id: Callable[[], str],
+        send: Send,
+        hang_up: Callable[[str], None],
+        recording: Path | None = None,
+        recording_url: str = "",
+        ip_address: str = "127.0.0.1",
+    ) -> None:
+        self.id, self.grant = session_id, grant
+        self.recording = recording
+        self.report = Report(grant, session_id, recorded=recording is not None, ip_address=ip_address)
+        self._recording_url = recording_url
+        self._send, self._hang_up = send, hang_up
+        self._voice, self._feed = voice, feed
+        self._clock = asyncio.get_running_loop().time
+        self._began = self._clock()
+        self._caller = CallerAudio()
+        self._timer: asyncio.TimerHandle | None = None
+        self._to_speak: asyncio.Queue[Speak] = asyncio.Queue()
+        self._speaker: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._announced = 0
+        self._turns = TurnManager(
+            new_id=new_id,
+            trigger=grant.trigger,
+            can_interrupt=grant.can_interrupt,
+            style=grant.agent.style,
+            session_timeout=grant.agent.session_timeout,
+            faults=faults,
+        )
+        self._deliveries = Deliveries(
+            agent=agent,
+            session=session,
+            headers=dict(grant.headers),
+            faults=faults,
+            report=self._take,
+            watch=self._watch,
+        )
+        self._watch("session", state="opened")
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation that this is one connection of."""
+        return self.grant.conversation_id
+
+    @property
+    def turns(self) -> list[AssistantTurn]:
+        """Every turn so far: what was said, and what was heard of it."""
+        return self._turns.turns
+
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Take a message of the client, as it would send it."""
+        if message.get("type") != "client.audio":
+            self._watch("client", message=dict(message))
+        if (what := parse_client(message)) is not None:
+            self._take(what)
+
+    def describe(self) -> dict[str, Any]:
+        """The session as the REST API shows it."""
+        return self.report.describe(self.turns, self._wall)
+
+    async def idle(self) -> None:
+        """Wait until the agent has nothing more to say and has been heard."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """The client is gone: stop the turn, tell the backend how the session went, and write the recording."""
+        if self._turns.over:
+            return
+        self._take(Disconnected())
+        self.report.end()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._speaker is not None:
+            self._speaker.cancel()
+            await asyncio.wait([self._speaker])
+        await self._deliveries.settle(within=_SETTLE)
+        self._watch("session", state="closed")
+        if self._turns.started:
+            await self._say_how_it_went()
+
+    async def _say_how_it_went(self) -> None:
+        event = self.report.session_end(self.turns, self._wall, self._caller.seconds)
+        await self._deliveries.acknowledge(self._event(event))
+        if self.recording is not None:
+            await self._deliveries.acknowledge(self._event(await self._record(self.recording)))
+
+    async def _record(self, path: Path) -> dict[str, Any]:
+        pieces = [(at - self._began, pcm) for turn in self.turns for at, pcm in turn.playback.pieces]
+        caller = [(at - self._began, bytes(pcm)) for at, pcm in self._caller.pieces]
+        seconds = self.report.seconds
+        try:
+            await asyncio.to_thread(_write, path, caller, pieces, seconds)
+        except OSError as error:
+            return self.report.recording_failed(f"{type(error).__name__}: {error.strerror}")
+        return self.report.recording_completed(self._recording_url, seconds)
+
+    def _take(self, what: Input) -> None:
+        now = self._clock()
+        if isinstance(what, ClientAudio):
+            self._caller.add(what.content, now)
+        for output in self._turns.handle(what, now):
+            self._do(output)
+        self._announce()
+        self._arm()
+
+    def _do(self, output: Output) -> None:
+        match output:
+            case ToClient(message):
+                self._watch("server", message=_without_audio(message))
+                self._send(message)
+            case Deliver(event=event):
+                self._deliveries.stream(output, self._event(event))
+            case DeliverData(event=event):
+                self._deliveries.data(output, self._event(event))
+            case Notify(event):
+                self._deliveries.notify(self._event(event))
+            case Abort(turn_id):
+                self._deliveries.abort(turn_id)
+            case Speak():
+                self._speak(output)
+            case EndSession(reason):
+                self._hang_up(reason)
+
+    def _speak(self, what: Speak) -> None:
+        self._to_speak.put_nowait(what)
+        if self._speaker is None:
+            self._speaker = asyncio.create_task(self._keep_speaking())
+
+    async def _keep_speaking(self) -> None:
+        while True:
+            what = await self._to_speak.get()
+            current = self._turns.current
+            if current is not None and current.id == what.turn_id:
+                self._take(Spoken(what.turn_id, what.text, await self._voice.speak(what.text)))
+
+    def _announce(self) -> None:
+        """Tell the feed of turns that are over, and whoever waits that nothing is being said."""
+        while self._announced < len(self.turns) and (turn := self.turns[self._announced]).over:
+            self._announced += 1
+            cut = {"heard": turn.heard, "words_heard": turn.words_heard, "interrupted": turn.interrupted}
+            self._watch("turn", turn_id=turn.id, user=turn.said_by_user, text=turn.text, error=turn.error, **cut)
+        busy = self._turns.current is not None and not self._turns.over
+        (self._idle.clear if busy or not self._turns.started else self._idle.set)()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        at = self._turns.wake_at
+        self._timer = None if at is None else asyncio.get_running_loop().call_at(at, self._take, Tick())
+
+    def _event(self, event: dict[str, Any]) -> dict[str, Any]:
+        return {"type": event["type"], "session_id": self.id, **self.grant.common, **event}
+
+    def _wall(self, at: float) -> float:
+        return self.report.started_at + (at - self._began)
+
+    def _watch(self, kind: str, **what: Any) -> None:
+        ids = {"session_id": self.id, "conversation_id": self.conversation_id, "agent_id": self.grant.agent.id}
+        self._feed.publish({"kind": kind, "at": time.time(), **ids, **what})
+
+
+def _without_audio(message: dict[str, Any]) -> dict[str, Any]:
+    if message["type"] != "response.audio":
+        return message
+    return {**message, "content": f"<{len(message['content']) * 3 // 4} bytes>"}
+
+
+def _write(path: Path, caller: list[tuple[float, bytes]], agent: list[tuple[float, bytes]], seconds: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(render(caller, agent, seconds))

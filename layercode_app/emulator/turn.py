@@ -1,0 +1,146 @@
+"""One reply of the backend, from its webhook to the last word the client played: a state machine without IO or clock."""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..stream import frames
+from .playback import Playback, Segmenter
+from .protocol import Abort, Output, Speak, ToClient
+from .speech import Speech, chunks
+
+STALL = 0.25
+"""How long, in seconds, text may wait for the rest of its sentence before it is spoken as it is."""
+
+
+@dataclass(slots=True)
+class AssistantTurn:
+    """One webhook that asked for speech, and what became of it: the platform's own record of what was heard."""
+
+    id: str
+    began: float
+    said_by_user: str | None = None
+    """What the caller said; None for a greeting."""
+    text: str = ""
+    """All that the backend said."""
+    heard: str | None = None
+    """What was played of it; None while that may still grow."""
+    interrupted: Literal["user", "disconnect"] | None = None
+    accepted: bool = False
+    """Whether the backend answered with 2xx."""
+    error: str | None = None
+    """Why the answer did not end as it should."""
+    first_audio: float | None = None
+    hangup: bool = False
+    closed: bool = False
+    """Whether the client was told that the response is over."""
+    playback: Playback = field(default_factory=Playback)
+    _streaming: bool = True
+    _segmenter: Segmenter = field(default_factory=Segmenter)
+    _making: int = 0  # segments that are being made into audio
+    _held: deque[tuple[str, Speech]] = field(default_factory=deque)
+    _stalls_at: float | None = None
+
+    @property
+    def words_heard(self) -> int:
+        """How many words were heard; 0 while that is not known."""
+        return len((self.heard or "").split())
+
+    @property
+    def over(self) -> bool:
+        """Whether what was heard is settled."""
+        return self.heard is not None
+
+    def accept(self) -> list[Output]:
+        """The backend answered with 2xx."""
+        self.accepted = True
+        return [self._message("turn.start", role="assistant")]
+
+    def take(self, kind: str, content: Any, now: float) -> list[Output]:
+        """Take one event of the backend's stream; what follows the end is ignored."""
+        if not self._streaming:
+            return []
+        if kind == frames.TTS and isinstance(content, str) and content:
+            return self._say(content, now)
+        if kind == frames.DATA:
+            return [self._message(frames.DATA, content=content)]
+        if kind == frames.HANGUP:
+            self.hangup = True
+        elif kind == frames.ERROR:
+            self.error = str(content)
+        elif kind == frames.END:
+            return self.end_stream()
+        return []
+
+    def end_stream(self, error: str | None = None) -> list[Output]:
+        """Nothing more comes from the backend."""
+        self.error = self.error or error
+        if not self._streaming:
+            return []
+        self._streaming = False
+        self._stalls_at = None
+        return self._make(self._segmenter.flush())
+
+    def spoken(self, text: str, speech: Speech) -> None:
+        """A segment became audio."""
+        self._making -= 1
+        self._held.append((text, speech))
+
+    def advance(self, now: float, *, quiet_until: float, new_id: Callable[[], str]) -> list[Output]:
+        """Do what is due: speak what stalls, play what is ready, close, and settle what was heard."""
+        out: list[Output] = []
+        if self._stalls_at is not None and now >= self._stalls_at:
+            self._stalls_at = None
+            out += self._make(self._segmenter.flush())
+        while self._held and now >= quiet_until:
+            out += self._play(*self._held.popleft(), now, new_id)
+        if self._streaming or self._making or self._held:
+            return out
+        if not self.closed:
+            self.closed = True
+            out.append(self._message(frames.END))
+        if now >= self.playback.until:
+            self.heard = self.text
+        return out
+
+    def cut(self, by: Literal["user", "disconnect"], now: float) -> list[Output]:
+        """Stop here: what has been played by now is all that was heard."""
+        out: list[Output] = [Abort(self.id)] if self._streaming else []
+        self._streaming = False
+        self._held.clear()
+        self.interrupted = by
+        self.heard = self.playback.heard(now)
+        self.playback.cut(now)
+        return out
+
+    def wake_at(self, quiet_until: float) -> float | None:
+        """When time alone will change something."""
+        times = [] if self._stalls_at is None else [self._stalls_at]
+        if self._held:
+            times.append(quiet_until)
+        if self.closed:
+            times.append(self.playback.until)
+        return min(times, default=None)
+
+    def _say(self, piece: str, now: float) -> list[Output]:
+        self.text += piece
+        out = [self._message("response.text", content=piece), *self._make(self._segmenter.feed(piece))]
+        self._stalls_at = now + STALL if self._segmenter.pending else None
+        return out
+
+    def _make(self, segments: list[str]) -> list[Output]:
+        self._making += len(segments)
+        return [Speak(self.id, segment) for segment in segments]
+
+    def _play(self, text: str, speech: Speech, now: float, new_id: Callable[[], str]) -> list[Output]:
+        self.first_audio = now if self.first_audio is None else self.first_audio
+        self.playback.play(text, speech, now)
+        pieces = (base64.b64encode(piece).decode() for piece in chunks(speech.pcm))
+        return [self._message("response.audio", content=piece, delta_id=new_id()) for piece in pieces]
+
+    def _message(self, kind: str, **fields: Any) -> Output:
+        return ToClient({"type": kind, **fields, "turn_id": self.id})

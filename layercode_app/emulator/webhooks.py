@@ -1,0 +1,237 @@
+"""Delivers signed events to a backend and reads its answer as it arrives: the only HTTP client for webhooks here.
+
+    async with WebhookClient(url, secret) as client, client.deliver(event) as answer:
+        async for frame in answer.frames():
+            print(frame.at_ms, frame.type, frame.content)
+
+Leaving the `deliver` block early, or cancelling the task that is in it, closes the TCP connection, before or after the
+first byte: that is what an interruption looks like to the backend. Every time is in milliseconds since the request
+was begun.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import httpx
+
+from ..exceptions import ConfigurationError, DeliveryError
+from ..stream.frames import Decoder
+from ..webhook import HEADER, sign
+from .javascript import stringify
+
+
+class Received(NamedTuple):
+    """One event of a backend's stream, as it came, and when."""
+
+    at_ms: float
+    payload: dict[str, Any]
+
+    @property
+    def type(self) -> str:
+        """The event's type, such as `response.tts`; empty when it has none."""
+        kind = self.payload.get("type")
+        return kind if isinstance(kind, str) else ""
+
+    @property
+    def content(self) -> Any:
+        """What a `response.tts` says, or a `response.data` carries."""
+        return self.payload.get("content")
+
+    @property
+    def turn_id(self) -> Any:
+        """The turn that the event belongs to, as the backend says."""
+        return self.payload.get("turn_id")
+
+
+class Answer:
+    """A backend's answer: status and headers are there, the body is read as it arrives. Read it once."""
+
+    def __init__(self, response: httpx.Response, elapsed: Callable[[], float]) -> None:
+        self._response = response
+        self._elapsed = elapsed
+        self.accepted_ms = elapsed()
+        """When status and headers had arrived."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status_code
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return self._response.is_success
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, case-insensitive."""
+        return self._response.headers
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the body is Server-Sent Events."""
+        kind = self.headers.get("content-type", "").partition(";")[0]
+        return kind.strip().lower() == "text/event-stream"
+
+    async def frames(self) -> AsyncIterator[Received]:
+        """Yield each event as it arrives. Raises DeliveryError when the stream breaks off or is not what it should be."""
+        decoder = Decoder()
+        with _delivery_errors(self._response.request.url):
+            async for chunk in self._response.aiter_bytes():
+                for payload in _decode(decoder, chunk):
+                    yield Received(self._elapsed(), payload)
+
+    async def chunks(self) -> AsyncIterator[tuple[float, bytes]]:
+        """Yield the body as it arrives, with the times. Raises DeliveryError when it breaks off."""
+        with _delivery_errors(self._response.request.url):
+            async for chunk in self._response.aiter_bytes():
+                yield self._elapsed(), chunk
+
+    async def body(self) -> bytes:
+        """The whole body."""
+        with _delivery_errors(self._response.request.url):
+            return await self._response.aread()
+
+    async def json(self) -> Any:
+        """The body as JSON; None when it is empty. Raises DeliveryError when it is something else."""
+        body = await self.body()
+        try:
+            return json.loads(body) if body.strip() else None
+        except ValueError as error:
+            raise DeliveryError(f"the answer is not JSON: {body[:80]!r}", reason="malformed") from error
+
+
+class WebhookClient:
+    """Posts events to one webhook URL, signed with one secret.
+
+    `timeout` is how many seconds may pass without a byte, `headers` go with every request, and an own `http` client
+    (for limits, proxies or in-process transport) is not closed with this one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 60,
+        http: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.url = _checked(url)
+        self.secret = secret
+        self._headers = dict(headers or {})
+        self._clock = clock
+        self._owned = http is None
+        self._http = http or httpx.AsyncClient(
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10)),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            trust_env=not _is_loopback(self.url.host),
+        )
+
+    def deliver(
+        self,
+        event: Mapping[str, Any],
+        *,
+        headers: Mapping[str, str] | None = None,
+        timestamp: int | None = None,
+        on_sent: Callable[[], None] | None = None,
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Post an event, signed now or at `timestamp` (Unix seconds); use as an async context manager.
+
+        `on_sent` is called when the whole request is on the wire. Entering raises DeliveryError when no answer comes;
+        a status that is not 2xx is an answer.
+        """
+        body = stringify(event).encode()
+        signature = sign(body, self.secret, timestamp=timestamp)
+        return self.send(body, headers={HEADER: signature, **(headers or {})}, on_sent=on_sent)
+
+    def send(
+        self, body: bytes, *, headers: Mapping[str, str] | None = None, on_sent: Callable[[], None] | None = None
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Post any bytes with the headers given and no signature of our own, as a stranger would."""
+        content_type = {"content-type": "application/json", "accept-encoding": "identity"}
+        request = self._http.build_request(
+            "POST",
+            self.url,
+            content=body,
+            headers={**content_type, **self._headers, **(headers or {})},
+            extensions={} if on_sent is None else {"trace": _tracer(on_sent)},
+        )
+        return self._stream(request)
+
+    @asynccontextmanager
+    async def _stream(self, request: httpx.Request) -> AsyncIterator[Answer]:
+        start = self._clock()
+        with _delivery_errors(request.url):
+            response = await self._http.send(request, stream=True)
+        try:
+            yield Answer(response, lambda: (self._clock() - start) * 1000)
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections that are kept open."""
+        if self._owned:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _tracer(on_sent: Callable[[], None]) -> Callable[[str, Any], Awaitable[None]]:
+    async def trace(name: str, _: Any) -> None:
+        if name.endswith(".send_request_body.complete"):
+            on_sent()
+
+    return trace
+
+
+def _decode(decoder: Decoder, chunk: bytes) -> Iterator[dict[str, Any]]:
+    try:
+        yield from decoder.feed(chunk)
+    except ValueError as error:
+        raise DeliveryError(f"the stream holds an event that is not JSON: {error}", reason="malformed") from error
+
+
+@contextmanager
+def _delivery_errors(url: httpx.URL) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        message = f"nothing answers at {url} ({error}); is the backend running, and is this its webhook URL?"
+        raise DeliveryError(message, reason="unreachable") from error
+    except httpx.TimeoutException as error:
+        raise DeliveryError(f"{url} sent nothing for too long", reason="timeout") from error
+    except (httpx.TransportError, httpx.StreamError) as error:
+        detail = str(error) or type(error).__name__
+        raise DeliveryError(f"{url} broke the connection off: {detail}", reason="broken") from error
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"{url!r} is not a URL ({error}); expected one such as http://host/path") from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise ConfigurationError(f"the webhook URL {url!r} must begin with http:// or https:// and name a host")
+    return parsed
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -1,0 +1,79 @@
+"""The WebSocket that the official browser clients talk to; one span each, where somebody traces."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from starlette.responses import JSONResponse
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ..exceptions import PlatformAPIError
+from ..observability import spans
+from .emulator import Emulator
+from .session import Session
+
+PATH = "/v1/agents/web/websocket"
+
+
+def websocket_route(emulator: Emulator) -> WebSocketRoute:
+    """The route of the browser WebSocket."""
+
+    async def endpoint(websocket: WebSocket) -> None:
+        try:
+            grant = emulator.redeem(websocket.query_params.get("client_session_key"))
+        except PlatformAPIError as error:
+            # Before the upgrade, so that the client sees a refused connection.
+            await websocket.send_denial_response(JSONResponse({"error": str(error)}, error.status or 401))
+            return
+        await websocket.accept()
+        outbox: asyncio.Queue[dict[str, Any] | str] = asyncio.Queue()
+        session = emulator.open(
+            grant,
+            send=outbox.put_nowait,
+            hang_up=outbox.put_nowait,
+            ip_address=websocket.client.host if websocket.client else "127.0.0.1",
+            base_url=str(websocket.base_url).rstrip("/").replace("ws", "http", 1),
+        )
+        about = {"gen_ai.conversation.id": grant.conversation_id, "gen_ai.agent.name": grant.agent.name}
+        with spans.request("websocket", lambda: about, received=time.perf_counter()):
+            await _serve(emulator, session, websocket, outbox)
+
+    return WebSocketRoute(PATH, endpoint)
+
+
+async def _serve(
+    emulator: Emulator, session: Session, websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any] | str]
+) -> None:
+    """Carry messages until one side is done, then end the session without holding up the connection."""
+    sides = [asyncio.create_task(_receive(websocket, session)), asyncio.create_task(_send(websocket, outbox))]
+    try:
+        await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        emulator.spawn(emulator.close(session))
+        for side in sides:
+            side.cancel()
+        await asyncio.gather(*sides, return_exceptions=True)
+
+
+async def _receive(websocket: WebSocket, session: Session) -> None:
+    while (message := await websocket.receive())["type"] != "websocket.disconnect":
+        try:
+            content = json.loads(message.get("text") or "null")
+        except ValueError:
+            continue
+        if isinstance(content, dict):
+            session.receive(content)
+
+
+async def _send(websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any] | str]) -> None:
+    """Send messages in order; a text instead of a message is the reason to close."""
+    try:
+        while isinstance(item := await outbox.get(), dict):
+            await websocket.send_text(json.dumps(item))
+        await websocket.close(reason=item)
+    except (WebSocketDisconnect, RuntimeError):
+        return

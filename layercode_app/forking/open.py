@@ -1,0 +1,44 @@
+"""Fork from outside a server: open the journal that the settings name, and find the agent that answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..agent.discovery import find_agent
+from ..agent.models import choose_model
+from ..conversation.answerer import Limits
+from ..conversation.stores import create_store
+from ..settings import Settings
+from .compare import Fork
+from .fork import Changes, conversation_of, fork
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The bounds that turns have under these settings."""
+    return Limits(
+        turn_timeout=settings.turn_timeout,
+        tool_timeout=settings.tool_timeout,
+        history_tokens=settings.history_tokens,
+        apology=settings.apology,
+    )
+
+
+async def fork_recorded(
+    conversation_id: str,
+    *,
+    at: int | str,
+    changes: Changes,
+    settings: Settings,
+    agents_dir: Path | None = None,
+    agent: str | None = None,
+) -> Fork:
+    """Fork a conversation of the journal; `agent` is who answers, by default the one who did."""
+    store = create_store(settings.store, keep_seconds=settings.retention_days * 86_400)
+    await store.open()
+    try:
+        turns = await conversation_of(store, conversation_id)
+    finally:
+        await store.close()
+    voice = find_agent(agent or turns[-1].agent, agents_dir or settings.agents_dir)
+    choose_model(voice, asked=None, default=settings.default_model, fallbacks=settings.fallback_models)
+    return await fork(turns, voice, at=at, changes=changes, limits=limits_of(settings))

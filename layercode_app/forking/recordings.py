@@ -1,0 +1,96 @@
+"""Tools that answer from the recordings of a call, so that a fork places no second order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal, get_type_hints
+
+import orjson
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.record import Json, ToolCall, TurnRecord
+
+LONGEST_SECONDS = 5.0
+"""A recorded tool takes as long as it took, but no longer than this."""
+NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the recording has no such tool call."
+
+
+class Recordings:
+    """Answers a tool call with what the same tool answered to the same arguments in the recorded call.
+
+    `types` are what the tools return, by name: a recorded result is JSON, and becomes one of them again. At most
+    `longest` seconds are spent on taking as long as the tool did.
+    """
+
+    def __init__(
+        self,
+        turns: Iterable[TurnRecord],
+        *,
+        types: Mapping[str, Any] | None = None,
+        longest: float = LONGEST_SECONDS,
+    ) -> None:
+        self.used: dict[str, Literal["recording", "nothing"]] = {}
+        """By the id of each tool call: whether a recording answered it."""
+        self._types = types or {}
+        self._longest = longest
+        self._calls: dict[tuple[str, bytes], deque[ToolCall]] = defaultdict(deque)
+        for turn in turns:
+            for call in turn.tools:
+                if call.status in ("done", "failed"):
+                    self._calls[_key(call)].append(call)
+
+    async def __call__(self, call: ToolCall) -> Any:
+        """The recorded result, after as long as it took. Raises ToolFailed where there is none, or where it failed."""
+        from pydantic_ai.exceptions import ToolFailed
+
+        recorded = self._take(call)
+        self.used[call.id] = "recording" if recorded else "nothing"
+        if recorded is None:
+            raise ToolFailed(NOT_RUN.format(name=call.name))
+        await asyncio.sleep(min(_seconds(recorded), self._longest))
+        if recorded.status == "failed":
+            raise ToolFailed(f"{call.name} failed: {recorded.result}")
+        return self._typed(call.name, recorded.result)
+
+    def _take(self, call: ToolCall) -> ToolCall | None:
+        """The next recording of this call; the last one answers again."""
+        known = self._calls.get(_key(call))
+        if not known:
+            return None
+        return known.popleft() if len(known) > 1 else known[0]
+
+    def _typed(self, name: str, result: Json) -> Any:
+        if name not in self._types:
+            return result
+        with suppress(ValidationError, PydanticSchemaGenerationError):
+            return TypeAdapter(self._types[name]).validate_python(result)
+        return result
+
+
+def own_first(turns: Sequence[TurnRecord], turn: TurnRecord) -> list[TurnRecord]:
+    """The turns of a conversation in the order in which their recordings are to answer one of them."""
+    return [turn, *(other for other in turns if other is not turn)]
+
+
+def result_types(voice: VoiceAgent[Any, Any]) -> dict[str, Any]:
+    """What each function tool of the agent says it returns."""
+    types: dict[str, Any] = {}
+    for toolset in voice.agent.toolsets if voice.agent else ():
+        for name, tool in getattr(toolset, "tools", {}).items():
+            # An annotation may name what only a type checker imports.
+            with suppress(NameError, TypeError):
+                hints = get_type_hints(getattr(tool, "function", tool))
+                types |= {name: hints["return"]} if "return" in hints else {}
+    return types
+
+
+def _key(call: ToolCall) -> tuple[str, bytes]:
+    return call.name, orjson.dumps(call.args, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+
+
+def _seconds(call: ToolCall) -> float:
+    return max((call.ended_ms or call.started_ms) - call.started_ms, 0.0) / 1000

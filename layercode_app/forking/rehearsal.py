@@ -1,0 +1,120 @@
+"""The agent of a fork or a replay: the same agent, with another prompt or model, and tools that answer from recordings."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from ..agent.models import choose_model
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.record import Json, ToolCall
+from ..conversation.turn import Turn
+from ..exceptions import ForkError
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+
+class Rehearsal:
+    """Answers turns that were recorded. The agent that serves calls is left as it is.
+
+    Raises ForkError for a prompt or a model where no model answers, ConfigurationError for a model that cannot be used.
+    """
+
+    def __init__(
+        self,
+        voice: VoiceAgent[Any, Any],
+        *,
+        prompt: str | None = None,
+        model: str | Model | None = None,
+        tools: Callable[[ToolCall], Awaitable[Json] | None] | None = None,
+        fillers: bool = True,
+    ) -> None:
+        if voice.agent is None and (prompt is not None or model is not None):
+            raise ForkError(f"Agent {voice.name!r} answers without a model, so it takes no other prompt or model.")
+        self._voice = copy.copy(voice)
+        self._prompt = prompt
+        self._tools = tools
+        self._fillers = fillers
+        self.error: Exception | None = None
+        """What the last turn raised, where the caller heard an apology."""
+        if isinstance(model, str):
+            choose_model(self._voice, asked=model, default=None)
+        elif model is not None:
+            self._voice.use_model(model)
+
+    @property
+    def model(self) -> Model | None:
+        """What answers, where it was chosen for this agent; whoever wants its connections closed enters it."""
+        return self._voice.model
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self._voice.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The agent's version; another prompt makes it another one."""
+        own = self._voice.fingerprint
+        return own if self._prompt is None else hashlib.sha256(f"{own}\0{self._prompt}".encode()).hexdigest()[:8]
+
+    @property
+    def state_type(self) -> type[BaseModel] | None:
+        """The model of its conversations' state."""
+        return self._voice.state_type
+
+    @property
+    def metadata_type(self) -> type[BaseModel] | None:
+        """The model of its metadata."""
+        return self._voice.metadata_type
+
+    @property
+    def apology(self) -> str | None:
+        """What it says when a turn fails."""
+        return self._voice.apology
+
+    @property
+    def filler(self) -> tuple[str, float] | None:
+        """What it says when nothing was said in so many seconds."""
+        return self._voice.filler if self._fillers else None
+
+    @property
+    def turn_timeout(self) -> float | None:
+        """Seconds after which its turn is ended."""
+        return self._voice.turn_timeout
+
+    @property
+    def tool_timeout(self) -> float | None:
+        """Seconds one of its tool calls may take."""
+        return self._voice.tool_timeout
+
+    @property
+    def timeout_apology(self) -> str | None:
+        """What it says when a turn runs out of time."""
+        return self._voice.timeout_apology
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it reads the earlier turns."""
+        return self._voice.remembers
+
+    async def answer(self, turn: Turn[Any, Any]) -> None:
+        """Speak the reply to this turn."""
+        turn.live.stand_in = self._tools
+        self.error = None
+        try:
+            with self._prompted():
+                await self._voice.answer(turn)
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _prompted(self) -> AbstractContextManager[None]:
+        agent: Any = self._voice.agent
+        return nullcontext() if self._prompt is None else agent.override(instructions=self._prompt)

@@ -1,0 +1,47 @@
+"""Log lines for people, on stderr: time, level, whose turn it is, and what happened."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from . import redaction
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+FORMAT = (
+    "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> "
+    "{extra[_who]}<level>{message}</level>{extra[_error]}\n"
+)
+OWN = ("_who", "_error")
+"""What a line's format needs, among what is bound to it; no other sink writes them."""
+
+
+def add(*, level: str, brief: bool, **options: Any) -> None:
+    """Show lines from this level on. With `brief` an error has all its text, and only the frames of the agent's files."""
+
+    def format_line(record: Record) -> str:
+        extra, exception = record["extra"], record["exception"]
+        turn = extra.get("turn_id")
+        extra["_who"] = f"[{extra.get('agent', '')} {str(turn)[:12]}] " if turn else ""
+        extra["_error"] = "\n" + _describe(exception, brief) if exception is not None else ""
+        return FORMAT
+
+    logger.add(_write, level=level, format=format_line, colorize=sys.stderr.isatty(), **options)
+
+
+def _describe(exception: Any, brief: bool) -> str:
+    if exception.value is None:
+        return ""
+    return (redaction.brief if brief else redaction.describe)(exception.value, exception.traceback)
+
+
+def _write(message: Message) -> None:
+    try:
+        sys.stderr.write(redaction.clean(message))
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return

@@ -1,0 +1,103 @@
+"""The ids of the turn that the current task works on: set here once, read by every sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Identified(Protocol):
+    """Anything that carries a turn's ids."""
+
+    conversation_id: str
+    session_id: str
+    turn_id: str
+    agent: str
+    trace_id: str
+    span_id: str
+
+
+@dataclass(slots=True)
+class Ids:
+    """The ids of work that is no turn, such as an owed job."""
+
+    agent: str
+    conversation_id: str = ""
+    session_id: str = ""
+    turn_id: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+
+
+@dataclass(slots=True)
+class Request:
+    """The HTTP request that the current task answers; `headers` are those that may be logged."""
+
+    method: str
+    path: str
+    started: float
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int | None = None
+    logged: bool = False
+    """Whether a line with its figures was written already."""
+    traced: bool = False
+    """Whether it has a span already."""
+    refusal: str = ""
+    """Why it was refused, without anything that it sent."""
+
+
+request: ContextVar[Request | None] = ContextVar("layercode_request", default=None)
+_current: ContextVar[Identified | None] = ContextVar("layercode_turn", default=None)
+
+
+def refuse(reason: str) -> None:
+    """The current request is refused for this reason, which quotes nothing of what was sent."""
+    if (asked := request.get()) is not None:
+        asked.refusal = reason
+
+
+def enter(turn: Identified) -> None:
+    """From here on, this task and those it starts work on that turn."""
+    _current.set(turn)
+
+
+@contextmanager
+def within(work: Identified) -> Iterator[None]:
+    """Work on something until the block ends."""
+    token = _current.set(work)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current() -> Identified | None:
+    """The turn this task works on, if any."""
+    return _current.get()
+
+
+def ids() -> Mapping[str, str]:
+    """The ids of the current turn for a log line or a span; empty outside of one."""
+    turn = _current.get()
+    if turn is None:
+        return {}
+    found = {
+        "conversation_id": turn.conversation_id,
+        "session_id": turn.session_id,
+        "turn_id": turn.turn_id,
+        "agent": turn.agent,
+    }
+    if turn.trace_id:
+        found["trace_id"], found["span_id"] = turn.trace_id, _span_id() or turn.span_id
+    return found
+
+
+def _span_id() -> str:
+    """The id of the span that is open now: a tool's, say, below the turn's."""
+    from opentelemetry.trace import get_current_span
+
+    context = get_current_span().get_span_context()
+    return f"{context.span_id:016x}" if context.is_valid else ""

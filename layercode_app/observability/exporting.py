@@ -1,0 +1,95 @@
+"""Exporters that cannot hurt: short timeouts, one warning per outage, and closed within a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from .outages import Outage
+
+TIMEOUT_SECONDS = 2.0
+"""For one export, its tries again included."""
+REASON = f"refused, an error, or no answer in {TIMEOUT_SECONDS:g} s"
+
+
+class Target:
+    """Where spans and metrics go: `name` for people, `endpoint` the base URL; None reads the standard variables."""
+
+    def __init__(self, name: str, endpoint: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        self.outage = Outage(name)
+        self.closed = False
+        self._endpoint = endpoint.rstrip("/") if endpoint else None
+        self._headers = dict(headers) if headers else None
+
+    def _options(self, signal: str) -> dict[str, Any]:
+        options: dict[str, Any] = {"timeout": TIMEOUT_SECONDS}
+        if self._endpoint:
+            options["endpoint"] = f"{self._endpoint}/v1/{signal}"
+            # A turn is a few kilobytes: compressing costs more than sending them.
+            options["compression"] = Compression.NoCompression
+        if self._headers:
+            options["headers"] = self._headers
+        return options
+
+    def spans(self) -> BatchSpanProcessor:
+        """A processor that sends spans here in batches, from a thread of its own."""
+        return BatchSpanProcessor(_Spans(OTLPSpanExporter(**self._options("traces")), self))
+
+    def metrics(self) -> MetricExporter:
+        """An exporter of metrics to here."""
+        return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
+
+    def attempt(self, export: Callable[[], bool]) -> bool:
+        """Export, and take note of how it went; after the end nothing is tried."""
+        if self.closed:
+            return False
+        try:
+            succeeded = export()
+        except Exception as error:  # noqa: BLE001 - nothing that a sink does may leave its thread
+            self.outage.failed(type(error).__name__)
+            return False
+        if succeeded:
+            self.outage.worked()
+        elif not self.closed:
+            self.outage.failed(REASON)
+        return succeeded
+
+
+class _Spans(SpanExporter):
+    def __init__(self, inner: OTLPSpanExporter, target: Target) -> None:
+        self._inner = inner
+        self._target = target
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        done = self._target.attempt(lambda: self._inner.export(spans) is SpanExportResult.SUCCESS)
+        return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        self._inner.shutdown()  # type: ignore[no-untyped-call]
+
+
+class _Metrics(MetricExporter):
+    def __init__(self, inner: OTLPMetricExporter, target: Target) -> None:
+        super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
+        self._inner = inner
+        self._target = target
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        def export() -> bool:
+            result = self._inner.export(metrics_data, timeout_millis=TIMEOUT_SECONDS * 1000)
+            return result is MetricExportResult.SUCCESS
+
+        return MetricExportResult.SUCCESS if self._target.attempt(export) else MetricExportResult.FAILURE
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        self._inner.shutdown(timeout_millis=timeout_millis)

@@ -1,0 +1,95 @@
+"""Spans of what an agent calls: the model, tools, HTTP, Redis, SQL, where the libraries are installed.
+
+Nothing is injected into requests, except to the hosts listed in LAYERCODE_TRACE_HOSTS.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+from loguru import logger
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from . import redaction
+
+Version: TypeAlias = tuple[int, int]
+INSTRUMENTORS: tuple[tuple[str, str, str, Version], ...] = (
+    ("redis", "opentelemetry.instrumentation.redis", "RedisInstrumentor", (9, 0)),
+    ("sqlalchemy", "opentelemetry.instrumentation.sqlalchemy", "SQLAlchemyInstrumentor", (2, 2)),
+    ("asyncpg", "opentelemetry.instrumentation.asyncpg", "AsyncPGInstrumentor", (1, 0)),
+)
+"""A library, where its instrumentation is, and below which version the two are tested together here.
+
+Each is used when both are installed. What an instrumentation says of itself is older: SQLAlchemy's refuses 2.1.
+"""
+HTTP = (("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor"))
+_trace_context = TraceContextTextMapPropagator()
+
+
+def instrument(trace_hosts: Sequence[str] = ()) -> None:
+    """Instrument PydanticAI, and what else is installed; a library that cannot be is left as it is."""
+    _instrument_agents()
+    hook = _Propagate(trace_hosts)
+    for library, name in HTTP:
+        options: dict[str, Any] = {"request_hook": hook, "async_request_hook": hook.asynchronous}
+        _instrument(library, "opentelemetry.instrumentation.httpx", name, **options)
+    for library, module, name, tested in INSTRUMENTORS:
+        _instrument(library, module, name, tested)
+
+
+def _instrument_agents() -> None:
+    from pydantic_ai import Agent
+    from pydantic_ai.models.instrumented import InstrumentationSettings
+
+    captured = redaction.capture_content()
+    Agent.instrument_all(
+        InstrumentationSettings(
+            include_content=captured, include_binary_content=False, include_model_request_parameters=False
+        )
+    )
+
+
+def _instrument(library: str, module: str, name: str, tested: Version | None = None, **options: Any) -> None:
+    if find_spec(library) is None or find_spec(module) is None:
+        return
+    try:
+        instrumentor = getattr(import_module(module), name, None)
+        if instrumentor is not None and not instrumentor().is_instrumented_by_opentelemetry:
+            known = tested is not None and _version(library) < tested
+            instrumentor().instrument(skip_dep_check=known, raise_exception_on_conflict=True, **options)
+    except Exception as error:  # noqa: BLE001 - a missing span is better than no server
+        logger.warning("{} is not traced: {}", library, error)
+
+
+def _version(library: str) -> Version:
+    numbers = re.findall(r"\d+", metadata.version(library))
+    return int(numbers[0]), int(numbers[1])
+
+
+class _Propagate:
+    """Lets a trace go on at hosts that are the user's own."""
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._hosts = {host.lower() for host in hosts}
+
+    def __call__(self, span: Any, request: Any) -> None:
+        """Add `traceparent` to a request to a listed host."""
+        url = request.url
+        host = str(getattr(url, "host", None) or url[1].decode()).lower()
+        if host not in self._hosts:
+            return
+        added: dict[str, str] = {}
+        _trace_context.inject(added)
+        for name, value in added.items():
+            if hasattr(request.headers, "update"):
+                request.headers[name] = value
+            else:
+                request.headers.append((name.encode(), value.encode()))
+
+    async def asynchronous(self, span: Any, request: Any) -> None:
+        """The same for asynchronous clients."""
+        self(span, request)

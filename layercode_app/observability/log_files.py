@@ -1,0 +1,173 @@
+"""Files of JSON lines that rotate: one per worker, so that no worker loses another's lines.
+
+`layercode-app.PID.log` is being written; `layercode-app.PID.TIME.log` is rotated. Nothing is compressed here, because
+that would stall the calls. Each worker removes what is too old, also the files of workers that are gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ..exceptions import ConfigurationError
+from .outages import LogOutage
+
+CHECK_SECONDS = 5.0
+"""How often the writer looks whether its file is still the one in the folder."""
+CLEAN_SECONDS = 600.0
+RETRY_SECONDS = 1.0
+"""How long a file that cannot be opened is left alone."""
+
+_SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000}
+_PART = re.compile(r"([\d.]+)\s*([a-zA-Z]+)")
+
+Due = Callable[[int, float, float], bool]
+"""Says from size, time of opening and now whether a file is to be rotated."""
+
+
+def parse_rotation(text: str) -> Due:
+    """The rule of a rotation: "500 MB", "1 day" or "00:00". Raises ConfigurationError for anything else."""
+    if size := _size(text):
+        return lambda written, opened, now: written >= size
+    if seconds := _seconds(text):
+        return lambda written, opened, now: now - opened >= seconds
+    if match := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text.strip()):
+        hour, minute = int(match[1]), int(match[2])
+        return lambda written, opened, now: now >= _next(opened, hour, minute)
+    raise ConfigurationError(f'LOG_ROTATION {text!r}: expected a size, a time or an hour: "500 MB", "1 day", "00:00".')
+
+
+def parse_retention(text: str) -> float:
+    """Seconds of a retention such as "10 days". Raises ConfigurationError for anything else."""
+    if seconds := _seconds(text):
+        return seconds
+    raise ConfigurationError(f'LOG_RETENTION {text!r}: expected a duration such as "10 days" or "12 hours".')
+
+
+def _size(text: str) -> float:
+    match = _PART.fullmatch(text.strip())
+    return _number(match[1]) * _SIZES.get(match[2].upper(), 0) if match else 0
+
+
+def _seconds(text: str) -> float:
+    parts = [(_number(n), _PERIODS.get(unit.lower().removesuffix("s"), 0)) for n, unit in _PART.findall(text)]
+    rest = _PART.sub("", text).replace(",", "").strip()
+    return sum(n * unit for n, unit in parts) if parts and not rest and all(unit for _, unit in parts) else 0
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _next(opened: float, hour: int, minute: int) -> float:
+    start = datetime.fromtimestamp(opened)
+    due = start.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return (due if due > start else due + timedelta(days=1)).timestamp()
+
+
+class RotatingFile:
+    """This worker's file in a folder; `write` never raises, and every line is in the file when it returns."""
+
+    def __init__(self, folder: Path, name: str, *, rotation: str, retention: str) -> None:
+        self._folder = folder
+        self._name = name
+        self._due = parse_rotation(rotation)
+        self._keep = parse_retention(retention)
+        self._path = folder / f"{name}.{os.getpid()}.log"
+        self._outage = LogOutage(f"The log file {self._path}")
+        self._fd = -1
+        self._size = 0
+        self._opened = self._checked = self._cleaned = self._retry_at = 0.0
+
+    def write(self, line: bytes) -> None:
+        """Append one line, which ends with a newline."""
+        now = time.time()
+        if self._fd < 0 and now < self._retry_at:
+            return
+        try:
+            self._prepare(now, len(line))
+            self._append(line)
+        except OSError as error:
+            self.close()
+            self._retry_at = now + RETRY_SECONDS
+            self._outage.failed(error.strerror or type(error).__name__)
+        else:
+            self._outage.worked()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def _append(self, line: bytes) -> None:
+        written = os.write(self._fd, line)
+        self._size += written
+        if written < len(line):
+            # The disk is full in the middle of a line: take the half back, so that the file stays lines of JSON.
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _prepare(self, now: float, more: int) -> None:
+        if self._fd >= 0 and now - self._checked >= CHECK_SECONDS:
+            self._checked = now
+            if not self._still_there():
+                self.close()
+        if self._fd < 0:
+            self._open(now)
+        if self._size and self._due(self._size + more, self._opened, now):
+            self._rotate(now)
+        if now - self._cleaned >= CLEAN_SECONDS:
+            self._clean(now)
+
+    def _open(self, now: float) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        self._size = os.fstat(self._fd).st_size
+        self._opened = self._checked = now
+
+    def _still_there(self) -> bool:
+        """Whether the name still leads to the open file: someone may have moved or removed it."""
+        try:
+            return self._path.stat().st_ino == os.fstat(self._fd).st_ino
+        except FileNotFoundError:
+            return False
+
+    def _rotate(self, now: float) -> None:
+        stamp = datetime.fromtimestamp(now).strftime("%Y-%m-%d_%H-%M-%S_%f")
+        self.close()
+        self._path.rename(self._path.with_suffix(f".{stamp}.log"))
+        self._open(now)
+        self._clean(now)
+
+    def _clean(self, now: float) -> None:
+        """Remove what is older than the retention, whoever wrote it; but no file that a live worker has open."""
+        self._cleaned = now
+        for path in self._folder.glob(f"{self._name}.*.log"):
+            try:
+                if now - path.stat().st_mtime > self._keep and not _in_use(path, self._name):
+                    path.unlink()
+            except OSError:
+                continue
+
+
+def _in_use(path: Path, name: str) -> bool:
+    pid = path.name.removeprefix(f"{name}.").removesuffix(".log")
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

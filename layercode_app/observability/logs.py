@@ -1,0 +1,98 @@
+"""Loguru: a console for people, rotating files of JSON lines for machines, the ids of the turn on every line.
+
+Set up once per process, by `run`, `dev` and their kin. An embedded app leaves the host's logging alone: what goes wrong is
+logged there, and `logger.enable("layercode_app")` adds a line for each turn and request.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from . import console, context
+from .intercept import intercept
+from .json_lines import Files, JsonSink, Output, Stdout
+from .log_files import parse_retention, parse_rotation
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+OPTIONS: Any = {"backtrace": False, "diagnose": False}
+
+CHATTY = ("layercode_app.observability.turns", "layercode_app.server.requests")
+"""They have a line for each request, which an app of somebody else's shows only when it asks for them."""
+
+for _module in CHATTY:
+    logger.disable(_module)
+
+_alone: dict[int, JsonSink] = {}
+"""The sink of JSON lines with its handler's number, where it is the only one that was set up."""
+
+
+def check(*, rotation: str, retention: str) -> None:
+    """Raise ConfigurationError when one of them cannot be understood."""
+    parse_rotation(rotation)
+    parse_retention(retention)
+
+
+def configure(
+    *,
+    level: str = "INFO",
+    log_dir: str = "logs",
+    log_format: str = "console",
+    rotation: str = "500 MB",
+    retention: str = "10 days",
+    per_agent: bool = False,
+    brief: bool = False,
+    common: dict[str, str] | None = None,
+) -> None:
+    """Send every log line of the process, the standard library's and uvicorn's too, to its sinks.
+
+    `common` is put on every JSON line: service, version, environment. `brief` is for a developer's own terminal: there
+    an error of the agent is shown with its text and the frames of the agent's files; the files go on hiding the text.
+    """
+    check(rotation=rotation, retention=retention)
+    logger.remove()
+    logger.enable("layercode_app")
+    logger.configure(patcher=_patch)
+    outputs: list[Output] = []
+    if log_format == "json":
+        outputs.append(Stdout())
+    else:
+        console.add(level=level, brief=brief, **OPTIONS)
+    if log_dir:
+        outputs.append(Files(Path(log_dir), rotation=rotation, retention=retention, per_agent=per_agent))
+    _alone.clear()
+    if outputs:
+        sink = JsonSink(outputs, common or {})
+        number = logger.add(sink, level=level, format=lambda record: "", **OPTIONS)
+        if log_format == "json" and logger.level(level).no <= logger.level("INFO").no:
+            _alone[number] = sink
+    intercept(level)
+
+
+def _patch(record: Record) -> None:
+    """Add the turn's ids; flatten `extra={...}`, which the standard library takes and Loguru would nest."""
+    extra = record["extra"]
+    nested = extra.pop("extra", None)
+    if isinstance(nested, dict):
+        extra.update(nested)
+    for name, value in context.ids().items():
+        extra.setdefault(name, value)
+
+
+def write_turn(message: str, fields: dict[str, Any]) -> None:
+    """The canonical line of a turn, at INFO.
+
+    Where JSON lines are the only sink, as in production, it takes the short way there: a record of Loguru's costs more
+    than all the rest of the line. Any other sink, added by whomever, is told through Loguru.
+    """
+    core = getattr(logger, "_core", None)
+    if _alone and getattr(core, "handlers", {}).keys() == _alone.keys() and getattr(core, "patcher", None) is _patch:
+        for sink in _alone.values():
+            sink.write_plain(message, fields, sys._getframe(1))
+    else:
+        logger.opt(depth=1).bind(**fields).info("{}", message)

@@ -1,0 +1,229 @@
+"""What is counted and timed: one table, kept by every sink that is set up. Without a sink nothing is done.
+
+Names here are OpenTelemetry's; Prometheus sees them with underscores, units and `_total`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row: `labels` are the only ones it takes, all of few values; no ids."""
+
+    name: str
+    kind: Literal["counter", "histogram", "gauge"]
+    description: str
+    labels: tuple[str, ...] = ()
+    unit: str = "1"
+
+
+SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+
+TURNS = Metric("layercode.turns", "counter", "Turns that ended.", ("agent", "kind", "status"))
+ERRORS = Metric("layercode.errors", "counter", "Turns with an error, by category.", ("agent", "category", "impact"))
+TTFT = Metric("layercode.turn.ttft", "histogram", "Request to first model token, uninterrupted turns.", ("agent",), "s")
+TTFS = Metric("layercode.turn.ttfs", "histogram", "Request to first speech, uninterrupted turns.", ("agent",), "s")
+DURATION = Metric("layercode.turn.duration", "histogram", "Request to end.", ("agent", "status"), "s")
+ACTIVE = Metric("layercode.turns.active", "gauge", "Turns that run now.", ("agent",))
+INTERRUPTIONS = Metric("layercode.interruptions", "counter", "Turns the caller cut.", ("agent",))
+TOOL_CALLS = Metric("layercode.tool.calls", "counter", "Tool calls that ended.", ("agent", "tool", "status"))
+TOOL_DURATION = Metric("layercode.tool.duration", "histogram", "Time of a tool call.", ("agent", "tool"), "s")
+TOKENS = Metric("layercode.tokens", "counter", "Tokens by type.", ("agent", "model", "type"))
+COST = Metric("layercode.cost", "counter", "Dollars, of turns whose price is known.", ("agent", "model"))
+RETRIES = Metric("layercode.model.retries", "counter", "Model errors tried again.", ("agent", "recovered"))
+REQUESTS = Metric("layercode.requests", "counter", "HTTP requests answered.", ("method", "route", "status"))
+
+TABLE = (
+    TURNS, ERRORS, TTFT, TTFS, DURATION, ACTIVE, INTERRUPTIONS, TOOL_CALLS, TOOL_DURATION, TOKENS, COST, RETRIES,
+    REQUESTS,
+)  # fmt: skip
+
+
+class MetricSink(Protocol):
+    """Somewhere metrics are kept."""
+
+    def add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:
+        """Add to a counter, change a gauge, or observe with a histogram; `values` in the order of the labels."""
+
+
+_sinks: list[MetricSink] = []
+
+
+def use(sinks: Sequence[MetricSink]) -> None:
+    """Keep metrics in these sinks from now on."""
+    _sinks[:] = sinks
+
+
+def on() -> bool:
+    """Whether anybody keeps metrics."""
+    return bool(_sinks)
+
+
+def add(metric: Metric, amount: float, *values: str) -> None:
+    """Tell every sink; one that fails is passed over."""
+    for sink in _sinks:
+        try:
+            sink.add(metric, amount, values)
+        except Exception:  # noqa: BLE001, S112 - a figure that is lost must not cost a call
+            continue
+
+
+def count(name: str, amount: float = 1, **labels: str) -> None:
+    """Count something of your own: `turn.count("orders", size="large")`. Few values per label, and no ids."""
+    if _sinks:
+        names = tuple(sorted(labels))
+        metric = Metric(f"layercode.custom.{name}", "counter", f"Counted by an agent: {name}.", names)
+        add(metric, amount, *(str(labels[label]) for label in names))
+
+
+# --- a turn's
+
+
+class Tool(Protocol):
+    """What is read of a tool call."""
+
+    name: str
+    status: Any
+    started_ms: float
+    ended_ms: float | None
+
+
+class Figures(Protocol):
+    """What is read of a turn's record."""
+
+    @property
+    def agent(self) -> str:
+        """Who answered."""
+
+    @property
+    def kind(self) -> str:
+        """What asked for it."""
+
+    @property
+    def status(self) -> str:
+        """How it ended."""
+
+    @property
+    def model(self) -> str:
+        """The model that answered."""
+
+    @property
+    def timings(self) -> Mapping[str, float]:
+        """Milliseconds since the request."""
+
+    @property
+    def usage(self) -> Mapping[str, int]:
+        """Tokens and requests."""
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars, None when unknown."""
+
+    @property
+    def retries(self) -> int:
+        """How often the model was asked again."""
+
+    @property
+    def error_category(self) -> str | None:
+        """The category of its error."""
+
+    @property
+    def impact(self) -> str:
+        """What the caller got instead of an answer."""
+
+    @property
+    def tools(self) -> Sequence[Any]:
+        """The tool calls."""
+
+
+def record_turn(record: Figures) -> None:
+    """Keep the figures of a turn that ended: the same that the journal, the log line and the span have."""
+    if not _sinks:
+        return
+    agent, status, timings = record.agent, str(record.status), record.timings
+    add(TURNS, 1, agent, str(record.kind), status)
+    add(DURATION, timings.get("total", 0.0) / 1000, agent, status)
+    if status in ("interrupted", "superseded"):
+        add(INTERRUPTIONS, 1, agent)
+    else:
+        for metric, name in ((TTFT, "ttft"), (TTFS, "ttfs")):
+            if name in timings:
+                add(metric, timings[name] / 1000, agent)
+    if record.error_category:
+        add(ERRORS, 1, agent, record.error_category, record.impact)
+    if record.retries:
+        add(RETRIES, record.retries, agent, "false" if record.error_category else "true")
+    _record_tools(record)
+    _record_usage(record)
+
+
+def _record_tools(record: Figures) -> None:
+    for call in record.tools:
+        add(TOOL_CALLS, 1, record.agent, call.name, str(call.status))
+        if call.ended_ms is not None:
+            add(TOOL_DURATION, (call.ended_ms - call.started_ms) / 1000, record.agent, call.name)
+
+
+def _record_usage(record: Figures) -> None:
+    for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
+        if tokens := record.usage.get(name):
+            add(TOKENS, tokens, record.agent, record.model, name.removesuffix("_tokens"))
+    if record.cost is not None:
+        add(COST, record.cost, record.agent, record.model)
+
+
+# --- OpenTelemetry
+
+
+class OTelMetrics:
+    """Keeps metrics in OpenTelemetry's global meter. Sums are kept here and read when they are sent, which is cheaper."""
+
+    def __init__(self) -> None:
+        from opentelemetry.metrics import get_meter
+
+        self._meter = get_meter("layercode_app")
+        self._histograms: dict[str, Any] = {}
+        self._sums: dict[str, dict[tuple[str, ...], float]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:
+        """Tell the instrument, which is made when it is first used."""
+        if metric.kind == "histogram":
+            record = self._histograms.get(metric.name) or self._make_histogram(metric)
+            record(amount, dict(zip(metric.labels, values, strict=True)))
+            return
+        sums = self._sums.get(metric.name)
+        if sums is None:
+            sums = self._make_sum(metric)
+        # A plain function that is a tool counts from a thread of its own.
+        with self._lock:
+            sums[values] = sums.get(values, 0) + amount
+
+    def _make_histogram(self, metric: Metric) -> Any:
+        made = self._meter.create_histogram(
+            metric.name, unit=metric.unit, description=metric.description, explicit_bucket_boundaries_advisory=SECONDS
+        )
+        self._histograms[metric.name] = made.record
+        return made.record
+
+    def _make_sum(self, metric: Metric) -> dict[tuple[str, ...], float]:
+        from opentelemetry.metrics import CallbackOptions, Observation
+
+        sums: dict[tuple[str, ...], float] = {}
+
+        def observe(options: CallbackOptions) -> list[Observation]:
+            return [Observation(value, dict(zip(metric.labels, key, strict=True))) for key, value in list(sums.items())]
+
+        make = (
+            self._meter.create_observable_up_down_counter
+            if metric.kind == "gauge"
+            else self._meter.create_observable_counter
+        )
+        make(metric.name, callbacks=[observe], unit=metric.unit, description=metric.description)
+        self._sums[metric.name] = sums
+        return sums

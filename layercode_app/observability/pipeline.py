@@ -1,0 +1,176 @@
+"""What every finished span goes through, once, whoever it is sent to: ids, sampling by the tail, redaction."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
+from opentelemetry.trace import Status, StatusCode
+
+from . import context, redaction
+
+MOST_TRACES = 1000
+"""How many unfinished traces wait for their verdict; the oldest is let through when there are more."""
+URL_KEYS = ("url.full", "http.url", "http.target")
+STATEMENT_KEYS = ("db.statement", "db.query.text")
+OWN_KEYS = ("layercode.", "gen_ai.conversation.id", "gen_ai.agent.", "gen_ai.operation.", "logfire.json_schema")
+"""Their values are ids and figures of ours, or names: there is nothing to clean."""
+_LITERAL = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+"""A text inside of an SQL statement, where it was not passed beside it: it may be the caller's."""
+_STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
+
+
+class Pipeline(SpanProcessor):
+    """Hands spans on to the sinks' processors.
+
+    `rate` is the share of ordinary traces that is kept. Where it is under 1, a trace waits for its root, and one that
+    failed or took over `slow` seconds is kept whatever the rate.
+    """
+
+    def __init__(self, sinks: Sequence[SpanProcessor], *, rate: float = 1.0, slow: float = 2.0) -> None:
+        self._sinks = tuple(sinks)
+        self._rate = rate
+        self._slow = slow
+        self._waiting: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
+        self._verdicts: OrderedDict[int, bool] = OrderedDict()
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Put the ids of the current turn on it, also on a tool's and on those of the user's own code."""
+        turn = context.current()
+        if turn is not None and span.parent is not None:
+            span.set_attributes({"gen_ai.conversation.id": turn.conversation_id, "layercode.turn.id": turn.turn_id})
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Clean it, and send it on, or let it wait for the verdict over its trace."""
+        if not span.context.trace_flags.sampled:
+            return
+        cleaned = clean_span(span)
+        if self._rate >= 1:
+            self._send(cleaned)
+        else:
+            self._sample(cleaned)
+
+    def _send(self, span: ReadableSpan) -> None:
+        for sink in self._sinks:
+            sink.on_end(span)
+
+    # --- sampling by the tail
+
+    def _sample(self, span: ReadableSpan) -> None:
+        trace_id = span.context.trace_id
+        if (verdict := self._verdicts.get(trace_id)) is not None:
+            # Work that outlived its turn.
+            if verdict:
+                self._send(span)
+            return
+        self._waiting.setdefault(trace_id, []).append(span)
+        if span.parent is None or span.parent.is_remote:
+            self._decide(trace_id, keep=self._is_worth_it(span))
+        elif len(self._waiting) > MOST_TRACES:
+            self._decide(next(iter(self._waiting)), keep=True)
+
+    def _is_worth_it(self, root: ReadableSpan) -> bool:
+        if root.status.status_code is StatusCode.ERROR:
+            return True
+        if ((root.end_time or 0) - (root.start_time or 0)) / 1e9 > self._slow:
+            return True
+        return random.random() < self._rate  # noqa: S311 - a sample, not a secret
+
+    def _decide(self, trace_id: int, *, keep: bool) -> None:
+        self._verdicts[trace_id] = keep
+        if len(self._verdicts) > MOST_TRACES:
+            self._verdicts.popitem(last=False)
+        for span in self._waiting.pop(trace_id, ()):
+            if keep:
+                self._send(span)
+
+    def shutdown(self) -> None:
+        """The sinks are closed by whoever made them, within bounds."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Hand what waits for a verdict to nobody; flush the sinks."""
+        return all(sink.force_flush(timeout_millis) for sink in self._sinks)
+
+
+# --- redaction
+
+
+def clean_span(span: ReadableSpan) -> ReadableSpan:
+    """The span without secrets, phone numbers and, unless it is captured, what its errors quote; itself when clean."""
+    attributes = span.attributes or {}
+    cleaned = _clean_attributes(attributes)
+    if cleaned is attributes and not span.events and not span.status.description:
+        return span
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=cleaned,
+        events=[_clean_event(event) for event in span.events],
+        links=span.links,
+        kind=span.kind,
+        status=_clean_status(span.status),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def _clean_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same object when there is nothing to clean, which one look at all of them together tells."""
+    texts: list[str] = []
+    special = False
+    for key, value in attributes.items():
+        if isinstance(value, str):
+            if not key.startswith(OWN_KEYS):
+                texts.append(value)
+            special = special or key in URL_KEYS or key in STATEMENT_KEYS
+        elif isinstance(value, tuple):
+            special = True
+    joined = "\n".join(texts)
+    if not special and redaction.clean(joined) == joined:
+        return attributes
+    return {key: _clean_value(key, value) for key, value in attributes.items()}
+
+
+def _clean_value(key: str, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_clean_value(key, part) for part in value)
+    if not isinstance(value, str):
+        return value
+    if key in URL_KEYS:
+        value = value.partition("?")[0]
+    elif key in STATEMENT_KEYS and not redaction.capture_content():
+        value = _LITERAL.sub("?", value)
+    return redaction.clean(value)
+
+
+def _clean_event(event: Event) -> Event:
+    attributes = {key: _clean_value(key, value) for key, value in (event.attributes or {}).items()}
+    if not redaction.capture_content():
+        if "exception.message" in attributes:
+            attributes["exception.message"] = redaction.HIDDEN
+        if "exception.stacktrace" in attributes:
+            attributes["exception.stacktrace"] = _without_messages(str(attributes["exception.stacktrace"]))
+    return Event(event.name, attributes, event.timestamp)
+
+
+def _without_messages(stack: str) -> str:
+    """Only the lines of a traceback that say where."""
+    return "\n".join(line for line in stack.split("\n") if _STACK_LINE.match(line))
+
+
+def _clean_status(status: Status) -> Status:
+    """Descriptions are messages of errors; ours are categories, which say less than the type on the event does."""
+    if not status.description:
+        return status
+    if redaction.capture_content():
+        return Status(status.status_code, redaction.clean(status.description))
+    kind = status.description.partition(":")[0]
+    return Status(status.status_code, kind if kind.replace("_", "").replace(".", "").isalnum() else None)

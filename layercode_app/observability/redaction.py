@@ -1,0 +1,202 @@
+"""What no sink may show: secrets and phone numbers always, content unless LAYERCODE_CAPTURE_CONTENT says so.
+
+Every sink hands its text to `clean`, and its exceptions to `describe`. The set of secrets is filled once, at start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from . import context
+
+MASK = "[redacted]"
+HIDDEN = "[hidden: it may quote the caller; LAYERCODE_CAPTURE_CONTENT=true shows it]"
+SHORTEST_SECRET = 6
+SECRET_NAMES = (
+    "secret",
+    "password",
+    "passwd",
+    "token",
+    "api_key",
+    "apikey",
+    "authorization",
+    "signature",
+    "credential",
+)
+_NAMES = "|".join(SECRET_NAMES)
+
+_PHONE = re.compile(r"(\+\d)[\d \-().]{6,}(\d\d)")
+_LOCAL_PHONE = re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)")
+_LOCAL_PHONE_END = re.compile(r"\d[-. ]\d{4}(?!\d)")
+"""Found twenty times as fast as a whole number, in a line that has none."""
+_JSON_VALUE = re.compile(rf'((?:{_NAMES})\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE)
+_ASSIGNED = re.compile(rf"((?:{_NAMES})\s*=\s*['\"]?)[^\s'\"&,;\\]+", re.IGNORECASE)
+_BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
+_SIGNATURE = re.compile(r"(v1=)[0-9a-fA-F]{16,}")
+_PROVIDER_KEY = re.compile(r"\b(?:sk|pk|rk|xox[abp]|gh[pousr]|pylf_v\d)[-_][\w-]{12,}")
+_URL_USER = re.compile(r"(://)[^/\s@\"']+@")
+
+_DIGIT = r"\b(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)\b"
+PERSONAL = {
+    "e-mail address": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    "spoken e-mail address": r"\b[\w.+-]+(?: dot [\w-]+)* at [\w-]+(?: dot [\w-]+)+\b",
+    "number": r"(?<![\w.])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[\s().-]*\d){6,}(?!\w|\.\d)",
+    "spoken number": rf"{_DIGIT}(?:[\s,.-]+{_DIGIT}){{6,}}",
+}
+"""What looks personal in a text that leaves the journal, as patterns: addresses, and numbers of seven digits and more."""
+
+_PACKAGE = Path(__file__).parent.parent
+_NOT_THEIRS = (
+    *(f"{path}{os.sep}" for name, path in sysconfig.get_paths().items() if name in ("stdlib", "purelib", "platlib")),
+    *(f"{path}{os.sep}" for path in _PACKAGE.iterdir() if path.is_dir() and path.name != "agents"),
+    "<frozen ",
+)
+"""How the files begin that whoever writes an agent did not write."""
+
+_secrets: tuple[str, ...] = ()
+_capture = False
+
+
+def configure(*, secrets: Iterable[str] = (), capture_content: bool = False) -> None:
+    """Set what is secret in this process, and whether content may be shown."""
+    global _secrets, _capture
+    # The longest first: a secret may be the beginning of another.
+    _secrets = tuple(sorted({text for text in secrets if len(text) >= SHORTEST_SECRET}, key=len, reverse=True))
+    _capture = capture_content
+
+
+def capture_content() -> bool:
+    """Whether transcripts may be shown."""
+    return _capture
+
+
+def secret_values(environment: Mapping[str, str]) -> list[str]:
+    """The values of the environment's variables whose names say that they are secret."""
+    endings = ("_KEY", "_TOKEN", "_SECRET", "_SECRETS", "_PASSWORD", "_DSN")
+    return [value for name, value in environment.items() if name.upper().endswith(endings)]
+
+
+def clean(text: str) -> str:
+    """The text without secrets and phone numbers. The checks before each pattern keep a clean line cheap."""
+    text = _without_known(text)
+    if "+" in text:
+        text = _PHONE.sub(r"\1…\2", text)
+    if _LOCAL_PHONE_END.search(text):
+        text = _LOCAL_PHONE.sub("[phone]", text)
+    return _clean_known_forms(text, text.lower())
+
+
+def without_secrets(text: str) -> str:
+    """The text without secrets; what else is personal stays."""
+    text = _without_known(text)
+    return _clean_known_forms(text, text.lower())
+
+
+def _without_known(text: str) -> str:
+    """The text without the secrets of this process and of the current turn."""
+    for secret in _secrets:
+        if secret in text:
+            text = text.replace(secret, MASK)
+    if getattr(context.current(), "metadata", None):
+        for secret in _turn_secrets():
+            text = text.replace(secret, MASK)
+    return text
+
+
+def is_clean(text: str) -> bool:
+    """Whether there is nothing in a text that a sink may not show."""
+    return clean(text) == text
+
+
+def _clean_known_forms(text: str, lowered: str) -> str:
+    for word in SECRET_NAMES:
+        if word in lowered and any(word + ending in lowered for ending in _ENDINGS):
+            text = _ASSIGNED.sub(rf"\1{MASK}", _JSON_VALUE.sub(rf"\1{MASK}", text))
+            break
+    for hint, pattern, by in _FORMS:
+        if hint in lowered:
+            text = pattern.sub(by, text)
+    return text
+
+
+_ENDINGS = ('"', '\\"', "=", " =")
+_FORMS = (
+    ("@", _URL_USER, rf"\1{MASK}@"),
+    ("v1=", _SIGNATURE, rf"\1{MASK}"),
+    ("bearer ", _BEARER, rf"\1{MASK}"),
+    *((hint, _PROVIDER_KEY, MASK) for hint in ("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xox", "gh", "pylf_")),
+)
+"""What to look for in lower case, and then the pattern to replace and by what."""
+
+
+def _turn_secrets() -> Iterator[str]:
+    """Values in the current turn's metadata whose names say that they are secret."""
+    turn = context.current()
+    metadata = getattr(turn, "metadata", None)
+    if metadata:
+        yield from _named_secrets(metadata)
+
+
+def _named_secrets(values: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _named_secrets(value)
+        elif isinstance(value, str) and len(value) >= SHORTEST_SECRET and is_secret_name(str(name)):
+            yield value
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field of this name holds a secret."""
+    lowered = name.lower()
+    return any(word in lowered for word in SECRET_NAMES)
+
+
+def message_of(error: BaseException) -> str:
+    """An error's message, as a sink may show it: inside of a turn it may quote the caller."""
+    return clean(str(error)) if _capture or context.current() is None else HIDDEN
+
+
+def describe(error: BaseException, trace: TracebackType | None = None) -> str:
+    """An error with its traceback and causes, as text, without what it may quote."""
+    if _capture or context.current() is None:
+        return clean("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)))
+    return clean("\n".join(_frames(error, trace or error.__traceback__, set())))
+
+
+def brief(error: BaseException, trace: TracebackType | None = None) -> str:
+    """An error for who develops the agent, on their own terminal: what it says, and where in their files."""
+    return clean("\n".join(_brief(error, trace or error.__traceback__, set())))
+
+
+def _brief(error: BaseException, trace: TracebackType | None, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    link = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if link is not None and id(link) not in seen:
+        yield from _brief(link, link.__traceback__, seen)
+    own = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_NOT_THEIRS)]
+    yield from (line.rstrip("\n") for line in traceback.format_list(own))
+    yield "".join(traceback.format_exception_only(error)).rstrip("\n")
+    for member in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        if id(member) not in seen:
+            yield from _brief(member, member.__traceback__, seen)
+
+
+def _frames(error: BaseException, trace: TracebackType | None, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    for link, words in ((error.__cause__, "caused"), (error.__context__, "came before")):
+        if link is not None and id(link) not in seen and not (words == "came before" and error.__suppress_context__):
+            yield from _frames(link, link.__traceback__, seen)
+            yield f"\n(which {words}:)\n"
+    yield "Traceback (most recent call last):"
+    yield "".join(traceback.format_tb(trace)).rstrip("\n")
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {HIDDEN}"
+    for member in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        if id(member) not in seen:
+            yield from _frames(member, member.__traceback__, seen)

@@ -1,0 +1,155 @@
+"""Where spans go: Logfire with a token, any OTLP collector, a tree on the console. Set up once per process.
+
+The provider is OpenTelemetry's own. Logfire's SDK, whose spans cost three times as much, is configured beside it with
+the same sinks, so that `logfire.span` in an agent file nests under the turn; the contexts of both are one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opentelemetry import metrics as otel_metrics
+from opentelemetry import propagate, trace
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
+
+from .._version import __version__
+from ..settings import Settings
+from .bounded import wait_for
+from .checks import TOKEN
+from .exporting import Target
+from .pipeline import Pipeline
+
+FLUSH_SECONDS = 1.8
+_SUPPORTED = ("", "otlp")
+
+
+class Tracing:
+    """The sinks of spans and metrics of this process."""
+
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], *, tree: SpanProcessor | None = None
+    ) -> None:
+        self._targets = _targets(settings, environment)
+        self._closers: list[Callable[[], object]] = []
+        self._resource = _resource(settings)
+        self._settings = settings
+        self._environment = environment
+        if self._targets or tree is not None:
+            self._begin(tree)
+
+    @property
+    def active(self) -> bool:
+        """Whether metrics are sent anywhere."""
+        return bool(self._targets)
+
+    def _begin(self, tree: SpanProcessor | None) -> None:
+        processors = [target.spans() for target in self._targets if self._wants("TRACES")]
+        # Its shutdown takes no limit; what runs it has one.
+        self._closers += [processor.shutdown for processor in processors]
+        pipeline = Pipeline(
+            [*processors, *([tree] if tree else [])], rate=self._settings.trace_rate, slow=self._settings.slow_turn
+        )
+        provider = TracerProvider(resource=self._resource, sampler=_sampler(self._environment), shutdown_on_exit=False)
+        provider.add_span_processor(pipeline)
+        trace.set_tracer_provider(provider)
+        otel_metrics.set_meter_provider(
+            MeterProvider(
+                metric_readers=self._readers(),
+                resource=self._resource,
+                shutdown_on_exit=False,
+                # Examples of traces beside the figures would double the cost of each.
+                exemplar_filter=None
+                if "OTEL_METRICS_EXEMPLAR_FILTER" in self._environment
+                else AlwaysOffExemplarFilter(),
+            )
+        )
+        _configure_logfire(self._settings, pipeline, self._readers())
+        # Nothing of ours goes to model providers: neither the trace's id nor baggage. After Logfire, which sets its own.
+        propagate.set_global_textmap(CompositePropagator([]))
+
+    def _wants(self, signal: str) -> bool:
+        return self._environment.get(f"OTEL_{signal}_EXPORTER", "").lower() in _SUPPORTED
+
+    def _readers(self) -> list[PeriodicExportingMetricReader]:
+        if not self._wants("METRICS"):
+            return []
+        readers = [PeriodicExportingMetricReader(target.metrics()) for target in self._targets]
+        self._closers += [_closer(reader.shutdown) for reader in readers]
+        return readers
+
+    def close(self) -> None:
+        """Send what is left, all sinks at once, and wait at most FLUSH_SECONDS; what hangs is left behind."""
+        closers, self._closers = self._closers, []
+        wait_for(closers, FLUSH_SECONDS)
+        for target in self._targets:
+            target.closed = True
+
+
+def _closer(shutdown: Callable[..., object]) -> Callable[[], object]:
+    return lambda: shutdown(timeout_millis=int(FLUSH_SECONDS * 1000))
+
+
+def _targets(settings: Settings, environment: Mapping[str, str]) -> list[Target]:
+    targets: list[Target] = []
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return targets
+    if settings.logfire_token is not None:
+        token = settings.logfire_token.get_secret_value()
+        url = environment.get("LOGFIRE_BASE_URL") or _logfire_url(token)
+        targets.append(Target("Logfire", url, {"Authorization": token, "User-Agent": f"layercode-app/{__version__}"}))
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    if any(environment.get(name) for name in endpoints):
+        targets.append(Target("The OTLP collector"))
+    return targets
+
+
+def _logfire_url(token: str) -> str:
+    match = TOKEN.fullmatch(token)
+    region = match["region"] if match else "us"
+    return f"https://logfire-{region if region in ('us', 'eu') else 'us'}.pydantic.dev"
+
+
+def _resource(settings: Settings) -> Resource:
+    own = {
+        "service.name": settings.service_name,
+        "service.version": __version__,
+        "deployment.environment.name": settings.app_env,
+    }
+    # The standard variables have the last word.
+    return Resource.create(own).merge(OTELResourceDetector().detect())
+
+
+def _sampler(environment: Mapping[str, str]) -> Sampler | None:
+    """The head rate, where the argument stands alone; a named sampler is the SDK's to read."""
+    rate = environment.get("OTEL_TRACES_SAMPLER_ARG")
+    return ParentBasedTraceIdRatio(float(rate)) if rate and not environment.get("OTEL_TRACES_SAMPLER") else None
+
+
+def _configure_logfire(settings: Settings, pipeline: Pipeline, readers: Sequence[Any]) -> None:
+    import logfire
+
+    from ..settings import overlaid
+
+    # It would say that the provider is set already, which is what is wanted; and it would add exporters of its own,
+    # which wait half a minute for a collector that is gone.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
+    with overlaid({f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}):
+        logfire.configure(
+            send_to_logfire=False,
+            console=False,
+            service_name=settings.service_name,
+            service_version=__version__,
+            environment=settings.app_env,
+            scrubbing=False,
+            distributed_tracing=False,
+            inspect_arguments=False,
+            additional_span_processors=[pipeline],
+            metrics=logfire.MetricsOptions(additional_readers=list(readers)) if readers else False,
+        )

@@ -1,0 +1,197 @@
+"""What every sink is told of a turn: one canonical line, a span's attributes and metrics, from the journal's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Protocol
+
+from loguru import logger
+
+from . import context, metrics, redaction, spans
+from .logs import write_turn
+
+
+class Finished(metrics.Figures, Protocol):
+    """What is read of a turn's record."""
+
+    @property
+    def conversation_id(self) -> str:
+        """The key of history."""
+
+    @property
+    def session_id(self) -> str:
+        """One connection."""
+
+    @property
+    def turn_id(self) -> str:
+        """This turn."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The agent's version."""
+
+    @property
+    def frames(self) -> Sequence[Any]:
+        """What was sent."""
+
+    @property
+    def messages(self) -> bytes:
+        """What the model was told and answered, as JSON."""
+
+
+class Asking(Protocol):
+    """What is read of an event."""
+
+    @property
+    def type(self) -> str:
+        """Its type on the wire."""
+
+    @property
+    def conversation_id(self) -> str:
+        """The key of history."""
+
+    @property
+    def session_id(self) -> str:
+        """One connection."""
+
+
+verbose = False
+"""Whether this is a debug run: every frame, message and tool call of a turn gets a line."""
+
+
+def running(
+    agent: str, event: Asking, *, received: float, verified: float, turn_id: str | None
+) -> AbstractContextManager[Any]:
+    """The span of an event, from its request to the last byte of its answer, and the count of turns that run."""
+
+    def attributes() -> Mapping[str, str]:
+        return {
+            "gen_ai.conversation.id": event.conversation_id,
+            "gen_ai.agent.name": agent,
+            "layercode.session.id": event.session_id,
+            "layercode.event.type": event.type[:64],
+            "layercode.turn.id": turn_id or "",
+        }
+
+    if verbose:
+        logger.debug("Webhook {} for {}", event.type, agent)
+    name = f"turn {agent}" if turn_id else f"event {event.type[:64]}"
+    span = spans.request(name, attributes, received=received, verified=verified)
+    return _Counted(agent, span) if turn_id and metrics.on() else span
+
+
+class _Counted:
+    """Counts a turn that runs, around its span. A class, because it costs a third of a generator."""
+
+    __slots__ = ("_agent", "_span")
+
+    def __init__(self, agent: str, span: AbstractContextManager[Any]) -> None:
+        self._agent = agent
+        self._span = span
+
+    def __enter__(self) -> None:
+        metrics.add(metrics.ACTIVE, 1, self._agent)
+        self._span.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        metrics.add(metrics.ACTIVE, -1, self._agent)
+        self._span.__exit__(kind, error, trace)
+
+
+def turn_finished(record: Finished) -> None:
+    """Tell every sink of a turn that ended."""
+    if verbose:
+        _log_details(record)
+    _log_line(record)
+    if spans.recording():
+        spans.annotate(_attributes(record))
+    metrics.record_turn(record)
+
+
+def _log_line(record: Finished) -> None:
+    timings, status = record.timings, str(record.status)
+    total, ttfs = timings.get("total"), timings.get("ttfs")
+    fields = {
+        "event": "turn",
+        "kind": str(record.kind),
+        "status": status,
+        "ttfs_ms": ttfs,
+        "ttft_ms": timings.get("ttft"),
+        "total_ms": total,
+        "tools": len(record.tools),
+        "model": record.model,
+        "usage": record.usage,
+        "cost": record.cost,
+        "error": record.error_category,
+        "impact": record.impact,
+        "version": record.fingerprint,
+        **_request_fields(),
+    }
+    write_turn(f"turn {status} in {total} ms, first speech after {ttfs} ms", fields)
+
+
+def _request_fields() -> dict[str, Any]:
+    """The figures of the HTTP request that asked for it, which then needs no line of its own."""
+    request = context.request.get()
+    if request is None:
+        return {}
+    request.logged = True
+    fields: dict[str, Any] = {"method": request.method, "path": request.path, "http_status": request.status}
+    return fields | ({"headers": request.headers} if request.headers else {})
+
+
+def _attributes(record: Finished) -> Mapping[str, Any]:
+    timings, usage = record.timings, record.usage
+    found = {
+        "layercode.turn.kind": str(record.kind),
+        "layercode.turn.status": str(record.status),
+        "layercode.turn.impact": record.impact,
+        "layercode.turn.interrupted": str(record.status) in ("interrupted", "superseded"),
+        "layercode.turn.ttfs_ms": timings.get("ttfs"),
+        "layercode.turn.ttft_ms": timings.get("ttft"),
+        "layercode.turn.total_ms": timings.get("total"),
+        "layercode.turn.tools": len(record.tools),
+        "layercode.turn.retries": record.retries,
+        "layercode.agent.version": record.fingerprint,
+        "layercode.error.category": record.error_category,
+        "gen_ai.response.model": record.model or None,
+        "gen_ai.aggregated_usage.input_tokens": usage.get("input_tokens"),
+        "gen_ai.aggregated_usage.output_tokens": usage.get("output_tokens"),
+        "layercode.turn.cost": record.cost,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+# --- a debug run
+
+
+def _log_details(record: Finished) -> None:
+    for frame in record.frames:
+        logger.debug("frame {} at {} ms{}", frame.type, frame.at_ms, _content(frame.content))
+    for call in record.tools:
+        args = f" {call.args!r}" if redaction.capture_content() else ""
+        logger.debug("tool {}{} {} after {} ms", call.name, args, call.status, call.ended_ms)
+    for kind, parts in _messages(record.messages):
+        logger.debug("message {}: {}", kind, parts)
+
+
+def _content(content: Any) -> str:
+    if content is None:
+        return ""
+    return f": {content!r}" if redaction.capture_content() else f", {len(str(content))} characters"
+
+
+def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
+    """Each message of the run, by kind; its parts in full only where content is captured."""
+    import orjson
+
+    for message in orjson.loads(dumped) if dumped else ():
+        parts = message.get("parts", ())
+        if redaction.capture_content():
+            yield message.get("kind", ""), orjson.dumps(parts).decode()
+        else:
+            yield message.get("kind", ""), ", ".join(str(part.get("part_kind")) for part in parts)

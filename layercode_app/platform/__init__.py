@@ -1,0 +1,1 @@
+"""The platform's REST API, and the tunnel to it."""

@@ -1,0 +1,117 @@
+"""The platform's REST API as methods; every failure is a PlatformAPIError that says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
+
+from ..exceptions import ConfigurationError, PlatformAPIError
+from .models import AgentInfo, Granted, SessionInfo
+from .transport import Sleep, Transport
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class PlatformClient:
+    """Calls the platform with an API key; use it as a context, or call `aclose`. Times are seconds."""
+
+    def __init__(
+        self, api_key: str, *, base_url: str = "https://api.layercode.com/v1", timeout: float = 10.0,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:  # fmt: skip
+        self.transport = Transport(api_key, base_url, timeout=timeout, sleep=sleep)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> PlatformClient:
+        """The client of these settings. Raises ConfigurationError without an API key."""
+        if settings.api_key is None:
+            raise ConfigurationError(
+                "LAYERCODE_API_KEY is not set. Take the key from the platform's dashboard and put it into .env."
+            )
+        return cls(settings.api_key.get_secret_value(), base_url=settings.api_url, timeout=settings.api_timeout)
+
+    async def __aenter__(self) -> PlatformClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        await self.transport.client.aclose()
+
+    # --- agents
+
+    async def agents(self) -> list[AgentInfo]:
+        """Every agent of the account."""
+        answer = await self.transport.json("GET", "agents")
+        found = answer.get("agents")
+        if not isinstance(found, list):
+            raise PlatformAPIError("The platform answered GET agents without a list `agents`. Check LAYERCODE_API_URL.")
+        return [_read(AgentInfo, item) for item in found]
+
+    async def agent(self, agent_id: str) -> AgentInfo:
+        """One agent."""
+        return _read(AgentInfo, _inner(await self.transport.json("GET", f"agents/{_id(agent_id)}")))
+
+    async def create_agent(self, template_id: str | None = None) -> AgentInfo:
+        """Make an agent; this answer alone carries its `webhook_secret`."""
+        body = {"template_id": template_id} if template_id else {}
+        return _read(AgentInfo, _inner(await self.transport.json("POST", "agents", body)))
+
+    async def set_webhook(self, agent_id: str, url: str) -> AgentInfo:
+        """Send the agent's webhooks there from now on."""
+        answer = await self.transport.json("POST", f"agents/{_id(agent_id)}", {"webhook_url": url})
+        return _read(AgentInfo, {"id": agent_id, "webhook_url": url} | _inner(answer))
+
+    # --- sessions and calls
+
+    async def authorize_session(self, request: Mapping[str, Any]) -> Granted:
+        """A key with which a browser may open one session; it lives an hour."""
+        return _read(Granted, await self.transport.json("POST", "agents/web/authorize_session", request))
+
+    async def session(self, agent_id: str, session_id: str) -> SessionInfo:
+        """One session."""
+        return _read(
+            SessionInfo, await self.transport.json("GET", f"agents/{_id(agent_id)}/sessions/{_id(session_id)}")
+        )
+
+    async def call(self, agent_id: str, *, from_number: str, to_number: str) -> str:
+        """Let the agent dial a number; gives the conversation's id. It costs money and is never tried twice."""
+        body = {"from_phone_number": from_number, "to_phone_number": to_number}
+        answer = await self.transport.json("POST", f"agents/{_id(agent_id)}/calls/initiate_outbound", body)
+        conversation_id = answer.get("conversation_id")
+        if not isinstance(conversation_id, str):
+            raise PlatformAPIError("The platform took the call but named no conversation_id.")
+        return conversation_id
+
+
+def _id(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _inner(answer: dict[str, Any]) -> dict[str, Any]:
+    """The agent itself, should it come as `{"agent": {…}}`."""
+    inner = answer.get("agent")
+    return {**answer, **inner} if isinstance(inner, dict) and "id" not in answer else answer
+
+
+def _read(model: type[ModelT], value: object) -> ModelT:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
+        raise PlatformAPIError(
+            f"The platform's answer is not the {model.__name__} that was expected: {where}: {first['msg']}."
+        ) from error

@@ -1,0 +1,64 @@
+"""Change single variables of a `.env` file, leave every other line as it is, and remember what was there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..exceptions import ConfigurationError
+
+UNDO_FILE = Path(".layercode/connect.json")
+Values = Mapping[str, str | None]
+
+
+def set_values(values: Values, *, env_file: Path, undo_file: Path = UNDO_FILE) -> None:
+    """Write variables; None takes one out. What they were before the first change is kept, for `undo`."""
+    text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
+    before = {name: _find(text, name) for name in values}
+    _remember(before, undo_file)
+    _write(env_file, _changed(text, values))
+
+
+def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
+    """Put back what `set_values` changed; the names that were put back."""
+    if not undo_file.exists():
+        return []
+    before: dict[str, str | None] = json.loads(undo_file.read_text(encoding="utf-8"))
+    text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
+    _write(env_file, _changed(text, before))
+    undo_file.unlink()
+    return sorted(before)
+
+
+def _remember(before: Values, undo_file: Path) -> None:
+    known = json.loads(undo_file.read_text(encoding="utf-8")) if undo_file.exists() else {}
+    # The first value wins: it is the one from before we came.
+    _write(undo_file, json.dumps(dict(before) | known))
+
+
+def _find(text: str, name: str) -> str | None:
+    found = re.findall(rf"^(?:export\s+)?{re.escape(name)}=(.*)$", text, re.MULTILINE)
+    return found[-1] if found else None
+
+
+def _changed(text: str, values: Values) -> str:
+    for name, value in values.items():
+        if value is not None and not re.fullmatch(r"[^\r\n]*", value):
+            raise ConfigurationError(f"{name}: a value of .env is one line.")
+        line = re.compile(rf"^(?:export\s+)?{re.escape(name)}=.*\n?", re.MULTILINE)
+        text = line.sub("", text)
+        if value is not None:
+            text += ("\n" if text and not text.endswith("\n") else "") + f"{name}={value}\n"
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, and for its owner's eyes only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    beside.replace(path)

@@ -1,0 +1,121 @@
+"""Whether a webhook's address reaches our server, and whether its stream arrives as it is sent.
+
+The probe is a signed event that only our server knows: it answers with frames that are a moment apart, starts no turn
+and leaves nothing in the journal. The frames say which project answers, to whoever has its secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import orjson
+
+from ..webhook import HEADER, sign
+
+PROBE = "layercode_app.probe"
+FRAMES = 3
+PAUSE_SECONDS = 0.25
+"""Between two frames of the answer."""
+TIMEOUT_SECONDS = 10.0
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a probe; `reason` says why not, and how to mend it."""
+
+    reached: bool
+    unbuffered: bool
+    reason: str = ""
+    milliseconds: float = 0.0
+    """To the first frame."""
+    project: str = ""
+    """Whose server it is; see `project_here`."""
+    agent: str = ""
+    """Which agent answers there."""
+
+    @property
+    def fine(self) -> bool:
+        """Whether calls can go through there."""
+        return self.reached and self.unbuffered
+
+
+def project_here() -> str:
+    """What tells the project of this process from others on the machine: a hash of its folder."""
+    return hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
+
+
+async def probe(url: str, secret: str) -> Verdict:
+    """Probe a webhook's full URL; again before it is said to hold back, since this process may have been busy."""
+    verdict = await _probe_once(url, secret)
+    return await _probe_once(url, secret) if verdict.reached and not verdict.unbuffered else verdict
+
+
+async def _probe_once(url: str, secret: str) -> Verdict:
+    event = orjson.dumps({"type": PROBE, "session_id": "probe", "conversation_id": "probe"})
+    headers = {"content-type": "application/json", HEADER: sign(event, secret)}
+    begun = time.perf_counter()
+    try:
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client,
+            client.stream("POST", url, content=event, headers=headers) as response,
+        ):
+            if response.status_code != httpx.codes.OK or "event-stream" not in response.headers.get("content-type", ""):
+                return Verdict(False, False, _refused(response))
+            arrivals, body = [], b""
+            async for part in response.aiter_raw():
+                arrivals.append(time.perf_counter() - begun)
+                body += part
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Verdict(False, False, f"{url} cannot be reached: {type(error).__name__}: {error}")
+    if not arrivals:
+        return Verdict(False, False, f"{url} sent an empty stream.")
+    said = _identity(body)
+    return replace(_judge(url, arrivals), project=said.get("project", ""), agent=said.get("agent", ""))
+
+
+def _identity(stream: bytes) -> dict[str, str]:
+    """What the first frame says of the server; nothing where it is of an older version."""
+    found = re.search(rb"^data: (.+)$", stream, re.MULTILINE)
+    try:
+        content = orjson.loads(found[1])["content"] if found else {}
+        return {name: str(content.get(name, "")) for name in ("project", "agent")}
+    except (orjson.JSONDecodeError, KeyError, AttributeError):
+        return {}
+
+
+def _judge(url: str, arrivals: list[float]) -> Verdict:
+    took = arrivals[-1] - arrivals[0]
+    if took < PAUSE_SECONDS * (FRAMES - 1) / 2:
+        why = (
+            f"{url} holds the stream back and sends it at once: turn buffering and compression off for it in the "
+            "proxy between (X-Accel-Buffering: no is sent)."
+        )
+        return Verdict(True, False, why, arrivals[0] * 1000)
+    return Verdict(True, True, milliseconds=arrivals[0] * 1000)
+
+
+def _refused(response: httpx.Response) -> str:
+    status = response.status_code
+    if status == httpx.codes.UNAUTHORIZED:
+        return "Our server is there, but with another webhook secret: compare LAYERCODE_WEBHOOK_SECRET on both sides."
+    if status == httpx.codes.OK:
+        return f"{response.url} answers, but it is not this server."
+    return f"{response.url} answers {status}; it is not this server, or its path is another (LAYERCODE_AGENT_ROUTE)."
+
+
+async def probe_until_reached(url: str, secret: str, *, seconds: float) -> Verdict:
+    """Probe again and again until the address is known everywhere; the last verdict when time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        verdict = await probe(url, secret)
+        if verdict.reached or time.monotonic() > deadline:
+            return verdict
+        await asyncio.sleep(RETRY_SECONDS)

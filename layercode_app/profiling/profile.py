@@ -1,0 +1,161 @@
+"""A profile: CPU by pyinstrument, allocations by tracemalloc, and the stages by the journal's own times.
+
+CPU and allocations are measured over separate turns, because tracing allocations makes everything slower.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.record import Json, Status, TurnRecord
+from ..reports.figures import milliseconds, percentiles
+from ..settings import Settings
+from .turns import rehearsing
+
+if TYPE_CHECKING:
+    from pyinstrument.frame import Frame
+
+TOP = 15
+INTERVAL_SECONDS = 0.0005
+STAGES = ("verified", "history", "ttft", "ttfs", "total")
+
+
+@dataclass
+class Function:
+    """A function's own time over all turns, waiting included where it awaited, in milliseconds."""
+
+    name: str
+    where: str
+    own_ms: float
+
+
+@dataclass
+class Allocation:
+    """A line that holds more memory after the turns than before, in bytes."""
+
+    where: str
+    size: int
+    count: int
+
+
+@dataclass
+class Profile:
+    """What was measured over some turns."""
+
+    agent: str
+    turns: int
+    failed: int
+    cpu_ms: float
+    functions: list[Function]
+    allocations: list[Allocation]
+    stages: dict[str, dict[str, float | None]]
+    page: str
+    """The flame graph, as a page that needs no server."""
+
+    def as_json(self) -> Json:
+        """The profile for a program, without the page."""
+        return {
+            "agent": self.agent,
+            "turns": self.turns,
+            "failed": self.failed,
+            "cpu_ms_per_turn": round(self.cpu_ms / self.turns, 3),
+            "top_functions": [vars(function) for function in self.functions],
+            "top_allocations": [vars(allocation) for allocation in self.allocations],
+            "stages_ms": self.stages,
+        }
+
+    def as_text(self) -> Iterator[str]:
+        """The profile in lines."""
+        yield f"{self.agent}: {self.turns} turns, {self.cpu_ms / self.turns:.2f} ms of CPU each"
+        if self.failed:
+            yield f"{self.failed} of them failed; see what `chat` says."
+        yield "\nStages (ms since the request; tools and your own spans by their own time)"
+        for name, times in self.stages.items():
+            yield f"  {name:<24} p50 {milliseconds(times['p50']):>10}  p95 {milliseconds(times['p95']):>10}"
+        yield "\nTop functions (own time over all turns, without waiting)"
+        for function in self.functions:
+            yield f"  {function.own_ms:>9.1f} ms  {function.name}  {function.where}"
+        yield "\nTop allocations (kept after the turns)"
+        for allocation in self.allocations:
+            yield f"  {allocation.size / 1024:>9.1f} KiB in {allocation.count:>6}  {allocation.where}"
+
+
+async def profile(
+    agent: VoiceAgent[Any, Any], *, turns: int, settings: Settings, texts: Sequence[str], model: str | None = None
+) -> Profile:
+    """Measure so many turns of an agent, and as many again for its allocations."""
+    import time
+
+    from pyinstrument import Profiler
+
+    async with rehearsing(agent, settings=settings, model=model, texts=texts) as caller:
+        profiler = Profiler(interval=INTERVAL_SECONDS, async_mode="enabled")
+        before = time.process_time()
+        with profiler:
+            records = await caller.say(turns)
+        cpu = (time.process_time() - before) * 1000
+    # A conversation of its own: turns that follow on others carry a longer history.
+    async with rehearsing(agent, settings=settings, model=model, texts=texts) as caller:
+        tracemalloc.start(8)
+        try:
+            first = tracemalloc.take_snapshot()
+            await caller.say(turns)
+            grown = tracemalloc.take_snapshot().compare_to(first, "lineno")
+        finally:
+            tracemalloc.stop()
+    failed = sum(record.status is Status.FAILED for record in records)
+    session = profiler.last_session
+    root = session.root_frame() if session else None
+    return Profile(
+        agent.name, turns, failed, cpu, _functions(root), _allocations(grown), _stages(records), profiler.output_html()
+    )
+
+
+def _functions(root: Frame | None) -> list[Function]:
+    own: dict[tuple[str, str], float] = defaultdict(float)
+    waiting = [root] if root is not None else []
+    while waiting:
+        frame = waiting.pop()
+        waiting += frame.children
+        if not frame.is_synthetic and frame.function:
+            place = f"{_short(frame.file_path)}:{frame.line_no}"
+            own[frame.function, place] += frame.total_self_time - frame.await_time()
+    found = [Function(name, where, round(seconds * 1000, 2)) for (name, where), seconds in own.items()]
+    return sorted(found, key=lambda function: function.own_ms, reverse=True)[:TOP]
+
+
+def _allocations(grown: list[tracemalloc.StatisticDiff]) -> list[Allocation]:
+    ours = (diff for diff in grown if "tracemalloc" not in diff.traceback[0].filename)
+    kept = [
+        Allocation(f"{_short(diff.traceback[0].filename)}:{diff.traceback[0].lineno}", diff.size_diff, diff.count_diff)
+        for diff in ours
+        if diff.size_diff > 0
+    ]
+    return sorted(kept, key=lambda allocation: allocation.size, reverse=True)[:TOP]
+
+
+def _stages(records: Sequence[TurnRecord]) -> dict[str, dict[str, float | None]]:
+    times: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        for name in STAGES:
+            if name in record.timings:
+                times[name].append(record.timings[name])
+        for call in record.tools:
+            if call.ended_ms is not None:
+                times[f"tool {call.name}"].append(call.ended_ms - call.started_ms)
+        for stage in record.stages:
+            if stage.ended_ms is not None:
+                times[f"span {stage.name}"].append(stage.ended_ms - stage.started_ms)
+    return {name: percentiles(values) for name, values in times.items()}
+
+
+def _short(path: str | None) -> str:
+    """A file as it is recognised: from its package on."""
+    parts = Path(path or "?").parts
+    return "/".join(parts[parts.index("site-packages") + 1 :] if "site-packages" in parts else parts[-3:])

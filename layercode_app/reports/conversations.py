@@ -1,0 +1,114 @@
+"""Conversations out of the journal: which there are, and one of them turn by turn, as it was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ..conversation.cost import cost_of
+from ..conversation.record import Json, Kind, Stage, TurnRecord
+from ..conversation.stores.base import Store, Summary
+from ..exceptions import LayerCodeError
+from .figures import interrupted
+
+LATENCY = ("ttfs", "ttft", "total")
+
+
+class ConversationNotFoundError(LayerCodeError):
+    """No conversation has that id."""
+
+
+async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) -> list[TurnRecord]:
+    """The records of a conversation, oldest first. Raises ConversationNotFoundError."""
+    found = [record async for record in store.turns(conversation_id=conversation_id, bodies=bodies)]
+    if not found:
+        raise ConversationNotFoundError(
+            f"Conversation {conversation_id!r} is not in the journal ({store.component}). `sessions list` shows which are."
+        )
+    return found
+
+
+def summary_json(summary: Summary) -> Json:
+    """One line of the list for a program."""
+    return {
+        "conversation_id": summary.conversation_id,
+        "agent": summary.agent,
+        "turns": summary.turns,
+        "started_at": moment(summary.started_at),
+        "last_at": moment(summary.last_at),
+    }
+
+
+def turn_json(record: TurnRecord) -> Json:
+    """A turn for a program: what was said and heard, and its figures; times in milliseconds, cost in dollars."""
+    cost = cost_of(record)
+    return {
+        "turn_id": record.turn_id,
+        "session_id": record.session_id,
+        "kind": str(record.kind),
+        "agent": record.agent,
+        "status": str(record.status),
+        "started_at": moment(record.started_at),
+        "caller": record.user_text,
+        "agent_said": record.spoken_text,
+        "heard": record.heard,
+        "unheard": unheard(record),
+        "tools": [
+            {"name": call.name, "args": call.args, "status": call.status, "result": call.result,
+             "ms": None if call.ended_ms is None else round(call.ended_ms - call.started_ms, 1)}
+            for call in record.tools
+        ],
+        "stages": [stage_json(stage) for stage in record.stages],
+        **{f"{name}_ms": record.timings.get(name) for name in LATENCY},
+        "model": record.model,
+        "version": record.fingerprint,
+        "usage": record.usage,
+        "cost": cost.known,
+        "cost_is_partial": bool(cost.unknown),
+        "retries": record.retries,
+        "error": record.error_category,
+        "impact": record.impact,
+        "outcomes": record.outcomes,
+        "scores": record.scores,
+        "trace_id": record.trace_id,
+    }  # fmt: skip
+
+
+def stage_json(stage: Stage) -> Json:
+    """A stage of a turn for a program."""
+    cost = cost_of(stage)
+    return {
+        "name": stage.name,
+        "status": stage.status,
+        "ms": None if stage.ended_ms is None else round(stage.ended_ms - stage.started_ms, 1),
+        "model": stage.model,
+        "usage": stage.usage,
+        "cost": cost.known,
+        "cost_is_partial": bool(cost.unknown),
+    }
+
+
+def unheard(record: TurnRecord) -> str:
+    """The end of the reply that was sent, and that the caller did not hear."""
+    spoken, heard = record.spoken_text, record.heard
+    return spoken[len(heard) :] if spoken.startswith(heard) else ""
+
+
+def is_spoken(record: TurnRecord) -> bool:
+    """Whether the record is a part of the conversation, and not an event beside it."""
+    return record.kind in (Kind.GREETING, Kind.MESSAGE)
+
+
+def was_cut(record: TurnRecord) -> bool:
+    """Whether the caller missed some of the reply."""
+    return interrupted(record) or bool(unheard(record))
+
+
+def sessions_in(records: Sequence[TurnRecord]) -> list[str]:
+    """The ids of the connections that a conversation was held over."""
+    return list(dict.fromkeys(record.session_id for record in records if record.session_id))
+
+
+def moment(seconds: float | None) -> str | None:
+    """A time as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else None

@@ -1,0 +1,70 @@
+"""The figures of one turn, and the statistics over many: the same wherever they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ..conversation.record import Kind, Status, TurnRecord
+
+CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
+PERCENTILES = (50, 90, 95, 99)
+LATENCIES = ("ttfs", "ttft", "total")
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+
+
+def is_turn(record: TurnRecord) -> bool:
+    """Whether the record is a turn that has ended, and not an event beside the conversation."""
+    return record.finished and record.kind in (Kind.GREETING, Kind.MESSAGE)
+
+
+def interrupted(record: TurnRecord) -> bool:
+    """Whether the turn was cut; its times say when it was cut, not how fast it was."""
+    return record.status in CUT
+
+
+def refused(record: TurnRecord) -> bool:
+    """Whether the turn was not given to the agent because a budget was used up."""
+    return record.error_category == "budget" and record.error is None
+
+
+def day_of(record: TurnRecord) -> str:
+    """The day a turn began, in UTC."""
+    return datetime.fromtimestamp(record.started_at, UTC).strftime("%Y-%m-%d")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: `1 turn`, `2,000 turns`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The percentile of the values, interpolated between neighbours; None when there are none."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * percent / 100
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float | None]:
+    """How many values, and p50, p90, p95 and p99 of them."""
+    found = {f"p{percent}": percentile(values, percent) for percent in PERCENTILES}
+    return {"n": len(values), **{name: None if value is None else round(value, 1) for name, value in found.items()}}
+
+
+def milliseconds(value: float | None) -> str:
+    """A time as people read it."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"
+
+
+def compact(value: float) -> str:
+    """A large number in three digits: 950, 12.3k, 1.09M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:g}"

@@ -1,0 +1,32 @@
+"""Open the journal for a command that reads it, beside the servers that write it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ..conversation.stores import create_store
+from ..conversation.stores.base import Store
+from ..exceptions import ConfigurationError
+
+SQLITE = "sqlite:///"
+
+
+@asynccontextmanager
+async def open_journal(url: str) -> AsyncIterator[Store]:
+    """The store at a URL, open. Raises ConfigurationError where no command can read it, StoreError when it is down."""
+    _check(url)
+    store = create_store(url)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _check(url: str) -> None:
+    if url == "memory":
+        raise ConfigurationError("LAYERCODE_STORE is memory, which ends with its server: there is no journal to read.")
+    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).is_file():
+        raise ConfigurationError(f"LAYERCODE_STORE {url}: there is no journal yet. Take a call first, with `dev`.")

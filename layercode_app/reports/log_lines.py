@@ -1,0 +1,139 @@
+"""The JSON log files, read back: every worker's, the rotated ones too, in the order of their times."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+
+from ..exceptions import ConfigurationError
+from ..observability.json_lines import NAME
+
+Line: TypeAlias = dict[str, Any]
+LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
+POLL_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which lines to show: those of a conversation, a turn, an agent, from a level on, not older than `since`."""
+
+    conversation: str | None = None
+    turn: str | None = None
+    agent: str | None = None
+    level: str = "TRACE"
+    since: float = 0.0
+    """Epoch seconds."""
+    needles: tuple[bytes, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.level.upper() not in LEVELS:
+            raise ConfigurationError(f"--level {self.level!r}: expected one of {', '.join(LEVELS)}.")
+        asked = (self.conversation, self.turn, self.agent)
+        # As it stands in JSON: most lines are left out before they are parsed.
+        object.__setattr__(self, "needles", tuple(orjson.dumps(one) for one in asked if one is not None))
+
+    @property
+    def described(self) -> str:
+        """What was asked for, in words that follow a verb; empty where anything is wanted."""
+        asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
+        parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]
+        parts += [f"level {self.level.upper()} and above"] if self.level.upper() != LEVELS[0] else []
+        parts += ["the time asked for"] if self.since else []
+        return f" {', '.join(parts)}" if parts else ""
+
+    def parse(self, raw: bytes) -> Line | None:
+        """The line, when it is wanted."""
+        if not all(needle in raw for needle in self.needles):
+            return None
+        try:
+            line = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            return None
+        return line if isinstance(line, dict) and self._wants(line) else None
+
+    def _wants(self, line: Line) -> bool:
+        asked = {"conversation_id": self.conversation, "turn_id": self.turn, "agent": self.agent}
+        if any(value is not None and line.get(name) != value for name, value in asked.items()):
+            return False
+        level = str(line.get("level", "INFO"))
+        if level in LEVELS and LEVELS.index(level) < LEVELS.index(self.level.upper()):
+            return False
+        return not self.since or _seconds(line) >= self.since
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The log files of every worker, rotated ones included. Those per agent repeat what these say."""
+    return sorted(path for path in folder.glob(f"{NAME}*.log") if path.is_file())
+
+
+def newest(folder: Path, wanted: Wanted, *, limit: int) -> list[Line]:
+    """The newest wanted lines, oldest first. Raises ConfigurationError where there is no such folder."""
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"LOG_DIR {str(folder)!r}: there is no such folder, so no log files are written there."
+        )
+    order = count()
+    lines = ((_seconds(line), next(order), line) for path in files_in(folder) for line in _read(path, wanted))
+    return [line for _, _, line in sorted(heapq.nlargest(limit, lines))]
+
+
+def _read(path: Path, wanted: Wanted) -> Iterator[Line]:
+    try:
+        with path.open("rb") as file:
+            for raw in file:
+                if (line := wanted.parse(raw)) is not None:
+                    yield line
+    except FileNotFoundError:
+        return  # It was cleaned away meanwhile.
+
+
+class Follower:
+    """Reads what is written from now on, over rotations and new workers."""
+
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
+        self._folder = folder
+        self._wanted = wanted
+        self._offsets = {path.stat().st_ino: path.stat().st_size for path in files_in(folder)}
+
+    def poll(self) -> list[Line]:
+        """The lines that came since the last call, in order."""
+        lines = [line for path in files_in(self._folder) for line in self._more(path)]
+        return sorted(lines, key=_seconds)
+
+    def lines(self) -> Iterator[Line]:
+        """Every line that comes, until the caller stops asking."""
+        while True:
+            yield from self.poll()
+            time.sleep(POLL_SECONDS)
+
+    def _more(self, path: Path) -> Iterator[Line]:
+        # By its inode, because a rotated file goes on under another name.
+        try:
+            with path.open("rb") as file:
+                inode = path.stat().st_ino
+                offset = self._offsets.get(inode, 0)
+                file.seek(offset)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        whole = text.rfind(b"\n") + 1
+        self._offsets[inode] = offset + whole
+        for raw in text[:whole].splitlines():
+            if (line := self._wanted.parse(raw)) is not None:
+                yield line
+
+
+def _seconds(line: Line) -> float:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(str(line.get("time", ""))).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,56 @@
+"""What a log line says beside its message, as people read it: a turn's figures, and whatever else was bound to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..conversation.cost import cost_of
+from .log_lines import Line
+
+SHOWN = ("time", "level", "message", "agent", "turn_id", "exception")
+HIDDEN = {"logger", "line", "service", "version", "environment", "session_id", "conversation_id", "span_id", "pid"}
+
+
+def details(line: Line) -> str:
+    """The fields that are worth a look, as `name=value`."""
+    fields = {name: value for name, value in line.items() if name not in SHOWN and name not in HIDDEN}
+    return " ".join(f"{name}={value}" for name, value in _pairs(fields))
+
+
+def _pairs(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in fields.items():
+        if name == "usage" and isinstance(value, dict):
+            yield from _used(fields, value)
+        elif name == "cost" and isinstance(fields.get("usage"), dict):
+            continue
+        elif isinstance(value, dict):
+            yield from ((f"{name}.{key}", text) for key, text in _pairs(value))
+        elif value not in (None, "", [], ()):
+            yield name, _plain(value)
+
+
+def _used(fields: Mapping[str, Any], usage: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Tokens in and out and what they cost, where a model was asked."""
+    if not usage.get("requests"):
+        return
+    yield "requests", str(usage["requests"])
+    yield "tokens", f"{usage.get('input_tokens', 0)}+{usage.get('output_tokens', 0)}"
+    if cached := usage.get("cache_read_tokens"):
+        yield "cached", str(cached)
+    cost = cost_of(_Priced(str(fields.get("model") or ""), usage, fields.get("cost")))
+    yield "cost", _plain(str(cost))
+
+
+class _Priced:
+    """What `cost_of` reads, out of a log line."""
+
+    def __init__(self, model: str, usage: Mapping[str, int], cost: float | None) -> None:
+        self.model = model
+        self.usage = usage
+        self.cost = cost
+
+
+def _plain(value: Any) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f'"{text}"' if " " in text else text

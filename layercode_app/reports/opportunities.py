@@ -1,0 +1,124 @@
+"""Where money or time could be saved, each with the figure it was measured by."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+from ..conversation.cost import Cost, cost_of, dollars
+from ..conversation.record import Json, TurnRecord
+from .figures import interrupted, percentile
+
+LEAST_TURNS = 5
+"""Fewer turns say nothing."""
+LONG_PROMPT = 1024
+"""Tokens from which providers cache the beginning of a prompt."""
+LONG_HISTORY = 4000
+SLOW_TOOL_MS = 1500.0
+DEAR = 3.0
+"""How much dearer per answer one model must be than another to be worth a trial."""
+
+
+@dataclass(frozen=True)
+class Opportunity:
+    """One thing that could be improved: what was measured, and what to try."""
+
+    kind: str
+    where: str
+    measured: str
+    advice: str
+
+    def as_json(self) -> Json:
+        """The opportunity for a program."""
+        return asdict(self)
+
+
+@dataclass
+class _Spending:
+    turns: int = 0
+    requests: int = 0
+    input: int = 0
+    cached: int = 0
+    largest: int = 0
+    cost: Cost = field(default_factory=Cost)
+
+
+class Sightings:
+    """What is kept of the turns in order to find opportunities."""
+
+    def __init__(self) -> None:
+        self._spending: dict[tuple[str, str], _Spending] = defaultdict(_Spending)
+        self._tools: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, record: TurnRecord) -> None:
+        """Look at one turn."""
+        for call in record.tools:
+            if call.ended_ms is not None:
+                self._tools[call.name].append(call.ended_ms - call.started_ms)
+        requests = record.usage.get("requests", 0)
+        if not requests or interrupted(record):
+            return
+        spent = self._spending[record.agent, record.model]
+        spent.turns += 1
+        spent.requests += requests
+        spent.input += record.usage.get("input_tokens", 0)
+        spent.cached += record.usage.get("cache_read_tokens", 0)
+        spent.largest = max(spent.largest, record.usage.get("input_tokens", 0) // requests)
+        spent.cost += cost_of(record)
+
+    def opportunities(self) -> list[Opportunity]:
+        """What was found, in no particular order of worth."""
+        return [*self._uncached(), *self._histories(), *self._slow_tools(), *self._dear_models()]
+
+    def _often(self) -> Iterator[tuple[str, str, _Spending]]:
+        for (agent, model), spent in sorted(self._spending.items()):
+            if spent.turns >= LEAST_TURNS:
+                yield agent, model, spent
+
+    def _uncached(self) -> Iterator[Opportunity]:
+        for agent, model, spent in self._often():
+            prompt, share = spent.input / spent.requests, spent.cached / spent.input if spent.input else 0.0
+            if prompt >= LONG_PROMPT and share < 0.3:
+                yield Opportunity(
+                    "uncached prompts",
+                    f"{agent} on {model}",
+                    f"{prompt:,.0f} prompt tokens a request over {spent.requests} requests, {share:.0%} of them cached",
+                    "Keep what changes (time, names) out of the beginning of the instructions, so that the provider "
+                    "can cache them.",
+                )
+
+    def _histories(self) -> Iterator[Opportunity]:
+        for agent, model, spent in self._often():
+            if spent.largest >= LONG_HISTORY:
+                yield Opportunity(
+                    "long histories",
+                    f"{agent} on {model}",
+                    f"up to {spent.largest:,} prompt tokens a request, {spent.input / spent.requests:,.0f} on average",
+                    "Lower LAYERCODE_HISTORY_TOKENS, or shorten the instructions and tool results.",
+                )
+
+    def _slow_tools(self) -> Iterator[Opportunity]:
+        for name, times in sorted(self._tools.items()):
+            slow = percentile(times, 95)
+            if slow is not None and slow >= SLOW_TOOL_MS:
+                yield Opportunity(
+                    "slow tools",
+                    name,
+                    f"p95 of {slow:,.0f} ms over {len(times)} calls",
+                    "Say something before the call, give the agent a filler, or make the tool quicker.",
+                )
+
+    def _dear_models(self) -> Iterator[Opportunity]:
+        priced = [(spent.cost.amount / spent.turns, agent, model, spent) for agent, model, spent in self._often()]
+        known = [entry for entry in priced if not entry[3].cost.unknown and entry[0]]
+        for each, agent, model, spent in known:
+            cheapest = min(known, key=lambda entry: entry[0])
+            if each > DEAR * cheapest[0]:
+                yield Opportunity(
+                    "dear models",
+                    f"{agent} on {model}",
+                    f"{dollars(each)} a turn over {spent.turns} turns; {cheapest[2]} costs {dollars(cheapest[0])} "
+                    f"({cheapest[1]})",
+                    f"Try {cheapest[2]} on the same calls: `fork` a conversation with it, or run your evals.",
+                )

@@ -1,0 +1,77 @@
+"""A report as one self-contained HTML page: no script, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import plots
+from .figures import milliseconds, percentiles
+from .report import Report
+from .tables import all_tables
+from .text import forgotten, title
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def templates() -> Environment:
+    """The pages' templates; everything put into them is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+def as_html(report: Report) -> str:
+    """The report as a page."""
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            title=title(report),
+            total=report.total,
+            tiles=list(_tiles(report)),
+            plots=list(_plots(report)),
+            tables=list(all_tables(report)),
+            opportunities=report.opportunities,
+            forgotten=list(forgotten(report)),
+        )
+    )
+
+
+def _tiles(report: Report) -> Iterator[tuple[str, str]]:
+    total = report.total
+    times = percentiles(total.times("ttfs"))
+    yield "turns", f"{total.turns:,}"
+    yield "conversations", f"{len(total.conversations):,}"
+    yield "p50 to first speech", milliseconds(times["p50"])
+    yield "p95 to first speech", milliseconds(times["p95"])
+    yield "turns failed", f"{total.error_rate:.1%}"
+    yield "turns interrupted", f"{total.interrupted / total.turns:.1%}"
+    yield "cost", str(total.cost)
+    if total.outcomes:
+        yield "conversations with an outcome", f"{total.success_rate:.0%}"
+    else:
+        yield "tool calls", f"{total.tool_calls:,}"
+
+
+def _plots(report: Report) -> Iterator[tuple[str, str]]:
+    days = [*report.days]
+    tallies = [*report.days.values()]
+    short = [day[5:] for day in days]
+    if len(days) > 1:
+        over_days = [percentiles(tally.times("ttfs")) for tally in tallies]
+        series = [plots.Line(name, [found[name] for found in over_days]) for name in ("p50", "p95", "p99")]
+        yield "Time to first speech by day", plots.lines(short, series, unit=" ms")
+        yield "Turns by day", plots.bars(short, [float(tally.turns) for tally in tallies], unit="")
+        if report.total.cost.amount:
+            yield "Known cost by day", plots.bars(short, [tally.cost.amount for tally in tallies], unit="$")
+    if times := report.total.times("ttfs"):
+        yield "Time to first speech, turns", plots.histogram(times, unit=" ms")
+    if errors := report.total.errors:
+        yield "Errors by category", plots.bars([*errors], [float(n) for n in errors.values()], unit="")

@@ -1,0 +1,156 @@
+"""The report: one pass over the journal, counted in groups."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Literal, get_args
+
+from ..conversation.record import Json, Kind, TurnRecord
+from ..conversation.stores.base import Store
+from ..exceptions import ConfigurationError
+from .figures import day_of, interrupted, is_turn
+from .opportunities import Opportunity, Sightings
+from .stages import Stages, StageTally
+from .tally import Tally
+from .tools import Tools, ToolTally
+
+By = Literal["agent", "model", "day", "month", "conversation", "tool", "stage", "version"]
+GROUPINGS: tuple[By, ...] = get_args(By)
+NO_MODEL = "(no model)"
+_KEYS: dict[str, Callable[[TurnRecord], str]] = {
+    "agent": lambda record: record.agent,
+    "model": lambda record: record.model or NO_MODEL,
+    "day": day_of,
+    "month": lambda record: day_of(record)[:7],
+    "conversation": lambda record: record.conversation_id,
+    "version": lambda record: f"{record.agent} {record.fingerprint or '?'} {record.model or NO_MODEL}",
+}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+@dataclass
+class Report:
+    """What a stretch of the journal amounts to. Times are epoch seconds; `since` is 0 for all of it."""
+
+    since: float
+    until: float
+    by: By
+    total: Tally = field(default_factory=lambda: Tally("total"))
+    groups: dict[str, Tally] = field(default_factory=dict)
+    days: dict[str, Tally] = field(default_factory=dict)
+    models: dict[str, Tally] = field(default_factory=dict)
+    tools: list[ToolTally] = field(default_factory=list)
+    stages: list[StageTally] = field(default_factory=list)
+    opportunities: list[Opportunity] = field(default_factory=list)
+    forgotten: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Usage by day of turns that the journal holds no longer; only their totals were kept."""
+
+    def as_json(self) -> Json:
+        """The report for a program."""
+        return {
+            "since": _moment(self.since),
+            "until": _moment(self.until),
+            "by": self.by,
+            "total": self.total.as_json(),
+            "groups": [tally.as_json() for tally in self.groups.values()],
+            "tools": [tool.as_json() for tool in self.tools],
+            "stages": [stage.as_json() for stage in self.stages],
+            "models": [tally.as_json() for tally in self.models.values()],
+            "days": [tally.as_json() for tally in self.days.values()],
+            "opportunities": [found.as_json() for found in self.opportunities],
+            "no_longer_in_the_journal": self.forgotten,
+        }
+
+
+def seconds_of(text: str, setting: str = "--since") -> float:
+    """The seconds in a span such as 90s, 10m, 24h, 7d or 2w. Raises ConfigurationError naming the setting."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip())
+    if match is None:
+        raise ConfigurationError(f"{setting} {text!r}: expected a span of time such as 30m, 24h or 7d.")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def beginning(since: str | None) -> float:
+    """Epoch seconds of `--since`: a span back from now, a day such as 2026-01-31, or 0 for everything."""
+    if not since:
+        return 0.0
+    try:
+        return datetime.strptime(since, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return time.time() - seconds_of(since)
+
+
+async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> Report:
+    """Read the journal from `since` on and count it. Raises StoreError."""
+    report = Report(since, time.time(), by)
+    # Only what tools cost is read off the messages, which are most of the journal's bytes.
+    await _count(report, store.turns(since=since, bodies=by == "tool"))
+    report.forgotten = await _forgotten(store, report)
+    return report
+
+
+async def _count(report: Report, records: AsyncIterable[TurnRecord]) -> None:
+    tools, stages, sightings = Tools(), Stages(), Sightings()
+    answered: set[str] = set()
+    async for record in records:
+        if not is_turn(record):
+            continue
+        first = record.kind is Kind.MESSAGE and not interrupted(record) and record.conversation_id not in answered
+        if record.kind is Kind.MESSAGE:
+            answered.add(record.conversation_id)
+        for tally in _tallies(report, record):
+            tally.add(record, first=first)
+        tools.add(record)
+        stages.add(record)
+        sightings.add(record)
+    report.groups = dict(sorted(report.groups.items()))
+    report.days = _every_day(report.days)
+    report.tools = sorted(tools.by_name.values(), key=lambda tool: (-tool.calls, tool.key))
+    report.stages = stages.tallies()
+    report.opportunities = sightings.opportunities()
+
+
+def _every_day(days: dict[str, Tally]) -> dict[str, Tally]:
+    """The days in order, those without a call too, so that a plot over them does not lie."""
+    if not days:
+        return days
+    first, last = (date.fromisoformat(edge(days)) for edge in (min, max))
+    names = [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]
+    return {name: days.get(name, Tally(name)) for name in names}
+
+
+def _tallies(report: Report, record: TurnRecord) -> list[Tally]:
+    def of(groups: dict[str, Tally], key: str) -> Tally:
+        return groups.setdefault(key, Tally(key))
+
+    found = [report.total, of(report.days, day_of(record)), of(report.models, record.model or NO_MODEL)]
+    if report.by not in ("tool", "stage"):
+        found.append(of(report.groups, _KEYS[report.by](record)))
+    return found
+
+
+async def _forgotten(store: Store, report: Report) -> dict[str, dict[str, float]]:
+    """Totals kept by day, less what the journal still holds of that day."""
+    from .usage import totals_by_day
+
+    gone: dict[str, dict[str, float]] = {}
+    for day, kept in (await totals_by_day(store)).items():
+        held = report.days.get(day)
+        whole_day = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() >= report.since
+        if not whole_day or kept.get("turns", 0) <= (held.turns if held else 0):
+            continue
+        gone[day] = _less(kept, held) if held else kept
+    return gone
+
+
+def _less(kept: dict[str, float], held: Tally) -> dict[str, float]:
+    own = {"turns": held.turns, "failed": held.failed, "cost": held.cost.amount, **held.tokens}
+    return {name: round(rest, 9) for name, amount in kept.items() if (rest := amount - own.get(name, 0.0)) > 0}
+
+
+def _moment(seconds: float) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None

@@ -1,0 +1,173 @@
+"""One group of turns, such as all of an agent or a day, and everything that is counted of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..conversation.cost import Cost, cost_of
+from ..conversation.record import Json, Kind, Status, TurnRecord
+from .figures import LATENCIES, TOKENS, interrupted, percentiles, refused
+
+SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
+"""All answers to something the caller said, but for the interrupted ones: those, and greetings, stand apart."""
+
+
+@dataclass
+class Outcome:
+    """How often something was achieved, and what it was worth together."""
+
+    count: int = 0
+    value: float = 0.0
+
+
+@dataclass
+class Scores:
+    """One quality score over many turns: the mean of its numbers, and how often each value was given."""
+
+    numbers: list[float] = field(default_factory=list)
+    values: Counter[str] = field(default_factory=Counter)
+
+    def add(self, value: Json) -> None:
+        """Count one score; true counts as 1."""
+        if isinstance(value, bool | int | float):
+            self.numbers.append(float(value))
+        self.values[f"{value:g}" if isinstance(value, float) else str(value)] += 1
+
+
+@dataclass
+class Tally:
+    """What is counted of a group of turns."""
+
+    key: str
+    turns: int = 0
+    interrupted: int = 0
+    failed: int = 0
+    refused: int = 0
+    retried: int = 0
+    recovered: int = 0
+    tool_calls: int = 0
+    tokens: Counter[str] = field(default_factory=Counter)
+    cost: Cost = field(default_factory=Cost)
+    errors: Counter[str] = field(default_factory=Counter)
+    impacts: Counter[str] = field(default_factory=Counter)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    scores: dict[str, Scores] = field(default_factory=dict)
+    conversations: set[str] = field(default_factory=set)
+    successful: set[str] = field(default_factory=set)
+    latencies: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    """By metric and slice, in milliseconds."""
+
+    def add(self, record: TurnRecord, *, first: bool = False) -> None:
+        """Count a turn; `first` is the first answer in its conversation."""
+        self.turns += 1
+        self.conversations.add(record.conversation_id)
+        self.tool_calls += len(record.tools)
+        self.cost += cost_of(record)
+        for name in TOKENS:
+            self.tokens[name] += record.usage.get(name, 0)
+        self._count_ending(record)
+        self._count_quality(record)
+        self._time(record, first)
+
+    def _count_ending(self, record: TurnRecord) -> None:
+        self.interrupted += interrupted(record)
+        self.refused += refused(record)
+        failed = record.status is Status.FAILED
+        self.failed += failed
+        if record.error_category:
+            self.errors[record.error_category] += 1
+        if record.impact != "nothing":
+            self.impacts[record.impact] += 1
+        if record.retries:
+            self.retried += 1
+            self.recovered += not failed
+
+    def _count_quality(self, record: TurnRecord) -> None:
+        for given in record.outcomes:
+            outcome = self.outcomes.setdefault(str(given.get("name")), Outcome())
+            outcome.count += 1
+            outcome.value += given.get("value") or 0.0
+            self.successful.add(record.conversation_id)
+        for name, score in record.scores.items():
+            self.scores.setdefault(name, Scores()).add(score.get("value") if isinstance(score, dict) else score)
+
+    def _time(self, record: TurnRecord, first: bool) -> None:
+        if refused(record):
+            return
+        if interrupted(record):
+            slices = ["interrupted"]
+        elif record.kind is Kind.GREETING:
+            slices = ["greetings"]
+        else:
+            slices = ["all", "with tools" if record.tools else "without tools"] + (["first"] if first else [])
+        for metric in LATENCIES:
+            if (value := record.timings.get(metric)) is not None:
+                for part in slices:
+                    self.latencies.setdefault((metric, part), []).append(value)
+
+    @property
+    def error_rate(self) -> float:
+        """The share of turns that failed."""
+        return self.failed / self.turns if self.turns else 0.0
+
+    @property
+    def recovery_rate(self) -> float | None:
+        """The share of model failures that a retry mended: of all turns that were retried or failed."""
+        troubled = self.recovered + self.failed
+        return self.recovered / troubled if troubled else None
+
+    @property
+    def success_rate(self) -> float:
+        """The share of conversations that recorded an outcome."""
+        return len(self.successful) / len(self.conversations) if self.conversations else 0.0
+
+    def times(self, metric: str, part: str = "all") -> list[float]:
+        """The milliseconds of a metric in a slice."""
+        return self.latencies.get((metric, part), [])
+
+    def as_json(self) -> Json:
+        """The group for a program; `unknown_cost_requests` are not in `cost`."""
+        return {
+            "key": self.key,
+            "turns": self.turns,
+            "conversations": len(self.conversations),
+            "interrupted": self.interrupted,
+            "failed": self.failed,
+            "refused": self.refused,
+            "error_rate": round(self.error_rate, 4),
+            "errors": dict(self.errors),
+            "impact": dict(self.impacts),
+            "retried": self.retried,
+            "recovered": self.recovered,
+            "recovery_rate": self.recovery_rate,
+            "tool_calls": self.tool_calls,
+            "tokens": dict(self.tokens),
+            "cost": rounded(self.cost),
+            "unknown_cost_requests": self.cost.unknown,
+            "success_rate": round(self.success_rate, 4),
+            "outcomes": {name: self._outcome(outcome) for name, outcome in self.outcomes.items()},
+            "scores": {name: _scores(scores) for name, scores in self.scores.items()},
+            "latency_ms": {
+                metric: {part: percentiles(self.times(metric, part)) for part in SLICES if self.times(metric, part)}
+                for metric in LATENCIES
+            },
+        }
+
+    def cost_per(self, outcome: Outcome) -> Cost:
+        """What one outcome cost, all turns of the group included."""
+        return Cost(self.cost.amount / outcome.count if outcome.count else 0.0, self.cost.unknown)
+
+    def _outcome(self, outcome: Outcome) -> Json:
+        cost = self.cost_per(outcome)
+        return {"count": outcome.count, "value": outcome.value, "cost_each": None if cost.unknown else cost.amount}
+
+
+def rounded(cost: Cost) -> float | None:
+    """Dollars to a millionth; None where nothing is known."""
+    return None if cost.known is None else round(cost.known, 6)
+
+
+def _scores(scores: Scores) -> Json:
+    mean = sum(scores.numbers) / len(scores.numbers) if scores.numbers else None
+    return {"n": scores.values.total(), "mean": mean, "values": dict(scores.values)}

@@ -1,0 +1,101 @@
+"""A report as text for a terminal, an e-mail or a chat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ..conversation.cost import Cost, dollars
+from .figures import counted
+from .report import Report
+from .tables import Rows, all_tables
+from .tally import Tally
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the whole report."""
+    console.print(title(report), style="bold")
+    if not report.total.turns:
+        console.print("No turns in the journal in this time.")
+    else:
+        for line in summary(report.total):
+            console.print(line, highlight=False)
+        for rows in all_tables(report):
+            console.print(_printed(rows))
+        for found in report.opportunities:
+            console.print(f"* {found.kind}: {found.where}. {found.measured}. {found.advice}", highlight=False)
+    for line in forgotten(report):
+        console.print(line, highlight=False)
+
+
+def as_text(report: Report) -> str:
+    """The report as plain text of 100 columns."""
+    import io
+
+    from rich.console import Console
+
+    out = io.StringIO()
+    print_report(report, Console(file=out, width=100, color_system=None))
+    return out.getvalue()
+
+
+def title(report: Report) -> str:
+    """What the report is about, in a line."""
+    since = datetime.fromtimestamp(report.since, UTC).strftime("%Y-%m-%d %H:%M") if report.since else "the beginning"
+    return f"Calls from {since} to {datetime.fromtimestamp(report.until, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def summary(total: Tally) -> Iterator[str]:
+    """The total in a few sentences."""
+    yield (
+        f"{counted(total.turns, 'turn')} in {counted(len(total.conversations), 'conversation')}; {total.interrupted:,} interrupted, "
+        f"{total.failed:,} failed ({total.error_rate:.1%}), {total.refused:,} refused by a budget."
+    )
+    tokens = total.tokens
+    yield (
+        f"{tokens['input_tokens']:,} tokens in ({tokens['cache_read_tokens']:,} from a cache), "
+        f"{tokens['output_tokens']:,} out; cost {total.cost}{_unknown(total.cost)}."
+    )
+    if total.errors:
+        yield "Errors: " + _counts(total.errors.items()) + "; the caller got " + (_counts(total.impacts.items()) or "-")
+    if total.retried and total.recovery_rate is not None:
+        yield f"Retries mended {total.recovered} of {total.recovered + total.failed} ({total.recovery_rate:.0%})."
+
+
+def _unknown(cost: Cost) -> str:
+    return f" ({cost.unknown} requests without a known price or token count)" if cost.unknown else ""
+
+
+def forgotten(report: Report) -> Iterator[str]:
+    """What was used by calls that were deleted."""
+    if report.forgotten:
+        turns = counted(round(sum(day.get("turns", 0) for day in report.forgotten.values())), "turn")
+        cost = sum(day.get("cost", 0) for day in report.forgotten.values())
+        yield f"Besides, on {counted(len(report.forgotten), 'day')}: {turns} for {dollars(cost)}, since deleted."
+
+
+def _counts(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} x{count}" for name, count in counts)
+
+
+def _printed(rows: Rows) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=rows.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for number, head in enumerate(rows.heads):
+        table.add_column(
+            head,
+            justify="right" if number else "left",
+            no_wrap=bool(number),
+            overflow="fold",
+            min_width=0 if number else 10,
+        )
+    for row in rows.rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,106 @@
+"""Tools in a report: how often, how long, how well, and what the model requests cost that their results led to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..conversation.cost import Cost, cost_of, price_of
+from ..conversation.record import Json, TurnRecord
+from .figures import percentiles
+from .tally import rounded
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage, ModelResponse
+
+ANSWER = "(no tool)"
+"""The requests of a turn before any tool has answered."""
+RETRY = "(retry)"
+"""An answer that could not be used, and was asked for again."""
+INSIDE = "(inside tools)"
+"""Model requests that tools made themselves, such as those of an agent that is asked by another."""
+
+
+@dataclass
+class ToolTally:
+    """What is counted of one tool."""
+
+    key: str
+    calls: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    milliseconds: list[float] = field(default_factory=list)
+    requests: int = 0
+    tokens: int = 0
+    cost: Cost = field(default_factory=Cost)
+
+    def as_json(self) -> Json:
+        """The tool for a program."""
+        return {
+            "key": self.key,
+            "calls": self.calls,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "latency_ms": percentiles(self.milliseconds),
+            "requests": self.requests,
+            "tokens": self.tokens,
+            "cost": rounded(self.cost),
+            "unknown_cost_requests": self.cost.unknown,
+        }
+
+
+class Tools:
+    """The tools of many turns by name, and beside them the stages without one."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, ToolTally] = {}
+
+    def add(self, record: TurnRecord) -> None:
+        """Count the tools of a turn; its messages are needed for tokens and cost."""
+        for call in record.tools:
+            tally = self._of(call.name)
+            tally.calls += 1
+            tally.failed += call.status == "failed"
+            tally.cancelled += call.status == "cancelled"
+            if call.ended_ms is not None:
+                tally.milliseconds.append(call.ended_ms - call.started_ms)
+        for led_by, tokens, cost in requests(record):
+            tally = self._of(led_by)
+            tally.requests += 1
+            tally.tokens += tokens
+            tally.cost += cost
+
+    def _of(self, name: str) -> ToolTally:
+        return self.by_name.setdefault(name, ToolTally(name))
+
+
+def requests(record: TurnRecord) -> Iterator[tuple[str, int, Cost]]:
+    """Each model request of a turn: the tools whose results it was given, its tokens and its cost."""
+    from pydantic_ai.messages import ModelMessagesTypeAdapter
+
+    messages = ModelMessagesTypeAdapter.validate_json(record.messages) if record.messages else []
+    seen, seen_cost = 0, Cost()
+    for led_by, response in _responses(messages):
+        tokens, price = response.usage.input_tokens + response.usage.output_tokens, price_of(response)
+        cost = Cost(price or 0.0, int(price is None))
+        yield led_by, tokens, cost
+        seen, seen_cost = seen + tokens, seen_cost + cost
+    rest = record.usage.get("input_tokens", 0) + record.usage.get("output_tokens", 0) - seen
+    if messages and record.tools and rest > 0:
+        whole = cost_of(record)
+        unknown = max(whole.unknown - seen_cost.unknown, 0)
+        yield INSIDE, rest, Cost(max(whole.amount - seen_cost.amount, 0.0), unknown)
+
+
+def _responses(messages: list[ModelMessage]) -> Iterator[tuple[str, ModelResponse]]:
+    from pydantic_ai.messages import ModelResponse, RetryFeedbackPart, ToolReturnPart
+
+    led_by = ANSWER
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            yield led_by, message
+            continue
+        tools = {part.tool_name for part in message.parts if isinstance(part, ToolReturnPart)}
+        again = {RETRY} if any(isinstance(part, RetryFeedbackPart) for part in message.parts) else set()
+        led_by = " + ".join(sorted(tools | again)) or ANSWER

@@ -1,0 +1,59 @@
+"""A short conversation for each agent of the gallery: what a caller says, and what must come of it.
+
+A new project's tests and its evaluation scenario are made of it; offline, the agent's own script answers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """What the caller says, words that must be heard in answer, and the tools that must be called."""
+
+    say: str
+    heard: str = ""
+    tools: tuple[str, ...] = ()
+
+
+DEFAULT = (Line("Hello"), Line("Can you help me?"), Line("Thank you"))
+"""For an agent that is not listed: it must answer, whatever it says."""
+
+CONVERSATIONS: dict[str, tuple[Line, ...]] = {
+    "bakery": (
+        Line("What is on the menu?", "croissant", ("menu",)),
+        Line("Two croissants, please", "4.8 euros", ("add_item",)),
+        Line("That's all, order it", "twenty minutes", ("place_order",)),
+    ),
+    "concierge": (
+        Line("Which restaurant is good?", "Blue Door", ("suggest",)),
+        Line("Yes, book a table", "at eight tonight", ("reserve",)),
+    ),
+    "echo": (Line("Hello", "Hello"), Line("One more time", "One more time")),
+    "helpdesk": (
+        Line("Where is the wireless password?", "sticker", ("search",)),
+        Line("When do invoices come?", "first of the month", ("search",)),
+        Line("Do you sell submarines?", "do not know", ("search",)),
+    ),
+    "outdoor_shop": (
+        Line("A light tent for rain", "Lark", ("search_products",)),
+        Line("Where is order 1042?", "on its way", ("find_order",)),
+        Line("Can I return it?", "sixty days", ("policy",)),
+    ),
+    "phone_intake": (
+        Line("This is Robin", "Robin", ("save_name",)),
+        Line("555 010 0199", "five five five, zero one zero", ("save_number",)),
+        Line("Tomorrow morning", "Tomorrow morning", ("save_time",)),
+        Line("Yes, that is right", "Goodbye", ("finish",)),
+    ),
+    "pipeline": (
+        Line("Hello", "job"),
+        Line("I want to be a clinic manager, my pitch: I organise things well", "Try this", ("improve",)),
+    ),
+    "slow": (Line("Wait", "waiting"),),
+    "starter": (
+        Line("I live in Oslo", "I live in Oslo"),
+        Line("Thanks", "Thanks"),
+        Line("What did I say first?", "I live in Oslo"),
+    ),
+}

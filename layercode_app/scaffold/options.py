@@ -1,0 +1,64 @@
+"""What a new project can be made of: agents to begin with, extras, and the models that are known."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+EXTRAS = {
+    "web": "A page and an embeddable widget on the official browser SDK",
+    "docker": "Dockerfile and compose file",
+    "k8s": "Kubernetes manifests with probes and a drain period",
+    "github": "A GitHub workflow that runs the tests",
+    "redis": "Redis as the journal, for more than one machine",
+}
+"""What `--with` takes, and what each one adds."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider of models: what it takes to use one."""
+
+    key: str
+    """The environment variable of its key."""
+    extra: str
+    """The extra of pydantic-ai-slim that brings its client; the one for OpenAI comes with us."""
+
+
+PROVIDERS = {
+    "anthropic": Provider("ANTHROPIC_API_KEY", "anthropic"),
+    "cohere": Provider("CO_API_KEY", "cohere"),
+    "google": Provider("GOOGLE_API_KEY", "google"),
+    "groq": Provider("GROQ_API_KEY", "groq"),
+    "mistral": Provider("MISTRAL_API_KEY", "mistral"),
+    "openai": Provider("OPENAI_API_KEY", ""),
+    "openrouter": Provider("OPENROUTER_API_KEY", ""),
+    "xai": Provider("XAI_API_KEY", "xai"),
+}
+"""What `--model PROVIDER:NAME` may begin with."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """An agent to begin with: a file of the gallery, and what lies beside it under its name."""
+
+    name: str
+    title: str
+    file: Path
+    companions: tuple[Path, ...]
+    """Its prompts, data and knowledge, relative to the file's folder."""
+
+
+def templates(gallery: Path) -> dict[str, Template]:
+    """The agents of a folder, by name."""
+    files = (path for path in sorted(gallery.glob("*.py")) if not path.name.startswith("_"))
+    return {path.stem: _template(path) for path in files}
+
+
+def _template(path: Path) -> Template:
+    title = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem).splitlines()[0]
+    mine = re.compile(rf"(prompts|data|knowledge)/{re.escape(path.stem)}(_[a-z]+)?(\.|/)")
+    beside = (found.relative_to(path.parent) for found in sorted(path.parent.rglob("*")) if found.is_file())
+    return Template(path.stem, title, path, tuple(found for found in beside if mine.match(found.as_posix())))

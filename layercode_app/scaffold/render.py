@@ -1,0 +1,106 @@
+"""The files of a new project: the chosen agent under its new name, and everything around it from templates."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from .._version import __version__
+from ..settings import env_example
+from .answers import Answers
+from .conversations import CONVERSATIONS, DEFAULT
+from .kept import ANSWERS_FILE, keep
+from .options import EXTRAS, PROVIDERS, Template
+from .source import NAME, local_source
+
+LOCAL_FILE = ".layercode-app.local"
+"""Says where this package is on this machine, while it did not come from an index; ignored by git."""
+OWN = {".env", "logs/.gitkeep", "wheels/.gitkeep", LOCAL_FILE}
+"""Files without a digest: of one machine, or empty."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to be written; `private` ones are readable by their owner only."""
+
+    path: PurePosixPath
+    text: str
+    private: bool = False
+
+
+def render(answers: Answers, template: Template, *, secret: str | None = None) -> list[File]:
+    """Every file of the project, sorted by path; `secret` is its webhook secret for development."""
+    secret = secret or f"dev-{secrets.token_hex(24)}"
+    files = [*_agent(answers, template), *render_templates(answers, secret), *_local(answers)]
+    folders = ["logs", *(["wheels"] if "docker" in answers.extras else [])]
+    files.extend(File(PurePosixPath(folder, ".gitkeep"), "") for folder in folders)
+    kept = keep(answers, {str(file.path): file.text for file in files if str(file.path) not in OWN})
+    files.append(File(PurePosixPath(ANSWERS_FILE), kept.to_json()))
+    return sorted(files, key=lambda file: file.path)
+
+
+def _agent(answers: Answers, template: Template) -> Iterator[File]:
+    """The agent's file and what lies beside it, renamed from the template's name to the project's."""
+    old, new = template.name, answers.module
+    quoted = re.compile(rf'(?<=["\']){re.escape(old)}(?=["\'._])')
+    source = template.file.read_text(encoding="utf-8")
+    yield File(PurePosixPath("agents", f"{new}.py"), quoted.sub(new, source))
+    for path in template.companions:
+        renamed = PurePosixPath("agents", re.sub(rf"(?<=/){re.escape(old)}(?=[_./])", new, path.as_posix(), count=1))
+        yield File(renamed, (template.file.parent / path).read_text(encoding="utf-8"))
+
+
+def _local(answers: Answers) -> Iterator[File]:
+    """A requirement for the Makefile, so that a project made by an unreleased version can be installed as well."""
+    if (path := local_source()) is not None:
+        extra = "[redis]" if "redis" in answers.extras else ""
+        yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{extra} @ {path.resolve().as_uri()}\n")
+
+
+def render_templates(answers: Answers, secret: str = "", *, source: bool = False) -> Iterator[File]:
+    """`templates/project/` always, and the folder of each extra; `NAME` in a path stands for the agent's name.
+
+    With `source` the containers are those of this package's own checkout.
+    """
+    environment = Environment(
+        loader=PackageLoader("layercode_app.scaffold"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - no page is made of what somebody else typed; names are checked
+    )
+    environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
+    given = _context(answers, secret) | {"source": source} | ({"module": answers.agent} if source else {})
+    for name in environment.list_templates():
+        folder, _, rest = name.partition("/")
+        if folder != "project" and folder not in answers.extras:
+            continue
+        text = environment.get_template(name).render(given)
+        if text.strip():
+            path = PurePosixPath(rest.removesuffix(".jinja").replace("NAME", answers.module).replace("DOT", "."))
+            yield File(path, text, private=path.name == ".env")
+
+
+def _context(answers: Answers, secret: str) -> dict[str, Any]:
+    provider = PROVIDERS.get(answers.provider or "")
+    return {
+        "name": answers.name,
+        "module": answers.module,
+        "agent": answers.agent,
+        "model": answers.model,
+        "provider_key": provider.key if provider else "OPENAI_API_KEY",
+        "provider_extra": provider.extra if provider else "",
+        "extras": {extra: extra in answers.extras for extra in EXTRAS},
+        "secret": secret,
+        "version": __version__,
+        "conversation": CONVERSATIONS.get(answers.agent, DEFAULT),
+        "env_example": env_example(),
+    }

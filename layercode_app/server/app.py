@@ -1,0 +1,339 @@
+"""`LayerCode`: the ASGI app around one or more agents, served alone or mounted in an app that exists."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from loguru import logger
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..agent.connections import Connections
+from ..agent.discovery import Found
+from ..agent.models import choose_model
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.answerer import Limits
+from ..conversation.handler import TurnHandler
+from ..conversation.jobs import Jobs
+from ..conversation.record import TurnRecord
+from ..conversation.sessions import SESSION_END, SessionHandler
+from ..conversation.stores import create_store
+from ..conversation.stores.base import Job, Store
+from ..conversation.tasks import TASK
+from ..conversation.turn import HANDOFF
+from ..exceptions import ConfigurationError, DeveloperError, StoreError
+from ..observability import spans
+from ..observability.setup import keep_metrics, prometheus_text
+from ..observability.turns import turn_finished
+from ..settings import Settings, load_settings
+from ..stream.response import Receive, Send
+from ..watch.watch import Watch
+from ..webhook import SessionEnd
+from .asgi import Scope, route_path, secured, send_error
+from .authorize import Authorize
+from .handoff import notify, owe_handoffs, wants_person
+from .health import Health
+from .requests import Logged, answered, watched
+from .webhook import Webhook
+
+DRAIN_SECONDS = 10.0
+REOPEN_SECONDS = 1.0
+DAY = 86_400
+
+
+class LayerCode:
+    """Answers LayerCode's webhooks with agents: `app.mount("/voice", LayerCode(agent))`.
+
+    The first agent answers at the agent route, and each at `/api/agents/NAME`. Nothing of the host is configured:
+    no logs, no telemetry, no signals. Where nobody runs its lifespan, it starts with the first request.
+
+    Args:
+        agents: VoiceAgents; a bare PydanticAI agent is given a voice.
+        settings: Where not given, they are read from the environment, `.env` and `layercode.toml`.
+        store: Where not given, the one that the settings name.
+        model: Beats every agent's own model; "offline" plays their scripts.
+        failed: Agent files that did not import, for `/ready`.
+        metrics: Keep metrics: at `/metrics`, and in the OpenTelemetry of the app around this one. `run` always does.
+
+    Raises:
+        ConfigurationError: no webhook secret is set, or the model cannot be used.
+
+    """
+
+    def __init__(
+        self,
+        *agents: VoiceAgent[Any, Any] | Any,
+        settings: Settings | None = None,
+        store: Store | None = None,
+        model: str | None = None,
+        failed: Mapping[str, str] | None = None,
+        metrics: bool = False,
+    ) -> None:
+        self.settings = settings or load_settings()
+        if metrics:
+            keep_metrics()
+        self.store = store or create_store(self.settings.store, keep_seconds=self.settings.retention_days * DAY)
+        self.model = model
+        limits = Limits(
+            turn_timeout=self.settings.turn_timeout,
+            tool_timeout=self.settings.tool_timeout,
+            history_tokens=self.settings.history_tokens,
+            apology=self.settings.apology,
+            timeout_apology=self.settings.timeout_apology,
+            max_turns=self.settings.max_turns,
+            busy=self.settings.busy,
+        )
+        self.jobs = Jobs(self.store, self._run_job)
+        self.watch = Watch(self.settings, self.store, self.jobs.owe)
+        self.turns = TurnHandler(
+            self.store,
+            limits=limits,
+            background=self.jobs.background,
+            finished=self._finished,
+            refusal=self.watch.budgets.refusal,
+            owe=self.jobs.owe,
+        )
+        self.sessions = SessionHandler(self.store, self.turns.states, self.jobs)
+        self.authorize = Authorize(self.settings, self.store)
+        self.health = Health(self.store, failed=failed or {})
+        self._logged = Logged(self.settings.log_headers)
+        self.agents: dict[str, VoiceAgent[Any, Any]] = {}
+        self._webhooks: dict[str, Webhook] = {}
+        self._starting: asyncio.Lock | None = None
+        self._started = False
+        self._reopening: asyncio.Task[None] | None = None
+        self.on_start: list[Callable[[], None]] = []
+        """Called when the lifespan begins, by whoever serves this app."""
+        self.on_turn: list[Callable[[TurnRecord], None]] = []
+        """Told of every turn that ended."""
+        self.on_stop: list[Callable[[], None]] = []
+        """Called in a thread when the lifespan has ended."""
+        self.use(*agents)
+        self._routes = self._starlette()
+
+    def use(self, *agents: VoiceAgent[Any, Any] | Any) -> None:
+        """Answer with these agents from now on; running turns end with the ones they began with."""
+        voices = [agent if isinstance(agent, VoiceAgent) else _with_voice(agent) for agent in agents]
+        if not voices:
+            raise DeveloperError("LayerCode() needs at least one agent, such as LayerCode(my_agent).")
+        self.agents = {voice.name: voice for voice in voices}
+        self._webhooks = {}
+        for voice in voices:
+            self._prepare(voice)
+            self._webhooks[f"/api/agents/{voice.name}"] = self._webhook(voice)
+        self._webhooks[self.settings.agent_route] = self._webhook(voices[0])
+        self.health.agents = list(self.agents)
+        self.authorize.hooks = voices[0].hooks.get("authorize", [])
+
+    def _prepare(self, voice: VoiceAgent[Any, Any]) -> None:
+        if not self.settings.secrets_for(voice.name):
+            raise ConfigurationError(
+                "No webhook secret is set. Put the one of your agent's webhook into .env: "
+                "LAYERCODE_WEBHOOK_SECRET=<from the platform's dashboard>"
+            )
+        choose_model(
+            voice,
+            asked=self.model,
+            default=self.settings.default_model,
+            fallbacks=self.settings.fallback_models,
+        )
+
+    def _webhook(self, voice: VoiceAgent[Any, Any]) -> Webhook:
+        return Webhook(voice, self.turns, self.sessions, self.settings, self.watch.refusals.add)
+
+    # --- ASGI
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and log it."""
+        if scope["type"] != "http":
+            await self._routes(scope, receive, send)
+            return
+        if not self._started:
+            await self.start()
+        with self._logged.during(scope) as request:
+            await self._dispatch(scope, receive, watched(send, request))
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The webhook first, before any router."""
+        path = route_path(scope)
+        webhook = self._webhooks.get(path)
+        if webhook is not None and scope["method"] == "POST":
+            await webhook(scope, receive, send)
+            return
+        elsewhere = path.startswith("/api/") or path == self.settings.authorize_route
+        if elsewhere and scope["method"] == "POST" and webhook is None:
+            await self._post(path, scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS" and path == self.settings.authorize_route:
+            await self.authorize.preflight(scope, send)
+            return
+        await self._routes(scope, receive, secured(send))
+
+    async def _post(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if path == self.settings.authorize_route:
+            with answered():
+                await self.authorize(scope, receive, self._counting(send))
+            return
+        known = ", ".join(sorted(self.agents))
+        await send_error(send, 404, f"Nothing is at {path[:200]!r}. Agents here: {known}.")
+
+    def _counting(self, send: Send) -> Send:
+        """Counts the answers that refuse, for alerts."""
+
+        async def counted(message: Any) -> None:
+            if message["type"] == "http.response.start" and 400 <= message["status"] < 500:
+                self.watch.refusals.add("authorize_refusals")
+            await send(message)
+
+        return counted
+
+    def _starlette(self) -> Starlette:
+        routes = [
+            Route("/health", self._health),
+            Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
+            Route(
+                "/{path:path}", self._elsewhere, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+            ),
+        ]
+        return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Exception: _unexpected})
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _ready(self, request: Request) -> Response:
+        ready, report = await self.health.ready()
+        return JSONResponse(report, status_code=200 if ready else 503)
+
+    async def _metrics(self, request: Request) -> Response:
+        text = await asyncio.to_thread(prometheus_text)
+        if text is None:
+            return JSONResponse(
+                {"error": "No metrics are kept here; see TELEMETRY_ENABLED, or LayerCode(metrics=True)."},
+                status_code=404,
+            )
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _elsewhere(self, request: Request) -> Response:
+        path = route_path(request.scope)
+        if path in self._webhooks or path == self.settings.authorize_route:
+            headers = {"allow": "POST"}
+            return JSONResponse({"error": f"{path} answers POST only."}, status_code=405, headers=headers)
+        return JSONResponse({"error": f"Nothing is at {path[:200]!r}."}, status_code=404)
+
+    # --- life
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        await self.start()
+        for begin in self.on_start:
+            begin()
+        try:
+            yield
+        finally:
+            await self.stop()
+            for end in self.on_stop:
+                await asyncio.to_thread(end)
+
+    async def start(self) -> None:
+        """Open the journal and begin with what is owed. Once, however many ask."""
+        self._starting = self._starting or asyncio.Lock()
+        async with self._starting:
+            if not self._started:
+                with spans.upkeep():
+                    if not await self._open_store():
+                        self._reopening = asyncio.create_task(self._reopen_store(), name="journal-reopen")
+                self._connections = Connections()
+                await self._connections.open(self.agents.values())
+                with spans.upkeep():
+                    self.jobs.start()
+                self._started = True
+
+    async def _open_store(self) -> bool:
+        try:
+            await self.store.open()
+        except StoreError as error:
+            logger.error("{} Until it can be opened, callers hear the apology.", error)
+            return False
+        await self.watch.owe_chores()
+        return True
+
+    async def _reopen_store(self) -> None:
+        while True:
+            await asyncio.sleep(REOPEN_SECONDS)
+            with suppress(StoreError):
+                await self.store.open()
+                await self.watch.owe_chores()
+                logger.info("The journal ({}) is open again.", self.store.component)
+                return
+
+    async def drain(self) -> None:
+        """Take no more turns, and see those that run to their end, with a goodbye when they take too long."""
+        self.health.draining = True
+        await self.turns.drain(self.settings.drain_seconds, self.settings.goodbye)
+
+    async def stop(self) -> None:
+        """Finish what runs, within bounds, and close the journal."""
+        if not self._started:
+            return
+        self.health.draining = True
+        await self.turns.drain(goodbye=self.settings.goodbye)
+        await self.jobs.drain(DRAIN_SECONDS)
+        await self.watch.stop()
+        await self.authorize.close()
+        await self._connections.close()
+        if self._reopening is not None:
+            self._reopening.cancel()
+        await self.store.close()
+        self._started = False
+
+    def _finished(self, record: TurnRecord) -> None:
+        turn_finished(record)
+        for tell in list(self.on_turn):
+            tell(record)
+        self.watch.count(record)
+        if wants_person(record) and self.settings.handoff_url:
+            self.jobs.background(owe_handoffs(record, self.jobs))
+
+    async def _run_job(self, job: Job) -> float | None:
+        if self.watch.does(job):
+            return await self.watch.run(job)
+        if job.name == HANDOFF:
+            await notify(job, self.settings)
+            return None
+        voice = self.agents.get(job.agent)
+        if voice is None:
+            raise DeveloperError(f"Job {job.id} waits for agent {job.agent!r}, which is not loaded.")
+        if job.name == SESSION_END:
+            await voice.end_session(SessionEnd.model_validate(job.payload))
+        elif job.name == TASK:
+            await _run_task(voice, job)
+        return None
+
+
+async def _run_task(voice: VoiceAgent[Any, Any], job: Job) -> None:
+    task = voice.tasks.get(job.payload["task"])
+    if task is None:
+        raise DeveloperError(f"Agent {voice.name!r} has no task {job.payload['task']!r}; it had when this was owed.")
+    await task(**job.payload["arguments"])
+
+
+def create_app(found: Found, first: VoiceAgent[Any, Any], *, settings: Settings, model: str | None = None) -> LayerCode:
+    """The app that `run` and `dev` serve: the chosen agent first, and every other one that was found."""
+    others = [voice for voice in found.agents.values() if voice.name != first.name]
+    failed = {str(path): str(error) for path, error in found.failed.items()}
+    return LayerCode(first, *others, settings=settings, model=model, failed=failed)
+
+
+def _with_voice(agent: Any) -> VoiceAgent[Any, Any]:
+    return VoiceAgent(getattr(agent, "name", None) or "agent", agent)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    logger.opt(exception=error).error("{} {} failed: {}", request.method, request.url.path, type(error).__name__)
+    return JSONResponse({"error": "Something went wrong on the server."}, status_code=500)

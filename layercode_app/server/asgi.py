@@ -1,0 +1,124 @@
+"""Plain ASGI pieces of the hot path: read a body within bounds, answer with JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from ..conversation.record import Json
+from ..exceptions import PayloadTooLargeError, PlatformError
+from ..stream.response import Message, Receive, Send
+
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+"""On every answer that is no stream and no page: they are for programs, and nothing in them is to be run or kept."""
+
+Scope = Any
+"""An ASGI scope: a dictionary whose keys depend on its type."""
+
+
+class DisconnectedError(PlatformError):
+    """The client went away before its body had arrived."""
+
+
+class BodyTimeoutError(PlatformError):
+    """The body did not arrive in time."""
+
+    status = 408
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The value of a request header, read as Latin-1, which never fails; None when it is missing."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
+def route_path(scope: Scope) -> str:
+    """The path below the mount point of this app."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path.removeprefix(root) or "/" if root and path.startswith(root) else path
+
+
+async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
+    """The whole body. Raises PayloadTooLargeError over the limit, BodyTimeoutError when it comes too slowly."""
+    stated = header(scope, b"content-length")
+    if stated is not None and stated.isdigit() and int(stated) > limit:
+        raise PayloadTooLargeError(f"The body has {stated} bytes; at most {limit} are accepted.")
+    first = await _receive(receive, seconds)
+    body: bytes = first.get("body", b"")
+    if first["type"] == "http.disconnect":
+        raise DisconnectedError("The client closed the connection before its body had arrived.")
+    if first.get("more_body", False):
+        body += await _rest(receive, limit - len(body), seconds)
+    if len(body) > limit:
+        raise PayloadTooLargeError(f"The body has over {limit} bytes; at most {limit} are accepted.")
+    return body
+
+
+async def _receive(receive: Receive, seconds: float) -> Any:
+    try:
+        async with asyncio.timeout(seconds):
+            return await receive()
+    except TimeoutError:
+        raise BodyTimeoutError(f"The body did not arrive within {seconds:g} s.") from None
+
+
+async def _rest(receive: Receive, room: int, seconds: float) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise DisconnectedError("The client closed the connection before its body had arrived.")
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > room:
+                    raise PayloadTooLargeError("The body is over the limit.")
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+    except TimeoutError:
+        raise BodyTimeoutError(f"The body did not arrive within {seconds:g} s.") from None
+
+
+async def send_json(
+    send: Send, value: Json, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None
+) -> None:
+    """Answer with JSON."""
+    body = orjson.dumps(value, default=str)
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send(
+        {"type": "http.response.start", "status": status, "headers": [*own, *SECURITY_HEADERS, *(headers or [])]}
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, status: int, reason: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    """Answer with `{"error": reason}`, as the platform's own API does."""
+    await send_json(send, {"error": reason}, status, headers)
+
+
+def secured(send: Send) -> Send:
+    """Adds the security headers to an answer where it does not set them itself; a page keeps what it may load."""
+
+    async def send_secured(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            given = list(message.get("headers", ()))
+            names = {name.lower() for name, _ in given}
+            page = any(name.lower() == b"content-type" and b"html" in value for name, value in given)
+            left_out = {b"content-security-policy", b"cache-control", b"x-frame-options"} if page else set()
+            more = [(name, value) for name, value in SECURITY_HEADERS if name not in names | left_out]
+            message = {**message, "headers": [*given, *more]}
+        await send(message)
+
+    return send_secured

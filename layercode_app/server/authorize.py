@@ -1,0 +1,188 @@
+"""`POST /api/authorize`: the browser asks for a session key; we add the API key and ask the platform.
+
+It spends the owner's money. So: only pages that are listed, only agents that are listed, so many requests a client,
+a small body of known fields, and the agent's `on_authorize` hook before anything is asked. The API key comes back in
+no answer and no log.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import orjson
+from loguru import logger
+
+from ..agent.authorization import AuthorizeRequest
+from ..conversation.record import Json
+from ..conversation.stores.base import Store
+from ..exceptions import EventError, PlatformAPIError, PlatformError, RefusedError, StoreError
+from ..observability import context
+from ..platform.client import PlatformClient
+from ..settings import Settings
+from ..stream.response import Receive, Send
+from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_json
+from .origins import Headers, allowed, cors_headers, preflight_headers
+from .rate import RateLimit
+
+Hook: TypeAlias = Callable[[AuthorizeRequest], Awaitable[Any]]
+
+
+class Authorize:
+    """The endpoint; what it establishes for a conversation is kept and given to its turns as metadata.
+
+    `hooks` are those of the agent that answers at the agent route.
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.hooks: list[Hook] = []
+        self._settings = settings
+        self._store = store
+        self._rate = RateLimit(settings.authorize_rate, settings.store)
+        self._client: PlatformClient | None = None
+
+    async def close(self) -> None:
+        """Let go of the connection to the platform."""
+        await self._rate.close()
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def preflight(self, scope: Scope, send: Send) -> None:
+        """Answer a browser that asks whether its page may ask."""
+        origin = header(scope, b"origin")
+        if not self._allows(scope, origin):
+            await send_error(send, 403, _not_listed(origin))
+            return
+        asked = preflight_headers(header(scope, b"access-control-request-headers"))
+        headers = [*cors_headers(origin, self._settings.authorize_origins), *asked]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request with what the platform answers, its errors included."""
+        origin = header(scope, b"origin")
+        if not self._allows(scope, origin):
+            context.refuse("the page is not listed")
+            logger.warning("authorize refused: the page {!r} is not listed", origin)
+            await send_error(send, 403, _not_listed(origin))
+            return
+        headers = cors_headers(origin, self._settings.authorize_origins)
+        wait = await self._rate.wait_for(_client_of(scope))
+        if wait:
+            context.refuse("too many requests from one client")
+            logger.warning("authorize refused: too many requests from one client")
+            more: Headers = [(b"retry-after", str(math.ceil(wait)).encode())]
+            await send_error(send, 429, f"Too many requests; try again in {math.ceil(wait)} s.", headers + more)
+            return
+        try:
+            status, answer = await self._answer(scope, receive)
+        except DisconnectedError:
+            return
+        except PlatformError as error:
+            # Its message may name what the page sent.
+            context.refuse(type(error).__name__)
+            logger.warning("authorize refused with {}: {}", error.status, error)
+            status, answer = error.status, {"error": str(error)}
+        await send_json(send, answer, status, headers)
+
+    def _allows(self, scope: Scope, origin: str | None) -> bool:
+        return allowed(origin, header(scope, b"host"), self._settings.authorize_origins)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, Json]:
+        limit = min(self._settings.authorize_body_limit, self._settings.body_limit)
+        body = await read_body(scope, receive, limit=limit, seconds=self._settings.body_timeout)
+        request = self._request(scope, body)
+        try:
+            for hook in self.hooks:
+                await hook(request)
+        except PlatformError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything, and then nobody is let in
+            logger.opt(exception=error).error("The on_authorize hook failed: {}", type(error).__name__)
+            return 500, {"error": "The server could not check this request."}
+        return await self._ask(request)
+
+    def _request(self, scope: Scope, body: bytes) -> AuthorizeRequest:
+        given = _object(body)
+        agent_id = _text(given, "agent_id") or self._settings.agent_id
+        if not agent_id:
+            raise EventError("agent_id is missing; send it, or set LAYERCODE_AGENT_ID.")
+        self._check_agent(agent_id)
+        metadata = given.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            raise EventError("metadata is not a JSON object.")
+        forwarded = ("sdk_version", *self._settings.authorize_fields)
+        own = {"agent_id", "conversation_id", "metadata"}
+        extra = {name: given[name] for name in forwarded if name not in own and given.get(name) is not None}
+        return AuthorizeRequest(
+            agent_id,
+            _text(given, "conversation_id"),
+            headers={str(name, "latin-1").lower(): str(value, "latin-1") for name, value in scope["headers"]},
+            client=_client_of(scope),
+            origin=header(scope, b"origin"),
+            metadata=metadata,
+            extra=extra,
+        )
+
+    def _check_agent(self, agent_id: str) -> None:
+        listed = self._settings.authorize_agents or ((self._settings.agent_id,) if self._settings.agent_id else ())
+        if not listed:
+            raise RefusedError("No agent is listed here. Set LAYERCODE_AGENT_ID, or LAYERCODE_AUTHORIZE_AGENTS.")
+        if "*" not in listed and agent_id not in listed:
+            raise RefusedError(f"The agent {agent_id[:80]!r} is not listed here; see LAYERCODE_AUTHORIZE_AGENTS.")
+
+    async def _ask(self, request: AuthorizeRequest) -> tuple[int, Json]:
+        if self._settings.api_key is None:
+            return 503, {"error": "LAYERCODE_API_KEY is not set on the server."}
+        self._client = self._client or PlatformClient.from_settings(self._settings)
+        try:
+            granted = await self._client.authorize_session(request.body())
+        except PlatformAPIError as error:
+            logger.warning("authorize_session failed: {}", error)
+            refused = error.status is not None and error.status >= 400
+            return (error.status or 502, {"error": error.reason or "refused"}) if refused else (502, _UNREACHABLE)
+        await self._establish(granted.conversation_id, request.metadata | request.custom_metadata)
+        answer = granted.model_dump(mode="json", exclude_unset=True)
+        return 200, orjson.loads(self._client.transport.hide(orjson.dumps(answer).decode()))
+
+    async def _establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
+        if not metadata:
+            return
+        try:
+            await self._store.establish(conversation_id, metadata)
+        except StoreError as error:
+            # The session is granted and paid for; its webhooks carry the metadata as well.
+            logger.error("The metadata of a new session could not be kept: {}", error)
+
+
+_UNREACHABLE: Json = {"error": "The platform could not be reached; try again."}
+
+
+def _object(body: bytes) -> dict[str, Json]:
+    try:
+        given = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise EventError(f"The body is not JSON in UTF-8: {error}.") from error
+    if not isinstance(given, dict):
+        raise EventError("The body is not a JSON object; expected one with agent_id.")
+    return given
+
+
+def _text(given: dict[str, Json], name: str) -> str | None:
+    value = given.get(name)
+    if value is not None and not isinstance(value, str):
+        raise EventError(f"{name} is not a text.")
+    return value or None
+
+
+def _client_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def _not_listed(origin: str | None) -> str:
+    return (
+        f"The page {str(origin)[:200]!r} may not ask for a session here. Add its origin to LAYERCODE_AUTHORIZE_ORIGINS."
+    )

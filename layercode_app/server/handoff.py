@@ -1,0 +1,58 @@
+"""Tell a webhook of the user's that a caller wants a person: an owed job, so it survives a restart and is retried."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import orjson
+from loguru import logger
+
+from ..conversation.jobs import Jobs
+from ..conversation.record import TurnRecord
+from ..conversation.stores.base import Job
+from ..conversation.turn import HANDOFF
+from ..exceptions import StoreError
+from ..settings import Settings
+from ..webhook import HEADER, sign
+
+TIMEOUT_SECONDS = 10.0
+
+
+async def owe_handoffs(record: TurnRecord, jobs: Jobs) -> None:
+    """Owe one notice for each hand-off of a turn; the same turn owes it once."""
+    event = record.event if isinstance(record.event, dict) else {}
+    for number, outcome in enumerate(record.outcomes):
+        if outcome["name"] != HANDOFF:
+            continue
+        payload = {
+            "type": HANDOFF,
+            "conversation_id": record.conversation_id,
+            "session_id": record.session_id,
+            "turn_id": record.turn_id,
+            "agent": record.agent,
+            "reason": outcome.get("reason"),
+            "from_phone_number": event.get("from_phone_number"),
+            "at": time.time(),
+        }
+        job_id = f"{HANDOFF}-{record.conversation_id}-{record.turn_id}-{number}"
+        try:
+            await jobs.owe(Job(job_id, HANDOFF, record.agent, payload, record.conversation_id))
+        except StoreError as error:
+            logger.error("A hand-off could not be written down, so nobody is told: {}", error)
+
+
+def wants_person(record: TurnRecord) -> bool:
+    """Whether the turn asked for a person."""
+    return any(outcome["name"] == HANDOFF for outcome in record.outcomes)
+
+
+async def notify(job: Job, settings: Settings) -> None:
+    """Post one notice. Raises httpx.HTTPError when it was not taken, and the job is tried again."""
+    if settings.handoff_url is None:
+        return
+    body = orjson.dumps(job.payload)
+    secret = next(iter(settings.secrets_for(job.agent)), "")
+    headers = {"content-type": "application/json"} | ({HEADER: sign(body, secret)} if secret else {})
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        (await client.post(settings.handoff_url, content=body, headers=headers)).raise_for_status()

@@ -1,0 +1,47 @@
+"""`/health`: this process is alive. `/ready`: each part it needs, one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..conversation.stores.base import Store
+from ..exceptions import StoreError
+
+PING_SECONDS = 2.0
+
+
+@dataclass
+class Health:
+    """What readiness is made of. `failed` are agent files that did not import: the others go on, degraded."""
+
+    store: Store
+    agents: list[str] = field(default_factory=list)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    draining: bool = False
+
+    async def ready(self) -> tuple[bool, dict[str, object]]:
+        """Whether turns can be answered, and each component's state: "ok", "degraded" or "down", with its reason."""
+        components = {"agents": self._agents(), "journal": await self._journal(), "server": self._server()}
+        states = {str(part["status"]) for part in components.values()}
+        overall = "down" if "down" in states else "degraded" if "degraded" in states else "ok"
+        return overall != "down", {"status": overall, "components": components}
+
+    def _agents(self) -> dict[str, object]:
+        status = "degraded" if self.failed and self.agents else "ok" if self.agents else "down"
+        detail: dict[str, object] = {"status": status, "loaded": sorted(self.agents)}
+        return detail | ({"failed": dict(self.failed)} if self.failed else {})
+
+    async def _journal(self) -> dict[str, object]:
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                await self.store.ping()
+        except TimeoutError:
+            return {"status": "down", "reason": f"no answer within {PING_SECONDS:g} s", "store": self.store.component}
+        except StoreError as error:
+            return {"status": "down", "reason": str(error), "store": self.store.component}
+        return {"status": "ok", "store": self.store.component}
+
+    def _server(self) -> dict[str, object]:
+        return {"status": "down", "reason": "draining"} if self.draining else {"status": "ok"}

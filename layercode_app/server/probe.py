@@ -1,0 +1,22 @@
+"""Answers the probe that `--tunnel`, `connect` and `doctor` send: frames a moment apart, and no turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..conversation.record import Frame
+from ..platform.probe import FRAMES, PAUSE_SECONDS, PROBE
+from ..stream.frames import DATA, END
+from ..stream.response import EventStream, Receive, Send
+
+
+async def answer_probe(receive: Receive, send: Send, *, project: str, agent: str) -> None:
+    """Send the frames, which say who answers; whoever asked measures when they arrive."""
+    said = {"project": project, "agent": agent}
+    frames = [Frame(DATA, {"probe": number, **said}) for number in range(FRAMES)] + [Frame(END)]
+    async with EventStream(receive, send, PROBE) as stream:
+        for number in range(FRAMES):
+            if number:
+                await asyncio.sleep(PAUSE_SECONDS)
+            await stream.listener.catch_up(frames[: number + 1])
+        await stream.listener.catch_up(frames)

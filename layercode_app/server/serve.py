@@ -1,0 +1,239 @@
+"""Serve the app with uvicorn: one process or several, with or without reload."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from loguru import logger
+
+from ..agent.discovery import BUILT_IN, Found, discover, find_by_import
+from ..agent.offline import MODEL_NAME
+from ..agent.voice_agent import VoiceAgent
+from ..exceptions import ConfigurationError
+from ..observability.setup import configure, shutdown
+from ..settings import ENV_FILE, Settings, export_env_file, load_settings, options_for_workers, pass_to_workers
+from .app import LayerCode, create_app
+from .connections import BoundedConnection, Bounds
+from .origins import LOCAL_ORIGINS
+from .shutdown import drain_on_signals
+from .tunnelling import TunnelBeside, repair_webhook
+from .warmup import warm_up
+
+LINGER_SECONDS = 3
+RELOAD_DRAIN_SECONDS = 1.0
+"""Who works on an agent does not want to wait for it at every reload."""
+FACTORY = "layercode_app.server.serve:worker_app"
+
+
+@dataclass
+class ServeOptions:
+    """What `run` was asked for; plain values, because worker processes are handed them."""
+
+    agent: str = "starter"
+    agents_dir: str | None = None
+    model: str | None = None
+    verbose: bool = False
+    env_file: str | None = None
+    workers: int = 1
+    reload: bool = False
+    local: bool = False
+    """For `dev`: pages of this machine may ask for sessions, of any agent, where nothing else is set."""
+    developing: bool = False
+    """Whether the console is the developer's own terminal, on which an error of the agent says all it has to say."""
+    tunnel: bool = False
+    update_webhook: bool = False
+    """Point the agent's webhook at the tunnel, and give it back at the end."""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process serves itself, rather than watch over others that do."""
+        return self.workers == 1 and not self.reload
+
+    def load(self) -> Settings:
+        """The settings, with these options over them."""
+        given = dict(self.settings)
+        if self.verbose:
+            given["log_level"] = "DEBUG"
+        if self.reload:
+            given.setdefault("drain_seconds", RELOAD_DRAIN_SECONDS)
+        settings = load_settings(given, env_file=self.env_file or ENV_FILE)
+        if not self.local:
+            return settings
+        local = {"authorize_origins": LOCAL_ORIGINS, "authorize_agents": ("*",)}
+        given |= {name: value for name, value in local.items() if settings.sources[name] == "default"}
+        return load_settings(given, env_file=self.env_file or ENV_FILE)
+
+
+def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambda app: None) -> None:
+    """Serve until told to stop. Raises DeveloperError before anything listens, when it cannot work.
+
+    `prepare` is given the app that this process serves.
+    """
+    if options.tunnel and options.load().port == 0:
+        options.settings["port"] = _free_port()
+    settings = options.load()
+    app = build(options, settings, serving=options.alone)
+    prepare(app)
+    _check_port(settings)
+    announce(app, settings)
+    repair_webhook(settings)
+    with _tunnel(options, settings, app):
+        _run(options, settings, app)
+
+
+def _tunnel(options: ServeOptions, settings: Settings, app: LayerCode) -> AbstractContextManager[object]:
+    if not options.tunnel:
+        return nullcontext()
+    secret = settings.secrets_for(next(iter(app.agents)))[0]
+    return TunnelBeside(settings, secret=secret, update_webhook=options.update_webhook)
+
+
+def _run(options: ServeOptions, settings: Settings, app: LayerCode) -> None:
+    common = uvicorn_options(settings)
+    if options.alone:
+        uvicorn.run(app, **common)
+        return
+    pass_to_workers(asdict(options))
+    folders = [str(path) for path in (Path(options.agents_dir or "agents"), *BUILT_IN) if path.is_dir()]
+    uvicorn.run(
+        FACTORY,
+        factory=True,
+        workers=options.workers,
+        reload=options.reload,
+        reload_dirs=folders if options.reload else None,
+        reload_includes=["*.py", "*.md", ".env"] if options.reload else None,
+        **common,
+    )
+
+
+def worker_app() -> LayerCode:
+    """The app of one worker process, from the options its parent left for it."""
+    options = ServeOptions(**options_for_workers())
+    return build(options, options.load())
+
+
+def build(options: ServeOptions, settings: Settings, *, serving: bool = True) -> LayerCode:
+    """Configure this process and make the app that it serves; one that only watches over workers is not `serving`."""
+    export_env_file(options.env_file or ENV_FILE)
+    configure(settings, verbose=options.verbose, serving=serving, developing=options.developing)
+    found, first = _agents(options, settings)
+    app = create_app(found, first, settings=settings, model=options.model)
+    drain_on_signals(app)
+    spare_the_collector()
+    # Here, and not at the exit of the process, which a signal would skip.
+    app.on_stop.append(shutdown)
+    if serving:
+        warm_up()
+    return app
+
+
+def spare_the_collector() -> None:
+    """Keep what start-up made out of the garbage collector's sight: its full passes would stall calls."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def uvicorn_options(settings: Settings) -> dict[str, Any]:
+    """What uvicorn is told, in every kind of process that it makes."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "forwarded_allow_ips": list(settings.trusted_proxies),
+        "http": partial(BoundedConnection, bounds=Bounds.of(settings)),
+        "timeout_keep_alive": settings.keep_alive,
+        # The turns have ended by then; this bounds the wait for clients that do not let go of their connection.
+        "timeout_graceful_shutdown": LINGER_SECONDS,
+    }
+
+
+def _agents(options: ServeOptions, settings: Settings) -> tuple[Found, VoiceAgent[Any, Any]]:
+    found = discover(Path(options.agents_dir) if options.agents_dir else settings.agents_dir)
+    first = find_by_import(options.agent) if ":" in options.agent else found.get(options.agent)
+    tell_of(found)
+    return found, first
+
+
+def tell_of(found: Found) -> None:
+    """Say which agent files failed, and what else is not as their owner may think."""
+    for path, error in found.failed.items():
+        logger.error("{} failed to import, the other agents are served:\n{}", path, error.traceback)
+    for warning in found.warnings:
+        logger.warning("{}", warning)
+    for note in found.notes:
+        logger.info("{}", note)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _check_port(settings: Settings) -> None:
+    """Say who wants which port, before uvicorn says only that it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}. Give another with --port."
+            ) from error
+
+
+def announce(app: LayerCode, settings: Settings) -> None:
+    """Say what answers where, and with which model."""
+    first = next(iter(app.agents.values()))
+    for voice in app.agents.values():
+        routes = [f"/api/agents/{voice.name}"] + ([settings.agent_route] if voice is first else [])
+        logger.info("{} ({}) answers POST {}", voice.name, _model_of(voice), " and ".join(reversed(routes)))
+
+
+def _model_of(voice: VoiceAgent[Any, Any]) -> str:
+    if voice.agent is None:
+        return "no model needed"
+    model = voice.model or voice.agent.model
+    name = str(getattr(model, "model_name", model))
+    if name != MODEL_NAME:
+        return name
+    script = "from its script" if voice.script else "with no script of its own, so it only repeats"
+    return f"offline, {script}; set DEFAULT_MODEL and its key for a model"
+
+
+@asynccontextmanager
+async def serving(app: LayerCode) -> AsyncIterator[str]:
+    """Serve an app on a free port of 127.0.0.1 in this event loop; gives its URL."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = _EmbeddedServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started and not task.done():
+            await asyncio.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+class _EmbeddedServer(uvicorn.Server):
+    """Leaves the process's signals to the program around it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield

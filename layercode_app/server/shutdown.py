@@ -1,0 +1,89 @@
+"""What SIGTERM and Ctrl-C do to a served app: the first drains it, the second ends it at once, both with exit code 0.
+
+Uvicorn on its own closes its socket on the first signal, so that `/ready` cannot say why, and then dies of the signal.
+We stand before its handler, in every kind of process it makes, and tell it to exit when the turns have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from loguru import logger
+
+from .app import LayerCode
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SAME_REQUEST_SECONDS = 0.2
+"""Signals this close together are one request to stop."""
+CUT_SECONDS = 1.0
+"""How long the turns are given to send their last words after the second signal."""
+
+
+def drain_on_signals(app: LayerCode) -> None:
+    """Drain the app when this process is told to stop; nothing is done where uvicorn does not own the signals."""
+    app.on_start.append(lambda: _Shutdown.install(app))
+
+
+class _Shutdown:
+    """Stands before the signal handlers of one uvicorn server."""
+
+    def __init__(self, app: LayerCode, server: uvicorn.Server) -> None:
+        self._app = app
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._seen: list[int] = []
+        self._last = float("-inf")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def install(cls, app: LayerCode) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        # Their handler is a method of the server, which is the only way to it in a worker process.
+        server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if isinstance(server, uvicorn.Server):
+            shutdown = cls(app, server)
+            for number in SIGNALS:
+                signal.signal(number, shutdown.handle)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        # A terminal sends Ctrl-C to the workers too, and then their parent sends SIGTERM: that is one request.
+        # `timeout`, and an init that signals its whole group, send the same one twice: that is one request too.
+        twice = time.monotonic() - self._last < SAME_REQUEST_SECONDS
+        self._last = time.monotonic()
+        if twice:
+            return
+        again = bool(self._seen) and (number in self._seen or multiprocessing.parent_process() is None)
+        self._seen.append(number)
+        self._loop.call_soon_threadsafe(self._begin, self._give_up if again else self._drain)
+
+    def _begin(self, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = self._loop.create_task(what(), name="shutdown")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self) -> None:
+        logger.info("Told to stop: no more turns are taken, {} are running.", len(self._app.turns.running))
+        if multiprocessing.parent_process() is not None:
+            # New calls are for the workers that stay, or for the one that comes after a reload.
+            for listener in self._server.servers:
+                listener.close()
+        try:
+            await self._app.drain()
+        finally:
+            self._server.should_exit = True
+
+    async def _give_up(self) -> None:
+        logger.warning("Told to stop again: the {} running turns are ended now.", len(self._app.turns.running))
+        try:
+            await self._app.turns.cut(self._app.settings.goodbye, seconds=CUT_SECONDS)
+        finally:
+            self._server.should_exit = self._server.force_exit = True

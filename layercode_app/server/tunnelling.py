@@ -1,0 +1,121 @@
+"""A tunnel beside a server that runs: opened, probed, and the agent's webhook pointed at it while both live.
+
+Uvicorn has the main thread (or processes below it), so the tunnel lives in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+from loguru import logger
+
+from ..exceptions import ConfigurationError, LayerCodeError
+from ..platform.claim import FILE, claimed, refuse_production, repair
+from ..platform.client import PlatformClient
+from ..platform.probe import Verdict, probe_until_reached
+from ..platform.tunnel import Tunnel, check_program
+from ..settings import Settings
+
+JOIN_SECONDS = 60.0
+
+
+def repair_webhook(settings: Settings) -> None:
+    """Give back a webhook that a run which died had pointed here; without a key, say that it waits."""
+    if not FILE.exists():
+        return
+    if settings.api_key is None:
+        logger.error("{} says that a webhook must be given back; set LAYERCODE_API_KEY and start again.", FILE)
+        return
+
+    async def with_client() -> None:
+        async with PlatformClient.from_settings(settings) as client:
+            await repair(client)
+
+    asyncio.run(with_client())
+
+
+def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
+    """Raise ConfigurationError for what cannot work; gives the webhook's URL as it is now, where it will be changed."""
+    check_program(settings.tunnel_command.split()[0])
+    if not update_webhook:
+        return None
+    if settings.agent_id is None:
+        raise ConfigurationError("LAYERCODE_AGENT_ID is not set, so there is no webhook to update. Put it into .env.")
+    agent_id = settings.agent_id
+    refuse_production(agent_id, settings)
+
+    async def current() -> str | None:
+        async with PlatformClient.from_settings(settings) as client:
+            return (await client.agent(agent_id)).webhook_url
+
+    return asyncio.run(current()) or "nowhere"
+
+
+class TunnelBeside:
+    """While entered, a thread keeps the tunnel open. Leaving gives the webhook back first, then closes the tunnel."""
+
+    def __init__(self, settings: Settings, *, secret: str, update_webhook: bool) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._update_webhook = update_webhook
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._begun = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="tunnel")
+
+    def __enter__(self) -> TunnelBeside:
+        self._thread.start()
+        self._begun.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(JOIN_SECONDS)
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._begun.set()
+        stopped = asyncio.create_task(self._stop.wait())
+        working = asyncio.create_task(self._work(self._stop))
+        await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
+        # Whatever it is at, it leaves its contexts: the webhook is given back, the tunnel closed.
+        if not working.done():
+            working.cancel()
+        stopped.cancel()
+        try:
+            await working
+        except asyncio.CancelledError:
+            pass
+        except LayerCodeError as error:
+            logger.error("{}", error)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            tunnel = await stack.enter_async_context(
+                Tunnel.from_settings(settings, f"http://127.0.0.1:{settings.port}")
+            )
+            base = settings.tunnel_url or await tunnel.url(settings.tunnel_timeout)
+            url = base.rstrip("/") + settings.agent_route
+            verdict = await probe_until_reached(url, self._secret, seconds=settings.tunnel_timeout)
+            _tell(url, verdict)
+            if verdict.reached and self._update_webhook and settings.agent_id:
+                client = await stack.enter_async_context(PlatformClient.from_settings(settings))
+                await stack.enter_async_context(claimed(client, settings.agent_id, url))
+                logger.info("The webhook of {} is {} until this ends.", settings.agent_id, url)
+            await tunnel.died.wait()
+
+
+def _tell(url: str, verdict: Verdict) -> None:
+    if verdict.fine:
+        logger.info("Webhook URL: {} (reached in {:.0f} ms, unbuffered)", url, verdict.milliseconds)
+    elif verdict.reached:
+        logger.warning("Webhook URL: {} - {}", url, verdict.reason)
+    else:
+        logger.error("The tunnel's URL does not reach this server, so no webhook is changed: {}", verdict.reason)

@@ -1,0 +1,89 @@
+"""`POST` of an event: verified over its raw bytes, parsed, answered by a stream or by JSON. Plain ASGI."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from loguru import logger
+
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.handler import TurnHandler
+from ..conversation.sessions import SessionHandler
+from ..exceptions import PlatformError, SignatureError, StoreError
+from ..observability import context, spans
+from ..observability.errors import category_of
+from ..observability.turns import running
+from ..platform.probe import PROBE, project_here
+from ..settings import Settings
+from ..stream.response import EventStream, Receive, Send
+from ..webhook import HEADER, Event, Message, SessionStart, Welcome, parse_event, verify
+from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_json
+from .probe import answer_probe
+
+_SIGNATURE = HEADER.encode()
+
+
+@dataclass
+class Webhook:
+    """The endpoint of one agent."""
+
+    agent: VoiceAgent[Any, Any]
+    turns: TurnHandler
+    sessions: SessionHandler
+    settings: Settings
+    refused: Callable[[str], None] = lambda metric: None
+    """Told of a request whose signature was refused, for alerts."""
+    secrets: tuple[str, ...] = field(init=False)
+    project: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.secrets = self.settings.secrets_for(self.agent.name)
+        self.project = project_here()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever arrives, the answer is a stream or JSON, and no internals."""
+        received = time.perf_counter()
+        try:
+            event = await self._event(scope, receive)
+        except DisconnectedError:
+            return
+        except PlatformError as error:
+            if isinstance(error, SignatureError):
+                self.refused("bad_signatures")
+            context.refuse(str(error))
+            logger.warning("Webhook refused with {}: {}", error.status, error)
+            await send_error(send, error.status, str(error))
+            return
+        if event.type == PROBE:
+            await answer_probe(receive, send, project=self.project, agent=self.agent.name)
+            return
+        verified = time.perf_counter()
+        turn_id = event.turn_id if isinstance(event, Message | SessionStart | Welcome) else None
+        with running(self.agent.name, event, received=received, verified=verified, turn_id=turn_id):
+            if isinstance(event, Message | SessionStart | Welcome) and event.turn_id:
+                async with EventStream(receive, send, event.turn_id) as stream:
+                    await self.turns.answer(self.agent, event, stream.listener, received=received)
+                return
+            await self._acknowledge(event, send, received)
+
+    async def _event(self, scope: Scope, receive: Receive) -> Event:
+        body = await read_body(scope, receive, limit=self.settings.body_limit, seconds=self.settings.body_timeout)
+        verify(header(scope, _SIGNATURE), body, self.secrets)
+        return parse_event(body)
+
+    async def _acknowledge(self, event: Event, send: Send, received: float) -> None:
+        try:
+            answer = await self.sessions.answer(self.agent, event, received=received)
+        except StoreError as error:
+            logger.error("The journal is not available, so {} was not taken: {}", event.type, error)
+            await send_error(send, 503, "The journal is not available now; deliver this event again.")
+            return
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything
+            spans.failed(error, category_of(error))
+            logger.opt(exception=error).error("The hook for {} failed: {}", event.type, type(error).__name__)
+            await send_error(send, 500, "The agent could not handle this event.")
+            return
+        await send_json(send, answer)

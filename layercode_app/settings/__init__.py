@@ -1,0 +1,33 @@
+"""The one table of settings, and the only reader of the environment, `.env` and `layercode.toml`.
+
+Precedence: argument, environment, `.env`, `layercode.toml`, default. `Settings.sources` tells where each value
+came from; `.env.example` and `doctor` are made from this table.
+"""
+
+from .environment import (
+    ENV_FILE,
+    environment,
+    export_env_file,
+    options_for_workers,
+    overlaid,
+    overlay,
+    pass_to_workers,
+)
+from .example import env_example
+from .load import TOML_FILE, load_settings
+from .table import Settings, env_name
+
+__all__ = [
+    "ENV_FILE",
+    "TOML_FILE",
+    "Settings",
+    "env_example",
+    "env_name",
+    "environment",
+    "export_env_file",
+    "load_settings",
+    "options_for_workers",
+    "overlaid",
+    "overlay",
+    "pass_to_workers",
+]

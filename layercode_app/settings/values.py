@@ -1,0 +1,64 @@
+"""The kinds of values that settings have, and what is wrong with one that is not of its kind."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+
+LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _level(value: str) -> str:
+    if value.upper() not in LEVELS:
+        raise ValueError(f"expected one of {', '.join(LEVELS)}")
+    return value.upper()
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+    return value
+
+
+def _rate(value: str) -> str:
+    if not value:
+        return value
+    from limits import parse
+
+    try:
+        parse(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no rate; expected one such as 20/minute or 100/hour") from None
+    return value
+
+
+def _port(value: int) -> int:
+    if not 0 <= value <= 65535:
+        raise ValueError(f"{value} is no port; expected 0 to 65535")
+    return value
+
+
+def _route(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("expected a path that starts with /")
+    return value.rstrip("/") or "/"
+
+
+CommaSeparated: TypeAlias = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+SecretList: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+Level: TypeAlias = Annotated[str, AfterValidator(_level)]
+Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
+Rate: TypeAlias = Annotated[str, AfterValidator(_rate)]
+Port: TypeAlias = Annotated[int, AfterValidator(_port)]
+Route: TypeAlias = Annotated[str, AfterValidator(_route)]

@@ -1,0 +1,76 @@
+"""Frames to Server-Sent Events and back: pure functions over bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+import orjson
+
+from ..conversation.record import Frame, Json
+
+TTS = "response.tts"
+DATA = "response.data"
+END = "response.end"
+HANGUP = "response.hangup"
+ERROR = "response.error"
+
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+"""What keeps proxies from buffering or compressing the stream."""
+
+
+def encode(frame: Frame, turn_id: str) -> bytes:
+    """One frame as one Server-Sent Event, carrying the turn's id."""
+    payload: dict[str, Json] = {"type": frame.type, "turn_id": turn_id}
+    if frame.content is not None or frame.type == DATA:
+        payload["error" if frame.type == ERROR else "content"] = frame.content
+    return b"data: " + _dump(payload) + b"\n\n"
+
+
+def encode_all(frames: Iterable[Frame], turn_id: str) -> bytes:
+    """Several frames as one piece, so that they cost one write."""
+    return b"".join(encode(frame, turn_id) for frame in frames)
+
+
+def _dump(payload: dict[str, Json]) -> bytes:
+    try:
+        return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # A lone surrogate, which a model may cut an emoji into, or an integer of over 64 bits:
+        # escaped ASCII carries both. The way there and back makes NaN null, as orjson does.
+        return json.dumps(json.loads(json.dumps(payload), parse_constant=lambda _: None)).encode()
+
+
+class Decoder:
+    """Reads Server-Sent Events from chunks of any size; tolerates `\\r\\n`, comments and other fields."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> Iterator[dict[str, Json]]:
+        """Yield each JSON object that the chunk completes; raises ValueError for data that is not one."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            yield from self._line(line.rstrip(b"\r"))
+
+    def _line(self, line: bytes) -> Iterator[dict[str, Json]]:
+        if line.startswith(b"data:"):
+            self._data.append(line[5:].removeprefix(b" "))
+        elif not line and self._data:
+            data, self._data = b"\n".join(self._data), []
+            yield _object(data)
+
+
+def _object(data: bytes) -> dict[str, Json]:
+    try:
+        value = json.loads(data)
+    except RecursionError as error:
+        raise ValueError(f"expected a JSON object in the event, got one nested too deeply: {data[:80]!r}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"expected a JSON object in the event, got {data[:80]!r}")
+    return value

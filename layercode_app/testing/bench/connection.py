@@ -1,0 +1,236 @@
+"""One caller's HTTP connection, made to cost the measuring side little: a turn is written as bytes, and timed as it comes.
+
+`emulator.webhooks` reads answers for everybody else. Where fifty callers begin in one instant, it would take so long to
+send their requests that the times were its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+from urllib.parse import SplitResult, urlsplit
+
+import httptools
+
+from ...emulator.javascript import stringify
+from ...exceptions import ConfigurationError
+from ...stream.frames import END, TTS, Decoder
+from ...webhook import HEADER, sign
+
+LAST_CHUNK_SECONDS = 1.0
+"""How long the connection is given to end an answer after `response.end`, before it is dropped."""
+
+
+@dataclass
+class Heard:
+    """What came back for one turn. Times in milliseconds since it was begun, None for what did not come."""
+
+    status: int = 0
+    ttfs: float | None = None
+    total: float | None = None
+    frames: int = 0
+    cut: bool = False
+    """The caller spoke over it."""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a webhook is. Raises ConfigurationError for what is no HTTP URL."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        try:
+            fine = self.parts.scheme in ("http", "https") and self.parts.hostname and self.port
+        except ValueError as error:
+            raise ConfigurationError(f"{self.url!r} is not a URL: {error}.") from None
+        if not fine:
+            raise ConfigurationError(f"{self.url!r}: a webhook's URL begins with http:// or https:// and names a host.")
+
+    @cached_property
+    def parts(self) -> SplitResult:
+        """The URL in its parts."""
+        return urlsplit(self.url)
+
+    @property
+    def host(self) -> str:
+        """Name or address of the host."""
+        return self.parts.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port, also where the URL leaves it out."""
+        return self.parts.port or (443 if self.parts.scheme == "https" else 80)
+
+    @cached_property
+    def ssl(self) -> ssl.SSLContext | None:
+        """How to trust the host, where it is asked for in HTTPS."""
+        return ssl.create_default_context() if self.parts.scheme == "https" else None
+
+    def request(self, event: Mapping[str, Any], secret: str) -> bytes:
+        """The event as a signed HTTP request."""
+        body = stringify(event).encode()
+        target = (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
+        lines = [
+            f"POST {target} HTTP/1.1",
+            f"host: {self.parts.netloc.rpartition('@')[2]}",
+            "user-agent: layercode-create-app bench",
+            "content-type: application/json",
+            "accept-encoding: identity",
+            f"content-length: {len(body)}",
+            f"{HEADER}: {sign(body, secret)}",
+        ]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
+
+
+class Line:
+    """A caller's line to a webhook: one connection, opened when it is needed and kept while the server keeps it."""
+
+    def __init__(self, address: Address, *, timeout: float = 60.0) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._connection: _Connection | None = None
+
+    async def turn(self, request: bytes, *, cut: bool = False) -> Heard:
+        """Send a request and hear its answer; `cut` hangs up at the first words. Failures are in what is returned."""
+        begun = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._turn(request, begun, cut=cut)
+        except TimeoutError:
+            self.close()
+            return Heard(error="timeout")
+        except OSError:
+            return Heard(error="unreachable")
+
+    async def _turn(self, request: bytes, begun: float, *, cut: bool) -> Heard:
+        while True:
+            kept = self._connection is not None and self._connection.usable
+            if not kept:
+                self._connection = await self._connect()
+            assert self._connection is not None
+            heard = await self._connection.turn(request, begun, cut=cut)
+            # The server may have closed a connection that it had kept in the moment of our writing to it.
+            if not (kept and heard.error == "broken" and not heard.status):
+                return heard
+
+    async def _connect(self) -> _Connection:
+        at = self._address
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(_Connection, at.host, at.port, ssl=at.ssl)
+        return connection
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class _Connection(asyncio.Protocol):
+    """Carries one turn at a time; httptools calls the `on_` methods."""
+
+    def __init__(self) -> None:
+        self._ended: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.usable = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are not asyncio's classes, only like them.
+        self._transport = cast(asyncio.Transport, transport)
+        self.usable = True
+
+    async def turn(self, request: bytes, begun: float, *, cut: bool) -> Heard:
+        self._heard = Heard()
+        self._begun, self._cut = begun, cut
+        self._kind = b""
+        self._decoder = Decoder()
+        self._parser = httptools.HttpResponseParser(self)
+        self._ended = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        try:
+            await self._ended
+        finally:
+            self._ended = None
+        return self._heard
+
+    def data_received(self, data: bytes) -> None:
+        self._now = (time.perf_counter() - self._begun) * 1000
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, ValueError):
+            self._fail("malformed")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._heard_nothing_wrong():
+            self._heard.error = "no response.end" if self._is_stream() and error is None else "broken"
+        self._end(keep=False)
+
+    # --- what httptools calls
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"content-type":
+            self._kind = value
+
+    def on_headers_complete(self) -> None:
+        self._heard.status = self._parser.get_status_code()
+        self._keep = self._parser.should_keep_alive()
+
+    def on_body(self, data: bytes) -> None:
+        if self._is_stream() and self._ended is not None:
+            for payload in self._decoder.feed(data):
+                self._frame(payload.get("type"))
+
+    def on_message_complete(self) -> None:
+        if self._heard_nothing_wrong():
+            self._heard.error = "no response.end" if self._is_stream() else self._refusal()
+        self._end(keep=self._keep)
+
+    def _frame(self, kind: Any) -> None:
+        heard = self._heard
+        if heard.total is not None or heard.cut:
+            return
+        heard.frames += 1
+        if kind == TTS and heard.ttfs is None:
+            heard.ttfs = self._now
+            if self._cut:
+                heard.cut = True
+                self._end(keep=False)
+        elif kind == END:
+            heard.total = self._now
+            self._timer = asyncio.get_running_loop().call_later(LAST_CHUNK_SECONDS, lambda: self._end(keep=False))
+
+    def _is_stream(self) -> bool:
+        kind = self._kind.partition(b";")[0].strip().lower()
+        return self._heard.status == 200 and kind == b"text/event-stream"
+
+    def _refusal(self) -> str:
+        return "no stream" if self._heard.status == 200 else f"status {self._heard.status}"
+
+    def _heard_nothing_wrong(self) -> bool:
+        """Whether the answer ended without our having heard its end."""
+        return self._ended is not None and self._heard.total is None and not self._heard.cut and not self._heard.error
+
+    def _fail(self, reason: str) -> None:
+        if self._heard_nothing_wrong():
+            self._heard.error = reason
+        self._end(keep=False)
+
+    def _end(self, *, keep: bool) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not keep:
+            self.close()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def close(self) -> None:
+        self.usable = False
+        self._transport.close()

@@ -1,0 +1,69 @@
+"""The whole of what `bench` found, for programs, tables and the page."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .load import Load
+from .measured import Series, ratios
+
+BUSY = 0.85
+"""Share of a processor from which the measuring side is what is measured."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was asked for, and what was found."""
+
+    load: Load
+    arrivals: str
+    rounds: int
+    series: Sequence[Series]
+
+    @property
+    def errors(self) -> Counter[str]:
+        """The failures of all webhooks."""
+        return sum((one.errors for one in self.series), Counter())
+
+    @property
+    def compared(self) -> bool:
+        """Whether there are several webhooks."""
+        return len({one.target for one in self.series}) > 1
+
+    def label(self, one: Series) -> str:
+        """What to call a series beside the others."""
+        return f"{one.target}, {one.arrivals}" if self.arrivals == "both" else one.target
+
+    def notes(self) -> list[str]:
+        """What whoever reads the figures must know."""
+        found = []
+        if any(one.caller_cpu > BUSY * one.seconds for series in self.series for one in series.rounds if one.seconds):
+            found.append(
+                "The measuring side used a whole processor: the times contain waiting of its own. Fewer callers, or "
+                "some seconds of --think, leave it room."
+            )
+        unmeasured = [one.target for one in self.series if any(measured.server is None for measured in one.rounds)]
+        if unmeasured:
+            found.append(
+                f"CPU and memory of {', '.join(dict.fromkeys(unmeasured))}: not measured, its processes are not on "
+                "this machine or not yours."
+            )
+        if len(
+            {len(measured.total) for series in self.series for measured in series.rounds if len(measured.total) < 100}
+        ):
+            found.append("Some rounds have fewer than 100 whole turns: their p99 is their slowest turn.")
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "load": self.load.to_json() | {"arrivals": self.arrivals, "rounds": self.rounds},
+            "targets": [one.to_json() for one in self.series],
+            "ratios": ratios(self.series),
+            "cpus": os.cpu_count(),
+            "notes": self.notes(),
+        }

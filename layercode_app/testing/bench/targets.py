@@ -1,0 +1,151 @@
+"""What is measured: a webhook that runs somewhere, or an agent that is served for the measurement and stopped after it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import NoReturn
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from ...exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, DeveloperError
+from ...settings.environment import environment
+from .run import Target
+from .usage import Server, server_of
+
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+LAST_LINES = 12
+ERRORS: dict[int, type[DeveloperError]] = {2: ConfigurationError, 3: AgentNotFoundError}
+"""What the exit codes of `run` stand for."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How agents are served: plain values for the command line of `run`."""
+
+    agents_dir: Path | None = None
+    model: str | None = None
+
+
+@contextmanager
+def open_targets(names: Sequence[str], *, secret: str, serving: Serving) -> Iterator[list[Target]]:
+    """A target for each URL or agent, in this order; agents are served until the block ends, also by SIGTERM.
+
+    `secret` signs for the URLs. Raises AgentNotFoundError, ConfigurationError or DeveloperError where one cannot be
+    served.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_ended_by_sigterm())
+        found: list[Target] = []
+        for name in names:
+            label = f"{name} #{names[: len(found) + 1].count(name)}" if names.count(name) > 1 else name
+            if is_url(name):
+                found.append(Target(label, name, secret, server_of(name)))
+            else:
+                found.append(stack.enter_context(_served(name, label, serving)))
+        yield found
+
+
+def is_url(name: str) -> bool:
+    """Whether this is a webhook's URL, and no agent's name."""
+    return "/" in name
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Leave the block, and so stop what it started, where SIGTERM would end us without a word."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _served(agent: str, label: str, serving: Serving) -> Iterator[Target]:
+    """`run` in a process of its own, with a journal that is thrown away, and without telemetry or alerts."""
+    with TemporaryDirectory(prefix="layercode-bench-", ignore_cleanup_errors=True) as folder:
+        port, secret, output = _free_port(), f"bench-{secrets.token_hex(16)}", Path(folder, "output.txt")
+        command = [sys.executable, "-m", "layercode_app", "run", "--agent", agent, "--host", "127.0.0.1"]
+        command += ["--port", str(port), "--store", f"sqlite:///{folder}/journal.sqlite3"]
+        command += ["--agents", str(serving.agents_dir)] if serving.agents_dir else []
+        command += ["--model", serving.model] if serving.model else []
+        own = {
+            "LAYERCODE_WEBHOOK_SECRET": secret, "LAYERCODE_AGENT_SECRETS": json.dumps({agent: secret}),
+            "LAYERCODE_AGENT_ROUTE": "/api/agent", "LAYERCODE_ALERTS": "[]", "LAYERCODE_DRAIN_SECONDS": "1", "TELEMETRY_ENABLED": "false", "LOG_DIR": "",
+        }  # fmt: skip
+        with output.open("wb") as file:
+            process = subprocess.Popen(  # noqa: S603 - it is our own command, with no shell
+                command, env={**environment(), **own}, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+            )
+        try:
+            _wait_for(agent, port, process, output)
+            yield Target(label, f"http://127.0.0.1:{port}/api/agent", secret, Server([process.pid]))
+        finally:
+            _stop(process)
+
+
+def _wait_for(agent: str, port: int, process: subprocess.Popen[bytes], output: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise _reason(agent, process.returncode, output)
+        try:
+            urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+        except (URLError, HTTPException, OSError):
+            time.sleep(0.05)
+        else:
+            return
+    raise DeveloperError(f"{agent!r} was not served within {START_SECONDS:g} s.\n{_last_lines(output)}")
+
+
+def _reason(agent: str, code: int, output: Path) -> DeveloperError:
+    """What `run` said when it ended, as the error that it was."""
+    before, marker, said = output.read_text(errors="replace").rpartition("Error: ")
+    if marker and code in ERRORS:
+        kind = AgentImportError if code == 3 and "Traceback" in before else ERRORS[code]
+        error = kind(said.strip())
+        if isinstance(error, AgentImportError):
+            error.traceback = before[before.index("Traceback") :].strip()
+        return error
+    return DeveloperError(f"`run --agent {agent}` ended with exit code {code}.\n{_last_lines(output)}")
+
+
+def _last_lines(output: Path) -> str:
+    return "\n".join(output.read_text(errors="replace").splitlines()[-LAST_LINES:])
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

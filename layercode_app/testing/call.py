@@ -1,0 +1,298 @@
+"""`AgentCall`: one caller and one agent, in process. Every event is signed and goes through the whole server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ..agent.discovery import Found, discover, find_by_import
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.record import Json, TurnRecord
+from ..conversation.stores.base import Store
+from ..emulator.webhooks import Answer, WebhookClient
+from ..exceptions import DeliveryError
+from ..server.app import LayerCode
+from ..settings import load_settings
+from . import events
+from .asgi import InProcess
+from .interruption import Cut, Point
+from .mocks import Mocks, Seen, under_test
+from .script import ScriptedModelError
+from .turn import HeardTurn, transcript
+
+SECRET = "test-secret"  # noqa: S105 - nobody else knows this server
+END_SECONDS = 10.0
+BLOCKED = "Model requests are not allowed"
+
+
+class CallError(AssertionError):
+    """The call cannot go on; the message ends with the conversation so far."""
+
+
+class AgentCall:
+    """A call to one agent. It opens with the first thing that is said; ids count up from 1, so runs are alike.
+
+    Args:
+        agent: A VoiceAgent, a PydanticAI agent, the name of an agent file's agent, or `package.module:attribute`.
+        agents: Folder or search result in which a name is looked up.
+        model: Beats the agent's own: a PydanticAI model, such as `scripted(...)`, or its name. Without one an agent
+            that has an offline script plays it.
+        settings: Settings by name, over their defaults; no file and no environment is read for the others.
+        store: The journal; in memory by default.
+        conversation_id: Which conversation this is.
+        metadata: Goes with every event.
+
+    """
+
+    def __init__(
+        self,
+        agent: VoiceAgent[Any, Any] | Any,
+        *,
+        agents: Path | Found | None = None,
+        model: Any = None,
+        settings: Mapping[str, Any] | None = None,
+        store: Store | None = None,
+        conversation_id: str = events.CONVERSATION_ID,
+        metadata: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.conversation_id = conversation_id
+        self.session_id = events.SESSION_ID
+        self.turns: list[HeardTurn] = []
+        """What was said so far."""
+        self.sent: list[dict[str, Json]] = []
+        """The events that were delivered."""
+        self._metadata = dict(metadata or {})
+        self._mocks = Mocks()
+        self._seen = Seen()
+        self._cut: Cut | None = None
+        self._sessions = self._turn_ids = 1
+        self.agent = under_test(_voice(agent, agents), self._mocks, self._seen)
+        self.app = _app(self.agent, settings, store, model)
+        self._http = httpx.AsyncClient(transport=InProcess(self.app))
+        self._client = WebhookClient(f"http://agent.test/api/agents/{self.agent.name}", SECRET, http=self._http)
+
+    # --- what a caller does
+
+    async def greet(self, **fields: Json) -> HeardTurn:
+        """Connect, and hear the greeting."""
+        return await self._turn(events.session_start(**fields), "")
+
+    async def say(self, text: str, **fields: Json) -> HeardTurn:
+        """Say something, and hear the reply; `fields` are further fields of the event, such as `metadata`."""
+        last = self.turns[-1] if self.turns else None
+        if last is not None and last.interrupted and "interruption_context" not in fields:
+            fields["interruption_context"] = events.interruption(last.heard, last.turn_id)
+        return await self._turn(events.message(text, **fields), text)
+
+    def interrupt(self, *, after: int | float | str | None = None, playing: bool = False) -> None:
+        """Speak over the next reply: after so many words, so many seconds (a float), or once this text was heard.
+
+        Without `after` the connection is closed before the first word. With `playing` the reply was already whole
+        and was spoken over while it played, which the agent learns only from the next message.
+        """
+        self._cut = Cut(after, playing=playing)
+
+    async def resend(self) -> HeardTurn:
+        """Deliver the last turn once more, as the platform may; it is no new turn of the conversation."""
+        if not self.turns:
+            raise self._error("resend() needs a turn; say something first")
+        event = next(event for event in reversed(self.sent) if event.get("turn_id") == self.turns[-1].turn_id)
+        turn = HeardTurn(self.turns[-1].turn_id, self.turns[-1].text, 0)
+        await self._deliver(event, turn, None)
+        return turn
+
+    async def send_data(self, content: Json, **fields: Json) -> Json:
+        """Send data from the caller's page; returns the JSON that answers it."""
+        return await self._acknowledged(events.data(content, **fields))
+
+    async def update(self, **fields: Json) -> Json:
+        """Tell the agent of a change of the session, such as a recording that is ready."""
+        return await self._acknowledged(events.session_update(**fields))
+
+    async def end(self, **fields: Json) -> Json:
+        """Hang up, and wait until the agent's `on_session_end` hooks are done."""
+        said = [(role, text) for turn in self.turns for role, text in (("user", turn.text), ("assistant", turn.heard))]
+        answer = await self._acknowledged(events.session_end([entry for entry in said if entry[1]], **fields))
+        await self._session_ended()
+        return answer
+
+    def reconnect(self) -> None:
+        """Go on with the conversation in a new session."""
+        self._sessions += 1
+        self.session_id = f"session-{self._sessions}"
+
+    async def send(self, event: Mapping[str, Json]) -> Json:
+        """Deliver any event; returns its JSON, or the payloads of its frames."""
+        async with self._client.deliver(self._with_ids(event)) as answer:
+            if answer.is_stream:
+                return [frame.payload async for frame in answer.frames()]
+            return await answer.json()
+
+    # --- what a test sets and sees
+
+    def mock(
+        self,
+        tool: str,
+        function: Callable[..., Any] | None = None,
+        **answer: Any,
+    ) -> None:
+        """Answer a tool in its place: `mock("weather", returns="sunny")`, `raises=error`, or a function of its arguments."""
+        self._mocks.set(tool, function, **answer)
+
+    def use_model(self, model: Any) -> None:
+        """Answer with this model from the next turn on, such as `scripted(...)`."""
+        self.agent.use_model(model)
+
+    async def state(self) -> dict[str, Json]:
+        """The conversation's state, as the journal keeps it."""
+        return (await self.app.store.conversation(self.conversation_id)).state
+
+    async def records(self) -> list[TurnRecord]:
+        """Everything that the journal keeps of this conversation, oldest first."""
+        return [record async for record in self.app.store.turns(conversation_id=self.conversation_id)]
+
+    @property
+    def transcript(self) -> str:
+        """The conversation so far, for people."""
+        return transcript(self.turns)
+
+    async def close(self) -> None:
+        """Finish what runs. The journal of a call in memory stays readable."""
+        await self._http.aclose()
+        await self.app.stop()
+
+    # --- how
+
+    async def _turn(self, event: dict[str, Json], text: str) -> HeardTurn:
+        event = self._with_ids(event)
+        turn = HeardTurn(str(event["turn_id"]), text, 0)
+        self.turns.append(turn)
+        self.sent.append(event)
+        cut, self._cut = self._cut, None
+        await self._deliver(event, turn, cut)
+        self._raise_what_no_caller_causes(turn)
+        return turn
+
+    async def _deliver(self, event: dict[str, Json], turn: HeardTurn, cut: Cut | None) -> None:
+        try:
+            if cut is not None and cut.point is Point.AT_ONCE:
+                await self._leave_at_once(event)
+            else:
+                async with self._client.deliver(event) as answer:
+                    await self._listen(answer, turn, cut)
+        except DeliveryError as error:
+            raise self._error(str(error)) from error
+        while self.app.turns.running.get(self.conversation_id) is not None:
+            await asyncio.sleep(0.001)
+        turn.interrupted = cut is not None
+        turn.heard = turn.spoken if cut is None else cut.heard(turn.spoken)
+        turn.record = await self.app.store.get(self.conversation_id, turn.turn_id)
+        turn.error = self._seen.errors.get(turn.turn_id)
+
+    async def _leave_at_once(self, event: dict[str, Json]) -> None:
+        """Close the connection once the turn has begun, before a word of it is heard."""
+        async with asyncio.TaskGroup() as tasks:
+            delivering = tasks.create_task(self._drop(event))
+            while self.app.turns.running.get(self.conversation_id) is None and not delivering.done():
+                await asyncio.sleep(0)
+            delivering.cancel()
+
+    async def _drop(self, event: dict[str, Json]) -> None:
+        async with self._client.deliver(event) as answer:
+            async for _ in answer.frames():
+                return
+
+    async def _listen(self, answer: Answer, turn: HeardTurn, cut: Cut | None) -> None:
+        turn.status = answer.status
+        if not answer.is_stream:
+            body = (await answer.body())[:500].decode(errors="replace")
+            raise self._error(f"the agent's server answered {answer.status} and no stream: {body}")
+        try:
+            async with asyncio.timeout(cut.seconds if cut else None):
+                async for frame in answer.frames():
+                    turn.frames.append(frame)
+                    if cut is not None and cut.reached(turn.spoken):
+                        return
+        except TimeoutError:
+            return
+
+    async def _acknowledged(self, event: dict[str, Json]) -> Json:
+        event = self._with_ids(event)
+        self.sent.append(event)
+        async with self._client.deliver(event) as answer:
+            if not answer.ok:
+                raise self._error(f"{event['type']} was answered with {answer.status}: {await answer.body()!r}")
+            return await answer.json()
+
+    def _with_ids(self, event: Mapping[str, Json]) -> dict[str, Json]:
+        """The event in this conversation; a builder's standard turn id gives way to the next one of this call."""
+        own: dict[str, Json] = {}
+        if event.get("conversation_id", events.CONVERSATION_ID) == events.CONVERSATION_ID:
+            own["conversation_id"] = self.conversation_id
+        if event.get("session_id", events.SESSION_ID) == events.SESSION_ID:
+            own["session_id"] = self.session_id
+        if self._metadata:
+            own["metadata"] = self._metadata | (event.get("metadata") or {})
+        if event.get("turn_id") == events.TURN_ID:
+            own["turn_id"] = f"turn-{self._turn_ids}"
+            self._turn_ids += 1
+        return dict(event) | own
+
+    def _raise_what_no_caller_causes(self, turn: HeardTurn) -> None:
+        """A test that forgot a scripted answer, or would call a real model, is told so rather than heard an apology."""
+        if isinstance(turn.error, ScriptedModelError):
+            raise turn.error
+        if isinstance(turn.error, RuntimeError) and str(turn.error).startswith(BLOCKED):
+            raise self._error(
+                f"agent {self.agent.name!r} asked a real model, which tests do not. Give it model=scripted(...), an "
+                "@agent.offline script, or mark the test with @pytest.mark.real_model"
+            ) from turn.error
+
+    async def _session_ended(self) -> None:
+        deadline = time.monotonic() + END_SECONDS
+        while self.session_id not in self._seen.ended:
+            if time.monotonic() > deadline:
+                raise self._error(f"the on_session_end hooks were not done within {END_SECONDS:g} s")
+            await asyncio.sleep(0.002)
+        error = self._seen.ended[self.session_id]
+        if error is not None:
+            raise self._error(f"an on_session_end hook failed: {type(error).__name__}: {error}") from error
+
+    def _error(self, message: str) -> CallError:
+        return CallError(f"{message}.\n\nThe conversation so far:\n{self.transcript or '(nothing was said)'}")
+
+
+@asynccontextmanager
+async def open_call(agent: VoiceAgent[Any, Any] | Any, **options: Any) -> AsyncIterator[AgentCall]:
+    """A call for the length of a block; the options are those of AgentCall."""
+    call = AgentCall(agent, **options)
+    try:
+        yield call
+    finally:
+        await call.close()
+
+
+def _voice(agent: Any, agents: Path | Found | None) -> VoiceAgent[Any, Any]:
+    if isinstance(agent, VoiceAgent):
+        return agent
+    if not isinstance(agent, str):
+        return VoiceAgent(getattr(agent, "name", None) or "agent", agent)
+    if ":" in agent:
+        return find_by_import(agent)
+    return (agents if isinstance(agents, Found) else discover(agents)).get(agent)
+
+
+def _app(voice: VoiceAgent[Any, Any], given: Mapping[str, Any] | None, store: Store | None, model: Any) -> LayerCode:
+    values = {"store": "memory", "default_model": "offline", "log_dir": "", **(given or {}), "webhook_secret": SECRET}
+    settings = load_settings(values, env_file=None, toml_file=None)
+    named = model if isinstance(model, str) else ("offline" if model is None and voice.script else None)
+    app = LayerCode(voice, settings=settings, store=store, model=named)
+    if model is not None and not isinstance(model, str):
+        voice.use_model(model)
+    return app

@@ -1,0 +1,84 @@
+"""Bodies that are no events, with a signature that holds: a 4xx with a reason, never a 5xx, and no internals."""
+
+from __future__ import annotations
+
+from ...emulator.javascript import stringify
+from ...webhook import HEADER
+from .model import FailedError, check
+from .probe import Exchange, Probe
+
+GROUP = "bodies"
+CRASH = "an error report for every such request, and whoever finds it can keep the server busy"
+INTERNALS = ("Traceback (most recent call last)", 'File "/', "node_modules/", "    at ", "goroutine ")
+
+
+async def _post(probe: Probe, body: bytes) -> Exchange:
+    return await probe.post(body, {HEADER: probe.sign(body)})
+
+
+async def _refused(probe: Probe, body: bytes) -> None:
+    exchange = await _post(probe, body)
+    if exchange.error or not 400 <= exchange.status < 500:
+        raise FailedError(f"for {body[:40]!r}: expected 400, got {exchange.summary}")
+
+
+@check("bodies.not-json", "a body that is not JSON is a 400", why=CRASH, mend="Catch what the parser raises.")
+async def not_json(probe: Probe) -> None:
+    """Nothing, half of it, and something else."""
+    for body in (b"", b"{", b'{"type": "message"', b"<xml/>", b"{'type': 1}"):
+        await _refused(probe, body)
+
+
+@check("bodies.not-utf8", "a body that is not UTF-8 is a 400", why=CRASH, mend="Catch what decoding raises.")
+async def not_utf8(probe: Probe) -> None:
+    """Raw bytes, and raw bytes inside a text."""
+    for body in (b"\xff\xfe\x00", b'{"type": "message", "text": "\xff"}'):
+        await _refused(probe, body)
+
+
+@check("bodies.not-an-object", "a body that is no object is a 400", why=CRASH, mend="Check the type after parsing.")
+async def not_an_object(probe: Probe) -> None:
+    """Everything else that JSON can be."""
+    for body in (b"[]", b"null", b"1", b'"message"', b'[{"type": "message"}]'):
+        await _refused(probe, body)
+
+
+@check(
+    "bodies.fields",
+    "an event without what it needs is a 400",
+    why="a half event that is answered as a whole one hides the mistake",
+    mend="Validate type, session_id and conversation_id, and for a message turn_id and text.",
+)
+async def fields(probe: Probe) -> None:
+    """Missing fields and wrong types."""
+    await _refused(probe, b"{}")
+    event = probe.talk().event("message", text="Hello")
+    for broken in ({"text": ...}, {"text": 5}, {"turn_id": ...}, {"conversation_id": ...}, {"conversation_id": 5}):
+        whole = {name: value for name, value in (event | broken).items() if value is not ...}
+        await _refused(probe, stringify(whole).encode())
+
+
+@check(
+    "bodies.no-internals",
+    "a refusal gives a reason and no internals",
+    why="tracebacks and paths tell an attacker what to try next",
+    mend="Answer with a short reason; keep the traceback for the log.",
+)
+async def no_internals(probe: Probe) -> None:
+    """What came back from several bad bodies."""
+    for body in (b"{", b"\xff", b"[]", b"{}", b'{"type": 5}'):
+        text = (await _post(probe, body)).body.decode(errors="replace")
+        for mark in INTERNALS:
+            if mark in text:
+                raise FailedError(f"for {body!r} the answer holds {mark!r}: {text[:120]!r}")
+
+
+@check(
+    "bodies.afterwards",
+    "after all that a call is answered",
+    why="one bad request must not end the service",
+    mend="Look for what a bad request leaves behind.",
+)
+async def afterwards(probe: Probe) -> None:
+    """One more turn."""
+    (await probe.talk().say("Hello again")).needs_whole_turn()

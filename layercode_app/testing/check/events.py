@@ -1,0 +1,182 @@
+"""Every type of event, in both styles, with fields that are there, missing, unknown, or null."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .model import FailedError, check
+from .probe import Exchange, Probe
+
+GROUP = "events"
+UNKNOWN = "the platform may add types and fields at any time, and every call would fail that day"
+NOW_MS, NOW_ISO = 1_767_268_800_000, "2026-01-01T12:00:00.000Z"
+
+
+def _labelled(what: str, exchange: Exchange) -> Exchange:
+    """The exchange as a whole turn, or FailedError that says which of several it was."""
+    try:
+        return exchange.needs_whole_turn()
+    except FailedError as error:
+        raise FailedError(f"{what}: {error}") from None
+
+
+@check(
+    "events.session-start",
+    "session.start with a turn_id is answered with the greeting",
+    why="the call begins with silence, or with an error",
+    mend="Answer it as a turn: a stream with response.end, even if nothing is said.",
+)
+async def session_start(probe: Probe) -> None:
+    """The older style."""
+    (await probe.talk().send("session.start")).needs_whole_turn()
+
+
+@check(
+    "events.welcome",
+    "welcome is answered as session.start is",
+    why="it is the newer name of the same",
+    mend="Handle both types alike.",
+)
+async def welcome(probe: Probe) -> None:
+    """The newer style."""
+    (await probe.talk().send("welcome")).needs_whole_turn()
+
+
+@check(
+    "events.session-start-newer",
+    "session.start without a turn_id is acknowledged with JSON",
+    why="the newer style sends it to tell, not to ask; a greeting here is heard by nobody",
+    mend="Without a turn_id answer 200 and JSON.",
+)
+async def session_start_newer(probe: Probe) -> None:
+    """No turn id."""
+    (await probe.talk().send("session.start", turn_id=...)).needs_json()
+
+
+@check(
+    "events.data",
+    "data is answered with plain JSON, whatever it holds",
+    why="the answer goes to the caller's page as it is, and must not be spoken",
+    mend="Answer 200 and JSON; never a stream. `data` may be any JSON.",
+)
+async def data(probe: Probe) -> None:
+    """An object, a list, a text, null, and no turn id."""
+    talk = probe.talk()
+    for content in ({"clicked": 1}, [1], "text", 2.5, None):
+        try:
+            (await talk.send("data", data=content)).needs_json()
+        except FailedError as error:
+            raise FailedError(f"for data {content!r}: {error}") from None
+    (await talk.send("data", data={"clicked": 2}, turn_id=...)).needs_json()
+
+
+@check(
+    "events.session-update",
+    "session.update is acknowledged",
+    why="the platform would deliver it again, and recordings get lost",
+    mend="Answer 200 and JSON, for a recording that is ready and for one that failed.",
+)
+async def session_update(probe: Probe) -> None:
+    """Both outcomes."""
+    talk = probe.talk()
+    ready = {"recording_status": "completed", "recording_url": "https://recordings.example/1.wav"}
+    (await talk.send("session.update", **ready, recording_duration=61.5)).needs_json()
+    (await talk.send("session.update", recording_status="failed", error_message="no audio")).needs_json()
+
+
+@check(
+    "events.session-end",
+    "session.end is acknowledged",
+    why="what you do after a call is not done",
+    mend="Answer 200 and JSON; a timestamp may be a number of milliseconds or an ISO text, and fields may be missing.",
+)
+async def session_end(probe: Probe) -> None:
+    """Timestamps in both styles, and as little as there may be."""
+    for stamp in (NOW_ISO, NOW_MS):
+        transcript = [{"role": role, "text": "Hello", "timestamp": stamp} for role in ("user", "assistant")]
+        whole: dict[str, Any] = {
+            "agent_id": "agent-1", "started_at": stamp, "ended_at": stamp, "duration": 61_000, "latency": 512.5,
+            "transcription_duration_seconds": 12.5, "tts_duration_seconds": 20, "ip_address": "192.0.2.1",
+            "country_code": "NO", "recording_status": "enabled", "transcript": transcript,
+        }  # fmt: skip
+        (await probe.talk().send("session.end", **whole)).needs_json()
+    (await probe.talk().send("session.end")).needs_json()
+
+
+@check(
+    "events.unknown-types",
+    "events of unknown types are acknowledged",
+    why=UNKNOWN,
+    mend="Answer 200 to a type you do not know.",
+)
+async def unknown_types(probe: Probe) -> None:
+    """One that exists already, and one that does not."""
+    talk = probe.talk()
+    for kind in ("user.transcript.interim_delta", "of.tomorrow"):
+        exchange = await talk.send(kind, content="Hel", delta_counter=1)
+        if exchange.error or not 200 <= exchange.status < 300:
+            raise FailedError(f"for {kind}: expected 200, got {exchange.summary}")
+
+
+@check("events.unknown-fields", "unknown fields are accepted", why=UNKNOWN, mend="Ignore fields you do not know.")
+async def unknown_fields(probe: Probe) -> None:
+    """At the top, and deep down."""
+    context = {"previous_turn_interrupted": True, "seconds_heard": 1.5}
+    exchange = await probe.talk().say("Hello", mood="curious", nested={"deep": [1]}, interruption_context=context)
+    exchange.needs_whole_turn()
+
+
+@check(
+    "events.optional-fields",
+    "optional fields may be missing, null, or there",
+    why="a call by phone has fields that a call by browser has not",
+    mend="Treat metadata, custom_metadata, phone numbers and interruption_context as optional.",
+)
+async def optional_fields(probe: Probe) -> None:
+    """A call by phone with metadata, one with null, one with nothing."""
+    phone = {"from_phone_number": "+15550100", "to_phone_number": "+15550101"}
+    _labelled("with all", await probe.talk().say("Hello", **phone, metadata={"a": 1}, custom_metadata={"b": [2]}))
+    _labelled("with nothing", await probe.talk().say("Hello"))
+    _labelled("with null", await probe.talk().say("Hello", metadata=None, interruption_context=None))
+
+
+@check(
+    "events.interruption-context",
+    "interruption_context may be whole, in part, or empty",
+    why="the turn after an interruption would fail, of all turns",
+    mend="Every field of it is optional.",
+)
+async def interruption_context(probe: Probe) -> None:
+    """After a turn that was heard in part."""
+    talk = probe.talk()
+    (await talk.say("Hello")).needs_whole_turn()
+    heard = {"previous_turn_interrupted": True, "assistant_turn_id": talk.turn_id}
+    whole = heard | {"words_heard": 2, "text_heard": "Hello there"}
+    for context in (whole, heard, {"previous_turn_interrupted": False}, {}):
+        _labelled(f"with {context}", await talk.say("Go on", interruption_context=context))
+
+
+@check(
+    "events.long-text",
+    "a long message is answered",
+    why="callers tell long stories, and pages paste text",
+    mend="Accept bodies of 100 kB at least.",
+)
+async def long_text(probe: Probe) -> None:
+    """About 20,000 characters; the answer need only begin."""
+    event = probe.talk().event("message", text="And then she said hello to me. " * 650)
+    (await probe.abort(event, after_frames=1)).needs_stream()
+
+
+@check(
+    "events.blank-text",
+    "a message without words is answered",
+    why="speech recognition sometimes hears nothing, and the call must go on",
+    mend="Answer it as a turn; saying nothing is fine.",
+)
+async def blank_text(probe: Probe) -> None:
+    """Empty, and white space. Silence is an answer."""
+    for text in ("", "  "):
+        exchange = await probe.talk().say(text)
+        if exchange.error or exchange.status != 200 or "response.end" not in [frame.type for frame in exchange.frames]:
+            raise FailedError(f"for {text!r}: expected 200 and response.end, got {exchange.summary}")

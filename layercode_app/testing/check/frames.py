@@ -1,0 +1,160 @@
+"""The answer to a turn: Server-Sent Events that can be spoken as they come."""
+
+from __future__ import annotations
+
+from ...stream.frames import END, TTS
+from .model import FailedError, SkippedError, check
+from .probe import Probe
+
+GROUP = "frames"
+BUFFERED_MS, AT_ONCE_MS, FRAMES = 150.0, 10.0, 4
+MANGLED = ("Ã¼", "Ã©", "ä½", "ðŸ", "\ufffd")
+"""What UTF-8 looks like when it was read as something else."""
+
+
+@check(
+    "frames.content-type",
+    "the answer is text/event-stream",
+    why="the platform reads nothing else as speech",
+    mend="Send Content-Type: text/event-stream.",
+)
+async def content_type(probe: Probe) -> None:
+    """By its header."""
+    sample = await probe.sample()
+    if not sample.is_stream:
+        raise FailedError(f"expected Content-Type: text/event-stream, got {sample.headers.get('content-type')!r}")
+
+
+@check(
+    "frames.form",
+    "each event is one line `data: {json}` and a blank line",
+    why="events that run together, or over lines, are lost",
+    mend="Write `data: ` + compact JSON + two newlines.",
+)
+async def form(probe: Probe) -> None:
+    """Every byte of the sample."""
+    sample = await probe.sample()
+    if sample.malformed:
+        raise FailedError(sample.malformed[0])
+    sample.needs_stream()
+
+
+@check(
+    "frames.types",
+    "speech is text, and every event has a known type",
+    why="an event the platform does not know is dropped, and what is no text is not spoken",
+    mend="Send response.tts with a string as content, response.data, and response.end.",
+)
+async def types(probe: Probe) -> None:
+    """Types and contents of the sample."""
+    for frame in (await probe.sample()).needs_stream().frames:
+        if not frame.type.startswith("response."):
+            raise FailedError(f"expected a type such as response.tts, got {frame.payload!r}")
+        if frame.type == TTS and not isinstance(frame.content, str):
+            raise FailedError(f"expected text as content of response.tts, got {frame.content!r}")
+
+
+@check(
+    "frames.turn-id",
+    "every event carries the turn_id of its request",
+    why="the platform drops speech of another turn: the caller hears silence",
+    mend="Copy turn_id from the request into every event, response.end included.",
+)
+async def turn_id(probe: Probe) -> None:
+    """Every event of the sample."""
+    sample = (await probe.sample()).needs_stream()
+    for frame in sample.frames:
+        if frame.turn_id != probe.sample_turn_id:
+            raise FailedError(f"expected turn_id {probe.sample_turn_id!r} in {frame.type}, got {frame.turn_id!r}")
+
+
+@check(
+    "frames.end",
+    "response.end comes exactly once",
+    why="without it the caller waits for the end of the turn; a second one ends the next",
+    mend="Send response.end in a `finally`, in one place.",
+)
+async def end(probe: Probe) -> None:
+    """Counted in the sample."""
+    count = [frame.type for frame in (await probe.sample()).needs_stream().frames].count(END)
+    if count != 1:
+        raise FailedError(f"expected response.end once, got it {count} times")
+
+
+@check(
+    "frames.end-last",
+    "response.end is the last event",
+    why="what comes after the end is not spoken",
+    mend="Wait for everything that speaks before you send response.end.",
+)
+async def end_last(probe: Probe) -> None:
+    """The last event of the sample."""
+    types = [frame.type for frame in (await probe.sample()).needs_stream().frames]
+    if END in types and types[-1] != END:
+        raise FailedError(f"after response.end came {types[types.index(END) + 1]}")
+
+
+@check(
+    "frames.streams",
+    "speech is sent as it comes",
+    why="the caller hears nothing until the whole reply is there",
+    mend="Flush every event. Look for a middleware, compression or proxy that collects the answer.",
+)
+async def streams(probe: Probe) -> None:
+    """A stream has no length beforehand; nor do many words come at once after a wait."""
+    sample = (await probe.sample()).needs_stream()
+    if "content-length" in sample.headers:
+        raise FailedError("the answer has a Content-Length, so it was whole before it was sent")
+    # The platform's own SDK for Node says "none", which is no coding, and compresses nothing.
+    if sample.headers.get("content-encoding", "identity") not in ("identity", "none"):
+        raise FailedError(f"the answer is compressed ({sample.headers['content-encoding']}), which collects it")
+    spoken = [frame.at_ms for frame in sample.frames if frame.type == TTS]
+    if len(spoken) >= FRAMES and spoken[0] >= BUFFERED_MS and sample.frames[-1].at_ms - spoken[0] <= AT_ONCE_MS:
+        raise FailedError(f"{len(spoken)} pieces came at once, after {spoken[0]:.0f} ms")
+
+
+@check(
+    "frames.no-buffering",
+    "headers keep proxies from buffering",
+    why="behind a proxy the caller hears nothing until the whole reply is there",
+    mend="Send Cache-Control: no-cache, no-transform and X-Accel-Buffering: no.",
+)
+async def no_buffering(probe: Probe) -> None:
+    """Two headers: one for caches and compression, one for nginx and its kin."""
+    headers = (await probe.sample()).needs_stream().headers
+    if "no-cache" not in headers.get("cache-control", ""):
+        raise FailedError(f"expected Cache-Control: no-cache, no-transform, got {headers.get('cache-control')!r}")
+    if headers.get("x-accel-buffering") != "no":
+        raise FailedError(f"expected X-Accel-Buffering: no, got {headers.get('x-accel-buffering')!r}")
+
+
+@check(
+    "frames.unicode",
+    "text outside ASCII is understood and spoken",
+    why="most of the world does not speak ASCII",
+    mend="Read the body as UTF-8, and write UTF-8 or \\u escapes.",
+)
+async def unicode(probe: Probe) -> None:
+    """The reply must not hold what badly read UTF-8 looks like."""
+    exchange = await probe.talk().say("Say this again, please: Grüße, 你好, 🎉, é")
+    spoken = exchange.needs_whole_turn().spoken
+    for mark in MANGLED:
+        if mark in spoken:
+            raise FailedError(f"the reply holds {mark!r}, which is badly read UTF-8: {spoken[:120]!r}")
+
+
+@check(
+    "frames.speed",
+    "speech begins soon",
+    why="over 800 ms a caller begins to wonder whether anybody is there",
+    mend="Stream the model's first token, keep prompts short, speak a filler, or raise --max-ttfs.",
+)
+async def speed(probe: Probe) -> None:
+    """The median of five turns of one conversation."""
+    talk = probe.talk()
+    times = [(await talk.say(f"Tell me something, number {n}.")).needs_stream().ttfs for n in range(1, 6)]
+    heard = sorted(time for time in times if time is not None)
+    if not heard:
+        raise SkippedError("nothing was spoken")
+    if (median := heard[len(heard) // 2]) > probe.limits.max_ttfs:
+        raise FailedError(f"first speech after {median:.0f} ms (median of 5), at most {probe.limits.max_ttfs:.0f} ms")

@@ -1,0 +1,230 @@
+"""Asks a webhook and looks closely at its answer: status, headers, every byte of the stream and when it came."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from ...emulator.javascript import stringify
+from ...emulator.webhooks import Answer, Received, WebhookClient
+from ...exceptions import DeliveryError
+from ...stream.frames import END, TTS
+from ...webhook import HEADER, sign
+from .model import FailedError, Limits
+
+Event = dict[str, Any]
+STORY = "Please tell me about yourself, in three sentences."
+
+
+@dataclass
+class Exchange:
+    """One request and what came back. Times in milliseconds since the request."""
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_stream: bool = False
+    body: bytes = b""
+    frames: list[Received] = field(default_factory=list)
+    malformed: list[str] = field(default_factory=list)
+    """What is not as an event must be written."""
+    error: str = ""
+    """Why the answer did not arrive or broke off."""
+    ended_ms: float = 0.0
+
+    @property
+    def spoken(self) -> str:
+        """All that was spoken."""
+        return "".join(str(frame.content) for frame in self.frames if frame.type == TTS)
+
+    @property
+    def ttfs(self) -> float | None:
+        """Time to first speech; None when nothing was spoken."""
+        return next((frame.at_ms for frame in self.frames if frame.type == TTS), None)
+
+    @property
+    def summary(self) -> str:
+        """What came back, in a few words."""
+        if self.error:
+            return self.error
+        shown = self.body[:120].decode(errors="replace")
+        return f"{self.status} {shown!r}"
+
+    def needs_stream(self) -> Exchange:
+        """This exchange, when it is a stream of speech; FailedError otherwise."""
+        if self.error or self.status != 200:
+            raise FailedError(f"expected 200 and a stream, got {self.summary}")
+        if not self.frames:
+            raise FailedError(f"expected response.tts events and response.end, got {self.summary}")
+        return self
+
+    def needs_whole_turn(self) -> Exchange:
+        """This exchange, when it speaks and ends."""
+        if END not in [frame.type for frame in self.needs_stream().frames]:
+            raise FailedError("the stream has no response.end")
+        return self
+
+    def needs_json(self) -> Any:
+        """The JSON of an acknowledgement; FailedError otherwise."""
+        if self.error or not 200 <= self.status < 300 or self.is_stream:
+            kind = "a stream" if self.is_stream else self.summary
+            raise FailedError(f"expected 200 and JSON, got {kind}")
+        try:
+            return json.loads(self.body) if self.body.strip() else None
+        except ValueError:
+            raise FailedError(f"expected JSON, got {self.summary}") from None
+
+    def needs_status(self, *statuses: int) -> None:
+        """FailedError unless the answer has one of these statuses."""
+        if self.error or self.status not in statuses:
+            raise FailedError(f"expected {' or '.join(map(str, statuses))}, got {self.summary}")
+
+
+class Probe:
+    """Delivers events to one webhook."""
+
+    def __init__(self, client: WebhookClient, limits: Limits) -> None:
+        self._client = client
+        self.limits = limits
+        self.unreachable = False
+        """Whether nothing listened where the last request went."""
+        self._sample: Exchange | None = None
+        self._crashed = False
+        self.sample_turn_id = ""
+
+    def talk(self) -> Talk:
+        """A new conversation."""
+        return Talk(self)
+
+    async def sample(self) -> Exchange:
+        """The answer to an ordinary message; several checks look at the same one."""
+        if self._sample is None:
+            talk = self.talk()
+            self._sample = await talk.say(STORY)
+            self.sample_turn_id = talk.turn_id
+        return self._sample
+
+    async def deliver(self, event: Event, *, headers: Mapping[str, str] | None = None) -> Exchange:
+        """Deliver an event, signed as it should be."""
+        body = stringify(event).encode()
+        return await self.post(body, {HEADER: self.sign(body), **(headers or {})})
+
+    async def post(self, body: bytes, headers: Mapping[str, Any]) -> Exchange:
+        """Post these bytes with these headers; whatever happens is in the exchange.
+
+        Servers close a connection after a crash without saying so, and what is sent on it next is lost, which is no
+        fault of that request: it is sent once more.
+        """
+        after_a_crash = self._crashed
+        exchange = await self._post(body, headers)
+        if after_a_crash and exchange.error and not exchange.status:
+            exchange = await self._post(body, headers)
+        self._crashed = exchange.status >= 500
+        return exchange
+
+    async def _post(self, body: bytes, headers: Mapping[str, Any]) -> Exchange:
+        exchange = Exchange()
+        try:
+            async with asyncio.timeout(self.limits.timeout):
+                async with self._client.send(body, headers=headers) as answer:
+                    await _read(answer, exchange)
+            self.unreachable = False
+        except DeliveryError as error:
+            exchange.error, self.unreachable = str(error), error.reason == "unreachable"
+        except TimeoutError:
+            exchange.error = f"the answer was not whole after {self.limits.timeout:g} s"
+        return exchange
+
+    async def abort(self, event: Event, *, after_frames: int) -> Exchange:
+        """Deliver an event and close the connection after so many events of the answer; gives what came till then."""
+        body = stringify(event).encode()
+        exchange = Exchange()
+        try:
+            async with asyncio.timeout(self.limits.timeout if after_frames else 0.03):
+                async with self._client.send(body, headers={HEADER: self.sign(body)}) as answer:
+                    exchange.status = answer.status
+                    async for _ in _events(answer, exchange):
+                        if len(exchange.frames) >= after_frames:
+                            break
+        except (DeliveryError, TimeoutError) as error:
+            exchange.error = str(error) or f"nothing came within {self.limits.timeout:g} s"
+        return exchange
+
+    def sign(self, body: bytes, *, timestamp: int | None = None) -> str:
+        """The right signature of a body, now or at another time."""
+        return sign(body, self._client.secret, timestamp=timestamp)
+
+
+class Talk:
+    """One conversation with the webhook."""
+
+    def __init__(self, probe: Probe | None = None) -> None:
+        self._probe = probe
+        self.conversation_id = f"check-{uuid4().hex[:12]}"
+        self.session_id = f"session-{uuid4().hex[:12]}"
+        self.turn_id = ""
+
+    def event(self, kind: str, **fields: Any) -> Event:
+        """An event of this conversation, with a new turn id where its type has one."""
+        ids = {"type": kind, "session_id": self.session_id, "conversation_id": self.conversation_id}
+        if kind in ("message", "session.start", "welcome", "data"):
+            self.turn_id = f"turn-{uuid4().hex[:12]}"
+            ids["turn_id"] = self.turn_id
+        return {name: value for name, value in (ids | fields).items() if value is not ...}
+
+    async def send(self, kind: str, **fields: Any) -> Exchange:
+        """Deliver an event of this conversation."""
+        assert self._probe is not None
+        return await self._probe.deliver(self.event(kind, **fields))
+
+    async def say(self, text: str, **fields: Any) -> Exchange:
+        """Say something."""
+        return await self.send("message", text=text, **fields)
+
+    def reconnect(self) -> None:
+        """Go on in a new session."""
+        self.session_id = f"session-{uuid4().hex[:12]}"
+
+
+async def _read(answer: Answer, exchange: Exchange) -> None:
+    exchange.status, exchange.headers, exchange.is_stream = answer.status, answer.headers, answer.is_stream
+    async for at_ms in _events(answer, exchange):
+        exchange.ended_ms = at_ms
+    if b"data:" not in exchange.body and not exchange.is_stream:
+        exchange.malformed.clear()
+
+
+async def _events(answer: Answer, exchange: Exchange) -> AsyncIterator[float]:
+    """Read the body strictly: each event one `data:` line of JSON and a blank line."""
+    rest = b""
+    at_ms = 0.0
+    async for at_ms, chunk in answer.chunks():
+        exchange.body += chunk
+        *blocks, rest = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n\n")
+        for block in blocks:
+            _event(block, at_ms, exchange)
+        yield at_ms
+    if rest.strip():
+        exchange.malformed.append(f"no blank line follows {rest[:80]!r}")
+        _event(rest, at_ms, exchange)
+
+
+def _event(block: bytes, at_ms: float, exchange: Exchange) -> None:
+    lines = [line for line in block.split(b"\n") if line and not line.startswith(b":")]
+    if not lines:
+        return
+    if len(lines) > 1:
+        exchange.malformed.append(f"expected one line per event, got {len(lines)}: {block[:80]!r}")
+    data = b"\n".join(line.removeprefix(b"data:").strip() for line in lines)
+    try:
+        payload = json.loads(data)
+    except ValueError:
+        exchange.malformed.append(f"expected `data: {{json}}`, got {block[:80]!r}")
+        return
+    if isinstance(payload, dict):
+        exchange.frames.append(Received(at_ms, payload))
+    else:
+        exchange.malformed.append(f"expected a JSON object, got {block[:80]!r}")

@@ -1,0 +1,82 @@
+"""Run the checks against one webhook, one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from ...emulator.webhooks import WebhookClient
+from ...exceptions import ConfigurationError
+from . import bodies, events, frames, signatures, turns
+from .model import ALL, Check, FailedError, Limits, Outcome, Report, SkippedError
+from .probe import Probe
+
+GROUPS = [module.GROUP for module in (signatures, frames, events, turns, bodies)]
+FIRST = "signature.right"
+
+
+async def run_checks(
+    url: str,
+    secret: str,
+    *,
+    limits: Limits | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    done: Callable[[Outcome], None] = lambda outcome: None,
+) -> Report:
+    """Check a webhook; `only` and `skip` name checks or groups of them, and `done` is told of each that ended.
+
+    When not even an ordinary message is answered, that alone is reported as failed; when nothing listens there at all,
+    ConfigurationError is raised.
+    """
+    limits = limits or Limits()
+    report = Report(url)
+    async with WebhookClient(url, secret, timeout=limits.timeout) as client:
+        probe = Probe(client, limits)
+        for check in chosen(only, skip):
+            unanswered = any(outcome.check.name == FIRST for outcome in report.failed)
+            outcome = _not_tried(check) if unanswered else await _run(check, probe)
+            if check.name == FIRST and probe.unreachable:
+                raise ConfigurationError(
+                    f"Nothing listens at {url}. Start the server (`layercode-create-app run` or `dev`), or give the URL "
+                    "of its webhook, such as http://127.0.0.1:8000/api/agent."
+                )
+            report.outcomes.append(outcome)
+            done(outcome)
+    return report
+
+
+def chosen(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
+    """The checks to run; the first one always is. Raises ConfigurationError for a name that fits none."""
+    known = sorted(ALL, key=lambda check: GROUPS.index(check.group))
+    for name in (*only, *skip):
+        if not any(_fits(check, name) for check in known):
+            groups = ", ".join(GROUPS)
+            raise ConfigurationError(f"{name!r} names no check; expected a group ({groups}) or a name in it.")
+
+    def wanted() -> Iterator[Check]:
+        for check in known:
+            picked = not only or any(_fits(check, name) for name in only)
+            if check.name == FIRST or (picked and not any(_fits(check, name) for name in skip)):
+                yield check
+
+    return list(wanted())
+
+
+def _fits(check: Check, name: str) -> bool:
+    return name in (check.name, check.group)
+
+
+def _not_tried(check: Check) -> Outcome:
+    return Outcome(check, "skipped", "not tried, as an ordinary message is not answered")
+
+
+async def _run(check: Check, probe: Probe) -> Outcome:
+    begun = time.perf_counter()
+    try:
+        await check.body(probe)
+    except FailedError as error:
+        return Outcome(check, "failed", str(error), time.perf_counter() - begun)
+    except SkippedError as error:
+        return Outcome(check, "skipped", str(error), time.perf_counter() - begun)
+    return Outcome(check, "passed", "", time.perf_counter() - begun)

@@ -1,0 +1,178 @@
+"""Who may speak to the webhook: `layercode-signature: t=<unix seconds>,v1=<hex>` over the raw bytes."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from ...emulator.javascript import stringify
+from ...webhook import HEADER, sign
+from .model import FailedError, check
+from .probe import Probe
+
+GROUP = "signature"
+FORGE = "anybody who knows the URL can speak as the platform: spend your model's money, read what your agent knows"
+DAY = 86_400
+
+
+async def _refused(probe: Probe, header: Any, *, body: bytes | None = None) -> None:
+    """FailedError unless a message with this header is refused with 401."""
+    if body is None:
+        body = stringify(probe.talk().event("message", text="Hello")).encode()
+    headers = {} if header is None else {HEADER: header}
+    (await probe.post(body, headers)).needs_status(401)
+
+
+def _body(probe: Probe) -> bytes:
+    return stringify(probe.talk().event("message", text="Hello")).encode()
+
+
+@check(
+    "signature.right",
+    "a signed message is answered",
+    why="nothing works otherwise",
+    mend="Is --secret the secret that the backend verifies with? Verify hex(hmac_sha256(secret, t + '.' + raw body)).",
+)
+async def right(probe: Probe) -> None:
+    """The platform itself must get in."""
+    (await probe.talk().say("Hello")).needs_stream()
+
+
+@check(
+    "signature.raw-bytes",
+    "the signature is verified over the raw bytes",
+    why="the platform's JSON is not written as your language writes it, so real calls would be refused at random",
+    mend="Verify the bytes of the request before anything parses them; never re-serialise.",
+)
+async def raw_bytes(probe: Probe) -> None:
+    """White space, escapes and numbers that no two languages write alike."""
+    event = probe.talk().event("message", text="Grüße 2.0", metadata={"ratio": 2.0, "10": 1, "9": 1e-7})
+    body = json.dumps(event, indent=3, ensure_ascii=False).replace("ü", "\\u00fc", 1).encode()
+    (await probe.post(body, {HEADER: probe.sign(body)})).needs_stream()
+
+
+@check("signature.missing", "a request without signature is refused with 401", why=FORGE, mend="Answer 401 without it.")
+async def missing(probe: Probe) -> None:
+    """No header."""
+    await _refused(probe, None)
+
+
+@check("signature.wrong", "a wrong signature is refused with 401", why=FORGE, mend="Compare in constant time, refuse.")
+async def wrong(probe: Probe) -> None:
+    """The right form, of another body and of another secret."""
+    body = _body(probe)
+    await _refused(probe, f"t={int(time.time())},v1={'0' * 64}", body=body)
+    await _refused(probe, probe.sign(body + b" "), body=body)
+    await _refused(probe, sign(body, "test-not-the-secret"), body=body)
+
+
+@check(
+    "signature.time-is-signed",
+    "the time is part of what is signed",
+    why="a recorded request could be sent again for ever, under a new time",
+    mend="Sign t + '.' + body, with the t of the header.",
+)
+async def time_is_signed(probe: Probe) -> None:
+    """Another time under the same digest."""
+    body, now = _body(probe), int(time.time())
+    digest = probe.sign(body, timestamp=now - 5).partition("v1=")[2]
+    await _refused(probe, f"t={now},v1={digest}", body=body)
+
+
+@check(
+    "signature.stale",
+    "a signature older than five minutes is refused with 401",
+    why="a recorded request could be sent again for ever",
+    mend="Refuse when t lies more than 300 s in the past.",
+)
+async def stale(probe: Probe) -> None:
+    """Just over the limit, and long ago."""
+    body = _body(probe)
+    for age in (330, DAY):
+        await _refused(probe, probe.sign(body, timestamp=int(time.time()) - age), body=body)
+
+
+@check(
+    "signature.future",
+    "a signature of the future is refused with 401",
+    why="a request signed for the future can be sent again until then",
+    mend="Refuse when t lies more than 300 s in the future: compare the absolute difference.",
+)
+async def future(probe: Probe) -> None:
+    """Just over the limit, and tomorrow."""
+    body = _body(probe)
+    for ahead in (330, DAY):
+        await _refused(probe, probe.sign(body, timestamp=int(time.time()) + ahead), body=body)
+
+
+@check(
+    "signature.tolerance",
+    "a signature four minutes off is accepted, either way",
+    why="clocks drift, and a strict server refuses real calls",
+    mend="Accept t within 300 s of your clock.",
+)
+async def tolerance(probe: Probe) -> None:
+    """Within the limit."""
+    for drift in (-240, 240):
+        body = _body(probe)
+        header = probe.sign(body, timestamp=int(time.time()) + drift)
+        (await probe.post(body, {HEADER: header})).needs_stream()
+
+
+@check(
+    "signature.rotation",
+    "of several v1 parts any may be the right one",
+    why="while a secret is rotated every request carries two signatures, and calls would fail",
+    mend="Collect every v1 part, and accept when one of them fits.",
+)
+async def rotation(probe: Probe) -> None:
+    """The right one first, and last."""
+    for parts in ("{right},{wrong}", "{wrong},{right}"):
+        body = _body(probe)
+        stated, _, digest = probe.sign(body).partition(",")
+        values = parts.format(right=digest, wrong=f"v1={'0' * 64}")
+        exchange = await probe.post(body, {HEADER: f"{stated},{values}"})
+        try:
+            exchange.needs_stream()
+        except FailedError as error:
+            raise FailedError(f"with {parts}: {error}") from None
+
+
+@check(
+    "signature.garbage",
+    "a header that makes no sense is refused with 401, never a 5xx",
+    why="whoever finds a crash can keep the server busy, and fill its logs and error reports",
+    mend="Treat every header that cannot be parsed as a wrong signature.",
+)
+async def garbage(probe: Probe) -> None:
+    """Half there, the wrong types, and long."""
+    now = int(time.time())
+    for header in ("garbage", "t=", f"t={now}", f"v1={'0' * 64}", "t=now,v1=x", f"t={now},v1=", "=,=,=", "t" * 5000):
+        await _refused(probe, header)
+    await _refused(probe, f"t={'9' * 400},v1={'0' * 64}")
+
+
+@check(
+    "signature.non-ascii",
+    "a header outside ASCII is refused with 401, never a 5xx",
+    why="comparing such a text in constant time raises in several languages",
+    mend="Compare bytes.",
+)
+async def non_ascii(probe: Probe) -> None:
+    """Bytes no hex digit is made of, and digits of another script."""
+    now = int(time.time())
+    for value in (f"t={now},v1=".encode() + b"\xff\xfe" * 32, "t=١٢٣,v1=é".encode()):
+        await _refused(probe, value)
+
+
+@check(
+    "signature.first",
+    "the signature is verified before the body is looked at",
+    why="a stranger could probe your parser, and learn from its messages",
+    mend="Verify first; parse only what held.",
+)
+async def first(probe: Probe) -> None:
+    """Bodies no parser takes, and no signature."""
+    for body in (b"{", b"\xff", b"[]", b""):
+        await _refused(probe, None, body=body)

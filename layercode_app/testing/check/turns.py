@@ -1,0 +1,188 @@
+"""A conversation over its turns: delivered twice, spoken over, remembered, and beside others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from .model import FailedError, SkippedError, check
+from .probe import Exchange, Probe, Talk
+
+GROUP = "turns"
+CODE, OTHER = "marzipan", "periwinkle"
+ASK = "What was the first word I asked you to remember before?"
+LONG_REQUEST = "Then tell me a long story about it, with many turns and twists, and a good end, and take your time."
+SLACK_SECONDS = 0.5
+TRIES = 3
+
+
+@check(
+    "turns.duplicate",
+    "a turn that is delivered twice is one turn",
+    why="the platform may deliver a turn twice: the order is placed twice, the model paid twice",
+    mend="Keep the frames of a turn by conversation_id and turn_id, and send them again.",
+)
+async def duplicate(probe: Probe) -> None:
+    """The second delivery must bring the same words."""
+    talk = probe.talk()
+    (await talk.say("Hello")).needs_whole_turn()
+    event = talk.event("message", text="How many times have I spoken?")
+    once = (await probe.deliver(event)).needs_whole_turn()
+    again = (await probe.deliver(event)).needs_whole_turn()
+    if once.spoken != again.spoken:
+        raise FailedError(f"first it said {once.spoken[:80]!r}, then {again.spoken[:80]!r}")
+
+
+@check(
+    "turns.duplicate-at-once",
+    "a turn that is delivered twice at the same time is answered both times",
+    why="either delivery may be the one that is heard",
+    mend="Let the second delivery join the running turn.",
+)
+async def duplicate_at_once(probe: Probe) -> None:
+    """Both must be whole."""
+    event = probe.talk().event("message", text="Hello twice")
+    for exchange in await asyncio.gather(probe.deliver(event), probe.deliver(event)):
+        exchange.needs_whole_turn()
+
+
+async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
+    """FailedError unless the answer holds the word; SkippedError when the agent only repeats what it hears."""
+    spoken = asked.needs_whole_turn().spoken
+    if word in spoken.lower():
+        return
+    if ASK.lower() in spoken.lower() and not await _can_recall(probe):
+        raise SkippedError("the agent repeats what it hears, so what it remembers cannot be heard")
+    raise FailedError(f"{what}: asked for the word {word!r}, it said {spoken[:120]!r}")
+
+
+async def _can_recall(probe: Probe) -> bool:
+    """Whether the agent can say what it was told in the simplest of cases."""
+    talk = probe.talk()
+    await _tell(talk, CODE)
+    return CODE in (await talk.say(ASK)).spoken.lower()
+
+
+async def _tell(talk: Talk, word: str) -> None:
+    (await talk.say(f"Please remember this word: {word}.")).needs_whole_turn()
+
+
+@check(
+    "turns.memory",
+    "a conversation is remembered",
+    why="a caller who must say everything twice hangs up",
+    mend="Keep the messages of each conversation and give them to the model.",
+)
+async def memory(probe: Probe) -> None:
+    """A word of the first turn is asked for in the third."""
+    talk = probe.talk()
+    await _tell(talk, CODE)
+    (await talk.say("Thank you.")).needs_whole_turn()
+    await _recalls(probe, await talk.say(ASK), CODE, "two turns later")
+
+
+@check(
+    "turns.memory-over-sessions",
+    "a conversation is remembered over a reconnect",
+    why="session_id changes with every connection, and a phone loses its connection often",
+    mend="Use conversation_id as the key of history, never session_id.",
+)
+async def memory_over_sessions(probe: Probe) -> None:
+    """The same conversation in a new session."""
+    talk = probe.talk()
+    await _tell(talk, CODE)
+    talk.reconnect()
+    await _recalls(probe, await talk.say(ASK), CODE, "in a new session of the same conversation")
+
+
+@check(
+    "turns.privacy",
+    "one caller does not hear what another said",
+    why="it is the worst leak there is",
+    mend="Keep nothing of a conversation in globals, nor in the agent.",
+)
+async def privacy(probe: Probe) -> None:
+    """Another conversation, before and after."""
+    before, after = probe.talk(), probe.talk()
+    await _tell(before, CODE)
+    await _tell(after, OTHER)
+    spoken = (await after.say(ASK)).needs_whole_turn().spoken.lower()
+    if CODE in spoken:
+        raise FailedError(f"asked for its own word, {OTHER!r}, a second caller was told {spoken[:120]!r}")
+
+
+async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
+    """A turn that is cut, and the next one, which must be answered and know what the caller had said."""
+    talk = probe.talk()
+    text = f"Please remember this word: {CODE}. {LONG_REQUEST}"
+    await probe.abort(talk.event("message", text=text), after_frames=after_frames)
+    heard = {"previous_turn_interrupted": True, "words_heard": 0, "text_heard": "", "assistant_turn_id": talk.turn_id}
+    await _recalls(probe, await talk.say(ASK, interruption_context=heard), CODE, "after a reply that was spoken over")
+
+
+@check(
+    "turns.interrupted",
+    "after an interruption the next turn is answered, and knows what was said",
+    why="callers interrupt, and say what they want while they do",
+    mend="Notice the disconnect, stop the model, and keep the caller's words before you ask for the first token.",
+)
+async def interrupted(probe: Probe) -> None:
+    """The connection is closed after the first event."""
+    await _spoken_over(probe, after_frames=1)
+
+
+@check(
+    "turns.interrupted-early",
+    "an interruption before the first word does no harm",
+    why="it is the most common one: the caller goes on speaking",
+    mend="Save the caller's message before you answer; release locks in a `finally`.",
+)
+async def interrupted_early(probe: Probe) -> None:
+    """The connection is closed a moment after the request."""
+    talk = probe.talk()
+    await probe.abort(talk.event("message", text="Hello, I would like to"), after_frames=0)
+    (await talk.say("order something")).needs_whole_turn()
+
+
+@check(
+    "turns.at-once",
+    "many callers are answered at the same time",
+    why="the second caller waits for the first to be answered",
+    mend="Do not block: use async clients, no global lock, and enough workers.",
+)
+async def at_once(probe: Probe) -> None:
+    """Together they must not take several times as long as one alone; a busy moment is no reason to say so."""
+    alone = together = 0.0
+    for _ in range(TRIES):
+        alone, together = await _one_and_all(probe)
+        if together <= 3 * alone + SLACK_SECONDS:
+            return
+    raise FailedError(f"one caller took {alone:.2f} s, {probe.limits.callers} at once took {together:.2f} s")
+
+
+async def _one_and_all(probe: Probe) -> tuple[float, float]:
+    """Seconds that one caller takes, and that all of them take at once."""
+    begun = time.perf_counter()
+    (await probe.talk().say("Hello, number 0")).needs_whole_turn()
+    alone = time.perf_counter() - begun
+    begun = time.perf_counter()
+    callers = (probe.talk().say(f"Hello, number {n}") for n in range(probe.limits.callers))
+    for exchange in await asyncio.gather(*callers):
+        exchange.needs_whole_turn()
+    return alone, time.perf_counter() - begun
+
+
+@check(
+    "turns.apart",
+    "answers that run at the same time are not mixed up",
+    why="a caller hears another's answer, or nothing",
+    mend="Keep the turn in local variables.",
+)
+async def apart(probe: Probe) -> None:
+    """Each event of each stream must carry the id of its own turn."""
+    talks = [probe.talk() for _ in range(probe.limits.callers)]
+    exchanges = await asyncio.gather(*(talk.say(f"Hello from caller {n}") for n, talk in enumerate(talks)))
+    for talk, exchange in zip(talks, exchanges, strict=True):
+        strange = [f.turn_id for f in exchange.needs_whole_turn().frames if f.turn_id != talk.turn_id]
+        if strange:
+            raise FailedError(f"expected turn_id {talk.turn_id!r}, got {strange[0]!r}")

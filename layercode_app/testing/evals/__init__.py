@@ -1,0 +1,1 @@
+"""Evaluations: scenarios in YAML, played against an agent, judged by code and, where asked, by a model."""

@@ -1,0 +1,46 @@
+"""Code that compares one turn with what was expected of it, and says both when they differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..turn import Called, HeardTurn, is_part
+from .scenario import Expectation
+
+
+def failures(turn: HeardTurn, expected: Expectation) -> list[str]:
+    """What is not as expected, each with what was expected and what was heard or done."""
+    return [*_words(turn, expected), *_deeds(turn, expected)]
+
+
+def _words(turn: HeardTurn, expected: Expectation) -> Iterator[str]:
+    spoken = turn.spoken
+    for text in expected.contains:
+        if text.lower() not in spoken.lower():
+            yield f"expected to hear {text!r}, heard {spoken!r}"
+    for text in expected.absent:
+        if text.lower() in spoken.lower():
+            yield f"expected not to hear {text!r}, heard {spoken!r}"
+    for pattern in expected.matches:
+        if not re.search(pattern, spoken, re.IGNORECASE):
+            yield f"expected to hear something like /{pattern}/, heard {spoken!r}"
+
+
+def _deeds(turn: HeardTurn, expected: Expectation) -> Iterator[str]:
+    if turn.error is not None:
+        yield f"the turn failed: {type(turn.error).__name__}: {turn.error}"
+    if expected.tools is not None:
+        wanted = [Called(call) if isinstance(call, str) else Called(call.name, **call.args) for call in expected.tools]
+        if not wanted and turn.tools:
+            yield f"expected no tool calls, got {turn.tools!r}"
+        elif not turn.tools.include(*wanted):
+            yield f"expected the tool calls {wanted!r}, got {turn.tools!r}"
+    for part in expected.data:
+        if not any(is_part(part, content) for content in turn.data):
+            yield f"expected {part!r} in the data for the browser, got {turn.data!r}"
+    if expected.within_ms is not None and (turn.ttfs is None or turn.ttfs > expected.within_ms):
+        came = "nothing was spoken" if turn.ttfs is None else f"it came after {turn.ttfs:.0f} ms"
+        yield f"expected first speech within {expected.within_ms:g} ms, {came}"
+    if expected.hangup is not None and turn.hangup is not expected.hangup:
+        yield f"expected {'the agent to hang up' if expected.hangup else 'the call to go on'}, and it was not so"

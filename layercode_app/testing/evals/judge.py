@@ -1,0 +1,45 @@
+"""A model that answers a question about a turn with yes, no or maybe, and its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from ...agent.models import named_model
+from ...exceptions import JudgeError
+
+INSTRUCTIONS = (
+    "You judge one turn of a phone call between a caller and a voice agent. Answer the question about the agent's last "
+    "reply with yes, no, or maybe when it cannot be told, and give your reason in one sentence."
+)
+
+
+class Verdict(BaseModel):
+    """What the judge says."""
+
+    answer: Literal["yes", "no", "maybe"]
+    reason: str
+
+
+Judge: TypeAlias = Callable[[str, str], Awaitable[Verdict]]
+"""Asked a question about the end of a transcript. Raises JudgeError when it does not answer."""
+
+
+def model_judge(model: Any) -> Judge:
+    """A judge that asks a model, by name or itself. Raises ConfigurationError for a name that cannot be used."""
+    from pydantic_ai import Agent
+    from pydantic_ai.exceptions import AgentRunError
+
+    known = named_model(model, "--judge") if isinstance(model, str) else model
+    agent = Agent(known, instructions=INSTRUCTIONS, output_type=Verdict)
+
+    async def judge(question: str, transcript: str) -> Verdict:
+        try:
+            async with agent:
+                return (await agent.run(f"{transcript}\n\nQuestion: {question}")).output
+        except AgentRunError as error:
+            raise JudgeError(f"the judge did not answer: {error}") from error
+
+    return judge

@@ -1,0 +1,106 @@
+"""Scenario files: what the caller says, and what is expected of the agent. The models also make the JSON schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...exceptions import ConfigurationError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ExpectedCall(_Part):
+    """A tool call: its name, and some of its arguments."""
+
+    name: str
+    args: dict[str, Any] = {}
+
+
+class Expectation(_Part):
+    """What is expected of one turn. Texts are compared without regard to case; `within_ms` is about first speech."""
+
+    contains: list[str] = []
+    absent: list[str] = []
+    matches: list[str] = Field(default=[], description="Regular expressions found in what was spoken.")
+    tools: list[ExpectedCall | str] | None = Field(
+        default=None, description="Called, in any order, by name or with some arguments; [] expects none at all."
+    )
+    data: list[Any] = Field(default=[], description="Parts of what was sent to the browser, in any order.")
+    within_ms: float | None = None
+    hangup: bool | None = None
+
+
+class Step(_Part):
+    """One turn: what the caller says (nothing is the greeting), when they speak over the reply, what is expected."""
+
+    say: str | None = None
+    interrupt: int | float | str | None = Field(
+        default=None, description="Speak over the reply after words (2), seconds (0.5) or once a text was heard."
+    )
+    playing: bool = Field(
+        default=False, description="The reply was whole when it was spoken over: its tools and data are expected."
+    )
+    metadata: dict[str, Any] = Field(default={}, description="Goes with this event, beside the scenario's.")
+    expect: Expectation = Expectation()
+    judge: str | None = Field(default=None, description="A question about the turn that a model answers: yes is good.")
+
+
+class Scenario(_Part):
+    """One conversation."""
+
+    name: str
+    turns: list[Step] = Field(min_length=1)
+    labels: list[str] = []
+    metadata: dict[str, Any] = {}
+    from_phone_number: str | None = None
+    to_phone_number: str | None = None
+    mock: dict[str, Any] = Field(default={}, description="Tools that are not run, and what they answer.")
+
+
+class ScenarioFile(_Part):
+    """A file of scenarios for one agent."""
+
+    agent: str
+    scenarios: list[Scenario] = Field(min_length=1)
+
+
+def load(path: Path) -> ScenarioFile:
+    """Read a scenario file. Raises ConfigurationError naming the place and what was expected there."""
+    yaml = _yaml()
+    try:
+        return ScenarioFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}; expected a YAML file of scenarios.") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path} is not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise ConfigurationError(f"{path}: {place}: {first['msg']}. `eval --schema` prints what is allowed.") from error
+
+
+def _yaml() -> Any:
+    """PyYAML, which is an extra. Raises ConfigurationError saying how to install it."""
+    try:
+        import yaml
+    except ModuleNotFoundError:
+        raise ConfigurationError("Scenario files need PyYAML: pip install 'layercode-app[evals]'") from None
+    return yaml
+
+
+def dump(file: ScenarioFile) -> str:
+    """A scenario file as YAML, with what is not the default only."""
+    yaml = _yaml()
+    values = file.model_dump(mode="json", exclude_defaults=True)
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a scenario file, for editors."""
+    return ScenarioFile.model_json_schema()

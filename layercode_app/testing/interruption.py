@@ -1,0 +1,62 @@
+"""When a caller speaks over a reply, and what they have heard of it by then."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+
+_WORD = re.compile(r"\S+")
+
+
+class Point(Enum):
+    """What the moment of an interruption is told by."""
+
+    AT_ONCE = auto()
+    WORDS = auto()
+    SECONDS = auto()
+    TEXT = auto()
+
+
+class Cut:
+    """One interruption: after so many words (int), seconds (float), once a text was heard (str), or at once (None)."""
+
+    def __init__(self, after: int | float | str | None, *, playing: bool = False) -> None:
+        self._after = after
+        self._playing = playing
+        if playing and isinstance(after, float):
+            raise ValueError(f"interrupt(after={after}, playing=True): a reply that is whole is cut by words or text")
+        self.point = Point.TEXT if playing and not after else _point(after)
+
+    @property
+    def seconds(self) -> float | None:
+        """When the connection is closed, if time decides."""
+        return float(self._after) if self.point is Point.SECONDS and self._after is not None else None
+
+    def reached(self, spoken: str) -> bool:
+        """Whether the connection is closed now that this was spoken."""
+        return not self._playing and self._end(spoken) is not None
+
+    def heard(self, spoken: str) -> str:
+        """The part of what was spoken that was heard."""
+        end = self._end(spoken)
+        return spoken if end is None else spoken[:end]
+
+    def _end(self, spoken: str) -> int | None:
+        """Where in the text the interruption falls; None when it has not come yet."""
+        if not self._after:
+            return 0
+        if isinstance(self._after, str):
+            at = spoken.find(self._after)
+            return None if at < 0 else at + len(self._after)
+        if self.point is Point.WORDS:
+            words = list(_WORD.finditer(spoken))
+            return words[int(self._after) - 1].end() if len(words) >= self._after > 0 else None
+        return None
+
+
+def _point(after: int | float | str | None) -> Point:
+    if after is None or after == 0:
+        return Point.AT_ONCE
+    if isinstance(after, str):
+        return Point.TEXT
+    return Point.WORDS if isinstance(after, int) else Point.SECONDS

@@ -1,0 +1,92 @@
+"""Tools that answer what a test says, in place of those that would place an order."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.record import Json, ToolCall
+from ..conversation.turn import Turn
+from ..webhook import SessionEnd
+
+_UNSET = object()
+
+
+class Mocks:
+    """The tools of one call that are not to run, by name, and what they answer instead."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, Callable[..., Any]] = {}
+
+    def set(
+        self,
+        tool: str,
+        function: Callable[..., Any] | None = None,
+        *,
+        returns: Any = _UNSET,
+        raises: BaseException | None = None,
+    ) -> None:
+        """Answer a tool with what `function(**args)` returns or awaits, with a value, or with an error."""
+        given = [function is not None, returns is not _UNSET, raises is not None]
+        if sum(given) != 1:
+            raise TypeError(f"mock({tool!r}): expected one of a function, returns=... and raises=...")
+        self._answers[tool] = function or _constant(returns, raises)
+
+    def stand_in(self, call: ToolCall) -> Awaitable[Json] | None:
+        """The answer to a tool call; None lets the tool run."""
+        function = self._answers.get(call.name)
+        return None if function is None else _answer(function, call)
+
+
+def _constant(value: Any, error: BaseException | None) -> Callable[..., Any]:
+    def answer(**_: Any) -> Any:
+        if error is not None:
+            raise error
+        return value
+
+    return answer
+
+
+async def _answer(function: Callable[..., Any], call: ToolCall) -> Json:
+    result = function(**(call.args or {}))
+    return await result if inspect.isawaitable(result) else result
+
+
+@dataclass
+class Seen:
+    """What a test sees of its agent besides the answers."""
+
+    errors: dict[str, BaseException] = field(default_factory=dict)
+    """What turns raised, by their ids."""
+    ended: dict[str, BaseException | None] = field(default_factory=dict)
+    """The sessions whose end was handled, and what the hooks raised."""
+
+
+def under_test(voice: VoiceAgent[Any, Any], mocks: Mocks, seen: Seen) -> VoiceAgent[Any, Any]:
+    """A copy of the agent whose tools may be mocked and whose errors are seen."""
+    tested = copy.copy(voice)
+    voice_answer, voice_end = tested.answer, tested.end_session
+
+    async def answer(turn: Turn[Any, Any]) -> None:
+        turn.live.stand_in = mocks.stand_in
+        try:
+            await voice_answer(turn)
+        except Exception as error:
+            seen.errors[turn.turn_id] = error
+            raise
+
+    async def end_session(event: SessionEnd) -> None:
+        try:
+            await voice_end(event)
+        except Exception as error:
+            seen.ended[event.session_id] = error
+            raise
+        seen.ended[event.session_id] = None
+
+    tested.answer = answer  # type: ignore[method-assign]
+    tested.end_session = end_session  # type: ignore[method-assign]
+    return tested

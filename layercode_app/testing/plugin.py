@@ -1,0 +1,174 @@
+"""The pytest plugin: the fixtures `call`, `start_call` and `clock`, and the marks `agent` and `real_model`.
+
+It is loaded with every run of pytest where the package is installed, so it imports nothing heavy until a fixture is
+used. Async tests that use `call` need no other plugin; under anyio's or pytest-asyncio's they run as those run them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..agent.discovery import Found
+    from .call import AgentCall
+    from .clock import Clock
+
+NOON = 1_767_268_800.0
+"""1 January 2026, 12:00 UTC: where the frozen clock stands."""
+
+_calls: pytest.StashKey[list[AgentCall]] = pytest.StashKey()
+_found: pytest.StashKey[dict[Path | None, Found]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which agent is called, and from which folder, where no mark says it."""
+    parser.addini("layercode_agent", "The agent that the fixture `call` talks to.", default="")
+    parser.addini("layercode_agents", "Folder of the agent files; default ./agents.", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks."""
+    config.addinivalue_line(
+        "markers",
+        "agent(agent, **options): the agent that `call` talks to, by name or itself; options of AgentCall.",
+    )
+    config.addinivalue_line("markers", "real_model: let this test ask real models, which cost money.")
+    config.stash[_found] = {}
+
+
+@pytest.fixture
+def start_call(request: pytest.FixtureRequest) -> Iterator[Callable[..., AgentCall]]:
+    """Start as many calls as a test wants: `start_call("bakery", model=scripted("Hello"))`; the options of AgentCall."""
+    from pydantic_ai.models import override_allow_model_requests
+
+    started: list[AgentCall] = []
+    request.node.stash[_calls] = started
+
+    def start(agent: Any = None, **options: Any) -> AgentCall:
+        from .call import AgentCall
+
+        given, marked = _marked(request)
+        agent = given() if agent is None else agent
+        if isinstance(agent, str) and ":" not in agent:
+            marked.setdefault("agents", _agents(request.config))
+        opened = AgentCall(agent, **{**marked, **options})
+        started.append(opened)
+        return opened
+
+    real = request.node.get_closest_marker("real_model") is not None
+    with override_allow_model_requests(real):
+        yield start
+
+
+@pytest.fixture
+def call(start_call: Callable[..., AgentCall]) -> AgentCall:
+    """A call to the agent that `@pytest.mark.agent("name")` or the ini option `layercode_agent` names."""
+    opened: AgentCall = start_call()
+    return opened
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Freeze `time.time()` until `clock.advance(seconds)`; signatures, journal and agent all see this time."""
+    from .clock import Clock
+
+    frozen = Clock(NOON)
+    monkeypatch.setattr(time, "time", frozen)
+    return frozen
+
+
+def _marked(request: pytest.FixtureRequest) -> tuple[Callable[[], Any], dict[str, Any]]:
+    """How to find the agent that the test is about, and the options its mark gives."""
+    mark = request.node.get_closest_marker("agent")
+    if mark is not None and mark.args:
+        return lambda: mark.args[0], dict(mark.kwargs)
+    config = request.config
+    return lambda: config.getini("layercode_agent") or _only_agent(config), dict(mark.kwargs) if mark else {}
+
+
+def _agents(config: pytest.Config) -> Found:
+    """The agent files, read once per run."""
+    from ..agent.discovery import discover
+
+    given = config.getini("layercode_agents")
+    folder = config.rootpath / (given or "agents")
+    asked = folder if given or folder.is_dir() else None
+    found = config.stash[_found]
+    if asked not in found:
+        found[asked] = discover(asked)
+    return found[asked]
+
+
+def _only_agent(config: pytest.Config) -> str:
+    found = _agents(config)
+    own = [name for name, path in found.files.items() if path.parent == config.rootpath / "agents"]
+    if len(own) == 1:
+        return own[0]
+    known = ", ".join(sorted(own or found.agents))
+    raise pytest.UsageError(
+        f"The fixture `call` does not know which agent to talk to; there is {known}. Mark the test with "
+        '@pytest.mark.agent("name"), or set layercode_agent in the pytest section of pyproject.toml.'
+    )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
+    """Close a test's calls in the loop they ran in, and run an async test that nobody else would run."""
+    test = pyfuncitem.obj
+    if _calls not in pyfuncitem.stash or not inspect.iscoroutinefunction(test):
+        return (yield)
+    closing = _closing(test, _started(pyfuncitem))
+    others = {"anyio", "asyncio", "trio"} & {mark.name for mark in pyfuncitem.iter_markers()}
+    own = not others and "anyio_backend" not in pyfuncitem.fixturenames
+    pyfuncitem.obj = _in_a_loop(closing) if own else closing
+    try:
+        return (yield)
+    finally:
+        pyfuncitem.obj = test
+
+
+def _started(item: pytest.Item) -> list[AgentCall]:
+    calls: list[AgentCall] = []
+    return item.stash.get(_calls, calls)
+
+
+def _closing(test: Callable[..., Any], calls: list[AgentCall]) -> Callable[..., Any]:
+    @functools.wraps(test)
+    async def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            await test(*args, **kwargs)
+        finally:
+            for opened in calls:
+                await opened.close()
+
+    return run
+
+
+def _in_a_loop(test: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        asyncio.run(test(*args, **kwargs))
+
+    return run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Show the conversation so far under a failure."""
+    report: pytest.TestReport = yield
+    if report.failed:
+        for number, held in enumerate(_started(item), 1):
+            with suppress(Exception):
+                title = f"conversation {number} with {held.agent.name}"
+                report.sections.append((title, held.transcript or "(nothing was said)"))
+    return report

@@ -1,0 +1,202 @@
+"""What differs between a recorded turn and the same turn answered again, as data: what, what was recorded, what came.
+
+Strictly, everything must be equal. By meaning (`semantic`), white space, upper and lower case and the order of tool
+calls and data do not count, and the words are a judge's to compare where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from typing import Any
+
+import orjson
+
+from ...conversation.live import DATA, HANGUP
+from ...conversation.record import Json, Status, ToolCall, TurnRecord
+from ...emulator.playground.export import redact
+from ...forking.compare import diff
+from ...observability.redaction import MASK
+from ..turn import shown_call
+from .recording import messages_in, said, was_stopped
+
+NOT_RUN = "data, hang-up, outcomes and state: its tools answered from the recording (--run-tools runs them)"
+AROUND = 60
+"""How many characters of a prompt are shown before a change in it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that was not as recorded; None stands for nothing at all."""
+
+    what: str
+    recorded: Json
+    came: Json
+
+    def to_json(self) -> dict[str, Json]:
+        """For programs."""
+        return {"what": self.what, "recorded": self.recorded, "came": self.came}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One recorded turn and what came; `stood_in` are the ids of the tool calls that a recording answered."""
+
+    old: TurnRecord
+    new: TurnRecord
+    semantic: bool = False
+    recorded_model: bool = True
+    stood_in: frozenset[str] = frozenset()
+    error: Exception | None = None
+    masked: bool = False
+    """Whether the recording is masked: what came is compared as it would be, if it were exported."""
+
+    @property
+    def tools_ran(self) -> bool:
+        """Whether what tools do beside their result can be compared."""
+        return not self.stood_in
+
+    def differences(self) -> list[Difference]:
+        """Everything that differs, but for the words."""
+        found = [*self._instructions(), *self._tools()]
+        if self.tools_ran:
+            found += [*self._data(), *self._deeds()]
+        return [*found, *self._ending()]
+
+    def words(self) -> Difference | None:
+        """The words, where they differ. Of a turn that was stopped, those that had been said by then."""
+        recorded, came = self._plain(said(self.old)), self._plain(said(self.new))
+        if was_stopped(self.old):
+            came = came[: len(recorded)]
+        return None if recorded == came else Difference("speech", said(self.old), said(self.new))
+
+    def _plain(self, text: str) -> str:
+        if self.masked:
+            text = redact(text).replace(MASK, MASK.strip("[]"))  # an agent that speaks plainly leaves brackets out
+        return " ".join(text.casefold().split()) if self.semantic else text
+
+    def _instructions(self) -> Iterator[Difference]:
+        """The prompts, where the model's answers are recorded ones, which cannot show what another prompt does.
+
+        A prompt may tell what a tool did; one that did not run has done nothing by the second request.
+        """
+        if not self.recorded_model:
+            return
+        seen: set[tuple[str, str]] = set()
+        count = None if self.tools_ran else 1
+        for recorded, came in zip(_prompts(self.old)[:count], _prompts(self.new), strict=False):
+            if self._plain(recorded) != self._plain(came) and (recorded, came) not in seen:
+                seen.add((recorded, came))
+                yield Difference("instructions", *_changed_parts(recorded, came))
+
+    def _tools(self) -> Iterator[Difference]:
+        new = self.new.tools[: len(self.old.tools)] if was_stopped(self.old) else self.new.tools
+        for old, call in _paired(self.old.tools, new, lambda call: self._key([call.name, call.args]), self.semantic):
+            if old is None or call is None or self._key([old.name, old.args]) != self._key([call.name, call.args]):
+                came = None if call is None else shown_call(call.name, call.args)
+                recorded = None if old is None else shown_call(old.name, old.args)
+                yield Difference("tool", recorded, came or (old and _why_no_call(old, self.new)))
+            elif call.id not in self.stood_in and self._comparable(old, call):
+                yield Difference(f"result of {old.name}", _outcome(old), _outcome(call))
+
+    def _comparable(self, old: ToolCall, call: ToolCall) -> bool:
+        """Whether two calls came to an end each, and to different ones."""
+        ended = {old.status, call.status} <= {"done", "failed"}
+        return ended and self._key(_outcome(old)) != self._key(_outcome(call))
+
+    def _data(self) -> Iterator[Difference]:
+        old, new = _data_of(self.old), _data_of(self.new)
+        if was_stopped(self.old):
+            new = new[: len(old)]
+        for recorded, came in _paired(old, new, self._key, self.semantic):
+            if self._key(recorded) != self._key(came):
+                yield Difference("data", recorded, came)
+
+    def _deeds(self) -> Iterator[Difference]:
+        if was_stopped(self.old):
+            return
+        old, new = (HANGUP in [frame.type for frame in turn.frames] for turn in (self.old, self.new))
+        if old != new:
+            yield Difference("hang-up", old, new)
+        for what in () if self.semantic else ("outcomes", "state"):
+            recorded, came = getattr(self.old, what), getattr(self.new, what)
+            if self._key(recorded or None) != self._key(came or None):
+                yield Difference(what, recorded, came)
+
+    def _ending(self) -> Iterator[Difference]:
+        failed = [turn.status is Status.FAILED for turn in (self.old, self.new)]
+        if failed[0] != failed[1] and not was_stopped(self.old):
+            yield Difference("ending", _ended(self.old), _ended(self.new, self.error))
+
+    def _key(self, value: Json) -> bytes:
+        """What two values are compared by."""
+        value = redact(value) if self.masked else value
+        value = self._normal(value) if self.semantic else value
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+
+    def _normal(self, value: Json) -> Json:
+        if isinstance(value, dict):
+            return {name: self._normal(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [self._normal(item) for item in value]
+        return self._plain(value) if isinstance(value, str) else value
+
+
+def _paired(
+    old: Sequence[Any], new: Sequence[Any], key: Callable[[Any], bytes], any_order: bool
+) -> Iterator[tuple[Any, Any]]:
+    """What stands against what: equals first, so that one thing more or less does not shift all others."""
+    if any_order:
+        old, new = sorted(old, key=key), sorted(new, key=key)
+    matcher = SequenceMatcher(None, [key(one) for one in old], [key(one) for one in new], autojunk=False)
+    for _, a, b, c, d in matcher.get_opcodes():
+        yield from zip_longest(old[a:b], new[c:d])
+
+
+def _outcome(call: ToolCall) -> Json:
+    return f"failed: {call.result}" if call.status == "failed" else call.result
+
+
+def _why_no_call(old: ToolCall, new: TurnRecord) -> str | None:
+    """What kept a recorded call from being made: today's agent refused it."""
+    for message in messages_in(new):
+        for part in message.parts:
+            if part.part_kind == "tool-return" and part.outcome == "retried" and part.tool_name == old.name:
+                return f"no call, it was refused: {part.content}"
+    return None
+
+
+def _data_of(turn: TurnRecord) -> list[Json]:
+    return [frame.content for frame in turn.frames if frame.type == DATA]
+
+
+def _ended(turn: TurnRecord, error: Exception | None = None) -> str:
+    if turn.status is not Status.FAILED:
+        return str(turn.status)
+    return f"failed: {type(error).__name__}: {error}" if error is not None else f"failed: {turn.error}"
+
+
+def _prompts(turn: TurnRecord) -> list[str]:
+    """What the model was instructed with each request."""
+    requests = [message for message in messages_in(turn) if message.kind == "request"]
+    return [
+        "\n\n".join(
+            [*(part.content for part in request.parts if part.part_kind == "system-prompt"), request.instructions or ""]
+        )
+        for request in requests
+    ]
+
+
+def _changed_parts(recorded: str, came: str) -> tuple[str, str]:
+    """The passages of two long texts that differ, each with a few words before it."""
+    old: list[str] = []
+    new: list[str] = []
+    before = ""
+    for run in diff(recorded, came):
+        if run["kind"] == "same":
+            before = run["text"][-AROUND:]
+            continue
+        (old if run["kind"] == "removed" else new).append(f"…{before}{run['text']}")
+    return " ".join(old) or "(nothing here)", " ".join(new) or "(nothing here)"

@@ -1,0 +1,98 @@
+"""The model of a replay: it answers what the model answered in the recording, and asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...agent.offline import MODEL_NAME, Script, offline_model, words
+from ...conversation.record import TurnRecord
+from ...exceptions import LayerCodeError
+from .recording import responses_of
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage, ModelResponse
+    from pydantic_ai.models import Model
+    from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+
+class NothingRecordedError(LayerCodeError):
+    """The model was asked for an answer that the recording does not hold."""
+
+
+class RecordedModel:
+    """Answers the requests of one turn, in order, as the recorded model did.
+
+    `script` answers the helper agents of an agent that was recorded offline: their answers are in no recording.
+    """
+
+    def __init__(self, turn: TurnRecord, *, conversation_id: str, script: Script | None) -> None:
+        self._answers = responses_of(turn)
+        self._turn = turn
+        self._conversation_id = conversation_id
+        self._helper = offline_model(script, pace=0.0) if turn.model in (MODEL_NAME, "") else None
+        self.asked = 0
+        """How often the agent asked."""
+
+    @property
+    def recorded(self) -> int:
+        """How many answers there are."""
+        return len(self._answers)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether more was asked for than is recorded, in a turn whose recorded model did not fail."""
+        return self.asked > self.recorded and self._turn.error is None
+
+    def model(self) -> Model:
+        """As PydanticAI uses it. Its name keeps helper agents from asking a real model."""
+        from pydantic_ai.models.function import FunctionModel
+
+        return FunctionModel(self._whole, stream_function=self._stream, model_name=MODEL_NAME)
+
+    async def _stream(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        if not self._is_own(messages):
+            async for piece in self._asked_of_helper().stream_function(messages, info):  # type: ignore[misc]
+                yield piece
+            return
+        for piece in _pieces(self._next()):
+            yield piece
+
+    async def _whole(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        if self._is_own(messages):
+            return self._next()  # type: ignore[no-any-return]
+        return await self._asked_of_helper().function(messages, info)  # type: ignore[misc, no-any-return]
+
+    def _is_own(self, messages: Sequence[ModelMessage]) -> bool:
+        """Whether the agent asks, and not a helper agent inside of one of its tools or hooks, a conversation of its own.
+
+        After an interruption PydanticAI joins the request to the note about it, which is of the recorded past.
+        """
+        return messages[-1].conversation_id in (self._conversation_id, self._turn.conversation_id, None)
+
+    def _asked_of_helper(self) -> FunctionModel:
+        if self._helper is None:
+            raise NothingRecordedError("A helper agent asked its model, whose answers are not in the recording.")
+        return self._helper
+
+    def _next(self) -> Any:
+        self.asked += 1
+        if self.asked <= self.recorded:
+            return self._answers[self.asked - 1]
+        if self._turn.error == "TimeoutError":
+            raise TimeoutError("The recorded model did not answer in time.")
+        raise NothingRecordedError(f"The recording holds {self.recorded} answers, and the agent asked once more.")
+
+
+def _pieces(response: Any) -> list[Any]:
+    """A response as a stream: its words, then its tool calls; a call that was cut in the middle never ran."""
+    from pydantic_ai.models.function import DeltaToolCall
+
+    pieces: list[Any] = []
+    for index, part in enumerate(response.parts):
+        if part.part_kind == "text":
+            pieces += words(part.content)
+        elif part.part_kind == "tool-call" and response.state != "interrupted":
+            call = DeltaToolCall(part.tool_name, part.args_as_json_str(), tool_call_id=part.tool_call_id)
+            pieces.append({index: call})
+    return pieces or [""]

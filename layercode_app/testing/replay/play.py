@@ -1,0 +1,261 @@
+"""Play a recording against today's agent: every turn is answered again, after the past that it was recorded with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ...agent.offline import MODEL_NAME
+from ...agent.voice_agent import VoiceAgent
+from ...conversation.answerer import Limits
+from ...conversation.live import TTS, Listener
+from ...conversation.record import Frame, Json, ToolCall, TurnRecord
+from ...exceptions import JudgeError
+from ...forking.recordings import Recordings, own_first, result_types
+from ...forking.rehearsal import Rehearsal
+from ...forking.sandbox import Sandbox
+from ..evals.judge import Judge
+from .differences import NOT_RUN, Comparison, Difference
+from .model import NothingRecordedError, RecordedModel
+from .recording import Recording, said, was_stopped
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+QUESTION = (
+    "When this call was recorded, the agent's last reply was: {recorded!r}. Does the agent's last reply mean the same: "
+    "the same facts, offers and questions, in whatever words?"
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to replay. Without `model` the model answers as recorded, without `run_tools` the tools do.
+
+    A `judge` compares the words by their meaning, and makes the comparison `semantic`.
+    """
+
+    model: str | None = None
+    run_tools: bool = False
+    semantic: bool = False
+    judge: Judge | None = None
+
+
+@dataclass
+class ReplayedTurn:
+    """One turn, recorded and answered again; `new` is None where it could not be, and `note` says why."""
+
+    number: int
+    old: TurnRecord
+    new: TurnRecord | None = None
+    differences: list[Difference] = field(default_factory=list)
+    note: str = ""
+    verdict: dict[str, str] | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """For programs."""
+        return {
+            "number": self.number,
+            "turn_id": self.old.turn_id,
+            "caller": self.old.user_text,
+            "recorded": self.old.spoken_text,
+            "came": self.new.spoken_text if self.new else None,
+            "differences": [difference.to_json() for difference in self.differences],
+            "not_compared": self.note or None,
+            "judge": self.verdict,
+        }
+
+
+@dataclass
+class Replay:
+    """A replayed conversation."""
+
+    conversation_id: str
+    agent: str
+    options: Options
+    masked: bool
+    versions: list[str]
+    """The agent's versions that were recorded."""
+    today: str | None
+    """Today's version, None where it cannot be compared."""
+    turns: list[ReplayedTurn] = field(default_factory=list)
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not any(turn.differences for turn in self.turns)
+
+    def to_json(self) -> dict[str, Json]:
+        """As `replay --json` prints it."""
+        options = self.options
+        return {
+            "ok": self.same,
+            "conversation_id": self.conversation_id,
+            "agent": self.agent,
+            "versions": {"recorded": self.versions, "today": self.today},
+            "model": options.model or "recorded",
+            "tools": "run" if options.run_tools else "recorded",
+            "compared": "semantic" if options.semantic or options.judge else "strict",
+            "masked": self.masked,
+            "turns": [turn.to_json() for turn in self.turns],
+        }
+
+
+async def replay(
+    recording: Recording,
+    voice: VoiceAgent[Any, Any],
+    options: Options | None = None,
+    *,
+    limits: Limits | None = None,
+    done: Callable[[], None] = lambda: None,
+) -> Replay:
+    """Answer every turn again and compare. Raises ForkError for a model where no model answers."""
+    options = options or Options()
+    versions = list(dict.fromkeys(turn.fingerprint for turn in recording.spoken))
+    today = _version(recording, voice)
+    result = Replay(recording.conversation_id, voice.name, options, recording.masked, versions, today)
+    async with _model(voice, options.model) as model:
+        for number, old in enumerate(recording.spoken, 1):
+            turn = ReplayedTurn(number, old, note=recording.why_not(old) or "")
+            if not turn.note:
+                await _play(turn, recording, voice, model, options, limits)
+            result.turns.append(turn)
+            done()
+    return result
+
+
+def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
+    """The agent's version as it would be recorded. A model is a part of it, and a provider's has other names as well."""
+    if voice.agent is None:
+        return voice.fingerprint
+    if any(turn.model not in (MODEL_NAME, "") for turn in recording.spoken):
+        return None
+    return Rehearsal(voice, model=MODEL_NAME).fingerprint
+
+
+@asynccontextmanager
+async def _model(voice: VoiceAgent[Any, Any], name: str | None) -> AsyncIterator[Model | None]:
+    """The model that is asked, with its connections open; None where the recording answers."""
+    model = None if name is None else Rehearsal(voice, model=name).model
+    if model is None:
+        yield None
+    else:
+        async with model:
+            yield model
+
+
+async def _play(
+    turn: ReplayedTurn,
+    recording: Recording,
+    voice: VoiceAgent[Any, Any],
+    model: Model | None,
+    options: Options,
+    limits: Limits | None,
+) -> None:
+    old = turn.old
+    sandbox = await Sandbox.before(recording.turns, old, limits=limits)
+    recorded = RecordedModel(old, conversation_id=sandbox.conversation_id, script=voice.script)
+    if model is None and voice.agent is not None:
+        model = recorded.model()
+    tools = None
+    if not options.run_tools:
+        tools = Recordings(own_first(recording.turns, old), types=result_types(voice), longest=0.0)
+    caller = _Caller(old, tools)
+    rehearsal = Rehearsal(voice, model=model, tools=caller.answer_tool, fillers=False)
+    with _no_model() if options.model is None else nullcontext():
+        turn.new = await sandbox.answer(rehearsal, sandbox.event(), caller)
+        await sandbox.finish()
+    comparison = Comparison(
+        old,
+        turn.new,
+        semantic=options.semantic or options.judge is not None,
+        recorded_model=options.model is None,
+        stood_in=frozenset(tools.used) if tools else frozenset(),
+        error=rehearsal.error,
+        masked=recording.masked,
+    )
+    turn.note = "" if comparison.tools_ran else NOT_RUN
+    _count_answers(turn, recorded, options)
+    turn.differences += comparison.differences()
+    await _compare_words(turn, comparison, recording, options.judge)
+
+
+def _count_answers(turn: ReplayedTurn, recorded: RecordedModel, options: Options) -> None:
+    """More or fewer requests than were recorded: the agent no longer does what it did."""
+    if options.model is not None or was_stopped(turn.old):
+        return
+    if recorded.exhausted or (recorded.asked < recorded.recorded and turn.old.error is None):
+        turn.differences.append(Difference("requests to the model", recorded.recorded, recorded.asked))
+
+
+async def _compare_words(turn: ReplayedTurn, comparison: Comparison, recording: Recording, judge: Judge | None) -> None:
+    different = comparison.words()
+    if different is None or isinstance(comparison.error, NothingRecordedError):
+        return
+    if judge is not None:
+        reason = await _refused(turn, recording, judge)
+        if reason is None:
+            return
+        different = replace(different, what=f"speech, {reason}")
+    turn.differences.append(different)
+
+
+async def _refused(turn: ReplayedTurn, recording: Recording, judge: Judge) -> str | None:
+    """What the judge has against other words; None when they mean the same, or may."""
+    try:
+        verdict = await judge(QUESTION.format(recorded=said(turn.old)), _transcript(recording, turn))
+    except JudgeError as error:
+        return str(error)
+    turn.verdict = verdict.model_dump()
+    return f"the judge says no: {verdict.reason}" if verdict.answer == "no" else None
+
+
+def _transcript(recording: Recording, turn: ReplayedTurn) -> str:
+    """The call as it was heard before this turn, and the turn as it came."""
+    assert turn.new is not None
+    lines: list[str] = []
+    for past in recording.spoken[: turn.number - 1]:
+        lines += [f"caller: {past.user_text}"] if past.user_text else []
+        lines.append(f"agent:  {past.heard}")
+    lines += [f"caller: {turn.old.user_text}"] if turn.old.user_text else []
+    lines.append(f"agent:  {said(turn.new)}")
+    return "\n".join(lines + ["(the caller spoke over this reply)"] * was_stopped(turn.old))
+
+
+def _no_model() -> AbstractContextManager[None]:
+    """Nobody is asked while the recording answers, whatever a tool or hook may try."""
+    from pydantic_ai.models import override_allow_model_requests
+
+    return override_allow_model_requests(False)
+
+
+class _Caller(Listener):
+    """The caller of one recorded turn: leaves where the recorded one did, once as much was said and done."""
+
+    def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json]] | None) -> None:
+        super().__init__(self._hear)
+        self._leaves = was_stopped(old)
+        self._words = len(said(old))
+        self._calls = len(old.tools)
+        self._tools = tools
+        if self._leaves and not self._words and not self._calls:
+            self.leave()
+
+    async def _hear(self, frames: Sequence[Frame]) -> None:
+        self._words -= sum(len(frame.content) for frame in frames if frame.type == TTS)
+        self._check()
+        await asyncio.sleep(0)
+
+    def answer_tool(self, call: ToolCall) -> Awaitable[Json] | None:
+        """What a tool answers in its place; None lets it run."""
+        self._calls -= 1
+        self._check()
+        return None if self._tools is None else self._tools(call)
+
+    def _check(self) -> None:
+        if self._leaves and self._words <= 0 and self._calls <= 0:
+            # From outside of the turn, as a caller leaves: a task that cancels itself is cancelled at a later place.
+            asyncio.get_running_loop().call_soon(self.leave)

@@ -1,0 +1,151 @@
+"""A recorded conversation: out of the journal, or out of a file that `sessions export` wrote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ...conversation.record import Json, Status, TurnRecord, load_record
+from ...conversation.stores.base import SPEAKING_KINDS
+from ...exceptions import ConfigurationError, NotRecordedError
+from ...forking.fork import conversation_of
+from ...observability.redaction import MASK
+from ...reports.journal import open_journal
+
+_EMBEDDED = re.compile(r'<script type="application/json" id="call">(.*?)</script>', re.DOTALL)
+_CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
+CRASHED = "CrashedTurnError"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The turns of one conversation, oldest first; `masked` when personal details were taken out of it."""
+
+    turns: Sequence[TurnRecord]
+    masked: bool = False
+
+    @property
+    def conversation_id(self) -> str:
+        """Which conversation it is."""
+        return self.turns[0].conversation_id
+
+    @property
+    def agent(self) -> str:
+        """Who answered last."""
+        return self.turns[-1].agent
+
+    @property
+    def spoken(self) -> list[TurnRecord]:
+        """The turns of the conversation, without the events beside it."""
+        return [turn for turn in self.turns if turn.kind in SPEAKING_KINDS]
+
+    def why_not(self, turn: TurnRecord) -> str | None:
+        """Why a turn cannot be answered again; None when it can."""
+        if not turn.finished:
+            return "it was still running when it was recorded"
+        if turn.impact == "refusal":
+            return "a budget was used up, and the agent was not asked"
+        if turn.agent != self.agent:
+            return f"agent {turn.agent!r} answered it"
+        return None if turn.event else "its event was not recorded"
+
+
+async def find_recording(source: str, *, store: str) -> Recording:
+    """A recording by the path of an export, or by the conversation's id in the journal at a store's URL.
+
+    Raises ConfigurationError for a file that is no export, and where the journal has no such conversation: elsewhere
+    that ends a command with 1, which here stands for a difference.
+    """
+    recording = _exported(Path(source)) or await _recorded(source, store)
+    if not any(recording.why_not(turn) is None for turn in recording.spoken):
+        raise ConfigurationError(f"{source} holds no turn that could be answered again; was anything said in it?")
+    return recording
+
+
+async def _recorded(conversation_id: str, store: str) -> Recording:
+    async with open_journal(store) as journal:
+        try:
+            return Recording(await conversation_of(journal, conversation_id))
+        except NotRecordedError as error:
+            raise ConfigurationError(f"{error} A file that `sessions export` wrote will do as well.") from error
+
+
+def _exported(path: Path) -> Recording | None:
+    if path.is_file():
+        return read_export(path)
+    if path.suffix in (".json", ".html"):
+        raise ConfigurationError(f"{path}: no such file; expected one that `sessions export` wrote, or an id.")
+    return None
+
+
+def read_export(path: Path) -> Recording:
+    """The recording in a file. Raises ConfigurationError saying what is wrong with it and how to write one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        page = _EMBEDDED.search(text)
+        rows = orjson.loads(page[1])["turns"] if page else [row["record"] for row in orjson.loads(text)]
+        turns = [_turn(row, place) for place, row in enumerate(rows, 1)]
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{path} is not a call as this version exports it ({type(error).__name__}: {error}). "
+            "Write it anew with `sessions export ID -o FILE`."
+        ) from error
+    if not turns:
+        raise ConfigurationError(f"{path} holds no turns; expected a call that `sessions export` wrote.")
+    return Recording(turns, masked=MASK in text)
+
+
+def _turn(row: dict[str, Any], place: int) -> TurnRecord:
+    head = {name: value for name, value in row.items() if name not in ("messages", "frames", "position")}
+    turn = load_record(
+        orjson.dumps(head), position=place, messages=_messages(row["messages"]), frames=orjson.dumps(row["frames"])
+    )
+    responses_of(turn)
+    return turn
+
+
+def _messages(messages: Json) -> bytes:
+    return orjson.dumps(messages) if messages else b""
+
+
+# --- what a turn did
+
+
+def messages_in(turn: TurnRecord) -> list[Any]:
+    """The messages that this turn added. Raises ValueError when they are none."""
+    from pydantic_ai.messages import ModelMessagesTypeAdapter
+
+    return ModelMessagesTypeAdapter.validate_json(turn.messages) if turn.messages else []
+
+
+def responses_of(turn: TurnRecord) -> list[Any]:
+    """What the model answered in this turn, request by request."""
+    return [message for message in messages_in(turn) if message.kind == "response"]
+
+
+def was_stopped(turn: TurnRecord) -> bool:
+    """Whether the turn ended before its reply was whole, and not only before all of it was heard."""
+    if turn.error == CRASHED:
+        return True
+    return turn.status in _CUT and not _whole(turn)
+
+
+def _whole(turn: TurnRecord) -> bool:
+    """Whether the model had said all it wanted; of a reply that no model made, nobody knows."""
+    messages = messages_in(turn)
+    last = messages[-1] if messages else None
+    if last is None or last.kind != "response" or last.state == "interrupted":
+        return False
+    return not any(part.part_kind == "tool-call" for part in last.parts)
+
+
+def said(turn: TurnRecord) -> str:
+    """What was spoken, without the fillers, which come when an answer is slow."""
+    return "".join(part.text for part in turn.speech if part.source != "filler")

@@ -1,0 +1,168 @@
+"""What came of one turn: what was heard, and what was done, with ways to look at it in an assertion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..conversation.record import ToolCall, TurnRecord
+from ..emulator.webhooks import Received
+from ..stream.frames import DATA, END, HANGUP, TTS
+
+
+class Called:
+    """An expected tool call: its name, and some of its arguments. Nested objects may be given in part as well.
+
+    `Called("add_item", item="croissant") in turn.tools`
+    """
+
+    def __init__(self, name: str, /, **args: Any) -> None:
+        self.name = name
+        self.args = args
+
+    def __repr__(self) -> str:
+        return shown_call(self.name, self.args)
+
+    def fits(self, call: ToolCall) -> bool:
+        """Whether a call has this name and at least these arguments."""
+        return call.name == self.name and is_part(self.args, call.args)
+
+
+class ToolCalls(list[ToolCall]):
+    """The tool calls of a turn, in the order they began: `"menu" in turn.tools`, `turn.tools == ["menu"]`."""
+
+    __hash__ = None
+
+    def __contains__(self, wanted: object) -> bool:
+        return any(_expected(wanted).fits(call) for call in self) if _is_expectation(wanted) else False
+
+    def __eq__(self, other: object) -> bool:
+        """Whether these calls were made and no others, in any order."""
+        if not isinstance(other, list | tuple | set) or not all(_is_expectation(wanted) for wanted in other):
+            return list.__eq__(self, other) if isinstance(other, ToolCalls) else False
+        return len(self) == len(other) and self.include(*other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def include(self, *wanted: str | Called) -> bool:
+        """Whether each of these was called, in any order; one call serves one expectation only."""
+        return _assign([_expected(one) for one in wanted], list(self))
+
+    def __repr__(self) -> str:
+        calls = (f"{shown_call(call.name, call.args)} -> {call.result!r} ({call.status})" for call in self)
+        return f"[{', '.join(calls)}]"
+
+
+@dataclass
+class HeardTurn:
+    """One turn, from the caller's side and from the journal's. Times in milliseconds since the request."""
+
+    turn_id: str
+    text: str
+    """What the caller said; empty for a greeting."""
+    status: int
+    frames: list[Received] = field(default_factory=list)
+    interrupted: bool = False
+    heard: str = ""
+    """The part of what was spoken that the caller heard."""
+    record: TurnRecord | None = None
+    """What the journal keeps of the turn."""
+    error: BaseException | None = None
+    """What the agent raised, where the caller heard an apology."""
+
+    @property
+    def spoken(self) -> str:
+        """All that was spoken, as one text."""
+        return "".join(frame.content for frame in self.frames if frame.type == TTS)
+
+    @property
+    def data(self) -> list[Any]:
+        """What was sent to the caller's browser."""
+        return [frame.content for frame in self.frames if frame.type == DATA]
+
+    @property
+    def types(self) -> list[str]:
+        """The types of the frames, in order."""
+        return [frame.type for frame in self.frames]
+
+    @property
+    def tools(self) -> ToolCalls:
+        """The tools that were called."""
+        return ToolCalls(self.record.tools if self.record else [])
+
+    @property
+    def ttfs(self) -> float | None:
+        """Time to first speech; None when nothing was spoken."""
+        return next((frame.at_ms for frame in self.frames if frame.type == TTS), None)
+
+    @property
+    def total(self) -> float | None:
+        """When the turn's end arrived; None when it was cut."""
+        return next((frame.at_ms for frame in self.frames if frame.type == END), None)
+
+    @property
+    def hangup(self) -> bool:
+        """Whether the agent ended the call."""
+        return HANGUP in self.types
+
+
+def is_part(wanted: Any, whole: Any) -> bool:
+    """Whether a value is wholly there: objects by some of their fields, lists by length and item, others equal."""
+    if isinstance(wanted, Mapping):
+        return isinstance(whole, Mapping) and all(
+            name in whole and is_part(value, whole[name]) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list | tuple):
+        return (
+            isinstance(whole, list | tuple)
+            and len(wanted) == len(whole)
+            and all(is_part(one, other) for one, other in zip(wanted, whole, strict=True))
+        )
+    return bool(wanted == whole)
+
+
+def _assign(wanted: list[Called], calls: list[ToolCall]) -> bool:
+    """Whether every expectation finds a call of its own."""
+    if not wanted:
+        return True
+    first, *rest = wanted
+    fitting = [at for at, call in enumerate(calls) if first.fits(call)]
+    return any(_assign(rest, [*calls[:at], *calls[at + 1 :]]) for at in fitting)
+
+
+def _is_expectation(value: object) -> bool:
+    return isinstance(value, str | Called)
+
+
+def _expected(wanted: object) -> Called:
+    if isinstance(wanted, Called):
+        return wanted
+    return Called(str(wanted))
+
+
+def shown_call(name: str, args: Any) -> str:
+    """A tool call as people read it."""
+    if not isinstance(args, Mapping):
+        return f"{name}({args!r})"
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in args.items())})"
+
+
+def transcript(turns: Iterable[HeardTurn]) -> str:
+    """The conversation as text, for a person who wants to know why a test failed."""
+    lines: list[str] = []
+    for turn in turns:
+        lines.append(f"caller: {turn.text}" if turn.text else "(the call begins)")
+        lines += [
+            f"  tool: {shown_call(call.name, call.args)} -> {call.result!r} ({call.status})" for call in turn.tools
+        ]
+        lines += [f"  data: {content!r}" for content in turn.data]
+        lines.append(f"agent:  {turn.spoken or '(says nothing)'}")
+        if turn.interrupted:
+            lines.append(f"  (spoken over; heard: {turn.heard!r})")
+        if turn.status != 200:
+            lines.append(f"  (answered with status {turn.status})")
+        if turn.error is not None:
+            lines.append(f"  (failed: {type(turn.error).__name__}: {turn.error})")
+    return "\n".join(lines)

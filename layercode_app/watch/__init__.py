@@ -1,0 +1,1 @@
+"""What keeps an eye on running calls: usage, budgets, alerts, retention."""

@@ -1,0 +1,106 @@
+"""Budgets: of one conversation, and of a day over every worker and host. First the log warns, then calls are refused.
+
+A conversation's spending is read from the journal, a day's from the usage totals: both are counted once, wherever
+the turns ran. A budget is looked at before a turn; the turn that crosses it is still answered.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from loguru import logger
+
+from ..conversation.cost import cost_of, dollars
+from ..conversation.record import Kind, TurnRecord
+from ..conversation.stores.base import Store
+from ..exceptions import ConfigurationError
+from ..reports.figures import is_turn
+from ..reports.usage import totals_by_day
+from ..settings import Settings
+from .tally import Tally
+
+WARNED = "warned/"
+_AMOUNT = re.compile(r"(?:\$\s*)?(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*([kM])?\s*tokens")
+_SCALE = {None: 1.0, "k": 1e3, "M": 1e6}
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much may be spent: dollars or tokens."""
+
+    limit: float
+    unit: str
+
+    def of(self, cost: float, tokens: float) -> float:
+        """The one of the two that counts."""
+        return cost if self.unit == "$" else tokens
+
+    def __str__(self) -> str:
+        return dollars(self.limit) if self.unit == "$" else f"{self.limit:,.0f} tokens"
+
+
+def parse_amount(text: str, setting: str) -> Amount | None:
+    """The amount in "$5", "5" or "200k tokens"; None for an empty text. Raises ConfigurationError."""
+    if not text.strip():
+        return None
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise ConfigurationError(f"The setting {setting} is wrong: {text!r}; expected $5, 0.50, or 200k tokens.")
+    return Amount(float(match[1]), "$") if match[1] else Amount(float(match[2]) * _SCALE[match[3]], "tokens")
+
+
+class Budgets:
+    """The budgets of this installation. Raises ConfigurationError for one that cannot be read."""
+
+    def __init__(self, settings: Settings, store: Store, tally: Tally) -> None:
+        self._store = store
+        self._tally = tally
+        self._conversation = parse_amount(settings.budget_conversation, "LAYERCODE_BUDGET_CONVERSATION")
+        self._day = parse_amount(settings.budget_day, "LAYERCODE_BUDGET_DAY")
+        self._warning = settings.budget_warning
+        self._refusal = settings.budget_refusal
+
+    async def refusal(self, record: TurnRecord) -> str | None:
+        """What to say instead of answering this turn, or None when it may be answered. Raises StoreError."""
+        if record.kind is not Kind.MESSAGE:
+            return None
+        if self._day is not None and await self._spent_today(self._day):
+            return self._refusal
+        if self._conversation is not None and await self._spent(self._conversation, record):
+            return self._refusal
+        return None
+
+    async def _spent_today(self, amount: Amount) -> bool:
+        await self._tally.flush()
+        today = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
+        totals = (await totals_by_day(self._store, today)).get(today, {})
+        tokens = totals.get("input_tokens", 0) + totals.get("output_tokens", 0)
+        spent = amount.of(totals.get("cost", 0.0), tokens)
+        if self._warns(spent, amount) and await self._first(today):
+            logger.warning("The day's budget of {} is used to {:.0%}", amount, spent / amount.limit)
+        return spent >= amount.limit
+
+    async def _spent(self, amount: Amount, current: TurnRecord) -> bool:
+        spent = last = 0.0
+        async for record in self._store.turns(conversation_id=current.conversation_id, bodies=False):
+            if is_turn(record):
+                tokens = record.usage.get("input_tokens", 0) + record.usage.get("output_tokens", 0)
+                last = amount.of(cost_of(record).amount, tokens)
+                spent += last
+        # Only the turn that crossed the line is followed by a warning.
+        if self._warns(spent, amount) and not self._warns(spent - last, amount):
+            logger.warning("The conversation's budget of {} is used to {:.0%}", amount, spent / amount.limit)
+        return spent >= amount.limit
+
+    def _warns(self, spent: float, amount: Amount) -> bool:
+        return spent >= amount.limit * self._warning
+
+    async def _first(self, day: str) -> bool:
+        """Whether this worker is the first of all to warn today; asked of the store once a day."""
+        if getattr(self, "_warned_on", None) == day:
+            return False
+        self._warned_on = day
+        return (await self._store.add_totals(f"{WARNED}{day}", {"budget": 1}))["budget"] == 1

@@ -1,0 +1,117 @@
+"""Where alerts and reports are sent: e-mail, Slack, a webhook and a hundred others, by apprise's URLs.
+
+A channel has a name in `layercode.toml`; its URL holds secrets, so no message shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..exceptions import ConfigurationError, LayerCodeError
+from ..settings import Settings, environment
+
+if TYPE_CHECKING:
+    from ..reports.report import Report
+
+SETTING = "LAYERCODE_CHANNELS"
+Format = Literal["text", "html"]
+
+
+class ChannelError(LayerCodeError):
+    """A channel did not take a message."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """The named channels; `urls` are apprise's."""
+
+    urls: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Channels:
+        """The channels of the settings, `${NAME}` filled in. Raises ConfigurationError for one that cannot work."""
+        urls = {name: _fill(name, url.get_secret_value()) for name, url in settings.channels.items()}
+        for name, url in urls.items():
+            if _service(url) is None:
+                raise ConfigurationError(
+                    f"The setting {SETTING} is wrong: channel {name!r} is no address that can be written to. "
+                    "Expected an apprise URL, such as slack://…, mailto://… or jsons://HOST/PATH."
+                )
+        return cls(urls)
+
+    def check(self, name: str, setting: str) -> str:
+        """The name, if there is such a channel. Raises ConfigurationError naming the setting that asks for it."""
+        if name in self.urls:
+            return name
+        known = ", ".join(sorted(self.urls)) or "none"
+        raise ConfigurationError(f"{setting} names the channel {name!r}; there are: {known}. See {SETTING}.")
+
+    async def send(self, name: str, title: str, body: str, *, form: Format = "text") -> None:
+        """Send a message. Raises ChannelError when the channel did not take it."""
+        await _send(name, self.urls[name], title, body, form)
+
+
+async def send_report(settings: Settings, channel: str, report: Report) -> None:
+    """Send a report as text to a channel, by its name or its URL. Raises ConfigurationError or ChannelError."""
+    from ..reports.text import as_text, title
+
+    channels = Channels.of(settings)
+    if channel not in channels.urls and "://" in channel:
+        if _service(channel) is None:
+            raise ConfigurationError("--send: the URL is none that apprise knows, such as mailto://… or slack://…")
+        channels = Channels({channel: channel})
+    name = channels.check(channel, "--send")
+    await channels.send(name, f"Voice agent report. {title(report)}", as_text(report))
+
+
+def _fill(name: str, url: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        found = environment().get(match[1])
+        if not found:
+            raise ConfigurationError(
+                f"The setting {SETTING} is wrong: channel {name!r} needs ${{{match[1]}}}, not in the environment."
+            )
+        return found
+
+    return re.sub(r"\$\{(\w+)\}", value, url)
+
+
+@cache
+def _apprise() -> Any:
+    import logging
+    import warnings
+
+    # It writes addresses into its log, and they hold secrets.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    with warnings.catch_warnings():
+        # Its plugins, loaded when one is first asked for, import what the standard library is about to drop.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import apprise
+
+        apprise.Apprise.instantiate("json://localhost")
+    return apprise
+
+
+def _service(url: str) -> Any:
+    instantiate = _apprise().Apprise.instantiate
+    # A plain web address takes JSON by POST.
+    return instantiate(url) or (
+        instantiate(re.sub("^http", "json", url)) if url.startswith(("http://", "https://")) else None
+    )
+
+
+async def _send(name: str, url: str, title: str, body: str, form: Format) -> None:
+    def notify() -> bool:
+        apprise = _apprise()
+        channel = apprise.Apprise()
+        channel.add(_service(url))
+        return bool(channel.notify(title=title, body=body, body_format=apprise.NotifyFormat(form)))
+
+    # In a thread, because a channel that hangs must not hold up a call.
+    if not await asyncio.to_thread(notify):
+        raise ChannelError(f"The channel {name!r} did not take the message.")

@@ -1,0 +1,66 @@
+"""What an alert may watch: each metric's value over the turns of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..reports.figures import LATENCIES, percentile
+from ..reports.tally import Tally
+
+REFUSALS = ("bad_signatures", "authorize_refusals")
+"""Requests that were refused: no turns, so they are counted beside the journal."""
+Value: TypeAlias = float | None
+Reader: TypeAlias = Callable[[Tally, str], Value]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is read. One that `grows` is a sum, and twice as large in twice the time."""
+
+    read: Reader
+    grows: bool = False
+    arguments: tuple[str, ...] | None = ()
+    """What may stand in its brackets; None takes anything, or nothing."""
+
+
+def _percentile(percent: int) -> Metric:
+    return Metric(lambda tally, of: percentile(tally.times(of or "total"), percent), arguments=("", *LATENCIES))
+
+
+def _mean(tally: Tally, name: str) -> Value:
+    score = tally.scores.get(name or "feedback")
+    return sum(score.numbers) / len(score.numbers) if score and score.numbers else None
+
+
+def _rate(count: Callable[[Tally], float]) -> Reader:
+    return lambda tally, _: count(tally) / tally.turns if tally.turns else None
+
+
+def _outcomes(tally: Tally, name: str) -> Value:
+    found = tally.outcomes.values() if not name else [o for n, o in tally.outcomes.items() if n == name]
+    return float(sum(outcome.count for outcome in found))
+
+
+METRICS: Mapping[str, Metric] = {
+    "turns": Metric(lambda tally, _: float(tally.turns), grows=True),
+    "errors": Metric(lambda tally, of: float(tally.errors[of] if of else tally.failed), grows=True, arguments=None),
+    "error_rate": Metric(_rate(lambda tally: tally.failed)),
+    "interruptions": Metric(lambda tally, _: float(tally.interrupted), grows=True),
+    "interruption_rate": Metric(_rate(lambda tally: tally.interrupted)),
+    "refused_turns": Metric(lambda tally, _: float(tally.refused), grows=True),
+    "recovery_rate": Metric(lambda tally, _: tally.recovery_rate),
+    "tokens": Metric(lambda tally, _: float(tally.tokens["input_tokens"] + tally.tokens["output_tokens"]), grows=True),
+    "input_tokens": Metric(lambda tally, _: float(tally.tokens["input_tokens"]), grows=True),
+    "output_tokens": Metric(lambda tally, _: float(tally.tokens["output_tokens"]), grows=True),
+    "cost": Metric(lambda tally, _: tally.cost.amount, grows=True),
+    "unknown_cost_requests": Metric(lambda tally, _: float(tally.cost.unknown), grows=True),
+    "tool_calls": Metric(lambda tally, _: float(tally.tool_calls), grows=True),
+    "success_rate": Metric(lambda tally, _: tally.success_rate if tally.conversations else None),
+    "outcomes": Metric(_outcomes, grows=True, arguments=None),
+    "score": Metric(_mean, arguments=None),
+    **{f"p{percent}": _percentile(percent) for percent in (50, 90, 95, 99)},
+    # Counted beside the journal; see `refusals.py`.
+    **{name: Metric(lambda tally, _: None, grows=True) for name in REFUSALS},
+}

@@ -1,0 +1,44 @@
+"""Requests that were refused before they became a turn: counted by the minute.
+
+A burst of them may be an attack, so one costs an addition in memory, and never a write of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from ..conversation.stores.base import Store
+from .metrics import REFUSALS
+from .tally import Tally
+
+PREFIX = "refused/"
+KEEP_SECONDS = 8 * 86_400
+"""Longer than the usual baseline."""
+
+
+class Refusals:
+    """Counts of refused requests."""
+
+    def __init__(self, store: Store, tally: Tally) -> None:
+        self._store = store
+        self._tally = tally
+
+    def add(self, name: str) -> None:
+        """Count one refusal: "bad_signatures" or "authorize_refusals"."""
+        assert name in REFUSALS
+        self._tally.add(_key(time.time()), {name: 1})
+
+    async def between(self, name: str, since: float, until: float) -> float:
+        """How many there were in a stretch of time, to the minute."""
+        first, last = _key(since), _key(until)
+        kept = await self._store.totals(PREFIX)
+        return sum(counts.get(name, 0.0) for key, counts in kept.items() if first <= key <= last)
+
+    async def prune(self) -> None:
+        """Forget those that no rule looks back to."""
+        await self._store.drop_totals(PREFIX, before=_key(time.time() - KEEP_SECONDS))
+
+
+def _key(seconds: float) -> str:
+    return PREFIX + datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M")

@@ -1,0 +1,124 @@
+"""Alert rules, as `layercode.toml` writes them: a condition, a window, channels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..exceptions import ConfigurationError
+from ..reports.report import seconds_of
+from ..settings import Settings
+from .channels import Channels
+from .metrics import METRICS, Metric
+
+SETTING = "LAYERCODE_ALERTS"
+_CONDITION = re.compile(r"\s*(\w+)\s*(?:\(([\w-]*)\))?\s*(>=?|<=?)\s*(.+?)\s*")
+_BASELINE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*[x*]\s*)?baseline\(([^)]+)\)")
+_NUMBER = re.compile(r"(\$)?(\d+(?:\.\d+)?)\s*(%|ms|s|k|M)?")
+_SCALE = {"%": 0.01, "ms": 1, "s": 1000, "k": 1e3, "M": 1e6}
+_FIELDS = {"name", "when", "window", "channels", "at_least", "agent"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. `limit` is in the metric's own unit (milliseconds, a share, dollars), or a multiple of a baseline."""
+
+    name: str
+    when: str
+    metric: str
+    of: str
+    above: bool
+    inclusive: bool
+    limit: float
+    window: float
+    channels: tuple[str, ...]
+    baseline: float | None = None
+    """Seconds before the window that it is compared with."""
+    at_least: int = 0
+    agent: str | None = None
+
+    @property
+    def reader(self) -> Metric:
+        """How its metric is read."""
+        return METRICS[self.metric]
+
+    def broken_by(self, value: float, limit: float) -> bool:
+        """Whether a value is on the wrong side of the limit."""
+        if self.inclusive and value == limit:
+            return True
+        return value > limit if self.above else value < limit
+
+
+def rules_of(settings: Settings) -> tuple[Rule, ...]:
+    """The rules of the settings. Raises ConfigurationError naming the rule and what is wrong with it."""
+    channels = Channels.of(settings)
+    rules = tuple(_rule(given, number, channels) for number, given in enumerate(settings.alerts, 1))
+    names = [rule.name for rule in rules]
+    for name in names:
+        if names.count(name) > 1:
+            raise _wrong(name, "there is another rule of that name")
+    return rules
+
+
+def _rule(given: Mapping[str, Any], number: int, channels: Channels) -> Rule:
+    name = str(given.get("name") or f"number {number}")
+    if unknown := given.keys() - _FIELDS:
+        raise _wrong(name, f"unknown {', '.join(sorted(unknown))}; a rule has {', '.join(sorted(_FIELDS))}")
+    for needed in ("name", "when", "window", "channels"):
+        if not given.get(needed):
+            raise _wrong(name, f"{needed} is missing")
+    metric, of, sign, text = _condition(name, str(given["when"]))
+    limit, baseline = _limit(name, text)
+    if metric.startswith("p") and metric[1:].isdigit() and baseline is None and not text.endswith("s"):
+        raise _wrong(name, f"{text!r}: {metric} is a time; expected a limit such as 2s or 800ms")
+    asked = given["channels"]
+    wanted = [asked] if isinstance(asked, str) else asked
+    return Rule(
+        name=name,
+        when=str(given["when"]),
+        metric=metric,
+        of=of,
+        above=sign.startswith(">"),
+        inclusive="=" in sign,
+        limit=limit,
+        baseline=baseline,
+        window=seconds_of(str(given["window"]), f"The setting {SETTING}, rule {name!r}, window"),
+        channels=tuple(channels.check(str(one), f"The setting {SETTING}, rule {name!r},") for one in wanted),
+        at_least=_count(name, given.get("at_least", 0)),
+        agent=str(given["agent"]) if given.get("agent") else None,
+    )
+
+
+def _count(name: str, value: Any) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise _wrong(name, f"at_least is {value!r}; expected a number of turns")
+    return value
+
+
+def _condition(name: str, when: str) -> tuple[str, str, str, str]:
+    match = _CONDITION.fullmatch(when)
+    if match is None:
+        raise _wrong(name, f"{when!r} is no condition; expected one such as error_rate > 5% or p95(ttfs) > 2s")
+    metric, of = match[1], match[2] or ""
+    if metric not in METRICS:
+        raise _wrong(name, f"the metric {metric!r} is not known; expected one of {', '.join(sorted(METRICS))}")
+    arguments = METRICS[metric].arguments
+    if arguments is not None and of not in (arguments or ("",)):
+        expected = ", ".join(filter(None, arguments)) or "nothing"
+        raise _wrong(name, f"{metric}({of}): expected {expected} in the brackets")
+    return metric, of, match[3], match[4]
+
+
+def _limit(name: str, text: str) -> tuple[float, float | None]:
+    if match := _BASELINE.fullmatch(text):
+        return float(match[1] or 1), seconds_of(match[2], f"The setting {SETTING}, rule {name!r}, baseline")
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise _wrong(name, f"{text!r} is no limit; expected one such as 5%, 2s, 300ms, 1M, $20 or 3 x baseline(7d)")
+    return float(match[2]) * _SCALE.get(match[3], 1), None
+
+
+def _wrong(name: str, reason: str) -> ConfigurationError:
+    return ConfigurationError(f"The setting {SETTING} is wrong: rule {name!r}: {reason}.")

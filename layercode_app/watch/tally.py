@@ -1,0 +1,73 @@
+"""Amounts counted in memory and added to the journal's totals together: one write for many turns, not one for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+
+from loguru import logger
+
+from ..conversation.stores.base import Store
+from ..exceptions import StoreError
+
+WRITE_SECONDS = 0.05
+"""How long an amount waits for others: what a `kill -9` may lose, since the turns themselves are in the journal."""
+RETRY_SECONDS = 1.0
+
+
+class Tally:
+    """What waits to be added to the totals, by key, for so many seconds. Used within a running event loop."""
+
+    def __init__(self, store: Store, *, seconds: float = WRITE_SECONDS) -> None:
+        self._store = store
+        self._seconds = seconds
+        self._waiting: dict[str, Counter[str]] = {}
+        self._writer: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def add(self, key: str, amounts: Mapping[str, float]) -> None:
+        """Add to the totals under a key, a moment later."""
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting[key] = Counter()
+        for name, amount in amounts.items():
+            waiting[name] += amount  # type: ignore[assignment]  # Counters count in floats too
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), name="tally")
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting and not self._stopping:
+                await asyncio.sleep(self._seconds)
+                await self._try()
+        finally:
+            self._writer = None
+
+    async def _try(self) -> None:
+        try:
+            await self.flush()
+        except StoreError as error:
+            logger.trace("Totals wait for the journal: {}", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def flush(self) -> None:
+        """Write what waits now. Raises StoreError, and keeps what could not be written."""
+        while self._waiting:
+            key, amounts = self._waiting.popitem()
+            try:
+                await self._store.add_totals(key, amounts)
+            except StoreError:
+                # More may have been counted meanwhile.
+                self._waiting.setdefault(key, Counter()).update(amounts)
+                raise
+
+    async def stop(self) -> None:
+        """Write the rest; what cannot be written is lost."""
+        self._stopping = True
+        if self._writer is not None:
+            await self._writer
+        try:
+            await self.flush()
+        except StoreError as error:
+            logger.warning("The usage of the last turns could not be counted: {}", error)

@@ -1,0 +1,78 @@
+"""Everything that keeps watch beside the calls of one worker; what the server starts, asks and stops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from loguru import logger
+
+from ..conversation.record import TurnRecord
+from ..conversation.stores.base import Job, Store
+from ..reports.usage import amounts_of, key_of
+from ..settings import Settings
+from .alerts import ALERT_MESSAGE, ALERTS, Alerts
+from .budgets import WARNED, Budgets
+from .refusals import Refusals
+from .tally import WRITE_SECONDS, Tally
+
+RETENTION = "retention"
+RETENTION_SECONDS = 3600.0
+LATER_SECONDS = 60.0
+DAY_SECONDS = 86_400.0
+
+
+class Watch:
+    """Usage, budgets, alerts and retention. Raises ConfigurationError for settings that cannot work.
+
+    Alerts and retention are owed jobs that never end: whichever worker leases one does it for all.
+    """
+
+    def __init__(self, settings: Settings, store: Store, owe: Callable[[Job], Awaitable[bool]]) -> None:
+        self._store = store
+        self._retention_days = settings.retention_days
+        self._owe = owe
+        # A day's budget is counted over every worker and host, so that nobody may wait to tell.
+        self._tally = Tally(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
+        self.refusals = Refusals(store, self._tally)
+        self.budgets = Budgets(settings, store, self._tally)
+        self.alerts = Alerts(settings, store, self.refusals, owe)
+
+    async def stop(self) -> None:
+        """Write what was counted."""
+        await self._tally.stop()
+
+    async def owe_chores(self) -> None:
+        """Owe the jobs that come again and again, unless they are owed already. Raises StoreError."""
+        now = time.time()
+        await self._owe(Job(ALERTS, ALERTS, "", {}, due_at=now))
+        await self._owe(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
+
+    def does(self, job: Job) -> bool:
+        """Whether a job is one of these."""
+        return job.name in (ALERTS, ALERT_MESSAGE, RETENTION)
+
+    async def run(self, job: Job) -> float | None:
+        """Do a job; returns when it is due again (epoch seconds), or None when it is done."""
+        if job.name == ALERT_MESSAGE:
+            await self.alerts.deliver(job)
+            return None
+        try:
+            return await (self.alerts.look(job) if job.name == ALERTS else self._prune())
+        except Exception as error:  # noqa: BLE001 - a job that comes again and again is never given up
+            logger.opt(exception=error).error("The {} job failed and is tried again later", job.name)
+            return time.time() + LATER_SECONDS
+
+    async def _prune(self) -> float:
+        now = time.time()
+        if self._retention_days > 0:
+            gone = await self._store.prune(now - self._retention_days * DAY_SECONDS)
+            if gone:
+                logger.info("{} turns older than {:g} days were deleted", gone, self._retention_days)
+        await self.refusals.prune()
+        await self._store.drop_totals(WARNED, before=f"{WARNED}{time.strftime('%Y-%m-%d', time.gmtime(now))}")
+        return now + RETENTION_SECONDS
+
+    def count(self, record: TurnRecord) -> None:
+        """Count the usage of a turn that has ended."""
+        self._tally.add(key_of(record), amounts_of(record))

@@ -1,0 +1,91 @@
+"""The turns of a window, counted for a rule; read off the hot path, newest first, and no further back than needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ..conversation.stores.base import Store
+from ..reports.figures import is_turn
+from ..reports.tally import Tally
+from .metrics import REFUSALS
+from .refusals import Refusals
+from .rules import Rule
+
+LATE_SECONDS = 300.0
+"""Turns are kept in the order they were begun, but a clock may be off by so much."""
+BREATH, BREATH_SECONDS = 50, 0.002
+"""After so many records the loop is left to the calls for so long."""
+BASELINE_SECONDS = 600.0
+"""How long a baseline is good before it is computed again."""
+
+
+class Windows:
+    """Reads the values that rules compare."""
+
+    def __init__(self, store: Store, refusals: Refusals) -> None:
+        self._store = store
+        self._refusals = refusals
+        self._baselines: dict[str, tuple[float, float | None]] = {}
+
+    async def values(self, rules: Sequence[Rule], now: float) -> dict[str, tuple[float | None, int]]:
+        """Each rule's value in its window, and of how many turns."""
+        tallies = await self._count(rules, {rule.name: (now - rule.window, now) for rule in rules}, now)
+        return {rule.name: (await self._value(rule, tallies, now), tallies[rule.name].turns) for rule in rules}
+
+    async def _value(self, rule: Rule, tallies: dict[str, Tally], now: float) -> float | None:
+        if rule.metric in REFUSALS:
+            return await self._refusals.between(rule.metric, now - rule.window, now)
+        return rule.reader.read(tallies[rule.name], rule.of)
+
+    async def limit(self, rule: Rule, now: float) -> float | None:
+        """What the value is compared with; None while there is no baseline."""
+        if rule.baseline is None:
+            return rule.limit
+        known = self._baselines.get(rule.name)
+        if known is None or now - known[0] > BASELINE_SECONDS:
+            known = self._baselines[rule.name] = now, await self._baseline(rule, now)
+        return None if known[1] is None else rule.limit * known[1]
+
+    async def _baseline(self, rule: Rule, now: float) -> float | None:
+        """The metric before the window; a sum is scaled to the window's length."""
+        assert rule.baseline is not None
+        until, since = now - rule.window, now - rule.window - rule.baseline
+        if rule.metric in REFUSALS:
+            value: float | None = await self._refusals.between(rule.metric, since, until)
+            begun = since
+        else:
+            tally = (await self._count([rule], {rule.name: (since, until)}, now))[rule.name]
+            value, begun = rule.reader.read(tally, rule.of), max(since, self._oldest)
+            value = value if tally.turns else None
+        if not value:
+            return None
+        # A young journal has not seen the whole time yet.
+        return value * rule.window / max(until - begun, rule.window) if rule.reader.grows else value
+
+    async def _count(
+        self, rules: Sequence[Rule], spans: dict[str, tuple[float, float]], now: float
+    ) -> dict[str, Tally]:
+        tallies = {rule.name: Tally(rule.name) for rule in rules}
+        self._oldest = now
+        reading = [rule for rule in rules if rule.metric not in REFUSALS]
+        if not reading:
+            return tallies
+        farthest = min(spans[rule.name][0] for rule in reading)
+        read = 0
+        async for record in self._store.turns(newest_first=True, bodies=False):
+            read += 1
+            if read % BREATH == 0:
+                # The calls first: whoever waits for this has time.
+                await asyncio.sleep(BREATH_SECONDS)
+            if record.started_at < farthest - LATE_SECONDS:
+                break
+            if not is_turn(record):
+                continue
+            self._oldest = min(self._oldest, record.started_at)
+            ended = record.ended_at or record.started_at
+            for rule in reading:
+                since, until = spans[rule.name]
+                if since <= ended < until + 1 and rule.agent in (None, record.agent):
+                    tallies[rule.name].add(record)
+        return tallies

@@ -1,0 +1,36 @@
+"""Stage 1, bytes to event: is it from LayerCode, and what does it say?"""
+
+from .events import (
+    Data,
+    Event,
+    InterruptionContext,
+    Message,
+    SessionEnd,
+    SessionStart,
+    SessionUpdate,
+    TranscriptEntry,
+    TurnEvent,
+    UnknownEvent,
+    Welcome,
+    parse_event,
+)
+from .signature import HEADER, TOLERANCE_SECONDS, sign, verify
+
+__all__ = [
+    "HEADER",
+    "TOLERANCE_SECONDS",
+    "Data",
+    "Event",
+    "InterruptionContext",
+    "Message",
+    "SessionEnd",
+    "SessionStart",
+    "SessionUpdate",
+    "TranscriptEntry",
+    "TurnEvent",
+    "UnknownEvent",
+    "Welcome",
+    "parse_event",
+    "sign",
+    "verify",
+]

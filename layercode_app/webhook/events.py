@@ -1,0 +1,208 @@
+"""The events LayerCode sends, as types, and `parse_event`, which turns a verified body into one of them.
+
+Unknown fields are kept (`model_extra`), and an unknown `type` becomes an `UnknownEvent`: the platform may add
+either at any time, and neither may cost a caller the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+
+from ..exceptions import EventError
+
+Identifier: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+def _timestamp(value: object) -> object:
+    """Accept epoch milliseconds as a number, or an ISO string."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value / 1000, UTC)
+        except (OverflowError, OSError, ValueError) as error:
+            raise ValueError(f"{value!r} is not a time in epoch milliseconds") from error
+    return value
+
+
+def _null_as(absent: object) -> Callable[[object], object]:
+    """Read null as if the field were absent."""
+    return lambda value: absent if value is None else value
+
+
+Timestamp: TypeAlias = Annotated[datetime, BeforeValidator(_timestamp)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class InterruptionContext(_Wire):
+    """What the caller heard of the previous assistant turn before they spoke over it. Every field is optional."""
+
+    previous_turn_interrupted: bool | None = None
+    words_heard: int | None = None
+    text_heard: str | None = None
+    assistant_turn_id: str | None = None
+
+
+class TranscriptEntry(_Wire):
+    """One line of the platform's transcript, as `session.end` carries it."""
+
+    role: str
+    text: Annotated[str, BeforeValidator(_null_as(""))] = ""
+    timestamp: Timestamp | None = None
+
+
+class BaseEvent(_Wire):
+    """The fields every event carries.
+
+    `conversation_id` is stable and is the key of history; `session_id` is one connection and changes with each.
+    """
+
+    type: str
+    session_id: Identifier
+    conversation_id: Identifier
+    metadata: dict[str, Any] | None = None
+    custom_metadata: dict[str, Any] | None = None
+    from_phone_number: str | None = None
+    to_phone_number: str | None = None
+
+
+class SessionStart(BaseEvent):
+    """A session began. With a `turn_id` it asks for the greeting as a stream; without, for an acknowledgement."""
+
+    type: Literal["session.start"] = "session.start"
+    turn_id: Identifier | None = None
+
+
+class Welcome(BaseEvent):
+    """The newer name of the request for a greeting. Without a `turn_id` it is only acknowledged."""
+
+    type: Literal["welcome"] = "welcome"
+    turn_id: Identifier | None = None
+
+
+class Message(BaseEvent):
+    """The caller said `text`; the answer is a stream."""
+
+    type: Literal["message"] = "message"
+    turn_id: Identifier
+    text: str
+    interruption_context: InterruptionContext | None = None
+
+
+class Data(BaseEvent):
+    """The caller's page sent `data`, any JSON; the answer is plain JSON and never disturbs the running turn."""
+
+    type: Literal["data"] = "data"
+    turn_id: str | None = None
+    data: Any = None
+
+
+class SessionUpdate(BaseEvent):
+    """Something about a session changed: so far, that its recording is ready or failed.
+
+    `recording_duration` is in seconds.
+    """
+
+    type: Literal["session.update"] = "session.update"
+    recording_status: str | None = None
+    recording_url: str | None = None
+    recording_duration: float | None = None
+    error_message: str | None = None
+
+
+class SessionEnd(BaseEvent):
+    """A session ended. `duration` is in milliseconds, the two other durations in seconds."""
+
+    type: Literal["session.end"] = "session.end"
+    agent_id: str | None = None
+    started_at: Timestamp | None = None
+    ended_at: Timestamp | None = None
+    duration: float | None = None
+    transcription_duration_seconds: float | None = None
+    tts_duration_seconds: float | None = None
+    latency: float | None = None
+    ip_address: str | None = None
+    country_code: str | None = None
+    recording_status: str | None = None
+    transcript: Annotated[list[TranscriptEntry], BeforeValidator(_null_as([]))] = Field(default_factory=list)
+
+
+class UnknownEvent(BaseEvent):
+    """An event of a type this version does not know. It is acknowledged, and reaches `on_event` hooks.
+
+    What it carries cannot be held to any rule: a field of another type than expected counts as absent.
+    """
+
+    session_id: str = ""
+    conversation_id: str = ""
+
+    @field_validator(*(name for name in BaseEvent.model_fields if name != "type"), mode="wrap")
+    @classmethod
+    def _forgive(cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+        try:
+            return handler(value)
+        except ValidationError:
+            return cls.model_fields[info.field_name or ""].default
+
+
+_KNOWN = {"session.start", "welcome", "message", "data", "session.update", "session.end"}
+
+
+def _tag(value: object) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return kind if isinstance(kind, str) and kind in _KNOWN else "unknown"
+
+
+Event: TypeAlias = Annotated[
+    Annotated[SessionStart, Tag("session.start")]
+    | Annotated[Welcome, Tag("welcome")]
+    | Annotated[Message, Tag("message")]
+    | Annotated[Data, Tag("data")]
+    | Annotated[SessionUpdate, Tag("session.update")]
+    | Annotated[SessionEnd, Tag("session.end")]
+    | Annotated[UnknownEvent, Tag("unknown")],
+    Discriminator(_tag),
+]
+TurnEvent: TypeAlias = SessionStart | Welcome | Message
+"""An event that is answered by a stream of speech, when it has a `turn_id`."""
+
+_adapter: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def parse_event(body: bytes) -> Event:
+    """Turn the bytes of a webhook, whose signature held, into an event.
+
+    Raises EventError naming the first field that is wrong, what was expected and what came.
+    """
+    try:
+        return _adapter.validate_json(body)
+    except ValidationError as error:
+        raise EventError(_reason(error)) from error
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return f"The body is not JSON in UTF-8: {first.get('ctx', {}).get('error', first['msg'])}."
+    location = ".".join(str(part) for part in first["loc"] if part not in _KNOWN and part != "unknown")
+    if not location:
+        return "The body is not a JSON object; expected an object with type, session_id and conversation_id."
+    return f"The event's field {location!r} is wrong: {first['msg'][0].lower()}{first['msg'][1:]}."

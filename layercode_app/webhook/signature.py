@@ -1,0 +1,75 @@
+"""Sign and verify webhook bodies: `v1 = hex(hmac_sha256(secret, t + "." + raw body))`.
+
+Source: the platform's webhook documentation. Everything here works on the raw bytes, before any decoding.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Sequence
+
+from ..exceptions import SignatureError
+
+HEADER = "layercode-signature"
+TOLERANCE_SECONDS = 300
+"""How far a signature's time may lie from ours, in the past or the future."""
+
+
+def sign(body: bytes, secret: str, *, timestamp: int | None = None) -> str:
+    """Return the `layercode-signature` header for a body: `t=<unix seconds>,v1=<hex>`."""
+    at = str(int(time.time()) if timestamp is None else timestamp)
+    return f"t={at},v1={_digest(secret, at, body)}"
+
+
+def verify(
+    header: str | None,
+    body: bytes,
+    secrets: Sequence[str],
+    *,
+    now: float | None = None,
+    tolerance: float = TOLERANCE_SECONDS,
+) -> None:
+    """Raise SignatureError with the reason unless one `v1` of the header fits one of the secrets.
+
+    Several secrets serve rotation; an empty one fits nothing, since anybody can sign with it. Each comparison is
+    in constant time, and every pair is compared, so the time taken does not tell which of them came close.
+    """
+    stated, candidates = _parse(header)
+    drift = (time.time() if now is None else now) - int(stated)
+    if abs(drift) > tolerance:
+        when = "old" if drift > 0 else "in the future"
+        raise SignatureError(
+            f"The signature's time is {abs(drift):.0f} s {when}; at most {tolerance:.0f} s is accepted. "
+            "Is one of the clocks wrong, or is this a replay?"
+        )
+    expected = [_digest(secret, stated, body).encode() for secret in secrets if secret]
+    # Bytes, because compare_digest refuses non-ASCII text and a header may hold any.
+    matches = [hmac.compare_digest(e, c.encode("utf-8", "replace")) for e in expected for c in candidates]
+    if not any(matches):
+        raise SignatureError(
+            "The signature does not fit the body. Is LAYERCODE_WEBHOOK_SECRET the secret of this agent's webhook?"
+        )
+
+
+def _digest(secret: str, at: str, body: bytes) -> str:
+    return hmac.digest(secret.encode(), at.encode() + b"." + body, "sha256").hex()
+
+
+def _parse(header: str | None) -> tuple[str, list[str]]:
+    if not header:
+        raise SignatureError(f"The {HEADER} header is missing; expected t=<unix seconds>,v1=<hex>.")
+    stated = ""
+    candidates: list[str] = []
+    for part in header.split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "t":
+            stated = value
+        elif name == "v1" and value:
+            candidates.append(value)
+    # isascii first: isdigit accepts digits of every script, and int() of 4,300 digits raises.
+    if not (stated.isascii() and stated.isdigit() and len(stated) <= 15):
+        raise SignatureError(f"The {HEADER} header has no valid time; expected t=<unix seconds>,v1=<hex>.")
+    if not candidates:
+        raise SignatureError(f"The {HEADER} header has no v1 part; expected t=<unix seconds>,v1=<hex>.")
+    return stated, candidates

@@ -1,0 +1,55 @@
+"""Each shipped agent file reads as an example: short, public names only, typed strictly, documented."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import layercode_app
+from layercode_app.agent.discovery import discover
+
+from ..markdown import ROOT
+from .talking import AGENTS
+
+FILES = sorted(AGENTS.glob("*.py"))
+LIBRARIES = {"layercode_app", "pydantic", "pydantic_ai"}
+
+
+def test_the_gallery_is_whole() -> None:
+    found = discover(AGENTS)
+    assert not found.failed
+    assert set(found.agents) >= {
+        "bakery", "concierge", "echo", "helpdesk", "outdoor_shop", "phone_intake", "pipeline", "slow", "starter"
+    }  # fmt: skip
+    assert all(found.agents[name].title for name in found.agents)
+    assert all(found.agents[path.stem].greeting for path in FILES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_is_short_and_imports_public_names_only(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= 120
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            assert all(alias.name in sys.stdlib_module_names for alias in node.names), ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            root = module.split(".")[0]
+            assert root in LIBRARIES | sys.stdlib_module_names, ast.unparse(node)
+            assert not any(part.startswith("_") for part in module.split(".")), ast.unparse(node)
+            if root == "layercode_app":
+                assert module == root
+                assert {alias.name for alias in node.names} <= set(layercode_app.__all__)
+
+
+def test_every_file_is_typed_strictly(tmp_path: Path) -> None:
+    # A user's copy: inside site-packages mypy would take its neighbours for our own modules.
+    copies = [shutil.copy(path, tmp_path) for path in FILES]
+    command = [sys.executable, "-m", "mypy", "--strict", *copies]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout[:2000]

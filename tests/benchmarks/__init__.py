@@ -1,0 +1,1 @@
+"""The benchmarks run, and fail where they should."""

@@ -1,0 +1,72 @@
+"""Call a served app as the platform does: signed events in, frames out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from layercode_app import LayerCode, load_settings
+from layercode_app.emulator.webhooks import Received, WebhookClient
+
+from .serving import serve
+
+SECRET = "test-secret"
+_ids = count(1)
+
+
+def settings(tmp_path: Path, **given: Any) -> Any:
+    """Settings for a test: nothing is read from files, the journal is in the test's folder."""
+    values = {"webhook_secret": SECRET, "store": f"sqlite:///{tmp_path}/journal.sqlite3", "log_dir": "", **given}
+    return load_settings(values, env_file=None, toml_file=None)
+
+
+@dataclass
+class Reply:
+    """An answer as it was received."""
+
+    status: int
+    frames: list[Received] = field(default_factory=list)
+    json: Any = None
+
+    @property
+    def spoken(self) -> str:
+        return "".join(frame.content for frame in self.frames if frame.type == "response.tts")
+
+    @property
+    def types(self) -> list[str]:
+        return [frame.type for frame in self.frames]
+
+
+@dataclass
+class Caller:
+    """One conversation with one agent."""
+
+    client: WebhookClient
+    conversation_id: str
+    session_id: str = "session-1"
+
+    async def say(self, text: str, *, turn_id: str | None = None, **more: Any) -> Reply:
+        return await self.send({"type": "message", "text": text, "turn_id": turn_id or new_turn(), **more})
+
+    async def send(self, event: Mapping[str, Any]) -> Reply:
+        ids = {"conversation_id": self.conversation_id, "session_id": self.session_id}
+        async with self.client.deliver(ids | dict(event)) as answer:
+            if answer.is_stream:
+                return Reply(answer.status, [frame async for frame in answer.frames()])
+            return Reply(answer.status, json=await answer.json())
+
+
+def new_turn() -> str:
+    return f"turn-{next(_ids)}"
+
+
+@asynccontextmanager
+async def calling(app: LayerCode, *, agent: str | None = None, path: str = "") -> AsyncIterator[Caller]:
+    """Serve the app on a real socket and give a caller of one of its agents."""
+    route = path or f"/api/agents/{agent or next(iter(app.agents))}"
+    async with serve(app) as url, WebhookClient(url + route, SECRET) as client:
+        yield Caller(client, f"conversation-{next(_ids)}")

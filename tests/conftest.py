@@ -1,0 +1,50 @@
+"""What every test shares: asyncio under anyio's plugin, and hypothesis without a clock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from .postgres_server import PostgresServer
+from .redis_server import RedisServer
+
+# The tests also run on a bare checkout, where no entry point names the plugin.
+pytest_plugins = ["pytester", "layercode_app.testing.plugin"]
+
+# A deadline per example measures the machine, not the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
+
+# These build, copy and deploy the checkout, and say nothing of the wheel that `.ci/run` tests without one.
+if "LAYERCODE_WHEEL" in os.environ:
+    collect_ignore = ["deploy", "scaffold/test_two_commands.py"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run `@pytest.mark.anyio` tests on asyncio; session-wide, so that fixtures of any scope may be async."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis that the tests of a run share; each begins with `redis_server.clear()`."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL that the tests of a run share; each makes tables of its own."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()

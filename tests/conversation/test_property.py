@@ -1,0 +1,348 @@
+"""Random conversations against every store: what the model is told is what was said and heard, whatever happened."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings, strategies
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from loguru import logger
+
+from layercode_app.conversation.stores import create_store
+from layercode_app.conversation.stores.base import Store
+
+from ..redis_server import RedisServer
+from .world import CONVERSATION, Count, Ear, Past, Plan, World, transcript, unpaired_calls
+
+WORDS = strategies.lists(strategies.sampled_from(["one ", "two, ", "three. ", "für ", "🙂 "]), max_size=3)
+
+
+class Conversation(RuleBasedStateMachine):
+    """One conversation; each rule is something that callers, networks and operators do."""
+
+    url = "memory"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.world = World()
+        self.numbers = iter(range(10_000))
+        self.context: dict[str, Any] | None = None
+        self.store: Store = create_store(self.url)
+        self.run(self.store.open())
+        self.handler = self.world.handler(self.store)
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(asyncio.wait_for(coroutine, 20))
+
+    def teardown(self) -> None:
+        async def close() -> None:
+            await self.handler.drain()
+            await self.store.forget(CONVERSATION)
+            await self.store.close()
+
+        self.run(close())
+        self.loop.close()
+
+    # --- turns
+
+    def plan(self, before: list[str], tool: bool, after: list[str]) -> tuple[Plan, str]:
+        number = next(self.numbers)
+        plan = Plan(f"message {number}", before or ["Well. "], tool, (after or ["Done. "]) if tool else [])
+        self.world.plans[plan.text] = plan
+        return plan, f"turn-{number}"
+
+    def begin(self, plan: Plan, turn_id: str, ear: Ear) -> asyncio.Task[None]:
+        """Deliver a message, with what the platform has to say of the last turn."""
+        context, self.context = self.context, None
+        return self.world.start(self.handler, plan, turn_id, ear, context)
+
+    async def whole(self, plan: Plan, turn_id: str, ear: Ear) -> None:
+        """Deliver a message and hear all of the answer."""
+        await self.begin(plan, turn_id, ear)
+
+    def check(self, requests_before: int) -> None:
+        """Every request since then carried the truth, and every tool call in it was answered."""
+        for messages in self.world.requests[requests_before:]:
+            expected = self.world.expected()
+            assert transcript(messages)[: len(expected)] == expected
+            assert [line for line in transcript(messages)[len(expected) :] if line[0] == "user"]
+            assert unpaired_calls(messages) == []
+
+    def remember(self, plan: Plan, turn_id: str, ear: Ear, steps: int) -> None:
+        spoken = plan.spoken(steps)
+        assert ear.spoken == spoken
+        called = plan.tool and plan.passed >= len(plan.before)
+        done = plan.tool and steps > len(plan.before)
+        self.world.tools += done
+        self.world.truth.append(Past(turn_id, plan.text, spoken, spoken, done, called, frames=ear.seen))
+
+    async def record(self, turn_id: str) -> Any:
+        return await self.store.get(CONVERSATION, turn_id)
+
+    @rule(before=WORDS, tool=strategies.booleans(), after=WORDS)
+    def a_whole_turn(self, before: list[str], tool: bool, after: list[str]) -> None:
+        plan, turn_id = self.plan(before, tool, after)
+        seen, ear = len(self.world.requests), Ear()
+        plan.finish()
+        self.run(self.whole(plan, turn_id, ear))
+        self.check(seen)
+        self.remember(plan, turn_id, ear, plan.steps)
+        assert ear.seen[-1][0] == "response.end"
+        assert self.run(self.record(turn_id)).status == "complete"
+
+    @rule(before=WORDS, tool=strategies.booleans(), after=WORDS, at=strategies.integers(0, 6))
+    def a_turn_whose_caller_leaves(self, before: list[str], tool: bool, after: list[str], at: int) -> None:
+        plan, turn_id = self.plan(before, tool, after)
+        at = min(at, plan.steps - 1)
+        seen, ear = len(self.world.requests), Ear()
+
+        async def leave() -> None:
+            task = self.begin(plan, turn_id, ear)
+            await plan.advance(at)
+            ear.listener.leave()
+            await task
+
+        self.run(leave())
+        self.check(seen)
+        self.remember(plan, turn_id, ear, at)
+        assert self.run(self.record(turn_id)).status == "interrupted"
+
+    @rule(before=WORDS, tool=strategies.booleans(), after=WORDS, at=strategies.integers(0, 6), second=WORDS)
+    def a_turn_that_a_newer_one_stops(
+        self, before: list[str], tool: bool, after: list[str], at: int, second: list[str]
+    ) -> None:
+        plan, turn_id = self.plan(before, tool, after)
+        newer, newer_id = self.plan(second, False, [])
+        at = min(at, plan.steps - 1)
+        seen, ear, newer_ear = len(self.world.requests), Ear(), Ear()
+
+        async def supersede() -> None:
+            older = self.begin(plan, turn_id, ear)
+            await plan.advance(at)
+            self.check(seen)
+            newer.finish()
+            await asyncio.gather(self.begin(newer, newer_id, newer_ear), older)
+
+        self.run(supersede())
+        self.remember(plan, turn_id, ear, at)
+        self.check(len(self.world.requests) - 1)
+        self.remember(newer, newer_id, newer_ear, newer.steps)
+        assert self.run(self.record(turn_id)).status == "superseded"
+        assert ear.seen[-1][0] == "response.end"
+
+    @rule(before=WORDS, tool=strategies.booleans(), after=WORDS)
+    def a_caller_who_leaves_during_the_save(self, before: list[str], tool: bool, after: list[str]) -> None:
+        plan, turn_id = self.plan(before, tool, after)
+        seen, ear = len(self.world.requests), Ear()
+        store_save = self.store.save
+
+        async def save(record: Any, **more: Any) -> None:
+            if record.finished:
+                ear.listener.leave()
+                await asyncio.sleep(0)
+            await store_save(record, **more)
+
+        self.store.save = save  # type: ignore[method-assign]
+        plan.finish()
+        self.run(self.whole(plan, turn_id, ear))
+        self.store.save = store_save  # type: ignore[method-assign]
+        self.check(seen)
+        self.remember(plan, turn_id, ear, plan.steps)
+        assert self.run(self.record(turn_id)).status == "complete"
+
+    # --- the same turn again
+
+    @precondition(lambda self: self.world.truth)
+    @rule(which=strategies.integers(0, 50))
+    def a_finished_turn_delivered_again(self, which: int) -> None:
+        past = self.world.truth[which % len(self.world.truth)]
+        runs, ear = len(self.world.requests), Ear()
+        context, self.context = self.context, None
+        self.run(self.whole(self.world.plans[past.user], past.turn_id, ear))
+        self.context = context
+        assert len(self.world.requests) == runs
+        assert ear.spoken == past.spoken
+        assert ear.seen[-1][0] == "response.end"
+
+    @rule(before=WORDS, tool=strategies.booleans(), after=WORDS, at=strategies.integers(0, 6))
+    def a_running_turn_delivered_again_and_its_first_caller_leaves(
+        self, before: list[str], tool: bool, after: list[str], at: int
+    ) -> None:
+        plan, turn_id = self.plan(before, tool, after)
+        at = min(at, plan.steps - 1)
+        seen, first, second = len(self.world.requests), Ear(), Ear()
+
+        async def join() -> None:
+            owner = self.begin(plan, turn_id, first)
+            await plan.advance(at)
+            joined = self.world.start(self.handler, plan, turn_id, second)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            first.listener.leave()
+            plan.finish()
+            await asyncio.gather(owner, joined)
+
+        self.run(join())
+        self.check(seen)
+        assert plan.runs == 1
+        assert plan.tool_runs == plan.tool
+        assert first.spoken == plan.spoken(at)
+        self.remember(plan, turn_id, second, plan.steps)
+
+    # --- what was heard
+
+    @precondition(lambda self: self.world.truth and self.world.truth[-1].heard)
+    @rule(words=strategies.integers(0, 6))
+    def the_platform_says_what_was_heard(self, words: int) -> None:
+        past = self.world.truth[-1]
+        heard = " ".join(past.heard.split()[:words])
+        self.context = {
+            "previous_turn_interrupted": True,
+            "words_heard": len(heard.split()),
+            "text_heard": heard,
+            "assistant_turn_id": past.turn_id,
+        }
+        past.heard = _prefix_of_words(past.heard, len(heard.split()))
+
+    @precondition(lambda self: self.context is None)
+    @rule()
+    def the_platform_names_a_turn_nobody_knows(self) -> None:
+        self.context = {"previous_turn_interrupted": True, "text_heard": "what?", "assistant_turn_id": "nobody's"}
+
+    # --- the page, restarts and crashes
+
+    @rule()
+    def the_page_changes_the_state(self) -> None:
+        async def click() -> None:
+            kept = Count.model_validate((await self.store.conversation(CONVERSATION)).state)
+            await self.store.save_state(CONVERSATION, {"pages": kept.pages + 1})
+
+        self.run(click())
+
+    @rule()
+    def the_state_is_what_the_tools_made_it(self) -> None:
+        state = self.run(self.store.conversation(CONVERSATION)).state
+        assert Count.model_validate(state).tools == self.world.tools
+
+    @rule()
+    def a_restart(self) -> None:
+        self.run(self.handler.drain())
+        if self.url != "memory":
+            self.run(self.store.close())
+            self.store = create_store(self.url)
+            self.run(self.store.open())
+        self.handler = self.world.handler(self.store)
+
+    @precondition(lambda self: self.url != "memory")
+    @rule(
+        before=WORDS, tool=strategies.booleans(), after=WORDS, at=strategies.integers(0, 6), again=strategies.booleans()
+    )
+    def a_crash(self, before: list[str], tool: bool, after: list[str], at: int, again: bool) -> None:
+        """The worker dies in the middle of a turn; then the turn is delivered again, or the caller goes on."""
+        plan, turn_id = self.plan(before, tool, after)
+        at = min(at, plan.steps - 1)
+        seen, ear = len(self.world.requests), Ear()
+
+        async def die() -> None:
+            task = self.begin(plan, turn_id, ear)
+            await plan.advance(at)
+            self.check(seen)
+            dead, self.store = self.store, create_store(self.url)
+            dead.save = _nothing  # type: ignore[method-assign,assignment]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await dead.close()
+            await self.store.open()
+
+        self.run(die())
+        self.handler = self.world.handler(self.store)
+        called = plan.tool and plan.passed >= len(plan.before)
+        done = plan.tool and plan.passed > len(plan.before)
+        self.world.tools += done
+        if not again:
+            self.world.truth.append(Past(turn_id, plan.text, "", "", tool_called=called, finished=False))
+            self._the_next_turn_knows(called)
+        elif called:
+            self._apologised(plan, turn_id)
+        else:
+            self._run_again(plan, turn_id)
+
+    def _the_next_turn_knows(self, called: bool) -> None:
+        """After a crash, what had been spoken is not known; what had been called is."""
+        plan, turn_id = self.plan(["After. "], False, [])
+        ear = Ear()
+        plan.finish()
+        seen = len(self.world.requests)
+        crashed = self.world.truth[-1]
+        self.run(self.whole(plan, turn_id, ear))
+        past = self.run(self.record(crashed.turn_id))
+        # The frames up to the last tool call may have been saved, and count as heard then.
+        crashed.heard = crashed.spoken = past.spoken_text
+        crashed.frames = []
+        self.check(seen)
+        assert past.status == "failed"
+        said = [str(getattr(part, "content", "")) for message in self.world.requests[-1] for part in message.parts]
+        notes = [text for text in said if "restart" in text and "bump" in text]
+        assert len(notes) == sum(past.tool_called and not past.finished for past in self.world.truth)
+        assert called == self.world.truth[-1].tool_called
+        self.remember(plan, turn_id, ear, plan.steps)
+
+    def _apologised(self, plan: Plan, turn_id: str) -> None:
+        ear, runs = Ear(), plan.runs
+        plan.finish()
+        self.run(self.whole(plan, turn_id, ear))
+        assert plan.runs == runs
+        assert plan.tool_runs == 1
+        assert ear.spoken.endswith("Could you say that again?")
+        crashed = Past(turn_id, plan.text, ear.spoken, ear.spoken, tool_called=True, finished=False)
+        self.world.truth.append(crashed)
+
+    def _run_again(self, plan: Plan, turn_id: str) -> None:
+        ear, seen = Ear(), len(self.world.requests)
+        plan.passed = plan.permits = 0
+        plan.finish()
+        self.run(self.whole(plan, turn_id, ear))
+        self.check(seen)
+        self.remember(plan, turn_id, ear, plan.steps)
+
+
+async def _nothing(*_: Any, **__: Any) -> None:
+    """What a dead worker writes."""
+
+
+def _prefix_of_words(text: str, count: int) -> str:
+    end = 0
+    for word in text.split()[:count]:
+        end = text.index(word, end) + len(word)
+    return text[:end]
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
+def test_random_conversations(kind: str, request: pytest.FixtureRequest) -> None:
+    logger.disable("layercode_app")
+    request.addfinalizer(lambda: logger.enable("layercode_app"))
+    with tempfile.TemporaryDirectory() as folder:
+        url = "memory"
+        if kind == "sqlite":
+            url = f"sqlite:///{Path(folder, 'journal.sqlite3')}"
+        elif kind == "redis":
+            server: RedisServer = request.getfixturevalue("redis_server")
+            url = server.url
+        machine = type("Machine", (Conversation,), {"url": url})
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "40")),
+                stateful_step_count=12,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                phases=(Phase.explicit, Phase.generate),
+            ),
+        )

@@ -1,0 +1,96 @@
+"""A turn's record as stores write it: it comes back as it was, from other versions too, whatever it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+
+from layercode_app.conversation.record import (
+    Frame,
+    Kind,
+    Speech,
+    Status,
+    ToolCall,
+    TurnRecord,
+    assign,
+    clone,
+    dump_frames,
+    dump_head,
+    from_json,
+    load_record,
+    to_json,
+)
+
+
+def full() -> TurnRecord:
+    return TurnRecord(
+        "c",
+        "t",
+        Kind.GREETING,
+        "a",
+        status=Status.INTERRUPTED,
+        speech=[Speech("model", 1, "hi")],
+        tools=[ToolCall("1", "n", {"x": 1}, 1.0)],
+        notes=["n"],
+        timings={"total": 1.5},
+        heard_text="h",
+        position=7,
+        messages=b"m",
+        frames=[Frame("response.end", None, 2.0)],
+    )
+
+
+def loaded(record: TurnRecord) -> TurnRecord:
+    return load_record(
+        dump_head(record), position=record.position, messages=record.messages, frames=dump_frames(record)
+    )
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    assert loaded(full()) == clone(full()) == full()
+
+
+def test_a_copy_shares_no_list_with_its_original() -> None:
+    record, other = full(), TurnRecord("x", "y", Kind.MESSAGE, "b")
+    copy = clone(record)
+    assign(other, record)
+    for changed in (copy, other):
+        changed.notes.append("more")
+        changed.tools[0].status = "done"
+        changed.timings["ttfs"] = 1.0
+        changed.frames.clear()
+    assert record == full()
+
+
+def test_a_head_of_a_newer_or_an_older_version_is_read() -> None:
+    values = orjson.loads(dump_head(full()))
+    del values["impact"], values["retries"]
+    read = load_record(orjson.dumps({**values, "new_field": 1}), position=7)
+    assert (read.impact, read.retries, read.heard_text, read.position) == ("nothing", 0, "h", 7)
+
+
+@dataclass
+class Order:
+    amount: float
+
+
+ODD: list[tuple[Any, Any]] = [
+    ({"big": 1 << 70}, {"big": pytest.approx(float(1 << 70))}),
+    ({"text": "cut \ud83d"}, {"text": "cut \ud83d"}),
+    ({1: "a", (2, 3): "b"}, {"1": "a", "(2, 3)": "b"}),
+    ({"when": Order(1.5), "set": {1}}, {"when": {"amount": 1.5}, "set": "{1}"}),
+    ({1: [Order(float("inf")), float("nan"), None, True]}, {"1": [{"amount": None}, None, None, True]}),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), ODD)
+def test_what_json_has_no_word_for_is_kept_all_the_same(value: Any, expected: Any) -> None:
+    assert from_json(to_json(value)) == expected
+    record = full()
+    record.tools[0].result = value
+    record.frames = [Frame("response.data", value)]
+    read = loaded(record)
+    assert read.tools[0].result == read.frames[0].content == expected

@@ -1,0 +1,223 @@
+"""A world for property tests: an agent whose model and tool go step by step, and the truth kept beside it.
+
+Nothing of the code under test is used to know what is right: the truth is a list of what was said and heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+
+from layercode_app import Message, Turn, VoiceAgent
+from layercode_app.conversation.answerer import Limits
+from layercode_app.conversation.handler import TurnHandler
+from layercode_app.conversation.live import Listener
+from layercode_app.conversation.record import Frame, Json, TurnRecord
+from layercode_app.conversation.stores.base import Store
+
+CONVERSATION = "conversation"
+
+
+class Count(BaseModel):
+    tools: int = 0
+    pages: int = 0
+
+
+@dataclass
+class Plan:
+    """What a turn does: words, perhaps a tool call and words after it. It waits for a permit before each step."""
+
+    text: str
+    before: list[str]
+    tool: bool
+    after: list[str]
+    permits: int = 0
+    passed: int = 0
+    runs: int = 0
+    tool_runs: int = 0
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def steps(self) -> int:
+        return len(self.before) + self.tool + len(self.after)
+
+    def spoken(self, steps: int) -> str:
+        """What is heard after so many steps."""
+        cut = max(steps - self.tool, 0) if steps > len(self.before) else steps
+        return "".join((self.before + self.after)[:cut])
+
+    async def step(self) -> None:
+        while self.passed >= self.permits:
+            self.waiting.set()
+            self.moved.clear()
+            await self.moved.wait()
+        self.waiting.clear()
+        self.passed += 1
+
+    async def advance(self, steps: int) -> None:
+        """Let so many more steps happen, and wait until the next one asks for a permit."""
+        self.permits += steps
+        self.waiting.clear()
+        self.moved.set()
+        await self.waiting.wait()
+        # What was yielded before that reaches the listener without another wait.
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    def finish(self) -> None:
+        self.permits = 1 << 30
+        self.moved.set()
+
+
+@dataclass
+class Past:
+    """The truth of one earlier turn."""
+
+    turn_id: str
+    user: str
+    heard: str
+    spoken: str
+    tool_done: bool = False
+    tool_called: bool = False
+    finished: bool = True
+    frames: list[tuple[str, Json]] = field(default_factory=list)
+
+
+class Ear:
+    """A listener that writes down what it is sent."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.listener = Listener(self._take)
+
+    async def _take(self, frames: Sequence[Frame]) -> None:
+        self.frames += frames
+
+    @property
+    def spoken(self) -> str:
+        return "".join(frame.content for frame in self.frames if frame.type == "response.tts")
+
+    @property
+    def seen(self) -> list[tuple[str, Json]]:
+        return [(frame.type, frame.content) for frame in self.frames]
+
+
+class World:
+    """One conversation with the stepping agent, over one store."""
+
+    def __init__(self) -> None:
+        self.plans: dict[str, Plan] = {}
+        self.truth: list[Past] = []
+        self.tools = 0
+        self.requests: list[list[ModelMessage]] = []
+        self.agent = self._agent()
+        self.finished: list[TurnRecord] = []
+
+    def _agent(self) -> VoiceAgent[Any, Any]:
+        agent = Agent(FunctionModel(stream_function=self._model), deps_type=Turn[Count])
+
+        @agent.tool
+        async def bump(ctx: RunContext[Turn[Count]]) -> str:
+            plan = self.plans[ctx.deps.text]
+            plan.tool_runs += 1
+            await plan.step()
+            ctx.deps.state.tools += 1
+            return "bumped"
+
+        return VoiceAgent("stepper", agent, state=Count)
+
+    async def _model(self, messages: list[ModelMessage], info: AgentInfo) -> Any:
+        self.requests.append(list(messages))
+        plan = self.plans[callers_words(messages)[-1]]
+        answered = isinstance(messages[-1].parts[-1], ToolReturnPart)
+        if not answered:
+            plan.runs += 1
+        for word in plan.after if answered else plan.before:
+            await plan.step()
+            yield word
+        if plan.tool and not answered:
+            yield {9: DeltaToolCall(name="bump", json_args="{}", tool_call_id=f"call-{plan.text}")}
+        elif not (plan.after if answered else plan.before):
+            yield ""
+
+    def handler(self, store: Store) -> TurnHandler:
+        return TurnHandler(store, limits=Limits(history_tokens=1_000_000), finished=self.finished.append)
+
+    def start(
+        self, handler: TurnHandler, plan: Plan, turn_id: str, ear: Ear, context: dict[str, Json] | None = None
+    ) -> asyncio.Task[None]:
+        event = Message.model_validate(
+            {
+                "session_id": "s",
+                "conversation_id": CONVERSATION,
+                "turn_id": turn_id,
+                "text": plan.text,
+                "interruption_context": context,
+            }
+        )
+        answer = handler.answer(self.agent, event, ear.listener, received=time.perf_counter())
+        return asyncio.ensure_future(answer)
+
+    def expected(self) -> list[tuple[str, str]]:
+        """What the next request to the model must carry of the turns so far."""
+        lines: list[tuple[str, str]] = []
+        for past in self.truth:
+            lines.append(("user", past.user))
+            if past.heard:
+                lines.append(("assistant", past.heard))
+        return lines
+
+
+def callers_words(messages: Sequence[ModelMessage]) -> list[str]:
+    """What callers said, without the notes in square brackets."""
+    return [text for role, text in transcript(messages) if role == "user"]
+
+
+def transcript(messages: Sequence[ModelMessage]) -> list[tuple[str, str]]:
+    """The messages as lines: each caller message, and all that the assistant said until the next one."""
+    lines: list[tuple[str, str]] = []
+    for message in messages:
+        for part in message.parts:
+            if isinstance(part, UserPromptPart):
+                assert isinstance(part.content, str)
+                if not part.content.startswith("["):
+                    lines.append(("user", part.content))
+            elif isinstance(part, TextPart) and part.content:
+                if lines and lines[-1][0] == "assistant":
+                    lines[-1] = ("assistant", lines[-1][1] + part.content)
+                else:
+                    lines.append(("assistant", part.content))
+    return lines
+
+
+def unpaired_calls(messages: Sequence[ModelMessage]) -> list[str]:
+    """The tool calls that are not answered exactly once, right behind their response."""
+    wrong: list[str] = []
+    for index, message in enumerate(messages):
+        if not isinstance(message, ModelResponse):
+            continue
+        calls = [part.tool_call_id for part in message.parts if isinstance(part, ToolCallPart)]
+        answers: list[str] = []
+        for later in messages[index + 1 :]:
+            if not isinstance(later, ModelRequest):
+                break
+            answers += [part.tool_call_id for part in later.parts if isinstance(part, ToolReturnPart)]
+        wrong += [call for call in calls if answers.count(call) != 1]
+    return wrong

@@ -1,0 +1,137 @@
+"""A development server loads its agents again when a file changes, and drops nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from layercode_app.dev.app import DevApp
+from layercode_app.dev.reload import watching
+from layercode_app.emulator.speech import Silence
+
+from ..processes import command, free_port, listening
+from .serving import AGENTS, dev_server
+from .test_dev_app import client, get
+
+pytestmark = pytest.mark.anyio
+
+SAYS = '''"""Says a word."""
+from layercode_app import Turn, VoiceAgent
+
+agent = VoiceAgent("{name}", greeting="Hello.")
+
+@agent.on_message
+async def say(turn: Turn) -> str:
+    return "{word}"
+'''
+
+
+def write(folder: Path, name: str, word: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(SAYS.format(name=name, word=word))
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not met():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_changed_file_answers_the_next_turn_of_the_same_session(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    write(folder, "word", "before")
+    async with dev_server(tmp_path, agents=folder, agent="word", voice=Silence(pace=100)) as app:
+        version = app.layercode.agents["word"].fingerprint
+        session = app.emulator.open(app.emulator.authorize("word"), send=lambda _: None, hang_up=lambda _: None)
+        session.receive({"type": "client.ready"})
+        await session.idle()
+        async with watching(app.watched(), lambda: app.reload(app.layercode.settings)):
+            await asyncio.sleep(0.5)
+            write(folder, "word", "after")
+            await until(lambda: app.layercode.agents["word"].fingerprint != version)
+        session.receive({"type": "client.response.text", "content": "well?"})
+        await session.idle()
+        assert [turn.text for turn in session.turns] == ["Hello.", "after"]
+
+
+async def test_a_file_that_fails_is_named_and_its_last_good_version_and_the_others_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    shutil.copytree(AGENTS, folder)
+    write(folder, "word", "still here")
+    async with dev_server(tmp_path, agents=folder) as app:
+        (folder / "word.py").write_text("raise ValueError('a slip of the pen')")
+        write(folder, "another", "new")
+        app.reload(app.layercode.settings)
+        told = await get(app, "/dev/api/agents")
+        async with client(app) as http:
+            ready = (await http.get("/ready")).json()
+        assert {"word", "shop", "another"} <= set(app.layercode.agents)
+        assert {"word", "shop", "another"} <= set(app.emulator.agents)
+
+    assert len(told["failed"]) == 1
+    assert told["failed"][0]["file"].endswith("word.py")
+    assert "a slip of the pen" in told["failed"][0]["traceback"]
+    assert ready["components"]["agents"]["status"] == "degraded"
+
+
+async def test_when_nothing_can_be_used_everything_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    write(folder, "word", "here")
+
+    def agents(app: DevApp) -> dict[str, object]:
+        return dict(app.layercode.agents)
+
+    async with dev_server(tmp_path, agents=folder, agent="word") as app:
+        before = agents(app)
+        (folder / "word.py").unlink()
+        app.reload(app.layercode.settings)
+        assert agents(app) == before
+
+
+async def test_the_command_serves_the_page_rereads_env_and_stops_with_an_open_stream(tmp_path: Path) -> None:
+    write(tmp_path / "agents", "word", "hi")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    output = tmp_path / "output.txt"
+    async with command("dev", "--agent", "word", "--port", str(port), cwd=tmp_path) as process:
+        await listening(url, process)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET /dev/api/live HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode())
+        assert b"200 OK" in await asyncio.wait_for(reader.readline(), 10)
+        with (tmp_path / ".env").open("a") as env:
+            env.write("LAYERCODE_APOLOGY=Oops\n")
+        await until(lambda: "Reloaded: word" in output.read_text())
+        process.terminate()
+        code = await asyncio.wait_for(process.wait(), 15)
+        writer.close()
+    assert code == 0, output.read_text()
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+
+
+async def test_the_log_lines_of_a_turn_are_read_back_and_no_session_key_is_among_them(tmp_path: Path) -> None:
+    write(tmp_path / "agents", "word", "hi")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    async with (
+        command("dev", "--agent", "word", "--port", str(port), cwd=tmp_path, env={"LOG_DIR": "logs"}) as process,
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+    ):
+        await listening(url, process)
+        grant = (await http.post("/dev/api/sessions", json={"agent": "word"})).json()
+        key, call = grant["client_session_key"], f"/dev/api/conversations/{grant['conversation_id']}"
+        async with connect(f"ws://127.0.0.1:{port}/v1/agents/web/websocket?client_session_key={key}") as socket:
+            await socket.send('{"type": "client.ready"}')
+            while '"response.end"' not in str(await asyncio.wait_for(socket.recv(), 20)):
+                pass
+        turn = (await http.get(call)).json()["turns"][0]["turn_id"]
+        lines = (await http.get(f"{call}/turns/{turn}/logs")).json()["lines"]
+    assert [line["turn_id"] for line in lines if line.get("event") == "turn"] == [turn]
+    files = list((tmp_path / "logs").iterdir())
+    assert files
+    assert not any(key in path.read_text() for path in [*files, tmp_path / "output.txt"])

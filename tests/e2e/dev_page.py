@@ -1,0 +1,62 @@
+"""The dev page in a real browser, as a developer uses it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import ConsoleMessage, Locator, Page, expect
+
+from layercode_app.dev.app import DevApp
+from layercode_app.emulator.speech import Silence
+
+from ..dev.serving import dev_server
+from .browser import chromium
+
+SECONDS = 20_000
+"""Playwright's patience, in milliseconds."""
+
+
+class DevPage:
+    """The page, and what a person does there. `errors` are what the browser complained of."""
+
+    def __init__(self, page: Page, app: DevApp) -> None:
+        self.page, self.app = page, app
+        self.errors: list[str] = []
+        page.set_default_timeout(SECONDS)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._note)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(f"{message.text} {message.location}")
+
+    async def call(self, agent: str) -> None:
+        await self.page.goto(self.app.url)
+        await self.page.click(f'[data-agent="{agent}"]')
+        await self.heard(0)
+
+    async def say(self, text: str) -> None:
+        await self.page.fill("#say", text)
+        await self.page.keyboard.press("Enter")
+
+    def turn(self, index: int) -> Locator:
+        return self.page.locator(".exchange").nth(index)
+
+    async def heard(self, index: int) -> None:
+        """Wait until the agent has said all of a turn and it has been played."""
+        await expect(self.turn(index).locator(".heard")).not_to_be_empty(timeout=SECONDS)
+        await expect(self.turn(index).locator(".waiting")).to_have_count(0, timeout=SECONDS)
+        await expect(self.page.locator("#interrupt")).to_be_hidden(timeout=SECONDS)
+
+    async def tab(self, name: str) -> None:
+        await self.page.click(f"#tab-{name}")
+
+
+@asynccontextmanager
+async def dev_page(tmp_path: Path, *, pace: float = 3) -> AsyncIterator[DevPage]:
+    """A development server whose agent speaks this much faster than people do, and its page in Chromium."""
+    async with dev_server(tmp_path, voice=Silence(pace=pace)) as app, chromium() as browser:
+        page = await browser.new_page(viewport={"width": 1400, "height": 900})
+        yield DevPage(page, app)

@@ -1,0 +1,206 @@
+"""The dev page in headless Chromium: a call of three turns, one interrupted, looked into, and forked."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from layercode_app.conversation.record import Status, TurnRecord
+
+from .dev_page import DevPage, dev_page
+
+pytestmark = pytest.mark.anyio
+
+
+async def recorded(page: DevPage) -> list[TurnRecord]:
+    return [turn async for turn in page.app.layercode.store.turns() if turn.kind in ("greeting", "message")]
+
+
+async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path) -> None:
+    async with dev_page(tmp_path) as dev:
+        page = dev.page
+        await dev.call("shop")
+        await dev.say("one cake please")
+        await dev.heard(1)
+        await dev.say("tell me a story")
+        await expect(page.locator("#interrupt")).to_be_visible()
+        # The page is ahead of what was surely played by a word or two.
+        await expect(dev.turn(2).locator(".heard")).to_have_text(re.compile(r"(\S+ ){3}"))
+        await page.keyboard.press("Escape")
+        await expect(dev.turn(2).locator(".reply .cut")).not_to_be_empty()
+        await dev.say("never mind")
+        await dev.heard(3)
+
+        # What was heard and what was cut: the page shows what the journal has.
+        turns = await recorded(dev)
+        story = turns[2]
+        assert story.status is Status.INTERRUPTED
+        assert story.heard_text
+        assert await dev.turn(2).locator(".heard").text_content() == story.heard_text
+        cut = await dev.turn(2).locator(".reply .cut").text_content()
+        assert cut
+        # What the agent said in the instant of the interruption may have reached nobody.
+        assert story.spoken_text.startswith(story.heard_text + cut)
+        assert await dev.turn(3).locator(".heard").text_content() == "You said: never mind."
+
+        # The waterfall of the turn that used a tool.
+        await dev.turn(1).click()
+        await expect(page.locator(".turn-head h2")).to_have_text("Turn 2")
+        rows = page.locator(".wf-row")
+        names = ["verify", "history", "model", "sell", "wrap up", "speech", "end"]
+        await expect(rows).to_have_count(len(names))
+        assert [await rows.nth(i).get_attribute("data-span") for i in range(len(names))] == names
+        await expect(page.locator(".tool-call .name")).to_have_text("sell")
+        stage = await page.locator(".stages tbody td").all_text_contents()
+        assert (stage[0], stage[3]) == ("wrap up", "$0")
+        assert re.fullmatch(r"\d+ \+ \d+", stage[2]), stage
+
+        # The same turn forked: other words, tools from their recordings.
+        await dev.tab("fork")
+        await page.fill("#fork-say", "a cake and a story")
+        await page.click("text=Fork from here")
+        result = page.locator("#fork-result")
+        await expect(result.locator(".side")).to_have_count(2)
+        await expect(result).to_contain_text("answered from its recording")
+        assert len(await recorded(dev)) == 4
+        assert dev.errors == []
+
+
+async def test_every_part_of_a_turn_can_be_read(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await dev.call("shop")
+        await dev.say("one cake please")
+        await dev.heard(1)
+        await dev.tab("messages")
+        await expect(page.locator(".message .role").first).to_be_visible()
+        roles = await page.locator(".message .role").all_text_contents()
+        assert roles == ["caller", "model calls sell", "tool answers sell", "model"]
+        await dev.tab("frames")
+        kinds = await page.locator("td.kind").all_text_contents()
+        assert (kinds[0], kinds[-1]) == ("data", "end")
+        await dev.tab("event")
+        event = json.loads(await page.locator("pre.json").text_content() or "")
+        assert (event["type"], event["text"]) == ("message", "one cake please")
+        await dev.tab("logs")
+        await expect(page.locator(".panel")).to_contain_text("No log files are written")
+        await page.click(".turn-head .listen")
+        await expect(page.locator(".turn-head .listen")).to_have_text("Stop")
+        await expect(page.locator(".turn-head .listen")).to_have_text("Listen")
+        await dev.tab("time")
+        await page.click("#replay")
+        await expect(page.locator(".replay-text")).to_contain_text("Certainly")
+        assert dev.errors == []
+
+
+async def test_data_reaches_the_agent_and_its_answer_the_page(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        await dev.call("shop")
+        await dev.page.click("#data-button")
+        await dev.page.fill("#data", '{"page": "checkout"}')
+        await dev.page.keyboard.press("Enter")
+        await expect(dev.turn(0).locator(".chip")).to_have_attribute("title", '{"seen":{"page":"checkout"}}')
+        await expect(dev.page.locator(".aside-row .chip")).to_have_text('data {"page":"checkout"}')
+
+
+async def test_the_agent_is_told_who_calls(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await page.goto(dev.app.url)
+        await page.click("text=Who is calling?")
+        await page.fill("#metadata", '["ada"]')
+        await page.click('[data-agent="shop"]')
+        await expect(page.locator(".toast")).to_have_text("The caller's metadata must be a JSON object.")
+        await page.fill("#metadata", '{"user": "ada"}')
+        await page.click('[data-agent="shop"]')
+        await dev.heard(0)
+        assert [turn.metadata for turn in await recorded(dev)] == [{"user": "ada"}]
+
+
+async def test_faults_are_set_and_felt(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await page.goto(dev.app.url)
+        await page.click("#faults-button")
+        await page.select_option("#fault-status", "402")
+        await page.click("text=Apply")
+        await expect(page.locator("#faults-button .dot")).to_be_visible()
+        await page.click('[data-agent="shop"]')
+        await expect(page.locator(".toast")).to_have_text("Insufficient balance")
+        assert dev.app.emulator.faults.authorize_status == 402
+
+
+async def test_the_keyboard_alone_will_do(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await page.goto(dev.app.url)
+        await page.locator('[data-agent="shop"]').focus()
+        await page.keyboard.press("Enter")
+        await dev.heard(0)
+        await expect(page.locator("#say")).to_be_focused()
+        await page.keyboard.type("hello")
+        await page.keyboard.press("Enter")
+        await dev.heard(1)
+        await dev.turn(1).focus()
+        await page.keyboard.press("ArrowUp")
+        await expect(page.locator(".turn-head h2")).to_have_text("Turn 1")
+        await page.locator("#tab-time").focus()
+        await page.keyboard.press("ArrowRight")
+        await expect(page.locator("#tab-messages")).to_be_focused()
+        await expect(page.locator("#tab-messages")).to_have_attribute("aria-selected", "true")
+
+
+async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await dev.call("shop")
+        await dev.say("one cake please")
+        await dev.heard(1)
+        dev.app.reload(dev.app.layercode.settings)
+        await expect(page.locator(".toast")).to_have_text("Agents reloaded.")
+        await dev.say("another cake please")
+        await expect(dev.turn(2).locator(".heard")).to_have_text("Certainly, 2 cakes sold so far.")
+        await page.reload()
+        await expect(dev.turn(2).locator(".heard")).to_have_text("Certainly, 2 cakes sold so far.")
+        await page.click("text=Call back and go on")
+        await dev.heard(3)
+        assert {turn.conversation_id for turn in await recorded(dev)} == {(await recorded(dev))[0].conversation_id}
+
+
+async def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await dev.call("shop")
+        await dev.say("one cake please")
+        await dev.heard(1)
+        for name, pane in (("Calls", "#calls"), ("Turn", "#turn"), ("Talk", "#talk")):
+            await page.click(f".tabs-bottom >> text={name}")
+            await expect(page.locator(pane)).to_be_visible()
+            assert await page.locator(".pane:visible").count() == 1
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+async def test_an_exported_call_opens_from_a_file(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await dev.call("shop")
+        await dev.say("one cake please, my number is +1 415 555 0199")
+        await dev.heard(1)
+        await page.click("#hang-up")
+        async with page.expect_download() as download:
+            await page.click("text=Export this call")
+        file = tmp_path / "call.html"
+        await (await download.value).save_as(file)
+        await page.goto(file.as_uri())
+        await expect(dev.turn(1).locator(".said")).to_have_text(
+            re.compile(r"one cake please, my number is \[redacted\]")
+        )
+        await expect(page.locator(".wf-row")).to_have_count(7)
+        await dev.tab("messages")
+        await expect(page.locator(".message").first).to_be_visible()
+        assert dev.errors == []

@@ -1,0 +1,183 @@
+"""A recorded call is forked: history as it was heard, tools from their recordings, old and new side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.messages import ModelMessage, ModelRequest, TextPart, ToolReturnPart, UserPromptPart
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+
+from layercode_app import LayerCode, Turn, VoiceAgent
+from layercode_app.conversation.record import TurnRecord
+from layercode_app.exceptions import ForkError
+from layercode_app.forking.compare import diff
+from layercode_app.forking.fork import Changes, conversation_of, fork
+
+from ..calling import Caller, calling, settings
+
+pytestmark = pytest.mark.anyio
+
+
+class Orders(BaseModel):
+    placed: int = 0
+
+
+async def shop_model(messages: list[ModelMessage], info: AgentInfo) -> Any:
+    """Orders what the caller asked for, then says what the tool said and what it was told to be."""
+    last = messages[-1]
+    results = [part for part in last.parts if isinstance(part, ToolReturnPart)]
+    if results:
+        yield f"{results[0].content}. {info.instructions}"
+    else:
+        words = str(last.parts[-1].content).split()  # type: ignore[union-attr]
+        yield {0: DeltaToolCall(name="order", json_args=f'{{"item": "{words[-1]}"}}', tool_call_id=f"c{len(messages)}")}
+
+
+class Shop:
+    """An agent that places orders, and counts how often it really did."""
+
+    def __init__(self) -> None:
+        self.placed: list[str] = []
+        agent = Agent(FunctionModel(stream_function=shop_model), instructions="Bye", deps_type=Turn[Orders])
+
+        @agent.tool
+        async def order(ctx: RunContext[Turn[Orders]], item: str) -> str:
+            self.placed.append(item)
+            ctx.deps.state.placed += 1
+            return f"Order {len(self.placed)}: {item}"
+
+        self.voice = VoiceAgent("shop", agent, state=Orders, greeting="Hello!")
+
+
+async def recorded(caller: Caller, app: LayerCode) -> list[TurnRecord]:
+    return await conversation_of(app.store, caller.conversation_id)
+
+
+async def test_a_fork_answers_from_the_recordings_and_leaves_the_call_as_it_was(tmp_path: Path) -> None:
+    shop = Shop()
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await caller.send({"type": "session.start", "turn_id": "g"})
+        await caller.say("a cake", turn_id="t1")
+        await caller.say("a tart", turn_id="t2")
+        turns = await recorded(caller, app)
+        forked = await fork(turns, shop.voice, at=3, changes=Changes(prompt="So long"))
+        after = await recorded(caller, app)
+
+    result = forked.to_json()
+    pair = result["turns"][0]
+    assert shop.placed == ["cake", "tart"]
+    assert (pair["old"]["text"], pair["new"]["text"]) == ("Order 2: tart. Bye", "Order 2: tart. So long")
+    assert [tool["answered_by"] for tool in pair["new"]["tools"]] == ["recording"]
+    assert pair["old"]["version"] != pair["new"]["version"]
+    assert {"kind": "removed", "text": "Bye"} in pair["diff"]
+    assert [turn.turn_id for turn in after] == [turn.turn_id for turn in turns]
+
+
+async def test_other_words_without_a_recording_do_not_run_the_tool_unless_allowed(tmp_path: Path) -> None:
+    shop = Shop()
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await caller.say("a cake", turn_id="t1")
+        turns = await recorded(caller, app)
+        dry = await fork(turns, shop.voice, at="t1", changes=Changes(say=["a pie"]))
+        assert shop.placed == ["cake"]
+        real = await fork(turns, shop.voice, at="t1", changes=Changes(say=["a pie"], run_tools=True))
+
+    assert "order was not run" in dry.pairs[0].new.spoken_text
+    assert dry.to_json()["turns"][0]["new"]["tools"][0]["answered_by"] == "nothing"
+    assert shop.placed == ["cake", "pie"]
+    assert real.pairs[0].new.spoken_text == "Order 2: pie. Bye"
+    assert real.pairs[0].new.state == {"placed": 1}
+
+
+async def test_a_fork_sees_the_history_as_it_was_heard_and_goes_on_with_the_rest(tmp_path: Path) -> None:
+    heard: list[list[str]] = []
+
+    async def model(messages: list[ModelMessage], info: AgentInfo) -> Any:
+        heard.append([part.content for m in messages for part in m.parts if isinstance(part, TextPart)])
+        yield "one two three four"
+
+    voice = VoiceAgent("counter", Agent(FunctionModel(stream_function=model)))
+    app = LayerCode(voice, settings=settings(tmp_path))
+    context = {"previous_turn_interrupted": True, "text_heard": "one two", "assistant_turn_id": "t1"}
+    async with calling(app) as caller:
+        await caller.say("count", turn_id="t1")
+        await caller.say("again", turn_id="t2", interruption_context=context)
+        await caller.say("once more", turn_id="t3")
+        turns = await recorded(caller, app)
+        heard.clear()
+        forked = await fork(turns, voice, at=2, changes=Changes(say=["slowly"], rest=True))
+
+    assert heard == [["one two"], ["one two", "one two three four"]]
+    assert [pair.new.user_text for pair in forked.pairs] == ["slowly", "once more"]
+    assert [pair.old and pair.old.turn_id for pair in forked.pairs] == ["t2", "t3"]
+
+
+async def test_another_model_answers_only_in_the_fork(tmp_path: Path) -> None:
+    async def model(messages: list[ModelMessage], info: AgentInfo) -> Any:
+        assert isinstance(messages[-1], ModelRequest)
+        assert isinstance(messages[-1].parts[-1], UserPromptPart)
+        yield "mine"
+
+    voice = VoiceAgent("plain", Agent(FunctionModel(stream_function=model, model_name="mine")))
+    app = LayerCode(voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await caller.say("hello", turn_id="t1")
+        forked = await fork(await recorded(caller, app), voice, at=1, changes=Changes(model="offline"))
+        again = await caller.say("hello")
+
+    assert (forked.pairs[0].old.model, forked.pairs[0].new.model) == ("mine", "offline")  # type: ignore[union-attr]
+    assert again.spoken == "mine"
+
+
+class Price(BaseModel):
+    euros: float
+
+
+async def test_a_recorded_result_has_the_type_that_the_tool_returns(tmp_path: Path) -> None:
+    async def model(messages: list[ModelMessage], info: AgentInfo) -> Any:
+        prices = [part.content for part in messages[-1].parts if isinstance(part, ToolReturnPart)]
+        if prices:
+            yield f"{type(prices[0]).__name__} {prices[0].euros}"  # type: ignore[union-attr]
+        else:
+            yield {0: DeltaToolCall(name="price", json_args="{}", tool_call_id="c1")}
+
+    agent = Agent(FunctionModel(stream_function=model))
+
+    @agent.tool_plain
+    def price() -> Price:
+        return Price(euros=2.5)
+
+    app = LayerCode(VoiceAgent("prices", agent), settings=settings(tmp_path))
+    async with calling(app) as caller:
+        first = await caller.say("how much?", turn_id="t1")
+        forked = await fork(await recorded(caller, app), app.agents["prices"], at=1)
+
+    assert first.spoken == forked.pairs[0].new.spoken_text == "Price 2.5"
+
+
+async def test_what_cannot_be_forked_is_refused_with_the_mend(tmp_path: Path) -> None:
+    voice = VoiceAgent("greeter", greeting="Hello!")
+    app = LayerCode(voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await caller.send({"type": "session.start", "turn_id": "g"})
+        turns = await recorded(caller, app)
+        with pytest.raises(ForkError, match="not in the journal"):
+            await conversation_of(app.store, "nowhere")
+    with pytest.raises(ForkError, match="from 1 to 1"):
+        await fork(turns, voice, at=2)
+    with pytest.raises(ForkError, match="greeting"):
+        await fork(turns, voice, at=1, changes=Changes(say=["hello"]))
+    with pytest.raises(ForkError, match="without a model"):
+        await fork(turns, voice, at=1, changes=Changes(prompt="Be brief."))
+
+
+def test_the_difference_of_two_texts_adds_up_to_both() -> None:
+    runs = diff("Two croissants, please.", "Three croissants and a tea, please.")
+    assert "".join(run["text"] for run in runs if run["kind"] != "added") == "Two croissants, please."
+    assert "".join(run["text"] for run in runs if run["kind"] != "removed") == "Three croissants and a tea, please."

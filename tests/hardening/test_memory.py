@@ -1,0 +1,95 @@
+"""What a turn took is given back when it ends, and caches have bounds in bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelRequest, UserPromptPart
+
+from layercode_app import LayerCode, Turn, VoiceAgent, find_agent
+from layercode_app.conversation.history import ParsedMessages
+from layercode_app.conversation.live import Listener, LiveTurn
+from layercode_app.conversation.run import Run
+from layercode_app.stream.response import EventStream
+from layercode_app.testing.bench.load import Load
+from layercode_app.testing.bench.run import Target, bench
+
+from ..calling import SECRET, settings
+from ..processes import ROOT
+from ..serving import serve
+
+pytestmark = pytest.mark.anyio
+
+
+Left: TypeAlias = Callable[[], list[str]]
+
+
+@pytest.fixture
+def left() -> Iterator[Left]:
+    """What there is of turns, beside what tests before this one hold; no garbage collector ends what is in a cycle."""
+    gc.collect()
+    gc.disable()
+    before = parts_of_turns()
+    known = {id(one) for one in before}
+    yield lambda: [type(one).__name__ for one in parts_of_turns() if id(one) not in known]
+    gc.enable()
+
+
+def parts_of_turns() -> list[Any]:
+    return [one for one in gc.get_objects() if isinstance(one, LiveTurn | Listener | EventStream | Run)]
+
+
+endless = VoiceAgent("endless")
+
+
+@endless.on_message
+async def talk(turn: Turn) -> Any:
+    while True:
+        yield "and "
+        await asyncio.sleep(0.01)
+
+
+async def leaves_nothing(agent: VoiceAgent[Any, Any], tmp_path: Path, load: Load, left: Left) -> None:
+    app = LayerCode(agent, settings=settings(tmp_path), model="offline")
+    async with serve(app) as url:
+        measured = await bench(Target(agent.name, f"{url}/api/agent", SECRET), load)
+        assert not gc.isenabled()
+        assert (measured.turns, measured.errors) == (load.callers * load.turns, {})
+        async with asyncio.timeout(30):
+            while left():
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", ["echo", "bakery"])
+async def test_a_turn_leaves_nothing_to_the_garbage_collector(left: Left, tmp_path: Path, name: str) -> None:
+    await leaves_nothing(find_agent(name, ROOT / "agents"), tmp_path, Load(callers=2, turns=3), left)
+
+
+async def test_neither_does_one_that_was_spoken_over(left: Left, tmp_path: Path) -> None:
+    await leaves_nothing(endless, tmp_path, Load(callers=2, turns=3, interrupt=1.0), left)
+
+
+def test_parsed_messages_are_kept_within_bounds() -> None:
+    chance = random.Random(1)
+    kept = ParsedMessages(room=100_000)
+    for _ in range(200):
+        text = "x" * chance.randint(1, 5_000)
+        stored = ModelMessagesTypeAdapter.dump_json([ModelRequest(parts=[UserPromptPart(text)])])
+        (request,) = kept.get(stored)
+        assert request.parts[0].content == text
+        assert kept.get(stored)[0] is request
+        assert kept.size <= 100_000
+    assert kept.size > 50_000
+
+
+def test_messages_too_large_to_keep_are_parsed() -> None:
+    stored = ModelMessagesTypeAdapter.dump_json([ModelRequest(parts=[UserPromptPart("x" * 200_000)])])
+    kept = ParsedMessages(room=100_000)
+    assert len(kept.get(stored)) == len(kept.get(stored)) == 1
+    assert kept.size == 0

@@ -1,0 +1,67 @@
+"""Reads what each module of the package imports, without running it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from pathlib import Path
+from typing import NamedTuple
+
+import layercode_app
+
+PACKAGE = Path(next(iter(layercode_app.__path__)))
+NAME = "layercode_app"
+
+
+class Import(NamedTuple):
+    """`target` imported by the file `module`; `top` when it happens as soon as the module is imported."""
+
+    module: str
+    line: int
+    target: str
+    top: bool
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.target}"
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Every module of the package: its path inside the package, and its syntax tree."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        inside = path.relative_to(PACKAGE)
+        # Agents and templates are data: they are users' code, not a part of the package.
+        if inside.parts[0] != "agents" and "templates" not in inside.parts:
+            yield inside.as_posix(), ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports() -> list[Import]:
+    """Every import of the package, wherever it stands."""
+    return [found for module, tree in modules() for found in imports_of(module, tree)]
+
+
+def imports_of(module: str, tree: ast.Module) -> Iterator[Import]:
+    """Every import of one module; names taken from our own packages are targets of their own."""
+    lazy = set(_lazy(tree))
+    for node in ast.walk(tree):
+        for target in _targets(module, node):
+            yield Import(module, node.lineno, target, node not in lazy)  # type: ignore[attr-defined]
+
+
+def _targets(module: str, node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        package = ".".join([NAME, *Path(module).parent.parts])
+        source = resolve_name("." * node.level + (node.module or ""), package)
+        ours = source.split(".")[0] == NAME
+        yield from (f"{source}.{alias.name}" for alias in node.names) if ours else [source]
+
+
+def _lazy(tree: ast.Module) -> Iterator[ast.AST]:
+    """What runs only when a function is called, or never, as under `if TYPE_CHECKING`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from ast.walk(node)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from (inner for statement in node.body for inner in ast.walk(statement))

@@ -1,0 +1,81 @@
+"""Reads the pages of documentation: their fenced blocks, with the marker that may stand above one.
+
+A marker is a comment on the line above the block: `<!-- skip: why it cannot run here -->` leaves it out,
+`<!-- continues -->` runs it after the blocks before it, in the same module.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+
+_FENCE = re.compile(
+    r"^(?:<!-- (?P<marker>[^\n]*?) -->\n)?```(?P<language>[\w-]*)[^\n]*\n(?P<code>.*?)^```[ ]*$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class Block(NamedTuple):
+    """A fenced block of a page, where it stands, and its marker."""
+
+    page: str
+    line: int
+    language: str
+    code: str
+    marker: str
+
+    @property
+    def place(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
+    def skipped(self) -> bool:
+        return self.marker.startswith("skip")
+
+
+def pages() -> list[Path]:
+    """Every page a user reads."""
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(*languages: str) -> list[Block]:
+    """Every block in one of these languages."""
+    return [
+        block
+        for page in pages()
+        for block in blocks_of(page.relative_to(ROOT).as_posix(), page.read_text(encoding="utf-8"))
+        if block.language in languages
+    ]
+
+
+def blocks_of(page: str, text: str) -> Iterator[Block]:
+    """Every fenced block of a page's text; `line` is that of its first line of code."""
+    for match in _FENCE.finditer(text):
+        line = text.count("\n", 0, match.start("code")) + 1
+        yield Block(page, line, match["language"], match["code"], match["marker"] or "")
+
+
+def commands(block: Block) -> Iterator[list[str]]:
+    """The words of each command of a shell block; in a `console` block those lines that begin with `$ `."""
+    for line in block.code.replace("\\\n", " ").splitlines():
+        if block.language == "console" and not line.startswith("$ "):
+            continue
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        yield from _simple(words)
+
+
+def _simple(words: list[str]) -> Iterator[list[str]]:
+    """The commands between `|`, `&&` and `;`, without what assigns variables or redirects."""
+    command: list[str] = []
+    for word in [*words, ";"]:
+        if word in {"|", "&&", "||", ";", "&"}:
+            if command:
+                yield command
+            command = []
+        elif command or not re.fullmatch(r"\w+=.*", word, re.DOTALL):
+            command.append(word)

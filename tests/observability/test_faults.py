@@ -1,0 +1,122 @@
+"""Sinks that are gone, slow or broken: no call notices, one warning each, and the process ends in time."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from .collectors import Mood, collecting, refused_url
+from .observed import TOKEN, Observed, observed, spoken
+
+pytestmark = pytest.mark.anyio
+
+SINKS = ("Logfire", "The OTLP collector", "Sentry")
+EXIT_SECONDS = 3.0
+QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "300"}
+
+
+def everywhere(url: str) -> dict[str, str]:
+    """Every sink at one address."""
+    return {
+        "LOGFIRE_TOKEN": TOKEN, "LOGFIRE_BASE_URL": url, "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+        "SENTRY_DSN": url.replace("://", "://public@") + "/1",
+    }  # fmt: skip
+
+
+async def call(server: Observed, turns: int = 6, name: str = "t") -> list[float]:
+    """Some turns, good and bad; milliseconds to first speech."""
+    firsts = []
+    for number in range(turns):
+        text = "the tool shall fail" if number % 3 == 2 else "use the tool"
+        frames = await server.say(text, turn=f"{name}{number}", conversation=f"{name}{number}")
+        assert frames[-1].type == "response.end"
+        assert ("Sorry" in spoken(frames)) is (number % 3 == 2)
+        firsts.append(next(frame.at_ms for frame in frames if frame.type == "response.tts"))
+    return firsts
+
+
+def count_warnings(printed: str) -> dict[str, int]:
+    return {sink: printed.count(f"{sink} does not take what is sent to it") for sink in SINKS}
+
+
+@pytest.mark.parametrize("mood", ["refused", "error", "garbage", "hang"])
+async def test_turns_go_on_and_each_sink_warns_once(mood: str, tmp_path: Path) -> None:
+    with collecting("ok" if mood == "refused" else mood) as collector:  # type: ignore[arg-type]
+        url = refused_url() if mood == "refused" else collector.url
+        async with observed(tmp_path, **everywhere(url), **QUICK) as server:
+            firsts = await call(server)
+            # Long enough that each sink has failed more than once.
+            await asyncio.sleep(5)
+            await call(server, 3, "u")
+            code, seconds = await server.stop()
+            printed = server.printed
+    assert code == 0
+    assert seconds < EXIT_SECONDS
+    assert statistics.median(firsts) < 1000
+    assert count_warnings(printed) == dict.fromkeys(SINKS, 1)
+    assert printed.count("The turn failed: tool") == 3
+
+
+async def test_a_sink_that_comes_back_says_so_and_warns_again_in_the_next_outage(tmp_path: Path) -> None:
+    def set_mood(mood: Mood) -> None:
+        collector.mood = mood
+
+    with collecting("error") as collector:
+        async with observed(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **QUICK) as server:
+            for mood in ("error", "ok", "error"):
+                set_mood(mood)  # type: ignore[arg-type]
+                await call(server, 2, mood + str(len(collector.bodies)))
+                await asyncio.sleep(2.5)
+            await server.stop()
+            printed = server.printed
+    assert count_warnings(printed)["The OTLP collector"] == 2
+    assert printed.count("The OTLP collector works again.") == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_sigterm_loses_nothing_of_a_finished_turn(workers: str, tmp_path: Path) -> None:
+    turns = 24
+    with collecting() as collector:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "SENTRY_DSN": collector.dsn}
+        async with observed(tmp_path, "--workers", workers, **env) as server:
+            said = [
+                server.say("the tool shall fail" if n == 5 else "use the tool", turn=f"t{n}", conversation=f"c{n}")
+                for n in range(turns)
+            ]
+            answers = await asyncio.gather(*said)
+            code, _ = await server.stop()
+            logged = server.logged
+        spans = [span for span in collector.spans() if span.name == "turn observed"]
+    assert code == 0
+    assert all(frames[-1].type == "response.end" for frames in answers)
+    assert {span.attributes["layercode.turn.id"] for span in spans} == {f"t{n}" for n in range(turns)}
+    assert collector.metrics()["layercode.turns"] == turns
+    assert logged.count('"event":"turn"') == turns
+    assert len(collector.errors()) == 1
+    assert await journalled(tmp_path / ".layercode" / "journal.sqlite3", turns) == turns
+
+
+async def journalled(path: Path, turns: int) -> int:
+    """How many of the turns the journal has, finished."""
+    from layercode_app.conversation.stores import create_store
+
+    store = create_store(f"sqlite:///{path}")
+    await store.open()
+    try:
+        records = [await store.get(f"c{number}", f"t{number}") for number in range(turns)]
+    finally:
+        await store.close()
+    return sum(1 for record in records if record is not None and record.finished)
+
+
+async def test_a_process_without_sinks_ends_at_once(tmp_path: Path) -> None:
+    async with observed(tmp_path) as server:
+        await server.say("hello")
+        begun = time.monotonic()
+        code, _ = await server.stop()
+    assert code == 0
+    assert time.monotonic() - begun < EXIT_SECONDS

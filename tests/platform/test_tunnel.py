@@ -1,0 +1,220 @@
+"""`--tunnel --update-webhook` on a real server: whatever becomes of the tunnel or of us, the webhook goes back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layercode_app.emulator.agents import AgentSpec
+from layercode_app.emulator.app import create_emulator
+from layercode_app.platform.client import PlatformClient
+from layercode_app.platform.probe import probe
+
+from ..processes import command, free_port, listening
+from ..serving import serve
+
+pytestmark = pytest.mark.anyio
+
+KEY, SECRET = "test-api-key", "test-secret"
+BEFORE = "https://before.example/api/agent"
+FAKE = Path(__file__).with_name("cloudflared.py")
+
+
+@dataclass
+class Started:
+    folder: Path
+    server: str
+    process: asyncio.subprocess.Process
+    platform: PlatformClient
+
+    @property
+    def ours(self) -> str:
+        return f"{self.server}/api/agent"
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "output.txt").read_text()
+
+    async def webhook(self) -> str | None:
+        return (await self.platform.agent("a1")).webhook_url
+
+    async def until_webhook(self, url: str) -> None:
+        deadline = time.monotonic() + 40
+        while (now := await self.webhook()) != url:
+            assert time.monotonic() < deadline, f"the webhook is {now}, not {url}:\n{self.output}"
+            await asyncio.sleep(0.05)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 40
+        while not condition():
+            assert time.monotonic() < deadline, self.output
+            await asyncio.sleep(0.05)
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), 40)
+
+
+@asynccontextmanager
+async def platform() -> AsyncIterator[str]:
+    agents = [AgentSpec("a1", BEFORE, SECRET)]
+    async with serve(create_emulator(BEFORE, SECRET, agents=agents, api_key=KEY)) as url:
+        yield f"{url}/v1"
+
+
+@asynccontextmanager
+async def started(
+    folder: Path, api_url: str, how: str, *options: str, program: str = "run", **env: str
+) -> AsyncIterator[Started]:
+    port = free_port()
+    server = f"http://127.0.0.1:{port}"
+    settings = {
+        "LAYERCODE_WEBHOOK_SECRET": SECRET,
+        "LAYERCODE_API_KEY": KEY,
+        "LAYERCODE_API_URL": api_url,
+        "LAYERCODE_AGENT_ID": "a1",
+        "LAYERCODE_TUNNEL_COMMAND": f"{sys.executable} {FAKE} tunnel --url {{url}}",
+        "LAYERCODE_TUNNEL_PATTERN": r"http://127\.0\.0\.1:\d+|https://[a-z0-9-]+\.trycloudflare\.com",
+        "LAYERCODE_TUNNEL_TIMEOUT": "15",
+        "FAKE_TUNNEL": how,
+        "FAKE_TUNNEL_URL": server,
+        "LOG_DIR": "logs",
+    }
+    where = () if program == "dev" else ("--host", "127.0.0.1")
+    arguments = (program, "--agent", "echo", *where, "--port", str(port), "--tunnel", *options)
+    async with (
+        command(*arguments, cwd=folder, env=settings | env) as process,
+        PlatformClient(KEY, base_url=api_url) as client,
+    ):
+        if "--yes" in options or not options:
+            await listening(server, process)
+        yield Started(folder, server, process, client)
+
+
+TAKE = ("--update-webhook", "--yes")
+
+
+@pytest.mark.parametrize("how", ["normal", "late", "noise", "stubborn"])
+async def test_the_webhook_comes_here_and_goes_back(tmp_path: Path, how: str) -> None:
+    async with platform() as api, started(tmp_path, api, how, *TAKE) as run:
+        await run.until_webhook(run.ours)
+        assert (await probe(run.ours, SECRET)).fine
+        code = await run.end()
+        after = await run.webhook()
+
+    assert (code, after) == (0, BEFORE)
+    assert "unbuffered" in run.output
+    assert "Your quick Tunnel has been created" in (tmp_path / "logs/tunnel.log").read_text(errors="replace")
+    assert not (tmp_path / ".layercode/webhook.json").exists()
+
+
+@pytest.mark.parametrize("how", ["none", "early"])
+async def test_without_a_url_nothing_is_changed_and_the_server_goes_on(tmp_path: Path, how: str) -> None:
+    async with platform() as api, started(tmp_path, api, how, *TAKE, LAYERCODE_TUNNEL_TIMEOUT="2") as run:
+        await run.until(lambda: "The tunnel" in run.output)
+        assert await run.webhook() == BEFORE
+        assert (await probe(run.ours, SECRET)).fine
+        assert await run.end() == 0
+    assert "logs/tunnel.log" in run.output
+
+
+async def test_a_url_that_does_not_reach_us_gets_no_webhook(tmp_path: Path) -> None:
+    settings = {"FAKE_TUNNEL_URL": "http://127.0.0.1:1", "LAYERCODE_TUNNEL_TIMEOUT": "2"}
+    async with platform() as api, started(tmp_path, api, "normal", *TAKE, **settings) as run:
+        await run.until(lambda: "does not reach this server" in run.output)
+        assert await run.webhook() == BEFORE
+        assert await run.end() == 0
+
+
+async def test_a_tunnel_that_dies_gives_the_webhook_back_at_once(tmp_path: Path) -> None:
+    async with platform() as api, started(tmp_path, api, "dies", *TAKE) as run:
+        await run.until_webhook(run.ours)
+        await run.until_webhook(BEFORE)
+        assert run.process.returncode is None
+        assert "Lost connection with the edge" in run.output
+        assert await run.end() == 0
+
+
+async def test_ctrl_c_gives_it_back(tmp_path: Path) -> None:
+    async with platform() as api, started(tmp_path, api, "normal", *TAKE, program="dev") as run:
+        await run.until_webhook(run.ours)
+        await run.end(signal.SIGINT)
+        assert await run.webhook() == BEFORE
+
+
+async def test_after_kill_9_the_next_start_gives_it_back(tmp_path: Path) -> None:
+    async with platform() as api:
+        async with started(tmp_path, api, "normal", *TAKE) as run:
+            await run.until_webhook(run.ours)
+            await run.end(signal.SIGKILL)
+            assert await run.webhook() == run.ours
+            assert (tmp_path / ".layercode/webhook.json").exists()
+        async with started(tmp_path, api, "none") as again:
+            assert await again.webhook() == BEFORE
+            assert f"is back at {BEFORE}" in again.output
+            assert not (tmp_path / ".layercode/webhook.json").exists()
+
+
+async def test_what_somebody_changed_meanwhile_stays(tmp_path: Path) -> None:
+    async with platform() as api, started(tmp_path, api, "normal", *TAKE) as run:
+        await run.until_webhook(run.ours)
+        await run.platform.set_webhook("a1", "https://colleague.example")
+        assert await run.end() == 0
+        assert await run.webhook() == "https://colleague.example"
+
+
+async def test_a_second_process_does_not_take_what_the_first_holds(tmp_path: Path) -> None:
+    async with platform() as api, started(tmp_path, api, "normal", *TAKE) as first:
+        await first.until_webhook(first.ours)
+        async with started(tmp_path, api, "normal", *TAKE) as second:
+            await second.until(lambda: "Another process" in second.output)
+            await second.end()
+        assert await first.webhook() == first.ours
+        await first.end()
+        assert await first.webhook() == BEFORE
+
+
+async def test_it_asks_first_and_a_production_agent_is_refused(tmp_path: Path) -> None:
+    async with platform() as api:
+        async with started(tmp_path, api, "normal", "--unsafe-update-webhook") as unasked:
+            # Nobody is there to say yes.
+            assert await asyncio.wait_for(unasked.process.wait(), 40) == 1
+            assert f"instead of {BEFORE}" in unasked.output
+        (tmp_path / "output.txt").unlink()
+        settings = {"LAYERCODE_PRODUCTION_AGENTS": "a0,a1"}
+        async with command(
+            "run", "--agent", "echo", "--tunnel", *TAKE, cwd=tmp_path,
+            env={"LAYERCODE_WEBHOOK_SECRET": SECRET, "LAYERCODE_API_KEY": KEY, "LAYERCODE_AGENT_ID": "a1",
+                 "LAYERCODE_API_URL": api, "LAYERCODE_TUNNEL_COMMAND": sys.executable, **settings},
+        ) as refused:  # fmt: skip
+            assert await asyncio.wait_for(refused.wait(), 40) == 2
+    assert "LAYERCODE_PRODUCTION_AGENTS" in (tmp_path / "output.txt").read_text()
+
+
+async def test_a_missing_program_says_where_to_get_it(tmp_path: Path) -> None:
+    async with command(
+        "dev", "--agent", "echo", "--tunnel", cwd=tmp_path, env={"LAYERCODE_TUNNEL_COMMAND": "no-such-tunnel {url}"}
+    ) as process:
+        assert await asyncio.wait_for(process.wait(), 40) == 2
+    assert "LAYERCODE_TUNNEL_COMMAND" in (tmp_path / "output.txt").read_text()
+
+
+async def test_a_proxy_that_holds_the_stream_back_is_found_out() -> None:
+    async def hold_back(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.6)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b"data: {}\n\n" * 4})
+
+    async with serve(hold_back, lifespan="off") as url:
+        verdict = await probe(f"{url}/api/agent", SECRET)
+    assert (verdict.reached, verdict.unbuffered) == (True, False)
+    assert "buffering" in verdict.reason

@@ -1,0 +1,72 @@
+"""A real PostgreSQL for a test: on a free port of 127.0.0.1, in a folder of its own, as a user that is not root."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from .processes import free_port
+from .support import need_program
+
+START_SECONDS = 40
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+class PostgresServer:
+    """One server with one database, `test`, whose user of that name needs no password."""
+
+    def __init__(self) -> None:
+        # Debian keeps its programs beside the path.
+        self._postgres = need_program("postgres", *map(str, sorted(DEBIAN.glob("*/bin/postgres"))))
+        self._folder = Path(tempfile.mkdtemp(prefix="layercode-postgres-"))
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://test@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        as_user = self._not_as_root()
+        data = self._folder / "data"
+        initdb = Path(self._postgres).resolve().with_name("initdb")
+        made = [initdb, "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(made, check=True, capture_output=True, cwd=self._folder, **as_user)
+        options = {"port": self._port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "log.txt").open("wb") as log:
+            self._process = subprocess.Popen(
+                [self._postgres, "-D", data, *settings], stdout=log, stderr=log, cwd=self._folder, **as_user
+            )
+        self._wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(START_SECONDS)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        log = self._folder / "log.txt"
+        while b"ready to accept connections" not in log.read_bytes():
+            assert self._process is not None
+            assert self._process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+
+    def _not_as_root(self) -> dict[str, Any]:
+        """PostgreSQL refuses to be root, as which containers run."""
+        if os.geteuid() != 0:
+            return {}
+        known = {entry.pw_name: entry for entry in pwd.getpwall()}
+        user = known.get("postgres") or known["nobody"]
+        os.chown(self._folder, user.pw_uid, user.pw_gid)
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}

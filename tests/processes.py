@@ -1,0 +1,62 @@
+"""Start the command line as a real process, and tell when it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 40.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment of a child: nothing of ours that would change its settings, but what measures it."""
+    names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    return {**kept, "PYTHONPATH": str(ROOT), "LOG_DIR": "", "TELEMETRY_ENABLED": "false", **more}
+
+
+@asynccontextmanager
+async def command(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, output: Path | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the command line in a folder; what it prints goes to a file there. It is killed if it still runs."""
+    with (output or cwd / "output.txt").open("ab") as file:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "layercode_app", *arguments,
+            cwd=cwd, env=clean_environment(**(env or {})), stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def listening(url: str, process: asyncio.subprocess.Process) -> None:
+    """Wait until something answers there."""
+    deadline = time.monotonic() + START_SECONDS
+    async with httpx.AsyncClient() as client:
+        while time.monotonic() < deadline and process.returncode is None:
+            try:
+                await client.get(f"{url}/health")
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+            else:
+                return
+    raise AssertionError(f"nothing listens on {url}; the process's exit code is {process.returncode}")

@@ -1,0 +1,185 @@
+"""The report, from the journal of an app that took real calls."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layercode_app import LayerCode
+from layercode_app.conversation.record import Kind, Status, TurnRecord
+from layercode_app.reports.figures import percentile
+from layercode_app.reports.page import as_html
+from layercode_app.reports.report import Report, beginning, make_report
+from layercode_app.reports.text import as_text
+
+from ..calling import calling, settings
+from ..priced import priced_agent
+
+pytestmark = pytest.mark.anyio
+
+
+async def take_calls(app: LayerCode) -> None:
+    """Two conversations: a greeting, a booking, a failure, an interruption and a score; and one question."""
+    async with calling(app) as caller:
+        await caller.send({"type": "session.start", "turn_id": "g"})
+        await caller.say("book a table", turn_id="t1")
+        await caller.say("fail", turn_id="t2")
+        slow = asyncio.create_task(caller.say("slow", turn_id="t3"))
+        await asyncio.sleep(0.3)
+        await caller.say("hello", turn_id="t4")
+        await slow
+        await caller.send({"type": "data", "turn_id": "x", "data": {"feedback": {"turn_id": "t1", "score": True}}})
+        caller.conversation_id = "other"
+        await caller.say("hello", turn_id="t5")
+
+
+async def report_of(app: LayerCode, **how: Any) -> Report:
+    await app.store.open()
+    try:
+        return await make_report(app.store, **how)
+    finally:
+        await app.store.close()
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> LayerCode:
+    app = LayerCode(priced_agent(), settings=settings(tmp_path))
+    await take_calls(app)
+    return app
+
+
+async def test_the_total_counts_each_turn_once_and_interrupted_ones_apart(app: LayerCode) -> None:
+    total = (await report_of(app)).total
+    assert (total.turns, len(total.conversations)) == (6, 2)
+    assert (total.interrupted, total.failed, total.tool_calls) == (1, 1, 1)
+    assert dict(total.errors) == {"internal": 1}
+    assert dict(total.impacts) == {"apology": 1}
+    counts = {part: len(times) for (metric, part), times in total.latencies.items() if metric == "ttfs"}
+    assert counts == {"greetings": 1, "all": 4, "first": 2, "with tools": 1, "without tools": 3, "interrupted": 1}
+    assert total.success_rate == 0.5
+    assert total.outcomes["booked"].count == 1
+    assert total.outcomes["booked"].value == 30.0
+    assert total.scores["feedback"].numbers == [1.0]
+
+
+async def test_costs_are_the_models_and_a_cut_request_is_unknown_and_not_zero(app: LayerCode) -> None:
+    report = await report_of(app, by="conversation")
+    other = report.groups["other"]
+    assert other.cost.unknown == 0
+    assert 1e-6 < other.cost.amount < 1e-3
+    # The request that was cut and the one that failed told no tokens.
+    assert report.total.cost.unknown == 2
+    assert "at least $" in str(report.total.cost)
+    assert report.as_json()["total"]["unknown_cost_requests"] == 2
+
+
+async def test_a_model_without_a_price_has_an_unknown_cost(tmp_path: Path) -> None:
+    app = LayerCode(priced_agent(model="made-up"), settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await caller.say("hello")
+    report = await report_of(app, by="model")
+    assert str(report.groups["made-up"].cost) == "unknown"
+    assert report.as_json()["groups"][0]["cost"] is None
+    assert "unknown" in as_text(report)
+
+
+async def test_tools_have_times_and_the_cost_of_what_their_results_led_to(app: LayerCode) -> None:
+    report = await report_of(app, by="tool")
+    tools = {tool.key: tool for tool in report.tools}
+    assert (tools["book"].calls, tools["book"].failed, tools["book"].requests) == (1, 0, 1)
+    assert tools["book"].cost.amount > 0
+    assert tools["(no tool)"].requests >= 3
+    total = sum(tool.cost.amount for tool in report.tools)
+    assert total == pytest.approx(report.total.cost.amount)
+
+
+@pytest.mark.parametrize(
+    ("by", "keys"),
+    [
+        ("agent", ["priced"]),
+        ("model", ["(no model)", "gpt-5-mini"]),
+        ("day", [time.strftime("%Y-%m-%d", time.gmtime())]),
+        ("month", [time.strftime("%Y-%m", time.gmtime())]),
+    ],
+)
+async def test_groups(app: LayerCode, by: Any, keys: list[str]) -> None:
+    report = await report_of(app, by=by)
+    assert list(report.groups) == keys
+    assert sum(tally.turns for tally in report.groups.values()) == report.total.turns
+
+
+async def test_versions_tell_two_agents_of_one_name_apart(tmp_path: Path) -> None:
+    for model in ("gpt-5-mini", "gpt-5-nano"):
+        app = LayerCode(priced_agent(model=model), settings=settings(tmp_path))
+        async with calling(app) as caller:
+            await caller.say("hello")
+    versions = list((await report_of(app, by="version")).groups)
+    assert len(versions) == 2
+    assert {version.split()[2] for version in versions} == {"gpt-5-mini", "gpt-5-nano"}
+    assert len({version.split()[1] for version in versions}) == 2
+
+
+async def test_usage_outlives_the_conversations_and_holds_no_id(app: LayerCode) -> None:
+    await app.store.open()
+    before = (await make_report(app.store)).total
+    await app.store.forget("other")
+    report = await make_report(app.store)
+    kept = await app.store.totals("")
+    await app.store.close()
+
+    [gone] = report.forgotten.values()
+    assert gone["turns"] == 1
+    assert gone["cost"] == pytest.approx(before.cost.amount - report.total.cost.amount)
+    assert "other" not in json.dumps(kept)
+    assert "t5" not in json.dumps(kept)
+    assert "since deleted" in as_text(report)
+
+
+async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
+    app = LayerCode(priced_agent(), settings=settings(tmp_path))
+    await app.store.open()
+    for number in range(6):
+        for model, cost in (("dear", 0.05), ("cheap", 0.001)):
+            record = TurnRecord("c", f"{model}-{number}", Kind.MESSAGE, "priced", started_at=time.time())
+            await app.store.begin(record, history_tokens=0)
+            record.status, record.model, record.cost = Status.COMPLETE, model, cost
+            record.usage = {"requests": 1, "input_tokens": 5000, "output_tokens": 10, "unpriced_requests": 0}
+            await app.store.save(record)
+    await app.store.close()
+    found = {(each.kind, each.where): each for each in (await report_of(app)).opportunities}
+    assert ("uncached prompts", "priced on dear") in found
+    assert ("long histories", "priced on cheap") in found
+    assert "$0.0500 a turn over 6 turns; cheap costs $0.0010" in found["dear models", "priced on dear"].measured
+
+
+async def test_the_page_is_self_contained_and_escapes_names(app: LayerCode) -> None:
+    await app.store.open()
+    record = TurnRecord("c<script>", "x", Kind.MESSAGE, "<script>alert(1)</script>", started_at=time.time() - 90_000)
+    await app.store.begin(record, history_tokens=0)
+    record.status, record.timings = Status.COMPLETE, {"ttfs": 100.0, "total": 200.0}
+    await app.store.save(record)
+    await app.store.close()
+    page = as_html(await report_of(app))
+    assert page.count("<svg") == 5
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_percentiles_are_interpolated() -> None:
+    assert percentile([], 50) is None
+    assert percentile([10.0], 99) == 10.0
+    assert percentile([4.0, 1.0, 3.0, 2.0], 50) == 2.5
+    assert percentile([float(n) for n in range(101)], 95) == 95.0
+
+
+def test_since_is_a_span_or_a_day() -> None:
+    assert beginning("2026-01-31") == 1769817600.0
+    assert abs(beginning("2h") - (time.time() - 7200)) < 5
+    assert beginning("") == 0.0

@@ -1,0 +1,47 @@
+"""Make projects through the command line, and run what is in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from layercode_app.agent.discovery import BUILT_IN
+from layercode_app.scaffold.options import EXTRAS, templates
+
+ROOT = Path(__file__).parent.parent.parent
+AGENTS = templates(next(folder for folder in BUILT_IN if folder.is_dir()))
+
+
+def run(command: list[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program on this checkout; nothing that changes its settings is passed on."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("LAYERCODE_", "DEFAULT_MODEL"))}
+    env = ours | {"PYTHONPATH": str(ROOT), **environment}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300)
+
+
+def new(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`layercode-create-app new`, as a process."""
+    return run([sys.executable, "-m", "layercode_app", "new", *arguments], cwd)
+
+
+def made(cwd: Path, *arguments: str) -> dict[str, Any]:
+    """What `new --json` says of a project that it made."""
+    result = new(cwd, *arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+def every_choice_of_extras() -> Iterator[tuple[str, ...]]:
+    for count in range(len(EXTRAS) + 1):
+        yield from combinations(EXTRAS, count)
+
+
+def tree(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

@@ -1,0 +1,99 @@
+"""Every project that `new` can make: files that parse, code that passes the linter, the type checker and its own tests.
+
+The Python of a project depends on its agent alone, which a test here asserts; so the slow checks run once per agent.
+One project goes the whole way in an environment of its own, in test_two_commands.py; `python -m benchmarks.projects`
+takes all of them that way.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from layercode_app.scaffold.answers import check
+from layercode_app.scaffold.render import render
+from layercode_app.scaffold.write import write
+
+from .making import AGENTS, ROOT, every_choice_of_extras, run
+
+CACHE = ROOT / ".mypy_cache" / "projects"
+
+
+def project(folder: Path, agent: str, extras: tuple[str, ...] = ()) -> Path:
+    answers = check(str(folder), agent=agent, model=None, extras=extras, known_agents=AGENTS)
+    write(answers.folder, render(answers, AGENTS[agent], secret="test-secret"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One project for each agent, with nothing more."""
+    root = tmp_path_factory.mktemp("projects")
+    return {agent: project(root / f"my_{agent}", agent) for agent in AGENTS}
+
+
+def test_every_combination_parses_and_has_the_same_code_as_its_agent(tmp_path: Path) -> None:
+    for agent in AGENTS:
+        plain: dict[str, str] = {}
+        for number, extras in enumerate(every_choice_of_extras()):
+            folder = tmp_path / str(number)
+            folder.mkdir(exist_ok=True)
+            made = project(folder / f"my-{agent}", agent, extras)
+            _parse_all(made)
+            code = {path.relative_to(made).as_posix(): path.read_text() for path in made.rglob("*.py")}
+            plain = plain or code
+            assert code == plain
+    linted = run([sys.executable, "-m", "ruff", "check", "--no-cache", "."], tmp_path)
+    assert linted.returncode == 0, linted.stdout[:2000]
+
+
+def _parse_all(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if not path.is_file():
+            continue
+        text = path.read_text()
+        assert "{%" not in text, path
+        if path.suffix in (".yaml", ".yml"):
+            assert [part for part in yaml.safe_load_all(text) if part], path
+        elif path.suffix == ".json":
+            json.loads(text)
+        elif path.suffix == ".toml":
+            tomllib.loads(text)
+
+
+def test_the_code_is_formatted_and_typed_strictly(projects: dict[str, Path]) -> None:
+    root = projects["starter"].parent
+    formatted = run([sys.executable, "-m", "ruff", "format", "--no-cache", "--check", "."], root)
+    assert formatted.returncode == 0, formatted.stdout
+
+    # One whole project by its own settings, then the agents of all of them at once.
+    whole = run([sys.executable, "-m", "mypy", f"--cache-dir={CACHE}"], projects["starter"])
+    agents = [str(path) for path in root.glob("*/agents/*.py")]
+    each = run([sys.executable, "-m", "mypy", "--strict", f"--cache-dir={CACHE}", *agents], root)
+    assert len(agents) == len(AGENTS)
+    assert whole.returncode == each.returncode == 0, (whole.stdout + each.stdout)[:2000]
+
+
+def test_the_tests_of_every_agent_pass(projects: dict[str, Path], tmp_path: Path) -> None:
+    # All of them in one process, as one project with nine agents: every name in them is the agent's own.
+    for folder in projects.values():
+        for part in ("agents", "tests"):
+            shutil.copytree(folder / part, tmp_path / part, dirs_exist_ok=True)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "layercode_app.testing.plugin"]
+    result = run(command, tmp_path)
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert f"{3 * len(projects)} passed" in result.stdout
+
+
+def test_the_scenario_of_every_agent_passes(projects: dict[str, Path]) -> None:
+    for folder in projects.values():
+        scenarios = [str(path.relative_to(folder)) for path in folder.glob("evals/*.yaml")]
+        result = run([sys.executable, "-m", "layercode_app", "eval", *scenarios], folder)
+        assert result.returncode == 0, folder.name + result.stdout + result.stderr

@@ -1,0 +1,128 @@
+"""A new project's page and widget, in a real browser, against the emulated platform and the project's own agent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, WebSocket, expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from layercode_app import LayerCode, find_agent
+from layercode_app.emulator.app import create_emulator
+from layercode_app.emulator.protocol import Trigger
+
+from ..calling import SECRET, settings
+from ..e2e.browser import chromium
+from ..serving import serve
+from ..support import need_node_package
+from .test_projects import project
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Stage:
+    page: Page
+    app: LayerCode
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+    def watch(self, socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: self.sent.append(json.loads(frame)))
+
+    async def connect(self) -> None:
+        await self.page.click("#connect")
+        await expect(self.page.locator(".agent").first).to_contain_text("Welcome to Sunrise Bakery")
+
+    async def sends(self, kind: str) -> None:
+        """Wait until the page has sent a message of this type."""
+        async with asyncio.timeout(30):
+            while kind not in [message["type"] for message in self.sent]:
+                await asyncio.sleep(0.02)
+
+    async def type(self, text: str) -> None:
+        await self.page.fill("#text", text)
+        await self.page.press("#text", "Enter")
+
+
+@asynccontextmanager
+async def stage(tmp_path: Path, query: str = "", *, trigger: Trigger = "automatic") -> AsyncIterator[Stage]:
+    """The page of a project made from the bakery, its backend, and the platform between them."""
+    web = project(tmp_path / "my-shop", "bakery", ("web",)) / "web"
+    (web / "vendor").mkdir()
+    shutil.copy(need_node_package("@layercode/js-sdk") / "dist/layercode-js-sdk.esm.js", web / "vendor")
+    apps: list[LayerCode] = []
+
+    async def backend(scope: Any, receive: Any, send: Any) -> None:
+        await apps[0](scope, receive, send)
+
+    pages = Starlette(routes=[Mount("/", StaticFiles(directory=web, html=True))])
+    async with chromium() as browser, serve(backend, lifespan="off") as url, serve(pages) as site:
+        async with serve(create_emulator(f"{url}/api/agent", SECRET, trigger=trigger)) as platform:
+            given = {"api_url": f"{platform}/v1", "api_key": "test-key", "authorize_origins": (site,)}
+            agent = find_agent("my_shop", tmp_path / "my-shop/agents")
+            app = LayerCode(agent, settings=settings(tmp_path, agent_id="my_shop", **given), model="offline")
+            apps.append(app)
+            page = await browser.new_page()
+            made = Stage(page, app)
+            page.on("websocket", made.watch)
+            socket = platform.replace("http", "ws", 1) + "/v1/agents/web/websocket"
+            await page.goto(f"{site}/?authorize={url}/api/authorize&websocket={socket}{query}")
+            yield made
+            await page.close()
+        await app.stop()
+
+
+async def test_text_transcript_data_and_thumbs(tmp_path: Path) -> None:
+    async with stage(tmp_path, "&text-only=") as s:
+        await s.connect()
+        await s.type("Two croissants, please")
+        await expect(s.page.locator(".user")).to_have_text("Two croissants, please")
+        await expect(s.page.locator(".agent").nth(1)).to_contain_text("4.8 euros")
+        await expect(s.page.locator("#data")).to_contain_text('"croissant": 2')
+
+        await s.page.locator(".agent").nth(1).get_by_title("good").click()
+        await expect(s.page.locator("#data")).not_to_contain_text("croissant")
+        assert s.sent[-1]["data"]["feedback"]["score"] == 1
+        turn_id = s.sent[-1]["data"]["feedback"]["turn_id"]
+        conversation = await s.page.evaluate("document.querySelector('layercode-voice').conversationId")
+        record = await s.app.store.get(conversation, turn_id)
+        assert record is not None
+        assert record.user_text == "Two croissants, please"
+        assert record.scores["feedback"]["value"] == 1
+
+        await s.page.click("#connect")
+        await expect(s.page.locator("#connect")).to_have_text("Connect")
+        await expect(s.page.locator("#text")).to_be_disabled()
+
+
+async def test_push_to_talk_holds_the_microphone_to_a_button(tmp_path: Path) -> None:
+    async with stage(tmp_path, "&push-to-talk=", trigger="push_to_talk") as s:
+        await s.connect()
+        await expect(s.page.locator("#talk")).to_be_visible()
+        await s.page.locator("#talk").hover()
+        await s.page.mouse.down()
+        await s.sends("client.audio")
+        await s.page.mouse.up()
+        await s.sends("trigger.turn.end")
+        await expect(s.page.locator("#talk")).to_be_visible()
+        kinds = [message["type"] for message in s.sent]
+        assert kinds.count("trigger.turn.start") == kinds.count("trigger.turn.end") == 1
+        assert kinds.index("trigger.turn.start") < kinds.index("client.audio") < kinds.index("trigger.turn.end")
+
+
+async def test_what_goes_wrong_is_shown(tmp_path: Path) -> None:
+    async with stage(tmp_path, "&text-only=") as s:
+        await s.page.evaluate("document.querySelector('layercode-voice').setAttribute('authorize', '/nowhere')")
+        await s.page.click("#connect")
+        await expect(s.page.locator("#status")).not_to_have_text("not connected")
+        await expect(s.page.locator("#connect")).to_have_text("Connect")

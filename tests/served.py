@@ -1,0 +1,73 @@
+"""What a ServerProcess serves: `python -m tests.served PORT`, with its settings from the environment.
+
+"talker" speaks on demand; "payer" has a tool that writes what it did to the file `$PAYMENTS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.messages import ModelMessage, ToolReturnPart
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+
+from layercode_app import LayerCode, Turn, VoiceAgent
+from layercode_app.settings import load_settings
+
+talker = VoiceAgent("talker", history=True)
+
+
+@talker.on_message
+async def talk(turn: Turn) -> Any:
+    """`say N`: N words, 50 ms apart; `wait`: one, after a while; anything else: what was said so far."""
+    if turn.text == "wait":
+        with Path(os.environ["STARTS"]).open("a") as file:
+            file.write(f"{turn.turn_id}\n")
+        await asyncio.sleep(1.5)
+        yield "I waited."
+        return
+    if turn.text.startswith("say "):
+        for number in range(int(turn.text.removeprefix("say "))):
+            yield f"{number} "
+            await asyncio.sleep(0.05)
+    else:
+        yield " ".join([*(past.user_text for past in turn.past), turn.text])
+
+
+async def pay_and_talk(messages: list[ModelMessage], info: AgentInfo) -> Any:
+    if any(isinstance(part, ToolReturnPart) for part in messages[-1].parts):
+        for number in range(40):
+            yield f"{number} "
+            await asyncio.sleep(0.05)
+        return
+    yield "One moment. "
+    # Spread out, so that a kill finds turns before, in and after the tool.
+    await asyncio.sleep(random.random() * 2)
+    yield {1: DeltaToolCall(name="pay", json_args="{}", tool_call_id=f"call-{len(messages)}")}
+
+
+payer = Agent(FunctionModel(stream_function=pay_and_talk), deps_type=Turn)
+
+
+@payer.tool
+async def pay(ctx: RunContext[Turn]) -> str:
+    with Path(os.environ["PAYMENTS"]).open("a") as file:
+        file.write(f"{ctx.deps.conversation_id}\n")
+    await asyncio.sleep(0.3)
+    return "paid"
+
+
+def main() -> None:
+    settings = load_settings({"log_dir": ""}, env_file=None, toml_file=None)
+    app = LayerCode(talker, VoiceAgent("payer", payer), settings=settings)
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, timeout_graceful_shutdown=2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""kill -9 of a server in the middle of two hundred calls: nobody's words are forgotten, and no tool runs twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from layercode_app.conversation.record import Status
+from layercode_app.conversation.stores import create_store
+from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.exceptions import DeliveryError
+
+from ..calling import Caller, Reply
+from ..server_process import SECRET, ServerProcess
+
+pytestmark = pytest.mark.anyio
+
+CALLS = 200
+APOLOGY = "Sorry, the test apologises."
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    store = f"sqlite:///{tmp_path}/journal.sqlite3"
+    server = ServerProcess(store, tmp_path, LAYERCODE_APOLOGY=APOLOGY, LOG_LEVEL="WARNING").start()
+    yield server
+    server.stop()
+
+
+async def begun_turns(store_url: str) -> dict[str, list[str]]:
+    """The tools of every turn that is in the journal, by conversation."""
+    store = create_store(store_url)
+    await store.open()
+    found = {turn.conversation_id: [call.name for call in turn.tools] async for turn in store.turns()}
+    await store.close()
+    return found
+
+
+async def listen(caller: Caller, heard: set[str]) -> None:
+    event = {"type": "message", "text": f"my name is {caller.conversation_id}", "turn_id": "t1"}
+    ids = {"conversation_id": caller.conversation_id, "session_id": "s1"}
+    async with caller.client.deliver(event | ids) as answer:
+        async for _ in answer.frames():
+            heard.add(caller.conversation_id)
+
+
+async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server: ServerProcess, tmp_path: Path) -> None:
+    store_url = f"sqlite:///{tmp_path}/journal.sqlite3"
+    async with (
+        WebhookClient(f"{server.url}/api/agents/payer", SECRET) as payer,
+        WebhookClient(f"{server.url}/api/agents/talker", SECRET) as talker,
+    ):
+        callers = [Caller(payer, f"c{number}") for number in range(CALLS)]
+        heard: set[str] = set()
+        calls = [asyncio.create_task(listen(caller, heard)) for caller in callers]
+        # Killed when some have been paid, and some have not yet.
+        async with asyncio.timeout(60):
+            while len(server.paid) < CALLS // 3:
+                await asyncio.sleep(0.02)
+        await asyncio.to_thread(server.kill)
+        broken = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(error) for error in broken} == {DeliveryError}
+        assert len(server.paid) < CALLS
+        paid_before = set(server.paid)
+
+        begun = await begun_turns(store_url)
+        # A tool is in the journal before it runs; so what was paid is known.
+        called = {name for name, tools in begun.items() if tools}
+        assert paid_before <= called
+        assert heard <= begun.keys()
+        assert len(heard) > CALLS // 2
+
+        await asyncio.to_thread(server.start)
+        # The platform delivers half of the turns again; the other half of the callers says something new.
+        again, onwards = callers[::2], [Caller(talker, caller.conversation_id) for caller in callers[1::2]]
+        assert {caller.conversation_id in called for caller in again} == {True, False}
+        await asyncio.gather(*[redeliver(caller, called) for caller in again])
+        replies = await asyncio.gather(*[caller.say("who am I?") for caller in onwards])
+
+    for caller, reply in zip(onwards, replies, strict=True):
+        if caller.conversation_id in begun:
+            assert reply.spoken == f"my name is {caller.conversation_id} who am I?"
+    counted = Counter(server.paid)
+    assert max(counted.values()) == 1
+    assert await statuses(store_url, [c.conversation_id for c in onwards if c.conversation_id in begun]) == {
+        Status.FAILED,
+        Status.COMPLETE,
+    }
+
+
+async def redeliver(caller: Caller, called: set[str]) -> None:
+    """A turn whose tool was called is not run again: it ends with the apology."""
+    reply: Reply = await caller.say(f"my name is {caller.conversation_id}", turn_id="t1")
+    assert reply.types[-1] == "response.end"
+    if caller.conversation_id in called:
+        assert reply.spoken.endswith(APOLOGY)
+    else:
+        assert reply.spoken.startswith("One moment. ")
+        assert reply.spoken.endswith("39 ")
+
+
+async def statuses(store_url: str, names: list[str]) -> set[Status]:
+    store = create_store(store_url)
+    await store.open()
+    found = {turn.status for name in names async for turn in store.turns(conversation_id=name)}
+    await store.close()
+    return found
+
+
+async def test_of_two_who_follow_a_turn_whose_worker_dies_one_runs_it_again(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/journal.sqlite3"
+    servers = [ServerProcess(store, tmp_path).start() for _ in range(3)]
+    try:
+        async with AsyncExitStack() as stack:
+            clients = [WebhookClient(f"{server.url}/api/agents/talker", SECRET) for server in servers]
+            callers = [Caller(await stack.enter_async_context(client), "c") for client in clients]
+            first = asyncio.create_task(callers[0].say("wait", turn_id="t"))
+            async with asyncio.timeout(10):
+                while not servers[0].started:
+                    await asyncio.sleep(0.01)
+            others = [asyncio.create_task(caller.say("wait", turn_id="t")) for caller in (*callers[1:], *callers[1:])]
+            await asyncio.sleep(0.3)
+            servers[0].kill()
+            replies = await asyncio.wait_for(asyncio.gather(*others), 20)
+            with pytest.raises(DeliveryError):
+                await first
+        assert [reply.spoken for reply in replies] == ["I waited."] * 4
+        assert sorted(len(server.started) for server in servers) == [0, 1, 1]
+    finally:
+        for server in servers:
+            server.stop()

@@ -1,0 +1,74 @@
+"""A server in a process of its own (tests/served.py), for the tests that kill one or run two."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+SECRET = "test-secret"
+START_SECONDS = 30
+
+
+class ServerProcess:
+    """One server on a port of its own; `kill` is kill -9, and `start` may be called again."""
+
+    def __init__(self, store: str, folder: Path, **environment: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.payments = folder / "payments"
+        self.starts = folder / f"starts-{self.port}"
+        self._errors = folder / f"stderr-{self.port}"
+        own = {"LAYERCODE_STORE": store, "LAYERCODE_WEBHOOK_SECRET": SECRET, "PAYMENTS": str(self.payments)}
+        own["STARTS"] = str(self.starts)
+        self._environment = {**os.environ, **own, **environment}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> ServerProcess:
+        with self._errors.open("ab") as errors:
+            command = [sys.executable, "-m", "tests.served", str(self.port)]
+            root = Path(__file__).parent.parent
+            self._process = subprocess.Popen(command, env=self._environment, cwd=root, stderr=errors)
+        deadline = time.monotonic() + START_SECONDS
+        while self.get("/health")[0] != 200:
+            assert self._process.poll() is None, self._errors.read_text()
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.05)
+        return self
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(START_SECONDS)
+
+    @property
+    def paid(self) -> list[str]:
+        """The conversations for which the payer's tool ran, at any server of this folder."""
+        return self.payments.read_text().split() if self.payments.exists() else []
+
+    @property
+    def started(self) -> list[str]:
+        """The turns that began to `wait` at this server."""
+        return self.starts.read_text().split() if self.starts.exists() else []

@@ -1,0 +1,174 @@
+"""The order of the stages: who may import whom, read off every import of the package.
+
+An event flows webhook -> conversation -> agent -> stream -> server, and a stage imports only what is above it.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from .imports import NAME, Import, imports, imports_of, modules
+
+GROUND = {"exceptions", "_version", "settings", "observability"}
+"""What every layer may import. The four know nothing of any stage."""
+STAGES = ["webhook", "conversation", "agent", "stream", "server"]
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "exceptions": set(),
+    "_version": set(),
+    "settings": {"exceptions"},
+    "observability": GROUND - {"observability"},
+    "webhook": GROUND,
+    "conversation": GROUND | {"webhook"},
+    "agent": GROUND | {"webhook", "conversation"},
+    "stream": GROUND | {"webhook", "conversation", "agent"},
+    "platform": GROUND | {"webhook"},
+    "forking": GROUND | {"webhook", "conversation", "agent"},
+    "reports": GROUND | {"webhook", "conversation"},
+    "watch": GROUND | {"webhook", "conversation", "reports"},
+    "server": GROUND | {*STAGES, "platform", "reports", "watch"},
+    "profiling": GROUND | {*STAGES, "reports"},
+    "emulator": GROUND | {"webhook", "conversation", "stream", "platform"},
+    "dev": GROUND | {*STAGES, "emulator", "forking"},
+    "doctor": GROUND | {"webhook", "conversation", "agent", "platform"},
+    "scaffold": GROUND,
+}
+"""Each layer and what it may import besides itself."""
+
+COMPOSERS = {"__init__", "__main__", "testing", "cli"}
+"""They put the layers together for somebody: the public API, a test, the command line. Nobody imports them."""
+
+EDGE = {"server", "emulator", "dev"}
+"""The only layers that know Starlette."""
+
+LIGHT = {"typer", "click", "rich", "typing_extensions"}
+"""What `--help` may import besides the standard library."""
+
+ENVIRONMENT: dict[str, str] = {
+    "settings/environment.py": "it is the environment of everybody else",
+    "cli/main.py": "it tells pydantic, before it is imported, which plugin to leave out",
+}
+"""The modules that touch os.environ, each with its reason."""
+
+READERS = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+
+
+def layer(module: str) -> str:
+    """The layer of a path inside the package, or of a dotted name under it."""
+    return module.removeprefix(f"{NAME}.").replace("/", ".").removesuffix(".py").split(".")[0]
+
+
+def _ours() -> Iterator[tuple[str, str, Import]]:
+    layers = {layer(module) for module, _ in modules()}
+    for found in imports():
+        if found.target.split(".")[0] == NAME:
+            target = layer(found.target)
+            # A name that is no layer is one of the public API, taken from the top.
+            yield layer(found.module), target if target in layers else "__init__", found
+
+
+def test_every_layer_has_its_place() -> None:
+    unplaced = {layer(module) for module, _ in modules()} - MAY_IMPORT.keys() - COMPOSERS
+    assert not unplaced, f"say in MAY_IMPORT where {sorted(unplaced)} stand, and in DESIGN.md what they are for"
+
+
+def test_a_layer_imports_only_what_is_above_it() -> None:
+    wrong = [
+        str(found)
+        for source, target, found in _ours()
+        if source not in COMPOSERS and target != source and target not in MAY_IMPORT.get(source, ())
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_starlette_stays_at_the_edge() -> None:
+    web = {"starlette", "fastapi"}
+    wrong = [str(found) for found in imports() if found.target.split(".")[0] in web and layer(found.module) not in EDGE]
+    assert not wrong, "\n".join(wrong)
+
+
+def _imported_with(module: str) -> list[Import]:
+    """Everything that is imported as soon as this module is, by it and by what it imports of ours."""
+    by_module: dict[str, list[Import]] = {}
+    for found in imports():
+        if found.top:
+            by_module.setdefault(found.module, []).append(found)
+    seen: dict[str, list[Import]] = {}
+    waiting = [module]
+    while waiting:
+        if (module := waiting.pop()) not in seen:
+            seen[module] = by_module.get(module, [])
+            waiting += [file for found in seen[module] for file in _files(found.target)]
+    return [found for several in seen.values() for found in several]
+
+
+def _files(target: str) -> Iterator[str]:
+    """The modules of ours that run when a dotted name is imported: its packages, and it, or the module it is of."""
+    parts = target.split(".")
+    if parts[0] == NAME:
+        for end in range(1, len(parts) + 1):
+            inside = "/".join(parts[1:end])
+            yield from (f"{inside}.py", f"{inside}/__init__.py".lstrip("/"))
+
+
+def test_help_imports_nothing_heavy() -> None:
+    known = LIGHT | sys.stdlib_module_names | {NAME}
+    wrong = [str(found) for found in _imported_with("cli/main.py") if found.target.split(".")[0] not in known]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_help_runs_without_the_heavy_libraries() -> None:
+    code = "import sys; from layercode_app.cli.main import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "typer" in loaded
+    assert loaded & {"pydantic", "pydantic_settings", "pydantic_ai", "logfire", "loguru", "starlette", "httpx"} == set()
+
+
+def _touches_environment(tree: ast.Module) -> bool:
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in READERS and ast.unparse(node.value) == "os")
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and READERS & {a.name for a in node.names})
+        for node in ast.walk(tree)
+    )
+
+
+def test_settings_alone_read_the_environment() -> None:
+    readers = {module for module, tree in modules() if _touches_environment(tree)}
+    assert readers == ENVIRONMENT.keys() & {module for module, _ in modules()}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "top"),
+    [
+        ("from ..agent import run", "layercode_app.agent.run", True),
+        ("from .. import agent", "layercode_app.agent", True),
+        ("from layercode_app import agent", "layercode_app.agent", True),
+        ("import layercode_app.agent.run", "layercode_app.agent.run", True),
+        ("from .events import Event", "layercode_app.webhook.events.Event", True),
+        ("import starlette.types", "starlette.types", True),
+        ("from starlette.types import Scope", "starlette.types", True),
+        ("def f():\n    import logfire", "logfire", False),
+        ("async def f():\n    from logfire import info", "logfire", False),
+        ("if TYPE_CHECKING:\n    import logfire", "logfire", False),
+        ("if typing.TYPE_CHECKING:\n    import logfire", "logfire", False),
+        ("try:\n    import logfire\nexcept ImportError: ...", "logfire", True),
+        ("class A:\n    import logfire", "logfire", True),
+    ],
+)
+def test_no_form_of_import_is_overlooked(source: str, target: str, top: bool) -> None:
+    assert list(imports_of("webhook/x.py", ast.parse(source))) == [
+        Import("webhook/x.py", source.count("\n", 0, source.index("import")) + 1, target, top)
+    ]
+
+
+@pytest.mark.parametrize(
+    "source", ["os.environ['A']", "import os; os.getenv('A')", "from os import environ", "os.environ.get"]
+)
+def test_no_form_of_reading_the_environment_is_overlooked(source: str) -> None:
+    assert _touches_environment(ast.parse(source))

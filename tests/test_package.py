@@ -1,0 +1,107 @@
+"""What is published: the version, the two commands, the pins, and what the wheel holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import layercode_app
+
+from .markdown import ROOT
+from .support import need_distribution
+
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+COMMANDS = ["layercode-app", "layercode-create-app"]
+
+
+def test_version_is_in_the_changelog() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.findall(r"^## \[(.+?)\]", changes, re.MULTILINE)[0]
+    assert newest == layercode_app.__version__
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_is_declared_and_callable(command: str) -> None:
+    entry = metadata.EntryPoint(command, PROJECT["project"]["scripts"][command], "console_scripts")
+    assert callable(entry.load())
+
+
+def test_metadata_of_the_installed_distribution() -> None:
+    installed = need_distribution("layercode-app")
+    assert installed.version == layercode_app.__version__
+    assert installed.metadata["License-Expression"] == "MIT"
+    assert installed.metadata["Requires-Python"] == ">=3.11"
+    assert sorted(entry.name for entry in installed.entry_points.select(group="console_scripts")) == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_installed_command_says_its_version(command: str) -> None:
+    need_distribution("layercode-app")
+    program = Path(sysconfig.get_path("scripts")) / command
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    assert layercode_app.__version__ in done.stdout
+
+
+def _pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pins}
+
+
+def _requirements() -> list[Requirement]:
+    project = PROJECT["project"]
+    extras = [text for extra in project.get("optional-dependencies", {}).values() for text in extra]
+    groups = [text for group in PROJECT["dependency-groups"].values() for text in group if isinstance(text, str)]
+    every = [Requirement(text) for text in [*project["dependencies"], *extras, *groups]]
+    return [requirement for requirement in every if canonicalize_name(requirement.name) != "layercode-app"]
+
+
+@pytest.mark.parametrize("requirement", _requirements(), ids=str)
+def test_every_requirement_is_pinned_within_its_range(requirement: Requirement) -> None:
+    pinned = _pins().get(canonicalize_name(requirement.name))
+    assert pinned is not None, f"constraints.txt has no {requirement.name}; run `make constraints`"
+    assert requirement.specifier.contains(pinned), f"constraints.txt has {pinned}; run `make constraints`"
+
+
+def test_no_requirement_has_a_needless_upper_bound() -> None:
+    assert [str(r) for r in _requirements() for bound in r.specifier if bound.operator in {"<", "<=", "==", "~="}] == []
+
+
+def test_constraints_are_versions_and_nothing_else() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+", line)] == []
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    if (built := os.environ.get("LAYERCODE_WHEEL")) is None:
+        folder = tmp_path_factory.mktemp("wheel")
+        subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
+        (built,) = map(str, folder.iterdir())
+    return zipfile.ZipFile(built)
+
+
+def test_wheel_installs_one_package(wheel: zipfile.ZipFile) -> None:
+    top = {PurePosixPath(name).parts[0] for name in wheel.namelist()}
+    assert top == {"layercode_app", f"layercode_app-{layercode_app.__version__}.dist-info"}
+
+
+def test_wheel_ships_agents_and_types_and_no_rubbish(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    shipped = {f"layercode_app/agents/{name}" for name in ("echo.py", "starter.py", "prompts/starter.md")}
+    assert shipped | {"layercode_app/py.typed"} <= names
+    assert [
+        name for name in names if re.search(r"__pycache__|\.pyc$|\.env$|\.sqlite|node_modules|\.DS_Store", name)
+    ] == []

@@ -1,0 +1,99 @@
+"""The one table of settings: precedence, sources, and messages that name the setting and never a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from layercode_app import ConfigurationError
+from layercode_app.settings import Settings, env_example, export_env_file, load_settings
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("PORT", "LOG_LEVEL", "LAYERCODE_WEBHOOK_SECRET", "SERVICE_NAME", "DEFAULT_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_argument_beats_environment_beats_env_file_beats_toml_beats_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    seen.append((load_settings().port, load_settings().sources["port"]))
+    Path("layercode.toml").write_text("port = 1\n")
+    seen.append((load_settings().port, load_settings().sources["port"]))
+    Path(".env").write_text("PORT=2\n")
+    seen.append((load_settings().port, load_settings().sources["port"]))
+    monkeypatch.setenv("PORT", "3")
+    seen.append((load_settings().port, load_settings().sources["port"]))
+    given = load_settings({"port": 4})
+    seen.append((given.port, given.sources["port"]))
+    assert seen == [(8000, "default"), (1, "layercode.toml"), (2, ".env"), (3, "environment"), (4, "argument")]
+
+
+def test_an_argument_that_is_none_counts_as_not_given() -> None:
+    assert load_settings({"port": None}).port == 8000
+
+
+def test_secrets_rotate_and_an_agents_own_secret_is_the_only_one_it_accepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERCODE_WEBHOOK_SECRET", "test-new, test-old")
+    monkeypatch.setenv("LAYERCODE_AGENT_SECRETS", '{"shop": "test-shop"}')
+    settings = load_settings()
+    assert settings.secrets_for("echo") == ("test-new", "test-old")
+    assert settings.secrets_for("shop") == ("test-shop",)
+    assert "test-" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "many"), ("LOG_LEVEL", "banana"), ("LAYERCODE_AGENT_ROUTE", "api"), ("LOG_FORMAT", "xml")],
+)
+def test_a_malformed_value_names_its_setting(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings()
+
+
+def test_an_env_file_that_is_named_must_exist() -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.env"):
+        load_settings(env_file="nowhere.env")
+
+
+def test_a_providers_key_in_the_env_file_reaches_its_sdk_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import os
+
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/own")
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    Path(".env").write_text("OPENAI_API_KEY=test-key\nOPENAI_BASE_URL=http://127.0.0.1:1/file\n")
+    export_env_file()
+    assert os.environ["OPENAI_API_KEY"] == "test-key"
+    assert os.environ["OPENAI_BASE_URL"].endswith("/own")
+
+
+def test_the_example_is_made_from_the_table() -> None:
+    assert (ROOT / ".env.example").read_text() == env_example()
+
+
+def test_every_row_has_a_description_and_a_variable() -> None:
+    from layercode_app.settings import env_name
+
+    rows = Settings.model_fields.values()
+    assert all(info.description and env_name(info) for info in rows)
+    names = [env_name(info) for info in rows]
+    assert len(names) == len(set(names))
+
+
+def test_an_empty_log_dir_is_a_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOG_DIR", "")
+    settings = load_settings(env_file=None, toml_file=None)
+    assert settings.log_dir == ""
+    assert settings.sources["log_dir"] == "environment"
+    monkeypatch.delenv("LOG_DIR")
+    (tmp_path / "own.env").write_text("LOG_DIR=\n")
+    assert load_settings(env_file=tmp_path / "own.env", toml_file=None).log_dir == ""
+    assert load_settings({"log_dir": "given"}, env_file=tmp_path / "own.env", toml_file=None).log_dir == "given"

@@ -1,0 +1,40 @@
+"""A missing program is a skip with its reason for a developer, and a failure in CI."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from .support import need_distribution, need_node_package, need_program
+
+MISSING: list[Callable[[], object]] = [
+    lambda: need_program("no-such-program", "nor-this-one"),
+    lambda: need_node_package("no-such-package"),
+    lambda: need_distribution("no-such-distribution"),
+]
+
+
+@pytest.fixture(params=MISSING, ids=["program", "node package", "distribution"])
+def missing(request: pytest.FixtureRequest) -> Callable[[], object]:
+    need: Callable[[], object] = request.param
+    return need
+
+
+def test_missing_part_skips_on_a_developers_machine(
+    missing: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="is not installed"):
+        missing()
+
+
+def test_missing_part_fails_in_ci(missing: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="nothing may be missing"):
+        missing()
+
+
+def test_installed_program_is_found_by_any_of_its_names() -> None:
+    assert need_program("no-such-program", "sh") == shutil.which("sh")

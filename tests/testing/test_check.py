@@ -1,0 +1,225 @@
+"""`check` passes a right webhook, ours with every store, and finds each planted fault."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from layercode_app import LayerCode, find_agent
+from layercode_app.agent.offline import offline_model
+from layercode_app.cli.main import app as command
+from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.exceptions import ConfigurationError
+from layercode_app.testing.check.model import Limits, Report
+from layercode_app.testing.check.probe import Probe
+from layercode_app.testing.check.report import junit
+from layercode_app.testing.check.run import chosen, run_checks
+
+from ..broken import faults
+from ..broken.server import SECRET, Server
+from ..calling import SECRET as OUR_SECRET
+from ..calling import settings
+from ..processes import ROOT
+from ..serving import serve
+
+pytestmark = pytest.mark.anyio
+
+FOUND_BY: Mapping[type[Server], str] = {
+    faults.AcceptsUnsigned: "signature.missing",
+    faults.AcceptsAnySignature: "signature.wrong",
+    faults.AcceptsStale: "signature.stale",
+    faults.AcceptsFuture: "signature.future",
+    faults.VerifiesReserialised: "signature.raw-bytes",
+    faults.ReadsFirstSignatureOnly: "signature.rotation",
+    faults.ReadsLastSignatureOnly: "signature.rotation",
+    faults.CrashesOnGarbageHeader: "signature.garbage",
+    faults.CrashesOnNonAsciiHeader: "signature.non-ascii",
+    faults.ParsesBeforeVerifying: "signature.first",
+    faults.WrongContentType: "frames.content-type",
+    faults.Buffers: "frames.streams",
+    faults.LetsProxiesBuffer: "frames.no-buffering",
+    faults.ForgetsTurnId: "frames.turn-id",
+    faults.InventsTurnId: "frames.turn-id",
+    faults.NeverEnds: "frames.end",
+    faults.EndsTwice: "frames.end",
+    faults.SpeaksAfterTheEnd: "frames.end-last",
+    faults.PrettyPrints: "frames.form",
+    faults.ForgetsTheBlankLine: "signature.right",
+    faults.ManglesUnicode: "frames.unicode",
+    faults.SpeaksObjects: "frames.types",
+    faults.RefusesSessionStart: "events.session-start",
+    faults.RefusesWelcome: "events.welcome",
+    faults.StreamsTheNewerSessionStart: "events.session-start-newer",
+    faults.StreamsData: "events.data",
+    faults.RefusesDataThatIsNoObject: "events.data",
+    faults.CrashesOnSessionEnd: "events.session-end",
+    faults.RefusesSessionUpdate: "events.session-update",
+    faults.RefusesUnknownTypes: "events.unknown-types",
+    faults.RefusesUnknownFields: "events.unknown-fields",
+    faults.NeedsMetadata: "signature.right",
+    faults.NeedsWholeInterruptionContext: "events.interruption-context",
+    faults.RefusesLongText: "events.long-text",
+    faults.RefusesBlankText: "events.blank-text",
+    faults.RunsDuplicates: "turns.duplicate",
+    faults.RefusesDuplicates: "turns.duplicate",
+    faults.Forgets: "turns.memory",
+    faults.RemembersBySession: "turns.memory-over-sessions",
+    faults.MixesConversations: "turns.memory",
+    faults.ForgetsInterruptedTurns: "turns.interrupted",
+    faults.HangsAfterAnInterruption: "turns.interrupted-early",
+    faults.OneAtATime: "turns.at-once",
+    faults.SharesTheTurn: "turns.apart",
+    faults.SlowToSpeak: "frames.speed",
+    faults.CrashesOnNoJson: "bodies.not-json",
+    faults.CrashesOnNoUtf8: "bodies.not-utf8",
+    faults.CrashesOnAList: "bodies.not-an-object",
+    faults.AcceptsNothing: "bodies.fields",
+    faults.LeaksItsTraceback: "bodies.no-internals",
+}
+"""Each fault and the check that must find it."""
+
+PATIENT = Limits(max_ttfs=10_000)
+"""This machine may be busy with other things."""
+
+
+def failures(report: Report) -> list[tuple[str, str]]:
+    return [(outcome.check.name, outcome.detail) for outcome in report.failed]
+
+
+def test_every_fault_has_its_check() -> None:
+    assert set(FOUND_BY) == set(faults.FAULTS)
+
+
+@pytest.mark.parametrize("fault", FOUND_BY, ids=lambda fault: fault.__name__)
+async def test_a_planted_fault_is_found(fault: type[Server]) -> None:
+    name = FOUND_BY[fault]
+    async with serve(fault()) as url:
+        report = await run_checks(url, SECRET, only=[name], limits=Limits(timeout=15))
+    assert [outcome.check.name for outcome in report.failed] == [name]
+    assert report.failed[0].detail
+
+
+async def test_a_right_server_passes() -> None:
+    async with serve(Server()) as url:
+        report = await run_checks(url, SECRET, limits=PATIENT)
+    assert failures(report) == []
+    assert report.counts == {"passed": len(chosen()), "failed": 0, "skipped": 0}
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
+async def test_our_server_passes_with_every_store(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    url = {"memory": "memory", "sqlite": f"sqlite:///{tmp_path}/journal.sqlite3"}.get(store)
+    if url is None:
+        redis: Any = request.getfixturevalue("redis_server")
+        redis.clear()
+        url = str(redis.url)
+    app = LayerCode(starter := find_agent("starter", ROOT / "agents"), settings=settings(tmp_path, store=url))
+    starter.use_model(offline_model(starter.script, pace=0.002))
+    async with serve(app) as served:
+        report = await run_checks(f"{served}/api/agent", OUR_SECRET, limits=PATIENT)
+    assert failures(report) == []
+    assert report.counts == {"passed": len(chosen()), "failed": 0, "skipped": 0}
+
+
+async def test_what_an_echo_remembers_cannot_be_told(tmp_path: Path) -> None:
+    app = LayerCode(find_agent("echo", ROOT / "agents"), settings=settings(tmp_path))
+    async with serve(app) as url:
+        report = await run_checks(f"{url}/api/agent", OUR_SECRET, limits=PATIENT, only=["turns"])
+    assert failures(report) == []
+    skipped = [outcome.check.name for outcome in report.outcomes if outcome.status == "skipped"]
+    assert skipped == ["turns.memory", "turns.memory-over-sessions", "turns.interrupted"]
+
+
+async def test_with_a_wrong_secret_one_check_fails_and_says_so() -> None:
+    async with serve(Server()) as url:
+        report = await run_checks(url, "test-another")
+    assert [name for name, _ in failures(report)] == ["signature.right"]
+    assert "401" in report.failed[0].detail
+    assert report.counts["skipped"] == len(chosen()) - 1
+
+
+async def test_the_report_is_junit_that_parses() -> None:
+    async with serve(faults.LeaksItsTraceback()) as url:
+        report = await run_checks(url, SECRET, only=["bodies"])
+    suite = ElementTree.fromstring(junit(report))
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert failed == ["bodies.no-internals"]
+    assert suite.get("tests") == str(len(report.outcomes))
+
+
+def test_checks_are_chosen_by_name_and_group() -> None:
+    names = [check.name for check in chosen(only=["turns"], skip=["turns.memory"])]
+    assert names[:2] == ["signature.right", "turns.duplicate"]
+    assert "turns.memory" not in names
+    with pytest.raises(ConfigurationError, match=r"'turn' names no check; expected a group \(signature, frames"):
+        chosen(only=["turn"])
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """A server that takes no POST."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Deaf) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/api/agent"
+        server.shutdown()
+        thread.join()
+
+
+class _Deaf(BaseHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        """Be quiet too."""
+
+
+def test_the_command_tells_people_and_programs_and_exits_with_1(tmp_path: Path, deaf: str) -> None:
+    run = CliRunner().invoke
+    result = run(command, ["check", deaf, "--secret", "test", "--json", "--junit", str(tmp_path / "junit.xml")])
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert (report["ok"], report["failed"]) == (False, 1)
+    assert "501" in report["checks"][0]["detail"]
+    assert ElementTree.parse(tmp_path / "junit.xml").getroot().get("failures") == "1"
+    people = run(command, ["check", deaf, "--secret", "test"]).stdout
+    assert "FAIL  signature.right" in people
+    assert "why it matters: nothing works otherwise" in people
+
+
+async def test_a_request_on_a_connection_that_a_crash_closed_is_sent_again() -> None:
+    """The first request is answered with a 500, and whatever follows on the same connection is lost."""
+    requests = 0
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(len(b"{}"))
+        requests += 1
+        status = b"500 Internal Server Error" if requests == 1 else b"200 OK"
+        writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 2\r\n\r\n{}")
+        if requests == 1:
+            await reader.read(1)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, WebhookClient(url, SECRET) as client:
+        probe = Probe(client, PATIENT)
+        assert (await probe.post(b"{}", {})).status == 500
+        assert (await probe.post(b"{}", {})).status == 200
+
+
+async def test_the_platforms_own_sdk_does_not_compress_when_it_says_so() -> None:
+    server = Server()
+    server.stream_headers += ((b"content-encoding", b"none"),)
+    async with serve(server) as url:
+        report = await run_checks(url, SECRET, only=["frames.streams"], limits=PATIENT)
+    assert failures(report) == []

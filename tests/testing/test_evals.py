@@ -1,0 +1,204 @@
+"""`eval`: scenarios pass on an agent that is right, and say what was heard on one that was broken on purpose."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+import yaml
+from pydantic_ai.models.test import TestModel
+from typer.testing import CliRunner
+
+from layercode_app import Call, Scene, VoiceAgent, find_agent
+from layercode_app.cli.main import app as command
+from layercode_app.exceptions import ConfigurationError
+from layercode_app.testing import HeardTurn
+from layercode_app.testing.evals import report
+from layercode_app.testing.evals.judge import Verdict, model_judge
+from layercode_app.testing.evals.run import Played, evaluate
+from layercode_app.testing.evals.scenario import Expectation, Scenario, ScenarioFile, Step, load, schema
+
+from ..processes import ROOT
+
+pytestmark = pytest.mark.anyio
+
+AGENTS = ROOT / "agents"
+ORDER = """
+agent: bakery
+scenarios:
+  - name: order
+    labels: [happy]
+    turns:
+      - expect: {contains: [sunrise bakery]}
+      - say: Two croissants, please
+        expect:
+          contains: [croissant]
+          absent: [sorry]
+          matches: ['comes to \\d']
+          tools: [{name: add_item, args: {item: croissant}}]
+          data: [{basket: {items: {croissant: 2}}}]
+          within_ms: 60000
+          hangup: false
+        judge: Does it confirm the order?
+  - name: spoken over
+    turns:
+      - say: What is on the menu?
+        interrupt: 2
+      - say: A coffee
+        expect: {tools: [{name: add_item}]}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "order.yaml"
+    path.write_text(ORDER)
+    return path
+
+
+def broken() -> VoiceAgent[Any, Any]:
+    """The bakery, broken on purpose: it orders buns whatever is asked for."""
+    agent = find_agent("bakery", AGENTS)
+
+    @agent.offline
+    async def script(scene: Scene) -> AsyncIterator[str | Call]:
+        if scene.results:
+            yield "Two sourdough, coming up."
+        else:
+            yield Call("add_item", {"item": "sourdough", "quantity": 2})
+
+    return agent
+
+
+async def test_a_right_agent_passes(file: Path) -> None:
+    played = await evaluate(load(file), agents=AGENTS, repeat=2)
+    assert [(one.scenario, one.number, one.reasons) for one in played] == [
+        ("order", 1, []),
+        ("order", 2, []),
+        ("spoken over", 1, []),
+        ("spoken over", 2, []),
+    ]
+    assert [row["passed"] for row in report.summary(played)] == [2, 2]
+
+
+class Insists:
+    """A caller who asks again until they have heard enough, and then hangs up."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    async def next(self, heard: Sequence[HeardTurn]) -> Step | None:
+        if len(heard) >= self.times:
+            return None
+        return Step(say=f"Again, after {heard[-1].spoken[:20]!r}" if heard else "Hello")
+
+
+async def test_another_caller_says_what_they_want_given_the_conversation_so_far() -> None:
+    file = ScenarioFile(agent="echo", scenarios=[Scenario(name="insists", turns=[Step()])])
+    [played] = await evaluate(file, agents=AGENTS, caller=lambda scenario: Insists(2))
+    assert played.reasons == []
+    assert "caller: Again, after 'You said: Hello'" in played.transcript
+    [endless] = await evaluate(file, agents=AGENTS, caller=lambda scenario: Insists(10_000))
+    assert endless.failures[-1] == "the caller did not hang up within 100 turns"
+
+
+async def test_a_reply_is_spoken_over_while_it_plays() -> None:
+    over = Step(say="What is on the menu?", interrupt=2, playing=True, expect=Expectation(tools=["menu"]))
+    unheard = Step(say="What is on the menu?", interrupt=0, playing=True, expect=Expectation(tools=["menu"]))
+    file = ScenarioFile(agent="bakery", scenarios=[Scenario(name="over", turns=[over, unheard, Step(say="A coffee")])])
+    [played] = await evaluate(file, agents=AGENTS)
+    assert played.reasons == []
+    assert "heard: 'Let me'" in played.transcript
+    assert "heard: ''" in played.transcript
+
+
+async def test_a_broken_agent_fails_with_what_was_heard_and_what_was_expected(file: Path) -> None:
+    order = (await evaluate(load(file), agent=broken()))[0]
+    assert not order.passed
+    assert order.failures[0] == "turn 2: expected to hear 'croissant', heard 'Two sourdough, coming up.'"
+    assert any("expected the tool calls [add_item(item='croissant')], got [add_item(" in f for f in order.failures)
+    assert "caller: Two croissants, please" in order.transcript
+
+
+@pytest.mark.parametrize(("answer", "passes"), [("yes", True), ("maybe", True), ("no", False)])
+async def test_the_judge_says_why(file: Path, answer: Any, passes: bool) -> None:
+    async def judge(question: str, transcript: str) -> Verdict:
+        assert question == "Does it confirm the order?"
+        assert transcript.splitlines()[-1].startswith("agent:  Done.")
+        return Verdict(answer=answer, reason="I heard it.")
+
+    order = (await evaluate(load(file), agents=AGENTS, judge=judge))[0]
+    assert order.passed is passes
+    assert order.reasons == ([] if passes else ["the judge says no to 'Does it confirm the order?': I heard it."])
+
+
+async def test_a_failed_check_beats_the_judge(file: Path) -> None:
+    async def judge(question: str, transcript: str) -> Verdict:
+        return Verdict(answer="yes", reason="Lovely.")
+
+    assert not (await evaluate(load(file), agent=broken(), judge=judge))[0].passed
+
+
+async def test_a_model_is_asked_as_judge() -> None:
+    judge = model_judge(TestModel(custom_output_args={"answer": "maybe", "reason": "Who knows."}))
+    assert await judge("Is it polite?", "agent: Hello.") == Verdict(answer="maybe", reason="Who knows.")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("agent: [", "is not YAML"),
+        ("agent: x\nscenarios: []", "scenarios"),
+        ("agent: x\nscenarios: [{name: a, turns: [{says: b}]}]", "scenarios.0.turns.0.says: Extra inputs"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        load(path)
+
+
+def test_the_schema_takes_what_the_models_take(file: Path) -> None:
+    jsonschema.validate(yaml.safe_load(ORDER), schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"agent": "x", "scenarios": [{"name": "a", "turns": [{"says": "b"}]}]}, schema())
+
+
+def test_a_baseline_shows_what_became_worse(tmp_path: Path) -> None:
+    good, bad = Played("a", "", 1), Played("a", "", 1, failures=["no"])
+    baseline = tmp_path / "baseline.json"
+    baseline.write_text(json.dumps(report.summary([good, good])))
+    assert report.regressions(report.summary([good, bad]), baseline) == ["a: 1 of 2 passed, before 2 of 2"]
+    assert report.regressions(report.summary([good]), baseline) == []
+    with pytest.raises(ConfigurationError, match="not a baseline"):
+        report.regressions([], tmp_path / "none.json")
+
+
+def test_the_command_writes_every_report(file: Path, tmp_path: Path) -> None:
+    outputs = ["--junit", f"{tmp_path}/j.xml", "--html", f"{tmp_path}/p.html", "--save", f"{tmp_path}/b.json"]
+    result = CliRunner().invoke(command, ["eval", str(file), "--agents", str(AGENTS), "--json", *outputs])
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["ok"], len(told["runs"])) == (0, True, 2)
+    assert ElementTree.parse(tmp_path / "j.xml").getroot().get("tests") == "2"
+    assert "order  run 1: passed" in (tmp_path / "p.html").read_text()
+    again = CliRunner().invoke(
+        command, ["eval", str(file), "--agents", str(AGENTS), "--baseline", f"{tmp_path}/b.json"]
+    )
+    assert again.exit_code == 0
+    assert "1/1" in again.stdout
+
+
+def test_the_command_fails_with_1_and_shows_the_conversation(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    told = {"agent": "echo", "scenarios": [{"name": "s", "turns": [{"say": "one", "expect": {"contains": ["two"]}}]}]}
+    path.write_text(yaml.safe_dump(ScenarioFile.model_validate(told).model_dump(exclude_defaults=True)))
+    result = CliRunner().invoke(command, ["eval", str(path), "--agents", str(AGENTS)])
+    assert result.exit_code == 1
+    assert "expected to hear 'two', heard 'You said: one'" in result.stdout
+    assert "caller: one" in result.stdout

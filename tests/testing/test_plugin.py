@@ -1,0 +1,106 @@
+"""The pytest plugin in a project of a user: found, quick to load, and clear when a test fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ..processes import ROOT
+
+PLUGIN = ("-p", "layercode_app.testing.plugin", "-p", "no:cacheprovider")
+AGENT = """
+from layercode_app import VoiceAgent
+
+agent = VoiceAgent("{name}", greeting="Hello!")
+
+
+@agent.on_message
+async def repeat(turn):
+    return f"You said: {{turn.text}}"
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    agents = pytester.mkdir("agents")
+    (agents / "parrot.py").write_text(AGENT.format(name="parrot"))
+    return pytester
+
+
+def test_a_test_without_any_configuration_runs(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        async def test_it(call):
+            assert (await call.greet()).spoken == "Hello!"
+            assert (await call.say("one")).spoken == "You said: one"
+        """
+    )
+    project.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=1)
+
+
+def test_under_anyio_it_runs_as_anyio_runs_it(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import asyncio
+        import pytest
+
+        pytestmark = pytest.mark.anyio
+
+        @pytest.fixture
+        def anyio_backend():
+            return ("asyncio", {"debug": True})
+
+        async def test_it(call):
+            assert asyncio.get_running_loop().get_debug()
+            assert (await call.say("one")).spoken == "You said: one"
+        """
+    )
+    project.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=1)
+
+
+def test_a_failure_shows_the_conversation_so_far(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        async def test_it(call):
+            await call.say("one")
+            turn = await call.say("two")
+            assert "three" in turn.spoken
+        """
+    )
+    result = project.runpytest_subprocess(*PLUGIN)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*conversation 1 with parrot*", "caller: one", "agent:  You said: one", "caller: two", "agent:  You said: two"]
+    )
+
+
+def test_of_several_agents_one_must_be_named(project: pytest.Pytester) -> None:
+    (project.path / "agents" / "crow.py").write_text(AGENT.format(name="crow"))
+    project.makepyfile(
+        """
+        import pytest
+
+        async def test_unnamed(call):
+            pass
+
+        @pytest.mark.agent("crow")
+        async def test_named(call):
+            assert call.agent.name == "crow"
+        """
+    )
+    result = project.runpytest_subprocess(*PLUGIN)
+    result.assert_outcomes(errors=1, passed=1)
+    result.stdout.fnmatch_lines(["*does not know which agent to talk to; there is crow, parrot*"])
+    project.makeini("[pytest]\nlayercode_agent = crow")
+    project.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=2)
+
+
+def test_loading_the_plugin_imports_nothing_heavy() -> None:
+    code = "import sys, layercode_app.testing.plugin; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(done.stdout.split())
+    assert "layercode_app.testing.plugin" in loaded
+    assert loaded & {"pydantic", "pydantic_ai", "loguru", "starlette", "uvicorn", "httpx", "orjson"} == set()
