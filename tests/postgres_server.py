@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .processes import free_port
+from .ports import free_port
 from .support import need_program
 
 START_SECONDS = 40

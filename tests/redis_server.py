@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from .ports import free_port
 from .support import need_program
 
 START_SECONDS = 10
@@ -22,7 +23,7 @@ class RedisServer:
         self._program = need_program("redis-server")
         self._folder = folder
         self._cluster = cluster
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -34,7 +35,7 @@ class RedisServer:
         # `always`, because on a busy disk even `everysec` holds writes back, and `kill` means what was answered stays.
         options = f"--port {self.port} --bind 127.0.0.1 --appendonly yes --appendfsync always --save ''".split()
         if self._cluster:
-            options += f"--cluster-enabled yes --cluster-port {_free_port()}".split()
+            options += f"--cluster-enabled yes --cluster-port {free_port()}".split()
         self._process = subprocess.Popen(
             [self._program, *options, "--dir", str(self._folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -78,9 +79,3 @@ class RedisServer:
                 return connection.recv(65536).strip()
         except OSError:
             return b""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

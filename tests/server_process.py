@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from .ports import free_port
 
 SECRET = "test-secret"
 START_SECONDS = 30
@@ -20,9 +21,7 @@ class ServerProcess:
     """One server on a port of its own; `kill` is kill -9, and `start` may be called again."""
 
     def __init__(self, store: str, folder: Path, **environment: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.payments = folder / "payments"
         self.starts = folder / f"starts-{self.port}"

@@ -17,7 +17,8 @@ from layercode_app.platform.client import PlatformClient
 from layercode_app.platform.env_file import set_values, undo
 
 from ..platform.test_tunnel import FAKE
-from ..processes import command, free_port
+from ..ports import free_port
+from ..processes import command
 from ..serving import serve
 
 pytestmark = pytest.mark.anyio

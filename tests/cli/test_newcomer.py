@@ -21,7 +21,8 @@ from layercode_app.observability import redaction
 from layercode_app.settings import load_settings
 
 from ..calling import SECRET, settings
-from ..processes import START_SECONDS, clean_environment, command, free_port
+from ..ports import free_port
+from ..processes import START_SECONDS, clean_environment, command
 from ..serving import serve
 
 pytestmark = pytest.mark.anyio

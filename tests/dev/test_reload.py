@@ -15,7 +15,8 @@ from layercode_app.dev.app import DevApp
 from layercode_app.dev.reload import watching
 from layercode_app.emulator.speech import Silence
 
-from ..processes import command, free_port, listening
+from ..ports import free_port
+from ..processes import command, listening
 from .serving import AGENTS, dev_server
 from .test_dev_app import client, get
 
@@ -123,7 +124,9 @@ async def test_the_log_lines_of_a_turn_are_read_back_and_no_session_key_is_among
         httpx.AsyncClient(base_url=url, trust_env=False) as http,
     ):
         await listening(url, process)
-        grant = (await http.post("/dev/api/sessions", json={"agent": "word"})).json()
+        opened = await http.post("/dev/api/sessions", json={"agent": "word"})
+        assert opened.status_code == 200, opened.text
+        grant = opened.json()
         key, call = grant["client_session_key"], f"/dev/api/conversations/{grant['conversation_id']}"
         async with connect(f"ws://127.0.0.1:{port}/v1/agents/web/websocket?client_session_key={key}") as socket:
             await socket.send('{"type": "client.ready"}')

@@ -21,7 +21,8 @@ from layercode_app.emulator.app import create_emulator
 from ..calling import settings
 from ..model_server import ModelServer
 from ..platform.far_side import answer, far_side
-from ..processes import clean_environment, command, free_port, listening
+from ..ports import free_port
+from ..processes import clean_environment, command, listening
 from ..serving import serve
 
 pytestmark = pytest.mark.anyio

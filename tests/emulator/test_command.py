@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 
 from layercode_app.cli.emulator import emulator
 
+from ..ports import free_port
 from ..serving import serve
 from .backend import SECRET, Backend
 from .test_emulator import READY, Platform
@@ -27,9 +27,7 @@ RUN = "import typer; from layercode_app.cli.emulator import emulator; typer.run(
 
 @asynccontextmanager
 async def command(*arguments: str) -> AsyncIterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "LAYERCODE_WEBHOOK_SECRET": f"{SECRET},test-older"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", RUN, "--port", str(port), *arguments, env=environment, stdout=asyncio.subprocess.PIPE

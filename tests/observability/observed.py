@@ -13,7 +13,8 @@ from typing import Any
 
 from layercode_app.emulator.webhooks import WebhookClient
 
-from ..processes import command, free_port, listening
+from ..ports import free_port
+from ..processes import command, listening
 
 SECRET = "test-webhook-secret-4711"
 TOKEN = "pylf_v1_us_testtoken0123456789abcdef"

@@ -14,7 +14,8 @@ import pytest
 
 from layercode_app.emulator.webhooks import WebhookClient
 
-from ..processes import clean_environment, free_port, listening
+from ..ports import free_port
+from ..processes import clean_environment, listening
 from .collectors import collecting
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,8 @@ from layercode_app.emulator.app import create_emulator
 from layercode_app.platform.client import PlatformClient
 from layercode_app.platform.probe import probe
 
-from ..processes import command, free_port, listening
+from ..ports import free_port
+from ..processes import command, listening
 from ..serving import serve
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..processes import free_port
+from ..ports import free_port
 from ..support import need_program
 from .making import ROOT, made, run
 

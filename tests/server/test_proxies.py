@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..processes import command, free_port, listening
+from ..ports import free_port
+from ..processes import command, listening
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,8 @@ import pytest
 
 from layercode_app.emulator.webhooks import WebhookClient
 
-from ..processes import command, free_port, listening
+from ..ports import free_port
+from ..processes import command, listening
 
 pytestmark = pytest.mark.anyio
 

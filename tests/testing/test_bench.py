@@ -32,7 +32,8 @@ from layercode_app.testing.bench.usage import Used, server_of
 
 from ..broken import faults
 from ..broken.server import SECRET, Server
-from ..processes import ROOT, clean_environment, free_port
+from ..ports import free_port
+from ..processes import ROOT, clean_environment
 from ..serving import serve
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,6 @@ import sys
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from layercode_app.conversation.record import Kind, Status, TurnRecord
 from layercode_app.watch.alerts import send_test
 
 from ..calling import calling, settings
+from ..ports import free_port
 from ..priced import inbox, priced_agent, until
 
 pytestmark = pytest.mark.anyio
@@ -135,9 +135,7 @@ class Mails:
 
 async def test_mail_and_web_channels_take_a_test_message_and_a_dead_one_says_so(tmp_path: Path) -> None:
     mails = Mails()
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     controller = Controller(mails, hostname="127.0.0.1", port=port)
     controller.start()
     try:

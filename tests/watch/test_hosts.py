@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.reports.report import make_report
 
 from ..calling import SECRET, Caller
+from ..ports import free_port
 from ..priced import inbox, until
 from .worker import AGENT, host
 
@@ -37,13 +37,6 @@ async def call(url: str, conversation: str) -> str:
         return (await Caller(client, conversation).say("hello")).spoken
 
 
-def free_ports() -> list[int]:
-    with socket() as one, socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1], two.getsockname()[1]]
-
-
 async def test_an_alert_fires_once_and_a_budget_is_counted_once(tmp_path: Path, journal: str) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "priced.py").write_text(AGENT)
@@ -61,7 +54,7 @@ async def test_an_alert_fires_once_and_a_budget_is_counted_once(tmp_path: Path, 
             "LOG_DIR": "",
             "TELEMETRY_ENABLED": "false",
         }
-        first, second = free_ports()
+        first, second = free_port(), free_port()
         with host(tmp_path, first, environment) as one, host(tmp_path, second, environment) as two:
             said = [await call((one, two)[number % 2], f"call-{number}") for number in range(16)]
             await until(lambda: len(box.bodies) >= 1)
