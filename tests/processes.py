@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 40.0
+START_SECONDS = 100.0
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -27,17 +28,19 @@ def clean_environment(**more: str) -> dict[str, str]:
 async def command(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, output: Path | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the command line in a folder; what it prints goes to a file there. It is killed if it still runs."""
+    """Run the command line in a folder; what it prints goes to a file there. What still runs is killed, workers too."""
     with (output or cwd / "output.txt").open("ab") as file:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "layercode_app", *arguments,
             cwd=cwd, env=clean_environment(**(env or {})), stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file,
+            start_new_session=True,
         )  # fmt: skip
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
+        # Also when it has ended: its workers may not have.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 

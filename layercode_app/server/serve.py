@@ -29,6 +29,9 @@ from .tunnelling import TunnelBeside, repair_webhook
 from .warmup import warm_up
 
 LINGER_SECONDS = 3
+WORKER_SECONDS = 30
+"""How long a worker may take to answer its parent, also while it starts. uvicorn's 5 s give up a rolling restart, or
+kill workers that still import, where the host is busy."""
 RELOAD_DRAIN_SECONDS = 1.0
 """Who works on an agent does not want to wait for it at every reload."""
 FACTORY = "layercode_app.server.serve:worker_app"
@@ -157,6 +160,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "timeout_keep_alive": settings.keep_alive,
         # The turns have ended by then; this bounds the wait for clients that do not let go of their connection.
         "timeout_graceful_shutdown": LINGER_SECONDS,
+        "timeout_worker_healthcheck": WORKER_SECONDS,
     }
 
 

@@ -22,10 +22,13 @@ pytestmark = pytest.mark.anyio
 SECRET = "test-secret"
 AGENT = """
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
 from layercode_app import Turn, VoiceAgent
 
 agent = VoiceAgent("talker")
+time.sleep(float(os.environ.get("LOADING_SECONDS", "0")))
 
 @agent.on_message
 async def talk(turn: Turn) -> AsyncIterator[str]:
@@ -95,7 +98,8 @@ async def test_300_streams_finish_within_the_drain_period(tmp_path: Path) -> Non
     async with running(tmp_path, LAYERCODE_DRAIN_SECONDS="60") as server:
         tasks = await begin(server, 300, "12 0.4")
         server.process.send_signal(signal.SIGTERM)
-        async with httpx.AsyncClient() as client:
+        # On a connection of its own each: the server lets go of those that idle.
+        async with httpx.AsyncClient(headers={"connection": "close"}) as client:
             # The signal is handled at the next tick of the server's loop.
             async with asyncio.timeout(20):
                 while (ready := await client.get(server.url + "/ready")).status_code == 200:
@@ -169,10 +173,11 @@ async def test_turns_past_the_limit_hear_that_it_is_busy_and_the_others_are_not_
 
 
 async def test_while_one_worker_drains_the_others_take_the_calls(tmp_path: Path) -> None:
-    async with running(tmp_path, "--workers", "2", LAYERCODE_DRAIN_SECONDS="60") as server:
-        tasks = await begin(server, 6, "40 0.5")
+    # A worker is ready only after more than the five seconds that uvicorn would wait for it.
+    async with running(tmp_path, "--workers", "2", LAYERCODE_DRAIN_SECONDS="60", LOADING_SECONDS="6") as server:
+        tasks = await begin(server, 6, "80 0.5")
         server.process.send_signal(signal.SIGHUP)  # replaces the workers one by one
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(100):
             while "Told to stop" not in (tmp_path / "output.txt").read_text():
                 await asyncio.sleep(0.1)
         assert not all(task.done() for task in tasks)
@@ -182,6 +187,6 @@ async def test_while_one_worker_drains_the_others_take_the_calls(tmp_path: Path)
         code = await server.exit_code()
 
     assert_ended_once([*streams, *late])
-    assert {stream.spoken.count("Word") for stream in streams} == {40}
+    assert {stream.spoken.count("Word") for stream in streams} == {80}
     assert {stream.spoken for stream in late} == {"Word 0, "}
     assert code == 0
