@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -22,6 +23,16 @@ def clean_environment(**more: str) -> dict[str, str]:
     names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "PYTHONPATH": str(ROOT), "LOG_DIR": "", "TELEMETRY_ENABLED": "false", **more}
+
+
+def run(*arguments: str, cwd: Path, **env: str) -> tuple[int, str]:
+    """A command in a process of its own, to its end: its exit code and all that it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "layercode_app", *arguments],
+        cwd=cwd, env=clean_environment(**env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stdout
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ def run(
     authorize_route: Annotated[str | None, typer.Option(help="Default /api/authorize.")] = None,
     store: Annotated[str | None, typer.Option(help="sqlite:///PATH, redis://HOST:PORT/DB or memory.")] = None,
     env_file: EnvFile = None,
-    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes; not with --reload.")] = 1,
     reload: Annotated[bool, typer.Option(help="Start again when agent files change.")] = False,
     tunnel: Tunnel = False,
     update_webhook: UpdateWebhook = False,

@@ -14,7 +14,7 @@ from ..agent.discovery import BUILT_IN, Found, discover
 from ..conversation.stores import create_store
 from ..exceptions import ConfigurationError, DeveloperError, StoreError
 from ..platform.probe import probe, project_here
-from ..settings import Settings
+from ..settings import Settings, fault_of
 from .finding import Finding, failed, ok, skipped, warning
 
 SHORTEST_SECRET = 16
@@ -27,7 +27,7 @@ def check_secrets(settings: Settings) -> Iterator[Finding]:
     if not secrets:
         yield failed("webhook secret", "none is set, so no webhook can be trusted",
                      f"{DASHBOARD} as LAYERCODE_WEBHOOK_SECRET; `dev` writes one for development.")  # fmt: skip
-    elif faults := [fault for secret in secrets if (fault := _fault(secret))]:
+    elif faults := [fault for secret in secrets if (fault := fault_of(secret))]:
         yield failed("webhook secret", f"one {faults[0]}", f"{DASHBOARD} again, whole and without quotes.")
     elif short := [secret for secret in secrets if len(secret) < SHORTEST_SECRET]:
         yield warning("webhook secret", f"one is only {len(short[0])} characters long", "Use a long and random one.")
@@ -35,7 +35,7 @@ def check_secrets(settings: Settings) -> Iterator[Finding]:
         yield ok("webhook secret", f"{len(secrets)} set")
     if settings.api_key is None:
         yield skipped("API key", "LAYERCODE_API_KEY is not set; browsers need it (/api/authorize)", f"{DASHBOARD}.")
-    elif fault := _fault(settings.api_key.get_secret_value()):
+    elif fault := fault_of(settings.api_key.get_secret_value()):
         yield failed("API key", f"LAYERCODE_API_KEY {fault}", f"{DASHBOARD} again, whole and without quotes.")
     else:
         yield ok("API key", "set")
@@ -43,12 +43,6 @@ def check_secrets(settings: Settings) -> Iterator[Finding]:
         yield skipped("agent id", "LAYERCODE_AGENT_ID is not set", "`connect` picks or makes an agent.")
     else:
         yield ok("agent id", settings.agent_id)
-
-
-def _fault(secret: str) -> str:
-    if not secret.isascii() or not secret.isprintable() or any(character.isspace() for character in secret):
-        return "holds a space or a character that no secret has"
-    return "is in quotes or brackets" if secret[0] in "\"'<" else ""
 
 
 def check_agents(settings: Settings) -> tuple[Found, list[Finding]]:

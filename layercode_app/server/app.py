@@ -30,7 +30,7 @@ from ..exceptions import ConfigurationError, DeveloperError, StoreError
 from ..observability import spans
 from ..observability.setup import keep_metrics, prometheus_text
 from ..observability.turns import turn_finished
-from ..settings import Settings, load_settings
+from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
 from ..stream.response import Receive, Send
 from ..watch.watch import Watch
 from ..webhook import SessionEnd
@@ -121,21 +121,18 @@ class LayerCode:
         voices = [agent if isinstance(agent, VoiceAgent) else _with_voice(agent) for agent in agents]
         if not voices:
             raise DeveloperError("LayerCode() needs at least one agent, such as LayerCode(my_agent).")
-        self.agents = {voice.name: voice for voice in voices}
-        self._webhooks = {}
+        refuse_faulty_secrets(self.settings)
         for voice in voices:
             self._prepare(voice)
-            self._webhooks[f"/api/agents/{voice.name}"] = self._webhook(voice)
+        self.agents = {voice.name: voice for voice in voices}
+        self._webhooks = {f"/api/agents/{voice.name}": self._webhook(voice) for voice in voices}
         self._webhooks[self.settings.agent_route] = self._webhook(voices[0])
         self.health.agents = list(self.agents)
         self.authorize.hooks = voices[0].hooks.get("authorize", [])
 
     def _prepare(self, voice: VoiceAgent[Any, Any]) -> None:
         if not self.settings.secrets_for(voice.name):
-            raise ConfigurationError(
-                "No webhook secret is set. Put the one of your agent's webhook into .env: "
-                "LAYERCODE_WEBHOOK_SECRET=<from the platform's dashboard>"
-            )
+            raise ConfigurationError(NO_SECRET)
         choose_model(
             voice,
             asked=self.model,

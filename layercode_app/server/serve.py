@@ -57,6 +57,13 @@ class ServeOptions:
     """Point the agent's webhook at the tunnel, and give it back at the end."""
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.workers > 1 and self.reload:
+            raise ConfigurationError(
+                f"--workers {self.workers} and --reload do not go together: expected one of the two. Reload with one "
+                "process while you work on an agent, and serve with several without it."
+            )
+
     @property
     def alone(self) -> bool:
         """Whether this process serves itself, rather than watch over others that do."""

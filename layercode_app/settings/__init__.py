@@ -15,19 +15,23 @@ from .environment import (
 )
 from .example import env_example
 from .load import TOML_FILE, load_settings
+from .secrets import NO_SECRET, fault_of, refuse_faulty_secrets
 from .table import Settings, env_name
 
 __all__ = [
     "ENV_FILE",
+    "NO_SECRET",
     "TOML_FILE",
     "Settings",
     "env_example",
     "env_name",
     "environment",
     "export_env_file",
+    "fault_of",
     "load_settings",
     "options_for_workers",
     "overlaid",
     "overlay",
     "pass_to_workers",
+    "refuse_faulty_secrets",
 ]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,7 @@ from layercode_app.settings import load_settings
 
 from ..calling import SECRET, settings
 from ..ports import free_port
-from ..processes import START_SECONDS, clean_environment, command
+from ..processes import START_SECONDS, command, run
 from ..serving import serve
 
 pytestmark = pytest.mark.anyio
@@ -51,16 +49,6 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "parrot.py").write_text(ECHO.format(name="parrot"))
     monkeypatch.chdir(tmp_path)
     return folder
-
-
-def run(*arguments: str, cwd: Path, **env: str) -> tuple[int, str]:
-    """A command in a process of its own: its exit code and all that it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "layercode_app", *arguments],
-        cwd=cwd, env=clean_environment(**env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    return done.returncode, done.stdout
 
 
 # --- names

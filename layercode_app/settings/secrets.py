@@ -1,0 +1,45 @@
+"""Secrets that cannot be the real ones: spoilt while they were copied, or a placeholder that was never replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..exceptions import ConfigurationError
+from .table import Settings
+
+WEBHOOK_SECRET = "LAYERCODE_WEBHOOK_SECRET"
+NO_SECRET = (
+    "No webhook secret is set, so no call could be trusted. Put this line into .env, and in place of <secret> the "
+    f"secret of your agent's webhook, from the platform's dashboard:\n    {WEBHOOK_SECRET}=<secret>\n"
+    "Or let `layercode-create-app connect` find and write it. On this machine, `layercode-create-app dev` needs none."
+)
+
+
+def fault_of(secret: str) -> str:
+    """Why this cannot be a secret, as the end of a sentence; "" when it can."""
+    if not secret:
+        return "is empty"
+    if not secret.isascii() or not secret.isprintable() or any(character.isspace() for character in secret):
+        return "holds a space or a character that no secret has"
+    return "is in quotes or angle brackets" if {secret[0], secret[-1]} & set("\"'<>") else ""
+
+
+def refuse_faulty_secrets(settings: Settings) -> None:
+    """Raise ConfigurationError for a secret that everybody could guess, or nobody can use; its value is not shown."""
+    for name, source, secret in _secrets(settings):
+        if fault := fault_of(secret):
+            raise ConfigurationError(
+                f"{name} ({source}) {fault}: expected the secret itself. Copy it from the platform's dashboard in "
+                "place of what is there, whole and without quotes or brackets."
+            )
+
+
+def _secrets(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    sources = settings.sources
+    for secret in settings.webhook_secret:
+        yield WEBHOOK_SECRET, sources.get("webhook_secret", "argument"), secret.get_secret_value()
+    for agent, secret in settings.agent_secrets.items():
+        source = sources.get("agent_secrets", "argument")
+        yield f"LAYERCODE_AGENT_SECRETS[{agent}]", source, secret.get_secret_value()
+    if settings.api_key is not None:
+        yield "LAYERCODE_API_KEY", sources.get("api_key", "argument"), settings.api_key.get_secret_value()
