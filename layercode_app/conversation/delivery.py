@@ -74,7 +74,7 @@ async def displace(store: Store, turn: TurnRecord) -> None:
     """See to it that an older turn, run by another worker or by a dead one, has ended."""
     if turn.owner != store.owner and await store.alive(turn.owner):
         await store.signal(turn.owner, Signal("stop", *turn.key))
-        if await _wait_until_ended(store, turn):
+        if await wait_until_ended(store, turn):
             return
         logger.warning("The worker of turn {} did not stop it in {} s", turn.turn_id, DISPLACE_SECONDS)
         await store.update(*turn.key, _supersede)
@@ -82,7 +82,8 @@ async def displace(store: Store, turn: TurnRecord) -> None:
     await store.update(*turn.key, crash)
 
 
-async def _wait_until_ended(store: Store, turn: TurnRecord) -> bool:
+async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
+    """Wait for another worker to end a turn, at most `DISPLACE_SECONDS`; false when it did not."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + DISPLACE_SECONDS
     while loop.time() < deadline:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from loguru import logger
 
 from ..observability import context, spans
 from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
+from . import delivery
 from .answerer import Answerer
 from .feedback import feedback_in, take_feedback
 from .jobs import Jobs
@@ -45,6 +48,7 @@ class SessionHandler:
         self._jobs = jobs
         self._finished = finished
         self._unknown: set[str] = set()
+        self._noting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def answer(self, agent: Attendant, event: Event, *, received: float) -> Json:
         """The JSON that acknowledges or answers an event."""
@@ -56,13 +60,28 @@ class SessionHandler:
         record = _record(agent, event)
         context.enter(record)
         spans.stamp(record)
-        begun = await self._store.begin(record, history_tokens=0) if event.conversation_id else None
-        if begun is None or begun.outcome == "new":
+        if not event.conversation_id:
             await self._take_note(agent, event)
-        if begun is not None and begun.outcome == "new":
-            record.status, record.ended_at = Status.COMPLETE, time.time()
-            await self._store.save(record)
+            return {"ok": True}
+        # A duplicate that comes meanwhile waits, and does itself what the first delivery fails at.
+        async with self._noting.setdefault(record.key, asyncio.Lock()):
+            await self._once(agent, event, record)
         return {"ok": True}
+
+    async def _once(self, agent: Attendant, event: Event, record: TurnRecord) -> None:
+        """Take note of an event, unless an earlier delivery of it has done so to the end."""
+        begun = await self._store.begin(record, history_tokens=0)
+        if begun.outcome == "new" or (begun.outcome == "running" and await self._taken_over(begun.record)):
+            await self._take_note(agent, event)
+            begun.record.status, begun.record.ended_at = Status.COMPLETE, time.time()
+            await self._store.save(begun.record)
+
+    async def _taken_over(self, known: TurnRecord) -> bool:
+        """Whether the delivery that began this event failed or died at it, so that it is for this one to see to."""
+        elsewhere = known.owner != self._store.owner and await self._store.alive(known.owner)
+        if elsewhere and await delivery.wait_until_ended(self._store, known):
+            return False
+        return await self._store.claim(known)
 
     async def _take_note(self, agent: Attendant, event: Event) -> None:
         if isinstance(event, SessionStart | Welcome) and (event.metadata or event.custom_metadata):

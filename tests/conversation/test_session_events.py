@@ -1,0 +1,147 @@
+"""The events of a session are taken note of, whatever failed at the first delivery of one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from layercode_app import LayerCode, SessionEnd, SessionUpdate, VoiceAgent
+from layercode_app.conversation import delivery
+from layercode_app.conversation.stores.base import Job
+from layercode_app.exceptions import StoreError
+
+from ..calling import Caller, calling, settings
+
+pytestmark = pytest.mark.anyio
+
+END = {"type": "session.end", "session_id": "s"}
+UPDATE = {"type": "session.update", "session_id": "s", "recording_status": "completed"}
+
+
+class Office:
+    """An agent that notes the events of its sessions."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Queue[str] = asyncio.Queue()
+        self.updated: list[str] = []
+        self.fails = 0
+        self.begun, self.proceed = asyncio.Event(), asyncio.Event()
+        self.proceed.set()
+        self.voice = VoiceAgent("office")
+        self.voice.on_session_end(self._end)
+        self.voice.on_session_update(self._update)
+
+    async def _end(self, event: SessionEnd) -> None:
+        self.ended.put_nowait(event.session_id)
+
+    async def _update(self, event: SessionUpdate) -> None:
+        self.begun.set()
+        await self.proceed.wait()
+        self.updated.append(event.session_id)
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("the archive is closed")
+
+
+async def away(job: Job) -> bool:
+    raise StoreError("away")
+
+
+async def statuses(app: LayerCode) -> list[str]:
+    return [str(record.status) async for record in app.store.turns()]
+
+
+async def test_an_end_that_could_not_be_kept_is_kept_when_it_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office()
+    app = LayerCode(office.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        with monkeypatch.context() as outage:
+            outage.setattr(app.store, "owe", away)
+            assert (await caller.send(END)).status >= 500
+        answers = [(await caller.send(END)).status for _ in range(2)]
+        async with asyncio.timeout(5):
+            assert await office.ended.get() == "s"
+        assert await statuses(app) == ["complete"]
+    assert answers == [200, 200]
+    assert office.ended.empty()
+
+
+async def test_an_end_whose_worker_died_at_it_is_kept_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Office(), Office()
+    dead = LayerCode(first.voice, settings=settings(tmp_path))
+    async with calling(dead) as caller:
+        monkeypatch.setattr(dead.store, "owe", away)
+        await caller.send(END)
+        conversation_id = caller.conversation_id
+    app = LayerCode(second.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        caller.conversation_id = conversation_id
+        assert (await caller.send(END)).status == 200
+        async with asyncio.timeout(5):
+            assert await second.ended.get() == "s"
+        assert await statuses(app) == ["complete"]
+
+
+async def test_an_update_whose_hook_failed_is_given_to_it_again_and_then_no_more(tmp_path: Path) -> None:
+    office = Office()
+    office.fails = 1
+    app = LayerCode(office.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        answers = [(await caller.send(UPDATE)).status for _ in range(3)]
+        assert await statuses(app) == ["complete"]
+    assert answers == [500, 200, 200]
+    assert office.updated == ["s", "s"]
+
+
+@pytest.mark.parametrize("fails", [0, 1])
+async def test_a_duplicate_waits_for_the_first_and_does_what_that_one_failed_at(fails: int, tmp_path: Path) -> None:
+    office = Office()
+    office.fails = fails
+    office.proceed.clear()
+
+    async def send(caller: Caller) -> int:
+        return (await caller.send(UPDATE)).status
+
+    async with calling(LayerCode(office.voice, settings=settings(tmp_path))) as caller:
+        first = asyncio.create_task(send(caller))
+        await office.begun.wait()
+        second = asyncio.create_task(send(caller))
+        await asyncio.sleep(0.05)
+        assert not second.done()
+        office.proceed.set()
+        answers = [await first, await second]
+    assert answers == [500 if fails else 200, 200]
+    assert office.updated == ["s"] * (1 + fails)
+
+
+async def test_a_duplicate_on_another_worker_waits_until_the_first_has_done_it(tmp_path: Path) -> None:
+    office = Office()
+    office.proceed.clear()
+    first, second = (LayerCode(office.voice, settings=settings(tmp_path)) for _ in range(2))
+    async with calling(first) as caller, calling(second) as other:
+        other.conversation_id = caller.conversation_id
+        sent = [asyncio.create_task(caller.send(UPDATE))]
+        await office.begun.wait()
+        sent.append(asyncio.create_task(other.send(UPDATE)))
+        await asyncio.sleep(0.05)
+        office.proceed.set()
+        assert [(await answer).status for answer in sent] == [200, 200]
+    assert office.updated == ["s"]
+
+
+async def test_what_another_worker_failed_at_is_done_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 0.02)
+    office = Office()
+    office.fails = 1
+    first, second = (LayerCode(office.voice, settings=settings(tmp_path)) for _ in range(2))
+    async with calling(first) as caller, calling(second) as other:
+        other.conversation_id = caller.conversation_id
+        assert [(await one.send(UPDATE)).status for one in (caller, other, caller)] == [500, 200, 200]
+        assert await statuses(second) == ["complete"]
+    assert office.updated == ["s", "s"]
