@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..exceptions import ConfigurationError
 from .table import Settings
 
-WEBHOOK_SECRET = "LAYERCODE_WEBHOOK_SECRET"
+WEBHOOK_SECRET = "LAYERCODE_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
 NO_SECRET = (
     "No webhook secret is set, so no call could be trusted. Put this line into .env, and in place of <secret> the "
     f"secret of your agent's webhook, from the platform's dashboard:\n    {WEBHOOK_SECRET}=<secret>\n"
