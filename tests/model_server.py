@@ -24,6 +24,8 @@ class ModelServer:
     reply: Callable[[list[dict[str, Any]]], str] = lambda messages: f"You sent {len(messages)} messages."
     delay: float = 0.0
     status: int = 200
+    refused_models: tuple[str, ...] = ()
+    """Models that answer 503, while the others answer."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     open_streams: int = 0
@@ -41,8 +43,9 @@ class ModelServer:
         body = json.loads(await request.body())
         self.requests.append(body)
         self.headers.append(dict(request.headers))
-        if self.status != 200:
-            return [], JSONResponse({"error": {"message": "refused", "type": "test"}}, self.status)
+        status = 503 if body["model"] in self.refused_models else self.status
+        if status != 200:
+            return [], JSONResponse({"error": {"message": "refused", "type": "test"}}, status)
         words = self.reply(body[key]).split(" ")
         return [word + " " for word in words[:-1]] + words[-1:], None
 

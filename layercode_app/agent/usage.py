@@ -28,11 +28,21 @@ def write_down(running: Any, turn: Turn[Any, Any]) -> None:
     if turn.live.helpers is not None:
         helpers, turn.live.helpers = turn.live.helpers, None
         cost = _with_helpers(helpers, responses, counted, sum(known), cost)
+    _note_fallbacks(turn, responses)
     if responses:
         record.model = responses[-1].model_name or record.model
         if responses[-1].state == "interrupted":
             counted["unknown_requests"] = counted.get("unknown_requests", 0) + 1
     _add(record, counted, cost)
+
+
+def _note_fallbacks(turn: Turn[Any, Any], responses: Sequence[ModelResponse]) -> None:
+    """A model that failed was recovered from by asking the next one, as a retry recovers by asking again."""
+    for response in responses:
+        failed = [attempt.model_name for attempt in response.failed_attempts or ()]
+        if failed:
+            turn.record.retries += len(failed)
+            turn.log.warning("{} failed, and {} answered in its place", ", ".join(failed), response.model_name)
 
 
 def _with_helpers(

@@ -103,7 +103,7 @@ class TurnRecord:
     owner: str = ""
     attempt: int = 1
     retries: int = 0
-    """How often a transient model error was tried again."""
+    """How often a model failed and was asked again, or the next of its fallbacks was."""
     event: Json = None
     user_text: str = ""
     speech: list[Speech] = field(default_factory=list)

@@ -42,13 +42,14 @@ async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Findin
     try:
         choose_model(voice, asked=None, default=settings.default_model, fallbacks=settings.fallback_models)
     except ConfigurationError as error:
-        return failed(name, str(error), "Check DEFAULT_MODEL, and that the provider's key is set.")
+        return failed(name, str(error), "Mend the setting it names, or give what it says is missing.")
     model = voice.model or voice.agent.model
     label = str(getattr(model, "model_name", model))
     if label == MODEL_NAME:
         mend = "Set DEFAULT_MODEL and its provider's key for a model."
-        return (failed(name, f"{settings.default_model} cannot be used: its key or package is missing", mend)
-                if settings.default_model not in (None, MODEL_NAME) else warning(name, "offline, from its script", mend))  # fmt: skip
+        wanted = voice.agent.model or settings.default_model
+        return (failed(name, f"{wanted} cannot be used: its key is missing", mend)
+                if wanted not in (None, MODEL_NAME) else warning(name, "offline, from its script", mend))  # fmt: skip
     return await _ask(name, label, model)
 
 

@@ -117,10 +117,13 @@ class Settings(BaseSettings):
         None,
         "DEFAULT_MODEL",
         "Agents",
-        "Model of agents that name none, such as openai:gpt-5-mini; without a model or its key, agents answer offline.",
+        "Model of agents that name none, such as openai:gpt-5-mini; without one, or without its key, agents answer offline.",
     )
     fallback_models: CommaSeparated = _setting(
-        (), "FALLBACK_MODELS", "Agents", "Models to try in order when the first fails before anything was spoken."
+        (),
+        "FALLBACK_MODELS",
+        "Agents",
+        "Models to try in order when the first (also an agent's own) fails before anything was spoken.",
     )
     history_tokens: int = _setting(
         8000, "LAYERCODE_HISTORY_TOKENS", "Agents", "Most tokens (estimated) of earlier turns given to the model."

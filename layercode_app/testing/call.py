@@ -289,7 +289,8 @@ def _voice(agent: Any, agents: Path | Found | None) -> VoiceAgent[Any, Any]:
 
 
 def _app(voice: VoiceAgent[Any, Any], given: Mapping[str, Any] | None, store: Store | None, model: Any) -> LayerCode:
-    values = {"store": "memory", "default_model": "offline", "log_dir": "", **(given or {}), "webhook_secret": SECRET}
+    own = {"store": "memory", "default_model": "offline", "fallback_models": (), "log_dir": ""}
+    values = {**own, **(given or {}), "webhook_secret": SECRET}
     settings = load_settings(values, env_file=None, toml_file=None)
     named = model if isinstance(model, str) else ("offline" if model is None and voice.script else None)
     app = LayerCode(voice, settings=settings, store=store, model=named)
