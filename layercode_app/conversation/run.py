@@ -12,7 +12,7 @@ from typing import Any
 from loguru import logger
 
 from ..exceptions import StoreError
-from ..observability import spans
+from ..observability import caller_secrets, spans
 from ..observability.errors import category_of
 from ..webhook import TurnEvent
 from . import delivery, tasks
@@ -62,6 +62,7 @@ class Run:
         record = self.live.record
         try:
             record.metadata = self.begun.metadata | (self.event.metadata or {}) | (self.event.custom_metadata or {})
+            caller_secrets.remember(record.metadata)
             self.state = self.services.states.enter(self.agent.state_type, record.conversation_id, self.begun.state)
             await self._speak(self._turn())
         except Exception as error:  # noqa: BLE001 - the caller hears an apology, whatever went wrong

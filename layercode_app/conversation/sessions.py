@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from loguru import logger
 
-from ..observability import context, spans
+from ..observability import caller_secrets, context, spans
 from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
 from . import delivery
 from .answerer import Answerer
@@ -52,6 +52,8 @@ class SessionHandler:
 
     async def answer(self, agent: Attendant, event: Event, *, received: float) -> Json:
         """The JSON that acknowledges or answers an event."""
+        caller_secrets.remember(event.metadata)
+        caller_secrets.remember(event.custom_metadata)
         if isinstance(event, Data):
             await agent.notify(event)
             return await self._data(agent, event, received)
@@ -102,6 +104,7 @@ class SessionHandler:
         state = self._states.enter(agent.state_type, event.conversation_id, begun.state)
         try:
             record.metadata = begun.metadata | (event.metadata or {}) | (event.custom_metadata or {})
+            caller_secrets.remember(record.metadata)
             metadata: Any = record.metadata
             if agent.metadata_type is not None:
                 metadata = agent.metadata_type.model_validate(metadata)

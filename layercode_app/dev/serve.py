@@ -15,6 +15,7 @@ from loguru import logger
 
 from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown
+from ..observability.uncaught import catch_all
 from ..server.app import LayerCode
 from ..server.dev import ensure_secret, tell_of_secret
 from ..server.serve import ServeOptions, announce, spare_the_collector
@@ -73,6 +74,7 @@ async def _serve(options: DevOptions) -> None:
         app = make_dev_app(options, url)
         announce(app.layercode, app.layercode.settings)
         drain_on_signals(app.layercode)
+        app.layercode.on_start.append(catch_all)
         spare_the_collector()
         app.layercode.on_stop.append(shutdown)
         config = uvicorn.Config(

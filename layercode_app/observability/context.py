@@ -51,6 +51,7 @@ class Request:
 
 request: ContextVar[Request | None] = ContextVar("layercode_request", default=None)
 _current: ContextVar[Identified | None] = ContextVar("layercode_turn", default=None)
+_for_somebody: ContextVar[bool] = ContextVar("layercode_for_somebody", default=False)
 
 
 def refuse(reason: str) -> None:
@@ -77,6 +78,21 @@ def within(work: Identified) -> Iterator[None]:
 def current() -> Identified | None:
     """The turn this task works on, if any."""
     return _current.get()
+
+
+@contextmanager
+def for_somebody() -> Iterator[None]:
+    """What is worked on until the block ends may be a caller's, though nobody knows whose."""
+    token = _for_somebody.set(True)
+    try:
+        yield
+    finally:
+        _for_somebody.reset(token)
+
+
+def for_a_caller() -> bool:
+    """Whether this task works for a caller, so that an error which it meets may quote what they said."""
+    return _current.get() is not None or request.get() is not None or _for_somebody.get()
 
 
 def ids() -> Mapping[str, str]:

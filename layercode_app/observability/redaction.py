@@ -12,24 +12,12 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from . import context
+from . import caller_secrets, context
+from .caller_secrets import SECRET_NAMES, SHORTEST_SECRET
 
 MASK = "[redacted]"
 HIDDEN = "[hidden: it may quote the caller; LAYERCODE_CAPTURE_CONTENT=true shows it]"
-SHORTEST_SECRET = 6
-SECRET_NAMES = (
-    "secret",
-    "password",
-    "passwd",
-    "token",
-    "api_key",
-    "apikey",
-    "authorization",
-    "signature",
-    "credential",
-)
 _NAMES = "|".join(SECRET_NAMES)
 
 _PHONE = re.compile(r"(\+\d)[\d \-().]{6,}(\d\d)")
@@ -100,13 +88,12 @@ def without_secrets(text: str) -> str:
 
 
 def _without_known(text: str) -> str:
-    """The text without the secrets of this process and of the current turn."""
+    """The text without the secrets of this process and of callers."""
     for secret in _secrets:
         if secret in text:
             text = text.replace(secret, MASK)
-    if getattr(context.current(), "metadata", None):
-        for secret in _turn_secrets():
-            text = text.replace(secret, MASK)
+    for secret in caller_secrets.known():
+        text = text.replace(secret, MASK)
     return text
 
 
@@ -136,38 +123,21 @@ _FORMS = (
 """What to look for in lower case, and then the pattern to replace and by what."""
 
 
-def _turn_secrets() -> Iterator[str]:
-    """Values in the current turn's metadata whose names say that they are secret."""
-    turn = context.current()
-    metadata = getattr(turn, "metadata", None)
-    if metadata:
-        yield from _named_secrets(metadata)
-
-
-def _named_secrets(values: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _named_secrets(value)
-        elif isinstance(value, str) and len(value) >= SHORTEST_SECRET and is_secret_name(str(name)):
-            yield value
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a field of this name holds a secret."""
-    lowered = name.lower()
-    return any(word in lowered for word in SECRET_NAMES)
+def hides() -> bool:
+    """Whether what an error says is hidden here: at work for a caller it may quote them."""
+    return not _capture and context.for_a_caller()
 
 
 def message_of(error: BaseException) -> str:
-    """An error's message, as a sink may show it: inside of a turn it may quote the caller."""
-    return clean(str(error)) if _capture or context.current() is None else HIDDEN
+    """An error's message, as a sink may show it."""
+    return HIDDEN if hides() else clean(str(error))
 
 
 def describe(error: BaseException, trace: TracebackType | None = None) -> str:
     """An error with its traceback and causes, as text, without what it may quote."""
-    if _capture or context.current() is None:
-        return clean("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)))
-    return clean("\n".join(_frames(error, trace or error.__traceback__, set())))
+    if hides():
+        return clean("\n".join(_frames(error, trace or error.__traceback__, set())))
+    return clean("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)))
 
 
 def brief(error: BaseException, trace: TracebackType | None = None) -> str:

@@ -10,7 +10,6 @@ from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.excepthook import ExcepthookIntegration
 from sentry_sdk.integrations.loguru import LoguruIntegration
 from sentry_sdk.integrations.starlette import StarletteIntegration
-from sentry_sdk.integrations.threading import ThreadingIntegration
 from sentry_sdk.transport import HttpTransport
 from sentry_sdk.types import Event, Hint
 
@@ -60,7 +59,6 @@ def configure(settings: Settings) -> None:
         integrations=[
             DedupeIntegration(),
             ExcepthookIntegration(),
-            ThreadingIntegration(propagate_scope=False),
             StarletteIntegration(),
             LoguruIntegration(level=None, event_format=_title, sentry_logs_level=None),
         ],
@@ -121,8 +119,7 @@ def _trace(trace_id: str) -> dict[str, object]:
 
 
 def _clean_exception(value: Any) -> None:
-    hide = not redaction.capture_content() and context.current() is not None
-    value["value"] = redaction.HIDDEN if hide else redaction.clean(str(value.get("value") or ""))
+    value["value"] = redaction.HIDDEN if redaction.hides() else redaction.clean(str(value.get("value") or ""))
     for frame in (value.get("stacktrace") or {}).get("frames", []):
         frame.pop("vars", None)
         for name in ("context_line",):

@@ -18,7 +18,7 @@ from ..agent.authorization import AuthorizeRequest
 from ..conversation.record import Json
 from ..conversation.stores.base import Store
 from ..exceptions import EventError, PlatformAPIError, PlatformError, RefusedError, StoreError
-from ..observability import context
+from ..observability import caller_secrets, context
 from ..platform.client import PlatformClient
 from ..settings import Settings
 from ..stream.response import Receive, Send
@@ -113,6 +113,7 @@ class Authorize:
         metadata = given.get("metadata") or {}
         if not isinstance(metadata, dict):
             raise EventError("metadata is not a JSON object.")
+        caller_secrets.remember(metadata)
         forwarded = ("sdk_version", *self._settings.authorize_fields)
         own = {"agent_id", "conversation_id", "metadata"}
         extra = {name: given[name] for name in forwarded if name not in own and given.get(name) is not None}

@@ -20,6 +20,7 @@ from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
 from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown
+from ..observability.uncaught import catch_all
 from ..settings import ENV_FILE, Settings, export_env_file, load_settings, options_for_workers, pass_to_workers
 from .app import LayerCode, create_app
 from .connections import BoundedConnection, Bounds
@@ -139,6 +140,7 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     found, first = _agents(options, settings)
     app = create_app(found, first, settings=settings, model=options.model)
     drain_on_signals(app)
+    app.on_start.append(catch_all)
     spare_the_collector()
     # Here, and not at the exit of the process, which a signal would skip.
     app.on_stop.append(shutdown)

@@ -22,6 +22,8 @@ TOKEN = "pylf_v1_us_testtoken0123456789abcdef"
 AGENT = '''
 """Fails where it is told to."""
 import asyncio
+import gc
+import threading
 from typing import Any
 
 from loguru import logger
@@ -70,9 +72,51 @@ async def look_up(ctx: RunContext[Turn], what: str) -> str:
     turn.count("look_ups", size="small")
     turn.log.info("number {} and token {}", turn.from_phone_number, turn.metadata.get("token"))
     logger.bind(extra={"signature": "v1=" + "ab" * 32}).info("bound")
+    if "behind" in what:
+        await leave_behind(turn)
     if "fail" in what:
         raise RuntimeError(f"no luck with {what} for {turn.from_phone_number}, {turn.metadata}")
     return f"found {what}"
+
+
+class Unlucky:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __del__(self) -> None:
+        raise RuntimeError(f"could not drop {self.text}")
+
+
+async def fail_later(turn: Turn) -> None:
+    raise RuntimeError(f"cannot book for {turn.text}, {turn.metadata}")
+
+
+def fail(text: str) -> None:
+    raise RuntimeError(f"cannot book for {text}")
+
+
+async def leave_behind(turn: Turn) -> None:
+    """Begins what fails where nobody looks."""
+    asyncio.create_task(fail_later(turn), name=turn.text)
+    thread = threading.Thread(target=fail, args=(f"{turn.text}, {turn.metadata}",), name=turn.text)
+    thread.start()
+    thread.join()
+    asyncio.get_running_loop().call_soon(fail, turn.text)
+    Unlucky(turn.text)
+    await asyncio.sleep(0)
+    gc.collect()
+
+
+@agent.on_event
+async def event(event: Any) -> None:
+    if event.type == "weather.report":
+        raise ValueError(f"no idea of {event}")
+
+
+@agent.on_authorize
+async def authorize(request: Any) -> None:
+    if request.metadata:
+        raise ValueError(f"who is {request.metadata}")
 
 
 @agent.on_data

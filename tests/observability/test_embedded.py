@@ -22,7 +22,9 @@ pytestmark = pytest.mark.anyio
 
 SECRET = "test-secret"
 HOST = """
+import asyncio
 import sys
+import threading
 
 import uvicorn
 from fastapi import FastAPI
@@ -56,6 +58,14 @@ if "traced" in sys.argv:
     trace.set_tracer_provider(provider)
 
 app = FastAPI()
+
+
+@app.get("/hooks")
+async def hooks() -> list[bool]:
+    handler = asyncio.get_running_loop().get_exception_handler()
+    return [threading.excepthook is threading.__excepthook__, sys.unraisablehook is sys.__unraisablehook__, not handler]
+
+
 app.mount("/voice", LayerCode(agent, metrics="measured" in sys.argv))
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
 """
@@ -93,6 +103,7 @@ async def test_a_host_sees_nothing_of_ours_while_all_is_well_and_then_what_went_
         assert await say(url, "hello", "t1") == "Hello."
         assert (await http.get(url + "/voice/nowhere")).status_code == 404
         assert (await http.get(url + "/voice/metrics")).status_code == 404
+        assert (await http.get(url + "/hooks")).json() == [True, True, True]
         assert (tmp_path / "output.txt").read_text() == ""
         assert "Sorry" in await say(url, "fail", "t2")
     printed = (tmp_path / "output.txt").read_text()

@@ -26,6 +26,19 @@ FIELDS: dict[str, Any] = {
     "metadata": {"token": CALLER_TOKEN, "user": "u-1"},
 }
 
+CALLER = {"agent_id": "a-1", "metadata": {"token": CALLER_TOKEN, "order": "marzipan"}}
+HIDDEN_ERRORS = (
+    "The turn failed: tool",
+    "The hook for data failed",
+    "The hook for weather.report failed",
+    "The on_authorize hook failed",
+    "Task exception was never retrieved (fail_later)",
+    "Exception in callback",
+    "Exception in a thread: RuntimeError",
+    "Exception ignored in Unlucky.__del__: RuntimeError",
+)
+"""What is logged of each error that quotes the caller."""
+
 
 async def every_path(server: Observed) -> str:
     """Drive each way in and each way to fail; gives a signature that was sent."""
@@ -33,6 +46,7 @@ async def every_path(server: Observed) -> str:
     await server.say("marzipan with the tool", turn="t1", **FIELDS)
     await server.say("secretly fail in the tool", turn="t2", **FIELDS)
     await server.say("break the stream of gingerbread", turn="t3", **FIELDS)
+    await server.say("leave marzipan behind in the tool", turn="t6", **FIELDS)
     await server.send({"type": "data", "turn_id": "t3", "data": {"wish": "marzipan"}, **FIELDS})
     await server.send({"type": "weather.report", "wish": "marzipan", **FIELDS})
     ended = [{"role": "user", "text": "gingerbread", "timestamp": 1}]
@@ -50,6 +64,8 @@ async def refused(server: Observed) -> str:
     url = server.url + "/api/agent"
     await http.post(url, content=body, headers={"layercode-signature": signature})
     await http.post(url, content=body, headers={"layercode-signature": "v1=marzipan", "authorization": API_KEY})
+    page = {"origin": "https://shop.example"}
+    await http.post(f"{server.url}/api/authorize?token={CALLER_TOKEN}", json=CALLER, headers=page)
     await http.post(f"{server.url}/api/authorize?token={CALLER_TOKEN}", json={"metadata": {"token": CALLER_TOKEN}})
     await http.get(server.url + f"/nowhere?api_key={API_KEY}")
     return signature.partition("v1=")[2]
@@ -63,6 +79,7 @@ async def run(folder: Path, verbose: bool, capture: bool, log_format: str) -> tu
             "SENTRY_DSN": sentry.dsn, "LAYERCODE_API_KEY": API_KEY, "OPENAI_API_KEY": PROVIDER_KEY,
             "LAYERCODE_API_URL": "http://127.0.0.1:9/v1", "LOG_FORMAT": log_format, "LOG_PER_AGENT": "true",
             "LAYERCODE_CAPTURE_CONTENT": str(capture).lower(),
+            "LAYERCODE_AUTHORIZE_ORIGINS": "https://shop.example", "LAYERCODE_AUTHORIZE_AGENTS": "*",
         }  # fmt: skip
         async with observed(folder, *(["--verbose"] if verbose else []), **env) as server:
             signature = await every_path(server)
@@ -70,7 +87,9 @@ async def run(folder: Path, verbose: bool, capture: bool, log_format: str) -> tu
             await server.stop()
             printed, logged = server.printed, server.logged
         assert len(otlp.spans()) > 20
-        assert len(sentry.errors()) >= 3
+        assert len(sentry.errors()) >= len(HIDDEN_ERRORS)
+        for message in HIDDEN_ERRORS:
+            assert message in server.printed, message
         # The token of a sink is on the way to that sink, and nowhere else.
         for headers in logfire.headers:
             assert headers.pop("authorization") == TOKEN

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from ...conversation.live import DATA
 from ...conversation.record import Json, TurnRecord
-from ...observability.redaction import is_secret_name
+from ...observability.caller_secrets import is_secret_name
 
 Kind: TypeAlias = Literal["name", "address", "date of birth", "personal detail", "text you named"]
 

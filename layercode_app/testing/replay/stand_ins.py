@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...conversation.record import Json, TurnRecord
-from ...observability.redaction import MASK, PERSONAL, is_secret_name, without_secrets
+from ...observability.caller_secrets import is_secret_name
+from ...observability.redaction import MASK, PERSONAL, without_secrets
 from .forms import LAST_DIGITS, PART_OF_NUMBER, digits_in, fictional, formed, key_of, with_digits
 from .personal import Detail, details_in
 

@@ -1,0 +1,46 @@
+"""Errors that nobody catches, of tasks, callbacks, threads and finalizers: log lines like any other, that quote nobody.
+
+Python meets them outside of the turn that they began in, and would print all that they say. For servers of our own only:
+an app that is embedded leaves the hooks of its host's process alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import Any
+
+from loguru import logger
+
+from . import context
+
+
+def catch_all() -> None:
+    """Log what nobody catches in the running event loop, and in the threads and finalizers of this process."""
+    asyncio.get_running_loop().set_exception_handler(_in_loop)
+    threading.excepthook = _in_thread
+    sys.unraisablehook = _in_finalizer
+
+
+def _in_loop(_: asyncio.AbstractEventLoop, met: dict[str, Any]) -> None:
+    # Of a callback the message itself names the arguments; a task's representation has its error in full.
+    message = "Exception in callback" if "handle" in met else str(met.get("message") or "Unhandled exception")
+    task = met.get("future") or met.get("task")
+    name = getattr(task.get_coro(), "__qualname__", "") if isinstance(task, asyncio.Task) else ""
+    _log(f"{message} ({name})" if name else message, met.get("exception"))
+
+
+def _in_thread(met: threading.ExceptHookArgs) -> None:
+    if met.exc_type is not SystemExit:
+        _log(f"Exception in a thread: {met.exc_type.__name__}", met.exc_value)
+
+
+def _in_finalizer(met: sys.UnraisableHookArgs) -> None:
+    where = getattr(met.object, "__qualname__", type(met.object).__name__)
+    _log(f"Exception ignored in {where}: {met.exc_type.__name__}", met.exc_value)
+
+
+def _log(message: str, error: BaseException | None) -> None:
+    with context.for_somebody():
+        logger.opt(exception=error).error("{}", message)
