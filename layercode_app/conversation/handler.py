@@ -20,7 +20,7 @@ from .live import Listener, LiveTurn
 from .record import Kind, Status, TurnRecord
 from .run import Run, Services
 from .states import LiveStates
-from .stores.base import Begun, Job, Store
+from .stores.base import Begun, Job, Signal, Store
 from .turn import Background
 
 
@@ -41,15 +41,15 @@ class TurnHandler(Draining):
         self.limits = limits or Limits()
         self.states = LiveStates(store)
         owe = owe or store.owe
-        late = LateSaves(store, owe)
-        self._services = Services(store, self.limits, self.states, background, finished, refusal, owe, late)
+        self.late = LateSaves(store, owe)
+        self._services = Services(store, self.limits, self.states, background, finished, refusal, owe, self.late)
         super().__init__(self._services.saves)
-        store.on_signal(lambda signal: delivery.obey(signal, self._running, store))
+        store.on_signal(self._obey)
 
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
-        """As above; what waits for the journal to be back is given up."""
+        """As above; what waits for the journal to be back is tried once more."""
         await super().drain(seconds, goodbye)
-        await self._services.late.close()
+        await self.late.close()
 
     @property
     def running(self) -> dict[str, LiveTurn]:
@@ -68,6 +68,8 @@ class TurnHandler(Draining):
             return
         try:
             if await self._taken(live, listener):
+                return
+            if self.late.waiting and await self._repeat_unsaved(record, listener):
                 return
             with spans.span("history"):
                 begun = await self.store.begin(record, history_tokens=self._tokens(agent))
@@ -128,9 +130,20 @@ class TurnHandler(Draining):
         await past.reload(self.store, begun, tokens=self._tokens(agent))
         return False
 
+    async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
+        """Save what waits of the conversation, which this turn must know; true when it is this turn that waited."""
+        known = await self.late.hurry(*record.key)
+        if known is not None:
+            await delivery.repeat(known, listener)
+        return known is not None
+
     async def _claimed(self, known: TurnRecord) -> bool:
         elsewhere = known.owner != self.store.owner and await self.store.alive(known.owner)
         return not elsewhere and await self.store.claim(known)
+
+    def _obey(self, signal: Signal) -> None:
+        self.late.obey(signal)
+        delivery.obey(signal, self._running, self.store)
 
     def _let_go(self, live: LiveTurn) -> None:
         if self._running.get(live.record.conversation_id) is live:

@@ -15,6 +15,9 @@ async def settle(store: Store, event: TurnEvent, begun: Begun, record: TurnRecor
     """End what still runs of the conversation, correct what the platform says was heard, read the history again."""
     for turn in begun.displaced:
         await delivery.displace(store, turn)
+    if begun.displaced:
+        # What they changed until they ended is this turn's to know.
+        begun.state = (await store.conversation(record.conversation_id)).state
     stale = bool(begun.displaced)
     context = event.interruption_context if isinstance(event, Message) else None
     if context is not None and begun.outcome == "new":

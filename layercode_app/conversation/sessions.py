@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -17,6 +16,7 @@ from . import delivery
 from .answerer import Answerer
 from .feedback import feedback_in, take_feedback
 from .jobs import Jobs
+from .late_saves import LateSaves
 from .live import LiveTurn
 from .record import Json, Kind, Status, TurnRecord
 from .states import LiveStates
@@ -40,13 +40,11 @@ class Attendant(Answerer, Protocol):
 class SessionHandler:
     """Answers the events that are no turns, with JSON; none of them waits behind a running turn."""
 
-    def __init__(
-        self, store: Store, states: LiveStates, jobs: Jobs, finished: Callable[[TurnRecord], None] = lambda record: None
-    ) -> None:
+    def __init__(self, store: Store, states: LiveStates, jobs: Jobs, late: LateSaves) -> None:
         self._store = store
         self._states = states
         self._jobs = jobs
-        self._finished = finished
+        self._late = late
         self._unknown: set[str] = set()
         self._noting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -54,6 +52,8 @@ class SessionHandler:
         """The JSON that acknowledges or answers an event."""
         caller_secrets.remember(event.metadata)
         caller_secrets.remember(event.custom_metadata)
+        if self._late.waiting:
+            await self._late.hurry(event.conversation_id)
         if isinstance(event, Data):
             await agent.notify(event)
             return await self._data(agent, event, received)

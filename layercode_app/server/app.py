@@ -98,7 +98,7 @@ class LayerCode:
             refusal=self.watch.budgets.refusal,
             owe=self.jobs.owe,
         )
-        self.sessions = SessionHandler(self.store, self.turns.states, self.jobs)
+        self.sessions = SessionHandler(self.store, self.turns.states, self.jobs, self.turns.late)
         self.authorize = Authorize(self.settings, self.store)
         self.health = Health(self.store, failed=failed or {})
         self._logged = Logged(self.settings.log_headers)

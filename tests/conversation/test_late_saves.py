@@ -59,7 +59,7 @@ async def test_it_is_tried_until_it_is_written(store: Away) -> None:
     await late.close()
 
 
-async def test_an_old_turn_does_not_undo_a_newer_ones_state(store: Away) -> None:
+async def test_an_old_turn_does_not_undo_a_newer_ones_state(store: Away, logged: list[str]) -> None:
     record = (await begin(store, turn("c", "t"))).record
     late = LateSaves(store, store.owe)
     late.keep(ended(record), {"items": 1}, [])
@@ -68,6 +68,7 @@ async def test_an_old_turn_does_not_undo_a_newer_ones_state(store: Away) -> None
 
     await saved(store, record)
     assert (await store.conversation("c")).state == {"items": 2}
+    assert any("What turn t changed in the state is dropped" in line for line in logged)
     await late.close()
 
 
