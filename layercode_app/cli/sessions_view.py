@@ -130,14 +130,15 @@ def print_explanations(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
 
 def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None, redacted: bool) -> None:
     """Write a page or JSON, readable by its owner only."""
-    from ..emulator.playground.export import export_page, redact
+    from ..emulator.playground.export import export_page
     from ..emulator.playground.figures import whole
+    from ..emulator.playground.masking import masked_rows
 
     if html:
         text = export_page(turns, redacted=redacted)
     else:
         rows = from_json(to_json([turn_json(turn) | {"record": whole(turn)} for turn in turns]))
-        text = json.dumps(redact(rows) if redacted else rows, indent=2, ensure_ascii=False)
+        text = json.dumps(masked_rows(rows) if redacted else rows, indent=2, ensure_ascii=False)
     if output == Path("-"):
         typer.echo(text)
         return

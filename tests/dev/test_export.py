@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import AsyncIterator
+from pathlib import Path
 
+import pytest
+
+from layercode_app import Turn, VoiceAgent
+from layercode_app.cli.sessions_view import write_export
 from layercode_app.conversation.record import Frame, Kind, Speech, Status, TurnRecord
-from layercode_app.emulator.playground.export import export_page, redact
+from layercode_app.emulator.playground.export import export_page
+from layercode_app.emulator.playground.masking import masked_pieces, redact
+from layercode_app.observability.redaction import MASK
+from layercode_app.testing import events, open_call
+from layercode_app.testing.replay.recording import read_export
 
 
 def a_turn() -> TurnRecord:
@@ -45,3 +55,53 @@ def test_who_asks_for_everything_gets_everything() -> None:
 def test_figures_and_times_are_not_taken_for_phone_numbers() -> None:
     kept = {"started_at": 1795223625.25, "text": "at 19:30 on 2026-11-21 for 12.50", "ids": ["a1b2c3d4e5f60718"]}
     assert redact(kept) == kept
+
+
+def test_what_has_a_secret_name_is_masked_whatever_it_is() -> None:
+    values = {"phone": 14155550134, "password": ["hunter2"], "api_key": {"v": "x"}, "token": "", "email_known": True}
+    masked = {"phone": MASK, "password": MASK, "api_key": MASK, "token": "", "email_known": True}
+    assert redact(values) == masked
+
+
+def test_an_id_that_a_tool_was_given_is_no_id_of_ours() -> None:
+    assert redact({"id": "zoe@example.com", "turn_id": "+1 415 555 0134"}) == {"id": MASK, "turn_id": MASK}
+    assert redact({"number": 4155550134, "ends_at": 1795223625, "year": 2026}) == {
+        "number": MASK, "ends_at": 1795223625, "year": 2026
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 4, 9, 100])
+def test_pieces_read_together_as_the_whole_does_masked(size: int) -> None:
+    text = "It is four one five, five five five, zero one three four; or zoe@example.com, or at nine."
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    masked = masked_pieces(pieces)
+    assert len(masked) == len(pieces)
+    assert "".join(masked) == f"It is {MASK}; or {MASK}, or at nine."
+
+
+DIGITS = ("four ", "one ", "five, ", "five ", "five ", "five, ", "zero ", "one ", "three ", "four")
+
+
+@pytest.mark.anyio
+async def test_no_piece_of_a_masked_number_is_left(tmp_path: Path) -> None:
+    """The agent reads a number back word by word, and is cut in the middle of it."""
+    agent = VoiceAgent("intake")
+
+    @agent.on_message
+    async def read_back(turn: Turn) -> AsyncIterator[str]:
+        for word in ("Read back: ", *DIGITS, ". Is ", "it right?"):
+            yield word
+
+    async with open_call(agent) as call:
+        await call.say("Note my number")
+        await call.say("Yes", interruption_context=events.interruption("Read back: four one five, five five"))
+        turns = await call.records()
+    assert turns[0].heard_text == "Read back: four one five, five five"
+    path = tmp_path / "call.json"
+    write_export(turns, html=False, output=path, redacted=True)
+    page = re.sub("<style>.*?</style>|<script type=.module.*", "", export_page(turns), flags=re.DOTALL)
+    for exported in (path.read_text(), page):
+        assert "Read back: [redacted]" in exported
+        assert "it right?" in exported
+        assert not re.search(r"\b(four|five|three|zero|one)\b", exported)
+    assert [turn.spoken_text for turn in read_export(path).turns] == [f"Read back: {MASK}. Is it right?"] * 2

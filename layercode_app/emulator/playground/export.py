@@ -5,23 +5,19 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from ...conversation.record import Json, TurnRecord
-from ...observability.redaction import MASK, PERSONAL, clean
 from .figures import conversation_row, whole
+from .masking import masked_turns, redact
 
 STATIC = Path(__file__).parent / "static"
 MODULES = ("dom", "format", "waterfall", "details", "transcript", "inspector", "export")
 """What the exported page needs, in the order in which it needs it."""
 STYLES = ("base", "talk", "turn", "export")
 
-_SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|phone|email", re.IGNORECASE)
-_PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 _ICON = re.compile(r'url\("\.\./icon\.svg"\)')
@@ -37,48 +33,9 @@ def export_page(turns: Sequence[TurnRecord], *, redacted: bool = True) -> str:
         )
     )
     if redacted:
-        call = redact(call)
+        call |= {"title": redact(call["title"]), "turns": masked_turns(call["turns"])}
     title = html.escape(f"Call with {call['agent']}")
     return _PAGE.format(title=title, style=_style(), script=_script(), call=_embedded(call))
-
-
-def redact(value: Json) -> Json:
-    """The value with what looks personal or secret masked: by the field's name, or by the look of the text."""
-    if isinstance(value, dict):
-        return {name: _redact_field(name, item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [redact(item) for item in value]
-    return _redact_text(value) if isinstance(value, str) else value
-
-
-def _redact_text(text: str) -> str:
-    """A text masked; the arguments of a tool call are JSON in a text, and stay JSON."""
-    if text.startswith("{"):
-        with suppress(ValueError):
-            return orjson.dumps(redact(orjson.loads(text))).decode()
-    return clean(_PERSONAL.sub(MASK, text))
-
-
-def _redact_field(name: str, value: Any) -> Json:
-    if name in _IDS:
-        return value
-    if value and isinstance(value, str) and _SECRET.search(name):
-        return MASK
-    return redact(value)
-
-
-_IDS = {
-    "conversation_id",
-    "turn_id",
-    "session_id",
-    "trace_id",
-    "span_id",
-    "fingerprint",
-    "tool_call_id",
-    "run_id",
-    "id",
-    "timestamp",
-}
 
 
 def _script() -> str:

@@ -16,7 +16,7 @@ import orjson
 
 from ...conversation.live import DATA, HANGUP
 from ...conversation.record import Json, Status, ToolCall, TurnRecord
-from ...emulator.playground.export import redact
+from ...emulator.playground.masking import redact
 from ...forking.compare import diff
 from ...observability.redaction import MASK
 from ..turn import shown_call
