@@ -25,22 +25,21 @@ def list_agents(as_json: AsJson = False) -> None:
 
 
 @agents_app.command("show")
-def show_agent(agent_id: Annotated[str | None, typer.Argument(help="Default LAYERCODE_AGENT_ID.")] = None,
+def show(agent_id: Annotated[str | None, typer.Argument(help="Default LAYERCODE_AGENT_ID.")] = None,
                as_json: AsJson = False) -> None:  # fmt: skip
     """One agent."""
-    from .platform_output import agent_id_of, run, show_agents
+    from .platform_output import agent_id_of, run, show_agent
 
-    show_agents([run(lambda client, settings: client.agent(agent_id_of(agent_id, settings)))], as_json=as_json)
+    show_agent(run(lambda client, settings: client.agent(agent_id_of(agent_id, settings))), as_json=as_json)
 
 
 @agents_app.command("create")
 def create_agent(template: Annotated[str | None, typer.Option(help="Id of a template.")] = None,
                  as_json: AsJson = False) -> None:  # fmt: skip
     """Make an agent; its webhook secret is shown this once. `connect` writes both into .env instead."""
-    from .platform_output import run, show_agents
+    from .platform_output import run, show_agent
 
-    made = run(lambda client, settings: client.create_agent(template))
-    show_agents([made], as_json=as_json, secret=True)
+    show_agent(run(lambda client, settings: client.create_agent(template)), as_json=as_json, secret=True)
 
 
 @agents_app.command("set-webhook")

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from ..exceptions import ConfigurationError
 from ..platform.client import PlatformClient
@@ -39,21 +41,30 @@ def agent_id_of(given: str | None, settings: Settings) -> str:
     raise ConfigurationError("No agent is named. Set LAYERCODE_AGENT_ID, or name one; `platform agents list` has them.")
 
 
-def show_agents(agents: Sequence[AgentInfo], *, as_json: bool, secret: bool = False) -> None:
-    """Agents as a table; their webhook secrets only where they are new."""
-    shown = [_agent(agent, secret=secret) for agent in agents]
+def show_agents(agents: Sequence[AgentInfo], *, as_json: bool) -> None:
+    """Agents as a table; what does not fit its column goes on below."""
+    shown = [_agent(agent) for agent in agents]
     if as_json:
         Console().print_json(json.dumps(shown))
         return
-    table = Table("id", "name", "webhook", *(["webhook secret"] if secret else []))
+    table = Table(*(Column(name, overflow="fold") for name in ("id", "name", "webhook")))
     for row in shown:
-        table.add_row(*(str(row[key] or "-") for key in row))
+        table.add_row(*(Text(value or "-") for value in row.values()))
     Console().print(table if shown else "No agents yet; `platform agents create` makes one.")
 
 
-def _agent(agent: AgentInfo, *, secret: bool) -> dict[str, str | None]:
-    shown = {"id": agent.id, "name": agent.name, "webhook_url": agent.webhook_url}
-    return shown | ({"webhook_secret": agent.webhook_secret} if secret else {})
+def show_agent(agent: AgentInfo, *, as_json: bool, secret: bool = False) -> None:
+    """One agent, a line for each value, never cut or wrapped: a new agent's secret is shown this once."""
+    shown = _agent(agent) | ({"webhook_secret": agent.webhook_secret} if secret else {})
+    if as_json:
+        Console().print_json(json.dumps([shown]))
+        return
+    for name, value in shown.items():
+        typer.echo(f"{name}: {value or '-'}")
+
+
+def _agent(agent: AgentInfo) -> dict[str, str | None]:
+    return {"id": agent.id, "name": agent.name, "webhook_url": agent.webhook_url}
 
 
 def show_session(session: SessionInfo, *, as_json: bool) -> None:

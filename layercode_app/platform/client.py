@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from hashlib import sha256
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -28,6 +29,8 @@ class PlatformClient:
         sleep: Sleep = asyncio.sleep,
     ) -> None:  # fmt: skip
         self.transport = Transport(api_key, base_url, timeout=timeout, sleep=sleep)
+        self.account = sha256(f"{base_url}\n{api_key}".encode()).hexdigest()[:16]
+        """Tells accounts apart where the key itself must not be written."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PlatformClient:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -16,7 +18,43 @@ from .client import PlatformClient
 Progress = Callable[[int, int | None], None]
 """Told how many bytes there are, and of how many, where that is known."""
 ATTEMPTS = 3
-UNCHANGED = 416
+PAST_THE_END = 416
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What came so far of one session's recording, and what the server said the whole of it is."""
+
+    file: Path
+    version_file: Path
+
+    @classmethod
+    def of(cls, target: Path, session_id: str) -> _Part:
+        """Named after the session: another one's beginning is of no use."""
+        name = f"{target.name}.{quote(session_id, safe='')}"
+        return cls(target.with_name(f"{name}.part"), target.with_name(f"{name}.version"))
+
+    @property
+    def size(self) -> int:
+        return _size(self.file)
+
+    def request_headers(self) -> dict[str, str]:
+        """Ask for the rest, if it is still the rest of the same."""
+        if not self.size:
+            return {}
+        version = self.version_file.read_text(encoding="latin-1") if self.version_file.exists() else ""
+        return {"range": f"bytes={self.size}-"} | ({"if-range": version} if version else {})
+
+    def remember(self, response: httpx.Response) -> None:
+        """Keep the ETag for the next run. A weak one says too little for a range to be asked for by it."""
+        etag = response.headers.get("etag", "")
+        self.version_file.unlink(missing_ok=True)
+        if etag.startswith('"'):
+            self.version_file.write_text(etag, encoding="latin-1")
+
+    def forget(self) -> None:
+        self.file.unlink(missing_ok=True)
+        self.version_file.unlink(missing_ok=True)
 
 
 async def download(
@@ -24,50 +62,63 @@ async def download(
 ) -> int:
     """Write the WAV to a file and return its size in bytes; a line that breaks is taken up again.
 
-    Raises PlatformAPIError when there is none, or when it breaks too often; what came stays in `<file>.part`, and the
-    next try goes on from there.
+    Raises PlatformAPIError when there is none, or when it breaks too often; what came stays in
+    `<file>.<session>.part`, and the next try goes on from there.
     """
     path = f"agents/{quote(agent_id, safe='')}/sessions/{quote(session_id, safe='')}/recording"
-    part = target.with_name(target.name + ".part")
+    part = _Part.of(target, session_id)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            await _fetch(client, path, part, progress)
-            break
+            if await _fetch(client, path, part, progress):
+                break
         except httpx.TransportError as error:
             if attempt == ATTEMPTS:
                 raise PlatformAPIError(
-                    f"The recording broke off {ATTEMPTS} times; {_size(part)} bytes are in {part}. "
+                    f"The recording broke off {ATTEMPTS} times; {part.size} bytes are in {part.file}. "
                     "Run the same command again to go on from there."
                 ) from error
+    else:
+        raise PlatformAPIError("The platform refuses every part of the recording; try again later.")
     await asyncio.to_thread(_keep, part, target)
     return _size(target)
 
 
-def _keep(part: Path, target: Path) -> None:
-    with part.open("rb") as file:
+def _keep(part: _Part, target: Path) -> None:
+    with part.file.open("rb") as file:
         magic = file.read(4)
     if magic != b"RIFF":
-        part.unlink()
+        part.forget()
         raise PlatformAPIError(f"What the platform sent is no WAV; it begins with {magic!r}. Check LAYERCODE_API_URL.")
-    part.replace(target)
+    part.file.replace(target)
+    part.forget()
 
 
-async def _fetch(client: PlatformClient, path: str, part: Path, progress: Progress) -> None:
-    have = _size(part)
-    headers = {"range": f"bytes={have}-"} if have else {}
-    try:
-        async with client.transport.stream("GET", path, headers=headers) as response:
-            if response.status_code != httpx.codes.PARTIAL_CONTENT:
-                have = 0  # the whole of it comes, so what is there is written over
-            length = response.headers.get("content-length")
-            whole = have + int(length) if length and length.isdigit() else None
-            with part.open("ab" if have else "wb") as file:
-                await _write(response, file, have, whole, progress)
-    except PlatformAPIError as error:
-        if error.status != UNCHANGED:
-            raise
-        # All of it was there already.
-        progress(have, have)
+async def _fetch(client: PlatformClient, path: str, part: _Part, progress: Progress) -> bool:
+    """Whether all of it is there; if not, what was there was of no use and is gone."""
+    have, headers = part.size, part.request_headers()
+    async with client.transport.stream("GET", path, headers=headers, accept=(PAST_THE_END,)) as response:
+        start, whole = _range(response)
+        if response.status_code == PAST_THE_END and whole == have:
+            progress(have, have)
+            return True
+        if response.status_code == PAST_THE_END or (start is not None and start != have):
+            part.forget()
+            return False
+        if response.status_code != httpx.codes.PARTIAL_CONTENT:
+            have = 0  # the whole of it comes, so what is there is written over
+        part.remember(response)
+        length = response.headers.get("content-length")
+        whole = have + int(length) if length and length.isdigit() else whole
+        with part.file.open("ab" if have else "wb") as file:
+            await _write(response, file, have, whole, progress)
+    return True
+
+
+def _range(response: httpx.Response) -> tuple[int | None, int | None]:
+    """Where the part that is sent begins, and how long the whole is, as far as `Content-Range` says."""
+    found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("content-range", ""))
+    start, whole = found.groups() if found else (None, None)
+    return (int(start) if start else None), (int(whole) if whole and whole != "*" else None)
 
 
 async def _write(response: httpx.Response, file: BinaryIO, have: int, whole: int | None, progress: Progress) -> None:

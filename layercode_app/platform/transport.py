@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -47,17 +47,19 @@ class Transport:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, accept: Collection[int] = ()
     ) -> AsyncIterator[httpx.Response]:
-        """A successful answer whose body is not read yet."""
-        request = self.client.build_request(method, path.lstrip("/"), json=body, headers=headers)
-        response = await self._send(request)
+        """A successful answer whose body is not read yet, or one of the statuses that are accepted as well."""
+        request = self.client.build_request(method, path.lstrip("/"), headers=headers)
+        response = await self._send(request, accept=accept)
         try:
             yield response
         finally:
             await response.aclose()
 
-    async def _send(self, request: httpx.Request, *, whole: bool = False) -> httpx.Response:
+    async def _send(
+        self, request: httpx.Request, *, whole: bool = False, accept: Collection[int] = ()
+    ) -> httpx.Response:
         retries = RETRIES if request.method == "GET" else 0
         for attempt in range(retries + 1):
             try:
@@ -67,7 +69,7 @@ class Transport:
                     raise self._lost(request, error) from error
                 await self._sleep(_pause(attempt, None))
                 continue
-            if response.is_success:
+            if response.is_success or response.status_code in accept:
                 return response
             refusal = await self._refusal(response)
             if attempt == retries or not (response.status_code == 429 or response.status_code >= 500):

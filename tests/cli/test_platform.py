@@ -60,6 +60,28 @@ async def test_agents_are_listed_made_and_pointed_elsewhere(tmp_path: Path) -> N
     assert "https://new.example" in table.out
 
 
+LONG_ID, LONG_URL, LONG_SECRET = "agent-" + "7" * 30, f"https://{'far.' * 20}example/api/agent", "test-" + "s3cret" * 15
+
+
+@pytest.mark.parametrize("columns", ["80", ""], ids=["80 columns", "piped"])
+async def test_what_is_shown_once_is_never_cut(tmp_path: Path, columns: str) -> None:
+    made = {"id": LONG_ID, "name": "[bold]Desk", "webhook_url": LONG_URL, "webhook_secret": LONG_SECRET}
+    env = {"COLUMNS": columns} if columns else {}
+    async with far_side(answer(201, made)) as far:
+        created = await platform(tmp_path, far.url, "agents", "create", **env)
+        shown = await platform(tmp_path, far.url, "agents", "show", LONG_ID, **env)
+        far.will_answer(answer(200, {"agents": [made]}))
+        listed = await platform(tmp_path, far.url, "agents", "list", **env)
+
+    lines = [f"id: {LONG_ID}", "name: [bold]Desk", f"webhook_url: {LONG_URL}"]
+    assert created.out.splitlines() == [*lines, f"webhook_secret: {LONG_SECRET}"]
+    assert shown.out.splitlines() == lines
+    assert "…" not in listed.out
+    columns_shown = zip(*(line.strip("│").split("│") for line in listed.out.splitlines() if "│" in line), strict=True)
+    assert {"".join(cell.strip() for cell in cells) for cells in columns_shown} == {LONG_ID, "[bold]Desk", LONG_URL}
+    assert LONG_SECRET not in listed.out
+
+
 async def test_a_session_is_shown_in_words_and_as_json(tmp_path: Path) -> None:
     shown = {
         "session_id": "s1", "conversation_id": "c1", "duration_ms": 61000, "latency_ms": 812.4,

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 from layercode_app import ConfigurationError, LayerCode, PlatformAPIError, VoiceAgent
 from layercode_app.emulator.app import create_emulator
@@ -196,16 +201,98 @@ async def test_a_recording_goes_on_where_it_broke_off(far: FarSide, client: Plat
 async def test_a_recording_is_taken_from_the_start_where_the_server_cannot_go_on(
     far: FarSide, client: PlatformClient, tmp_path: Path
 ) -> None:
-    (tmp_path / "out.wav.part").write_bytes(b"some other bytes")
+    (tmp_path / "out.wav.s1.part").write_bytes(b"some other bytes")
     far.will_answer(answer(200, raw=b"RIFF-the-whole"))
     await download(client, "a1", "s1", tmp_path / "out.wav")
     assert (tmp_path / "out.wav").read_bytes() == b"RIFF-the-whole"
 
 
 async def test_a_recording_that_was_whole_already_is_kept(far: FarSide, client: PlatformClient, tmp_path: Path) -> None:
-    (tmp_path / "out.wav.part").write_bytes(b"RIFF-the-whole")
-    far.will_answer(answer(416, {"error": "range"}))
+    (tmp_path / "out.wav.s1.part").write_bytes(b"RIFF-the-whole")
+    far.will_answer(answer(416, {"error": "range"}, content_range="bytes */14"))
     assert await download(client, "a1", "s1", tmp_path / "out.wav") == 14
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        answer(416, {"error": "range"}, content_range="bytes */9"),
+        answer(416, {"error": "range"}),
+        answer(206, raw=b"later", content_range="bytes 20-24/25"),
+    ],
+    ids=["shorter than what is there", "of unknown length", "another part than was asked for"],
+)
+async def test_what_does_not_fit_the_recording_is_fetched_again(
+    far: FarSide, client: PlatformClient, tmp_path: Path, refusal: bytes
+) -> None:
+    (tmp_path / "out.wav.s1.part").write_bytes(b"RIFF-of-another")
+    far.will_answer(refusal, answer(200, raw=b"RIFF-mine"))
+    assert await download(client, "a1", "s1", tmp_path / "out.wav") == 9
+    assert (tmp_path / "out.wav").read_bytes() == b"RIFF-mine"
+    assert "range" not in far.asked[1].headers
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """A folder whose files are the recordings of a server that knows ranges and ETags."""
+    folder = tmp_path / "at-the-platform"
+    folder.mkdir()
+    return folder
+
+
+@asynccontextmanager
+async def serving_recordings(folder: Path) -> AsyncIterator[PlatformClient]:
+    async def recording(request: Request) -> FileResponse:
+        return FileResponse(folder / request.path_params["session"])
+
+    app = Starlette(routes=[Route("/v1/agents/a1/sessions/{session}/recording", recording)])
+    async with serve(app) as url, client_of(f"{url}/v1") as client:
+        yield client
+
+
+async def broken_off(far: FarSide, target: Path, session: str, whole: bytes, etag: str) -> None:
+    """Leave half of a recording behind, as a line that broke does."""
+    half = answer(200, raw=whole, etag=etag)[: -len(whole) // 2]
+    far.will_answer(half, NOTHING)
+    async with client_of(far.url) as client:
+        with pytest.raises(PlatformAPIError, match=r"broke (off|the connection off)"):
+            await download(client, "a1", session, target)
+
+
+async def test_two_sessions_are_never_mixed_in_one_file(far: FarSide, recordings: Path, tmp_path: Path) -> None:
+    target = tmp_path / "call.wav"
+    (recordings / "long").write_bytes(b"RIFF" + b"L" * 2000)
+    (recordings / "short").write_bytes(b"RIFF" + b"S" * 100)
+    await broken_off(far, target, "first", b"RIFF" + b"F" * 1000, '"1"')
+    async with serving_recordings(recordings) as client:
+        for session in ("long", "short"):
+            await download(client, "a1", session, target)
+            assert target.read_bytes() == (recordings / session).read_bytes()
+
+
+async def test_a_recording_that_changed_since_is_taken_from_the_start(
+    far: FarSide, recordings: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "call.wav"
+    (recordings / "s1").write_bytes(b"RIFF" + b"new" * 1000)
+    await broken_off(far, target, "s1", b"RIFF" + b"old" * 200, '"of the old one"')
+    async with serving_recordings(recordings) as client:
+        await download(client, "a1", "s1", target)
+    assert target.read_bytes() == (recordings / "s1").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"call.wav", "at-the-platform"}
+
+
+async def test_the_next_run_goes_on_with_the_same_recording(
+    far: FarSide, client: PlatformClient, tmp_path: Path
+) -> None:
+    wav = b"RIFF" + bytes(range(256)) * 4
+    await broken_off(far, tmp_path / "call.wav", "s1", wav, '"v1"')
+    half = (tmp_path / "call.wav.s1.part").stat().st_size
+    rest = answer(206, raw=wav[half:], content_range=f"bytes {half}-{len(wav) - 1}/{len(wav)}", etag='"v1"')
+    far.will_answer(rest)
+    await download(client, "a1", "s1", tmp_path / "call.wav")
+    assert (far.asked[-1].headers["range"], far.asked[-1].headers["if-range"]) == (f"bytes={half}-", '"v1"')
+    assert (tmp_path / "call.wav").read_bytes() == wav
 
 
 async def test_the_emulator_answers_every_call() -> None:

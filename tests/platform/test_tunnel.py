@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import pytest
 
 from layercode_app.emulator.agents import AgentSpec
 from layercode_app.emulator.app import create_emulator
+from layercode_app.exceptions import ConfigurationError, PlatformAPIError
+from layercode_app.platform.claim import TRIES, claimed, repair
 from layercode_app.platform.client import PlatformClient
 from layercode_app.platform.probe import probe
 
@@ -65,11 +67,38 @@ class Started:
         return await asyncio.wait_for(self.process.wait(), 40)
 
 
+class Refusing:
+    """The emulated platform, which answers 503 to the next so many changes of a webhook."""
+
+    def __init__(self, emulator: Any) -> None:
+        self._emulator = emulator
+        self.failures = 0
+        self.refused = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and self.refused < self.failures:
+            self.refused += 1
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b'{"error": "down"}'})
+            return
+        await self._emulator(scope, receive, send)
+
+    def fail(self, times: int) -> None:
+        self.failures, self.refused = times, 0
+
+
+@asynccontextmanager
+async def refusing() -> AsyncIterator[tuple[Refusing, str]]:
+    agents = [AgentSpec("a1", BEFORE, SECRET), AgentSpec("a2", BEFORE, SECRET)]
+    side = Refusing(create_emulator(BEFORE, SECRET, agents=agents, api_key=KEY))
+    async with serve(side) as url:
+        yield side, f"{url}/v1"
+
+
 @asynccontextmanager
 async def platform() -> AsyncIterator[str]:
-    agents = [AgentSpec("a1", BEFORE, SECRET)]
-    async with serve(create_emulator(BEFORE, SECRET, agents=agents, api_key=KEY)) as url:
-        yield f"{url}/v1"
+    async with refusing() as (_, url):
+        yield url
 
 
 @asynccontextmanager
@@ -199,6 +228,93 @@ async def test_it_asks_first_and_a_production_agent_is_refused(tmp_path: Path) -
         ) as refused:  # fmt: skip
             assert await asyncio.wait_for(refused.wait(), 40) == 2
     assert "LAYERCODE_PRODUCTION_AGENTS" in (tmp_path / "output.txt").read_text()
+
+
+async def test_a_platform_that_fails_for_a_moment_gets_it_back_all_the_same(tmp_path: Path) -> None:
+    async with refusing() as (side, api), started(tmp_path, api, "normal", *TAKE) as run:
+        await run.until_webhook(run.ours)
+        side.fail(2)
+        assert await run.end() == 0
+        assert (side.refused, await run.webhook()) == (2, BEFORE)
+    assert not (tmp_path / ".layercode/webhook.json").exists()
+
+
+@dataclass
+class Left:
+    """A claim that could not be given back: the platform failed for longer than anybody tried."""
+
+    side: Refusing
+    client: PlatformClient
+    file: Path
+    api: str
+
+    async def webhook(self, agent_id: str = "a1") -> str | None:
+        return (await self.client.agent(agent_id)).webhook_url
+
+
+@pytest.fixture
+async def left(tmp_path: Path) -> AsyncIterator[Left]:
+    async with refusing() as (side, api), PlatformClient(KEY, base_url=api) as client:
+        left = Left(side, client, tmp_path / "webhook.json", api)
+        async with claimed(client, "a1", "https://first.example", file=left.file):
+            side.fail(TRIES)
+        assert (side.refused, await left.webhook()) == (TRIES, "https://first.example")
+        yield left
+
+
+@pytest.mark.parametrize("also_fails", [False, True], ids=["then it works", "then taking it fails as well"])
+async def test_what_could_not_be_given_back_is_never_taken_for_what_was_there(left: Left, also_fails: bool) -> None:
+    left.side.fail(TRIES + also_fails)
+    with pytest.raises(PlatformAPIError) if also_fails else nullcontext():
+        async with claimed(left.client, "a1", "https://second.example", file=left.file):
+            assert await left.webhook() == "https://second.example"
+    assert await left.webhook() == BEFORE
+    assert not left.file.exists()
+
+
+async def test_what_somebody_changed_since_is_what_goes_back(left: Left) -> None:
+    await left.client.set_webhook("a1", "https://colleague.example")
+    async with claimed(left.client, "a1", "https://second.example", file=left.file):
+        pass
+    assert await left.webhook() == "https://colleague.example"
+
+
+async def test_another_agent_does_not_overwrite_what_waits_to_be_given_back(left: Left) -> None:
+    kept = left.file.read_text()
+    left.side.fail(TRIES)
+    with pytest.raises(ConfigurationError, match=f"a1 could not be given back.*{BEFORE}"):
+        async with claimed(left.client, "a2", "https://second.example", file=left.file):
+            raise AssertionError("it was taken")
+    assert left.file.read_text() == kept
+    assert await repair(left.client, file=left.file)
+    assert [await left.webhook(), await left.webhook("a2")] == [BEFORE, BEFORE]
+
+
+async def test_the_key_of_another_account_does_not_make_us_forget(left: Left) -> None:
+    strangers = [AgentSpec("b1", BEFORE, SECRET)]
+    elsewhere = create_emulator(BEFORE, SECRET, agents=strangers, api_key="test-other-key")
+    async with serve(elsewhere) as url, PlatformClient("test-other-key", base_url=f"{url}/v1") as other:
+        assert not await repair(other, file=left.file)
+    assert await repair(left.client, file=left.file)
+    assert await left.webhook() == BEFORE
+
+
+async def test_a_claim_that_cannot_be_read_is_not_written_over(left: Left) -> None:
+    left.file.write_text("{")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        async with claimed(left.client, "a1", "https://second.example", file=left.file):
+            raise AssertionError("it was taken")
+    assert left.file.read_text() == "{"
+
+
+async def test_a_platform_that_hangs_does_not_hold_us_up(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("layercode_app.platform.claim.GIVE_BACK_SECONDS", 0.1)
+    monkeypatch.setattr(left.client, "set_webhook", hang)
+    assert not await asyncio.wait_for(repair(left.client, file=left.file), 20)
+    assert left.file.exists()
 
 
 async def test_a_missing_program_says_where_to_get_it(tmp_path: Path) -> None:
