@@ -7,8 +7,7 @@ from pydantic_ai import Agent, ModelRetry, RunContext
 
 from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
 
-MENU = {"croissant": 2.4, "sourdough": 5.5, "cinnamon roll": 3.2, "coffee": 2.8}
-"""Prices in euros."""
+MENU = {"croissant": 2.4, "sourdough": 5.5, "cinnamon roll": 3.2, "coffee": 2.8}  # euros
 
 
 class Booking(BaseModel):
@@ -28,6 +27,12 @@ class Basket(BaseModel):
     def total(self) -> float:
         """Euros."""
         return round(sum(MENU[item] * quantity for item, quantity in self.items.items()), 2)
+
+
+def euros(amount: float) -> str:
+    """An amount as it is said."""
+    whole, cents = divmod(round(amount * 100), 100)
+    return f"{whole} euros" + (f" {cents:02}" if cents else "")
 
 
 bakery = Agent(instructions=[load_prompt("bakery"), SPEAK_PLAINLY], deps_type=Turn[Basket])
@@ -55,7 +60,7 @@ async def add_item(ctx: RunContext[Turn[Basket]], item: str, quantity: int) -> s
     basket = ctx.deps.state
     basket.items[item] = basket.items.get(item, 0) + quantity
     show(ctx.deps)
-    return f"{quantity} {item} added. The basket now comes to {basket.total} euros."
+    return f"The basket comes to {euros(basket.total)}."
 
 
 @bakery.tool
@@ -64,7 +69,7 @@ async def book_table(ctx: RunContext[Turn[Basket]], people: int, time: str) -> s
     ctx.deps.state.booking = Booking(people=people, time=time)
     ctx.deps.outcome("booked")
     show(ctx.deps)
-    return f"Table for {people} at {time}."
+    return f"A table for {people} at {time}."
 
 
 @bakery.tool
@@ -76,7 +81,7 @@ async def place_order(ctx: RunContext[Turn[Basket]]) -> str:
     total, basket.items = basket.total, {}
     ctx.deps.outcome("ordered", value=total)
     ctx.deps.data({"ordered": total})
-    return f"Ordered for {total} euros, ready in twenty minutes."
+    return f"Ordered for {euros(total)}, ready in twenty minutes."
 
 
 def show(turn: Turn[Basket]) -> None:
@@ -84,15 +89,23 @@ def show(turn: Turn[Basket]) -> None:
     turn.data({"basket": turn.state.model_dump() | {"total": turn.state.total}})
 
 
+def in_words(item: str, quantity: int) -> str:
+    """So many of an item."""
+    return f"one {item}" if quantity == 1 else f"{'two' if quantity == 2 else quantity} {item}s"
+
+
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
     """What it says without a model."""
     if scene.retry:
         yield "That did not work. What would you like?"
+    elif added := [call for call in scene.answered if call.name == "add_item"]:
+        yield " and ".join(in_words(**call.args) for call in added).capitalize() + ". "
+        yield f"{added[-1].result} Anything else?"
+    elif "menu" in scene.results:
+        yield "We have " + ", ".join(MENU) + "."
     elif scene.results:
-        yield "Done. " + " ".join(str(result) for name, result in scene.results.items() if name != "menu")
-        if "menu" in scene.results:
-            yield "We have " + ", ".join(MENU) + "."
+        yield " ".join(scene.results.values())
     elif scene.says("menu", "what do you have"):
         yield "Let me look. "
         yield Call("menu")

@@ -12,6 +12,10 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 DIGITS = {str(digit): word for digit, word in enumerate(WORDS)}
 
 
+QUESTIONS = {"name": "May I have your name?", "number": "What number may we call?", "time": "When shall we call?"}
+"""What is asked for what the form has not yet, in order."""
+
+
 class Intake(BaseModel):
     """What is known of the caller so far."""
 
@@ -22,7 +26,13 @@ class Intake(BaseModel):
     @property
     def missing(self) -> list[str]:
         """What has still to be asked, in order."""
-        return [field for field in ("name", "number", "time") if not getattr(self, field)]
+        return [field for field in QUESTIONS if not getattr(self, field)]
+
+    def next_question(self) -> str:
+        """What to ask now: for what is missing, or whether all of it is right."""
+        if self.missing:
+            return QUESTIONS[self.missing[0]]
+        return f"So {self.name}, {read_back(self.number)}, {self.time}. Is that right?"
 
 
 intake = Agent(instructions=[load_prompt("phone_intake"), SPEAK_PLAINLY], deps_type=Turn[Intake])
@@ -59,7 +69,7 @@ def known(ctx: RunContext[Turn[Intake]]) -> str:
 async def save_name(ctx: RunContext[Turn[Intake]], name: str) -> str:
     """Write the caller's name down."""
     ctx.deps.state.name = name
-    return f"{name}. Next: the number."
+    return f"Thank you, {name}. {ctx.deps.state.next_question()}"
 
 
 @intake.tool
@@ -69,15 +79,14 @@ async def save_number(ctx: RunContext[Turn[Intake]], number: str) -> str:
     if not 7 <= len(digits) <= 16:
         raise ModelRetry(f"{number!r} has {len(digits)} digits; a phone number has 7 to 15. Ask for it again.")
     ctx.deps.state.number = digits
-    return f"Read back: {read_back(digits)}. Next: the time."
+    return f"I have {read_back(digits)}. {ctx.deps.state.next_question()}"
 
 
 @intake.tool
 async def save_time(ctx: RunContext[Turn[Intake]], time: str) -> str:
     """Write down when to call back, in the caller's words."""
-    form = ctx.deps.state
-    form.time = time
-    return f"Read back all of it: {form.name}, {read_back(form.number)}, {time}. Ask whether it is right."
+    ctx.deps.state.time = time
+    return ctx.deps.state.next_question()
 
 
 @intake.tool

@@ -35,18 +35,30 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Answered(Call):
+    """A tool call of this turn that was answered."""
+
+    result: Any = None
+
+
+@dataclass(frozen=True)
 class Scene:
     """What a script sees each time the model would have been asked.
 
-    `text` is what the caller said last, `said` all that they said, oldest first, and `results` the results of the
-    tools called in this turn, by name.
+    `text` is what the caller said last, `said` all that they said, oldest first, and `answered` the tool calls of this
+    turn with their results, in the order they were made.
     """
 
     text: str
-    results: dict[str, Any]
+    answered: Sequence[Answered]
     said: Sequence[str]
     messages: Sequence[ModelMessage]
     info: AgentInfo
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The results of the tools called in this turn, by name; of one that was called again, the last."""
+        return {call.name: call.result for call in self.answered}
 
     @property
     def turns(self) -> int:
@@ -108,19 +120,21 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
 
 def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
     """What the messages of a request amount to."""
-    from pydantic_ai.messages import ToolReturnPart, UserPromptPart
+    from pydantic_ai.messages import ToolCallPart, ToolReturnPart, UserPromptPart
 
     texts: list[str] = []
-    results: dict[str, Any] = {}
-    for message in messages:
-        for part in message.parts:
-            if isinstance(part, UserPromptPart) and isinstance(part.content, str):
-                if not part.content.startswith("["):
-                    texts.append(part.content)
-                    results = {}
-            elif isinstance(part, ToolReturnPart) and not _refused(part):
-                results[part.tool_name] = part.content
-    return Scene(texts[-1] if texts else "", results, texts, messages, info)
+    args: dict[str, dict[str, Any]] = {}
+    answered: list[Answered] = []
+    for part in (part for message in messages for part in message.parts):
+        if isinstance(part, UserPromptPart) and isinstance(part.content, str):
+            if not part.content.startswith("["):
+                texts.append(part.content)
+                answered = []
+        elif isinstance(part, ToolCallPart):
+            args[part.tool_call_id] = part.args_as_dict()
+        elif isinstance(part, ToolReturnPart) and not _refused(part):
+            answered.append(Answered(part.tool_name, args.get(part.tool_call_id, {}), part.content))
+    return Scene(texts[-1] if texts else "", answered, texts, messages, info)
 
 
 def _refused(part: object) -> bool:

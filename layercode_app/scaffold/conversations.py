@@ -22,7 +22,7 @@ DEFAULT = (Line("Hello"), Line("Can you help me?"), Line("Thank you"))
 CONVERSATIONS: dict[str, tuple[Line, ...]] = {
     "bakery": (
         Line("What is on the menu?", "croissant", ("menu",)),
-        Line("Two croissants, please", "4.8 euros", ("add_item",)),
+        Line("Two croissants, please", "4 euros 80", ("add_item",)),
         Line("That's all, order it", "twenty minutes", ("place_order",)),
     ),
     "concierge": (

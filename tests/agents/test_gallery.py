@@ -33,12 +33,13 @@ async def test_bakery_takes_an_order_and_a_booking(tmp_path: Path) -> None:
         assert "Sunrise Bakery" in (await call.greeting()).spoken
         assert "cinnamon roll" in (await call.say("What is on the menu?")).spoken
         added = await call.say("Two croissants and two coffee, please")
+        assert added.spoken == "Two croissants and two coffees. The basket comes to 10 euros 40. Anything else?"
         assert sent(added)[-1] == {"basket": {"items": {"croissant": 2, "coffee": 2}, "booking": None, "total": 10.4}}
-        assert "The basket now comes to 15.9 euros" in (await call.say("A sourdough")).spoken
+        assert "One sourdough. The basket comes to 15 euros 90." in (await call.say("A sourdough")).spoken
         booked = await call.say("And a table at four")
         assert sent(booked)[-1]["basket"]["booking"] == {"people": 2, "time": "four o'clock"}
         ordered = await call.say("That's all, order it")
-        assert "15.9 euros" in ordered.spoken
+        assert ordered.spoken == "Ordered for 15 euros 90, ready in twenty minutes."
         assert sent(ordered) == [{"ordered": 15.9}]
 
         assert await call.tools() == [
@@ -151,11 +152,16 @@ async def test_pipeline_evaluates_plans_implements_and_verifies(tmp_path: Path) 
 async def test_phone_intake_collects_confirms_and_hangs_up(tmp_path: Path) -> None:
     async with talking("phone_intake", tmp_path) as call:
         assert "May I have your name?" in (await call.greeting(from_phone_number="+15550100")).spoken
-        assert "Robin" in (await call.say("This is Robin")).spoken
+        named = await call.say("This is Robin")
+        assert named.spoken == "Thank you, Robin. What number may we call?"
         assert "did not get that" in (await call.say("It is 5 5 5")).spoken
-        assert "Read back: five five five, zero one zero, zero one nine nine" in (await call.say("555 010 0199")).spoken
+        number = await call.say("555 010 0199")
+        assert number.spoken == "I have five five five, zero one zero, zero one nine nine. When shall we call?"
         timed = await call.say("Tomorrow morning")
-        assert "Robin, five five five, zero one zero, zero one nine nine, Tomorrow morning" in timed.spoken
+        assert (
+            timed.spoken
+            == "So Robin, five five five, zero one zero, zero one nine nine, Tomorrow morning. Is that right?"
+        )
         done = await call.say("Yes, that is right")
         assert done.spoken == "Thank you, we will call you. Goodbye!"
         assert sent(done) == [{"intake": {"name": "Robin", "number": "5550100199", "time": "Tomorrow morning"}}]

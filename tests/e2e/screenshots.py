@@ -56,7 +56,9 @@ async def _talk(dev: DevPage) -> None:
     await dev.say("Two croissants and two coffees, please")
     await dev.heard(1)
     await dev.say("Remind me what you have on the menu?")
-    await expect(dev.turn(2).locator(".heard")).to_have_text("Let me look. Done. We have croissant,", timeout=20_000)
+    await expect(dev.turn(2).locator(".heard")).to_have_text(
+        "Let me look. We have croissant, sourdough,", timeout=20_000
+    )
     await dev.page.keyboard.press("Escape")
     await dev.say("Never mind. Is there a table this afternoon?")
     await dev.heard(3)

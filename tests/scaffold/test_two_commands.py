@@ -71,7 +71,7 @@ def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Pa
             [*chat, "--say", "Two croissants", "--json"],
             cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
-        assert "4.8 euros" in said.stdout, said.stderr
+        assert "4 euros 80" in said.stdout, said.stderr
     finally:
         os.killpg(running.pid, signal.SIGTERM)
         running.wait(timeout=30)

@@ -87,7 +87,7 @@ async def test_text_transcript_data_and_thumbs(tmp_path: Path) -> None:
         await s.connect()
         await s.type("Two croissants, please")
         await expect(s.page.locator(".user")).to_have_text("Two croissants, please")
-        await expect(s.page.locator(".agent").nth(1)).to_contain_text("4.8 euros")
+        await expect(s.page.locator(".agent").nth(1)).to_contain_text("4 euros 80")
         await expect(s.page.locator("#data")).to_contain_text('"croissant": 2')
 
         await s.page.locator(".agent").nth(1).get_by_title("good").click()

@@ -47,7 +47,7 @@ def bakery_that_waits() -> VoiceAgent[Any, Any]:
     @agent.offline
     async def waiting(scene: Scene) -> AsyncIterator[str | Call]:
         if scene.says("menu") and scene.results:
-            yield "Done. We "
+            yield "We have "
             await asyncio.Event().wait()
         async for piece in script(scene):
             yield piece
