@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..exceptions import ConfigurationError
 from .options import EXTRAS, PROVIDERS
+from .required import normalized, required
 
 _NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
 _TAKEN = {"layercode_app", "pydantic_ai", "agents", "tests", "test", "evals", "logs", "web", "con", "nul", "aux", "prn"}
@@ -56,6 +57,9 @@ def check(
 def check_place(where: str) -> tuple[Path, str]:
     """The folder of a new project and its name; `.` is the folder one is in, which may have other things in it."""
     folder = Path(where)
+    if not where.strip():
+        # Path("") is the folder one is in, and `new "$NAME"` with NAME unset does not mean that.
+        check_name(where)
     if folder.resolve() == Path.cwd():
         return folder, check_name(folder.resolve().name)
     name = check_name(folder.name)
@@ -86,6 +90,10 @@ def check_name(name: str) -> str:
         raise ConfigurationError(
             f"The name {name!r} is that of a standard Python module, which it would hide. "
             f"Add a word, such as '{name}-agent'."
+        )
+    if normalized(name) in required():
+        raise ConfigurationError(
+            f"The name {name!r} is that of a package which the project installs. Add a word, such as '{name}-agent'."
         )
     if module in _TAKEN:
         raise ConfigurationError(f"The name {name!r} is taken by the project's own parts. Choose another.")

@@ -22,7 +22,7 @@ from ..settings import load_settings
 from . import events
 from .asgi import InProcess
 from .interruption import Cut, Point
-from .mocks import Mocks, Seen, under_test
+from .mocks import Mocks, Seen, check_tool, under_test
 from .script import ScriptedModelError
 from .turn import HeardTurn, transcript
 
@@ -93,7 +93,7 @@ class AgentCall:
     def interrupt(self, *, after: int | float | str | None = None, playing: bool = False) -> None:
         """Speak over the next reply: after so many words, so many seconds (a float), or once this text was heard.
 
-        Without `after` the connection is closed before the first word. With `playing` the reply was already whole
+        The turn raises CallError when that point never came. Without `after` the connection is closed before the first word. With `playing` the reply was already whole
         and was spoken over while it played, which the agent learns only from the next message.
         """
         self._cut = Cut(after, playing=playing)
@@ -142,7 +142,11 @@ class AgentCall:
         function: Callable[..., Any] | None = None,
         **answer: Any,
     ) -> None:
-        """Answer a tool in its place: `mock("weather", returns="sunny")`, `raises=error`, or a function of its arguments."""
+        """Answer a tool in its place: `mock("weather", returns="sunny")`, `raises=error`, or a function of its arguments.
+
+        Raises DeveloperError when the agent is known to have no tool of that name: the real one would run.
+        """
+        check_tool(self.agent, tool)
         self._mocks.set(tool, function, **answer)
 
     def use_model(self, model: Any) -> None:
@@ -190,6 +194,8 @@ class AgentCall:
             raise self._error(str(error)) from error
         while self.app.turns.running.get(self.conversation_id) is not None:
             await asyncio.sleep(0.001)
+        if cut is not None and not cut.came(turn.spoken):
+            raise self._error(f"the caller did not interrupt, as {cut}; heard was: {turn.spoken!r}")
         turn.interrupted = cut is not None
         turn.heard = turn.spoken if cut is None else cut.heard(turn.spoken)
         turn.record = await self.app.store.get(self.conversation_id, turn.turn_id)
@@ -220,7 +226,8 @@ class AgentCall:
                     if cut is not None and cut.reached(turn.spoken):
                         return
         except TimeoutError:
-            return
+            if cut is not None:
+                cut.in_time = True
 
     async def _acknowledged(self, event: dict[str, Json]) -> Json:
         event = self._with_ids(event)

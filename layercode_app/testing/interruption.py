@@ -23,6 +23,8 @@ class Cut:
     def __init__(self, after: int | float | str | None, *, playing: bool = False) -> None:
         self._after = after
         self._playing = playing
+        self.in_time = False
+        """Whether the reply still ran when its seconds were over."""
         if playing and isinstance(after, float):
             raise ValueError(f"interrupt(after={after}, playing=True): a reply that is whole is cut by words or text")
         self.point = Point.TEXT if playing and not after else _point(after)
@@ -35,6 +37,19 @@ class Cut:
     def reached(self, spoken: str) -> bool:
         """Whether the connection is closed now that this was spoken."""
         return not self._playing and self._end(spoken) is not None
+
+    def came(self, spoken: str) -> bool:
+        """Whether it happened at all, now that no more will be spoken than this."""
+        return self.in_time or self._end(spoken) is not None
+
+    def __str__(self) -> str:
+        if self.point is Point.SECONDS:
+            return f"the reply was over before {self._after} seconds had passed"
+        return (
+            f"{self._after!r} was not said"
+            if self.point is Point.TEXT
+            else f"there were fewer than {self._after} words"
+        )
 
     def heard(self, spoken: str) -> str:
         """The part of what was spoken that was heard."""

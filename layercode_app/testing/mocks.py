@@ -6,11 +6,13 @@ import copy
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.record import Json, ToolCall
 from ..conversation.turn import Turn
+from ..exceptions import DeveloperError
 from ..webhook import SessionEnd
 
 _UNSET = object()
@@ -40,6 +42,21 @@ class Mocks:
         """The answer to a tool call; None lets the tool run."""
         function = self._answers.get(call.name)
         return None if function is None else _answer(function, call)
+
+
+def check_tool(voice: VoiceAgent[Any, Any], name: str) -> None:
+    """Raise DeveloperError when the agent has no such tool; what only a running toolset knows is not looked into."""
+    toolsets = voice.agent.toolsets if voice.agent is not None else []
+    if not toolsets or not all(hasattr(toolset, "tools") for toolset in toolsets):
+        return
+    known = sorted(tool for toolset in toolsets for tool in getattr(toolset, "tools", ()))
+    if name in known:
+        return
+    close = get_close_matches(name, known, n=1)
+    raise DeveloperError(
+        f"mock({name!r}): agent {voice.name!r} has no tool of that name; expected one of {', '.join(known) or 'none'}."
+        + (f" Did you mean {close[0]!r}?" if close else "")
+    )
 
 
 def _constant(value: Any, error: BaseException | None) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from pydantic_ai import Agent, RunContext
 from layercode_app import Call, SessionEnd, Turn, VoiceAgent
 from layercode_app.conversation.record import Status
 from layercode_app.conversation.stores import create_store
+from layercode_app.exceptions import DeveloperError
 from layercode_app.testing import Called, Clock, ScriptedModelError, events, open_call, scripted
 from layercode_app.testing.call import CallError
 
@@ -116,6 +117,8 @@ async def test_a_mock_may_compute_or_fail(start_call: Any) -> None:
     assert failed.record.status is Status.FAILED
     with pytest.raises(TypeError, match="expected one of"):
         call.mock("add")
+    with pytest.raises(DeveloperError, match="'shop' has no tool of that name; expected one of add, pay"):
+        call.mock("ad", returns="fine")
 
 
 @pytest.mark.parametrize(("after", "heard"), [(2, "one two"), ("two thr", "one two thr"), (None, "")])
@@ -130,6 +133,22 @@ async def test_the_agent_remembers_what_was_heard(start_call: Any, after: Any, h
     assert cut.record.status is (Status.COMPLETE if playing else Status.INTERRUPTED)
     assert (await call.say("heard?")).spoken == heard
     assert (await call.say("Count")).heard == "one two three four five six"
+
+
+@pytest.mark.parametrize(
+    ("after", "playing", "why"),
+    [
+        (7, False, "there were fewer than 7 words"),
+        (7, True, "there were fewer than 7 words"),
+        ("seven", False, "'seven' was not said"),
+        (60.0, False, "the reply was over before 60.0 seconds had passed"),
+    ],
+)
+async def test_an_interruption_that_never_comes_is_told(start_call: Any, after: Any, playing: bool, why: str) -> None:
+    call = start_call(counting())
+    call.interrupt(after=after, playing=playing)
+    with pytest.raises(CallError, match=f"did not interrupt, as {why}; heard was: 'one two three four five six'"):
+        await call.say("Count")
 
 
 async def test_seconds_cut_a_reply_too(start_call: Any) -> None:

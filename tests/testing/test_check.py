@@ -130,13 +130,18 @@ async def test_our_server_passes_with_every_store(store: str, tmp_path: Path, re
     assert report.counts == {"passed": len(chosen()), "failed": 0, "skipped": 0}
 
 
-async def test_what_an_echo_remembers_cannot_be_told(tmp_path: Path) -> None:
-    app = LayerCode(find_agent("echo", ROOT / "agents"), settings=settings(tmp_path))
+@pytest.mark.parametrize("name", ["echo", "bakery", "concierge", "helpdesk", "phone_intake"])
+async def test_what_an_agent_remembers_that_does_not_answer_cannot_be_told(name: str, tmp_path: Path) -> None:
+    agent = find_agent(name, ROOT / "agents")
+    asking = ["turns.memory", "turns.memory-over-sessions", "turns.interrupted"]
+    if agent.agent is not None:
+        agent.use_model(offline_model(agent.script, pace=0))
+    app = LayerCode(agent, settings=settings(tmp_path))
     async with serve(app) as url:
-        report = await run_checks(f"{url}/api/agent", OUR_SECRET, limits=PATIENT, only=["turns"])
+        report = await run_checks(f"{url}/api/agent", OUR_SECRET, limits=PATIENT, only=asking)
     assert failures(report) == []
     skipped = [outcome.check.name for outcome in report.outcomes if outcome.status == "skipped"]
-    assert skipped == ["turns.memory", "turns.memory-over-sessions", "turns.interrupted"]
+    assert skipped == asking
 
 
 async def test_with_a_wrong_secret_one_check_fails_and_says_so() -> None:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from layercode_app import Call, Scene, VoiceAgent, find_agent
 from layercode_app.cli.main import app as command
+from layercode_app.cli.main import exit_code
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.testing import HeardTurn
 from layercode_app.testing.evals import report
@@ -129,7 +130,7 @@ async def test_a_broken_agent_fails_with_what_was_heard_and_what_was_expected(fi
 async def test_the_judge_says_why(file: Path, answer: Any, passes: bool) -> None:
     async def judge(question: str, transcript: str) -> Verdict:
         assert question == "Does it confirm the order?"
-        assert transcript.splitlines()[-1].startswith("agent:  Done.")
+        assert transcript.splitlines()[-1].endswith("Anything else?")
         return Verdict(answer=answer, reason="I heard it.")
 
     order = (await evaluate(load(file), agents=AGENTS, judge=judge))[0]
@@ -155,6 +156,10 @@ async def test_a_model_is_asked_as_judge() -> None:
         ("agent: [", "is not YAML"),
         ("agent: x\nscenarios: []", "scenarios"),
         ("agent: x\nscenarios: [{name: a, turns: [{says: b}]}]", "scenarios.0.turns.0.says: Extra inputs"),
+        (
+            "agent: x\nscenarios: [{name: a, turns: [{say: b}]}, {name: a, turns: [{say: c}]}]",
+            "two scenarios are called 'a'",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:
@@ -192,6 +197,35 @@ def test_the_command_writes_every_report(file: Path, tmp_path: Path) -> None:
     )
     assert again.exit_code == 0
     assert "1/1" in again.stdout
+
+
+def scenario(agent: str, **more: Any) -> str:
+    return yaml.safe_dump({"agent": agent, "scenarios": [{"name": "s", "turns": [{"say": "Two croissants"}], **more}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code", "says"),
+    [
+        (scenario("nope"), (), 3, "Agent 'nope' not found"),
+        (scenario("bakery"), ("--model", "openai-chat:gpt-test"), 2, "OPENAI_API_KEY"),
+        (scenario("bakery", mock={"add_itm": "done"}), (), 2, "Did you mean 'add_item'?"),
+    ],
+)
+def test_what_cannot_be_played_is_one_error(
+    text: str, options: tuple[str, ...], code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    result = CliRunner().invoke(command, ["eval", str(path), "--agents", str(AGENTS), *options])
+    assert says in str(result.exception)
+    assert exit_code(result.exception) == code  # type: ignore[arg-type]
+
+
+async def test_an_interruption_that_never_comes_is_a_failure() -> None:
+    turns = [Step(say="one", interrupt="zebra")]
+    [played] = await evaluate(ScenarioFile(agent="echo", scenarios=[Scenario(name="s", turns=turns)]), agents=AGENTS)
+    assert played.reasons == ["the caller did not interrupt, as 'zebra' was not said; heard was: 'You said: one'."]
 
 
 def test_the_command_fails_with_1_and_shows_the_conversation(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 from .model import FailedError, SkippedError, check
@@ -11,7 +12,10 @@ from .probe import Exchange, Probe, Talk
 GROUP = "turns"
 CODE, OTHER = "marzipan", "periwinkle"
 ASK = "What was the first word I asked you to remember before?"
+NONSENSE = "Which fendle did you wug before?"
+"""With words of the other question, since some agents look for words."""
 LONG_REQUEST = "Then tell me a long story about it, with many turns and twists, and a good end, and take your time."
+_WORD = re.compile(r"\w+")
 SLACK_SECONDS = 0.5
 TRIES = 3
 
@@ -47,13 +51,24 @@ async def duplicate_at_once(probe: Probe) -> None:
 
 
 async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
-    """FailedError unless the answer holds the word; SkippedError when the agent only repeats what it hears."""
+    """FailedError unless the answer holds the word; SkippedError when the agent does not answer such a question."""
     spoken = asked.needs_whole_turn().spoken
     if word in spoken.lower():
         return
-    if ASK.lower() in spoken.lower() and not await _can_recall(probe):
-        raise SkippedError("the agent repeats what it hears, so what it remembers cannot be heard")
+    if await _is_evaded(probe, spoken) and not await _can_recall(probe):
+        raise SkippedError(f"the agent does not answer such a question, it says {spoken[:80]!r}; ask it yourself")
     raise FailedError(f"{what}: asked for the word {word!r}, it said {spoken[:120]!r}")
+
+
+async def _is_evaded(probe: Probe, spoken: str) -> bool:
+    """Whether the question was answered as one is that makes no sense, but for its own words."""
+    nonsense = (await probe.talk().say(NONSENSE)).spoken
+    return _own_words(spoken) == _own_words(nonsense)
+
+
+def _own_words(spoken: str) -> list[str]:
+    asked = _WORD.findall(f"{ASK} {NONSENSE}".lower())
+    return [word for word in _WORD.findall(spoken.lower()) if word not in asked]
 
 
 async def _can_recall(probe: Probe) -> bool:
@@ -71,7 +86,8 @@ async def _tell(talk: Talk, word: str) -> None:
     "turns.memory",
     "a conversation is remembered",
     why="a caller who must say everything twice hangs up",
-    mend="Keep the messages of each conversation and give them to the model.",
+    mend="Keep the messages of each conversation and give them to the model. An agent that answers no such question "
+    "is checked with --skip turns.memory.",
 )
 async def memory(probe: Probe) -> None:
     """A word of the first turn is asked for in the third."""

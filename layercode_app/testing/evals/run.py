@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import EvaluationReason, Evaluator, EvaluatorContext
 
-from ...exceptions import JudgeError
+from ...exceptions import JudgeError, LayerCodeError
 from ..call import AgentCall
 from ..turn import HeardTurn
 from .caller import MOST_TURNS, Caller, MakeCaller, ScriptedCaller
@@ -104,8 +104,20 @@ async def evaluate(
     with warnings.catch_warnings():
         # Its spans are for those who have set Logfire up; to the others it would say so in the middle of the table.
         warnings.filterwarnings("ignore", message="No logs or spans will be created")
-        await dataset.evaluate(task, max_concurrency=concurrency, **_taken(dataset.evaluate, progress=False))
+        try:
+            await dataset.evaluate(task, max_concurrency=concurrency, **_taken(dataset.evaluate, progress=False))
+        except ExceptionGroup as errors:
+            known, others = errors.split(LayerCodeError)
+            if known is None or others is not None:
+                raise
+            raise _first(known) from None
     return [played[_key(play)] for play in plays]
+
+
+def _first(errors: ExceptionGroup[LayerCodeError]) -> LayerCodeError:
+    """Scenarios run at once, so that one mistake is met many times."""
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _taken(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ...exceptions import ConfigurationError
 
@@ -67,6 +68,14 @@ class ScenarioFile(_Part):
 
     agent: str
     scenarios: list[Scenario] = Field(min_length=1)
+
+    @field_validator("scenarios")
+    @classmethod
+    def _named_apart(cls, scenarios: list[Scenario]) -> list[Scenario]:
+        names = Counter(scenario.name for scenario in scenarios)
+        if twice := [name for name, times in names.items() if times > 1]:
+            raise ValueError(f"two scenarios are called {twice[0]!r}; expected a name of its own for each")
+        return scenarios
 
 
 def load(path: Path) -> ScenarioFile:
