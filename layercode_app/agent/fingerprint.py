@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from .instructions import instructions_of
+
 if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
@@ -29,15 +31,17 @@ def _parts(voice: VoiceAgent[Any, Any]) -> Iterator[str]:
         return
     yield str(getattr(voice.model or agent.model, "model_name", voice.model or agent.model))
     yield str(agent.output_type)
-    yield from (_source(part) for part in getattr(agent, "_instructions", ()) or ())
+    yield from (_source(part) for part in instructions_of(agent))
+    yield from (_source(part) for part in getattr(agent, "_system_prompts", ()))
+    yield from (_source(part) for part in getattr(agent, "_system_prompt_functions", ()))
     for toolset in agent.toolsets:
         for name, tool in getattr(toolset, "tools", {}).items():
             yield name + _source(getattr(tool, "function", tool))
 
 
 def _source(part: object) -> str:
-    if isinstance(part, str):
-        return part
+    if isinstance(text := getattr(part, "content", part), str):
+        return text
     inner = getattr(part, "function", part)
     try:
         return inspect.getsource(inner)  # type: ignore[arg-type]

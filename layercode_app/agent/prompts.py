@@ -8,6 +8,7 @@ from pathlib import Path
 from ..exceptions import DeveloperError
 
 SUFFIXES = (".md", ".txt")
+_loaded: set[str] = set()
 
 
 def load_prompt(name: str) -> str:
@@ -21,5 +22,12 @@ def load_prompt(name: str) -> str:
     tried = [folder / f"{name}{suffix}" for suffix in SUFFIXES]
     for path in tried:
         if path.is_file():
-            return path.read_text(encoding="utf-8").strip()
+            text = path.read_text(encoding="utf-8").strip()
+            _loaded.add(text)
+            return text
     raise DeveloperError(f"Prompt {name!r}: no such file. Looked for {' and '.join(map(str, tried))}.")
+
+
+def was_loaded(text: str) -> bool:
+    """Whether `load_prompt` gave this text to somebody."""
+    return text in _loaded

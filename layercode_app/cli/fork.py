@@ -14,7 +14,10 @@ def fork(
     conversation: Annotated[str, typer.Argument(help="The conversation's id, as `sessions` lists it.")],
     at: Annotated[str, typer.Option(help="The turn: its number from 1, the greeting included, or its id.")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="Another model.")] = None,
-    prompt: Annotated[Path | None, typer.Option(help="File with another prompt.", exists=True, dir_okay=False)] = None,
+    prompt: Annotated[
+        Path | None,
+        typer.Option(help="File with another prompt; instruction functions stay.", exists=True, dir_okay=False),
+    ] = None,
     say: Annotated[list[str] | None, typer.Option(help="Other words of the caller; again for the next turn.")] = None,
     rest: Annotated[bool, typer.Option(help="Go on with what the caller said next.")] = False,
     run_tools: Annotated[bool, typer.Option(help="Really run the tools; else they answer as recorded.")] = False,

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from ..agent.discovery import Found, discover, find_by_import, folders
+from ..agent.instructions import prompt_of
 from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.record import Json
@@ -92,5 +93,6 @@ def describe(voice: Voice) -> dict[str, Json]:
         "model": name,
         "offline": name == MODEL_NAME,
         "has_model": voice.agent is not None,
+        "prompt": prompt_of(voice.agent),
         "has_script": voice.script is not None,
     }

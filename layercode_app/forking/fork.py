@@ -22,7 +22,7 @@ from .sandbox import Sandbox
 class Changes:
     """What is different in the fork; nothing is, where nothing is given.
 
-    `say` are the caller's words from the forked turn on, `prompt` replaces the agent's instructions, `model` its model.
+    `say` are the caller's words from the forked turn on, `prompt` replaces the agent's prompt, `model` its model.
     With `rest`, the call goes on with what the caller said next. Tools answer from their recordings unless `run_tools`.
     """
 

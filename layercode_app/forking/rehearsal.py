@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from ..agent.instructions import with_prompt
 from ..agent.models import choose_model
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.record import Json, ToolCall
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 class Rehearsal:
     """Answers turns that were recorded. The agent that serves calls is left as it is.
 
-    Raises ForkError for a prompt or a model where no model answers, ConfigurationError for a model that cannot be used.
+    `prompt` replaces the agent's own, as `prompt_of` gives it; its instruction functions and SPEAK_PLAINLY stay.
+
+    Raises ForkError for an empty prompt, and a prompt or a model where no model answers, ConfigurationError for a model that cannot be used.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class Rehearsal:
     ) -> None:
         if voice.agent is None and (prompt is not None or model is not None):
             raise ForkError(f"Agent {voice.name!r} answers without a model, so it takes no other prompt or model.")
+        if prompt is not None and not prompt.strip():
+            raise ForkError("The prompt is empty: expected the text to answer with, or none for the agent's own.")
         self._voice = copy.copy(voice)
         self._prompt = prompt
         self._tools = tools
@@ -117,4 +122,7 @@ class Rehearsal:
 
     def _prompted(self) -> AbstractContextManager[None]:
         agent: Any = self._voice.agent
-        return nullcontext() if self._prompt is None else agent.override(instructions=self._prompt)
+        if self._prompt is None:
+            return nullcontext()
+        override: AbstractContextManager[None] = agent.override(instructions=with_prompt(agent, self._prompt))
+        return override

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ModelRequest, TextPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import LayerCode, Turn, VoiceAgent
+from layercode_app import SPEAK_PLAINLY, LayerCode, Turn, VoiceAgent, find_agent
+from layercode_app.agent.instructions import prompt_of, with_prompt
 from layercode_app.conversation.record import TurnRecord
 from layercode_app.exceptions import ForkError
 from layercode_app.forking.compare import diff
 from layercode_app.forking.fork import Changes, conversation_of, fork
+from layercode_app.forking.rehearsal import Rehearsal
+from layercode_app.testing import open_call
 
 from ..calling import Caller, calling, settings
 
@@ -181,3 +185,49 @@ def test_the_difference_of_two_texts_adds_up_to_both() -> None:
     runs = diff("Two croissants, please.", "Three croissants and a tea, please.")
     assert "".join(run["text"] for run in runs if run["kind"] != "added") == "Two croissants, please."
     assert "".join(run["text"] for run in runs if run["kind"] != "removed") == "Three croissants and a tea, please."
+
+
+def instructions_in(turn: TurnRecord) -> list[str]:
+    return [message["instructions"] for message in json.loads(turn.messages) if message["kind"] == "request"]
+
+
+async def test_another_prompt_leaves_everything_else_that_the_agent_is_told() -> None:
+    agent = find_agent("phone_intake", Path("agents"))
+    prompt = prompt_of(agent.agent)
+    assert prompt == Path("agents/prompts/phone_intake.md").read_text().strip()
+    async with open_call(agent) as call:
+        await call.say("Ada Lovelace")
+        await call.say("My number is 4155550199")
+        turns = await call.records()
+    forked = await fork(turns, agent, at=2, changes=Changes(prompt="Be brief.", run_tools=True))
+    old, new = instructions_in(turns[1]), instructions_in(forked.pairs[0].new)
+    assert new == [told.replace(prompt, "Be brief.") for told in old]
+    assert new[0].startswith(f"Be brief.\n\n{SPEAK_PLAINLY.strip()}\n\nKnown so far: {{")
+    assert '"name":"Lovelace"' in new[0]
+
+
+def test_the_prompt_is_what_was_loaded_or_else_what_was_written() -> None:
+    written = Agent(instructions=["Sell cakes.", SPEAK_PLAINLY, "Be kind."])
+    assert prompt_of(written) == "Sell cakes.\n\nBe kind."
+    assert with_prompt(written, "Sell tarts.") == ["Sell tarts.", SPEAK_PLAINLY]
+
+    @(computed := Agent()).instructions
+    def told() -> str:
+        return "It is nine."
+
+    assert prompt_of(computed) == ""
+    assert with_prompt(computed, "Sell tarts.") == ["Sell tarts.", told]
+
+
+async def test_an_empty_prompt_is_refused() -> None:
+    agent = find_agent("phone_intake", Path("agents"))
+    with pytest.raises(ForkError, match="The prompt is empty"):
+        Rehearsal(agent, prompt=" \n")
+
+
+def test_another_prompt_is_another_version() -> None:
+    versions = [
+        VoiceAgent("shop", Agent(**told)).fingerprint
+        for told in ({}, {"instructions": "one"}, {"instructions": "two"}, {"system_prompt": "three"})
+    ]
+    assert len(set(versions)) == 4

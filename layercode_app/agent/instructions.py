@@ -1,0 +1,51 @@
+"""What a PydanticAI agent is told: the texts that somebody wrote as its prompt, and what is added to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .prompts import was_loaded
+from .speakable import SPEAK_PLAINLY
+
+if TYPE_CHECKING:
+    from pydantic_ai.agent import AbstractAgent
+
+
+def instructions_of(agent: AbstractAgent[Any, Any]) -> list[Any]:
+    """The agent's own instructions in their order: texts, parts and functions."""
+    inner = getattr(agent, "wrapped", agent)
+    return [getattr(part, "instruction", part) for part in getattr(inner, "_instructions", ()) or ()]
+
+
+def prompt_of(agent: AbstractAgent[Any, Any] | None) -> str:
+    """The agent's prompt: what `load_prompt` read, or else its texts but for SPEAK_PLAINLY; empty where it has none."""
+    parts = instructions_of(agent) if agent else []
+    return "\n\n".join(_text(parts[place]) for place in _prompt_places(parts))
+
+
+def with_prompt(agent: AbstractAgent[Any, Any], prompt: str) -> list[Any]:
+    """The agent's instructions with another prompt; functions, and texts that are not the prompt, stay."""
+    parts = instructions_of(agent)
+    places = _prompt_places(parts)
+    first = places[0] if places else 0
+    kept = [(place, part) for place, part in enumerate(parts) if place not in places]
+    before = [part for place, part in kept if place < first]
+    after = [part for place, part in kept if place >= first]
+    return [*before, prompt, *after, *_from_capabilities(agent)]
+
+
+def _prompt_places(parts: list[Any]) -> list[int]:
+    texts = {place: _text(part) for place, part in enumerate(parts) if _text(part)}
+    loaded = [place for place, text in texts.items() if was_loaded(text)]
+    return loaded or [place for place, text in texts.items() if text != SPEAK_PLAINLY]
+
+
+def _text(part: Any) -> str:
+    """The text of a part that is one; a function's is known when it runs."""
+    text = part if isinstance(part, str) else getattr(part, "content", "")
+    return text if isinstance(text, str) else ""
+
+
+def _from_capabilities(agent: Any) -> list[Any]:
+    inner = getattr(agent, "wrapped", agent)
+    return [getattr(part, "instruction", part) for part in getattr(inner, "_cap_instructions", ()) or ()]
