@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
 from loguru import logger
 
 from ..exceptions import StoreError
-from ..observability import context, spans
+from ..observability import spans
+from .attempt import Run, attempt
 from .stores.base import Job, Store
 
 RETRY_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Pauses between the tries of a job; after the last one it is given up, and the log says so."""
 LEASE_SECONDS = 60.0
+"""How long the jobs of a worker that died stay its own; those that run have their lease renewed."""
 POLL_SECONDS = 1.0
+AT_ONCE = 8
+"""How many jobs a worker runs at once."""
+MORE_AT_ONCE = 4
+"""How many more it runs of those that must not queue behind the others."""
+CANCEL_SECONDS = 2.0
+"""How long what is cut off at shutdown is given to end."""
 
 
 class Jobs:
-    """Runs the owed jobs of a store, one at a time, and the background coroutines of this worker."""
+    """Runs the owed jobs of a store, a bounded number at once, and the background coroutines of this worker.
 
-    def __init__(self, store: Store, run: Callable[[Job], Awaitable[float | None]]) -> None:
+    Jobs whose id begins with one of `first` never queue behind the others.
+    """
+
+    def __init__(self, store: Store, run: Run, *, first: Sequence[str] = ()) -> None:
         self._store = store
         self._run = run
+        self._first = first
         self._due = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
@@ -54,22 +67,25 @@ class Jobs:
             logger.opt(exception=error).error("Background work failed: {}", type(error).__name__)
 
     async def drain(self, seconds: float) -> None:
-        """Wait for what runs, at most so long; owed jobs that are not done stay owed."""
-        if self._background:
-            await asyncio.wait(self._background, timeout=seconds)
-        for task in self._background:
-            task.cancel()
+        """Take no more, and wait for what runs, at most so long; owed jobs that are not done stay owed."""
         if self._worker is not None:
             self._worker.cancel()
             with suppress(asyncio.CancelledError):
                 await self._worker
+        running = {*self._background, *self._running.values()}
+        if running:
+            _, running = await asyncio.wait(running, timeout=seconds)
+            for task in running:
+                task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=CANCEL_SECONDS)
 
     async def _work(self) -> None:
         while True:
             self._due.clear()
             try:
                 if (job := await self._lease()) is not None:
-                    await self._attempt(job)
+                    self._begin(job)
                     continue
             except StoreError as error:
                 logger.warning("Owed jobs wait for the journal: {}", error)
@@ -78,8 +94,29 @@ class Jobs:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._due.wait()
 
+    def _begin(self, job: Job) -> None:
+        if job.id in self._running:
+            return  # its lease had run out, because the journal was away, and is ours again
+        self._running[job.id] = asyncio.create_task(self._attempt(job), name=f"job {job.name}")
+
+    async def _attempt(self, job: Job) -> None:
+        try:
+            again = await attempt(self._store, job, self._run, lease=LEASE_SECONDS, pauses=RETRY_SECONDS)
+        finally:
+            del self._running[job.id]
+            self._due.set()
+        if again is not None:
+            asyncio.get_running_loop().call_later(max(again - time.time(), 0.0), self._due.set)
+
     async def _lease(self) -> Job | None:
-        leasing = asyncio.ensure_future(self._store.lease(now=time.time(), seconds=LEASE_SECONDS))
+        """The next job that there is room for."""
+        busy = len(self._running)
+        if busy < AT_ONCE:
+            return await self._leased(only=())
+        return await self._leased(only=self._first) if self._first and busy < AT_ONCE + MORE_AT_ONCE else None
+
+    async def _leased(self, *, only: Sequence[str]) -> Job | None:
+        leasing = asyncio.ensure_future(self._store.lease(now=time.time(), seconds=LEASE_SECONDS, only=only))
         try:
             return await asyncio.shield(leasing)
         except asyncio.CancelledError:
@@ -88,39 +125,3 @@ class Jobs:
                 if (job := await leasing) is not None:
                     await self._store.settle(job, retry_at=job.due_at)
             raise
-
-    async def _attempt(self, job: Job) -> None:
-        job.attempts += 1
-        with context.within(context.Ids(job.agent, job.conversation_id)):
-            try:
-                with spans.continued(job.name, job.trace):
-                    again = await self._run(job)
-            except asyncio.CancelledError:
-                # The server goes down: another one may have the job at once.
-                with suppress(StoreError):
-                    await self._store.settle(job, retry_at=time.time())
-                raise
-            except Exception as error:  # noqa: BLE001 - a hook may raise anything; it is tried again
-                await self._retry(job, error)
-            else:
-                await self._settle(job, again)
-
-    async def _settle(self, job: Job, again: float | None) -> None:
-        """A job is done, or one that comes again and again is due at `again` (epoch seconds)."""
-        if again is None:
-            await self._store.settle(job)
-            return
-        job.attempts = 0
-        await self._store.settle(job, retry_at=again)
-        asyncio.get_running_loop().call_later(max(again - time.time(), 0.0), self._due.set)
-
-    async def _retry(self, job: Job, error: Exception) -> None:
-        job.error = f"{type(error).__name__}: {error}"
-        if job.attempts > len(RETRY_SECONDS):
-            logger.opt(exception=error).error("Job {} was given up after {} tries", job.id, job.attempts)
-            await self._store.settle(job)
-            return
-        pause = RETRY_SECONDS[job.attempts - 1]
-        logger.opt(exception=error).warning("Job {} failed, try {}; the next is in {} s", job.id, job.attempts, pause)
-        await self._store.settle(job, retry_at=time.time() + pause)
-        asyncio.get_running_loop().call_later(pause, self._due.set)

@@ -32,7 +32,7 @@ from ..observability.setup import keep_metrics, prometheus_text
 from ..observability.turns import turn_finished
 from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
 from ..stream.response import Receive, Send
-from ..watch.watch import Watch
+from ..watch.watch import CHORES, Watch
 from ..webhook import SessionEnd
 from .asgi import Scope, route_path, secured, send_error
 from .authorize import Authorize
@@ -88,7 +88,7 @@ class LayerCode:
             max_turns=self.settings.max_turns,
             busy=self.settings.busy,
         )
-        self.jobs = Jobs(self.store, self._run_job)
+        self.jobs = Jobs(self.store, self._run_job, first=(*CHORES, HANDOFF))
         self.watch = Watch(self.settings, self.store, self.jobs.owe)
         self.turns = TurnHandler(
             self.store,

@@ -18,6 +18,8 @@ from .tally import WRITE_SECONDS, Tally
 
 RETENTION = "retention"
 RETENTION_SECONDS = 3600.0
+CHORES = ("alert", RETENTION)
+"""What the ids of the jobs of this watch begin with."""
 LATER_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
 

@@ -206,8 +206,15 @@ class Store(ABC):
         """Keep a job until it is done; false when a job of that id was owed before, done or not."""
 
     @abstractmethod
-    async def lease(self, *, now: float, seconds: float) -> Job | None:
-        """The next job that is due, kept from other workers for some seconds."""
+    async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
+        """The next job that is due, kept from other workers for some seconds.
+
+        With `only`, the next of those whose id begins with one of these.
+        """
+
+    @abstractmethod
+    async def renew(self, job: Job, *, until: float) -> None:
+        """Keep a leased job from other workers until then (epoch seconds), unless it is done or forgotten."""
 
     @abstractmethod
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:

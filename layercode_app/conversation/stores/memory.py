@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from copy import deepcopy
 from uuid import uuid4
 
@@ -199,13 +199,19 @@ class MemoryStore(Store):
         self._jobs[job.id] = deepcopy(job)
         return True
 
-    async def lease(self, *, now: float, seconds: float) -> Job | None:
+    async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
         due = [job for job in self._jobs.values() if job.due_at <= now and self._leased.get(job.id, 0) <= now]
+        if only:
+            due = [job for job in due if job.id.startswith(tuple(only))]
         if not due:
             return None
         job = min(due, key=lambda job: job.due_at)
         self._leased[job.id] = now + seconds
         return deepcopy(job)
+
+    async def renew(self, job: Job, *, until: float) -> None:
+        if job.id in self._jobs:
+            self._leased[job.id] = until
 
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
         self._leased.pop(job.id, None)

@@ -7,7 +7,7 @@ Nothing is kept longer than the retention, because each write renews the time to
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -258,8 +258,11 @@ class RedisStore(Store):
     async def owe(self, job: Job) -> bool:
         return await jobs.owe(self._link, job)
 
-    async def lease(self, *, now: float, seconds: float) -> Job | None:
-        return await jobs.lease(self._link, now, seconds)
+    async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
+        return await jobs.lease(self._link, now, seconds, only)
+
+    async def renew(self, job: Job, *, until: float) -> None:
+        await jobs.renew(self._link, job, until)
 
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
         await jobs.settle(self._link, job, retry_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from ..record import from_json, to_json
@@ -24,10 +24,15 @@ async def owe(link: Link, job: Job) -> bool:
     return bool(await link.script(lua.OWE, _keys(job.conversation_id), job.id, to_json(job), job.due_at))
 
 
-async def lease(link: Link, now: float, seconds: float) -> Job | None:
-    """The next due job, kept from others until `now + seconds`."""
-    body = await link.script(lua.LEASE, _keys("")[:2], now, now + seconds)
+async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> Job | None:
+    """The next due job whose id begins with one of `only`, kept from others until `now + seconds`."""
+    body = await link.script(lua.LEASE, _keys("")[:2], now, now + seconds, *only)
     return Job(**from_json(body)) if body else None
+
+
+async def renew(link: Link, job: Job, until: float) -> None:
+    """Keep a job from others until then, unless it is done."""
+    await link.run(("ZADD", _keys("")[0], "XX", until, job.id))
 
 
 async def settle(link: Link, job: Job, retry_at: float | None) -> None:

@@ -155,7 +155,27 @@ return 1
 
 LEASE = """
 local DUE, BODY = unpack(KEYS)
-local id = redis.call("ZRANGEBYSCORE", DUE, "-inf", ARGV[1], "LIMIT", 0, 1)[1]
+
+local function wanted(id)
+  for i = 3, #ARGV do
+    if string.sub(id, 1, #ARGV[i]) == ARGV[i] then return true end
+  end
+  return #ARGV < 3
+end
+
+local function next_due()
+  local from = 0
+  while true do
+    local ids = redis.call("ZRANGEBYSCORE", DUE, "-inf", ARGV[1], "LIMIT", from, #ARGV < 3 and 1 or 100)
+    if #ids == 0 then return nil end
+    for _, id in ipairs(ids) do
+      if wanted(id) then return id end
+    end
+    from = from + #ids
+  end
+end
+
+local id = next_due()
 if not id then return nil end
 redis.call("ZADD", DUE, ARGV[2], id)
 return redis.call("HGET", BODY, id)

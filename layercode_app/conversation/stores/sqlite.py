@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -231,8 +231,11 @@ class SQLiteStore(Store):
     async def owe(self, job: Job) -> bool:
         return await self._run(lambda db: jobs.owe(db, job))
 
-    async def lease(self, *, now: float, seconds: float) -> Job | None:
-        return await self._run(lambda db: jobs.lease(db, now, seconds))
+    async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
+        return await self._run(lambda db: jobs.lease(db, now, seconds, only))
+
+    async def renew(self, job: Job, *, until: float) -> None:
+        await self._run(lambda db: jobs.renew(db, job, until))
 
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
         await self._run(lambda db: jobs.settle(db, job, retry_at))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Sequence
 
 from ..record import from_json, to_json
 from .base import Job
@@ -21,16 +22,23 @@ def owe(db: sqlite3.Connection, job: Job) -> bool:
     return bool(cursor.rowcount)
 
 
-def lease(db: sqlite3.Connection, now: float, seconds: float) -> Job | None:
-    """The next due job, kept from others until `now + seconds`."""
+def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str]) -> Job | None:
+    """The next due job whose id begins with one of `only`, kept from others until `now + seconds`."""
+    begins = " OR ".join(["substr(id, 1, ?) = ?"] * len(only)) or "1"
     row = db.execute(
-        "SELECT id, body FROM jobs WHERE done_at IS NULL AND due_at <= ? AND leased_until <= ? ORDER BY due_at LIMIT 1",
-        (now, now),
+        f"""SELECT id, body FROM jobs WHERE done_at IS NULL AND due_at <= ? AND leased_until <= ? AND ({begins})
+        ORDER BY due_at LIMIT 1""",  # noqa: S608 - nothing but question marks
+        (now, now, *[part for prefix in only for part in (len(prefix), prefix)]),
     ).fetchone()
     if row is None:
         return None
     db.execute("UPDATE jobs SET leased_until = ? WHERE id = ?", (now + seconds, row[0]))
     return Job(**from_json(row[1]))
+
+
+def renew(db: sqlite3.Connection, job: Job, until: float) -> None:
+    """Keep a job from others until then, unless it is done."""
+    db.execute("UPDATE jobs SET leased_until = ? WHERE id = ? AND done_at IS NULL", (until, job.id))
 
 
 def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:

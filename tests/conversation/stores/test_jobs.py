@@ -58,3 +58,31 @@ async def test_a_forgotten_job_does_not_come_back(store: Store) -> None:
     await store.forget("c")
     await store.settle(job, retry_at=100)
     assert await store.lease(now=1000, seconds=60) is None
+
+
+async def test_a_renewed_lease_keeps_others_out_for_longer(store: Store) -> None:
+    await store.owe(Job("j", "n", "a", {}))
+    job = await store.lease(now=100, seconds=60)
+    assert job is not None
+    await store.renew(job, until=200)
+    assert await store.lease(now=199, seconds=60) is None
+    again = await store.lease(now=201, seconds=60)
+    assert again is not None
+    await store.settle(again)
+    await store.renew(job, until=300)
+    assert await store.lease(now=1e12, seconds=60) is None
+    assert not await store.owe(job)
+
+
+async def test_jobs_are_leased_by_how_their_id_begins(store: Store) -> None:
+    for number in range(120):
+        await store.owe(Job(f"hook-{number}", "n", "a", {}, due_at=number))
+    for number, job_id in enumerate(("chore%-1", "CHORE-1", "chore-1", "alert-1", "chore-2")):
+        await store.owe(Job(job_id, "n", "a", {}, due_at=200 + number))
+    only = ("chore-", "alert")
+    found = [await store.lease(now=1000, seconds=60, only=only) for _ in range(4)]
+    assert [job and job.id for job in found] == ["chore-1", "alert-1", "chore-2", None]
+    assert await store.lease(now=100, seconds=60, only=only) is None
+    anything = await store.lease(now=1000, seconds=60)
+    assert anything is not None
+    assert anything.id == "hook-0"

@@ -1,0 +1,142 @@
+"""Owed jobs while they run: how many at once, for how long they are kept from others, and what a shutdown does to them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from layercode_app import LayerCode, SessionEnd, VoiceAgent
+from layercode_app.conversation import attempt, jobs
+from layercode_app.conversation.jobs import AT_ONCE, Jobs
+from layercode_app.conversation.stores import create_store
+from layercode_app.conversation.stores.base import Job, Store
+from layercode_app.exceptions import StoreError
+from layercode_app.watch.watch import CHORES
+
+from ..calling import calling, settings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+class Hooks:
+    """Jobs that run until they are let go."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.done: list[str] = []
+        self.proceed = asyncio.Event()
+
+    async def run(self, job: Job) -> None:
+        self.begun.append(job.id)
+        if job.name == "hook":
+            await self.proceed.wait()
+        self.done.append(job.id)
+
+
+@asynccontextmanager
+async def working(store: Store, hooks: Hooks, *, drain: float = 5) -> AsyncIterator[Jobs]:
+    running = Jobs(store, hooks.run, first=CHORES)
+    running.start()
+    try:
+        yield running
+    finally:
+        await running.drain(drain)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+async def test_some_run_at_once_and_the_rest_when_there_is_room(store: Store) -> None:
+    hooks = Hooks()
+    async with working(store, hooks) as running:
+        for number in range(AT_ONCE + 3):
+            await running.owe(Job(f"j{number}", "hook", "a", {}))
+        await until(lambda: len(hooks.begun) == AT_ONCE)
+        await asyncio.sleep(0.02)
+        assert len(hooks.begun) == AT_ONCE
+        hooks.proceed.set()
+        await until(lambda: len(hooks.done) == AT_ONCE + 3)
+    assert sorted(hooks.begun) == sorted(hooks.done)
+
+
+async def test_chores_never_wait_for_hooks(store: Store) -> None:
+    hooks = Hooks()
+    async with working(store, hooks) as running:
+        for number in range(AT_ONCE * 2):
+            await running.owe(Job(f"j{number}", "hook", "a", {}))
+        await until(lambda: len(hooks.begun) == AT_ONCE)
+        for chore in ("alerts", "alert-spend", "retention"):
+            await running.owe(Job(chore, chore, "", {}))
+        await until(lambda: len(hooks.done) == 3)
+        assert sorted(hooks.done) == ["alert-spend", "alerts", "retention"]
+        hooks.proceed.set()
+
+
+async def test_a_job_that_outlasts_its_lease_is_kept_from_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "RENEWALS", 6_000)  # one every 10 ms
+    hooks = Hooks()
+    async with working(store, hooks) as running:
+        await running.owe(Job("long", "hook", "a", {}))
+        await until(lambda: hooks.begun == ["long"])
+        when_it_would_end = time.time() + jobs.LEASE_SECONDS
+        async with asyncio.timeout(5):
+            while await store.lease(now=when_it_would_end, seconds=0) is not None:
+                await asyncio.sleep(0.05)
+        hooks.proceed.set()
+    assert hooks.done == ["long"]
+
+
+async def test_a_shutdown_lets_a_hook_come_to_its_end_so_that_it_does_not_run_again(tmp_path: Path) -> None:
+    begun, ran = asyncio.Event(), []
+    agent = VoiceAgent("office")
+
+    @agent.on_session_end
+    async def note(event: SessionEnd) -> None:
+        begun.set()
+        await asyncio.sleep(0.05)
+        ran.append(event.session_id)
+
+    async with calling(LayerCode(agent, settings=settings(tmp_path))) as caller:
+        await caller.send({"type": "session.end", "session_id": "s"})
+        await begun.wait()
+    assert ran == ["s"]
+    begun.clear()
+    async with calling(LayerCode(agent, settings=settings(tmp_path))) as caller:
+        await caller.send({"type": "session.end", "session_id": "next"})
+        await begun.wait()
+    assert ran == ["s", "next"]
+
+
+async def test_a_job_that_is_done_while_the_journal_is_away_is_not_done_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "SETTLE_SECONDS", 0.001)
+    hooks, settle, failures = Hooks(), store.settle, iter(range(3))
+
+    async def unless_away(job: Job, *, retry_at: float | None = None) -> None:
+        if next(failures, None) is not None:
+            raise StoreError("away")
+        await settle(job, retry_at=retry_at)
+
+    monkeypatch.setattr(store, "settle", unless_away)
+    async with working(store, hooks) as running:
+        await running.owe(Job("once", "quick", "a", {}))
+        await until(lambda: hooks.done == ["once"])
+    assert await store.lease(now=1e12, seconds=60) is None
+    assert hooks.begun == ["once"]
