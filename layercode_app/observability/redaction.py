@@ -25,7 +25,11 @@ _LOCAL_PHONE = re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)")
 _LOCAL_PHONE_END = re.compile(r"\d[-. ]\d{4}(?!\d)")
 """Found twenty times as fast as a whole number, in a line that has none."""
 _JSON_VALUE = re.compile(rf'((?:{_NAMES})\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE)
-_ASSIGNED = re.compile(rf"((?:{_NAMES})\s*=\s*['\"]?)[^\s'\"&,;\\]+", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    rf"((?:{_NAMES})\s*=\s*['\"]?)[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*",
+    re.IGNORECASE,
+)
+"""A value has a letter or a digit; a bracket after the last of them, as of a call, is none of it."""
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(v1=)[0-9a-fA-F]{16,}")
 _PROVIDER_KEY = re.compile(r"\b(?:sk|pk|rk|xox[abp]|gh[pousr]|pylf_v\d)[-_][\w-]{12,}")

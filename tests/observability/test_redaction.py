@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from layercode_app.observability import caller_secrets, context, redaction
 
 
@@ -25,3 +29,28 @@ def test_an_error_is_hidden_in_a_request_and_where_nobody_knows_whose_it_is() ->
     token = context.request.set(context.Request("POST", "/api/authorize", 0.0))
     assert redaction.message_of(error) == redaction.HIDDEN
     context.request.reset(token)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("pass it via `OpenAIProvider(api_key=...)` to use it", "pass it via `OpenAIProvider(api_key=...)` to use it"),
+        ("password=*** and more", "password=*** and more"),
+        ("Client(api_key=test-1234).get()", "Client(api_key=[redacted])"),
+        ("Client(api_key=test-1234) failed", "Client(api_key=[redacted]) failed"),
+        ("(token='test-1234')", "(token='[redacted]')"),
+        ("password=test)1234 failed", "password=[redacted] failed"),
+        ("?token=...test&x=1", "?token=[redacted]&x=1"),
+    ],
+)
+def test_what_is_assigned_to_a_name_of_a_secret_is_masked_and_no_more(text: str, shown: str) -> None:
+    assert redaction.clean(text) == shown
+
+
+@given(st.text(alphabet="ab1)(.`=&;,_ '\\", max_size=40), st.text(alphabet="xyz)9-._", min_size=1, max_size=20))
+def test_no_letter_or_digit_of_a_secret_is_shown(before: str, secret: str) -> None:
+    shown = redaction.clean(f"{before} token={secret} after")
+    if any(c.isalnum() for c in secret):
+        assert not any(
+            c in shown.partition("token=")[2].removesuffix(" after").replace("[redacted]", "") for c in "xyz9"
+        )
