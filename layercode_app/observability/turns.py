@@ -128,7 +128,7 @@ def _log_line(record: Finished) -> None:
         "cost": record.cost,
         "error": record.error_category,
         "impact": record.impact,
-        "version": record.fingerprint,
+        "agent_version": record.fingerprint,
         **_request_fields(),
     }
     write_turn(f"turn {status} in {total} ms, first speech after {ttfs} ms", fields)

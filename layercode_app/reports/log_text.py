@@ -9,7 +9,18 @@ from ..conversation.cost import cost_of
 from .log_lines import Line
 
 SHOWN = ("time", "level", "message", "agent", "turn_id", "exception")
-HIDDEN = {"logger", "line", "service", "version", "environment", "session_id", "conversation_id", "span_id", "pid"}
+HIDDEN = {
+    "logger",
+    "line",
+    "service",
+    "version",
+    "environment",
+    "agent_version",
+    "session_id",
+    "conversation_id",
+    "span_id",
+    "pid",
+}
 
 
 def details(line: Line) -> str:

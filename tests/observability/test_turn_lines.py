@@ -20,7 +20,7 @@ Written: TypeAlias = Callable[[], list[dict[str, Any]]]
 def written(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Written]:
     """What was written to stdout meanwhile."""
     redaction.configure(secrets=["test-very-secret"])
-    logs.configure(log_format="json", log_dir="", common={"service": "shop"})
+    logs.configure(log_format="json", log_dir="", common={"service": "shop", "version": "1.2.3"})
     yield lambda: [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
     redaction.configure()
     logger.remove()
@@ -46,6 +46,16 @@ def test_both_ways_write_the_same_line(written: Written) -> None:
     assert list(short) == list(long)
     assert short["logger"] == "layercode_app.observability.turns"
     assert (short["service"], short["agent"], short["turn_id"], short["total_ms"]) == ("shop", "echo", "t", 2.5)
+
+
+def test_the_versions_of_the_service_and_of_the_agent_are_both_on_the_line(written: Written) -> None:
+    finish(fingerprint="a1b2c3")
+    logger.add(lambda _: None)
+    finish(fingerprint="a1b2c3")
+    logger.info("another line")
+    short, long, other = written()
+    assert [line["version"] for line in (short, long, other)] == ["1.2.3"] * 3
+    assert [line.get("agent_version") for line in (short, long, other)] == ["a1b2c3", "a1b2c3", None]
 
 
 @pytest.mark.parametrize("word", ["test-very-secret", "+1 415 555 2671", "415-555-2671", "Bearer abcdef123456"])
