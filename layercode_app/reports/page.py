@@ -52,9 +52,9 @@ def _tiles(report: Report) -> Iterator[tuple[str, str]]:
     yield "p50 to first speech", milliseconds(times["p50"])
     yield "p95 to first speech", milliseconds(times["p95"])
     yield "turns failed", f"{total.error_rate:.1%}"
-    yield "turns interrupted", f"{total.interrupted / total.turns:.1%}"
+    yield "turns interrupted", f"{total.interruption_rate:.1%}"
     yield "cost", str(total.cost)
-    if total.outcomes:
+    if total.success_rate is not None:
         yield "conversations with an outcome", f"{total.success_rate:.0%}"
     else:
         yield "tool calls", f"{total.tool_calls:,}"

@@ -112,7 +112,7 @@ def _outcomes(total: Tally) -> Rows:
         (name, f"{outcome.count:,}", f"{outcome.value:,.2f}", str(total.cost_per(outcome)))
         for name, outcome in sorted(total.outcomes.items())
     ]
-    title = f"Outcomes: {total.success_rate:.0%} of conversations recorded one"
+    title = f"Outcomes: {total.success_rate or 0:.0%} of conversations recorded one"
     return Rows(title, ("", "times", "worth", "cost each"), rows)
 
 

@@ -118,9 +118,14 @@ class Tally:
         return self.recovered / troubled if troubled else None
 
     @property
-    def success_rate(self) -> float:
-        """The share of conversations that recorded an outcome."""
-        return len(self.successful) / len(self.conversations) if self.conversations else 0.0
+    def interruption_rate(self) -> float:
+        """The share of turns that were cut."""
+        return self.interrupted / self.turns if self.turns else 0.0
+
+    @property
+    def success_rate(self) -> float | None:
+        """The share of conversations that recorded an outcome; None when none did, as of agents that record none."""
+        return len(self.successful) / len(self.conversations) if self.outcomes else None
 
     def times(self, metric: str, part: str = "all") -> list[float]:
         """The milliseconds of a metric in a slice."""
@@ -145,7 +150,7 @@ class Tally:
             "tokens": dict(self.tokens),
             "cost": rounded(self.cost),
             "unknown_cost_requests": self.cost.unknown,
-            "success_rate": round(self.success_rate, 4),
+            "success_rate": None if self.success_rate is None else round(self.success_rate, 4),
             "outcomes": {name: self._outcome(outcome) for name, outcome in self.outcomes.items()},
             "scores": {name: _scores(scores) for name, scores in self.scores.items()},
             "latency_ms": {

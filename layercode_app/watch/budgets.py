@@ -20,7 +20,7 @@ from ..exceptions import ConfigurationError
 from ..reports.figures import is_turn
 from ..reports.usage import totals_by_day
 from ..settings import Settings
-from .tally import Tally
+from .pending import PendingTotals
 
 WARNED = "warned/"
 _AMOUNT = re.compile(r"(?:\$\s*)?(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*([kM])?\s*tokens")
@@ -55,9 +55,9 @@ def parse_amount(text: str, setting: str) -> Amount | None:
 class Budgets:
     """The budgets of this installation. Raises ConfigurationError for one that cannot be read."""
 
-    def __init__(self, settings: Settings, store: Store, tally: Tally) -> None:
+    def __init__(self, settings: Settings, store: Store, pending: PendingTotals) -> None:
         self._store = store
-        self._tally = tally
+        self._pending = pending
         self._conversation = parse_amount(settings.budget_conversation, "LAYERCODE_BUDGET_CONVERSATION")
         self._day = parse_amount(settings.budget_day, "LAYERCODE_BUDGET_DAY")
         self._warning = settings.budget_warning
@@ -74,7 +74,7 @@ class Budgets:
         return None
 
     async def _spent_today(self, amount: Amount) -> bool:
-        await self._tally.flush()
+        await self._pending.flush()
         today = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
         totals = (await totals_by_day(self._store, today)).get(today, {})
         tokens = totals.get("input_tokens", 0) + totals.get("output_tokens", 0)

@@ -57,7 +57,7 @@ METRICS: Mapping[str, Metric] = {
     "cost": Metric(lambda tally, _: tally.cost.amount, grows=True),
     "unknown_cost_requests": Metric(lambda tally, _: float(tally.cost.unknown), grows=True),
     "tool_calls": Metric(lambda tally, _: float(tally.tool_calls), grows=True),
-    "success_rate": Metric(lambda tally, _: tally.success_rate if tally.conversations else None),
+    "success_rate": Metric(lambda tally, _: tally.success_rate),
     "outcomes": Metric(_outcomes, grows=True, arguments=None),
     "score": Metric(_mean, arguments=None),
     **{f"p{percent}": _percentile(percent) for percent in (50, 90, 95, 99)},

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from ..conversation.stores.base import Store
 from .metrics import REFUSALS
-from .tally import Tally
+from .pending import PendingTotals
 
 PREFIX = "refused/"
 KEEP_SECONDS = 8 * 86_400
@@ -20,14 +20,14 @@ KEEP_SECONDS = 8 * 86_400
 class Refusals:
     """Counts of refused requests."""
 
-    def __init__(self, store: Store, tally: Tally) -> None:
+    def __init__(self, store: Store, pending: PendingTotals) -> None:
         self._store = store
-        self._tally = tally
+        self._pending = pending
 
     def add(self, name: str) -> None:
         """Count one refusal: "bad_signatures" or "authorize_refusals"."""
         assert name in REFUSALS
-        self._tally.add(_key(time.time()), {name: 1})
+        self._pending.add(_key(time.time()), {name: 1})
 
     async def between(self, name: str, since: float, until: float) -> float:
         """How many there were in a stretch of time, to the minute."""

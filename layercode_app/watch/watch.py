@@ -13,8 +13,8 @@ from ..reports.usage import amounts_of, key_of
 from ..settings import Settings
 from .alerts import ALERT_MESSAGE, ALERTS, Alerts
 from .budgets import WARNED, Budgets
+from .pending import WRITE_SECONDS, PendingTotals
 from .refusals import Refusals
-from .tally import WRITE_SECONDS, Tally
 
 RETENTION = "retention"
 RETENTION_SECONDS = 3600.0
@@ -35,14 +35,14 @@ class Watch:
         self._retention_days = settings.retention_days
         self._owe = owe
         # A day's budget is counted over every worker and host, so that nobody may wait to tell.
-        self._tally = Tally(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
-        self.refusals = Refusals(store, self._tally)
-        self.budgets = Budgets(settings, store, self._tally)
+        self._pending = PendingTotals(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
+        self.refusals = Refusals(store, self._pending)
+        self.budgets = Budgets(settings, store, self._pending)
         self.alerts = Alerts(settings, store, self.refusals, owe)
 
     async def stop(self) -> None:
         """Write what was counted."""
-        await self._tally.stop()
+        await self._pending.stop()
 
     async def owe_chores(self) -> None:
         """Owe the jobs that come again and again, unless they are owed already. Raises StoreError."""
@@ -77,4 +77,4 @@ class Watch:
 
     def count(self, record: TurnRecord) -> None:
         """Count the usage of a turn that has ended."""
-        self._tally.add(key_of(record), amounts_of(record))
+        self._pending.add(key_of(record), amounts_of(record))

@@ -16,6 +16,7 @@ from layercode_app.reports.figures import percentile
 from layercode_app.reports.page import as_html
 from layercode_app.reports.report import Report, beginning, make_report
 from layercode_app.reports.text import as_text
+from layercode_app.watch.metrics import METRICS
 
 from ..calling import calling, settings
 from ..priced import priced_agent
@@ -61,7 +62,7 @@ async def test_the_total_counts_each_turn_once_and_interrupted_ones_apart(app: L
     assert dict(total.impacts) == {"apology": 1}
     counts = {part: len(times) for (metric, part), times in total.latencies.items() if metric == "ttfs"}
     assert counts == {"greetings": 1, "all": 4, "first": 2, "with tools": 1, "without tools": 3, "interrupted": 1}
-    assert total.success_rate == 0.5
+    assert (total.success_rate, total.as_json()["success_rate"]) == (0.5, 0.5)
     assert total.outcomes["booked"].count == 1
     assert total.outcomes["booked"].value == 30.0
     assert total.scores["feedback"].numbers == [1.0]
@@ -76,6 +77,23 @@ async def test_costs_are_the_models_and_a_cut_request_is_unknown_and_not_zero(ap
     assert report.total.cost.unknown == 2
     assert "at least $" in str(report.total.cost)
     assert report.as_json()["total"]["unknown_cost_requests"] == 2
+
+
+async def test_an_empty_journal_has_a_report_in_every_form(tmp_path: Path) -> None:
+    report = await report_of(LayerCode(priced_agent(), settings=settings(tmp_path)))
+    assert "No turns in the journal" in as_text(report)
+    total = json.loads(json.dumps(report.as_json()))["total"]
+    assert (total["turns"], total["success_rate"]) == (0, None)
+    assert "No turns in the journal" in as_html(report)
+
+
+async def test_agents_without_outcomes_have_no_success_rate(app: LayerCode) -> None:
+    groups = (await report_of(app, by="conversation")).groups
+    rates = {key: group.as_json()["success_rate"] for key, group in groups.items()}
+    assert rates.pop("other") is None
+    assert [*rates.values()] == [1.0]
+    read = METRICS["success_rate"].read
+    assert [read(group, "") for group in groups.values()].count(None) == 1
 
 
 async def test_a_model_without_a_price_has_an_unknown_cost(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ WRITE_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 
 
-class Tally:
+class PendingTotals:
     """What waits to be added to the totals, by key, for so many seconds. Used within a running event loop."""
 
     def __init__(self, store: Store, *, seconds: float = WRITE_SECONDS) -> None:
@@ -34,7 +34,7 @@ class Tally:
         for name, amount in amounts.items():
             waiting[name] += amount  # type: ignore[assignment]  # Counters count in floats too
         if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="tally")
+            self._writer = asyncio.create_task(self._write(), name="pending-totals")
 
     async def _write(self) -> None:
         try:

@@ -9,8 +9,8 @@ import pytest
 
 from layercode_app.conversation.stores.memory import MemoryStore
 from layercode_app.exceptions import StoreError
-from layercode_app.watch import tally as tallying
-from layercode_app.watch.tally import Tally
+from layercode_app.watch import pending
+from layercode_app.watch.pending import PendingTotals
 
 pytestmark = pytest.mark.anyio
 
@@ -31,12 +31,12 @@ class AwayStore(MemoryStore):
 async def test_many_are_one_write_and_nothing_is_lost_while_the_journal_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tallying, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(pending, "RETRY_SECONDS", 0.01)
     store = AwayStore()
     await store.open()
-    tally = Tally(store)
+    totals = PendingTotals(store)
     for _ in range(100):
-        tally.add("usage/today", {"turns": 1, "cost": 0.25})
+        totals.add("usage/today", {"turns": 1, "cost": 0.25})
     async with asyncio.timeout(15):
         while not await store.totals("usage/"):
             await asyncio.sleep(0.01)
@@ -44,13 +44,13 @@ async def test_many_are_one_write_and_nothing_is_lost_while_the_journal_is_away(
     assert store.asked == 1
 
     store.away = True
-    tally.add("usage/today", {"turns": 1})
+    totals.add("usage/today", {"turns": 1})
     async with asyncio.timeout(15):
         while store.asked < 4:
             await asyncio.sleep(0.01)
     with pytest.raises(StoreError):
-        await tally.flush()
+        await totals.flush()
     store.away = False
-    tally.add("usage/today", {"turns": 1})
-    await tally.stop()
+    totals.add("usage/today", {"turns": 1})
+    await totals.stop()
     assert (await store.totals("usage/"))["usage/today"] == {"turns": 102, "cost": 25.0}
