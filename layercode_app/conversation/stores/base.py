@@ -44,7 +44,7 @@ class Conversation:
 
 @dataclass(slots=True)
 class Summary:
-    """One conversation in a list; times are epoch seconds."""
+    """One conversation in a list; times are epoch seconds. `turns` are those that speak: greetings and answers."""
 
     conversation_id: str
     agent: str

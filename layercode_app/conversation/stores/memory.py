@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from uuid import uuid4
 
@@ -149,7 +149,7 @@ class MemoryStore(Store):
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         found = [
-            Summary(key, turns[0].agent, len(turns), turns[0].started_at, turns[-1].started_at)
+            Summary(key, turns[0].agent, _speaking(turns), turns[0].started_at, turns[-1].started_at)
             for key, turns in self._by_conversation.items()
         ]
         return sorted(found, key=lambda summary: summary.last_at, reverse=True)[:limit]
@@ -223,6 +223,10 @@ class MemoryStore(Store):
         elif job.id in self._jobs:
             job.due_at = retry_at or time.time()
             self._jobs[job.id] = deepcopy(job)
+
+
+def _speaking(turns: Iterable[TurnRecord]) -> int:
+    return sum(turn.kind in SPEAKING_KINDS for turn in turns)
 
 
 def _overwrite(stored: TurnRecord, record: TurnRecord) -> None:

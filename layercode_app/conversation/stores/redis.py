@@ -200,12 +200,12 @@ class RedisStore(Store):
         commands: list[Command] = []
         for name in names:
             keys = _keys(name)
-            commands += [("HMGET", keys[8], "agent", "started_at", "last_at"), ("ZCARD", keys[5])]
+            commands += [("HMGET", keys[8], "agent", "started_at", "last_at"), ("ZCARD", keys[4])]
         pairs = zip(names, _two_by_two(await self._run(*commands)), strict=True)
         return [
             Summary(name, agent.decode(), turns, float(first), float(last))
             for name, ((agent, first, last), turns) in pairs
-            if turns
+            if agent
         ]
 
     async def forget(self, conversation_id: str) -> int:

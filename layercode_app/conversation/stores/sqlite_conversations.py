@@ -9,7 +9,7 @@ from ..record import Json, Status, from_json, to_json
 from .base import Conversation, Signal, Summary
 
 _LIST = """
-SELECT conversation_id, agent, count(*), min(started_at), max(started_at) FROM turns
+SELECT conversation_id, agent, sum(speaking), min(started_at), max(started_at) FROM turns
 GROUP BY conversation_id ORDER BY max(started_at) DESC LIMIT ?
 """
 _SILENT = """

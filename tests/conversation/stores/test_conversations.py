@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from layercode_app.conversation.record import Kind
 from layercode_app.conversation.stores.base import Job, Store
 
 from .records import add, begin, ended, turn
@@ -59,6 +60,13 @@ async def test_conversations_are_listed_newest_first(store: Store) -> None:
     assert found[1].started_at == pytest.approx(now - 30)
     assert found[1].last_at == pytest.approx(now - 10)
     assert [s.conversation_id for s in await store.conversations(limit=1)] == ["third"]
+
+
+async def test_only_turns_that_speak_are_counted(store: Store) -> None:
+    for kind in (Kind.GREETING, Kind.MESSAGE, Kind.MESSAGE, Kind.DATA, Kind.SESSION):
+        await add(store, turn("spoken", kind=kind))
+    await add(store, turn("told", kind=Kind.SESSION))
+    assert {s.conversation_id: s.turns for s in await store.conversations()} == {"spoken": 3, "told": 0}
 
 
 async def test_forgetting_leaves_nothing_and_takes_nothing_else(store: Store) -> None:
