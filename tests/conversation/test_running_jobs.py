@@ -102,24 +102,33 @@ async def test_a_job_that_outlasts_its_lease_is_kept_from_others(store: Store, m
     assert hooks.done == ["long"]
 
 
-async def test_a_shutdown_lets_a_hook_come_to_its_end_so_that_it_does_not_run_again(tmp_path: Path) -> None:
-    begun, ran = asyncio.Event(), []
+async def test_a_shutdown_lets_a_hook_come_to_its_end_so_that_it_does_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, proceed, ran = asyncio.Event(), asyncio.Event(), []
     agent = VoiceAgent("office")
 
     @agent.on_session_end
     async def note(event: SessionEnd) -> None:
         begun.set()
-        await asyncio.sleep(0.05)
+        await proceed.wait()
         ran.append(event.session_id)
 
-    async with calling(LayerCode(agent, settings=settings(tmp_path))) as caller:
+    app = LayerCode(agent, settings=settings(tmp_path))
+    drain = app.jobs.drain
+
+    async def drained(seconds: float) -> None:
+        asyncio.get_running_loop().call_later(0.02, proceed.set)
+        await drain(seconds)
+
+    monkeypatch.setattr(app.jobs, "drain", drained)
+    async with calling(app) as caller:
         await caller.send({"type": "session.end", "session_id": "s"})
         await begun.wait()
     assert ran == ["s"]
-    begun.clear()
     async with calling(LayerCode(agent, settings=settings(tmp_path))) as caller:
         await caller.send({"type": "session.end", "session_id": "next"})
-        await begun.wait()
+        await until(lambda: "next" in ran)
     assert ran == ["s", "next"]
 
 
