@@ -6,17 +6,23 @@ The platform does not deduplicate its deliveries, and a newer message may reach 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import TypeVar
 
 from loguru import logger
 
-from ..exceptions import LayerCodeError
+from ..exceptions import LayerCodeError, StoreError
 from .live import END, Listener, LiveTurn
 from .record import Frame, Status, ToolCall, TurnRecord
 from .stores.base import Signal, Store
 
+T = TypeVar("T")
+
 FOLLOW_SECONDS = 0.05
 """How often the frames of a turn that another worker runs are looked for."""
+PATIENCE_SECONDS = 3.0
+"""How long those who follow a turn wait for a journal that is away, before they hear the apology."""
 DISPLACE_SECONDS = 2.0
 """How long a newer turn waits for another worker to stop the older one."""
 UNKNOWN_RESULT = "result unknown, it may have taken effect"
@@ -49,18 +55,33 @@ async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
     frames: list[Frame] = []
     try:
         while not listener.gone:
-            current = await store.get(*known.key)
+            current = await _patiently(lambda: store.get(*known.key))
             if current is None or current.finished:
                 await repeat(current or known, listener)
                 return True
             frames += current.frames[len(frames) :]
             await listener.catch_up(frames)
-            if not await store.alive(known.owner):
+            if not await _patiently(lambda: store.alive(known.owner)):
                 return await _after_death(frames, listener)
             await asyncio.sleep(FOLLOW_SECONDS)
     finally:
-        await store.signal(known.owner, Signal("unfollow", *known.key))
+        # Where the journal is away the turn goes on to its end with nobody to hear it.
+        with suppress(StoreError):
+            await store.signal(known.owner, Signal("unfollow", *known.key))
     return True
+
+
+async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
+    """What the journal says, soon. Raises StoreError when it is away for longer than `PATIENCE_SECONDS`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await read()
+        except StoreError:
+            if loop.time() >= deadline:
+                raise
+        await asyncio.sleep(FOLLOW_SECONDS)
 
 
 async def _after_death(frames: list[Frame], listener: Listener) -> bool:
@@ -136,12 +157,19 @@ def obey(signal: Signal, running: Mapping[str, LiveTurn], store: Store) -> None:
 
 async def _publish(live: LiveTurn, store: Store) -> None:
     """Keep the journal up to date with the frames while another worker follows them there."""
-    seen = 0
+    written, away = 0, False
     while not live.ended.past and not live.ending:
-        if len(live.frames) > seen:
-            seen = len(live.frames)
+        if (spoken := len(live.frames)) > written:
             live.collect()
-            await store.save(live.record)
+            try:
+                await store.save(live.record)
+                written, away = spoken, False
+            except StoreError as error:
+                if not away:
+                    logger.warning(
+                        "Who listens to turn {} elsewhere waits for the journal: {}", live.record.turn_id, error
+                    )
+                away = True
         await asyncio.sleep(FOLLOW_SECONDS)
 
 

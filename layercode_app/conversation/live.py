@@ -58,6 +58,10 @@ class Listener:
         self._send = _nowhere
         self._on_leave = None
 
+    def begin_again(self) -> None:
+        """Listen to the frames of another turn: what was sent counts no more."""
+        self._sent = 0
+
     def up_to_date(self, frames: Sequence[Frame]) -> bool:
         """Whether every frame was sent."""
         return self._sent >= len(frames)

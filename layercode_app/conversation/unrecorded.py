@@ -28,6 +28,8 @@ async def say_busy(services: Services, live: LiveTurn, listener: Listener, *, ru
 
 async def _speak(services: Services, live: LiveTurn, listener: Listener, text: str) -> None:
     live.record.status = Status.FAILED
+    # It may have heard the beginning of a turn that another worker runs.
+    listener.begin_again()
     live.add(listener)
     live.speak(text, "apology")
     live.emit(END)
