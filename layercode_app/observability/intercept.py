@@ -35,10 +35,10 @@ def intercept(level: str) -> None:
     root.setLevel(logging.INFO if level != "TRACE" else logging.DEBUG)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         own = logging.getLogger(name)
-        own.handlers, own.propagate = [], True
-    # Each request has its own line from us; theirs would say it twice, and sinks report their own outages.
+        # Each request has its own line from us. Theirs costs something until nobody could hear it.
+        own.handlers, own.propagate = [], name != "uvicorn.access"
+    # These would say what was said already, and sinks report their own outages.
     for name, least in (
-        ("uvicorn.access", logging.WARNING),
         ("httpx", logging.WARNING),
         ("httpx2", logging.WARNING),
         ("watchfiles", logging.WARNING),

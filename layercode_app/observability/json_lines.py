@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
@@ -32,30 +32,62 @@ class JsonSink:
 
     def __init__(self, outputs: Sequence[Output], common: Mapping[str, str]) -> None:
         self._outputs = outputs
-        self._common = dict(common)
+        self._common = {name: redaction.clean(value) for name, value in common.items()}
+        self._clock = Clock()
+        self._places: dict[tuple[str, int], bytes] = {}
         # Loguru holds a lock of its own, which the short way does not know.
         self._lock = threading.Lock()
 
     def __call__(self, message: Message) -> None:
         """A line that Loguru made."""
         record = message.record
-        self._write(record["extra"].get("agent"), redaction.clean(dump_line(record, self._common)))
+        text = redaction.clean(_dump(line_of(record, self._common)).decode())
+        self._write(record["extra"].get("agent"), text.encode() + b"\n")
 
-    def write_plain(self, message: str, fields: dict[str, Any], frame: FrameType) -> None:
-        """A line at INFO that never was a record of Loguru's, with the same content."""
-        told = {"message": message, **self._common, **fields, **context.ids()}
-        begin = {"time": datetime.now().astimezone().isoformat(), "level": "INFO", "message": message}
-        text = _dump({**begin, "logger": frame.f_globals["__name__"], "line": frame.f_lineno, **told})
-        # Only words can hold what must not be shown, and they are a fraction of the line.
-        words = "\n".join([value for value in told.values() if type(value) is str])
-        plain = "headers" not in told and redaction.is_clean(words)
-        self._write(told.get("agent"), text if plain else redaction.clean(text))
+    def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
+        """A line at INFO that never was a record of Loguru's, with the same content.
 
-    def _write(self, agent: Any, text: str) -> None:
-        line = text.encode() + b"\n"
+        `foreign` is the text in the fields that we have not made ourselves. Only that and the ids can hold what must not
+        be shown, and they are a fraction of the line.
+        """
+        ids = context.ids()
+        begin = _dump({"time": self._clock.now(), "level": "INFO", "message": message})
+        line = b",".join((begin[:-1], self._same(where), _dump({**fields, **ids})[1:]))
+        if not (redaction.is_clean("\n".join(ids.values())) and redaction.is_clean(foreign, usual=True)):
+            line = redaction.clean(line.decode()).encode()
+        self._write(ids.get("agent"), line + b"\n")
+
+    def _same(self, where: tuple[str, int]) -> bytes:
+        """What each line from one place says, as JSON without its braces."""
+        known = self._places.get(where)
+        if known is None:
+            logger, number = where
+            known = self._places[where] = _dump({"logger": logger, "line": number, **self._common})[1:-1]
+        return known
+
+    def _write(self, agent: Any, line: bytes) -> None:
         with self._lock:
             for output in self._outputs:
                 output(agent, line)
+
+
+class Clock:
+    """The local time as text. What changes once a second is made once a second: it is most of the work."""
+
+    def __init__(self) -> None:
+        self._second = (-1, "", "")
+
+    def now(self) -> str:
+        """In ISO's format, to the microsecond, with the offset from UTC."""
+        nanoseconds = time.time_ns()
+        second, rest = divmod(nanoseconds, 1_000_000_000)
+        known, begin, offset = self._second
+        if known != second:
+            moment = datetime.fromtimestamp(second).astimezone().isoformat()
+            begin, offset = moment[:19], moment[19:]
+            # All three at once: several threads may ask.
+            self._second = (second, begin, offset)
+        return f"{begin}.{rest // 1000:06d}{offset}"
 
 
 class Stdout:
@@ -98,8 +130,8 @@ class Files:
         return self._agents[agent]
 
 
-def dump_line(record: Record, common: Mapping[str, str]) -> str:
-    """One line of JSON: time, level, message, where, the bound values, and the exception if there is one."""
+def line_of(record: Record, common: Mapping[str, str]) -> dict[str, Any]:
+    """What is on a line: time, level, message, where, the bound values, and the exception if there is one."""
     line: dict[str, Any] = {
         "time": record["time"].isoformat(),
         "level": record["level"].name,
@@ -113,15 +145,15 @@ def dump_line(record: Record, common: Mapping[str, str]) -> str:
     if exception is not None:
         name = getattr(exception.type, "__name__", "")
         line["exception"] = {"type": name, "traceback": _describe(exception)}
-    return _dump(line)
+    return line
 
 
-def _dump(line: dict[str, Any]) -> str:
+def _dump(line: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # A lone surrogate, or an integer of over 64 bits.
-        return json.dumps({str(key): value for key, value in line.items()}, default=str, skipkeys=True)
+        return json.dumps({str(key): value for key, value in line.items()}, default=str, skipkeys=True).encode()
 
 
 def _describe(exception: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
@@ -84,8 +85,8 @@ def _patch(record: Record) -> None:
         extra.setdefault(name, value)
 
 
-def write_turn(message: str, fields: dict[str, Any]) -> None:
-    """The canonical line of a turn, at INFO.
+def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
+    """The canonical line of a turn, at INFO; `foreign` is the text in its fields that we have not made ourselves.
 
     Where JSON lines are the only sink, as in production, it takes the short way there: a record of Loguru's costs more
     than all the rest of the line. Any other sink, added by whomever, is told through Loguru.
@@ -93,6 +94,19 @@ def write_turn(message: str, fields: dict[str, Any]) -> None:
     core = getattr(logger, "_core", None)
     if _alone and getattr(core, "handlers", {}).keys() == _alone.keys() and getattr(core, "patcher", None) is _patch:
         for sink in _alone.values():
-            sink.write_plain(message, fields, sys._getframe(1))
+            sink.write_plain(message, fields, foreign, _where(sys._getframe(1)))
     else:
         logger.opt(depth=1).bind(**fields).info("{}", message)
+
+
+def _where(caller: FrameType) -> tuple[str, int]:
+    """The module and line of a caller. Its instruction is known at once; to look up the line takes a while."""
+    code = caller.f_code
+    place = (code.co_filename, code.co_firstlineno, caller.f_lasti)
+    known = _places.get(place)
+    if known is None:
+        known = _places[place] = (caller.f_globals["__name__"], caller.f_lineno)
+    return known
+
+
+_places: dict[tuple[str, int, int], tuple[str, int]] = {}

@@ -9,8 +9,9 @@ import os
 import tempfile
 import threading
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import GaugeMetricFamily
 
-WRITE_SECONDS = 0.2
+WRITE_SECONDS = 0.5
 """How long figures wait for others: a write for each would cost a turn as much as its journal."""
+MOST_WAITING = 10_000
+"""So many figures wait at most, in a process that nobody asks for them."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -45,26 +48,18 @@ class Prometheus:
         self._series: dict[tuple[str, tuple[str, ...]], Any] = {}
         for metric in TABLE:
             self._make(metric)
-        self._waiting: dict[Any, list[float]] = {}
+        # Added to by any thread, and taken from by the one that flushes: both ends of a deque are safe without a lock.
+        self._waiting: deque[tuple[Metric, tuple[str, ...], float]] = deque()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         if self.folder is not None:
             threading.Thread(target=self._write, name="prometheus", daemon=True).start()
 
     def add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:
-        """Tell the series of these labels, which is made when it is first used; a moment later, with others."""
-        series = self._series.get((metric.name, values))
-        if series is None:
-            made = self._metrics.get(metric.name) or self._make(metric)
-            series = self._series[metric.name, values] = made.labels(*values) if metric.labels else made
-        with self._lock:
-            waiting = self._waiting.get(series)
-            if waiting is None:
-                self._waiting[series] = [amount]
-            elif metric.kind == "histogram":
-                waiting.append(amount)
-            else:
-                waiting[0] += amount
+        """Tell the series of these labels; a moment later, with others."""
+        self._waiting.append((metric, values, amount))
+        if len(self._waiting) > MOST_WAITING:
+            self.flush()
 
     def _write(self) -> None:
         while not self._closed.wait(WRITE_SECONDS):
@@ -73,9 +68,31 @@ class Prometheus:
     def flush(self) -> None:
         """Write what was added into this process's files, where the other processes read it."""
         with self._lock:
-            waiting, self._waiting = self._waiting, {}
-        for series, amounts in waiting.items():
-            _observe_all(series, amounts) if hasattr(series, "observe") else series.inc(amounts[0])
+            for metric, values, amounts in self._take():
+                # An agent may count the same with other labels than before: that figure is lost, and no other one.
+                with suppress(ValueError):
+                    series = self._series_of(metric, values)
+                    _observe_all(series, amounts) if metric.kind == "histogram" else series.inc(sum(amounts))
+
+    def _take(self) -> Iterable[tuple[Metric, tuple[str, ...], list[float]]]:
+        """What waits, by metric and labels."""
+        taken: dict[tuple[str, tuple[str, ...]], tuple[Metric, tuple[str, ...], list[float]]] = {}
+        for _ in range(len(self._waiting)):
+            metric, values, amount = self._waiting.popleft()
+            same = taken.get((metric.name, values))
+            if same is None:
+                taken[metric.name, values] = (metric, values, [amount])
+            else:
+                same[2].append(amount)
+        return taken.values()
+
+    def _series_of(self, metric: Metric, values: tuple[str, ...]) -> Any:
+        """The series of these labels, which is made when it is first used."""
+        series = self._series.get((metric.name, values))
+        if series is None:
+            made = self._metrics.get(metric.name) or self._make(metric)
+            series = self._series[metric.name, values] = made.labels(*values) if metric.labels else made
+        return series
 
     def _make(self, metric: Metric) -> Any:
         import prometheus_client as client

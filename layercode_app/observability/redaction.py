@@ -10,6 +10,7 @@ import re
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +25,8 @@ _PHONE = re.compile(r"(\+\d)[\d \-().]{6,}(\d\d)")
 _LOCAL_PHONE = re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)")
 _LOCAL_PHONE_END = re.compile(r"\d[-. ]\d{4}(?!\d)")
 """Found twenty times as fast as a whole number, in a line that has none."""
+_PHONE_END = re.compile(r"[-. ](?<=[-. ][0-9]{3}[-. ])[0-9]{4}(?![0-9])")
+"""The same in ASCII. It begins with what is rare in an id, and no part of a UUID is three letters long."""
 _JSON_VALUE = re.compile(rf'((?:{_NAMES})\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE)
 _ASSIGNED = re.compile(
     rf"((?:{_NAMES})\s*=\s*['\"]?)[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*",
@@ -77,7 +80,11 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
 
 def clean(text: str) -> str:
     """The text without secrets and phone numbers. The checks before each pattern keep a clean line cheap."""
-    text = _without_known(text)
+    return _clean_forms(_without_known(text))
+
+
+def _clean_forms(text: str) -> str:
+    """The text without what has the form of a phone number or a secret."""
     if "+" in text:
         text = _PHONE.sub(r"\1…\2", text)
     if _LOCAL_PHONE_END.search(text):
@@ -101,9 +108,32 @@ def _without_known(text: str) -> str:
     return text
 
 
-def is_clean(text: str) -> bool:
-    """Whether there is nothing in a text that a sink may not show."""
-    return clean(text) == text
+def is_clean(text: str, *, usual: bool = False) -> bool:
+    """Whether there is nothing in a text that a sink may not show.
+
+    Of an ordinary id a quick look tells that. A `usual` text comes again and again, such as a path: its look is kept.
+    """
+    return not _holds_known(text) and (_looks_usual if usual else _looks_clean)(text)
+
+
+def _holds_known(text: str) -> bool:
+    """Whether a secret of this process or of the current turn is in a text."""
+    for secret in _secrets:
+        if secret in text:
+            return True
+    return bool(getattr(context.current(), "metadata", None)) and any(secret in text for secret in _turn_secrets())
+
+
+def _looks_clean(text: str) -> bool:
+    if not text.isascii() or _PHONE_END.search(text) is not None:
+        return _clean_forms(text) == text
+    for sign in _SIGNS:
+        if sign in text:
+            return _clean_forms(text) == text
+    return True
+
+
+_looks_usual = lru_cache(maxsize=256)(_looks_clean)
 
 
 def _clean_known_forms(text: str, lowered: str) -> str:
@@ -125,6 +155,8 @@ _FORMS = (
     *((hint, _PROVIDER_KEY, MASK) for hint in ("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xox", "gh", "pylf_")),
 )
 """What to look for in lower case, and then the pattern to replace and by what."""
+_SIGNS = ("+", '"', "=", "@", " ", "k-", "k_", "xox", "gh", "pylf_")
+"""One of them is in whatever is replaced, but for a phone number that has none of them: see `_PHONE_END`."""
 
 
 def hides() -> bool:

@@ -100,13 +100,16 @@ def _describe_answer(open_span: Span, asked: context.Request) -> None:
         open_span.set_status(Status(StatusCode.ERROR))
 
 
+# To ask for the provider is to search the environment each time, which costs a turn as much as its log line does. So its
+# own variable is looked at before, where there is one of that name.
 _traced = False
 
 
 def _set_up() -> bool:
     """Whether somebody has set tracing up: we, or the host of an embedded app. Once it is, it stays."""
     global _traced
-    _traced = _traced or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    if not _traced and getattr(trace, "_TRACER_PROVIDER", _tracer) is not None:
+        _traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     return _traced
 
 

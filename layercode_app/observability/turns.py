@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol
 
+import orjson
 from loguru import logger
 
 from . import context, metrics, redaction, spans
@@ -129,19 +130,21 @@ def _log_line(record: Finished) -> None:
         "error": record.error_category,
         "impact": record.impact,
         "agent_version": record.fingerprint,
-        **_request_fields(),
     }
-    write_turn(f"turn {status} in {total} ms, first speech after {ttfs} ms", fields)
+    foreign = f"{record.model}\n{record.error_category}"
+    if (request := context.request.get()) is not None:
+        foreign += _add_request(fields, request)
+    write_turn(f"turn {status} in {total} ms, first speech after {ttfs} ms", fields, foreign)
 
 
-def _request_fields() -> dict[str, Any]:
-    """The figures of the HTTP request that asked for it, which then needs no line of its own."""
-    request = context.request.get()
-    if request is None:
-        return {}
+def _add_request(fields: dict[str, Any], request: context.Request) -> str:
+    """The figures of the HTTP request that asked for it, which then needs no line of its own; gives its own words."""
     request.logged = True
-    fields: dict[str, Any] = {"method": request.method, "path": request.path, "http_status": request.status}
-    return fields | ({"headers": request.headers} if request.headers else {})
+    fields["method"], fields["path"], fields["http_status"] = request.method, request.path, request.status
+    if not request.headers:
+        return f"\n{request.method}\n{request.path}"
+    fields["headers"] = request.headers
+    return f"\n{request.method}\n{request.path}\n{orjson.dumps(request.headers).decode()}"
 
 
 def _attributes(record: Finished) -> Mapping[str, Any]:
@@ -187,8 +190,6 @@ def _content(content: Any) -> str:
 
 def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
     """Each message of the run, by kind; its parts in full only where content is captured."""
-    import orjson
-
     for message in orjson.loads(dumped) if dumped else ():
         parts = message.get("parts", ())
         if redaction.capture_content():

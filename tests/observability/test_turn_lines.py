@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from loguru import logger
 
 from layercode_app.conversation.record import Kind, Status, TurnRecord
 from layercode_app.observability import context, logs, redaction
+from layercode_app.observability.json_lines import Clock
 from layercode_app.observability.turns import turn_finished
 
 Written: TypeAlias = Callable[[], list[dict[str, Any]]]
@@ -69,3 +74,54 @@ def test_a_level_above_info_leaves_the_line_out(written: Written) -> None:
     logs.configure(level="WARNING", log_format="json", log_dir="")
     finish()
     assert written() == []
+
+
+WORDS = [
+    "test-very-secret",
+    "+1 415 555 2671",
+    "415-555-2671",
+    "Bearer abcdef123456",
+    "sk-abcdefghijklmnop",
+    "\N{FULLWIDTH DIGIT FOUR}15-555-2671",
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("field", ["conversation_id", "session_id", "turn_id", "agent", "error_category"])
+def test_the_short_way_shows_no_more_in_an_id(written: Written, field: str, word: str) -> None:
+    record = TurnRecord("c", "t", Kind.MESSAGE, "echo", session_id="s", status=Status.COMPLETE)
+    setattr(record, field, f"id-{word}")
+    with context.within(record):
+        turn_finished(record)
+    [line] = written()
+    assert word not in json.dumps(line, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("word", [*WORDS, 'Token: "abcdef', "api_key=abcdef"])
+def test_the_short_way_shows_no_more_of_a_request(written: Written, word: str) -> None:
+    headers = {"user-agent": word, "authorization": word}
+    for method, path in (("POST", f"/{word}"), (f"P {word}", "/api/agent")):
+        token = context.request.set(context.Request(method, path, 0.0, headers))
+        finish()
+        context.request.reset(token)
+    for line in written():
+        assert word not in json.dumps(line, ensure_ascii=False)
+
+
+def test_a_secret_of_the_turn_is_found_where_a_text_was_clean_before(written: Written) -> None:
+    finish(model="model-of-the-caller")
+    finish(model="model-of-the-caller", metadata={"token": "model-of-the-caller"})
+    before, after = written()
+    assert (before["model"], after["model"]) == ("model-of-the-caller", redaction.MASK)
+
+
+@given(st.text(alphabet="0123456789+-. ()=@\"'\\abkprsxotghpylf_v:/ßBearer"))
+def test_a_quick_look_says_clean_only_of_what_is(text: str) -> None:
+    assert redaction.is_clean(text) == (redaction.clean(text) == text)
+
+
+def test_the_time_is_what_datetime_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    for moment in (1_700_000_000.000001, 1_700_000_000.999999, 1_700_000_001.5, 1_700_000_000.25):
+        monkeypatch.setattr(time, "time_ns", lambda moment=moment: round(moment * 1e6) * 1000)
+        assert clock.now() == datetime.fromtimestamp(moment).astimezone().isoformat()
