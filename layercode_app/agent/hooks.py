@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import AsyncGeneratorType
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from ..exceptions import HookError
@@ -28,7 +29,7 @@ def check_hook(name: str, function: object, *, stream: bool = False) -> None:
 
 async def speak_answer(answer: Any, say: Callable[[str], Awaitable[None]], hook: str) -> None:
     """Speak what an `on_message` hook or a greeting answered: a text, pieces of text as they come, or nothing."""
-    if inspect.isawaitable(answer):
+    if not isinstance(answer, AsyncGeneratorType) and inspect.isawaitable(answer):
         answer = await answer
     if answer is None:
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from pydantic import BaseModel
@@ -232,11 +233,9 @@ class VoiceAgent(Generic[StateT, MetadataT]):
 
     # --- answering
 
-    async def answer(self, turn: Turn[Any, Any]) -> None:
+    def answer(self, turn: Turn[Any, Any]) -> Coroutine[Any, Any, None]:
         """Speak the reply to a turn."""
-        from .run import answer
-
-        await answer(self, turn)
+        return _runner()(self, turn)
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
         """The JSON that answers a `data` event: what the last hook returned."""
@@ -257,6 +256,14 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         """Run the hooks of a session's end."""
         for hook in self.hooks.get("session_end", ()):
             await hook(event)
+
+
+@cache
+def _runner() -> Callable[[VoiceAgent[Any, Any], Turn[Any, Any]], Coroutine[Any, Any, None]]:
+    """What runs a turn: looked up once, and not before it is needed, because it imports PydanticAI."""
+    from .run import answer
+
+    return answer
 
 
 def _check_name(name: object) -> None:

@@ -41,6 +41,7 @@ async def repeat(known: TurnRecord, listener: Listener) -> None:
 async def join(live: LiveTurn, listener: Listener) -> None:
     """Listen to a turn that runs in this worker, from its first frame to its last."""
     live.add(listener)
+    listener.watch()
     await listener.catch_up(live.frames)
     ended, left = asyncio.ensure_future(live.ended.wait()), asyncio.ensure_future(listener.left.wait())
     await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
@@ -51,6 +52,7 @@ async def join(live: LiveTurn, listener: Listener) -> None:
 
 async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
     """Listen to a turn that another worker runs; false when that worker died before a word was sent."""
+    listener.watch()
     await store.signal(known.owner, Signal("follow", *known.key))
     frames: list[Frame] = []
     try:

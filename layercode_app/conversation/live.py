@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from .moment import Moment
 from .record import Frame, Json, Source, Speech, Stage, Status, ToolCall, TurnRecord
@@ -23,15 +23,29 @@ Send = Callable[[Sequence[Frame]], Awaitable[None]]
 TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"
 
 
+class Watcher(Protocol):
+    """What finds out that nobody is at the other end any more, and lets the listener `leave`."""
+
+    def watch(self) -> None:
+        """Somebody wants to know from now on."""
+
+    def rest(self) -> None:
+        """Nobody wants to know for now."""
+
+
 class Listener:
-    """One carrier of a turn's frames. Its owner calls `leave` when nobody is at the other end any more."""
+    """One carrier of a turn's frames. Its owner calls `leave` when nobody is at the other end any more.
 
-    __slots__ = ("_lock", "_on_leave", "_send", "_sent", "left")
+    Where to find that out costs something, a `watcher` is told when somebody wants to know.
+    """
 
-    def __init__(self, send: Send) -> None:
+    __slots__ = ("_on_leave", "_send", "_sending", "_sent", "_watcher", "left")
+
+    def __init__(self, send: Send, watcher: Watcher | None = None) -> None:
         self._send = send
         self._sent = 0
-        self._lock = asyncio.Lock()
+        self._sending: Moment | None = None
+        self._watcher = watcher
         self._on_leave: Callable[[Listener], None] | None = None
         self.left = Moment()
         """When the other end is gone."""
@@ -56,7 +70,17 @@ class Listener:
     def let_go(self) -> None:
         """Nothing is sent any more: let go of carrier and turn, which would otherwise wait for the garbage collector."""
         self._send = _nowhere
-        self._on_leave = None
+        self._watcher = self._on_leave = None
+
+    def watch(self) -> None:
+        """From now on somebody wants to know when the other end is gone."""
+        if self._watcher is not None:
+            self._watcher.watch()
+
+    def rest(self) -> None:
+        """Nobody wants to know it for now."""
+        if self._watcher is not None:
+            self._watcher.rest()
 
     def begin_again(self) -> None:
         """Listen to the frames of another turn: what was sent counts no more."""
@@ -68,11 +92,17 @@ class Listener:
 
     async def catch_up(self, frames: Sequence[Frame]) -> None:
         """Send every frame not yet sent, in order, however many callers ask at once."""
-        async with self._lock:
-            while self._sent < len(frames) and not self.gone:
+        while self._sending is not None:
+            await self._sending.wait()
+        self._sending = sent = Moment()
+        try:
+            while self._sent < len(frames) and not self.left.past:
                 pending = frames[self._sent :]
                 self._sent += len(pending)
                 await self._send(pending)
+        finally:
+            self._sending = None
+            sent.come()
 
 
 @dataclass(slots=True, eq=False)
@@ -114,19 +144,34 @@ class LiveTurn:
     _listeners: list[Listener] = field(default_factory=list)
     _pieces: list[tuple[Source, int, str]] = field(default_factory=list)
     _waking: asyncio.Handle | None = None
+    _flushing: bool = False
+    """What is added now is sent at once by whoever adds it."""
     _wakers: set[asyncio.Task[None]] = field(default_factory=set)
 
     # --- frames
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request was received."""
-        return round((time.perf_counter() - self.received) * 1000, 3)
+        # To the microsecond; `round` would look at the digits one by one.
+        return int((time.perf_counter() - self.received) * 1e6 + 0.5) / 1000
 
     def emit(self, kind: str, content: Json = None) -> None:
         """Add a frame; it is sent at the next flush, or at the next tick of the loop."""
         self.frames.append(Frame(kind, content, self.elapsed_ms()))
-        if self._waking is None:
-            self._waking = asyncio.get_running_loop().call_soon(self._wake)
+        if not self._flushing:
+            self._wake_soon()
+
+    async def speak_out(self, text: str, source: Source) -> None:
+        """Add text to be spoken, and send what is pending to the one who asked first before returning."""
+        self._flushing = True
+        try:
+            self.speak(text, source)
+        finally:
+            self._flushing = False
+        if len(self._listeners) > 1:
+            self._wake_soon()
+        if self._listeners:
+            await self._listeners[0].catch_up(self.frames)
 
     def speak(self, text: str, source: Source) -> None:
         """Add text to be spoken; an empty one is nothing."""
@@ -193,15 +238,14 @@ class LiveTurn:
 
     # --- listeners
 
-    async def flush(self) -> None:
-        """Send what is pending to the one who asked first; those who joined are served beside."""
-        if self._listeners:
-            await self._listeners[0].catch_up(self.frames)
-
     async def flush_all(self) -> None:
         """Send what is pending to everybody."""
         for listener in list(self._listeners):
             await listener.catch_up(self.frames)
+
+    def _wake_soon(self) -> None:
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
         """Send what no flush has sent: words of tools and hooks, and what those who joined have not heard yet."""
@@ -216,6 +260,16 @@ class LiveTurn:
         """Let somebody listen, from the first frame on."""
         self._listeners.append(listener)
         listener.attach(self._leave)
+
+    def watch(self) -> None:
+        """Find out from now on when a listener leaves: what the agent does would be for nobody."""
+        for listener in self._listeners:
+            listener.watch()
+
+    def rest(self) -> None:
+        """The agent is done: whoever leaves now stops nothing."""
+        for listener in self._listeners:
+            listener.rest()
 
     def _leave(self, listener: Listener) -> None:
         if listener in self._listeners:

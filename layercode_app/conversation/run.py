@@ -17,6 +17,7 @@ from ..observability.errors import category_of
 from ..webhook import TurnEvent
 from . import delivery, tasks
 from .answerer import Answerer, Limits
+from .deadline import Deadline
 from .late_saves import LateSaves
 from .live import END, HANGUP, LiveTurn
 from .record import Frame, Status, ToolCall, TurnRecord
@@ -99,9 +100,10 @@ class Run:
         filler = _arm_filler(self.agent, live)
         live.task = task = asyncio.current_task()
         assert task is not None
+        live.watch()
         try:
             if live.stopping is None:
-                async with asyncio.timeout(self.agent.turn_timeout or self.services.limits.turn_timeout):
+                with Deadline(self.agent.turn_timeout or self.services.limits.turn_timeout):
                     if not await self._refused():
                         await self.agent.answer(turn)
         except asyncio.CancelledError:
@@ -111,6 +113,7 @@ class Run:
                 raise
         finally:
             live.task = None
+            live.rest()
             if live.stopping is not None:
                 task.uncancel()
             if filler is not None:

@@ -217,8 +217,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     async def speak(self, text: str, source: Source = "model") -> None:
         """Speak text and hand it to the socket before returning, so that a slow caller slows the model."""
-        self._live.speak(text, source)
-        await self._live.flush()
+        await self._live.speak_out(text, source)
 
     @property
     def live(self) -> LiveTurn:

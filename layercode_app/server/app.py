@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -155,21 +155,18 @@ class LayerCode:
         with self._logged.during(scope) as request:
             await self._dispatch(scope, receive, watched(send, request))
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """The webhook first, before any router."""
         path = route_path(scope)
         webhook = self._webhooks.get(path)
         if webhook is not None and scope["method"] == "POST":
-            await webhook(scope, receive, send)
-            return
+            return webhook(scope, receive, send)
         elsewhere = path.startswith("/api/") or path == self.settings.authorize_route
         if elsewhere and scope["method"] == "POST" and webhook is None:
-            await self._post(path, scope, receive, send)
-            return
+            return self._post(path, scope, receive, send)
         if scope["method"] == "OPTIONS" and path == self.settings.authorize_route:
-            await self.authorize.preflight(scope, send)
-            return
-        await self._routes(scope, receive, secured(send))
+            return self.authorize.preflight(scope, send)
+        return self._routes(scope, receive, secured(send))
 
     async def _post(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == self.settings.authorize_route:

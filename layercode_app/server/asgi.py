@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import orjson
 
+from ..conversation.deadline import Deadline
 from ..conversation.record import Json
 from ..exceptions import PayloadTooLargeError, PlatformError
 from ..stream.response import Message, Receive, Send
@@ -53,7 +53,11 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: floa
     stated = header(scope, b"content-length")
     if stated is not None and stated.isdigit() and int(stated) > limit:
         raise PayloadTooLargeError(f"The body has {stated} bytes; at most {limit} are accepted.")
-    first = await _receive(receive, seconds)
+    try:
+        with Deadline(seconds):
+            first = await receive()
+    except TimeoutError:
+        raise BodyTimeoutError(f"The body did not arrive within {seconds:g} s.") from None
     body: bytes = first.get("body", b"")
     if first["type"] == "http.disconnect":
         raise DisconnectedError("The client closed the connection before its body had arrived.")
@@ -64,19 +68,11 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: floa
     return body
 
 
-async def _receive(receive: Receive, seconds: float) -> Any:
-    try:
-        async with asyncio.timeout(seconds):
-            return await receive()
-    except TimeoutError:
-        raise BodyTimeoutError(f"The body did not arrive within {seconds:g} s.") from None
-
-
 async def _rest(receive: Receive, room: int, seconds: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(seconds):
+        with Deadline(seconds):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":

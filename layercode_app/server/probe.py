@@ -14,7 +14,7 @@ async def answer_probe(receive: Receive, send: Send, *, project: str, agent: str
     """Send the frames, which say who answers; whoever asked measures when they arrive."""
     said = {"project": project, "agent": agent}
     frames = [Frame(DATA, {"probe": number, **said}) for number in range(FRAMES)] + [Frame(END)]
-    async with EventStream(receive, send, PROBE) as stream:
+    with EventStream(receive, send, PROBE) as stream:
         for number in range(FRAMES):
             if number:
                 await asyncio.sleep(PAUSE_SECONDS)

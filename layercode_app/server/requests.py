@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 
@@ -36,13 +36,11 @@ class Logged:
         )
 
     def _headers(self, scope: Scope) -> dict[str, str]:
-        if not self._names:
-            return {}
-        return {
-            key.decode("latin-1"): value.decode("ascii", "backslashreplace")[:LONGEST_PATH]
-            for key, value in scope["headers"]
-            if key in self._names
-        }
+        shown: dict[str, str] = {}
+        for key, value in scope["headers"]:
+            if key in self._names:
+                shown[key.decode("latin-1")] = value.decode("ascii", "backslashreplace")[:LONGEST_PATH]
+        return shown
 
 
 class _During:
@@ -84,10 +82,10 @@ def answered() -> AbstractContextManager[None]:
 def watched(send: Send, request: context.Request) -> Send:
     """Takes note of the status that is answered."""
 
-    async def send_watched(message: Message) -> None:
+    def send_watched(message: Message) -> Awaitable[None]:
         if request.status is None and message["type"] == "http.response.start":
             request.status = message["status"]
-        await send(message)
+        return send(message)
 
     return send_watched
 
@@ -95,6 +93,11 @@ def watched(send: Send, request: context.Request) -> Send:
 def _path(scope: Scope) -> str:
     """The path as it was sent, still percent-encoded, so that it cannot break a line of the log."""
     raw = scope.get("raw_path") or str(scope["path"]).encode("ascii", "backslashreplace")
+    return _shown(raw) if len(raw) <= LONGEST_PATH else _shown.__wrapped__(raw)
+
+
+@lru_cache(maxsize=256)
+def _shown(raw: bytes) -> str:
     return bytes(raw).partition(b"?")[0].decode("ascii", "backslashreplace")[:LONGEST_PATH]
 
 

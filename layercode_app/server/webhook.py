@@ -24,6 +24,8 @@ from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_
 from .probe import answer_probe
 
 _SIGNATURE = HEADER.encode()
+_ANSWERED = (Message, SessionStart, Welcome)
+"""Events that are answered by a stream, when they have a `turn_id`."""
 
 
 @dataclass
@@ -61,10 +63,10 @@ class Webhook:
             await answer_probe(receive, send, project=self.project, agent=self.agent.name)
             return
         verified = time.perf_counter()
-        turn_id = event.turn_id if isinstance(event, Message | SessionStart | Welcome) else None
+        turn_id = event.turn_id if isinstance(event, _ANSWERED) else None
         with running(self.agent.name, event, received=received, verified=verified, turn_id=turn_id):
-            if isinstance(event, Message | SessionStart | Welcome) and event.turn_id:
-                async with EventStream(receive, send, event.turn_id) as stream:
+            if isinstance(event, _ANSWERED) and event.turn_id:
+                with EventStream(receive, send, event.turn_id) as stream:
                     await self.turns.answer(self.agent, event, stream.listener, received=received)
                 return
             await self._acknowledge(event, send, received)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import orjson
 
@@ -15,6 +15,9 @@ END = "response.end"
 HANGUP = "response.hangup"
 ERROR = "response.error"
 
+_CONTENT = {ERROR: "error"}
+"""How the content of a frame is called on the wire, where it is not "content"."""
+
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -25,15 +28,17 @@ HEADERS = [
 
 def encode(frame: Frame, turn_id: str) -> bytes:
     """One frame as one Server-Sent Event, carrying the turn's id."""
-    payload: dict[str, Json] = {"type": frame.type, "turn_id": turn_id}
-    if frame.content is not None or frame.type == DATA:
-        payload["error" if frame.type == ERROR else "content"] = frame.content
-    return b"data: " + _dump(payload) + b"\n\n"
+    kind, content = frame.type, frame.content
+    if content is None and kind != DATA:
+        return b"data: " + _dump({"type": kind, "turn_id": turn_id}) + b"\n\n"
+    return b"data: " + _dump({"type": kind, "turn_id": turn_id, _CONTENT.get(kind, "content"): content}) + b"\n\n"
 
 
-def encode_all(frames: Iterable[Frame], turn_id: str) -> bytes:
+def encode_all(frames: Sequence[Frame], turn_id: str) -> bytes:
     """Several frames as one piece, so that they cost one write."""
-    return b"".join(encode(frame, turn_id) for frame in frames)
+    if len(frames) == 1:
+        return encode(frames[0], turn_id)
+    return b"".join([encode(frame, turn_id) for frame in frames])
 
 
 def _dump(payload: dict[str, Json]) -> bytes:

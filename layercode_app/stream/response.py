@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
@@ -21,7 +22,7 @@ START: Message = {"type": "http.response.start", "status": 200, "headers": HEADE
 class EventStream:
     """The Server-Sent Events of one turn, towards one client.
 
-    Used as a context: inside it the client's disconnect makes `listener` leave.
+    Used as a context: inside it the client's disconnect makes `listener` leave, while somebody wants to know.
     """
 
     def __init__(self, receive: Receive, send: Send, turn_id: str) -> None:
@@ -29,25 +30,40 @@ class EventStream:
         self._asgi_send = send
         self._turn_id = turn_id
         self._started = False
+        self._watching_at = time.perf_counter() + WATCH_AFTER_SECONDS
+        self._timer: asyncio.Handle | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self.listener = Listener(self._send)
+        self.listener = Listener(self._send, self)
 
-    async def __aenter__(self) -> EventStream:
-        # A turn that is over in no time needs no watcher, and a task costs as much as the rest of such a turn.
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._begin_to_watch)
+    def __enter__(self) -> EventStream:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        self._timer.cancel()
+    def __exit__(self, *_: object) -> None:
+        self.rest()
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None
         self.listener.let_go()
 
-    def _begin_to_watch(self) -> None:
-        self._watcher = asyncio.create_task(self._watch())
+    def watch(self) -> None:
+        """Watch for the client's disconnect from now on, or from a moment after the request."""
+        # A turn that is over in no time needs no watcher, and a task costs as much as the rest of such a turn.
+        if self._watcher is None and self._timer is None:
+            wait = self._watching_at - time.perf_counter()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(wait, self._begin) if wait > 0 else loop.call_soon(self._begin)
 
-    async def _watch(self) -> None:
+    def rest(self) -> None:
+        """Nobody wants to know now; a watcher that has begun goes on."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._watcher = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.listener.leave()
