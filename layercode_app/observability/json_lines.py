@@ -150,6 +150,13 @@ def line_of(record: Record, common: Mapping[str, str]) -> dict[str, Any]:
 
 def _dump(line: dict[str, Any]) -> bytes:
     try:
+        return orjson.dumps(line, default=str)
+    except TypeError:
+        return _dump_unusual(line)
+
+
+def _dump_unusual(line: dict[str, Any]) -> bytes:
+    try:
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # A lone surrogate, or an integer of over 64 bits.

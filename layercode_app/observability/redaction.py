@@ -117,11 +117,11 @@ def is_clean(text: str, *, usual: bool = False) -> bool:
 
 
 def _holds_known(text: str) -> bool:
-    """Whether a secret of this process or of the current turn is in a text."""
+    """Whether a secret of this process or of a caller is in a text."""
     for secret in _secrets:
         if secret in text:
             return True
-    return bool(getattr(context.current(), "metadata", None)) and any(secret in text for secret in _turn_secrets())
+    return any(secret in text for secret in caller_secrets.known())
 
 
 def _looks_clean(text: str) -> bool:
