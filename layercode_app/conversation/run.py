@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from loguru import logger
 
@@ -26,6 +26,8 @@ from .states import LiveStates
 from .stores.base import Begun, Job, Store
 from .turn import Background, Turn
 
+Refusal: TypeAlias = Callable[[TurnRecord], Awaitable[str | None]]
+
 
 @dataclass(frozen=True)
 class Services:
@@ -41,7 +43,7 @@ class Services:
     states: LiveStates
     background: Background | None
     finished: Callable[[TurnRecord], None]
-    refusal: Callable[[TurnRecord], Awaitable[str | None]] | None
+    refusal: Refusal | None
     owe: Callable[[Job], Awaitable[bool]]
     late: LateSaves
     saves: set[asyncio.Task[None]] = field(default_factory=set)
@@ -104,7 +106,7 @@ class Run:
         try:
             if live.stopping is None:
                 with Deadline(self.agent.turn_timeout or self.services.limits.turn_timeout):
-                    if not await self._refused():
+                    if self.services.refusal is None or not await self._refused(self.services.refusal):
                         await self.agent.answer(turn)
         except asyncio.CancelledError:
             if live.stopping is None:
@@ -126,8 +128,8 @@ class Run:
             delivery.note_tools(record)
             raise delivery.CrashedTurnError(f"Turn {record.turn_id} died with its worker after a tool had started.")
 
-    async def _refused(self) -> bool:
-        text = await self.services.refusal(self.live.record) if self.services.refusal is not None else None
+    async def _refused(self, refusal: Refusal) -> bool:
+        text = await refusal(self.live.record)
         if text is None:
             return False
         self.live.record.error_category, self.live.record.impact = "budget", "refusal"

@@ -95,7 +95,7 @@ class LayerCode:
             limits=limits,
             background=self.jobs.background,
             finished=self._finished,
-            refusal=self.watch.budgets.refusal,
+            refusal=self.watch.budgets.refusal if self.watch.budgets.any else None,
             owe=self.jobs.owe,
         )
         self.sessions = SessionHandler(self.store, self.turns.states, self.jobs, self.turns.late)

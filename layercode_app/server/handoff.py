@@ -44,7 +44,7 @@ async def owe_handoffs(record: TurnRecord, jobs: Jobs) -> None:
 
 def wants_person(record: TurnRecord) -> bool:
     """Whether the turn asked for a person."""
-    return any(outcome["name"] == HANDOFF for outcome in record.outcomes)
+    return bool(record.outcomes) and any(outcome["name"] == HANDOFF for outcome in record.outcomes)
 
 
 async def notify(job: Job, settings: Settings) -> None:

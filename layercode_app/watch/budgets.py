@@ -63,6 +63,11 @@ class Budgets:
         self._warning = settings.budget_warning
         self._refusal = settings.budget_refusal
 
+    @property
+    def any(self) -> bool:
+        """Whether there is one at all."""
+        return self._day is not None or self._conversation is not None
+
     async def refusal(self, record: TurnRecord) -> str | None:
         """What to say instead of answering this turn, or None when it may be answered. Raises StoreError."""
         if record.kind is not Kind.MESSAGE:

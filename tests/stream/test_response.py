@@ -1,0 +1,74 @@
+"""A client's disconnect is looked for while somebody wants to know, and costs nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from layercode_app.stream import response
+from layercode_app.stream.response import EventStream
+
+pytestmark = pytest.mark.anyio
+
+
+class Client:
+    """Hangs up when told, as an ASGI server tells it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.gone = asyncio.Event()
+
+    async def receive(self) -> Any:
+        self.asked += 1
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        """Take what is sent."""
+
+    def stream(self) -> EventStream:
+        return EventStream(self.receive, self.send, "t1")
+
+
+async def test_a_turn_that_is_over_in_no_time_costs_no_look() -> None:
+    client = Client()
+    with client.stream() as stream:
+        stream.listener.watch()
+        await asyncio.sleep(0)
+        stream.listener.rest()
+        await asyncio.sleep(3 * response.WATCH_AFTER_SECONDS)
+    assert client.asked == 0
+
+
+async def test_who_hangs_up_while_somebody_wants_to_know_has_left() -> None:
+    client = Client()
+    with client.stream() as stream:
+        stream.listener.watch()
+        client.gone.set()
+        async with asyncio.timeout(1):
+            await stream.listener.left.wait()
+
+
+async def test_who_hung_up_before_is_noticed_at_once() -> None:
+    client = Client()
+    client.gone.set()
+    with client.stream() as stream:
+        await asyncio.sleep(2 * response.WATCH_AFTER_SECONDS)
+        assert not stream.listener.gone
+        stream.listener.watch()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert stream.listener.gone
+
+
+async def test_nobody_looks_after_the_end() -> None:
+    client, before = Client(), asyncio.all_tasks()
+    with client.stream() as stream:
+        stream.listener.watch()
+        await asyncio.sleep(3 * response.WATCH_AFTER_SECONDS)
+        assert client.asked == 1
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
