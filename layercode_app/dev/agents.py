@@ -22,10 +22,14 @@ Voice = VoiceAgent[Any, Any]
 
 @dataclass
 class Loaded:
-    """What a load gave: the agents, the chosen one first, and the files that failed with their tracebacks."""
+    """What a load gave: the agents, the chosen one first, and the files that failed with their tracebacks.
+
+    `kept` are those of the failed files whose last good version answers.
+    """
 
     voices: list[Voice] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -43,15 +47,18 @@ class AgentFiles:
         Raises AgentNotFoundError or AgentImportError when the chosen agent has no version at all.
         """
         found = discover(self.agents_dir)
-        agents = self._kept(found) | found.agents
+        kept = self._kept(found)
+        agents = found.agents | kept
         first = self._first(found, agents)
         tell_of(found)
-        self._last, self._files = agents, self._files | found.files
+        files = {name: self._files[name] for name in kept}
+        self._last, self._files = agents, self._files | found.files | files
         others = [voice for name, voice in sorted(agents.items()) if name != first.name]
-        return Loaded([first, *others], {str(path): error.traceback for path, error in found.failed.items()})
+        failed = {str(path): error.traceback for path, error in found.failed.items()}
+        return Loaded([first, *others], failed, frozenset(map(str, files.values())))
 
     def _kept(self, found: Found) -> dict[str, Voice]:
-        """The last good versions of the agents whose file failed now."""
+        """The last good versions of the agents whose file failed now; one that is shipped under that name is no such."""
         return {name: voice for name, voice in self._last.items() if self._files.get(name) in found.failed}
 
     def _first(self, found: Found, agents: dict[str, Voice]) -> Voice:

@@ -130,7 +130,10 @@ class DevApp:
     def describe(self) -> dict[str, Any]:
         """The agents, and the files that failed with their own traceback."""
         agents = [describe(voice) for voice in self.layercode.agents.values()]
-        failed = [{"file": path, "traceback": text} for path, text in self._loaded.failed.items()]
+        kept = self._loaded.kept
+        failed = [
+            {"file": path, "traceback": text, "answers": path in kept} for path, text in self._loaded.failed.items()
+        ]
         return {"agents": agents, "failed": failed}
 
     async def _fork(self, asked: ForkRequest) -> Any:

@@ -81,6 +81,18 @@ async def test_a_file_that_fails_is_named_and_its_last_good_version_and_the_othe
     assert ready["components"]["agents"]["status"] == "degraded"
 
 
+async def test_a_shipped_agent_of_its_name_does_not_answer_for_a_file_that_fails(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    write(folder, "echo", "mine")
+    async with dev_server(tmp_path, agents=folder, agent="echo") as app:
+        mine = app.layercode.agents["echo"].fingerprint
+        for _ in range(2):
+            (folder / "echo.py").write_text("def broken(:")
+            app.reload(app.layercode.settings)
+            assert app.layercode.agents["echo"].fingerprint == mine
+            assert [one["answers"] for one in app.describe()["failed"]] == [True]
+
+
 async def test_when_nothing_can_be_used_everything_stays(tmp_path: Path) -> None:
     folder = tmp_path / "agents"
     write(folder, "word", "here")

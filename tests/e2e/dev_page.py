@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import ConsoleMessage, Locator, Page, expect
 
@@ -55,8 +56,8 @@ class DevPage:
 
 
 @asynccontextmanager
-async def dev_page(tmp_path: Path, *, pace: float = 3) -> AsyncIterator[DevPage]:
+async def dev_page(tmp_path: Path, *, pace: float = 3, **given: Any) -> AsyncIterator[DevPage]:
     """A development server whose agent speaks this much faster than people do, and its page in Chromium."""
-    async with dev_server(tmp_path, voice=Silence(pace=pace)) as app, chromium() as browser:
+    async with dev_server(tmp_path, voice=Silence(pace=pace), **given) as app, chromium() as browser:
         page = await browser.new_page(viewport={"width": 1400, "height": 900})
         yield DevPage(page, app)

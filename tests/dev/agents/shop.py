@@ -39,6 +39,8 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
         yield Call("sell", {"cakes": 1})
     elif scene.results:
         yield f"Certainly, {scene.results['sell']}."
+    elif scene.says("boom"):
+        raise RuntimeError("the oven is broken")
     elif scene.says("story"):
         yield (
             "Once upon a time there was a baker who baked one two three four five six seven eight nine ten cakes. " * 3

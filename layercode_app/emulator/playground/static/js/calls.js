@@ -5,7 +5,7 @@ import { ago, money, ms, plural } from "./format.js";
 
 export function callList(answer, { selected, onSelect, live }) {
   return [
-    h("div", { class: "calls-head" }, h("h2", {}, "Time to first speech"), ladder(answer.all.ttfs || answer.all.ttfs_with_tools), note(answer.all)),
+    h("div", { class: "calls-head" }, h("h2", {}, "Time to first speech"), ladder(answer.all.ttfs || answer.all.ttfs_with_tools), note(answer)),
     h("ul", { class: "call-list" }, answer.conversations.map((call) => h("li", {}, row(call, selected, onSelect, live)))),
   ];
 }
@@ -15,9 +15,9 @@ export function ladder(ranks) {
   return h("dl", { class: "ladder" }, names.map((name) => h("div", {}, h("dt", {}, name), h("dd", {}, ms(ranks?.[name]).replace(" ms", "")))));
 }
 
-function note(all) {
+function note({ all, conversations }) {
   const { ttfs: plain, ttfs_with_tools: tools } = all;
-  if (!plain && !tools) return h("p", { class: "calls-note" }, "Your calls will be listed here.");
+  if (!plain && !tools) return h("p", { class: "calls-note" }, conversations.length ? "No turn was answered whole yet." : "Your calls will be listed here.");
   const what = plain ? plural(plain.count, "turn") : `${plural(tools.count, "turn")} with tools`;
   const more = plain && tools ? ` With tools: p50 ${ms(tools.p50)}.` : "";
   return h("p", { class: "calls-note" }, `${what}, in ms.${more} Interrupted turns are left out.`);

@@ -6,7 +6,6 @@ import { canListen, Listener } from "./speech.js";
 const ICONS = {
   mic: "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3ZM5 11a7 7 0 0 0 14 0M12 18v3",
   braces: "M8 4c-2 0-3 1-3 3v2c0 2-1 3-2 3 1 0 2 1 2 3v2c0 2 1 3 3 3M16 4c2 0 3 1 3 3v2c0 2 1 3 2 3-1 0-2 1-2 3v2c0 2-1 3-3 3",
-  send: "M12 20V5M5.5 11.5 12 5l6.5 6.5",
   sound: "M4 10v4h3l5 4V6l-5 4H4ZM16 9a4 4 0 0 1 0 6M18.5 6.5a8 8 0 0 1 0 11",
   mute: "M4 10v4h3l5 4V6l-5 4H4ZM16 9.5l5 5M21 9.5l-5 5",
 };
@@ -31,11 +30,13 @@ export class Composer {
     this.data.addEventListener("keydown", (event) => {
       if (event.key === "Enter") { event.preventDefault(); this.sendData(onData, toast); }
     });
-    this.mic = canListen ? h("button", { type: "button", class: "icon", "aria-label": "Speak", title: "Speak", "aria-pressed": "false", onclick: () => this.listener.toggle() }, icon("mic")) : null;
+    this.mic = canListen ? h("button", { type: "button", class: "icon quiet", "aria-label": "Speak", title: "Speak", "aria-pressed": "false", onclick: () => this.listener.toggle() }, icon("mic")) : null;
     this.sound = h("button", { type: "button", class: "icon quiet", "aria-label": "Mute the agent", title: "Mute the agent", "aria-pressed": "false", onclick: () => this.mute(onMute) }, icon("sound"));
     const braces = h("button", { type: "button", class: "icon quiet", id: "data-button", "aria-label": "Send data", title: "Send data", onclick: () => this.toggleData() }, icon("braces"));
     if (canListen) this.listener = this.makeListener(onSay, onSpeechStart, toast);
-    fill(form, this.interim, this.dataLine, h("div", { class: "line" }, this.mic, this.input, this.cut, h("button", { class: "primary send", type: "submit", "aria-label": "Send" }, h("span", {}, "Send"), icon("send")), braces, this.sound));
+    const send = h("button", { class: "primary", type: "submit" }, "Send");
+    fill(form, this.interim, this.dataLine, h("div", { class: "box" }, this.input,
+      h("div", { class: "tools" }, this.mic, braces, this.sound, h("div", { class: "deeds" }, this.cut, send))));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = this.input.value.trim();

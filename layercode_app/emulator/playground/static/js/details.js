@@ -14,7 +14,7 @@ export function timePanel(turn) {
     figures(turn),
     spans(turn).spans.length === 0 ? null : h("section", {},
       h("div", { class: "section-head" }, h("h3", {}, "Where the time went"),
-        turn.frames?.length ? h("button", { class: "quiet small", type: "button", id: "replay", onclick: again }, "Replay") : null),
+        turn.frames?.length ? h("button", { class: "small", type: "button", id: "replay", onclick: again }, "Replay") : null),
       chart, words),
     turn.tools?.length ? h("section", {}, h("h3", {}, "Tools"), turn.tools.map(toolCall)) : null,
     turn.stages?.length ? h("section", {}, h("h3", {}, "Stages"), stages(turn.stages)) : null,

@@ -6,7 +6,7 @@ import { listen } from "./player.js";
 
 export function listenButton(text) {
   if (!text) return null;
-  const button = h("button", { class: "quiet small listen", type: "button", "aria-pressed": "false" }, "Listen");
+  const button = h("button", { class: "small listen", type: "button", "aria-pressed": "false" }, "Listen");
   const show = (on) => { button.textContent = on ? "Stop" : "Listen"; button.setAttribute("aria-pressed", String(on)); };
   button.addEventListener("click", () => listen(() => api.speech(text), show).catch(() => show(false)));
   return button;

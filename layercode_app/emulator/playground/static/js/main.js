@@ -9,11 +9,11 @@ import { faultsControl } from "./faults.js";
 import { forkPanel } from "./fork.js";
 import { Inspector } from "./inspector.js";
 import { listenButton } from "./listen.js";
-import { callerMetadata, startView } from "./start.js";
+import { callerMetadata, missingView, startView } from "./start.js";
 import { themeButton } from "./theme.js";
 import { isSpoken, transcript } from "./transcript.js";
 
-const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null };
+const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null };
 const scroller = byId("transcript-scroll");
 const inspector = new Inspector(byId("turn"), {
   loadLogs: (turn) => api.logs(turn.conversation_id, turn.turn_id),
@@ -77,7 +77,8 @@ function draw() {
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    document.body.classList.toggle("starting", !state.conversationId);
+    document.body.classList.toggle("starting", !state.conversationId || Boolean(state.missing));
+    document.body.classList.toggle("calling", Boolean(state.call?.live));
     drawTop();
     drawTalk();
     composer.show(state.call);
@@ -86,6 +87,7 @@ function draw() {
 }
 
 function drawTalk() {
+  if (state.missing) return fill(scroller, missingView(state.missing, { onCalls: () => view("calls"), onStart: () => open("") }));
   const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
   const focused = document.activeElement?.closest?.(".exchange")?.dataset.turn;
   if (!state.conversationId) return fill(scroller, startView(state.agents, (name) => startCall(name)));
@@ -105,14 +107,26 @@ function resume() {
   if (!agent) return null;
   return h("div", { class: "aside-row" },
     h("button", { onclick: () => startCall(agent, state.conversationId) }, "Call back and go on"),
-    h("a", { class: "export", href: api.exportUrl(state.conversationId), download: "" }, h("button", { class: "quiet", tabindex: "-1" }, "Export this call")));
+    h("a", { class: "button", href: api.exportUrl(state.conversationId), download: "" }, "Export this call"));
 }
 
+// Drawn again only where it differs: a button that is replaced while it is pressed is never clicked.
+let topDrawn = "";
 function drawTop() {
-  const call = state.call;
-  if (!call?.live) return fill(byId("top-call"), state.conversationId ? h("button", { class: "quiet", id: "new-call", onclick: () => open("") }, "New call") : null);
-  fill(byId("top-call"), h("span", { class: `pulse${call.speaking ? " speaking" : ""}` }), h("span", { class: "who" }, call.agent),
-    h("button", { class: "danger", id: "hang-up", onclick: () => call.hangUp() }, "Hang up"));
+  const call = state.call?.live ? state.call : null;
+  const now = JSON.stringify([call?.agent, call?.conversationId, !call && state.conversationId, state.missing]);
+  if (now !== topDrawn) fill(byId("top-call"), call ? lineTools(call) : newCall());
+  topDrawn = now;
+  byId("top-call").querySelector(".pulse")?.classList.toggle("speaking", call.speaking);
+}
+
+function lineTools(call) {
+  return [h("span", { class: "pulse" }), h("span", { class: "who" }, call.agent),
+    h("button", { class: "danger", id: "hang-up", onclick: () => call.hangUp() }, "Hang up")];
+}
+
+function newCall() {
+  return state.conversationId && !state.missing ? h("button", { id: "new-call", onclick: () => open("") }, "New call") : null;
 }
 
 function drawList() {
@@ -129,13 +143,21 @@ function drawBanner(error) {
   const banner = byId("banner");
   banner.hidden = !state.failed.length && !error;
   fill(banner, error ? h("p", {}, error) : null, state.failed.map((one) =>
-    h("details", {}, h("summary", {}, `${one.file} failed to import. Its last good version answers, if there is one.`), h("pre", {}, one.traceback))));
+    h("details", {}, h("summary", {}, `${one.file} failed to import. ${one.answers ? "Its last good version answers." : "It has no version that answers."}`), h("pre", {}, one.traceback))));
 }
 
+// One at a time, in a line of its own: it covers nothing.
+let toasted = null;
 function toast(text) {
-  const note = h("div", { class: "toast" }, text);
-  byId("toasts").append(note);
-  setTimeout(() => note.remove(), 6000);
+  clearTimeout(toasted);
+  fill(byId("toasts"), h("p", { class: "toast" }, text));
+  toasted = setTimeout(() => fill(byId("toasts")), 6000);
+}
+
+function reloaded({ error, failed }) {
+  if (error) return "Not reloaded, see above.";
+  if (!failed.length) return "Agents reloaded.";
+  return failed.map((one) => `${one.file.split(/[\\/]/).at(-1)} failed, ${one.answers ? "its last version answers" : "and it has no earlier version"}.`).join(" ");
 }
 
 function view(name) {
@@ -164,10 +186,19 @@ async function refreshConversation() {
   const id = state.conversationId;
   if (!id) return;
   if (state.call?.conversationId === id && !state.call.turns.size) return;
-  const found = await api.conversation(id).catch(() => null);
-  if (id === state.conversationId && found) state.conversation = found;
+  const found = await api.conversation(id).catch((error) => ({ error }));
+  if (id !== state.conversationId) return;
+  state.missing = found.error && !state.conversation && state.call?.conversationId !== id ? found.error.message : null;
+  if (!found.error) state.conversation = found;
   draw();
-  if (inspector.turn?.turn_id !== state.turnId) refreshTurn();
+  if (isOutdated(inspector.turn)) refreshTurn();
+}
+
+// Whether the journal knows more of the selected turn than what is shown of it, which may be what the call knew before.
+function isOutdated(shown) {
+  if (shown?.turn_id !== state.turnId) return true;
+  const recorded = state.conversation?.turns.find((turn) => turn.turn_id === state.turnId);
+  return Boolean(recorded) && (!shown.frames || shown.status !== overlay(recorded).status);
 }
 
 async function refreshTurn() {
@@ -211,7 +242,7 @@ function open(id) {
 
 function show(id) {
   if (id === (state.conversationId || "")) return;
-  Object.assign(state, { conversationId: id || null, conversation: null, turnId: null, following: true });
+  Object.assign(state, { conversationId: id || null, conversation: null, turnId: null, following: true, missing: null });
   inspector.empty();
   fill(scroller);
   draw();
@@ -239,7 +270,7 @@ async function startCall(agent, conversationId) {
 }
 
 function onItem(item) {
-  if (item.kind === "reload") { take(item); toast(item.error ? "Not reloaded, see above." : "Agents reloaded."); return; }
+  if (item.kind === "reload") { take(item); toast(reloaded(item)); return; }
   if (item.kind === "turn") state.call?.settle(item);
   if (item.kind === "notice" && item.conversation_id === state.call?.conversationId) toast(item.text);
   if (["journal", "turn", "session"].includes(item.kind)) { listSoon(); conversationSoon(); turnSoon(); }

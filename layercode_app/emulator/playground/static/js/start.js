@@ -44,3 +44,13 @@ export function callerMetadata() {
   if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Error("The caller's metadata must be a JSON object.");
   return value;
 }
+
+// What an address shows that leads to no call.
+export function missingView(why, { onCalls, onStart }) {
+  return h("div", { class: "start missing", role: "alert" },
+    h("h1", {}, "No such call"),
+    h("p", {}, why),
+    h("div", { class: "choices" },
+      h("button", { class: "to-calls", onclick: onCalls }, "Show the calls there are"),
+      h("button", { class: "primary", onclick: onStart }, "Start a new call")));
+}

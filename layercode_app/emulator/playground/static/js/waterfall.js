@@ -41,7 +41,7 @@ export function waterfall(turn) {
           style: { left: `min(${place(span.from)}, calc(100% - 3px))`, width: place(span.to - span.from) },
         }),
       span.ticks ? thin(span.ticks).map((at) => h("i", { class: "wf-tick", style: { left: place(at) } })) : null),
-    h("span", { class: "took" }, ms(span.mark ? span.from : span.to - span.from)));
+    h("span", { class: "took" }, span.mark ? `at ${ms(span.from)}` : ms(span.to - span.from)));
   return h("div", { class: "waterfall", role: "img", "aria-label": found.map((s) => `${s.name} ${ms(s.from)} to ${ms(s.to)}`).join(", ") },
     found.map(row), axis(end));
 }
@@ -52,8 +52,8 @@ function thin(ticks) {
 }
 
 function axis(end) {
-  const marks = [0, 0.5].map((share) => h("span", { style: { left: `${share * 100}%` } }, share ? ms(share * end) : "0"));
-  return h("div", { class: "wf-axis", "aria-hidden": "true" }, h("span"), h("div", { class: "scale" }, marks), h("span", {}, ms(end)));
+  const marks = [0, 0.5, 1].map((share) => h("span", { style: { left: `${share * 100}%` } }, share ? ms(share * end) : "0"));
+  return h("div", { class: "wf-axis", "aria-hidden": "true" }, h("span"), h("div", { class: "scale" }, marks), h("span"));
 }
 
 // Plays a turn again as it was sent: a line runs over the waterfall, and the words come as they came.

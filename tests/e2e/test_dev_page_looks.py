@@ -1,0 +1,126 @@
+"""The dev page in headless Chromium: what is shown while the agent speaks, where things stand, and what is said of faults."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Locator, expect
+
+from ..dev.serving import AGENTS
+from .dev_page import DevPage, dev_page
+
+pytestmark = pytest.mark.anyio
+
+
+async def box(of: Locator) -> dict[str, float]:
+    """Where it stands, in pixels."""
+    found: Any = await of.bounding_box()
+    assert found is not None
+    return {**found, "right": found["x"] + found["width"], "bottom": found["y"] + found["height"]}
+
+
+async def speaks(dev: DevPage) -> None:
+    """A story that takes the agent no time to tell, and the caller a minute to hear."""
+    await dev.say("tell me a story")
+    await expect(dev.page.locator("#interrupt")).to_be_visible()
+
+
+async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=1) as dev:
+        page = dev.page
+        await dev.call("shop")
+        await speaks(dev)
+        await expect(page.locator(".turn-head h2")).to_have_text("Turn 2")
+        await expect(page.locator(".figures .lead dd")).to_have_text(re.compile(r"\d+ m?s"))
+        await expect(page.locator(".turn-head .badge")).to_have_count(0)
+        await expect(page.locator("#tab-messages .count")).to_have_text("2")
+        await expect(page.locator("#interrupt")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.locator(".turn-head .badge")).to_have_text("interrupted")
+
+        await dev.say("boom")
+        await expect(page.locator(".error-box")).to_contain_text("The caller heard the apology.")
+        await expect(page.locator("#interrupt")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, width: int) -> None:
+    async with dev_page(tmp_path, pace=1) as dev:
+        page = dev.page
+        await page.set_viewport_size({"width": width, "height": 800})
+        await dev.call("shop")
+        before = await box(page.locator("#say"))
+        await speaks(dev)
+        now = await box(page.locator("#say"))
+        assert now["width"] == before["width"] >= 12 * 16
+        for name in ("#interrupt", "#hang-up"):
+            assert (await box(page.locator(name)))["height"] < 40, f"{name} is on two lines"
+        who = page.locator("#top-call .who")
+        assert await who.evaluate("element => element.scrollWidth <= element.clientWidth")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await page.set_viewport_size({"width": 1280, "height": 800})
+        await dev.call("shop")
+        await dev.say("one cake please")
+        await dev.heard(1)
+        await expect(page.locator(".wf-row")).to_have_count(7)
+        for part in ("dt", "dd"):
+            all_of = await page.locator(f".figures {part}").all()
+            tops = {(await box(one))["y"] for one in all_of}
+            assert (len(all_of), len(tops)) == (5, 1)
+        track, last = page.locator(".wf-track").first, page.locator(".wf-axis .scale span").last
+        assert (await box(last))["right"] <= (await box(track))["right"] + 1
+        assert (await page.locator('[data-span="end"] .took').inner_text()).startswith("at ")
+
+
+async def test_a_file_that_fails_is_said_once_and_covers_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    shutil.copytree(AGENTS, folder)
+    async with dev_page(tmp_path, pace=30, agents=folder) as dev:
+        page = dev.page
+        await dev.call("shop")
+        (folder / "shop.py").write_text("def broken(:")
+        (folder / "new.py").write_text("def broken(:")
+        for _ in range(2):
+            dev.app.reload(dev.app.layercode.settings)
+        told = "new.py failed, and it has no earlier version. shop.py failed, its last version answers."
+        await expect(page.locator(".toast")).to_have_text(told)
+        await expect(page.locator("#banner details")).to_have_count(2)
+        assert (await box(page.locator(".panes")))["bottom"] <= (await box(page.locator(".toast")))["y"] + 1
+        await dev.say("still there?")
+        await expect(dev.turn(1).locator(".heard")).to_have_text("You said: still there?.")
+        shutil.copy(AGENTS / "shop.py", folder)
+        (folder / "new.py").unlink()
+        dev.app.reload(dev.app.layercode.settings)
+        await expect(page.locator(".toast")).to_have_text("Agents reloaded.")
+        await expect(page.locator("#banner")).to_be_hidden()
+
+
+async def test_an_address_that_leads_to_no_call_says_so(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await page.goto(f"{dev.app.url}/#nobody")
+        await expect(page.locator(".missing")).to_contain_text("Conversation 'nobody' is not in the journal.")
+        await page.click("text=Start a new call")
+        await page.click('[data-agent="shop"]')
+        await dev.heard(0)
+
+
+async def test_the_prompt_to_fork_with_is_what_somebody_wrote(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=30) as dev:
+        page = dev.page
+        await dev.call("shop")
+        await dev.say("hello")
+        await dev.heard(1)
+        await dev.tab("fork")
+        await expect(page.locator("#fork-prompt")).to_have_value("You sell cakes.")
+        await page.fill("#fork-prompt", "")
+        await expect(page.locator("#fork-prompt-note")).to_contain_text("the agent's own prompt answers, unchanged")
