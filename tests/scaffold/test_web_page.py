@@ -90,7 +90,7 @@ async def test_text_transcript_data_and_thumbs(tmp_path: Path) -> None:
         await expect(s.page.locator(".agent").nth(1)).to_contain_text("4 euros 80")
         await expect(s.page.locator("#data")).to_contain_text('"croissant": 2')
 
-        await s.page.locator(".agent").nth(1).get_by_title("good").click()
+        await s.page.locator(".agent").nth(1).get_by_role("button", name="Good answer").click()
         await expect(s.page.locator("#data")).not_to_contain_text("croissant")
         assert s.sent[-1]["data"]["feedback"]["score"] == 1
         turn_id = s.sent[-1]["data"]["feedback"]["turn_id"]
@@ -118,6 +118,39 @@ async def test_push_to_talk_holds_the_microphone_to_a_button(tmp_path: Path) -> 
         kinds = [message["type"] for message in s.sent]
         assert kinds.count("trigger.turn.start") == kinds.count("trigger.turn.end") == 1
         assert kinds.index("trigger.turn.start") < kinds.index("client.audio") < kinds.index("trigger.turn.end")
+
+
+@pytest.mark.parametrize("key", ["Space", "Enter"])
+async def test_push_to_talk_holds_the_microphone_to_a_key(tmp_path: Path, key: str) -> None:
+    async with stage(tmp_path, "&push-to-talk=", trigger="push_to_talk") as s:
+        await s.connect()
+        talk = s.page.locator("#talk")
+        await talk.focus()
+        for _ in range(3):  # a key that is held down repeats
+            await s.page.keyboard.down(key)
+        await expect(talk).to_have_attribute("aria-pressed", "true")
+        await s.sends("client.audio")
+        await s.page.keyboard.up(key)
+        await s.sends("trigger.turn.end")
+        await talk.blur()
+        kinds = [message["type"] for message in s.sent]
+        assert kinds.count("trigger.turn.start") == kinds.count("trigger.turn.end") == 1
+
+
+async def test_the_widget_is_dark_where_the_system_is_and_needs_no_emoji(tmp_path: Path) -> None:
+    async with stage(tmp_path, "&text-only=") as s:
+        await s.connect()
+        shown = "getComputedStyle(document.querySelector('layercode-voice').shadowRoot.querySelector('section')).backgroundColor"
+        colours = []
+        for scheme in ("light", "dark"):
+            await s.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            colours.append(
+                (await s.page.evaluate(shown), await s.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+            )
+        assert colours == [("rgb(255, 255, 255)", "rgb(244, 244, 241)"), ("rgb(31, 31, 29)", "rgb(19, 19, 18)")]
+        thumbs = s.page.locator(".agent").first.get_by_role("button")
+        assert await thumbs.all_text_contents() == ["", ""]
+        assert await thumbs.locator("svg").count() == 2
 
 
 async def test_what_goes_wrong_is_shown(tmp_path: Path) -> None:
