@@ -18,7 +18,7 @@ from .draining import Draining
 from .late_saves import LateSaves
 from .live import Listener, LiveTurn
 from .record import Kind, Status, TurnRecord
-from .run import Run, Services
+from .run import Refusal, Run, Services
 from .states import LiveStates
 from .stores.base import Begun, Job, Signal, Store
 from .turn import Background
@@ -34,7 +34,7 @@ class TurnHandler(Draining):
         limits: Limits | None = None,
         background: Background | None = None,
         finished: Callable[[TurnRecord], None] = lambda record: None,
-        refusal: Callable[[TurnRecord], Awaitable[str | None]] | None = None,
+        refusal: Refusal | None = None,
         owe: Callable[[Job], Awaitable[bool]] | None = None,
     ) -> None:
         self.store = store

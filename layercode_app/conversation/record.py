@@ -116,6 +116,8 @@ class TurnRecord:
     timings: dict[str, float] = field(default_factory=dict)
     usage: dict[str, int] = field(default_factory=dict)
     cost: float | None = None
+    spent_before: dict[str, float] | None = None
+    """Cost and tokens of all earlier turns of the conversation, where a budget asked for them; never changed in place."""
     outcomes: list[Json] = field(default_factory=list)
     scores: dict[str, Json] = field(default_factory=dict)
     error_category: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -26,7 +26,8 @@ from .states import LiveStates
 from .stores.base import Begun, Job, Store
 from .turn import Background, Turn
 
-Refusal: TypeAlias = Callable[[TurnRecord], Awaitable[str | None]]
+Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
+"""Given a turn and the newest ones before it, what to say instead of answering; None lets the agent answer."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Run:
             raise delivery.CrashedTurnError(f"Turn {record.turn_id} died with its worker after a tool had started.")
 
     async def _refused(self, refusal: Refusal) -> bool:
-        text = await refusal(self.live.record)
+        text = await refusal(self.live.record, self.begun.history)
         if text is None:
             return False
         self.live.record.error_category, self.live.record.impact = "budget", "refusal"

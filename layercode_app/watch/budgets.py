@@ -1,26 +1,27 @@
 """Budgets: of one conversation, and of a day over every worker and host. First the log warns, then calls are refused.
 
-A conversation's spending is read from the journal, a day's from the usage totals: both are counted once, wherever
-the turns ran. A budget is looked at before a turn; the turn that crosses it is still answered.
+A conversation's spending is carried in its turns' records, a day's in the usage totals: both are counted once,
+wherever the turns ran. A budget is looked at before a turn; the turn that crosses it is still answered.
 """
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from loguru import logger
 
-from ..conversation.cost import cost_of, dollars
+from ..conversation.cost import dollars
 from ..conversation.record import Kind, TurnRecord
 from ..conversation.stores.base import Store
 from ..exceptions import ConfigurationError
-from ..reports.figures import is_turn
 from ..reports.usage import totals_by_day
 from ..settings import Settings
 from .pending import PendingTotals
+from .spending import cost_and_tokens, spent_before
 
 WARNED = "warned/"
 _AMOUNT = re.compile(r"(?:\$\s*)?(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*([kM])?\s*tokens")
@@ -68,13 +69,16 @@ class Budgets:
         """Whether there is one at all."""
         return self._day is not None or self._conversation is not None
 
-    async def refusal(self, record: TurnRecord) -> str | None:
-        """What to say instead of answering this turn, or None when it may be answered. Raises StoreError."""
+    async def refusal(self, record: TurnRecord, history: Sequence[TurnRecord]) -> str | None:
+        """What to say instead of answering this turn, or None when it may be answered. Raises StoreError.
+
+        `history` is the newest turns before it.
+        """
         if record.kind is not Kind.MESSAGE:
             return None
         if self._day is not None and await self._spent_today(self._day):
             return self._refusal
-        if self._conversation is not None and await self._spent(self._conversation, record):
+        if self._conversation is not None and await self._spent(self._conversation, record, history):
             return self._refusal
         return None
 
@@ -88,13 +92,9 @@ class Budgets:
             logger.warning("The day's budget of {} is used to {:.0%}", amount, spent / amount.limit)
         return spent >= amount.limit
 
-    async def _spent(self, amount: Amount, current: TurnRecord) -> bool:
-        spent = last = 0.0
-        async for record in self._store.turns(conversation_id=current.conversation_id, bodies=False):
-            if is_turn(record):
-                tokens = record.usage.get("input_tokens", 0) + record.usage.get("output_tokens", 0)
-                last = amount.of(cost_of(record).amount, tokens)
-                spent += last
+    async def _spent(self, amount: Amount, current: TurnRecord, history: Sequence[TurnRecord]) -> bool:
+        known = await spent_before(self._store, current, history)
+        spent, last = amount.of(known.cost, known.tokens), amount.of(*cost_and_tokens(known.last))
         # Only the turn that crossed the line is followed by a warning.
         if self._warns(spent, amount) and not self._warns(spent - last, amount):
             logger.warning("The conversation's budget of {} is used to {:.0%}", amount, spent / amount.limit)
