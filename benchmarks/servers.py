@@ -103,7 +103,7 @@ def ours_over_http() -> Any:
     return ours(model="openai-chat:gpt-test")
 
 
-def ours(*, with_agent: bool = False, model: str | None = None) -> Any:
+def ours(*, with_agent: bool = False, model: str | None = None, guard: Any = None) -> Any:
     """Our server with journal and JSON log on, in the folder it was started in."""
     from layercode_app import LayerCode, VoiceAgent, load_settings
     from layercode_app.observability.setup import configure
@@ -117,7 +117,7 @@ def ours(*, with_agent: bool = False, model: str | None = None) -> Any:
     configure(settings)
     spare_the_collector()
     if with_agent or model:
-        return LayerCode(VoiceAgent("model", agent()), settings=settings, model=model)
+        return LayerCode(VoiceAgent("model", agent(), guard=guard), settings=settings, model=model)
     echo = VoiceAgent("echo")
 
     @echo.on_message
@@ -151,6 +151,16 @@ def ours_with_agent_holding() -> Any:
 def ours_with_agent() -> Any:
     """For uvicorn's factory."""
     return ours(with_agent=True)
+
+
+def ours_with_guard() -> Any:
+    """The same agent, with a guard that thinks for half of the reply and lets it be spoken."""
+
+    async def guard(turn: Any) -> str | None:
+        await asyncio.sleep(TOKENS * TOKEN_SECONDS / 2)
+        return None
+
+    return ours(with_agent=True, guard=guard)
 
 
 @contextmanager

@@ -34,7 +34,8 @@ async def guarded(guard: Guard, turn: Turn[Any, Any], speaking: Coroutine[Any, A
 
 
 async def _ask(guard: Guard, turn: Turn[Any, Any]) -> str | None:
-    return await guard(turn)
+    with turn.span("guard"):
+        return await guard(turn)
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

@@ -27,7 +27,7 @@ from .connections import BoundedConnection, Bounds
 from .origins import LOCAL_ORIGINS
 from .shutdown import drain_on_signals
 from .tunnelling import TunnelBeside, repair_webhook
-from .warmup import warm_up
+from .warmup import open_connections, warm_up
 
 LINGER_SECONDS = 3
 WORKER_SECONDS = 30
@@ -36,6 +36,8 @@ kill workers that still import, where the host is busy."""
 RELOAD_DRAIN_SECONDS = 1.0
 """Who works on an agent does not want to wait for it at every reload."""
 FACTORY = "layercode_app.server.serve:worker_app"
+_connecting: set[asyncio.Task[None]] = set()
+"""Strong references, or they might be collected while they wait."""
 
 
 @dataclass
@@ -145,8 +147,16 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     # Here, and not at the exit of the process, which a signal would skip.
     app.on_stop.append(shutdown)
     if serving:
-        warm_up()
+        warm_up(app.agents.values())
+        app.on_start.append(partial(_connect_models, app))
     return app
+
+
+def _connect_models(app: LayerCode) -> None:
+    """Beside the start, which waits for no provider; nor does the end."""
+    connecting = asyncio.create_task(open_connections(app.agents.values()), name="model-connections")
+    _connecting.add(connecting)
+    connecting.add_done_callback(_connecting.discard)
 
 
 def spare_the_collector() -> None:

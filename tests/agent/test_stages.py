@@ -184,6 +184,36 @@ async def test_an_offline_turn_costs_nothing_which_is_known(tmp_path: Path) -> N
     assert [(one["cost"], one["cost_is_partial"]) for one in shown] == [(0.0, False)] * 4
 
 
+async def test_a_guard_is_a_stage_with_its_time_its_models_and_its_end(tmp_path: Path) -> None:
+    helper: Agent[None, str] = Agent()
+    spoken = asyncio.Event()
+
+    async def guard(turn: Turn) -> str | None:
+        await helper.run("?", model=turn.helper_model(model(100)))
+        await spoken.wait()
+        if "ill" in turn.text:
+            raise RuntimeError("the guard is ill")
+        return None
+
+    async def play(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        yield "Done."
+        spoken.set()
+
+    app = LayerCode(
+        VoiceAgent("guarded", Agent(FunctionModel(stream_function=play, model_name=MODEL)), guard=guard),
+        settings=settings(tmp_path),
+    )
+    async with calling(app) as caller:
+        await caller.say("hello")
+        await caller.say("ill")
+        fine, ill = await records(app)
+    assert [figures(stage) for stage in fine.stages] == [("guard", "done", 1, 100, True)]
+    (kept,) = fine.stages
+    assert kept.ended_ms is not None
+    assert kept.ended_ms > kept.started_ms
+    assert [(stage.name, stage.status) for stage in ill.stages] == [("guard", "failed")]
+
+
 async def test_stages_in_a_loop_do_not_fill_the_journal(tmp_path: Path) -> None:
     voice = VoiceAgent("looping")
 
