@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ..conversation.cost import cost_of
-from ..conversation.record import Stage, Status, TurnRecord, from_json, to_json
+from ..conversation.record import Stage, Status, TurnRecord
+from ..conversation.record_json import from_json, to_json
 from ..conversation.stores.base import Store, Summary
 from ..reports.conversations import ConversationNotFoundError, is_spoken, moment, summary_json, turn_json, unheard
 from ..reports.explain import explain, explain_json

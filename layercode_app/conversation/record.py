@@ -5,13 +5,10 @@ Times are epoch seconds; `at_ms` and everything in `timings` are milliseconds si
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias
-
-import orjson
 
 Json: TypeAlias = Any
 """A value that JSON can hold."""
@@ -175,74 +172,9 @@ _all_of = attrgetter(*(f.name for f in fields(TurnRecord)))
 _LISTS = tuple(f.name for f in fields(TurnRecord) if f.default_factory is list)
 _DICTIONARIES = tuple(f.name for f in fields(TurnRecord) if f.default_factory is dict)
 
-_BODIES = ("position", "messages", "frames")
-"""The last fields, in this order; `load_record` relies on it."""
-_HEAD = tuple(f.name for f in fields(TurnRecord) if f.name not in _BODIES)
-_HEAD_SET = frozenset(_HEAD)
-_head_of = attrgetter(*_HEAD)
-_values_of = itemgetter(*_HEAD)
-_KINDS = {str(kind): kind for kind in Kind}
-_STATUSES = {str(status): status for status in Status}
-
-
-def to_json(value: Json) -> bytes:
-    """The value as JSON, whatever it holds: what JSON has no word for is written as its `str`."""
-    try:
-        return orjson.dumps(value, default=str)
-    except TypeError:
-        # A lone surrogate, an integer of over 64 bits, or a key that is no string: slower, but never lost.
-        return json.dumps(_plain(value)).encode()
-
-
-def from_json(data: bytes | str) -> Json:
-    """What `to_json` wrote."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return json.loads(data)  # a lone surrogate
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value if value is None or isinstance(value, str | int) else str(value)
-
-
-def dump_head(record: TurnRecord) -> bytes:
-    """The record as JSON, without its messages and frames, which stores keep beside it."""
-    return to_json(dict(zip(_HEAD, _head_of(record), strict=True)))
-
-
-def dump_frames(record: TurnRecord) -> bytes:
-    """The record's frames as a JSON list."""
-    return to_json(record.frames)
-
 
 def assign(record: TurnRecord, other: TurnRecord) -> None:
     """Make a record say what another one says; lists and dictionaries are copied."""
     copy = clone(other)
     for name in TurnRecord.__slots__:
         setattr(record, name, getattr(copy, name))
-
-
-def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: bytes = b"") -> TurnRecord:
-    """The record that `dump_head` and `dump_frames` wrote; unknown fields of a newer version are dropped."""
-    values = from_json(head)
-    values["kind"] = _KINDS[values["kind"]]
-    values["status"] = _STATUSES[values["status"]]
-    values["speech"] = [Speech(**part) for part in values["speech"]]
-    if values["tools"]:
-        values["tools"] = [ToolCall(**call) for call in values["tools"]]
-    if values.get("stages"):
-        values["stages"] = [Stage(**stage) for stage in values["stages"]]
-    loaded = [Frame(**frame) for frame in from_json(frames)] if frames else []
-    if values.keys() == _HEAD_SET:
-        return TurnRecord(*(*_values_of(values), position, messages, loaded))
-    known = {name: value for name, value in values.items() if name in _HEAD_SET}
-    return TurnRecord(**known, position=position, messages=messages, frames=loaded)

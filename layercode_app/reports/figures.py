@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from ..conversation.record import Kind, Status, TurnRecord
 
@@ -11,6 +12,7 @@ CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
 PERCENTILES = (50, 90, 95, 99)
 LATENCIES = ("ttfs", "ttft", "total")
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+DAY_SECONDS = 86_400
 
 
 def is_turn(record: TurnRecord) -> bool:
@@ -30,7 +32,12 @@ def refused(record: TurnRecord) -> bool:
 
 def day_of(record: TurnRecord) -> str:
     """The day a turn began, in UTC."""
-    return datetime.fromtimestamp(record.started_at, UTC).strftime("%Y-%m-%d")
+    return _day(int(record.started_at // DAY_SECONDS))
+
+
+@lru_cache(maxsize=1000)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * DAY_SECONDS, UTC).strftime("%Y-%m-%d")
 
 
 def counted(count: int, noun: str) -> str:

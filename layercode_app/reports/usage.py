@@ -17,18 +17,23 @@ def key_of(record: TurnRecord) -> str:
 
 def amounts_of(record: TurnRecord) -> dict[str, float]:
     """What a turn adds to the totals; what is zero is left out."""
+    amounts = {"turns": 1.0}
+    if record.status is Status.FAILED:
+        amounts["failed"] = 1.0
+    elif interrupted(record):
+        amounts["interrupted"] = 1.0
+    if record.tools:
+        amounts["tool_calls"] = float(len(record.tools))
+    if record.usage or record.cost:
+        amounts |= _spent(record)
+    return amounts
+
+
+def _spent(record: TurnRecord) -> dict[str, float]:
     cost = cost_of(record)
-    amounts = {
-        "turns": 1,
-        "interrupted": int(interrupted(record)),
-        "failed": int(record.status is Status.FAILED),
-        "requests": record.usage.get("requests", 0),
-        "tool_calls": len(record.tools),
-        "cost": cost.amount,
-        "unknown_cost_requests": cost.unknown,
-        **{name: record.usage.get(name, 0) for name in TOKENS},
-    }
-    return {name: float(amount) for name, amount in amounts.items() if amount}
+    spent = {"cost": cost.amount, "unknown_cost_requests": cost.unknown}
+    spent |= {name: record.usage.get(name, 0) for name in ("requests", *TOKENS)}
+    return {name: float(amount) for name, amount in spent.items() if amount}
 
 
 async def totals_by_day(store: Store, prefix: str = "") -> dict[str, dict[str, float]]:

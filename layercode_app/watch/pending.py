@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 
 from loguru import logger
@@ -22,19 +21,20 @@ class PendingTotals:
     def __init__(self, store: Store, *, seconds: float = WRITE_SECONDS) -> None:
         self._store = store
         self._seconds = seconds
-        self._waiting: dict[str, Counter[str]] = {}
+        self._waiting: dict[str, dict[str, float]] = {}
         self._writer: asyncio.Task[None] | None = None
         self._stopping = False
 
     def add(self, key: str, amounts: Mapping[str, float]) -> None:
         """Add to the totals under a key, a moment later."""
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            waiting = self._waiting[key] = Counter()
-        for name, amount in amounts.items():
-            waiting[name] += amount  # type: ignore[assignment]  # Counters count in floats too
+        self._add(key, amounts)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write(), name="pending-totals")
+
+    def _add(self, key: str, amounts: Mapping[str, float]) -> None:
+        waiting = self._waiting.setdefault(key, {})
+        for name, amount in amounts.items():
+            waiting[name] = waiting.get(name, 0.0) + amount
 
     async def _write(self) -> None:
         try:
@@ -59,7 +59,7 @@ class PendingTotals:
                 await self._store.add_totals(key, amounts)
             except StoreError:
                 # More may have been counted meanwhile.
-                self._waiting.setdefault(key, Counter()).update(amounts)
+                self._add(key, amounts)
                 raise
 
     async def stop(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import orjson
@@ -17,12 +17,8 @@ from layercode_app.conversation.record import (
     TurnRecord,
     assign,
     clone,
-    dump_frames,
-    dump_head,
-    from_json,
-    load_record,
-    to_json,
 )
+from layercode_app.conversation.record_json import dump_frames, dump_head, from_json, load_record, to_json
 
 
 def full() -> TurnRecord:
@@ -66,10 +62,30 @@ def test_a_copy_shares_no_list_with_its_original() -> None:
 
 
 def test_a_head_of_a_newer_or_an_older_version_is_read() -> None:
-    values = orjson.loads(dump_head(full()))
-    del values["impact"], values["retries"]
+    values = {**asdict(full()), "retries": 2}
+    del values["impact"], values["position"], values["messages"], values["frames"]
     read = load_record(orjson.dumps({**values, "new_field": 1}), position=7)
-    assert (read.impact, read.retries, read.heard_text, read.position) == ("nothing", 0, "h", 7)
+    assert (read.impact, read.retries, read.heard_text, read.position) == ("nothing", 2, "h", 7)
+
+
+def test_a_head_leaves_out_what_is_as_it_was_at_first_and_nothing_else() -> None:
+    plain = TurnRecord("c", "t", Kind.MESSAGE, "a")
+    assert not {"notes", "tools", "state", "cost", "error", "impact", "speech"} & orjson.loads(dump_head(plain)).keys()
+    assert loaded(plain) == plain
+    # Empty, but not as at first: nothing was heard, and it is known to have cost nothing.
+    empty = replace(plain, heard_text="", cost=0.0, state={}, error="", ended_at=0.0, attempt=0, impact="")
+    assert loaded(empty) == empty
+    written = orjson.loads(dump_head(replace(empty, **{name: ["x"] for name in ("notes", "outcomes")})))
+    assert written.keys() >= {"heard_text", "cost", "state", "error", "notes", "outcomes"}
+
+
+def test_every_field_is_written() -> None:
+    record = TurnRecord("c", "t", Kind.MESSAGE, "a")
+    bodies = {"position", "messages", "frames", "speech", "tools", "stages", "kind", "status"}
+    for field in fields(TurnRecord):
+        if field.name not in bodies:
+            setattr(record, field.name, f"<{field.name}>")
+    assert loaded(record) == record
 
 
 @dataclass

@@ -16,7 +16,8 @@ from uuid import uuid4
 from loguru import logger
 
 from ...exceptions import StoreError
-from ..record import Json, Status, TurnRecord, assign, dump_frames, dump_head, from_json, load_record, to_json
+from ..record import Json, Status, TurnRecord, assign
+from ..record_json import dump_frames, dump_head, from_json, load_record, to_json
 from . import redis_jobs as jobs
 from . import redis_scripts as lua
 from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Store, Summary, tokens_of

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from ..record import from_json, to_json
+from ..record_json import from_json, to_json
 from . import redis_scripts as lua
 from .base import Job
 from .redis_link import Link

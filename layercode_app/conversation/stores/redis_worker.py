@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from ...exceptions import StoreError
-from ..record import to_json
+from ..record_json import to_json
 from .base import Signal
 from .redis_link import ANSWER_SECONDS, Link
 from .sqlite_conversations import signal_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from ..record import Json, Status, from_json, to_json
+from ..record import Json, Status
+from ..record_json import from_json, to_json
 from .base import Conversation, Signal, Summary
 
 _LIST = """

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from ..record import from_json, to_json
+from ..record_json import from_json, to_json
 from .base import Job
 
 KEEP_DONE_SECONDS = 7 * 86_400

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TypeAlias, overload
 
-from ..record import Json, Status, TurnRecord, dump_frames, dump_head, load_record
+from ..record import Json, Status, TurnRecord
+from ..record_json import dump_frames, dump_head, load_record
 from . import sqlite_conversations as conversations
 from .base import SPEAKING_KINDS, Begun, Change, tokens_of
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from ...conversation.record import Json, Status, TurnRecord, load_record
+from ...conversation.record import Json, Status, TurnRecord
+from ...conversation.record_json import load_record
 from ...conversation.stores.base import SPEAKING_KINDS
 from ...exceptions import ConfigurationError, NotRecordedError
 from ...forking.fork import conversation_of

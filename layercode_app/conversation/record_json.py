@@ -1,0 +1,99 @@
+"""A turn's record as JSON, the way stores write it: small, because every turn is written twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields, is_dataclass
+from operator import attrgetter
+
+import orjson
+
+from .record import Frame, Json, Kind, Speech, Stage, Status, ToolCall, TurnRecord
+
+_FEW: tuple[str, ...] = ("attempt", "retries", "model", "heard_text", "notes", "tools", "stages", "state", "metadata")
+_FEW += ("usage", "cost", "outcomes", "scores", "error_category", "error", "impact")
+"""What few turns have: left out where it is as it was at first."""
+_few_of = attrgetter(*_FEW)
+_AT_FIRST = _few_of(TurnRecord("", "", Kind.MESSAGE, ""))
+_READ = frozenset(f.name for f in fields(TurnRecord)) - {"position", "messages", "frames"}
+_KINDS = {str(kind): kind for kind in Kind}
+_STATUSES = {str(status): status for status in Status}
+
+
+def to_json(value: Json) -> bytes:
+    """The value as JSON, whatever it holds: what JSON has no word for is written as its `str`."""
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:
+        # A lone surrogate, an integer of over 64 bits, or a key that is no string: slower, but never lost.
+        return json.dumps(_plain(value)).encode()
+
+
+def from_json(data: bytes | str) -> Json:
+    """What `to_json` wrote."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return json.loads(data)  # a lone surrogate
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def dump_head(record: TurnRecord) -> bytes:
+    """The record as JSON, without its messages and frames, which stores keep beside it."""
+    # Field by field: a loop over all of them, most of which are empty, takes three times as long.
+    head = {
+        "conversation_id": record.conversation_id,
+        "turn_id": record.turn_id,
+        "session_id": record.session_id,
+        "kind": record.kind,
+        "agent": record.agent,
+        "fingerprint": record.fingerprint,
+        "status": record.status,
+        "owner": record.owner,
+        "event": record.event,
+        "user_text": record.user_text,
+        "timings": record.timings,
+        "trace_id": record.trace_id,
+        "span_id": record.span_id,
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+    }
+    if record.speech:
+        head["speech"] = [{"source": p.source, "response": p.response, "text": p.text} for p in record.speech]
+    if (few := _few_of(record)) != _AT_FIRST:
+        head |= {name: value for name, value, first in zip(_FEW, few, _AT_FIRST, strict=True) if value != first}
+    return to_json(head)
+
+
+def dump_frames(record: TurnRecord) -> bytes:
+    """The record's frames as a JSON list."""
+    # Dictionaries, because a dataclass with slots takes orjson four times as long.
+    return to_json([{"type": f.type, "content": f.content, "at_ms": f.at_ms} for f in record.frames])
+
+
+def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: bytes = b"") -> TurnRecord:
+    """The record that `dump_head` and `dump_frames` wrote; unknown fields of a newer version are dropped."""
+    values = from_json(head)
+    values["kind"] = _KINDS[values["kind"]]
+    values["status"] = _STATUSES[values["status"]]
+    for name, load in (("speech", Speech), ("tools", ToolCall), ("stages", Stage)):
+        if values.get(name):
+            values[name] = [load(**part) for part in values[name]]
+    record = TurnRecord(values["conversation_id"], values["turn_id"], values["kind"], values["agent"])
+    for name, value in values.items():
+        if name in _READ:
+            setattr(record, name, value)
+    record.position, record.messages = position, messages
+    record.frames = [Frame(**frame) for frame in from_json(frames)] if frames else []
+    return record
