@@ -17,7 +17,8 @@ _few_of = attrgetter(*_FEW)
 _AT_FIRST = _few_of(TurnRecord("", "", Kind.MESSAGE, ""))
 _READ = frozenset(f.name for f in fields(TurnRecord)) - {"position", "messages", "frames"}
 _KINDS = {str(kind): kind for kind in Kind}
-_STATUSES = {str(status): status for status in Status}
+STATUSES = {str(status): status for status in Status}
+"""The statuses by what is written of them."""
 
 
 def to_json(value: Json) -> bytes:
@@ -86,7 +87,7 @@ def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: by
     """The record that `dump_head` and `dump_frames` wrote; unknown fields of a newer version are dropped."""
     values = from_json(head)
     values["kind"] = _KINDS[values["kind"]]
-    values["status"] = _STATUSES[values["status"]]
+    values["status"] = STATUSES[values["status"]]
     for name, load in (("speech", Speech), ("tools", ToolCall), ("stages", Stage)):
         if values.get(name):
             values[name] = [load(**part) for part in values[name]]

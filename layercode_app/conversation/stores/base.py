@@ -227,5 +227,5 @@ LEAST_TOKENS = 64
 
 def tokens_of(record: TurnRecord) -> int:
     """An estimate of the tokens a turn takes in a prompt: four bytes each."""
-    said = len(record.messages) or len(record.user_text) + len(record.spoken_text)
+    said = len(record.messages) or len(record.user_text) + sum([len(part.text) for part in record.speech])
     return max(said // 4, LEAST_TOKENS)

@@ -37,15 +37,15 @@ class GroupCommit:
         self._scheduled = False
         self._busy_since: float | None = None
 
-    async def run(self, operation: Operation[T]) -> T:
-        """Run an operation in the next batch; returns when it is committed. Raises StoreError."""
+    def run(self, operation: Operation[T]) -> asyncio.Future[T]:
+        """Run an operation in the next batch; its result comes when it is committed. Raises StoreError."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._waiting.append((operation, done))
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._flush)
-        return await done
+        return done
 
     def _flush(self) -> None:
         if self._held():

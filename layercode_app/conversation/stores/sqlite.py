@@ -84,10 +84,10 @@ class SQLiteStore(Store):
     async def ping(self) -> None:
         await self._run(lambda db: db.execute("INSERT OR REPLACE INTO signals (id, owner, body) VALUES (0, '', x'')"))
 
-    async def _run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+    def _run(self, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         if self._connection is None:
             raise StoreError(f"The journal ({self.component}) is not open.")
-        return await self._commits.run(operation)
+        return self._commits.run(operation)
 
     async def _read_beside(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Read on a connection and a thread of their own, so that a report never delays a call."""
@@ -115,10 +115,10 @@ class SQLiteStore(Store):
 
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
         # Dumped now, not in the batch: the record may change before its turn comes.
-        row, conversation_id = turns.row_of(record), record.conversation_id
+        values, conversation_id = turns.values_of(record), record.conversation_id
 
         def write(db: sqlite3.Connection) -> None:
-            if turns.save(db, row) and state:
+            if turns.save(db, values) and state:
                 conversations.merge(db, conversation_id, state, {})
 
         await self._run(write)

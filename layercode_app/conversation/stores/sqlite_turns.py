@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from typing import TypeAlias, overload
 
 from ..record import Json, Status, TurnRecord
-from ..record_json import dump_frames, dump_head, load_record
+from ..record_json import STATUSES, dump_frames, dump_head, load_record
 from . import sqlite_conversations as conversations
-from .base import SPEAKING_KINDS, Begun, Change, tokens_of
+from .base import LEAST_TOKENS, SPEAKING_KINDS, Begun, Change, tokens_of
 
 Row: TypeAlias = tuple[int, bytes, bytes, str, str, bytes]
 """Position, head, messages, owner, status and frames of a stored turn."""
+Values: TypeAlias = tuple[str, int, bytearray, bytearray, bytearray, int, str]
+"""What `save` writes: status, tokens, head, messages and frames, where position and owner are these.
+
+As bytearrays, because the sqlite3 module first looks for an adapter of anything bound as `bytes`: a tenth of a save.
+"""
 
 PAGE = 200
 END_OF_JOURNAL = 1 << 62
@@ -31,8 +36,8 @@ WHERE position = ? AND owner = ?
 _CLAIM = "UPDATE turns SET owner = ?, head = ? WHERE position = ?"
 _GET = f"SELECT {WHOLE} FROM turns WHERE conversation_id = ? AND turn_id = ?"  # noqa: S608
 _HISTORY = """
-SELECT tokens, position, head, messages, owner, status, x'' FROM turns
-WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC
+SELECT position, head, messages, owner, status, x'', tokens FROM turns
+WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC LIMIT ?
 """
 _PAGE = """
 SELECT {columns} FROM turns
@@ -42,8 +47,7 @@ WHERE position {direction} ? AND started_at >= ? {only} ORDER BY position {order
 
 def begin(db: sqlite3.Connection, record: TurnRecord, tokens: int) -> Begun:
     """Write a new turn, or find the known one; and what the journal knows of its conversation."""
-    row = (*record.key, record.kind in SPEAKING_KINDS, record.status, record.owner, record.agent, record.started_at)
-    cursor = db.execute(_INSERT, (*row, tokens_of(record), dump_head(record), record.messages))
+    cursor = db.execute(_INSERT, _new_row_of(record))
     if not cursor.rowcount:
         known = get(db, *record.key)
         assert known is not None
@@ -52,6 +56,21 @@ def begin(db: sqlite3.Connection, record: TurnRecord, tokens: int) -> Begun:
     past = history(db, record.conversation_id, tokens, record.position)
     kept = conversations.read(db, record.conversation_id)
     return Begun("new", record, past, past.running(), kept.state, kept.metadata)
+
+
+def _new_row_of(record: TurnRecord) -> tuple[Json, ...]:
+    return (
+        record.conversation_id,
+        record.turn_id,
+        int(record.kind in SPEAKING_KINDS),
+        record.status,
+        record.owner,
+        record.agent,
+        record.started_at,
+        tokens_of(record),
+        bytearray(dump_head(record)),
+        bytearray(record.messages),
+    )
 
 
 def claim(db: sqlite3.Connection, record: TurnRecord, owner: str) -> TurnRecord | None:
@@ -64,15 +83,15 @@ def claim(db: sqlite3.Connection, record: TurnRecord, owner: str) -> TurnRecord 
     return stored
 
 
-def row_of(record: TurnRecord) -> tuple[Json, ...]:
+def values_of(record: TurnRecord) -> Values:
     """The record as it is now, for `save`."""
-    head, frames = dump_head(record), dump_frames(record)
-    return record.status, tokens_of(record), head, record.messages, frames, record.position, record.owner
+    head, messages, frames = bytearray(dump_head(record)), bytearray(record.messages), bytearray(dump_frames(record))
+    return record.status, tokens_of(record), head, messages, frames, record.position, record.owner
 
 
-def save(db: sqlite3.Connection, row: tuple[Json, ...]) -> bool:
+def save(db: sqlite3.Connection, values: Values) -> bool:
     """Write a turn; false when its owner is another by now, or it was forgotten."""
-    return db.execute(_UPDATE, row).rowcount > 0
+    return db.execute(_UPDATE, values).rowcount > 0
 
 
 def get(db: sqlite3.Connection, conversation_id: str, turn_id: str) -> TurnRecord | None:
@@ -86,7 +105,7 @@ def update(db: sqlite3.Connection, conversation_id: str, turn_id: str, change: C
     record = get(db, conversation_id, turn_id)
     if record is not None:
         change(record)
-        save(db, row_of(record))
+        save(db, values_of(record))
     return record
 
 
@@ -116,9 +135,11 @@ class LazyRecords(Sequence[TurnRecord]):
 
 def history(db: sqlite3.Connection, conversation_id: str, tokens: int, before: int | None) -> LazyRecords:
     """The newest turns that fit the budget, at least one, oldest first."""
-    cursor = db.execute(_HISTORY, (conversation_id, END_OF_JOURNAL if before is None else before))
+    # Never more rows than may fit: the sqlite3 module reads one ahead, with all that was said.
+    most = max(tokens // LEAST_TOKENS, 1)
+    cursor = db.execute(_HISTORY, (conversation_id, END_OF_JOURNAL if before is None else before, most))
     chosen: list[Row] = []
-    for size, *row in cursor:
+    for *row, size in cursor:
         tokens -= size
         if tokens < 0 and chosen:
             break
@@ -146,5 +167,5 @@ def page(
 def _load(row: Row) -> TurnRecord:
     position, head, messages, owner, status, frames = row
     record = load_record(head, position=position, messages=messages, frames=frames)
-    record.owner, record.status = owner, Status(status)
+    record.owner, record.status = owner, STATUSES[status]
     return record
