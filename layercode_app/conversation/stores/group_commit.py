@@ -25,14 +25,25 @@ BUSY_PAUSE_SECONDS = 0.002
 
 
 class GroupCommit:
-    """Runs operations on one connection, in order, batched per tick of the loop; while `held()`, they wait."""
+    """Runs operations on one connection, in order, batched per tick of the loop; while `held()`, they wait.
+
+    `begun` is told of each transaction, and `undone` when something that was done in one is rolled back.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, component: str, *, held: Callable[[], bool] = lambda: False
+        self,
+        connection: sqlite3.Connection,
+        component: str,
+        *,
+        held: Callable[[], bool] = lambda: False,
+        begun: Callable[[], None] = lambda: None,
+        undone: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._component = component
         self._held = held
+        self._begun = begun
+        self._undone = undone
         self._waiting: list[Entry] = []
         self._scheduled = False
         self._busy_since: float | None = None
@@ -82,6 +93,7 @@ class GroupCommit:
                 except Exception as error:  # noqa: BLE001 - as above
                     results.append(error)
                     self._connection.execute("ROLLBACK TO one")
+                    self._undone()
                 self._connection.execute("RELEASE one")
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -98,6 +110,7 @@ class GroupCommit:
             self._wait_or_fail(batch, error)
             return False
         self._busy_since = None
+        self._begun()
         return True
 
     def _wait_or_fail(self, batch: list[Entry], error: sqlite3.Error) -> None:
@@ -129,5 +142,6 @@ class GroupCommit:
         return error
 
     def _rollback(self) -> None:
+        self._undone()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,8 @@ from . import sqlite_turns as turns
 from .base import Begun, Change, Conversation, Job, Signal, Store, Summary
 from .group_commit import GroupCommit
 from .sqlite_files import Checkpointer, WorkerLock, connect, worker_alive
+from .sqlite_history import HEADS, WHOLE, load, newest
+from .sqlite_recent import Recent
 from .sqlite_schema import prepare
 
 T = TypeVar("T")
@@ -42,6 +45,7 @@ class SQLiteStore(Store):
         self._lock = WorkerLock(self.path)
         self.owner = self._lock.owner
         self._connection: sqlite3.Connection | None = None
+        self._recent = Recent()
         self._receive: Callable[[Signal], None] = lambda signal: None
 
     async def open(self) -> None:
@@ -51,7 +55,15 @@ class SQLiteStore(Store):
             raise StoreError(f"The journal {self.path} cannot be opened: {error}. Set LAYERCODE_STORE.") from error
         self._checkpointer = checkpointer = Checkpointer(self.path)
         checkpointer.start()
-        self._commits = GroupCommit(self._connection, self.component, held=lambda: checkpointer.cutting)
+        recent = self._recent
+        recent.clear()
+        self._commits = GroupCommit(
+            self._connection,
+            self.component,
+            held=lambda: checkpointer.cutting,
+            begun=recent.doubt,
+            undone=recent.clear,
+        )
         self._poller = asyncio.create_task(self._poll_signals(), name="journal-signals")
 
     def _open(self) -> sqlite3.Connection:
@@ -89,6 +101,15 @@ class SQLiteStore(Store):
             raise StoreError(f"The journal ({self.component}) is not open.")
         return self._commits.run(operation)
 
+    def _change(self, conversation_id: str, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Change a conversation in any way but by beginning and saving its turns."""
+
+        def change(db: sqlite3.Connection) -> T:
+            self._recent.drop(conversation_id)
+            return operation(db)
+
+        return self._run(change)
+
     async def _read_beside(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Read on a connection and a thread of their own, so that a report never delays a call."""
 
@@ -105,20 +126,20 @@ class SQLiteStore(Store):
 
     async def begin(self, record: TurnRecord, *, history_tokens: int) -> Begun:
         record.owner = self.owner
-        return await self._run(lambda db: turns.begin(db, record, history_tokens))
+        return await self._run(lambda db: turns.begin(db, record, history_tokens, self._recent))
 
     async def claim(self, record: TurnRecord) -> bool:
-        claimed = await self._run(lambda db: turns.claim(db, record, self.owner))
+        claimed = await self._change(record.conversation_id, lambda db: turns.claim(db, record, self.owner))
         if claimed is not None:
             assign(record, claimed)
         return claimed is not None
 
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
-        # Dumped now, not in the batch: the record may change before its turn comes.
-        values, conversation_id = turns.values_of(record), record.conversation_id
+        save, conversation_id = turns.writing(record), record.conversation_id
 
         def write(db: sqlite3.Connection) -> None:
-            if turns.save(db, values) and state:
+            if save(db, self._recent) and state:
+                self._recent.drop(conversation_id)
                 conversations.merge(db, conversation_id, state, {})
 
         await self._run(write)
@@ -127,10 +148,11 @@ class SQLiteStore(Store):
         return await self._run(lambda db: turns.get(db, conversation_id, turn_id))
 
     async def update(self, conversation_id: str, turn_id: str, change: Change) -> TurnRecord | None:
-        return await self._run(lambda db: turns.update(db, conversation_id, turn_id, change))
+        return await self._change(conversation_id, lambda db: turns.update(db, conversation_id, turn_id, change))
 
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
-        return list(await self._run(lambda db: turns.history(db, conversation_id, tokens, before)))
+        rows = await self._run(lambda db: newest(db, conversation_id, tokens, before))
+        return [load(row) for row in rows]
 
     async def turns(
         self,
@@ -140,7 +162,7 @@ class SQLiteStore(Store):
         newest_first: bool = False,
         bodies: bool = True,
     ) -> AsyncIterator[TurnRecord]:
-        columns = turns.WHOLE if bodies else turns.HEADS
+        columns = WHOLE if bodies else HEADS
         after: int | None = None
         while True:
             found = await self._read_beside(
@@ -158,16 +180,16 @@ class SQLiteStore(Store):
         return await self._run(lambda db: conversations.read(db, conversation_id))
 
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
-        await self._run(lambda db: conversations.merge(db, conversation_id, {}, metadata))
+        await self._change(conversation_id, lambda db: conversations.merge(db, conversation_id, {}, metadata))
 
     async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
-        await self._run(lambda db: conversations.merge(db, conversation_id, state, {}))
+        await self._change(conversation_id, lambda db: conversations.merge(db, conversation_id, state, {}))
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         return await self._read_beside(lambda db: conversations.newest(db, limit))
 
     async def forget(self, conversation_id: str) -> int:
-        gone = await self._run(lambda db: conversations.forget(db, conversation_id))
+        gone = await self._change(conversation_id, lambda db: conversations.forget(db, conversation_id))
         # Deleted text would stay in the write-ahead log until the next checkpoint.
         await asyncio.to_thread(self._checkpointer.truncate)
         return gone
@@ -177,10 +199,14 @@ class SQLiteStore(Store):
         # A few at a time: deleting a month of calls in one transaction would stall those that are on.
         for start in range(0, len(silent), PRUNE_BATCH):
             batch = silent[start : start + PRUNE_BATCH]
-            gone += await self._run(lambda db, batch=batch: conversations.forget_silent(db, batch, before))  # type: ignore[misc]
+            gone += await self._run(partial(self._forget_silent, batch=batch, before=before))
         if silent:
             await asyncio.to_thread(self._checkpointer.truncate)
         return gone
+
+    def _forget_silent(self, db: sqlite3.Connection, batch: list[str], before: float) -> int:
+        self._recent.clear()
+        return conversations.forget_silent(db, batch, before)
 
     # --- totals
 

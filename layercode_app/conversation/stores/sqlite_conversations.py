@@ -22,18 +22,21 @@ WHERE touched_at < ?1 AND conversation_id NOT IN (SELECT conversation_id FROM tu
 _LAST = "SELECT coalesce(max(started_at), 0) FROM turns WHERE conversation_id = ?"
 
 
+def kept(db: sqlite3.Connection, conversation_id: str) -> tuple[bytes, bytes]:
+    """State and metadata of a conversation, as JSON."""
+    sql = "SELECT state, metadata FROM conversations WHERE conversation_id = ?"
+    return db.execute(sql, (conversation_id,)).fetchone() or (b"{}", b"{}")
+
+
 def read(db: sqlite3.Connection, conversation_id: str) -> Conversation:
     """State and metadata of a conversation."""
-    row = db.execute(
-        "SELECT state, metadata FROM conversations WHERE conversation_id = ?", (conversation_id,)
-    ).fetchone()
-    return Conversation(conversation_id, *map(from_json, row)) if row else Conversation(conversation_id)
+    return Conversation(conversation_id, *map(from_json, kept(db, conversation_id)))
 
 
 def merge(db: sqlite3.Connection, conversation_id: str, state: dict[str, Json], metadata: dict[str, Json]) -> None:
     """Write these fields, and keep the others."""
-    kept = read(db, conversation_id)
-    row = (conversation_id, to_json(kept.state | state), to_json(kept.metadata | metadata), time.time())
+    before = read(db, conversation_id)
+    row = (conversation_id, to_json(before.state | state), to_json(before.metadata | metadata), time.time())
     db.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?)", row)
 
 
