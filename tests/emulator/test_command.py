@@ -18,7 +18,7 @@ from layercode_app.cli.emulator import emulator
 from ..ports import free_port
 from ..serving import serve
 from .backend import SECRET, Backend
-from .test_emulator import READY, Platform
+from .platform import READY, Platform
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from layercode_app.emulator.speech import Silence
 from ..serving import serve
 from ..support import NODE, need_node_package, need_program
 from .backend import SECRET, Backend
-from .test_emulator import READY, Platform
+from .platform import READY, Platform
 
 pytestmark = pytest.mark.anyio
 
