@@ -1,0 +1,76 @@
+"""An interruption ends the model's HTTP request: the model's server sees its streams close, and nothing is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic_ai import Agent
+
+from layercode_app import LayerCode, VoiceAgent
+
+from ..calling import Caller, calling, settings
+from ..model_server import ModelServer
+from ..serving import serve
+
+pytestmark = pytest.mark.anyio
+
+BATCHES, CALLERS = 12, 25
+IN_THE_MIDDLE = ModelServer(reply=lambda messages: "word " * 2_000, delay=0.1)
+BEFORE_THE_FIRST_TOKEN = ModelServer(reply=lambda messages: "never", delay=600)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def sockets() -> int:
+    return len(psutil.Process().net_connections("tcp"))
+
+
+async def interrupt(caller: Caller, model: ModelServer, name: str) -> None:
+    """Several callers at once, who all hang up when the model is at its answer to each of them."""
+    heard: set[int] = set()
+
+    async def listen(number: int) -> None:
+        ids = {"conversation_id": f"{name}-{number}", "session_id": "s", "turn_id": "t"}
+        async with caller.client.deliver({"type": "message", "text": "hello", **ids}) as answer:
+            async for frame in answer.frames():
+                if "word" in str(frame.content):
+                    heard.add(number)
+
+    listening = [asyncio.create_task(listen(number)) for number in range(CALLERS)]
+    speaking = CALLERS if model is IN_THE_MIDDLE else 0
+    await until(lambda: model.open_streams == CALLERS and len(heard) == speaking)
+    for task in listening:
+        task.cancel()
+    await asyncio.gather(*listening, return_exceptions=True)
+    await until(lambda: model.open_streams == 0)
+
+
+@pytest.mark.parametrize("model", [IN_THE_MIDDLE, BEFORE_THE_FIRST_TOKEN], ids=["middle", "before"])
+async def test_interruptions_end_the_models_requests(
+    model: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+    async with serve(model.app) as url:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
+        app = LayerCode(VoiceAgent("slow", Agent("openai-chat:gpt-test")), settings=settings(tmp_path))
+        async with calling(app) as caller:
+            await interrupt(caller, model, "warm-up")
+            await until(lambda: not app.turns.running)
+            tasks, open_sockets = len(asyncio.all_tasks()), sockets()
+            for batch in range(BATCHES):
+                await interrupt(caller, model, str(batch))
+            await until(lambda: not app.turns.running)
+            await until(lambda: len(asyncio.all_tasks()) <= tasks)
+            await until(lambda: sockets() <= open_sockets)
+            statuses = [record.status async for record in app.store.turns()]
+    assert model.open_streams == 0
+    assert len(model.requests) == len(statuses) == (BATCHES + 1) * CALLERS
+    assert {*statuses} == {"interrupted"}
