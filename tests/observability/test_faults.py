@@ -16,6 +16,8 @@ pytestmark = pytest.mark.anyio
 
 SINKS = ("Logfire", "The OTLP collector", "Sentry")
 EXIT_SECONDS = 3.0
+SLOWER = 5.0
+"""By what the median of a few turns may differ on a busy machine; a sink that blocks a turn does so for seconds."""
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "300"}
 
 
@@ -27,15 +29,24 @@ def everywhere(url: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-async def call(server: Observed, turns: int = 6, name: str = "t") -> list[float]:
-    """Some turns, good and bad; milliseconds to first speech."""
+async def call(server: Observed, turns: int = 6, name: str = "t", *, begin: int = 0) -> list[float]:
+    """Some turns, good and bad, numbered from `begin`; milliseconds to first speech."""
     firsts = []
-    for number in range(turns):
+    for number in range(begin, begin + turns):
         text = "the tool shall fail" if number % 3 == 2 else "use the tool"
         frames = await server.say(text, turn=f"{name}{number}", conversation=f"{name}{number}")
         assert frames[-1].type == "response.end"
         assert ("Sorry" in spoken(frames)) is (number % 3 == 2)
         firsts.append(next(frame.at_ms for frame in frames if frame.type == "response.tts"))
+    return firsts
+
+
+async def in_turn(one: Observed, other: Observed, turns: int = 6) -> tuple[list[float], list[float]]:
+    """As above, of two servers that take turns, so that both meet the same machine."""
+    firsts: tuple[list[float], list[float]] = ([], [])
+    for number in range(turns):
+        for server, found in zip((one, other), firsts, strict=True):
+            found += await call(server, 1, begin=number)
     return firsts
 
 
@@ -45,10 +56,16 @@ def count_warnings(printed: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("mood", ["refused", "error", "garbage", "hang"])
 async def test_turns_go_on_and_each_sink_warns_once(mood: str, tmp_path: Path) -> None:
-    with collecting("ok" if mood == "refused" else mood) as collector:  # type: ignore[arg-type]
+    ill, well = tmp_path / "ill", tmp_path / "well"
+    ill.mkdir()
+    well.mkdir()
+    with collecting("ok" if mood == "refused" else mood) as collector, collecting() as working:  # type: ignore[arg-type]
         url = refused_url() if mood == "refused" else collector.url
-        async with observed(tmp_path, **everywhere(url), **QUICK) as server:
-            firsts = await call(server)
+        async with (
+            observed(ill, **everywhere(url), **QUICK) as server,
+            observed(well, **everywhere(working.url), **QUICK) as healthy,
+        ):
+            firsts, others = await in_turn(server, healthy)
             # Long enough that each sink has failed more than once.
             await asyncio.sleep(5)
             await call(server, 3, "u")
@@ -56,7 +73,7 @@ async def test_turns_go_on_and_each_sink_warns_once(mood: str, tmp_path: Path) -
             printed = server.printed
     assert code == 0
     assert seconds < EXIT_SECONDS
-    assert statistics.median(firsts) < 1000
+    assert statistics.median(firsts) < SLOWER * statistics.median(others), (firsts, others)
     assert count_warnings(printed) == dict.fromkeys(SINKS, 1)
     assert printed.count("The turn failed: tool") == 3
 
