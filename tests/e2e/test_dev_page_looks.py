@@ -47,6 +47,24 @@ async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path) ->
         await expect(page.locator("#interrupt")).to_be_visible()
 
 
+async def test_a_slow_click_counts_while_the_agent_speaks(tmp_path: Path) -> None:
+    async with dev_page(tmp_path, pace=1) as dev:
+        page = dev.page
+        await dev.call("shop")
+        await speaks(dev)
+        for pressed, shown in ((0, "Turn 1"), (1, "Turn 2")):
+            await dev.turn(pressed).locator(".heard").hover()
+            await page.mouse.down()
+            await page.wait_for_timeout(500)
+            await page.mouse.up()
+            await expect(page.locator(".turn-head h2")).to_have_text(shown)
+        await page.locator("#hang-up").hover()
+        await page.mouse.down()
+        await page.wait_for_timeout(500)
+        await page.mouse.up()
+        await expect(page.locator("#new-call")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, width: int) -> None:
     async with dev_page(tmp_path, pace=1) as dev:
@@ -62,6 +80,11 @@ async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, 
         who = page.locator("#top-call .who")
         assert await who.evaluate("element => element.scrollWidth <= element.clientWidth")
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        # A caller who has scrolled up and says something sees it.
+        await page.set_viewport_size({"width": width, "height": 420})
+        await page.locator("#transcript-scroll").evaluate("element => element.scrollTop = 0")
+        await dev.say("never mind")
+        await expect(dev.turn(2).locator(".meta")).to_be_in_viewport()
 
 
 async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: Path) -> None:
@@ -109,6 +132,10 @@ async def test_an_address_that_leads_to_no_call_says_so(tmp_path: Path) -> None:
         page = dev.page
         await page.goto(f"{dev.app.url}/#nobody")
         await expect(page.locator(".missing")).to_contain_text("Conversation 'nobody' is not in the journal.")
+        await page.set_viewport_size({"width": 390, "height": 800})
+        await page.click("text=Show the calls there are")
+        await expect(page.locator("#calls")).to_be_visible()
+        await page.click(".tabs-bottom >> text=Talk")
         await page.click("text=Start a new call")
         await page.click('[data-agent="shop"]')
         await dev.heard(0)

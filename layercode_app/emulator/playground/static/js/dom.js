@@ -18,6 +18,21 @@ export function fill(element, ...children) {
   return element;
 }
 
+// Makes one element look as another, in place: what is pressed, focused or selected in it stays so. What is of another
+// turn is replaced, because its listeners are.
+export function patch(old, now) {
+  if (old.nodeName !== now.nodeName || old.dataset?.turn !== now.dataset?.turn) return old.replaceWith(now);
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== now.data) old.data = now.data;
+    return;
+  }
+  for (const { name } of Array.from(old.attributes)) if (!now.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const [before, after] = [Array.from(old.childNodes), Array.from(now.childNodes)];
+  after.forEach((child, place) => (before[place] ? patch(before[place], child) : old.append(child)));
+  before.slice(after.length).forEach((child) => child.remove());
+}
+
 export function byId(id) {
   return document.getElementById(id);
 }

@@ -4,7 +4,7 @@ import { api, follow } from "./api.js";
 import { Call } from "./call.js";
 import { callList } from "./calls.js";
 import { Composer } from "./composer.js";
-import { byId, fill, h } from "./dom.js";
+import { byId, fill, h, patch } from "./dom.js";
 import { faultsControl } from "./faults.js";
 import { forkPanel } from "./fork.js";
 import { Inspector } from "./inspector.js";
@@ -89,16 +89,18 @@ function draw() {
 function drawTalk() {
   if (state.missing) return fill(scroller, missingView(state.missing, { onCalls: () => view("calls"), onStart: () => open("") }));
   const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
-  const focused = document.activeElement?.closest?.(".exchange")?.dataset.turn;
   if (!state.conversationId) return fill(scroller, startView(state.agents, (name) => startCall(name)));
   const all = turns();
+  let isNew = false;
   if (state.following) {
     const last = all.filter(isSpoken).at(-1);
-    if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; refreshTurn(); }
+    if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; isNew = true; refreshTurn(); }
   }
-  fill(scroller, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress }), resume());
-  if (focused) scroller.querySelector(`[data-turn="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-  if (atEnd && state.following) scroller.scrollTop = scroller.scrollHeight;
+  // It is drawn many times while the agent speaks: in place, for a turn that is replaced while it is pressed is never clicked.
+  const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress }), resume());
+  if (scroller.querySelector("#transcript")) patch(scroller.firstChild, drawn);
+  else fill(scroller, drawn);
+  if ((atEnd || isNew) && state.following) scroller.scrollTop = scroller.scrollHeight;
 }
 
 function resume() {
