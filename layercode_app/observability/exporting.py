@@ -12,6 +12,8 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from ..settings import environment
+from .encoding import encode
 from .outages import Outage
 
 TIMEOUT_SECONDS = 2.0
@@ -66,10 +68,18 @@ class _Spans(SpanExporter):
     def __init__(self, inner: OTLPSpanExporter, target: Target) -> None:
         self._inner = inner
         self._target = target
+        self._counts = environment().get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").strip().lower() == "true"
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        done = self._target.attempt(lambda: self._inner.export(spans) is SpanExportResult.SUCCESS)
+        done = self._target.attempt(lambda: self._send(spans))
         return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
+
+    def _send(self, spans: Sequence[ReadableSpan]) -> bool:
+        # What it sends with is its own: where a release has it no more, or counts what passes, the slow way is right.
+        client = getattr(self._inner, "_client", None)
+        if client is None or self._counts:
+            return self._inner.export(spans) is SpanExportResult.SUCCESS
+        return bool(client.export(encode(spans)).success)
 
     def shutdown(self) -> None:
         self._inner.shutdown()  # type: ignore[no-untyped-call]

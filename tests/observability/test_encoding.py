@@ -1,0 +1,96 @@
+"""What goes out is what OpenTelemetry's own encoder would have sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
+
+from layercode_app.observability import encoding
+
+VALUES: dict[str, Any] = {
+    "text": "hello",
+    "again": "hello",
+    "accents": "é…😀",
+    "long": "x" * 1000,
+    "empty": "",
+    "one": 1,
+    "true": True,
+    "float": 1.0,
+    "negative": -5,
+    "bytes": b"\x00\xff",
+    "texts": ("a", "b"),
+    "numbers": (1, 2.5, True),
+    "mapping": {"inner": {"deep": 1}, "list": ("a",)},
+    "nothing": None,
+}
+BROKEN: dict[str, Any] = {"half a character": "\ud83d", "too large": 2**70}
+
+
+def recorded(attributes: dict[str, Any]) -> list[ReadableSpan]:
+    sent = InMemorySpanExporter()
+    for number in range(2):
+        provider = TracerProvider(resource=Resource({"service.name": f"service {number}"}, "https://schema"))
+        provider.add_span_processor(SimpleSpanProcessor(sent))
+        tracer = provider.get_tracer("scope", "1.2", "https://scope", {"a": 1})
+        remote = SpanContext(7, 8, True, TraceFlags(1), TraceState([("vendor", "value"), ("other", "x")]))
+        within = set_span_in_context(NonRecordingSpan(remote))
+        with tracer.start_as_current_span("root", within, kind=SpanKind.SERVER, attributes=attributes):
+            with tracer.start_as_current_span(
+                "client", kind=SpanKind.CLIENT, links=[Link(remote, {"why": "x"})]
+            ) as inner:
+                inner.add_event("exception", {"exception.type": "ValueError", "count": 3})
+                inner.set_status(Status(StatusCode.ERROR, "tool"))
+            provider.get_tracer("other").start_span("internal", attributes={"text": "hello"}).end()
+    return list(sent.get_finished_spans())
+
+
+def in_order(request: ExportTraceServiceRequest) -> ExportTraceServiceRequest:
+    """The same with the attributes of every span sorted: their order says nothing."""
+    for span in (s for r in request.resource_spans for scope in r.scope_spans for s in scope.spans):
+        span.attributes.sort(key=lambda pair: pair.key)
+    return request
+
+
+def assert_same(spans: list[ReadableSpan]) -> None:
+    ours = ExportTraceServiceRequest.FromString(encoding.encode(spans))
+    assert in_order(ours) == in_order(encode_spans(spans))
+
+
+def test_every_kind_of_span_and_value_is_sent_as_by_opentelemetry() -> None:
+    spans = recorded(VALUES)
+    assert_same(spans)
+    # What was encoded before is copied.
+    assert_same(spans)
+
+
+def test_what_cannot_be_encoded_is_left_out_and_the_rest_is_sent() -> None:
+    assert_same(recorded({**BROKEN, "text": "kept"}))
+
+
+def test_numbers_that_are_equal_keep_their_kinds() -> None:
+    for value in (1, True, 1.0, "1"):
+        assert_same(recorded({"same": value}))
+
+
+def test_what_is_kept_of_earlier_spans_has_a_bound() -> None:
+    for number in range(encoding.MOST_KNOWN + 10):
+        encoding._text(("turn", str(number)))
+    assert len(encoding._known) <= encoding.MOST_KNOWN
+    assert_same(recorded(VALUES))
