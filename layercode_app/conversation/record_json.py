@@ -10,12 +10,8 @@ import orjson
 
 from .record import Frame, Json, Kind, Speech, Stage, Status, ToolCall, TurnRecord
 
-_FEW: tuple[str, ...] = ("attempt", "retries", "model", "heard_text", "notes", "tools", "stages", "state", "metadata")
-_FEW += ("usage", "cost", "outcomes", "scores", "error_category", "error", "impact")
-"""What few turns have: left out where it is as it was at first."""
-_few_of = attrgetter(*_FEW)
-_AT_FIRST = _few_of(TurnRecord("", "", Kind.MESSAGE, ""))
-_READ = frozenset(f.name for f in fields(TurnRecord)) - {"position", "messages", "frames"}
+_BODIES = frozenset(("position", "messages", "frames"))
+_READ = frozenset(f.name for f in fields(TurnRecord)) - _BODIES
 _KINDS = {str(kind): kind for kind in Kind}
 STATUSES = {str(status): status for status in Status}
 """The statuses by what is written of them."""
@@ -50,10 +46,9 @@ def _plain(value: Json) -> Json:
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
-def dump_head(record: TurnRecord) -> bytes:
-    """The record as JSON, without its messages and frames, which stores keep beside it."""
-    # Field by field: a loop over all of them, most of which are empty, takes three times as long.
-    head = {
+def _most(record: TurnRecord) -> dict[str, Json]:
+    """What nearly every turn has. Field by field: a loop over all, most of them empty, takes three times as long."""
+    return {
         "conversation_id": record.conversation_id,
         "turn_id": record.turn_id,
         "session_id": record.session_id,
@@ -70,6 +65,18 @@ def dump_head(record: TurnRecord) -> bytes:
         "started_at": record.started_at,
         "ended_at": record.ended_at,
     }
+
+
+_new = TurnRecord("", "", Kind.MESSAGE, "")
+_FEW = tuple(f.name for f in fields(TurnRecord) if f.name in _READ - _most(_new).keys() - {"speech"})
+"""What few turns have: left out where it is as it was at first."""
+_few_of = attrgetter(*_FEW)
+_AT_FIRST = _few_of(_new)
+
+
+def dump_head(record: TurnRecord) -> bytes:
+    """The record as JSON, without its messages and frames, which stores keep beside it."""
+    head = _most(record)
     if record.speech:
         head["speech"] = [{"source": p.source, "response": p.response, "text": p.text} for p in record.speech]
     if (few := _few_of(record)) != _AT_FIRST:
