@@ -121,7 +121,7 @@ async def _webhook(options: ChatOptions) -> AsyncIterator[tuple[str, str, LayerC
     if options.url is not None:
         yield options.url, webhook_secret(options.secret), None
         return
-    from ..server.dev import ensure_secret, tell_of_secret
+    from ..server.dev import ensure_secret, tell_of_secret, warn_of_git
     from ..server.serve import ServeOptions, build, serving
 
     fresh = ensure_secret()
@@ -137,6 +137,7 @@ async def _webhook(options: ChatOptions) -> AsyncIterator[tuple[str, str, LayerC
     app = build(served, settings)
     if fresh:
         tell_of_secret()
+        warn_of_git(settings)
     with suppress(KeyboardInterrupt):
         async with serving(app) as url:
             name = next(iter(app.agents))

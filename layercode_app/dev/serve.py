@@ -17,7 +17,7 @@ from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
 from ..server.app import LayerCode
-from ..server.dev import ensure_secret, tell_of_secret
+from ..server.dev import ensure_secret, tell_of_secret, warn_of_git
 from ..server.serve import ServeOptions, announce, spare_the_collector
 from ..server.shutdown import drain_on_signals
 from ..server.tunnelling import TunnelBeside, repair_webhook
@@ -62,6 +62,7 @@ def serve_dev(options: DevOptions) -> None:
     configure(options.settings(), verbose=options.verbose, developing=True)
     if fresh:
         tell_of_secret()
+    warn_of_git(options.settings())
     # It logs each WebSocket with its address, and that holds the session's key.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "WebSocket" not in str(record.msg))
     repair_webhook(options.settings())

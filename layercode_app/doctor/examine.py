@@ -45,7 +45,7 @@ async def examine(*, agent: str | None = None, offline: bool = False) -> Examina
         check_telemetry_settings(settings, environment())
     except ConfigurationError as error:
         return Examination([failed("settings", str(error), "Mend that setting; .env.example has them all.")])
-    findings = [ok("settings", _said(settings)), *local.check_secrets(settings)]
+    findings = [ok("settings", _said(settings)), local.check_command(), *local.check_secrets(settings)]
     found, agents = await asyncio.to_thread(local.check_agents, settings)
     findings += agents
     findings += [

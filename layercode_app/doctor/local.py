@@ -10,11 +10,12 @@ from pathlib import Path
 
 import httpx
 
+from .._version import UNSHADOW, older_distribution, shadow_of
 from ..agent.discovery import BUILT_IN, Found, discover
 from ..conversation.stores import create_store
 from ..exceptions import ConfigurationError, DeveloperError, StoreError
 from ..platform.probe import probe, project_here
-from ..settings import Settings, fault_of
+from ..settings import Settings, fault_of, make_folder
 from .finding import Finding, failed, ok, skipped, warning
 
 SHORTEST_SECRET = 16
@@ -76,6 +77,13 @@ def own_agents(found: Found) -> list[str]:
     return sorted(name for name, path in found.files.items() if path.parent not in shipped)
 
 
+def check_command() -> Finding:
+    """The command is this distribution's, and no older one of the same name stands in its way."""
+    if older := older_distribution():
+        return warning("command", shadow_of(older), UNSHADOW)
+    return ok("command", "no older layercode-create-app beside this one")
+
+
 async def check_store(settings: Settings) -> Finding:
     """The journal can be opened and written."""
     mend = "Check LAYERCODE_STORE: that the folder may be written, or that the Redis runs and is reachable."
@@ -102,7 +110,7 @@ def check_log_folder(settings: Settings) -> Finding:
         return skipped("log folder", "LOG_DIR is empty: no log files are written")
     folder = Path(settings.log_dir)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from ..settings import make_folder
 from .agents import Grant
 from .deliveries import Deliveries
 from .faults import Faults
@@ -221,5 +222,5 @@ def _without_audio(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(path: Path, caller: list[tuple[float, bytes]], agent: list[tuple[float, bytes]], seconds: float) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     path.write_bytes(render(caller, agent, seconds))

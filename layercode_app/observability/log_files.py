@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ..exceptions import ConfigurationError
+from ..settings import make_folder
 from .outages import LogOutage
 
 CHECK_SECONDS = 5.0
@@ -130,7 +131,7 @@ class RotatingFile:
             self._clean(now)
 
     def _open(self, now: float) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
         self._size = os.fstat(self._fd).st_size
         self._opened = self._checked = now

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from ..settings import overlay
+from ..settings import make_folder, overlay
 from .metrics import SECONDS, TABLE, Metric
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def prometheus_name(metric: Metric) -> str:
 
 def _usable(folder: Path) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING
 from loguru import logger
 
 from ..exceptions import ConfigurationError, PlatformAPIError
+from ..settings import make_folder
 from .client import PlatformClient
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Claim:
 
     def write(self, file: Path) -> None:
         """Keep it, also through a crash of the machine."""
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         beside = file.with_suffix(".tmp")
         with beside.open("w", encoding="utf-8") as out:
             json.dump(asdict(self), out)
@@ -201,7 +202,7 @@ class _lock:  # noqa: N801 - reads as the context that it is
         self._file: IO[str] | None = None
 
     def __enter__(self) -> bool:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         self._file = self._path.open("w")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from loguru import logger
 
 from ..exceptions import ConfigurationError, LayerCodeError
+from ..settings import make_folder
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -124,7 +125,7 @@ class Tunnel:
         if not self._log_dir:
             return None
         folder = Path(self._log_dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return (folder / LOG_NAME).open("ab", buffering=0)
 
     def _said(self) -> str:

@@ -1,16 +1,19 @@
-"""What development needs that production does not: a webhook secret of its own."""
+"""What development needs that production does not: a webhook secret of its own, and a word on what git would take in."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from loguru import logger
 
-from ..settings import ENV_FILE, load_settings
+from ..settings import ENV_FILE, Settings, load_settings, make_folder
 
 NAME = "LAYERCODE_WEBHOOK_SECRET"
+JOURNAL_FOLDER = Path(".layercode")
 
 
 def ensure_secret(env_file: Path | str = ENV_FILE) -> bool:
@@ -31,12 +34,34 @@ def ensure_secret(env_file: Path | str = ENV_FILE) -> bool:
 
 
 def tell_of_secret(env_file: Path | str = ENV_FILE) -> None:
-    """Log that a secret was written, and warn where git would take it in."""
-    path = Path(env_file)
-    logger.info("A webhook secret for development was written into {}", path)
-    ignore = path.parent / ".gitignore"
-    if not (path.parent / ".git").exists():
-        return
-    lines = ignore.read_text(encoding="utf-8").split() if ignore.exists() else []
-    if not {".env", "/.env", "*.env", ".env*"} & set(lines):
-        logger.warning("{} is not in .gitignore. Add a line `.env` there, so that the secret is never committed.", path)
+    """Log that a secret was written."""
+    logger.info("A webhook secret for development was written into {}", Path(env_file))
+
+
+def warn_of_git(settings: Settings, env_file: Path | str = ENV_FILE) -> None:
+    """Warn of what git would take in that is not for a repository: the secret, the conversations, the logs.
+
+    The folders are made first, because those that we make are left out by git.
+    """
+    folders = [JOURNAL_FOLDER, *([Path(settings.log_dir)] if settings.log_dir else [])]
+    for folder in folders:
+        with suppress(OSError):
+            make_folder(folder, mode=0o700 if folder == JOURNAL_FOLDER else 0o777)
+    taken = [str(env_file)] if _taken_in(Path(env_file)) else []
+    taken += [f"{folder}/" for folder in folders if _taken_in(folder / "any")]
+    if taken:
+        logger.warning(
+            "git would take in {}, which hold the webhook secret or what callers say. Add to .gitignore: {}",
+            " and ".join(taken),
+            " ".join(taken),
+        )
+
+
+def _taken_in(path: Path) -> bool:
+    """Whether git would add this to a repository; where there is none, or no git, it would not."""
+    asked = ["git", "check-ignore", "--quiet", "--no-index", path.name]
+    try:
+        answer = subprocess.run(asked, cwd=path.parent, check=False, capture_output=True, timeout=5)  # noqa: S603 - a name of ours
+        return answer.returncode == 1
+    except (OSError, subprocess.SubprocessError):
+        return False

@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 from loguru import logger
 
+from .._version import UNSHADOW, older_distribution, shadow_of
 from ..agent.discovery import BUILT_IN, Found, discover, find_by_import
 from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
@@ -219,7 +220,9 @@ def _check_port(settings: Settings) -> None:
 
 
 def announce(app: LayerCode, settings: Settings) -> None:
-    """Say what answers where, and with which model."""
+    """Say what answers where, and with which model; and whether `layercode-create-app` may be another program."""
+    if older := older_distribution():
+        logger.warning("Beware: {}. {}", shadow_of(older), UNSHADOW)
     first = next(iter(app.agents.values()))
     for voice in app.agents.values():
         routes = [f"/api/agents/{voice.name}"] + ([settings.agent_route] if voice is first else [])

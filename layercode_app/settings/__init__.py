@@ -14,6 +14,7 @@ from .environment import (
     pass_to_workers,
 )
 from .example import env_example
+from .folders import make_folder
 from .load import TOML_FILE, load_settings
 from .secrets import NO_SECRET, fault_of, refuse_faulty_secrets
 from .table import Settings, env_name
@@ -29,6 +30,7 @@ __all__ = [
     "export_env_file",
     "fault_of",
     "load_settings",
+    "make_folder",
     "options_for_workers",
     "overlaid",
     "overlay",

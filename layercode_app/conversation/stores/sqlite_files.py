@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
+from ...settings import make_folder
+
 CHECKPOINT_SECONDS = 0.5
 PASSIVE_BYTES = 1 << 20
 """From this size on the write-ahead log is copied back, beside the writers."""
@@ -22,7 +24,7 @@ TRUNCATE_SECONDS = 1.0
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the journal for its owner only; checkpoints are the Checkpointer's, never a caller's."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent, mode=0o700)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=64)
@@ -94,7 +96,8 @@ class WorkerLock:
 
     def take(self) -> None:
         """Create and lock the file, and clear away those of the dead."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._path.parent.parent, mode=0o700)
+        self._path.parent.mkdir(exist_ok=True, mode=0o700)
         self.others()
         # Locked before it has its name: a worker that starts at the same time must not take it for a dead one's.
         unnamed = self._path.with_name(f".{self.owner}")
