@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
@@ -12,54 +13,93 @@ if TYPE_CHECKING:
     from limits.aio.strategies import RateLimiter
 
 REDIS = ("redis://", "rediss://", "redis+unix://", "unix://")
+RETRY_SECONDS = 30.0
+"""How long each process counts alone after Redis failed, before it asks Redis again."""
+REDIS_TIMEOUT = 2.0
+"""Seconds after which a Redis that hangs has failed."""
 
 
 class RateLimit:
     """At most so many requests a client in a period, such as "20/minute". Without a rate there is no limit."""
 
-    def __init__(self, rate: str, store: str) -> None:
+    def __init__(self, rate: str, store: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._store = store
-        self._limiter: RateLimiter | None = None
-        self._item: Any = None
+        self._clock = clock
+        self._shared: RateLimiter | None = None
+        self._own: RateLimiter | None = None
+        self._again_at: float | None = None  # set while Redis is away
 
     async def wait_for(self, client: str) -> float:
         """Count a request: 0 when it may pass, else the seconds after which the next one may."""
         if not self._rate:
             return 0.0
-        limiter = self._limiter or self._create(shared=self._store.startswith(REDIS))
         key = network_of(client)
-        try:
-            if await limiter.hit(self._item, "authorize", key):
-                return 0.0
-            reset: float = (await limiter.get_window_stats(self._item, "authorize", key)).reset_time
-        except Exception as error:  # noqa: BLE001 - a client library may raise anything; the limit holds all the same
+        if self._ask_redis():
+            self._shared = self._shared or _limiter(self._store)
+            try:
+                wait = await self._count(self._shared, key)
+            except Exception as error:  # noqa: BLE001 - a client library may raise anything; the limit holds all the same
+                self._lost(error)
+            else:
+                self._found()
+                return wait
+        # One for all outages: what was counted in it must not start from nothing whenever Redis fails.
+        self._own = self._own or _limiter(None)
+        return await self._count(self._own, key)
+
+    def _ask_redis(self) -> bool:
+        if not self._store.startswith(REDIS):
+            return False
+        if self._again_at is None:
+            return True
+        if self._clock() < self._again_at:
+            return False
+        # This request finds out; those beside it are not held up.
+        self._again_at = self._clock() + RETRY_SECONDS
+        return True
+
+    def _lost(self, error: Exception) -> None:
+        if self._again_at is None:
             logger.warning("Requests are counted in this process only: {} from Redis.", type(error).__name__)
-            await self.close()
-            self._create(shared=False)
-            return await self.wait_for(client)
+        self._again_at = self._clock() + RETRY_SECONDS
+
+    def _found(self) -> None:
+        if self._again_at is not None:
+            logger.info("Requests are counted in Redis again.")
+        self._again_at = None
+
+    async def _count(self, limiter: RateLimiter, key: str) -> float:
+        from limits import parse
+
+        rate = parse(self._rate)
+        if await limiter.hit(rate, "authorize", key):
+            return 0.0
+        reset: float = (await limiter.get_window_stats(rate, "authorize", key)).reset_time
         return max(reset - time.time(), 1.0)
 
-    def _create(self, *, shared: bool) -> RateLimiter:
-        from limits import parse
-        from limits.aio.storage import MemoryStorage, RedisStorage
-        from limits.aio.strategies import SlidingWindowCounterRateLimiter
-
-        self._item = parse(self._rate)
-        storage: Any = RedisStorage(f"async+{self._store}", implementation="redispy") if shared else MemoryStorage()
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
-        return self._limiter
-
     async def close(self) -> None:
-        """Let go of the storage."""
-        storage: Any = getattr(self._limiter, "storage", None)
-        self._limiter = None
-        timer = getattr(storage, "timer", None)
+        """Let go of the connections."""
+        shared, own = self._shared, self._own
+        self._shared = self._own = None
+        timer = getattr(own and own.storage, "timer", None)
         if timer is not None:
             timer.cancel()
-        bridge = getattr(storage, "bridge", None)
-        if bridge is not None:
-            await bridge.storage.aclose()
+        if shared is not None:
+            storage: Any = shared.storage
+            await storage.bridge.storage.aclose()
+
+
+def _limiter(store: str | None) -> RateLimiter:
+    from limits.aio.storage import MemoryStorage, RedisStorage
+    from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+    if store is None:
+        return SlidingWindowCounterRateLimiter(MemoryStorage())
+    storage = RedisStorage(
+        f"async+{store}", implementation="redispy", socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+    )
+    return SlidingWindowCounterRateLimiter(storage)
 
 
 def network_of(client: str) -> str:

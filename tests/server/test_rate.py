@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from layercode_app.server.rate import RateLimit, network_of
+from layercode_app.server.rate import RETRY_SECONDS, RateLimit, network_of
 
 from ..redis_server import RedisServer
 
@@ -39,3 +42,59 @@ async def test_without_redis_the_limit_holds_in_this_process() -> None:
     passed = [await limit.wait_for("203.0.113.9") == 0 for _ in range(3)]
     assert passed == [True, True, False]
     await limit.close()
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_redis_counts_again_soon_after_it_is_back(tmp_path: Path) -> None:
+    server, clock = RedisServer(tmp_path), Clock()
+    server.start()
+    limit, other_host = (RateLimit("3/minute", server.url, clock=clock) for _ in range(2))
+    try:
+        assert await limit.wait_for("203.0.113.9") == 0
+        server.kill()
+        assert await limit.wait_for("203.0.113.9") == 0
+        server.start()
+        clock.now += RETRY_SECONDS - 1
+        assert await limit.wait_for("203.0.113.9") == 0
+        clock.now += 2
+        # One of the first is still counted in Redis, and so are these.
+        assert [await limit.wait_for("203.0.113.9") == 0 for _ in range(2)] == [True, True]
+        assert await other_host.wait_for("203.0.113.9") > 0
+    finally:
+        await limit.close()
+        await other_host.close()
+        server.stop()
+
+
+async def test_requests_that_fail_together_are_counted_together() -> None:
+    clock = Clock()
+    limit = RateLimit("3/minute", "redis://127.0.0.1:1/0", clock=clock)
+    waits = await asyncio.gather(*(limit.wait_for("203.0.113.9") for _ in range(10)))
+    assert sum(wait == 0 for wait in waits) == 3
+    clock.now += RETRY_SECONDS + 1
+    assert await limit.wait_for("203.0.113.9") > 0, "an attempt that fails forgets nothing"
+    await limit.close()
+
+
+async def test_a_redis_that_hangs_holds_up_one_request_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layercode_app.server.rate.REDIS_TIMEOUT", 0.2)
+    server = RedisServer(tmp_path)
+    server.start()
+    limit = RateLimit("3/minute", server.url)
+    try:
+        assert await limit.wait_for("203.0.113.9") == 0
+        server.pause()
+        async with asyncio.timeout(20):
+            assert [await limit.wait_for("203.0.113.9") == 0 for _ in range(4)] == [True, True, True, False]
+    finally:
+        server.resume()
+        await limit.close()
+        server.stop()
