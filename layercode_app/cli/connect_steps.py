@@ -112,6 +112,7 @@ def serve_until_called(
 
     options = ServeOptions(
         agent=agent, agents_dir=agents_dir, model=model, verbose=verbose, tunnel=True, update_webhook=True,
+        needs_tunnel=True,
         settings={"host": "127.0.0.1", "port": port},
     )  # fmt: skip
     confirm_tunnel(options, options.load(), yes=yes)

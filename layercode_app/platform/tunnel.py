@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from loguru import logger
-
 from ..exceptions import ConfigurationError, LayerCodeError
 from ..settings import make_folder
 
@@ -35,7 +33,7 @@ class TunnelError(LayerCodeError):
 class Tunnel:
     """Runs the tunnel's command while it is entered. What it prints goes to a log file, and its URL is found in that.
 
-    `died` is set when the child ends without being told to.
+    It ends by itself only when something is wrong: `until_it_dies` raises then, and so does `url`.
     """
 
     def __init__(self, command: str, target: str, *, pattern: str, log_dir: str) -> None:
@@ -43,11 +41,11 @@ class Tunnel:
         self._pattern = re.compile(pattern)
         self._log_dir = log_dir
         self._last: deque[str] = deque(maxlen=KEPT_LINES)
-        self._url: asyncio.Future[str] | None = None
+        self._url: asyncio.Future[str]
+        self._died: asyncio.Future[None]
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._stopping = False
-        self.died = asyncio.Event()
 
     @classmethod
     def from_settings(cls, settings: Settings, target: str) -> Tunnel:
@@ -57,7 +55,8 @@ class Tunnel:
 
     async def __aenter__(self) -> Tunnel:
         check_program(self._command[0])
-        self._url = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._url, self._died = loop.create_future(), loop.create_future()
         # A session of its own: Ctrl-C is for us, who give the webhook back before the tunnel closes.
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -82,16 +81,19 @@ class Tunnel:
             except TimeoutError:
                 self._process.kill()
         await self._reader
-        if self._url is not None and not self._url.done():
+        if not self._url.done():
             self._url.cancel()
 
     async def url(self, seconds: float) -> str:
         """The public URL, once it is printed. Raises TunnelError when the child ends first, or takes too long."""
-        assert self._url is not None
         try:
             return await asyncio.wait_for(asyncio.shield(self._url), seconds)
         except TimeoutError:
             raise TunnelError(f"The tunnel printed no URL within {seconds:g} s. {self._said()}") from None
+
+    async def until_it_dies(self) -> None:
+        """Wait for the child to end without being told to, and raise TunnelError then."""
+        await asyncio.shield(self._died)
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
@@ -107,18 +109,19 @@ class Tunnel:
         code = await process.wait()
         if self._stopping:
             return
-        self.died.set()
         error = TunnelError(f"The tunnel's program ended with exit code {code}. {self._said()}")
-        logger.error("{}", error)
-        if self._url is not None and not self._url.done():
+        if not self._died.done():
+            self._died.set_exception(error)
+        if not self._url.done():
             self._url.set_exception(error)
-            self._url.exception()  # whoever waits is told; nobody may be waiting
+        for told in (self._died, self._url):
+            told.exception()  # whoever waits is told; nobody may be waiting
 
     def _look_at(self, line: str) -> None:
         if line:
             self._last.append(line)
         for match in self._pattern.finditer(line):
-            if self._url is not None and not self._url.done() and match.group() not in NOT_A_TUNNEL:
+            if not self._url.done() and match.group() not in NOT_A_TUNNEL:
                 self._url.set_result(match.group().rstrip("/"))
 
     def _open_log(self) -> BinaryIO | None:

@@ -27,7 +27,7 @@ from .app import LayerCode, create_app
 from .connections import BoundedConnection, Bounds
 from .origins import LOCAL_ORIGINS
 from .shutdown import drain_on_signals
-from .tunnelling import TunnelBeside, repair_webhook
+from .tunnelling import EndsWithTunnel, TunnelBeside, repair_webhook
 from .warmup import open_connections, warm_up
 
 LINGER_SECONDS = 3
@@ -59,6 +59,8 @@ class ServeOptions:
     tunnel: bool = False
     update_webhook: bool = False
     """Point the agent's webhook at the tunnel, and give it back at the end."""
+    needs_tunnel: bool = False
+    """End with exit code 1 when the tunnel is lost."""
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -101,15 +103,20 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
     _check_port(settings)
     announce(app, settings)
     repair_webhook(settings)
-    with _tunnel(options, settings, app):
+    end = EndsWithTunnel(app) if options.needs_tunnel else None
+    with _tunnel(options, settings, app, lost=end.lose if end else None):
         _run(options, settings, app)
+    if end is not None and end.lost:
+        raise SystemExit(1)
 
 
-def _tunnel(options: ServeOptions, settings: Settings, app: LayerCode) -> AbstractContextManager[object]:
+def _tunnel(
+    options: ServeOptions, settings: Settings, app: LayerCode, *, lost: Callable[[], None] | None
+) -> AbstractContextManager[object]:
     if not options.tunnel:
         return nullcontext()
     secret = settings.secrets_for(next(iter(app.agents)))[0]
-    return TunnelBeside(settings, secret=secret, update_webhook=options.update_webhook)
+    return TunnelBeside(settings, secret=secret, update_webhook=options.update_webhook, lost=lost)
 
 
 def _run(options: ServeOptions, settings: Settings, app: LayerCode) -> None:

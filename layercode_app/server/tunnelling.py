@@ -6,9 +6,13 @@ Uvicorn has the main thread (or processes below it), so the tunnel lives in a th
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -18,6 +22,9 @@ from ..platform.client import PlatformClient
 from ..platform.probe import Verdict, probe_until_reached
 from ..platform.tunnel import Tunnel, check_program
 from ..settings import Settings
+
+if TYPE_CHECKING:
+    from .app import LayerCode
 
 JOIN_SECONDS = 60.0
 
@@ -55,12 +62,19 @@ def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
 
 
 class TunnelBeside:
-    """While entered, a thread keeps the tunnel open. Leaving gives the webhook back first, then closes the tunnel."""
+    """While entered, a thread keeps the tunnel open. Leaving gives the webhook back first, then closes the tunnel.
 
-    def __init__(self, settings: Settings, *, secret: str, update_webhook: bool) -> None:
+    `lost` is for who is of no use without it: it is called, in that thread, when the tunnel never came, does not reach
+    us, or died.
+    """
+
+    def __init__(
+        self, settings: Settings, *, secret: str, update_webhook: bool, lost: Callable[[], None] | None = None
+    ) -> None:
         self._settings = settings
         self._secret = secret
         self._update_webhook = update_webhook
+        self._lost = lost
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._begun = threading.Event()
@@ -82,8 +96,9 @@ class TunnelBeside:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._begun.set()
         stopped = asyncio.create_task(self._stop.wait())
-        working = asyncio.create_task(self._work(self._stop))
+        working = asyncio.create_task(self._work())
         await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
+        lost = not stopped.done()
         # Whatever it is at, it leaves its contexts: the webhook is given back, the tunnel closed.
         if not working.done():
             working.cancel()
@@ -94,8 +109,11 @@ class TunnelBeside:
             pass
         except LayerCodeError as error:
             logger.error("{}", error)
+        finally:
+            if lost and self._lost is not None:
+                self._lost()
 
-    async def _work(self, stop: asyncio.Event) -> None:
+    async def _work(self) -> None:
         settings = self._settings
         async with AsyncExitStack() as stack:
             tunnel = await stack.enter_async_context(
@@ -105,11 +123,34 @@ class TunnelBeside:
             url = base.rstrip("/") + settings.agent_route
             verdict = await probe_until_reached(url, self._secret, seconds=settings.tunnel_timeout)
             _tell(url, verdict)
-            if verdict.reached and self._update_webhook and settings.agent_id:
+            if not verdict.reached and self._lost is not None:
+                return
+            if self._update_webhook and settings.agent_id:
                 client = await stack.enter_async_context(PlatformClient.from_settings(settings))
                 await stack.enter_async_context(claimed(client, settings.agent_id, url))
                 logger.info("The webhook of {} is {} until this ends.", settings.agent_id, url)
-            await tunnel.died.wait()
+            await tunnel.until_it_dies()
+
+
+class EndsWithTunnel:
+    """Ends a server that is of no use without its tunnel, once it serves, when the tunnel is lost."""
+
+    def __init__(self, app: LayerCode) -> None:
+        self.lost = False
+        self._serves = False
+        # After `drain_on_signals`, which has the signal end the process as it should.
+        app.on_start.append(self._serving)
+
+    def lose(self) -> None:
+        """The tunnel is lost."""
+        self.lost = True
+        if self._serves:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _serving(self) -> None:
+        self._serves = True
+        if self.lost:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _tell(url: str, verdict: Verdict) -> None:

@@ -91,6 +91,41 @@ async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> N
     assert (tmp_path / ".env").read_text().startswith("# mine\n")
 
 
+@pytest.mark.parametrize(
+    ("how", "public", "why"),
+    [
+        ("early", None, "The tunnel's program ended with exit code 1"),
+        ("none", None, "The tunnel printed no URL within 2 s"),
+        ("normal", "http://127.0.0.1:1", "does not reach this server"),
+        ("dies", None, "Lost connection with the edge"),
+    ],
+)
+async def test_it_ends_with_an_error_when_the_tunnel_is_lost(
+    tmp_path: Path, how: str, public: str | None, why: str
+) -> None:
+    emulator = create_emulator(BEFORE, "test-secret", agents=[AgentSpec("a0", BEFORE, "test-secret")], api_key=KEY)
+    port = free_port()
+    async with serve(emulator) as platform, PlatformClient(KEY, base_url=f"{platform}/v1") as client:
+        env = {
+            "LAYERCODE_API_KEY": KEY,
+            "LAYERCODE_AGENT_ID": "a0",
+            "LAYERCODE_WEBHOOK_SECRET": "test-secret",
+            "LAYERCODE_API_URL": f"{platform}/v1",
+            "LAYERCODE_TUNNEL_COMMAND": f"{sys.executable} {FAKE} --url {{url}}",
+            "LAYERCODE_TUNNEL_PATTERN": r"http://127\.0\.0\.1:\d+",
+            "LAYERCODE_TUNNEL_TIMEOUT": "15" if how == "dies" else "2",
+            "FAKE_TUNNEL": how,
+            "FAKE_TUNNEL_URL": public or f"http://127.0.0.1:{port}",
+        }
+        options = ("connect", "--agent", "echo", "--port", str(port), "--yes")
+        async with command(*options, cwd=tmp_path, env=env) as process:
+            assert await asyncio.wait_for(process.wait(), 60) == 1, (tmp_path / "output.txt").read_text()
+        assert (await client.agent("a0")).webhook_url == BEFORE
+    output = (tmp_path / "output.txt").read_text()
+    assert output.count(why) == 1
+    assert "Traceback" not in output
+
+
 async def test_without_a_key_and_nobody_to_ask_it_says_what_is_missing(tmp_path: Path) -> None:
     env = {"LAYERCODE_TUNNEL_COMMAND": f"{sys.executable} {{url}}"}
     async with command("connect", "--yes", cwd=tmp_path, env=env) as process:
