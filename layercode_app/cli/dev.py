@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from .options import Agent, AgentsDir, Model, Port, Tunnel, UpdateWebhook, Verbose, Yes
+from .options import (
+    Agent,
+    AgentsDir,
+    Fault,
+    Model,
+    Port,
+    SessionTimeout,
+    Tunnel,
+    UpdateWebhook,
+    Verbose,
+    VoiceName,
+    Yes,
+)
 
 
 def dev(
@@ -11,6 +23,9 @@ def dev(
     agents: AgentsDir = None,
     model: Model = None,
     verbose: Verbose = False,
+    fault: Fault = "",
+    session_timeout: SessionTimeout = None,
+    voice: VoiceName = None,
     tunnel: Tunnel = False,
     update_webhook: UpdateWebhook = False,
     yes: Yes = False,
@@ -21,7 +36,7 @@ def dev(
 
     options = DevOptions(
         agent=agent, port=port, agents_dir=agents, model=model, verbose=verbose,
-        tunnel=tunnel, update_webhook=update_webhook,
+        fault=fault, session_timeout=session_timeout, voice=voice, tunnel=tunnel, update_webhook=update_webhook,
     )  # fmt: skip
     confirm_tunnel(options, options.settings(), yes=yes)
     serve_dev(options)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import Fault, SessionTimeout, VoiceName
+
 
 def emulator(
     webhook: Annotated[str, typer.Option(help="URL of the backend's webhook.")] = "http://127.0.0.1:8000/api/agent",
@@ -22,6 +24,9 @@ def emulator(
     recordings: Annotated[
         Path | None, typer.Option(help="Folder for WAV recordings of sessions; none without.")
     ] = None,
+    fault: Fault = "",
+    session_timeout: SessionTimeout = None,
+    voice: VoiceName = None,
 ) -> None:
     """Emulate LayerCode for any backend: offline, with no account."""
     if not secret:
@@ -31,6 +36,8 @@ def emulator(
     import uvicorn
 
     from ..emulator.app import create_emulator
+    from ..emulator.faults import Faults
+    from ..emulator.speech import pick_voice
 
     app = create_emulator(
         webhook,
@@ -39,7 +46,10 @@ def emulator(
         style="welcome" if session_webhook else "session.start",
         trigger="push_to_talk" if push_to_talk else "automatic",
         can_interrupt=can_interrupt,
+        session_timeout=session_timeout,
+        voice=pick_voice(voice),
         recordings=recordings,
+        faults=Faults.read(fault),
     )
     typer.echo(f"LayerCode emulator on http://127.0.0.1:{port}/v1, webhooks to {webhook}")
     typer.echo(f"  LAYERCODE_API_URL=http://127.0.0.1:{port}/v1")

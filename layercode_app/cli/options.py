@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,5 +24,16 @@ UpdateWebhook = Annotated[
         "--unsafe-update-webhook",
         help="Point the agent's webhook at the tunnel until this ends. Asks first.",
     ),
+]
+Fault = Annotated[
+    str,
+    typer.Option("--fault", help="What goes wrong: duplicate, drop, latency=MS, interrupt=MS, status=CODE; by commas."),
+]
+SessionTimeout = Annotated[
+    float | None, typer.Option(min=0.1, help="End a call after so many seconds in which nobody spoke.")
+]
+VoiceName = Annotated[
+    Literal["espeak", "silence"] | None,
+    typer.Option("--voice", help="Default espeak where espeak-ng is installed, else silence as long as the words."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from ..agent.models import choose_model
 from ..emulator.agents import AgentSpec
 from ..emulator.emulator import Emulator
+from ..emulator.faults import Faults
 from ..emulator.playground.api import page_routes
 from ..emulator.playground.source import ForkRequest, Source
 from ..emulator.rest import rest_routes
@@ -36,7 +37,8 @@ OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
 class DevApp:
     """One port for everything. `url` is where it is served, such as http://127.0.0.1:8000.
 
-    `voice` is the emulator's, and `recordings` its folder of WAV files.
+    `voice` is the emulator's, `recordings` its folder of WAV files, `faults` what it does wrong until the page says
+    otherwise, and `session_timeout` the seconds of silence after which it ends a call.
 
     Raises DeveloperError when the chosen agent cannot be loaded at all.
     """
@@ -50,15 +52,18 @@ class DevApp:
         model: str | None = None,
         voice: Voice | None = None,
         recordings: Path = RECORDINGS,
+        faults: Faults | None = None,
+        session_timeout: float | None = None,
     ) -> None:
         self.url = url
         self.closing = asyncio.Event()
         self._files = files
         self._model = model
+        self._session_timeout = session_timeout
         self._loaded = files.load()
         self.layercode = LayerCode(*self._loaded.voices, settings=settings, model=model, failed=self._loaded.failed)
         first, *others = self._specs()
-        self.emulator = Emulator(first, agents=others, voice=voice, recordings=recordings)
+        self.emulator = Emulator(first, agents=others, voice=voice, recordings=recordings, faults=faults)
         self._local = self._starlette()
         self._own = Guard(self._local)
 
@@ -71,7 +76,13 @@ class DevApp:
         names = list(self.layercode.agents)
         ids = {name: name for name in names} | ({self._settings.agent_id: names[0]} if self._settings.agent_id else {})
         return [
-            AgentSpec(agent_id, f"{self.url}/api/agents/{name}", self._settings.secrets_for(name)[0], name=name)
+            AgentSpec(
+                agent_id,
+                f"{self.url}/api/agents/{name}",
+                self._settings.secrets_for(name)[0],
+                name=name,
+                session_timeout=self._session_timeout,
+            )
             for agent_id, name in ids.items()
         ]
 

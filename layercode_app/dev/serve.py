@@ -8,11 +8,13 @@ import socket
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from loguru import logger
 
+from ..emulator.faults import Faults
+from ..emulator.speech import pick_voice
 from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
@@ -42,6 +44,10 @@ class DevOptions:
     agents_dir: Path | None = None
     model: str | None = None
     verbose: bool = False
+    fault: str = ""
+    """What the emulated platform does wrong, such as `duplicate,latency=200`."""
+    session_timeout: float | None = None
+    voice: Literal["espeak", "silence"] | None = None
     tunnel: bool = False
     update_webhook: bool = False
     """Point the agent's webhook at the tunnel, and give it back at the end."""
@@ -105,7 +111,15 @@ def make_dev_app(options: DevOptions, url: str) -> DevApp:
     """The app that is served at `url`."""
     settings = options.settings(url)
     files = AgentFiles(options.agent, options.agents_dir or settings.agents_dir)
-    return DevApp(files, settings, url=url, model=options.model)
+    return DevApp(
+        files,
+        settings,
+        url=url,
+        model=options.model,
+        voice=pick_voice(options.voice),
+        faults=Faults.read(options.fault),
+        session_timeout=options.session_timeout,
+    )
 
 
 def reload(app: DevApp, options: DevOptions) -> None:

@@ -10,9 +10,11 @@ from starlette.applications import Starlette
 
 from .agents import AgentSpec
 from .emulator import Emulator
+from .faults import Faults
 from .protocol import Style, Trigger
 from .rest import rest_routes
 from .speech import Voice
+from .webhooks import check_url
 from .websocket import websocket_route
 
 DEFAULT_AGENT = "agent"
@@ -31,12 +33,17 @@ def create_emulator(
     api_key: str | None = None,
     voice: Voice | None = None,
     recordings: Path | None = None,
+    faults: Faults | None = None,
 ) -> Starlette:
     """Emulate the platform for the backend at `webhook_url`, whose webhook secret is `secret`.
+
+    Raises ConfigurationError for a webhook that is no URL.
 
     The platform's base URL is then `http://<host>:<port>/v1`. `app.state.emulator` is the Emulator behind it, with its
     `feed`, `faults` and `sessions`; who mounts the app without running its lifespan calls `emulator.aclose()`.
     """
+    for url in filter(None, (webhook_url, session_webhook_url)):
+        check_url(url)
     default = AgentSpec(
         DEFAULT_AGENT,
         webhook_url,
@@ -47,7 +54,7 @@ def create_emulator(
         can_interrupt=can_interrupt,
         session_timeout=session_timeout,
     )
-    emulator = Emulator(default, agents=agents, api_key=api_key, voice=voice, recordings=recordings)
+    emulator = Emulator(default, agents=agents, api_key=api_key, voice=voice, recordings=recordings, faults=faults)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

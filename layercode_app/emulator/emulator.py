@@ -42,10 +42,11 @@ class Emulator:
         api_key: str | None = None,
         voice: Voice | None = None,
         recordings: Path | None = None,
+        faults: Faults | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self.agents = {agent.id: agent for agent in (default, *agents)}
-        self.faults = Faults()
+        self.faults = faults or Faults()
         self.feed = Feed()
         self.sessions: dict[str, Session] = {}
         """The latest sessions, open or over."""

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..exceptions import ConfigurationError
+
+WORDS = {
+    "duplicate": "duplicate", "drop": "drop_webhooks", "latency": "latency_ms",
+    "interrupt": "interrupt_after_ms", "status": "authorize_status",
+}  # fmt: skip
+"""The faults as the command line calls them."""
+_SWITCHES = {"duplicate", "drop"}
+EXPECTED = "duplicate, drop, latency=MS, interrupt=MS or status=CODE"
 
 
 class Faults(BaseModel):
@@ -14,9 +26,25 @@ class Faults(BaseModel):
     """Refuse sessions and outbound calls with this status, such as 402 or 429."""
     duplicate: bool = False
     """Deliver every turn twice."""
-    latency_ms: float = Field(default=0, ge=0, le=60_000)
+    latency_ms: float = Field(default=0, ge=0, le=60_000, allow_inf_nan=False)
     """A slow network: every delivery, and every frame of its answer, comes this much later."""
     drop_webhooks: bool = False
     """Lose every webhook on its way."""
-    interrupt_after_ms: float | None = Field(default=None, ge=0)
-    """Speak over every turn this long after the backend accepted it."""
+    interrupt_after_ms: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Speak over every turn this long after the backend accepted it, unless the caller may not interrupt."""
+
+    @classmethod
+    def read(cls, text: str) -> Faults:
+        """The faults of a list such as `duplicate,latency=200`. Raises ConfigurationError for one there is not."""
+        values: dict[str, Any] = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            name, given, value = part.partition("=")
+            if name not in WORDS or bool(given) == (name in _SWITCHES):
+                raise ConfigurationError(f"There is no fault {part!r}; expected {EXPECTED}.")
+            values[WORDS[name]] = value if given else True
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = next(word for word, field in WORDS.items() if field == first["loc"][0])
+            raise ConfigurationError(f"The fault {name}={first['input']!r} cannot be: {first['msg']}.") from error

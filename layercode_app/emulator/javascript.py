@@ -1,4 +1,4 @@
-"""What JavaScript's `JSON.stringify(JSON.parse(body))` prints, for any value that JSON can hold.
+"""JSON as JavaScript reads and prints it: what `JSON.stringify(JSON.parse(body))` gives, for any value that JSON can hold.
 
 The official Node examples verify a signature over the body as they re-stringified it, so a body is only verified
 everywhere if it is already in that form: Python's `json.dumps` differs on floats such as `2.0` and `1e-7`, on
@@ -7,15 +7,51 @@ integers beyond 2**53, on lone surrogates and on the order of integer-like keys.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ESCAPED = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LARGEST_INDEX = 2**32 - 2
+DEEPEST = 100
+"""How far values may be nested. Deeper ones overrun the stack, if not here, then where they are printed."""
+
+
+def parse(text: str | bytes) -> Any:
+    """Read a JSON value, half an emoji included.
+
+    Raises ValueError for what is no JSON, and for what is nested deeper than anybody means.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if not _is_nested(value, DEEPEST):
+        return value
+    raise ValueError(_TOO_DEEP)
+
+
+_TOO_DEEP = f"it is nested more than {DEEPEST} deep"
+
+
+def _is_nested(value: Any, deeper_than: int) -> bool:
+    """Level by level, so that nothing recurses."""
+    level = [value]
+    for _ in range(deeper_than):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return any(isinstance(inner, dict | list) for inner in level)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def stringify(value: Any) -> str:

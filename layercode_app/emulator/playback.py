@@ -50,6 +50,10 @@ class Playback:
         self.pieces = [(start, _until(pcm, now - start)) for start, pcm in self.pieces if start < now]
         self.until = min(self.until, now)
 
+    def forget(self) -> None:
+        """Let go of the audio; what was heard of it stays."""
+        self.pieces.clear()
+
 
 def _until(pcm: bytes, seconds: float) -> bytes:
     return pcm[: 2 * int(seconds * RATE)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import wave
 from array import array
@@ -34,7 +33,7 @@ class CallerAudio:
         """Take a message's base64; what is not audio is ignored."""
         try:
             pcm = base64.b64decode(content, validate=True)
-        except binascii.Error:
+        except ValueError:
             return
         pcm = pcm[: len(pcm) // 2 * 2]
         self._samples += len(pcm) // 2
@@ -46,6 +45,10 @@ class CallerAudio:
                 last += pcm
                 return
         self.pieces.append((now, bytearray(pcm)))
+
+    def forget(self) -> None:
+        """Let go of the audio; how much there was stays."""
+        self.pieces.clear()
 
 
 def render(caller: Iterable[tuple[float, bytes]], agent: Iterable[tuple[float, bytes]], seconds: float) -> bytes:

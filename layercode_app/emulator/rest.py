@@ -14,10 +14,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ..exceptions import PlatformAPIError
+from ..exceptions import ConfigurationError, PlatformAPIError
 from .emulator import Emulator
 from .faults import Faults
+from .javascript import parse
 from .session import Session
+from .webhooks import check_url
 
 Handler: TypeAlias = Callable[[Emulator, Request], Awaitable[Response]]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -33,7 +35,7 @@ class _AuthorizeSession(BaseModel):
 
 
 class _SetWebhook(BaseModel):
-    webhook_url: str = Field(pattern=r"^https?://")
+    webhook_url: str
 
 
 class _OutboundCall(BaseModel):
@@ -103,7 +105,12 @@ async def _get_agent(emulator: Emulator, request: Request) -> Response:
 
 async def _set_webhook(emulator: Emulator, request: Request) -> Response:
     agent = emulator.agent(request.path_params["agent_id"])
-    agent.webhook_url = (await _read(request, _SetWebhook)).webhook_url
+    url = (await _read(request, _SetWebhook)).webhook_url
+    try:
+        check_url(url)
+    except ConfigurationError as error:
+        raise PlatformAPIError(str(error), status=400) from error
+    agent.webhook_url = url
     return _Answer(agent.describe())
 
 
@@ -148,7 +155,7 @@ async def _read(request: Request, model: type[_Model]) -> _Model:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise PlatformAPIError("Expected a JSON body with content-type application/json", status=400)
     try:
-        return model.model_validate(json.loads(await request.body()))
+        return model.model_validate(parse(await request.body()))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"

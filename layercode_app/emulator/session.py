@@ -122,6 +122,15 @@ class Session:
         """The client is gone: stop the turn, tell the backend how the session went, and write the recording."""
         if self._turns.over:
             return
+        try:
+            await self._end()
+        finally:
+            # The session is kept for who asks after it, and nobody asks for its audio any more.
+            self._caller.forget()
+            for turn in self.turns:
+                turn.playback.forget()
+
+    async def _end(self) -> None:
         self._take(Disconnected())
         self.report.end()
         if self._timer is not None:

@@ -14,7 +14,9 @@ import sys
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+from ..exceptions import ConfigurationError
 
 RATE = 16_000
 """Samples a second of the audio that clients are sent."""
@@ -110,9 +112,11 @@ class Espeak:
         return output if process.returncode == 0 else b""
 
 
-def pick_voice(*, language: str = "en") -> Espeak | Silence:
-    """The best voice of this machine."""
-    program = shutil.which("espeak-ng")
+def pick_voice(wanted: Literal["espeak", "silence"] | None = None, *, language: str = "en") -> Espeak | Silence:
+    """The voice that is wanted, else the best of this machine. Raises ConfigurationError where it is not installed."""
+    program = None if wanted == "silence" else shutil.which("espeak-ng")
+    if program is None and wanted == "espeak":
+        raise ConfigurationError("The voice espeak is not here: expected the program espeak-ng. Install it.")
     return Espeak(program, language=language) if program else Silence()
 
 

@@ -247,8 +247,10 @@ class TurnManager:
     def _advance(self, now: float) -> None:
         if self._interrupts_at is not None and now >= self._interrupts_at:
             self._interrupts_at = None
-            self._user_started(now, vad=True)
-            self._user_stopped(now, vad=True)
+            # As this caller would: speech is heard, or the button of push-to-talk is pressed.
+            vad = self._trigger == "automatic"
+            self._user_started(now, vad=vad)
+            self._user_stopped(now, vad=vad)
         if (turn := self._current) is not None:
             self._out += turn.advance(now, quiet_until=self._quiet_until, new_id=self._new_id)
             if turn.over:

@@ -11,7 +11,6 @@ was begun.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -24,7 +23,9 @@ import httpx
 from ..exceptions import ConfigurationError, DeliveryError
 from ..stream.frames import Decoder
 from ..webhook import HEADER, sign
-from .javascript import stringify
+from .javascript import parse, stringify
+
+LAST_PORT = 65_535
 
 
 class Received(NamedTuple):
@@ -103,7 +104,7 @@ class Answer:
         """The body as JSON; None when it is empty. Raises DeliveryError when it is something else."""
         body = await self.body()
         try:
-            return json.loads(body) if body.strip() else None
+            return parse(body) if body.strip() else None
         except ValueError as error:
             raise DeliveryError(f"the answer is not JSON: {body[:80]!r}", reason="malformed") from error
 
@@ -125,7 +126,7 @@ class WebhookClient:
         http: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.url = _checked(url)
+        self.url = check_url(url)
         self.secret = secret
         self._headers = dict(headers or {})
         self._clock = clock
@@ -220,13 +221,16 @@ def _delivery_errors(url: httpx.URL) -> Iterator[None]:
         raise DeliveryError(f"{url} broke the connection off: {detail}", reason="broken") from error
 
 
-def _checked(url: str) -> httpx.URL:
+def check_url(url: str) -> httpx.URL:
+    """The URL of a webhook. Raises ConfigurationError for what is none."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise ConfigurationError(f"{url!r} is not a URL ({error}); expected one such as http://host/path") from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise ConfigurationError(f"the webhook URL {url!r} must begin with http:// or https:// and name a host")
+    if (parsed.port or 0) > LAST_PORT:
+        raise ConfigurationError(f"the webhook URL {url!r} names no port; expected one up to {LAST_PORT}")
     return parsed
 
 

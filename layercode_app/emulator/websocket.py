@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ..exceptions import PlatformAPIError
 from ..observability import spans
 from .emulator import Emulator
+from .javascript import parse
 from .session import Session
 
 PATH = "/v1/agents/web/websocket"
@@ -62,7 +63,7 @@ async def _serve(
 async def _receive(websocket: WebSocket, session: Session) -> None:
     while (message := await websocket.receive())["type"] != "websocket.disconnect":
         try:
-            content = json.loads(message.get("text") or "null")
+            content = parse(message.get("text") or "null")
         except ValueError:
             continue
         if isinstance(content, dict):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,8 +16,11 @@ import typer
 from typer.testing import CliRunner
 
 from layercode_app.cli.emulator import emulator
+from layercode_app.emulator.speech import Silence, pick_voice
+from layercode_app.exceptions import ConfigurationError
 
 from ..ports import free_port
+from ..processes import run
 from ..serving import serve
 from .backend import SECRET, Backend
 from .platform import READY, Platform
@@ -68,6 +73,51 @@ async def test_it_serves_any_backend() -> None:
                 assert "response.audio" in [message["type"] for message in await client.listen()]
         await backend.until("session.end")
     assert not backend.refused
+
+
+async def test_faults_silence_and_voice_can_be_chosen() -> None:
+    backend = Backend()
+    options = ("--fault", "duplicate,latency=20", "--session-timeout", "0.5", "--voice", "silence")
+    async with (
+        serve(backend) as webhook,
+        command("--webhook", f"{webhook}/hook", *options) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+    ):
+        shown = (await http.get("/emulator/faults")).json()
+        assert (shown["duplicate"], shown["latency_ms"], shown["drop_webhooks"]) == (True, 20, False)
+        async with Platform(url, None, backend, http).client() as client:
+            await client.send(READY)
+            messages = await client.listen()
+            await backend.until("session.end")
+    audio = b"".join(base64.b64decode(m["content"]) for m in messages if m["type"] == "response.audio")
+    assert set(audio) == {0}
+    assert len(backend.of("session.start")) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--webhook", "foo"), "'foo' must begin with http:// or https://"),
+        (("--webhook", "http://127.0.0.1:port/hook"), "is not a URL"),
+        (("--webhook", "http://127.0.0.1:99999/hook"), "names no port"),
+        (("--session-webhook", "backend:8000/hook"), "must begin with http:// or https://"),
+        (("--fault", "explode"), "There is no fault 'explode'; expected duplicate, drop, latency=MS"),
+        (("--fault", "duplicate=2"), "There is no fault 'duplicate=2'"),
+        (("--fault", "latency"), "There is no fault 'latency'"),
+        (("--fault", "drop,latency=soon"), "The fault latency='soon' cannot be"),
+        (("--fault", "status=200"), "The fault status='200' cannot be"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    code, output = run("emulator", "--secret", "test-secret", *options, cwd=tmp_path)
+    assert (code, said in output) == (2, True), output
+
+
+def test_a_voice_that_is_not_installed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(ConfigurationError, match="espeak-ng"):
+        pick_voice("espeak")
+    assert isinstance(pick_voice(), Silence)
 
 
 def test_without_a_secret_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import websockets
 
+from layercode_app.emulator.session import Session
+
 from .platform import READY, kinds, platform
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +50,27 @@ async def test_a_session_ends_with_its_transcript_and_its_recording(tmp_path: Pa
         assert session["transcript"] == end["transcript"]
         assert (session["recording_status"], session["recording_url"]) == ("completed", update["recording_url"])
         assert session["duration_ms"] == end["duration"]
+
+
+async def test_a_session_that_is_over_keeps_no_audio() -> None:
+    async with platform() as p:
+        async with p.client() as client:
+            await client.send(READY, {"type": "client.audio", "content": base64.b64encode(bytes(1600)).decode()})
+            await client.listen()
+            (session,) = p.emulator.sessions.values()
+            assert audio_of(session) > 1600
+        await p.backend.until("session.end")
+        async with asyncio.timeout(20):
+            while audio_of(session):
+                await asyncio.sleep(0.01)
+        shown = (await p.http.get(f"/v1/agents/agent/sessions/{session.id}")).json()
+        assert [line["text"] for line in shown["transcript"]] == ["Welcome!"]
+
+
+def audio_of(session: Session) -> int:
+    """How many bytes of sound a session holds."""
+    own = sum(len(pcm) for turn in session.turns for _, pcm in turn.playback.pieces)
+    return own + sum(len(pcm) for _, pcm in session._caller.pieces)
 
 
 async def test_a_recording_that_cannot_be_written_is_reported(tmp_path: Path) -> None:

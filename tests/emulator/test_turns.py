@@ -330,6 +330,25 @@ def test_a_disconnect_closes_the_webhook_and_settles_what_was_heard() -> None:
     assert table.do(Text("anyone?"), Tick(), Disconnected()) == []
 
 
+def test_an_interruption_on_demand_presses_the_button_of_push_to_talk() -> None:
+    table = greeted(trigger="push_to_talk", faults=Faults(interrupt_after_ms=700))
+    table.do(Text("hi"))
+    turn = table.current
+    table.reply("One two three.")
+    assert kinds(table.wait(0.8)) == ["turn.end"]
+    assert (turn.heard, turn.interrupted) == ("One", "user")
+    assert events(table.do(Text("so")))[0]["interruption_context"]["words_heard"] == 1
+
+
+def test_a_caller_who_may_not_interrupt_does_not_on_demand_either() -> None:
+    table = greeted(can_interrupt=False, faults=Faults(interrupt_after_ms=700))
+    table.do(Text("hi"))
+    turn = table.current
+    table.reply("One two three.")
+    table.wait(5)
+    assert (turn.heard, turn.interrupted) == ("One two three.", None)
+
+
 def test_an_interruption_on_demand() -> None:
     table = greeted(faults=Faults(interrupt_after_ms=700))
     table.do(Text("hi"))

@@ -47,6 +47,7 @@ function form(now, apply, cancel) {
     h("label", { class: "check" }, drop, h("span", {}, "Lose every webhook")),
     h("div", { class: "pair" }, h("label", { for: "fault-latency_ms" }, "Slow network ", h("span", { class: "hint" }, "ms")), latency),
     h("div", { class: "pair" }, h("label", { for: "fault-interrupt_after_ms" }, "Speak over every turn after ", h("span", { class: "hint" }, "ms")), cut),
+    h("p", { class: "muted small" }, "Agents that callers may not interrupt are not spoken over."),
     h("div", { class: "pair" }, h("label", { for: "fault-status" }, "When a session is asked for"), status),
     h("div", { class: "actions" },
       h("button", { type: "button", class: "quiet", onclick: () => apply(NONE) }, "All off"),
