@@ -13,10 +13,12 @@ from websockets.exceptions import InvalidStatus
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app.dev.app import DevApp
+from layercode_app.dev.serve import DevOptions, make_dev_app
 from layercode_app.emulator.session import Session
 from layercode_app.emulator.speech import Silence
 
 from ..calling import settings
+from ..processes import run
 from ..serving import serve
 from .serving import dev_server
 
@@ -184,3 +186,15 @@ async def test_the_live_feed_tells_of_a_turn_while_it_streams_and_ends_with_the_
         await watching
     told = "\n".join(seen)
     assert all(kind in told for kind in ('"kind":"frame"', '"kind":"turn"', '"kind":"journal"', '"kind":"session"'))
+
+
+def test_faults_silence_and_voice_are_chosen_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAYERCODE_WEBHOOK_SECRET", "test-secret")
+    options = DevOptions("echo", fault="duplicate,status=402", session_timeout=5, voice="silence")
+    emulator = make_dev_app(options, "http://127.0.0.1:8000").emulator
+    assert (emulator.faults.duplicate, emulator.faults.authorize_status) == (True, 402)
+    assert isinstance(emulator.voice, Silence)
+    assert {agent.session_timeout for agent in emulator.agents.values()} == {5}
+    code, output = run("dev", "--agent", "echo", "--port", "0", "--fault", "explode", cwd=tmp_path)
+    assert (code, "There is no fault 'explode'" in output) == (2, True), output

@@ -125,7 +125,7 @@ async def test_random_bytes_at_every_route(
 ) -> None:
     for path in (route, route + rest):
         answer = await http.request(method, f"http://agent.test{path}", content=body)
-        assert answer.status_code < 500 or "LAYERCODE_API_KEY" in answer.text
+        assert answer.status_code < 500
 
 
 async def test_thousands_of_malformed_webhooks(http: httpx.AsyncClient) -> None:
