@@ -69,9 +69,8 @@ def _agent(agent: AgentInfo) -> dict[str, str | None]:
 
 def show_session(session: SessionInfo, *, as_json: bool) -> None:
     """A session's figures, then what was said."""
-    console = Console(highlight=False)
     if as_json:
-        console.print_json(session.model_dump_json())
+        Console().print_json(session.model_dump_json())
         return
     figures = {
         "conversation": session.conversation_id,
@@ -82,9 +81,9 @@ def show_session(session: SessionInfo, *, as_json: bool) -> None:
         "recording": session.recording_status,
     }
     for name, value in figures.items():
-        console.print(f"{name + ':':14}{value or '-'}", markup=False)
+        typer.echo(f"{name + ':':14}{value or '-'}")
     for line in session.transcript:
-        console.print(f"{_time(line.timestamp) or '':24} {line.role + ':':11} {line.text}", markup=False)
+        typer.echo(f"{_time(line.timestamp) or '':24} {line.role + ':':11} {line.text}")
 
 
 def _time(value: Timestamp) -> str | None:

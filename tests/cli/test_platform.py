@@ -82,11 +82,14 @@ async def test_what_is_shown_once_is_never_cut(tmp_path: Path, columns: str) -> 
     assert LONG_SECRET not in listed.out
 
 
+LONG_ANSWER = "hello " * 30 + "again"
+
+
 async def test_a_session_is_shown_in_words_and_as_json(tmp_path: Path) -> None:
     shown = {
         "session_id": "s1", "conversation_id": "c1", "duration_ms": 61000, "latency_ms": 812.4,
         "started_at": 1700000000000, "transcript": [{"timestamp": None, "user_message": "[hi]",
-        "assistant_message": "hello"}],
+        "assistant_message": LONG_ANSWER}],
     }  # fmt: skip
     async with far_side(answer(200, shown)) as far:
         words = await platform(tmp_path, far.url, "session", "s1")
@@ -95,8 +98,9 @@ async def test_a_session_is_shown_in_words_and_as_json(tmp_path: Path) -> None:
     assert "61.0 s" in words.out
     assert "812 ms" in words.out
     assert "user:       [hi]" in words.out
+    assert f"assistant:  {LONG_ANSWER}\n" in words.out
     assert "2023-11-14T22:13:20" in words.out
-    assert [line["text"] for line in json.loads(data.out)["transcript"]] == ["[hi]", "hello"]
+    assert [line["text"] for line in json.loads(data.out)["transcript"]] == ["[hi]", LONG_ANSWER]
     assert [asked.path for asked in far.asked] == ["/v1/agents/a1/sessions/s1", "/v1/agents/a2/sessions/s1"]
 
 

@@ -246,7 +246,6 @@ class Left:
     side: Refusing
     client: PlatformClient
     file: Path
-    api: str
 
     async def webhook(self, agent_id: str = "a1") -> str | None:
         return (await self.client.agent(agent_id)).webhook_url
@@ -255,7 +254,7 @@ class Left:
 @pytest.fixture
 async def left(tmp_path: Path) -> AsyncIterator[Left]:
     async with refusing() as (side, api), PlatformClient(KEY, base_url=api) as client:
-        left = Left(side, client, tmp_path / "webhook.json", api)
+        left = Left(side, client, tmp_path / "webhook.json")
         async with claimed(client, "a1", "https://first.example", file=left.file):
             side.fail(TRIES)
         assert (side.refused, await left.webhook()) == (TRIES, "https://first.example")
