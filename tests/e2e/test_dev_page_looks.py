@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Locator, expect
 
 from ..dev.serving import AGENTS
-from .dev_page import DevPage, dev_page
+from .dev_page import SECONDS, DevPage, dev_page
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path) ->
         await speaks(dev)
         await expect(page.locator(".turn-head h2")).to_have_text("Turn 2")
         await expect(page.locator(".figures .lead dd")).to_have_text(re.compile(r"\d+ m?s"))
-        await expect(page.locator(".turn-head .badge")).to_have_count(0)
+        await expect(page.locator(".turn-head .badge")).to_have_count(0, timeout=SECONDS)
         await expect(page.locator("#tab-messages .count")).to_have_text("2")
         await expect(page.locator("#interrupt")).to_be_visible()
         await page.keyboard.press("Escape")

@@ -184,12 +184,22 @@ async function refreshList() {
   drawList();
 }
 
+// Answers may overtake one another; one that was asked for before what is shown says nothing new.
+let asked = 0;
+const shownOf = { conversation: 0, turn: 0 };
+function isLate(what, mine) {
+  if (mine < shownOf[what]) return true;
+  shownOf[what] = mine;
+  return false;
+}
+
 async function refreshConversation() {
   const id = state.conversationId;
+  const mine = ++asked;
   if (!id) return;
   if (state.call?.conversationId === id && !state.call.turns.size) return;
   const found = await api.conversation(id).catch((error) => ({ error }));
-  if (id !== state.conversationId) return;
+  if (id !== state.conversationId || isLate("conversation", mine)) return;
   state.missing = found.error && !state.conversation && state.call?.conversationId !== id ? found.error.message : null;
   if (!found.error) state.conversation = found;
   draw();
@@ -205,10 +215,11 @@ function isOutdated(shown) {
 
 async function refreshTurn() {
   const { conversationId, turnId } = state;
+  const mine = ++asked;
   if (!turnId) return inspector.empty();
   const recorded = state.conversation?.turns.some((turn) => turn.turn_id === turnId);
   const found = recorded ? await api.turn(conversationId, turnId).catch(() => null) : null;
-  if (turnId !== state.turnId || conversationId !== state.conversationId) return;
+  if (turnId !== state.turnId || conversationId !== state.conversationId || isLate("turn", mine)) return;
   const number = turns().filter(isSpoken).findIndex((turn) => turn.turn_id === turnId) + 1;
   const known = found ? { ...found, ...pick(overlay(found), ["cut", "heard", "status", "spoken_text"]) } : turns().find((turn) => turn.turn_id === turnId);
   if (known) inspector.show(known, number);
