@@ -15,7 +15,7 @@ from typing import Any
 from .ports import free_port
 from .support import need_program
 
-START_SECONDS = 40
+START_SECONDS = 100
 DEBIAN = Path("/usr/lib/postgresql")
 
 

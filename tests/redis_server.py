@@ -10,7 +10,7 @@ from pathlib import Path
 from .ports import free_port
 from .support import need_program
 
-START_SECONDS = 10
+START_SECONDS = 60
 
 
 class RedisServer:

@@ -14,7 +14,7 @@ from pathlib import Path
 from .ports import free_port
 
 SECRET = "test-secret"
-START_SECONDS = 30
+START_SECONDS = 100
 
 
 class ServerProcess:

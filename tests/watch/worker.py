@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..processes import START_SECONDS
+
 AGENT = '''
 """Priced: answers through a model that has a price."""
 from collections.abc import AsyncIterator
@@ -49,7 +51,7 @@ def host(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[st
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
