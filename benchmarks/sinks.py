@@ -24,7 +24,8 @@ import httpx
 import psutil
 
 from tests.observability.collectors import collecting, refused_url
-from tests.processes import clean_environment, free_port
+from tests.ports import free_port
+from tests.processes import clean_environment
 
 from .load import SECRET, drive
 
