@@ -421,7 +421,7 @@ class HangsAfterAnInterruption(Server):
 class OneAtATime(Server):
     """Callers are answered at the same time."""
 
-    pace = 0.03
+    pace = 0.15
 
     def __init__(self) -> None:
         super().__init__()

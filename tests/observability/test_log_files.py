@@ -172,7 +172,7 @@ def test_a_file_system_that_is_read_only_but_for_one_folder(tmp_path: Path) -> N
     (tmp_path / "agents" / "still.py").write_text(agent)
     command = (
         f"mount --bind {writable} {writable} && mount -o remount,ro,bind / && cd {tmp_path} && ! touch here && "
-        f"exec timeout -s TERM 8 {sys.executable} -m layercode_app run --agent still --host 127.0.0.1 --port 0"
+        f"exec timeout -s TERM 15 {sys.executable} -m layercode_app run --agent still --host 127.0.0.1 --port 0"
     )
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", command],
@@ -181,7 +181,7 @@ def test_a_file_system_that_is_read_only_but_for_one_folder(tmp_path: Path) -> N
             "LOG_FORMAT": "json", "LOG_DIR": "", "METRICS_DIR": f"{writable}/metrics", "TMPDIR": str(writable),
             "LAYERCODE_STORE": f"sqlite:///{writable}/journal.sqlite3", "PYTHONDONTWRITEBYTECODE": "1",
         },
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert any(line["message"].startswith("Uvicorn running") for line in lines), done.stderr

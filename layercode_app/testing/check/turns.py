@@ -16,7 +16,8 @@ NONSENSE = "Which fendle did you wug before?"
 """With words of the other question, since some agents look for words."""
 LONG_REQUEST = "Then tell me a long story about it, with many turns and twists, and a good end, and take your time."
 _WORD = re.compile(r"\w+")
-SLACK_SECONDS = 0.5
+SLACK_SECONDS = 2.0
+"""A busy machine works for all callers by turns, which is not the fault that is looked for."""
 TRIES = 3
 
 
