@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loguru import logger
 
 from layercode_app import LayerCode, find_agent, sign
 from layercode_app.testing.asgi import InProcess
@@ -68,15 +67,6 @@ events = st.builds(
         json_values | st.text(min_size=1, max_size=8),
     ),
 )
-
-
-@pytest.fixture
-def errors() -> Iterator[list[str]]:
-    """What was logged as an error."""
-    logged: list[str] = []
-    sink = logger.add(lambda message: logged.append(str(message)), level="ERROR")
-    yield logged
-    logger.remove(sink)
 
 
 @pytest.fixture

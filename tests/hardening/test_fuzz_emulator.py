@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loguru import logger
 from websockets.asyncio.client import ClientConnection, connect
 
 from layercode_app import LayerCode, find_agent
@@ -75,15 +74,6 @@ messages = st.builds(lambda kind, fields: json.dumps(fields | {"type": kind}), k
     + [f'{{"type": "client.response.data", "data": {deep.decode()}}}' for deep in DEEP]
     + ["", "[]", "null", "1e999", "\0"]
 )
-
-
-@pytest.fixture
-def errors() -> Iterator[list[str]]:
-    """What was logged as an error."""
-    logged: list[str] = []
-    sink = logger.add(lambda message: logged.append(str(message)), level="ERROR")
-    yield logged
-    logger.remove(sink)
 
 
 async def ask(http: httpx.AsyncClient, method: str, path: str, body: bytes) -> int:
