@@ -95,7 +95,7 @@ async def _after_death(frames: list[Frame], listener: Listener) -> bool:
 
 async def displace(store: Store, turn: TurnRecord) -> None:
     """See to it that an older turn, run by another worker or by a dead one, has ended."""
-    if turn.owner != store.owner and await store.alive(turn.owner):
+    if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
         if await wait_until_ended(store, turn):
             return

@@ -138,8 +138,7 @@ class TurnHandler(Draining):
         return known is not None
 
     async def _claimed(self, known: TurnRecord) -> bool:
-        elsewhere = known.owner != self.store.owner and await self.store.alive(known.owner)
-        return not elsewhere and await self.store.claim(known)
+        return not await self.store.held_elsewhere(known) and await self.store.claim(known)
 
     def _obey(self, signal: Signal) -> None:
         self.late.obey(signal)

@@ -80,8 +80,7 @@ class SessionHandler:
 
     async def _taken_over(self, known: TurnRecord) -> bool:
         """Whether the delivery that began this event failed or died at it, so that it is for this one to see to."""
-        elsewhere = known.owner != self._store.owner and await self._store.alive(known.owner)
-        if elsewhere and await delivery.wait_until_ended(self._store, known):
+        if await self._store.held_elsewhere(known) and await delivery.wait_until_ended(self._store, known):
             return False
         return await self._store.claim(known)
 

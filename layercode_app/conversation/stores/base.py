@@ -191,6 +191,10 @@ class Store(ABC):
     async def alive(self, owner: str) -> bool:
         """Whether the worker of that name still runs."""
 
+    async def held_elsewhere(self, record: TurnRecord) -> bool:
+        """Whether the turn is another worker's, which still runs."""
+        return record.owner != self.owner and await self.alive(record.owner)
+
     @abstractmethod
     async def signal(self, owner: str, signal: Signal) -> None:
         """Send a signal to a worker."""
