@@ -1,9 +1,14 @@
-"""A bound on the time of what a task does."""
+"""A bound on the time of what a task does, which costs nothing where that is over at once."""
 
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
+from collections.abc import Awaitable, Generator
+from contextlib import AbstractContextManager
+from types import TracebackType, coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Deadline:
@@ -36,3 +41,37 @@ class Deadline:
         # Where the task was cancelled by somebody else as well, that is what counts.
         if self._passed and self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
             raise TimeoutError from error
+
+
+@coroutine
+def under(context: AbstractContextManager[Any], work: Awaitable[T]) -> Generator[Any, Any, T]:
+    """Await something in a context, such as a Deadline, that is entered when it first waits.
+
+    Most of what has a deadline never waits: a body that is there, an agent that knows its answer.
+    """
+    steps = work.__await__()
+    try:
+        waits_for = next(steps)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    with context:
+        return (yield from _go_on(steps, waits_for))
+
+
+def _go_on(steps: Generator[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+    """The rest of an awaitable's steps, which stopped at something that it waits for."""
+    try:
+        yield waits_for
+    except GeneratorExit:
+        steps.close()
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, work may expect it
+        try:
+            waits_for = steps.throw(error)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        return (yield from _go_on(steps, waits_for))
+    # An event loop sends nothing but None, with which this goes on too.
+    return (yield from steps)

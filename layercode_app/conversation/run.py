@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import TracebackType
 from typing import Any, TypeAlias
 
 from loguru import logger
@@ -17,7 +18,7 @@ from ..observability.errors import category_of
 from ..webhook import TurnEvent
 from . import delivery, tasks
 from .answerer import Answerer, Limits
-from .deadline import Deadline
+from .deadline import Deadline, under
 from .late_saves import LateSaves
 from .live import END, HANGUP, LiveTurn
 from .record import Frame, Status, ToolCall, TurnRecord
@@ -103,12 +104,10 @@ class Run:
         filler = _arm_filler(self.agent, live)
         live.task = task = asyncio.current_task()
         assert task is not None
-        live.watch()
         try:
             if live.stopping is None:
-                with Deadline(self.agent.turn_timeout or self.services.limits.turn_timeout):
-                    if self.services.refusal is None or not await self._refused(self.services.refusal):
-                        await self.agent.answer(turn)
+                seconds = self.agent.turn_timeout or self.services.limits.turn_timeout
+                await under(_Listened(live, seconds), self._answer(turn))
         except asyncio.CancelledError:
             if live.stopping is None:
                 # Not ours: the server is going down, and the turn is cut all the same.
@@ -116,7 +115,6 @@ class Run:
                 raise
         finally:
             live.task = None
-            live.rest()
             if live.stopping is not None:
                 task.uncancel()
             if filler is not None:
@@ -128,6 +126,11 @@ class Run:
         if record.attempt > 1 and record.tools:
             delivery.note_tools(record)
             raise delivery.CrashedTurnError(f"Turn {record.turn_id} died with its worker after a tool had started.")
+
+    async def _answer(self, turn: Turn[Any, Any]) -> None:
+        refusal = self.services.refusal
+        if refusal is None or not await self._refused(refusal):
+            await self.agent.answer(turn)
 
     async def _refused(self, refusal: Refusal) -> bool:
         text = await refusal(self.live.record, self.begun.history)
@@ -185,6 +188,26 @@ class Run:
             logger.error("The turn could not be saved, and is tried again: {}", error)
             self.services.late.keep(record, self.state.changes() if self.state else {}, jobs)
             record.error_category = record.error_category or "store"
+
+
+class _Listened(Deadline):
+    """The time that an agent may take, in which it is found out when nobody listens any more."""
+
+    __slots__ = ("_live",)
+
+    def __init__(self, live: LiveTurn, seconds: float) -> None:
+        super().__init__(seconds)
+        self._live = live
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._live.watch()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.rest()
+        super().__exit__(kind, error, trace)
 
 
 async def _finish_late(services: Services, record: TurnRecord, state: LiveState[Any] | None, call: ToolCall) -> None:

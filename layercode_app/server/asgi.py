@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from ..conversation.deadline import Deadline
+from ..conversation.deadline import Deadline, under
 from ..conversation.record import Json
 from ..exceptions import PayloadTooLargeError, PlatformError
 from ..stream.response import Message, Receive, Send
@@ -54,8 +54,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: floa
     if stated is not None and stated.isdigit() and int(stated) > limit:
         raise PayloadTooLargeError(f"The body has {stated} bytes; at most {limit} are accepted.")
     try:
-        with Deadline(seconds):
-            first = await receive()
+        first = await under(Deadline(seconds), receive())
     except TimeoutError:
         raise BodyTimeoutError(f"The body did not arrive within {seconds:g} s.") from None
     body: bytes = first.get("body", b"")
