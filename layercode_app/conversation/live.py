@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Protocol
 
 from .moment import Moment
@@ -20,6 +21,7 @@ from .state import LiveState
 Send = Callable[[Sequence[Frame]], Awaitable[None]]
 """Hands frames to a carrier; the last frame of a turn is always `response.end`."""
 
+_SPOKEN_BY = itemgetter(0, 1)
 TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"
 
 
@@ -39,12 +41,14 @@ class Listener:
     Where to find that out costs something, a `watcher` is told when somebody wants to know.
     """
 
-    __slots__ = ("_on_leave", "_send", "_sending", "_sent", "_watcher", "left")
+    __slots__ = ("_idle", "_on_leave", "_send", "_sending", "_sent", "_watcher", "left")
 
     def __init__(self, send: Send, watcher: Watcher | None = None) -> None:
         self._send = send
         self._sent = 0
-        self._sending: Moment | None = None
+        self._sending = False
+        self._idle: Moment | None = None
+        """When that has ended, where somebody waits for it."""
         self._watcher = watcher
         self._on_leave: Callable[[Listener], None] | None = None
         self.left = Moment()
@@ -92,43 +96,42 @@ class Listener:
 
     async def catch_up(self, frames: Sequence[Frame]) -> None:
         """Send every frame not yet sent, in order, however many callers ask at once."""
-        while self._sending is not None:
-            await self._sending.wait()
-        self._sending = sent = Moment()
+        while self._sending:
+            self._idle = self._idle or Moment()
+            await self._idle.wait()
+        self._sending = True
         try:
-            while self._sent < len(frames) and not self.left.past:
-                pending = frames[self._sent :]
-                self._sent += len(pending)
-                await self._send(pending)
+            while (sent := self._sent) < len(frames) and not self.left.past:
+                self._sent = len(frames)
+                await self._send(frames[sent:])
         finally:
-            self._sending = None
-            sent.come()
+            self._sending = False
+            if (idle := self._idle) is not None:
+                self._idle = None
+                idle.come()
 
 
-@dataclass(slots=True, eq=False)
 class LiveTurn:
     """The running turn behind a record. `received` is the monotonic time of the request, in seconds."""
 
-    record: TurnRecord
-    received: float = field(default_factory=time.perf_counter)
-    response: int = 0
+    # Defaults of the class, and not of a dataclass, which would set all of them for each turn.
+    response = 0
     """Ordinal of the model response that is being spoken."""
-    ended: Moment = field(default_factory=Moment)
     stopping: Status | None = None
     """Why it is being stopped, if it is."""
-    ending: bool = False
+    ending = False
     """Nothing more is said; what is left is to save it."""
-    hangup: bool = False
+    hangup = False
     """The agent asked to end the call."""
     goodbye: str | None = None
     """What to say at the next sentence's end, because the server goes down."""
-    followed: int = 0
+    followed = 0
     """How many workers elsewhere listen too, and read the frames from the journal."""
     publisher: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
     """The task that speaks, while it does."""
     state: LiveState[Any] | None = None
-    tool_timeout: float = 30.0
+    tool_timeout = 30.0
     """Seconds one tool call may take."""
     save: Callable[[], Awaitable[None]] | None = None
     """Writes the record as it stands; the handler's."""
@@ -138,15 +141,20 @@ class LiveTurn:
     """Writes the result of a tool that outlived the turn; the handler's."""
     helpers: Stage | None = None
     """What the models of helper agents used, and the record does not tell yet."""
-    owed: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
-    """Tasks the agent asked for, by name, with their arguments."""
-    frames: list[Frame] = field(default_factory=list)
-    _listeners: list[Listener] = field(default_factory=list)
-    _pieces: list[tuple[Source, int, str]] = field(default_factory=list)
     _waking: asyncio.Handle | None = None
-    _flushing: bool = False
+    _flushing = False
     """What is added now is sent at once by whoever adds it."""
-    _wakers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __init__(self, record: TurnRecord, received: float) -> None:
+        self.record = record
+        self.received = received
+        self.ended = Moment()
+        self.owed: list[tuple[str, dict[str, Json]]] = []
+        """Tasks the agent asked for, by name, with their arguments."""
+        self.frames: list[Frame] = []
+        self._listeners: list[Listener] = []
+        self._pieces: list[tuple[Source, int, str]] = []
+        self._wakers: set[asyncio.Task[None]] = set()
 
     # --- frames
 
@@ -213,15 +221,10 @@ class LiveTurn:
 
     def _speech(self) -> list[Speech]:
         """What was spoken, joined into runs of one source."""
-        runs: list[Speech] = []
-        parts: list[str] = []
-        for source, response, text in self._pieces:
-            if not runs or (runs[-1].source, runs[-1].response) != (source, response):
-                _close(runs, parts)
-                runs.append(Speech(source, response, ""))
-            parts.append(text)
-        _close(runs, parts)
-        return runs
+        return [
+            Speech(source, response, "".join([text for _, _, text in run]))
+            for (source, response), run in groupby(self._pieces, _SPOKEN_BY)
+        ]
 
     async def checkpoint(self, *, settle: bool = False) -> None:
         """Write the turn as it stands; with `settle` what was done to the state stays, whatever comes."""
@@ -309,9 +312,3 @@ class LiveTurn:
 
 async def _nowhere(frames: Sequence[Frame]) -> None:
     """Where a listener sends that was let go."""
-
-
-def _close(runs: list[Speech], parts: list[str]) -> None:
-    if runs:
-        runs[-1].text += "".join(parts)
-    parts.clear()

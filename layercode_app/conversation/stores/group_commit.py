@@ -78,7 +78,9 @@ class GroupCommit:
             else:
                 self._commit_isolated(batch)
             return
-        self._answer(batch, results)
+        for (_, done), result in zip(batch, results, strict=True):
+            if not done.done():
+                done.set_result(result)
 
     def _commit_isolated(self, batch: list[Entry]) -> None:
         """One bad operation must not take its neighbours along: give each a savepoint of its own."""

@@ -27,12 +27,12 @@ def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: in
     # Never more than may fit: the sqlite3 module reads one row ahead, with all that was said.
     most = max(tokens // LEAST_TOKENS, 1)
     cursor = db.execute(_NEWEST, (conversation_id, END_OF_JOURNAL if before is None else before, most))
-    rows = fitting(cursor, tokens)
+    rows = _fitting(cursor, tokens)
     cursor.close()
     return rows
 
 
-def fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:
+def _fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:
     """Those that fit the budget, at least one, oldest first."""
     chosen: list[Row] = []
     for row in newest_first:

@@ -8,8 +8,7 @@ everything is forgotten. So is what a transaction did that was rolled back, and 
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .sqlite_history import Row
 
@@ -25,12 +24,40 @@ class Known:
     rows: list[Row]
     state: bytes
     metadata: bytes
-    size: int = 0
+    used: int = field(init=False)
+    """The tokens of its turns."""
+    size: int = field(init=False)
+    """Bytes."""
 
-    def measure(self) -> int:
-        """Its size in bytes."""
-        self.size = len(self.state) + len(self.metadata) + sum([len(row[1]) + len(row[2]) for row in self.rows])
-        return self.size
+    def __post_init__(self) -> None:
+        self.used = sum(row[-1] for row in self.rows)
+        self.size = len(self.state) + len(self.metadata) + sum(len(row[1]) + len(row[2]) for row in self.rows)
+
+    def past(self) -> list[Row]:
+        """The turns that fit the budget; at least the newest."""
+        while self.used > self.tokens and len(self.rows) > 1:
+            self._count(self.rows.pop(0), -1)
+        return self.rows.copy()
+
+    def add(self, row: Row) -> None:
+        """A turn follows."""
+        self.rows.append(row)
+        self._count(row, 1)
+
+    def replace(self, row: Row) -> bool:
+        """A turn was written again; false when what is known does not tell the past any more."""
+        for place in range(len(self.rows) - 1, -1, -1):
+            if (old := self.rows[place])[0] == row[0]:
+                self.rows[place] = row
+                self._count(old, -1)
+                self._count(row, 1)
+                # Where it is smaller than before, an older one may fit that is not known.
+                return old[-1] <= row[-1]
+        return False
+
+    def _count(self, row: Row, by: int) -> None:
+        self.used += by * row[-1]
+        self.size += by * (len(row[1]) + len(row[2]))
 
 
 class Recent:
@@ -38,7 +65,7 @@ class Recent:
 
     def __init__(self, room: int = ROOM_BYTES) -> None:
         self._room = room
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: dict[str, Known] = {}
         self._size = 0
         self._version = -1
         self._sure = False
@@ -47,11 +74,11 @@ class Recent:
         """A transaction has begun: others may have written before it, and will not before it ends."""
         self._sure = False
 
-    def find(self, db: sqlite3.Connection, conversation_id: str, tokens: int) -> Known | None:
-        """What is known of a conversation, with its past within this budget; None when it must be read."""
+    def take(self, db: sqlite3.Connection, conversation_id: str, tokens: int) -> Known | None:
+        """What is known of a conversation, to change it and `keep` it; None when its past within this budget is not."""
         if not self._sure:
             self._make_sure(db)
-        known = self._known.get(conversation_id)
+        known = self.drop(conversation_id)
         return known if known is not None and known.tokens == tokens else None
 
     def _make_sure(self, db: sqlite3.Connection) -> None:
@@ -62,30 +89,23 @@ class Recent:
 
     def keep(self, conversation_id: str, known: Known) -> None:
         """This is what the journal has of the conversation now."""
-        self.drop(conversation_id)
         self._known[conversation_id] = known
-        self._size += known.measure()
+        self._size += known.size
         while self._size > self._room:
             self.drop(next(iter(self._known)))
 
     def saved(self, conversation_id: str, row: Row) -> None:
         """A turn was written again, as this row."""
-        known = self._known.get(conversation_id)
-        if known is None:
-            return
-        for place in range(len(known.rows) - 1, -1, -1):
-            if known.rows[place][0] == row[0]:
-                if known.rows[place][-1] <= row[-1]:
-                    known.rows[place] = row
-                    return
-                break  # it is smaller now, so that an older one may fit
-        self.drop(conversation_id)
+        known = self.drop(conversation_id)
+        if known is not None and known.replace(row):
+            self.keep(conversation_id, known)
 
-    def drop(self, conversation_id: str) -> None:
-        """The conversation was changed in another way."""
+    def drop(self, conversation_id: str) -> Known | None:
+        """The conversation was changed in another way; gives what was known of it."""
         known = self._known.pop(conversation_id, None)
         if known is not None:
             self._size -= known.size
+        return known
 
     def clear(self) -> None:
         """Forget everything."""

@@ -10,7 +10,7 @@ from ..record import TurnRecord
 from ..record_json import dump_frames, dump_head, from_json
 from . import sqlite_conversations as conversations
 from .base import SPEAKING_KINDS, Begun, Change, tokens_of
-from .sqlite_history import END_OF_JOURNAL, WHOLE, LazyRecords, Row, fitting, load, newest
+from .sqlite_history import END_OF_JOURNAL, WHOLE, LazyRecords, Row, load, newest
 from .sqlite_recent import Known, Recent
 
 Values: TypeAlias = tuple[str, int, bytearray, bytearray, bytearray, int, str]
@@ -46,11 +46,11 @@ def begin(db: sqlite3.Connection, record: TurnRecord, tokens: int, recent: Recen
         assert stored is not None
         return Begun("finished" if stored.finished else "running", stored)
     record.position = position
-    known = recent.find(db, record.conversation_id, tokens) or _read(db, record, tokens)
-    rows = fitting(reversed(known.rows), tokens)
-    known.rows = [*rows, (position, *row[1:])] if speaking else rows
+    known = recent.take(db, record.conversation_id, tokens) or _read(db, record, tokens)
+    past = LazyRecords(known.past())
+    if speaking:
+        known.add((position, *row[1:]))
     recent.keep(record.conversation_id, known)
-    past = LazyRecords(rows)
     return Begun("new", record, past, past.running(), from_json(known.state), from_json(known.metadata))
 
 

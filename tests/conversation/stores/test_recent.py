@@ -150,5 +150,5 @@ def test_what_is_known_is_bounded(tmp_path: Path) -> None:
     recent.keep("huge", Known(0, [(1, b"h" * 5000, b"", "", "complete", b"", 64)], b"{}", b"{}"))
     assert not recent._known
     assert recent._size == 0
-    assert recent.find(db, "c9", 0) is None
+    assert recent.take(db, "c9", 0) is None
     db.close()
