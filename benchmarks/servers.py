@@ -169,8 +169,7 @@ def serving(factory: str, folder: str, *, cpu: int | None = None) -> Iterator[tu
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", f"benchmarks.servers:{factory}", "--factory", "--port", str(port)]
-    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    command = [sys.executable, "-m", "benchmarks.servers", factory, str(port)]
     paths = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
     environment = os.environ | {"PYTHONPATH": paths}
     with Path(folder, "server.err").open("wb") as errors:
@@ -190,6 +189,20 @@ def serving(factory: str, folder: str, *, cpu: int | None = None) -> Iterator[tu
             process.wait(5)
 
 
+def main(factory: str, port: int) -> None:
+    """Serve a factory of this module: ours as `run` serves it, others as uvicorn does."""
+    import uvicorn
+
+    from layercode_app.server.app import LayerCode
+    from layercode_app.server.serve import uvicorn_options
+
+    app = globals()[factory]()
+    common: dict[str, Any] = {"http": "httptools", "access_log": False, "log_level": "warning"}
+    if isinstance(app, LayerCode):
+        common = uvicorn_options(app.settings)
+    uvicorn.run(app, **common | {"host": "127.0.0.1", "port": port, "loop": "uvloop"})
+
+
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     for _ in range(600):
         if process.poll() is not None:
@@ -201,3 +214,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise RuntimeError("the server never listened")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -53,7 +53,7 @@ class JsonSink:
         ids = context.ids()
         begin = _dump({"time": self._clock.now(), "level": "INFO", "message": message})
         line = b",".join((begin[:-1], self._same(where), _dump({**fields, **ids})[1:]))
-        if not (redaction.is_clean("\n".join(ids.values())) and redaction.is_clean(foreign, usual=True)):
+        if not redaction.is_clean("\n".join(ids.values()), usual=foreign):
             line = redaction.clean(line.decode()).encode()
         self._write(ids.get("agent"), line + b"\n")
 

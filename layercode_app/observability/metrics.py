@@ -6,9 +6,10 @@ Names here are OpenTelemetry's; Prometheus sees them with underscores, units and
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,15 @@ TABLE = (
 )  # fmt: skip
 
 
+Row: TypeAlias = tuple[Metric, float, tuple[str, ...]]
+"""What to add to a counter or a gauge, or to observe with a histogram; the values in the order of the labels."""
+
+
 class MetricSink(Protocol):
     """Somewhere metrics are kept."""
 
-    def add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:
-        """Add to a counter, change a gauge, or observe with a histogram; `values` in the order of the labels."""
+    def add(self, rows: Sequence[Row]) -> None:
+        """Keep them; one that cannot be kept costs no other."""
 
 
 _sinks: list[MetricSink] = []
@@ -65,10 +70,15 @@ def on() -> bool:
 
 
 def add(metric: Metric, amount: float, *values: str) -> None:
+    """Tell every sink."""
+    _tell([(metric, amount, values)])
+
+
+def _tell(rows: Sequence[Row]) -> None:
     """Tell every sink; one that fails is passed over."""
     for sink in _sinks:
         try:
-            sink.add(metric, amount, values)
+            sink.add(rows)
         except Exception:  # noqa: BLE001, S112 - a figure that is lost must not cost a call
             continue
 
@@ -146,35 +156,41 @@ def record_turn(record: Figures) -> None:
     if not _sinks:
         return
     agent, status, timings = record.agent, str(record.status), record.timings
-    add(TURNS, 1, agent, str(record.kind), status)
-    add(DURATION, timings.get("total", 0.0) / 1000, agent, status)
+    rows: list[Row] = [
+        (TURNS, 1, (agent, str(record.kind), status)),
+        (DURATION, timings.get("total", 0.0) / 1000, (agent, status)),
+    ]
     if status in ("interrupted", "superseded"):
-        add(INTERRUPTIONS, 1, agent)
+        rows.append((INTERRUPTIONS, 1, (agent,)))
     else:
-        for metric, name in ((TTFT, "ttft"), (TTFS, "ttfs")):
-            if name in timings:
-                add(metric, timings[name] / 1000, agent)
+        if "ttft" in timings:
+            rows.append((TTFT, timings["ttft"] / 1000, (agent,)))
+        if "ttfs" in timings:
+            rows.append((TTFS, timings["ttfs"] / 1000, (agent,)))
     if record.error_category:
-        add(ERRORS, 1, agent, record.error_category, record.impact)
+        rows.append((ERRORS, 1, (agent, record.error_category, record.impact)))
     if record.retries:
-        add(RETRIES, record.retries, agent, "false" if record.error_category else "true")
-    _record_tools(record)
-    _record_usage(record)
+        rows.append((RETRIES, record.retries, (agent, "false" if record.error_category else "true")))
+    if record.tools:
+        rows += _tool_rows(record)
+    if record.usage or record.cost is not None:
+        rows += _usage_rows(record)
+    _tell(rows)
 
 
-def _record_tools(record: Figures) -> None:
+def _tool_rows(record: Figures) -> Iterator[Row]:
     for call in record.tools:
-        add(TOOL_CALLS, 1, record.agent, call.name, str(call.status))
+        yield TOOL_CALLS, 1, (record.agent, call.name, str(call.status))
         if call.ended_ms is not None:
-            add(TOOL_DURATION, (call.ended_ms - call.started_ms) / 1000, record.agent, call.name)
+            yield TOOL_DURATION, (call.ended_ms - call.started_ms) / 1000, (record.agent, call.name)
 
 
-def _record_usage(record: Figures) -> None:
+def _usage_rows(record: Figures) -> Iterator[Row]:
     for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
         if tokens := record.usage.get(name):
-            add(TOKENS, tokens, record.agent, record.model, name.removesuffix("_tokens"))
+            yield TOKENS, tokens, (record.agent, record.model, name.removesuffix("_tokens"))
     if record.cost is not None:
-        add(COST, record.cost, record.agent, record.model)
+        yield COST, record.cost, (record.agent, record.model)
 
 
 # --- OpenTelemetry
@@ -191,8 +207,14 @@ class OTelMetrics:
         self._sums: dict[str, dict[tuple[str, ...], float]] = {}
         self._lock = threading.Lock()
 
-    def add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:
-        """Tell the instrument, which is made when it is first used."""
+    def add(self, rows: Sequence[Row]) -> None:
+        """Tell the instruments, which are made when they are first used."""
+        for metric, amount, values in rows:
+            # An agent may count the same with other labels than before: that figure is lost, and no other one.
+            with suppress(ValueError):
+                self._add(metric, amount, values)
+
+    def _add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:
         if metric.kind == "histogram":
             record = self._histograms.get(metric.name) or self._make_histogram(metric)
             record(amount, dict(zip(metric.labels, values, strict=True)))

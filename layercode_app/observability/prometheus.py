@@ -10,7 +10,7 @@ import tempfile
 import threading
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from ..settings import make_folder, overlay
-from .metrics import SECONDS, TABLE, Metric
+from .metrics import SECONDS, TABLE, Metric, Row
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -49,15 +49,15 @@ class Prometheus:
         for metric in TABLE:
             self._make(metric)
         # Added to by any thread, and taken from by the one that flushes: both ends of a deque are safe without a lock.
-        self._waiting: deque[tuple[Metric, tuple[str, ...], float]] = deque()
+        self._waiting: deque[Row] = deque()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         if self.folder is not None:
             threading.Thread(target=self._write, name="prometheus", daemon=True).start()
 
-    def add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         """Tell the series of these labels; a moment later, with others."""
-        self._waiting.append((metric, values, amount))
+        self._waiting.extend(rows)
         if len(self._waiting) > MOST_WAITING:
             self.flush()
 
@@ -78,7 +78,7 @@ class Prometheus:
         """What waits, by metric and labels."""
         taken: dict[tuple[str, tuple[str, ...]], tuple[Metric, tuple[str, ...], list[float]]] = {}
         for _ in range(len(self._waiting)):
-            metric, values, amount = self._waiting.popleft()
+            metric, amount, values = self._waiting.popleft()
             same = taken.get((metric.name, values))
             if same is None:
                 taken[metric.name, values] = (metric, values, [amount])

@@ -108,29 +108,23 @@ def _without_known(text: str) -> str:
     return text
 
 
-def is_clean(text: str, *, usual: bool = False) -> bool:
-    """Whether there is nothing in a text that a sink may not show.
+def is_clean(text: str, *, usual: str = "") -> bool:
+    """Whether there is nothing in two texts that a sink may not show.
 
-    Of an ordinary id a quick look tells that. A `usual` text comes again and again, such as a path: its look is kept.
+    Of ordinary ids a quick look tells that. A `usual` text comes again and again, such as a path: its look is kept.
     """
-    return not _holds_known(text) and (_looks_usual if usual else _looks_clean)(text)
+    return not _holds_known(f"{text}\n{usual}") and _looks_clean(text) and _looks_usual(usual)
 
 
 def _holds_known(text: str) -> bool:
     """Whether a secret of this process or of a caller is in a text."""
-    for secret in _secrets:
-        if secret in text:
-            return True
-    return any(secret in text for secret in caller_secrets.known())
+    return any(map(text.__contains__, (*_secrets, *caller_secrets.known())))
 
 
 def _looks_clean(text: str) -> bool:
     if not text.isascii() or (_PHONE_END.search(text) and _LOCAL_PHONE.search(text)):
         return _clean_forms(text) == text
-    for sign in _SIGNS:
-        if sign in text:
-            return _clean_forms(text) == text
-    return True
+    return not any(map(text.__contains__, _SIGNS)) or _clean_forms(text) == text
 
 
 _looks_usual = lru_cache(maxsize=256)(_looks_clean)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ..agent.connections import Connections
 from ..agent.discovery import Found
@@ -100,6 +101,7 @@ class LayerCode:
         )
         self.sessions = SessionHandler(self.store, self.turns.states, self.jobs, self.turns.late)
         self.authorize = Authorize(self.settings, self.store)
+        self._authorize: Any = self.authorize
         self.health = Health(self.store, failed=failed or {})
         self._logged = Logged(self.settings.log_headers)
         self.agents: dict[str, VoiceAgent[Any, Any]] = {}
@@ -143,6 +145,13 @@ class LayerCode:
     def _webhook(self, voice: VoiceAgent[Any, Any]) -> Webhook:
         return Webhook(voice, self.turns, self.sessions, self.settings, self.watch.refusals.add)
 
+    def trust(self, proxies: Sequence[str]) -> None:
+        """Believe these proxies, by address or network, who it is that asks for a session. For whoever serves this app.
+
+        Not for every request, as uvicorn would: nothing else asks, and a turn need not wait for it.
+        """
+        self._authorize = ProxyHeadersMiddleware(self._authorize, list(proxies))
+
     # --- ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,7 +180,7 @@ class LayerCode:
     async def _post(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == self.settings.authorize_route:
             with answered():
-                await self.authorize(scope, receive, self._counting(send))
+                await self._authorize(scope, receive, self._counting(send))
             return
         known = ", ".join(sorted(self.agents))
         await send_error(send, 404, f"Nothing is at {path[:200]!r}. Agents here: {known}.")

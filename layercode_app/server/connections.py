@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import orjson
 from loguru import logger
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ..settings import Settings
+from .sending import StreamSend
 
 LOOK_SECONDS = 1.0
 SEND_BUFFER_BYTES = 65_536
@@ -96,6 +97,13 @@ class BoundedConnection(HttpToolsProtocol):
         """The request is whole."""
         self._awaited, self._head_bytes = None, 0
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # Where uvicorn has no such method any more, its own `send` does the same.
+        def streaming(scope: Any, receive: Any, send: Any) -> Any:
+            return app(scope, receive, StreamSend(cycle, send))
+
+        super()._start_asgi_task(cycle, streaming)
 
     def _await(self, what: Literal["head", "body"]) -> None:
         self._awaited, self._awaited_since = what, self.loop.time()

@@ -78,7 +78,7 @@ class GroupCommit:
             else:
                 self._commit_isolated(batch)
             return
-        for (_, done), result in zip(batch, results, strict=True):
+        for (_, done), result in zip(batch, results, strict=False):
             if not done.done():
                 done.set_result(result)
 

@@ -35,29 +35,31 @@ class Known:
 
     def past(self) -> list[Row]:
         """The turns that fit the budget; at least the newest."""
-        while self.used > self.tokens and len(self.rows) > 1:
-            self._count(self.rows.pop(0), -1)
-        return self.rows.copy()
+        rows = self.rows
+        while self.used > self.tokens and len(rows) > 1:
+            _, head, messages, *_, tokens = rows.pop(0)
+            self.used -= tokens
+            self.size -= len(head) + len(messages)
+        return rows.copy()
 
     def add(self, row: Row) -> None:
         """A turn follows."""
         self.rows.append(row)
-        self._count(row, 1)
+        self.used += row[-1]
+        self.size += len(row[1]) + len(row[2])
 
     def replace(self, row: Row) -> bool:
         """A turn was written again; false when what is known does not tell the past any more."""
-        for place in range(len(self.rows) - 1, -1, -1):
-            if (old := self.rows[place])[0] == row[0]:
-                self.rows[place] = row
-                self._count(old, -1)
-                self._count(row, 1)
-                # Where it is smaller than before, an older one may fit that is not known.
-                return old[-1] <= row[-1]
-        return False
-
-    def _count(self, row: Row, by: int) -> None:
-        self.used += by * row[-1]
-        self.size += by * (len(row[1]) + len(row[2]))
+        place = len(self.rows) - 1
+        while place >= 0 and self.rows[place][0] != row[0]:
+            place -= 1
+        if place < 0:
+            return False
+        old, self.rows[place] = self.rows[place], row
+        self.used += row[-1] - old[-1]
+        self.size += len(row[1]) + len(row[2]) - len(old[1]) - len(old[2])
+        # Where it is smaller than before, an older one may fit that is not known.
+        return old[-1] <= row[-1]
 
 
 class Recent:

@@ -1,0 +1,97 @@
+"""A stream is sent as uvicorn sends it, byte for byte: to clients that keep the connection, close it, or are slow."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from layercode_app.server import sending
+from layercode_app.server.connections import BoundedConnection, Bounds
+from layercode_app.stream.frames import HEADERS
+from layercode_app.stream.response import START
+
+from ..serving import serve
+
+pytestmark = pytest.mark.anyio
+
+PIECES = [b"data: one\n\n", b"", b"data: " + b"long " * 5000 + b"\n\n", b"data: end\n\n"]
+DATE = re.compile(rb"date: [^\r]+\r\n")
+BOUNDS = Bounds(head_bytes=65_536, head_seconds=10, body_seconds=10, unread_seconds=10)
+
+
+def app(start: Any) -> Any:
+    """Streams the pieces after this head."""
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await send(start)
+        for number, piece in enumerate(PIECES, 1):
+            await send({"type": "http.response.body", "body": piece, "more_body": number < len(PIECES)})
+
+    return stream
+
+
+async def exchange(url: str, *requests: bytes) -> bytes:
+    """What a connection answers to these requests, one after the other, until the last answer is whole."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port, limit=1 << 20)
+    answer = b""
+    try:
+        for request in requests:
+            writer.write(request)
+            answer += await asyncio.wait_for(reader.readuntil(b"data: end\n\n"), 10)
+            if b"chunked" in answer:
+                answer += await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), 10)
+    finally:
+        writer.close()
+    return DATE.sub(b"date: today\r\n", answer)
+
+
+def request(version: str = "1.1", method: str = "POST", more: str = "") -> bytes:
+    return f"{method} / HTTP/{version}\r\nhost: x\r\ncontent-length: 0\r\n{more}\r\n".encode()
+
+
+BOUNDED: dict[str, Any] = {"http": partial(BoundedConnection, bounds=BOUNDS), "server_header": False}
+
+
+@pytest.mark.parametrize(
+    "requests",
+    [
+        (request(),),
+        (request(), request(), request()),
+        (request(more="expect: 100-continue\r\n"),),
+        (request(more="connection: close\r\n"),),
+    ],
+    ids=["one", "several", "continue", "close"],
+)
+async def test_it_is_what_uvicorn_sends(requests: tuple[bytes, ...]) -> None:
+    async with serve(app({**START, "headers": HEADERS}), server_header=False) as url:
+        expected = await exchange(url, *requests)
+    async with serve(app(START), **BOUNDED) as url:
+        assert await exchange(url, *requests) == expected
+    assert expected.count(b"HTTP/1.1 200 OK") == len(requests)
+
+
+async def test_requests_that_are_sent_together_are_answered_in_order() -> None:
+    async with serve(app(START), **BOUNDED) as url:
+        answer = await exchange(url, request() * 3, b"", b"")
+    assert answer.count(b"HTTP/1.1 200 OK") == answer.count(b"data: end\n\n") == 3
+
+
+async def test_the_head_is_made_again_when_the_date_changes() -> None:
+    first, later = [(b"date", b"today")], [(b"date", b"tomorrow")]
+    assert sending._heads.of(first) is sending._heads.of(first)
+    assert b"date: tomorrow\r\n" in sending._heads.of(later)
+    assert b"date: today\r\n" in sending._heads.of(first)
+
+
+async def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    of = sending._heads.of
+    monkeypatch.setattr(sending._heads, "of", lambda headers: made.append(headers) or of(headers))
+    async with serve(app(START), **BOUNDED) as url:
+        await exchange(url, request(), request())
+    assert len(made) == 2
