@@ -17,6 +17,8 @@ from ..exceptions import AgentImportError, AgentNotFoundError
 from .voice_agent import VoiceAgent
 
 PRIVATE_PACKAGE = "layercode_app._agent_files"
+STARTER = "starter"
+"""The shipped agent to start from."""
 BUILT_IN = (Path(__file__).parent.parent / "agents", Path(__file__).parent.parent.parent / "agents")
 """Where the shipped agents lie: inside the installed package, or beside it in a checkout."""
 
@@ -33,8 +35,21 @@ class Found:
     notes: list[str] = field(default_factory=list)
     """Agents that are used in place of shipped ones of the same name."""
 
-    def get(self, name: str) -> VoiceAgent[Any, Any]:
-        """The agent of that name. Raises the import error of its file, or AgentNotFoundError with the names known."""
+    def own(self) -> list[str]:
+        """The agents of the project's own files, by name."""
+        return sorted(name for name, path in self.files.items() if not _is_shipped(path))
+
+    def default(self) -> str:
+        """Whom nobody chose: the project's only agent, also when its file failed, else the shipped one to start from."""
+        own = {*self.own(), *(path.stem for path in self.failed if not _is_shipped(path))}
+        return own.pop() if len(own) == 1 else STARTER
+
+    def get(self, name: str = "") -> VoiceAgent[Any, Any]:
+        """The agent of that name, else the default one.
+
+        Raises the import error of its file, or AgentNotFoundError with the names known.
+        """
+        name = name or self.default()
         if name in self.agents:
             return self.agents[name]
         for path, error in self.failed.items():
@@ -45,6 +60,10 @@ class Found:
         close = get_close_matches(name, self.agents, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise AgentNotFoundError(f"Agent {name!r} not found in {tried}. Agents there: {known}.{hint}")
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.parent in [folder.resolve() for folder in BUILT_IN]
 
 
 def folders(agents_dir: Path | None) -> list[Path]:
@@ -122,7 +141,7 @@ def _load_into(found: Found, path: Path) -> None:
 def _note_twin(found: Found, name: str, path: Path) -> None:
     """Say which of two agents with a name is used: the first folder's, and in it the first file's."""
     first = found.files[name]
-    if path.parent in [folder.resolve() for folder in BUILT_IN]:
+    if _is_shipped(path):
         found.notes.append(f"The agent {name!r} of {first} is used, and not the shipped one of that name.")
     elif first != path:
         found.warnings.append(

@@ -11,7 +11,7 @@ from .options import Agent, AgentsDir, AsJson, Model, Secret, Verbose
 
 def chat(
     url: Annotated[str | None, typer.Option(help="A running webhook; without it a server is started here.")] = None,
-    agent: Agent = "starter",
+    agent: Agent = "",
     say: Annotated[list[str] | None, typer.Option("--say", help="Say this and leave; repeat it for more.")] = None,
     conversation: Annotated[str | None, typer.Option(help="Go on with this conversation.")] = None,
     as_json: AsJson = False,

@@ -10,7 +10,7 @@ from .options import Agent, AgentsDir, Model, Port, Verbose, Yes
 
 
 def connect(
-    agent: Agent = "starter",
+    agent: Agent = "",
     agent_id: Annotated[str | None, typer.Option(help="The agent at the platform.")] = None,
     create: Annotated[bool, typer.Option("--create", help="Make a new agent at the platform.")] = False,
     template: Annotated[str | None, typer.Option(help="Id of a template for the new agent.")] = None,

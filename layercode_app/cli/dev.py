@@ -18,7 +18,7 @@ from .options import (
 
 
 def dev(
-    agent: Agent = "starter",
+    agent: Agent = "",
     port: Port = None,
     agents: AgentsDir = None,
     model: Model = None,

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-Agent = Annotated[str, typer.Option("--agent", "-a", help="Its name, or package.module:attribute.")]
+Agent = Annotated[
+    str,
+    typer.Option(
+        "--agent",
+        "-a",
+        help="Its name, or package.module:attribute. Default: the only one in ./agents, else starter.",
+        show_default=False,
+    ),
+]
 AgentsDir = Annotated[Path | None, typer.Option("--agents", help="Folder of agent files; default ./agents.")]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Beats the agent's own; `offline` plays its script.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Debug: requests, frames, messages, tool calls.")]

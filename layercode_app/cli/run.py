@@ -11,7 +11,7 @@ from .options import Agent, AgentsDir, EnvFile, Model, Port, Tunnel, UpdateWebho
 
 
 def run(
-    agent: Agent = "starter",
+    agent: Agent = "",
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default 0.0.0.0.")] = None,
     port: Port = None,
     agents: AgentsDir = None,

@@ -34,7 +34,7 @@ class Loaded:
 
 @dataclass
 class AgentFiles:
-    """Where a development server's agents come from. `chosen` is a name, or package.module:attribute."""
+    """Where a development server's agents come from. `chosen` is a name, package.module:attribute, or empty."""
 
     chosen: str
     agents_dir: Path | None = None
@@ -64,9 +64,8 @@ class AgentFiles:
     def _first(self, found: Found, agents: dict[str, Voice]) -> Voice:
         if ":" in self.chosen:
             return _import_again(self.chosen)
-        if self.chosen in agents:
-            return agents[self.chosen]
-        return found.get(self.chosen)
+        chosen = self.chosen or found.default()
+        return agents[chosen] if chosen in agents else found.get(chosen)
 
     def watched(self) -> list[Path]:
         """The folders in which a change means loading again."""

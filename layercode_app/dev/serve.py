@@ -39,7 +39,8 @@ DEV_KEY = "dev-key-of-the-local-emulator"
 class DevOptions:
     """What `dev` was asked for."""
 
-    agent: str = "starter"
+    agent: str = ""
+    """A name or package.module:attribute; else the project's only agent, or the starter."""
     port: int | None = None
     agents_dir: Path | None = None
     model: str | None = None

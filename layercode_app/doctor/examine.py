@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from ..agent.discovery import Found
+from ..agent.discovery import STARTER, Found
 from ..exceptions import ConfigurationError
 from ..observability.checks import check as check_telemetry_settings
 from ..settings import Settings, env_name, environment, export_env_file, load_settings
@@ -65,7 +65,7 @@ def _chosen(agent: str | None, found: Found) -> list[str]:
     """The agent asked for, else the project's own, else the shipped one to start from."""
     if agent is not None:
         return [agent] if agent in found.agents else []
-    return local.own_agents(found) or [name for name in ("starter",) if name in found.agents]
+    return found.own() or [name for name in (STARTER,) if name in found.agents]
 
 
 async def _remote(settings: Settings, voices: list[Any], *, offline: bool) -> list[Finding]:

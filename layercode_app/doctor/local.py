@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from .._version import UNSHADOW, older_distribution, shadow_of
-from ..agent.discovery import BUILT_IN, Found, discover
+from ..agent.discovery import Found, discover
 from ..conversation.stores import create_store
 from ..exceptions import ConfigurationError, DeveloperError, StoreError
 from ..platform.probe import probe, project_here
@@ -66,15 +66,9 @@ def check_agents(settings: Settings) -> tuple[Found, list[Finding]]:
 
 def _named(found: Found) -> str:
     """The project's own agents, and then the shipped ones."""
-    own = own_agents(found)
+    own = found.own()
     shipped = sorted(name for name in found.agents if name not in own)
     return "; ".join([*([", ".join(own)] if own else []), *([f"shipped: {', '.join(shipped)}"] if shipped else [])])
-
-
-def own_agents(found: Found) -> list[str]:
-    """The agents of the project's own files, by name."""
-    shipped = [folder.resolve() for folder in BUILT_IN]
-    return sorted(name for name, path in found.files.items() if path.parent not in shipped)
 
 
 def check_command() -> Finding:

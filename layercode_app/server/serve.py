@@ -45,7 +45,8 @@ _connecting: set[asyncio.Task[None]] = set()
 class ServeOptions:
     """What `run` was asked for; plain values, because worker processes are handed them."""
 
-    agent: str = "starter"
+    agent: str = ""
+    """A name or package.module:attribute; else the project's only agent, or the starter."""
     agents_dir: str | None = None
     model: str | None = None
     verbose: bool = False

@@ -14,7 +14,8 @@ from layercode_app import LayerCode, find_agent
 from layercode_app.agent.discovery import discover
 from layercode_app.cli.chat_session import ChatOptions, hold
 from layercode_app.cli.main import app, exit_code
-from layercode_app.exceptions import AgentNotFoundError, ConfigurationError, ForkError, NotRecordedError
+from layercode_app.dev.agents import AgentFiles
+from layercode_app.exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, ForkError, NotRecordedError
 from layercode_app.observability import redaction
 from layercode_app.settings import load_settings
 
@@ -52,6 +53,24 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # --- names
+
+
+def test_the_only_agent_of_a_project_is_served_where_none_is_named(agents: Path) -> None:
+    talked = CliRunner().invoke(app, ["chat", "--say", "Hello", "--json"])
+    assert json.loads(talked.stdout)["spoken"] == "Hello", talked.output
+    (agents / "parrot.py").write_text("import nothing_of_this_name")
+    with pytest.raises(AgentImportError, match="parrot.py failed to import"):
+        discover().get()
+    (agents / "parrot.py").unlink()
+    assert discover().get().name == "starter"
+
+
+def test_of_several_agents_none_is_picked(agents: Path) -> None:
+    (agents / "magpie.py").write_text(ECHO.format(name="magpie"))
+    assert discover().default() == "starter"
+    assert AgentFiles("").load().voices[0].name == "starter"
+    (agents / "magpie.py").unlink()
+    assert AgentFiles("").load().voices[0].name == "parrot"
 
 
 def test_a_name_that_comes_close_is_suggested(agents: Path) -> None:
