@@ -27,8 +27,9 @@ def show(fork: dict[str, Any]) -> None:
 def _table(pair: dict[str, Any]) -> Table:
     old, new = pair["old"] or {}, pair["new"]
     table = Table(show_lines=True, expand=True)
-    for name, ratio in (("", 1), ("before", 5), ("now", 5)):
-        table.add_column(name, ratio=ratio)
+    table.add_column("", no_wrap=True)
+    for name in ("before", "now"):
+        table.add_column(name, ratio=1)
     table.add_row("caller", Text(old.get("user_text", "")), Text(new["user_text"]))
     table.add_row("agent", _words(pair["diff"], "added"), _words(pair["diff"], "removed"))
     table.add_row("first speech", _ms(old.get("ttfs_ms")), _ms(new["ttfs_ms"]))

@@ -15,7 +15,13 @@ from layercode_app.agent.discovery import discover
 from layercode_app.cli.chat_session import ChatOptions, hold
 from layercode_app.cli.main import app, exit_code
 from layercode_app.dev.agents import AgentFiles
-from layercode_app.exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, ForkError, NotRecordedError
+from layercode_app.exceptions import (
+    AgentImportError,
+    AgentNotFoundError,
+    ConfigurationError,
+    ForkError,
+    NotRecordedError,
+)
 from layercode_app.observability import redaction
 from layercode_app.settings import load_settings
 
@@ -59,7 +65,7 @@ def test_the_only_agent_of_a_project_is_served_where_none_is_named(agents: Path)
     talked = CliRunner().invoke(app, ["chat", "--say", "Hello", "--json"])
     assert json.loads(talked.stdout)["spoken"] == "Hello", talked.output
     (agents / "parrot.py").write_text("import nothing_of_this_name")
-    with pytest.raises(AgentImportError, match="parrot.py failed to import"):
+    with pytest.raises(AgentImportError, match=r"parrot\.py failed to import"):
         discover().get()
     (agents / "parrot.py").unlink()
     assert discover().get().name == "starter"

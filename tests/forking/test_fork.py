@@ -14,6 +14,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import SPEAK_PLAINLY, LayerCode, Turn, VoiceAgent, find_agent
 from layercode_app.agent.instructions import prompt_of, with_prompt
+from layercode_app.cli.fork_view import show
 from layercode_app.conversation.record import TurnRecord
 from layercode_app.exceptions import ForkError
 from layercode_app.forking.compare import diff
@@ -231,3 +232,22 @@ def test_another_prompt_is_another_version() -> None:
         for told in ({}, {"instructions": "one"}, {"instructions": "two"}, {"system_prompt": "three"})
     ]
     assert len(set(versions)) == 4
+
+
+def test_the_names_of_the_lines_are_whole_on_a_narrow_console(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    side = {
+        "user_text": "Hello",
+        "ttfs_ms": 20.0,
+        "model": "offline",
+        "cost": 0.0,
+        "input_tokens": 1,
+        "output_tokens": 1,
+    }
+    pair = {"old": side, "new": side | {"tools": []}, "diff": [{"kind": "same", "text": "word " * 60}]}
+    show({"agent": "a", "conversation_id": "c", "number": 2, "turns": [pair], "totals": {"old": side, "new": side}})
+    shown = capsys.readouterr().out
+    assert "caller" in shown
+    assert "first speech" in shown
