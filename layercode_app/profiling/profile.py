@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.record import Json, Status, TurnRecord
-from ..reports.figures import milliseconds, percentiles
+from ..reports.figures import counted, milliseconds, percentiles
 from ..settings import Settings
+from .page import page_of
 from .turns import rehearsing
 
 if TYPE_CHECKING:
@@ -97,8 +98,11 @@ async def profile(
     async with rehearsing(agent, settings=settings, model=model, texts=texts) as caller:
         profiler = Profiler(interval=INTERVAL_SECONDS, async_mode="enabled")
         before = time.process_time()
-        with profiler:
+        profiler.start(target_description=f"{agent.name}, {counted(turns, 'turn')}")
+        try:
             records = await caller.say(turns)
+        finally:
+            profiler.stop()
         cpu = (time.process_time() - before) * 1000
     # A conversation of its own: turns that follow on others carry a longer history.
     async with rehearsing(agent, settings=settings, model=model, texts=texts) as caller:
@@ -113,7 +117,7 @@ async def profile(
     session = profiler.last_session
     root = session.root_frame() if session else None
     return Profile(
-        agent.name, turns, failed, cpu, _functions(root), _allocations(grown), _stages(records), profiler.output_html()
+        agent.name, turns, failed, cpu, _functions(root), _allocations(grown), _stages(records), page_of(profiler)
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median, pstdev
 from typing import Any
@@ -16,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ...exceptions import ConfigurationError
+from ...reports.figures import counted, milliseconds
+from ...reports.page import templates
 from ..check.report import printable
 from .run import Played
-
-STYLE = "body{font:16px sans-serif;max-width:60em;margin:2em auto}pre{background:#f4f4f4;padding:1em}.no{color:#b00}"
 
 
 def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
@@ -98,12 +97,19 @@ def junit(played: Sequence[Played]) -> str:
 
 
 def html(played: Sequence[Played]) -> str:
-    """As one HTML page that needs nothing else."""
-    parts = [f"<!doctype html><meta charset=utf-8><title>Evaluation</title><style>{STYLE}</style><h1>Evaluation</h1>"]
-    for one in played:
-        title = escape(f"{one.scenario} {one.model} run {one.number}: {'passed' if one.passed else 'failed'}")
-        parts.append(f"<h2{'' if one.passed else ' class=no'}>{title}</h2>")
-        parts += [f"<p class=no>{escape(reason)}</p>" for reason in one.reasons]
-        parts += [f"<p>judge: {escape(v['answer'])}: {escape(v['reason'])}</p>" for v in one.verdicts]
-        parts.append(f"<pre>{escape(one.transcript)}</pre>")
-    return "\n".join(parts)
+    """As one HTML page that needs nothing else; what failed comes first."""
+    runs = sorted(played, key=lambda one: one.passed)
+    page = templates().get_template("eval.html")
+    return page.render(title=_title(played), tiles=list(_tiles(played)), played=runs)
+
+
+def _title(played: Sequence[Played]) -> str:
+    scenarios = counted(len({one.scenario for one in played}), "scenario")
+    models = ", ".join(dict.fromkeys(one.model for one in played if one.model))
+    return f"{scenarios}, {counted(len(played), 'run')}" + (f", {models}" if models else "")
+
+
+def _tiles(played: Sequence[Played]) -> Iterator[tuple[str, str]]:
+    passed, times = sum(one.passed for one in played), [time for one in played for time in one.ttfs_ms]
+    yield "runs passed", f"{passed} of {len(played)}"
+    yield "p50 to first speech", milliseconds(median(times)) if times else "-"
