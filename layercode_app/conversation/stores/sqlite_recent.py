@@ -14,6 +14,8 @@ from .sqlite_history import Row
 
 ROOM_BYTES = 8_000_000
 """So much is kept of all conversations; what was longest not asked for makes room."""
+OBJECT_BYTES = 250
+"""What Python takes for a row, or for a conversation, beside what is in it."""
 
 
 @dataclass(slots=True)
@@ -31,22 +33,22 @@ class Known:
 
     def __post_init__(self) -> None:
         self.used = sum(row[-1] for row in self.rows)
-        self.size = len(self.state) + len(self.metadata) + sum(len(row[1]) + len(row[2]) for row in self.rows)
+        self.size = OBJECT_BYTES + len(self.state) + len(self.metadata) + sum(map(size_of, self.rows))
 
     def past(self) -> list[Row]:
         """The turns that fit the budget; at least the newest."""
         rows = self.rows
         while self.used > self.tokens and len(rows) > 1:
-            _, head, messages, *_, tokens = rows.pop(0)
-            self.used -= tokens
-            self.size -= len(head) + len(messages)
+            row = rows.pop(0)
+            self.used -= row[-1]
+            self.size -= size_of(row)
         return rows.copy()
 
     def add(self, row: Row) -> None:
         """A turn follows."""
         self.rows.append(row)
         self.used += row[-1]
-        self.size += len(row[1]) + len(row[2])
+        self.size += size_of(row)
 
     def replace(self, row: Row) -> bool:
         """A turn was written again; false when what is known does not tell the past any more."""
@@ -57,9 +59,14 @@ class Known:
             return False
         old, self.rows[place] = self.rows[place], row
         self.used += row[-1] - old[-1]
-        self.size += len(row[1]) + len(row[2]) - len(old[1]) - len(old[2])
+        self.size += size_of(row) - size_of(old)
         # Where it is smaller than before, an older one may fit that is not known.
         return old[-1] <= row[-1]
+
+
+def size_of(row: Row) -> int:
+    """A row's size in bytes."""
+    return OBJECT_BYTES + len(row[1]) + len(row[2])
 
 
 class Recent:
@@ -90,7 +97,9 @@ class Recent:
         self._version, self._sure = version, True
 
     def keep(self, conversation_id: str, known: Known) -> None:
-        """This is what the journal has of the conversation now."""
+        """This is what the journal has of the conversation now. One that would not fit alone takes no other's place."""
+        if known.size > self._room:
+            return
         self._known[conversation_id] = known
         self._size += known.size
         while self._size > self._room:

@@ -80,7 +80,8 @@ def claim(db: sqlite3.Connection, record: TurnRecord, owner: str) -> TurnRecord 
 
 def _row_of(record: TurnRecord) -> Row:
     """The record as it is now, without frames."""
-    head, messages, status = dump_head(record), record.messages, record.status
+    # Copied: what the encoder returns holds a block of kilobytes, and this may be kept among the recent ones.
+    head, messages, status = b"%b" % dump_head(record), record.messages, record.status
     return record.position, head, messages, record.owner, status, b"", tokens_of(record)
 
 

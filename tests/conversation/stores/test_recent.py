@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import sqlite3
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import pytest
 from layercode_app.conversation.record import Kind, Speech, Status, TurnRecord
 from layercode_app.conversation.stores.base import Begun
 from layercode_app.conversation.stores.sqlite import SQLiteStore
-from layercode_app.conversation.stores.sqlite_recent import Known, Recent
+from layercode_app.conversation.stores.sqlite_history import Row
+from layercode_app.conversation.stores.sqlite_recent import OBJECT_BYTES, Known, Recent
 
 from .records import add, begin, ended, turn
 
@@ -142,13 +145,42 @@ async def test_a_turn_that_becomes_smaller_makes_room_for_an_older_one(workers: 
 
 
 def test_what_is_known_is_bounded(tmp_path: Path) -> None:
-    recent, db = Recent(room=1000), sqlite3.connect(tmp_path / "journal.sqlite3")
+    def known(size: int) -> Known:
+        return Known(0, [row(size)], b"{}", b"{}")
+
+    def row(size: int, tokens: int = 64) -> Row:
+        return 1, b"h" * (size - 2 * OBJECT_BYTES - 4), b"", "", "complete", b"", tokens
+
+    recent, db = Recent(room=3_000), sqlite3.connect(tmp_path / "journal.sqlite3")
     for number in range(10):
-        row = (1, b"h" * 150, b"m" * 150, "", "complete", b"", 64)
-        recent.keep(f"c{number}", Known(0, [row], b"{}", b"{}"))
-    assert [number for number in range(10) if recent._known.get(f"c{number}")] == [7, 8, 9]
-    recent.keep("huge", Known(0, [(1, b"h" * 5000, b"", "", "complete", b"", 64)], b"{}", b"{}"))
+        recent.keep(f"c{number}", known(900))
+    assert list(recent._known) == ["c7", "c8", "c9"]
+    recent.keep("huge", known(3_001))
+    assert list(recent._known) == ["c7", "c8", "c9"], "it would not fit alone, and takes no other's place"
+    recent.saved("c9", row(1_500))
+    assert list(recent._known) == ["c8", "c9"], "what grows makes room as well"
+    recent.saved("c8", row(3_001))
+    assert list(recent._known) == ["c9"]
+    assert recent._size == 1_500
+    recent.saved("c9", row(900, tokens=63))
     assert not recent._known
     assert recent._size == 0
     assert recent.take(db, "c9", 0) is None
     db.close()
+
+
+async def test_the_bound_is_one_of_memory(workers: list[SQLiteStore]) -> None:
+    store = workers[0]
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(400):
+            record = turn(f"c{number}")
+            await begin(store, record, 8_000)
+            await store.save(ended(record, "word " * 100))
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(store._recent._known) == 400
+    assert taken < 1.5 * store._recent._size
