@@ -34,7 +34,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from layercode_app import VoiceAgent, load_settings
 from layercode_app.conversation.handler import Limits, TurnHandler
-from layercode_app.conversation.live import Listener
+from layercode_app.conversation.listener import Listener
 from layercode_app.conversation.record import Frame, Kind, Speech, Status, TurnRecord
 from layercode_app.conversation.stores import create_store
 from layercode_app.conversation.stores.base import Store

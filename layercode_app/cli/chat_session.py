@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..conversation.record import Status
+from ..conversation.record import DATA, TTS, Status
 from ..emulator.caller import Reply, TextCaller
 from ..emulator.webhooks import Received, WebhookClient
 from ..exceptions import ConfigurationError
@@ -101,9 +101,9 @@ async def _next_line() -> str | None:
 
 
 def _print_frame(frame: Received) -> None:
-    if frame.type == "response.tts":
+    if frame.type == TTS:
         typer.echo(frame.content, nl=False)
-    elif frame.type == "response.data":
+    elif frame.type == DATA:
         typer.secho(f"\n  data {json.dumps(frame.content, ensure_ascii=False)}", dim=True)
 
 

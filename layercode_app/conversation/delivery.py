@@ -13,8 +13,9 @@ from typing import TypeVar
 from loguru import logger
 
 from ..exceptions import LayerCodeError, StoreError
-from .live import END, Listener, LiveTurn
-from .record import Frame, Status, ToolCall, TurnRecord
+from .listener import Listener
+from .live import LiveTurn
+from .record import END, Frame, Status, ToolCall, TurnRecord
 from .stores.base import Signal, Store
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ from . import delivery, past, unrecorded
 from .answerer import Answerer, Limits
 from .draining import Draining
 from .late_saves import LateSaves
-from .live import Listener, LiveTurn
+from .listener import Listener
+from .live import LiveTurn
 from .record import Kind, Status, TurnRecord
 from .run import Refusal, Run, Services
 from .states import LiveStates

@@ -39,6 +39,11 @@ Source: TypeAlias = Literal["model", "say", "greeting", "filler", "apology"]
 """Who spoke: the model, the agent's own code, or one of the texts that cover a silence."""
 
 
+TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"
+ERROR = "response.error"
+"""The types of frames."""
+
+
 @dataclass(slots=True)
 class Frame:
     """One event of the answer, before any carrier encodes it."""

@@ -20,8 +20,8 @@ from . import delivery, tasks
 from .answerer import Answerer, Limits
 from .deadline import Deadline, under
 from .late_saves import LateSaves
-from .live import END, HANGUP, LiveTurn
-from .record import Frame, Status, ToolCall, TurnRecord
+from .live import LiveTurn
+from .record import END, HANGUP, Frame, Status, ToolCall, TurnRecord
 from .state import LiveState
 from .states import LiveStates
 from .stores.base import Begun, Job, Store

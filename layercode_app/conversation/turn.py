@@ -14,8 +14,8 @@ from ..observability import metrics
 from ..webhook import Event
 from .cost import FREE_MODEL
 from .history import history_of
-from .live import DATA, LiveTurn
-from .record import Json, Source, TurnRecord
+from .live import LiveTurn
+from .record import DATA, Json, Source, TurnRecord
 from .stages import staged
 from .tasks import task_name
 from .trimming import fit

@@ -6,8 +6,9 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from .answerer import Answerer
-from .live import END, Listener, LiveTurn
-from .record import Status
+from .listener import Listener
+from .live import LiveTurn
+from .record import END, Status
 from .run import Services, apology
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from ..conversation.record import DATA, HANGUP, TTS
 from ..exceptions import PlatformError
 from .webhooks import Answer, Received, WebhookClient
 
@@ -119,13 +120,13 @@ class TextCaller:
 
 def _take(frame: Received, reply: Reply) -> None:
     reply.total_ms = round(frame.at_ms, 1)
-    if frame.type == "response.tts":
+    if frame.type == TTS:
         reply.spoken += str(frame.content)
         if reply.ttfs_ms is None:
             reply.ttfs_ms = round(frame.at_ms, 1)
-    elif frame.type == "response.data":
+    elif frame.type == DATA:
         reply.data.append(frame.content)
-    elif frame.type == "response.hangup":
+    elif frame.type == HANGUP:
         reply.hangup = True
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..stream import frames
+from ..conversation.record import DATA, END, ERROR, HANGUP, TTS
 from .playback import Playback, Segmenter
 from .protocol import Abort, Output, Speak, ToClient
 from .speech import Speech, chunks
@@ -64,15 +64,15 @@ class AssistantTurn:
         """Take one event of the backend's stream; what follows the end is ignored."""
         if not self._streaming:
             return []
-        if kind == frames.TTS and isinstance(content, str) and content:
+        if kind == TTS and isinstance(content, str) and content:
             return self._say(content, now)
-        if kind == frames.DATA:
-            return [self._message(frames.DATA, content=content)]
-        if kind == frames.HANGUP:
+        if kind == DATA:
+            return [self._message(DATA, content=content)]
+        if kind == HANGUP:
             self.hangup = True
-        elif kind == frames.ERROR:
+        elif kind == ERROR:
             self.error = str(content)
-        elif kind == frames.END:
+        elif kind == END:
             return self.end_stream()
         return []
 
@@ -102,7 +102,7 @@ class AssistantTurn:
             return out
         if not self.closed:
             self.closed = True
-            out.append(self._message(frames.END))
+            out.append(self._message(END))
         if now >= self.playback.until:
             self.heard = self.text
         return out

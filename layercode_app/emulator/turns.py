@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, assert_never
 
-from ..stream import frames
+from ..conversation.record import DATA
 from .faults import Faults
 from .protocol import (
     Accepted,
@@ -114,7 +114,7 @@ class TurnManager:
                     self._from_turn(self._current, what, now)
             case DataAnswer(turn_id, content):
                 if content is not None:
-                    self._to_client(frames.DATA, content=content, turn_id=turn_id)
+                    self._to_client(DATA, content=content, turn_id=turn_id)
             case Tick() | ClientAudio() | Disconnected():
                 pass
             case _:

@@ -13,7 +13,7 @@ import orjson
 
 from ..conversation.answerer import Answerer, Limits
 from ..conversation.handler import TurnHandler
-from ..conversation.live import Listener
+from ..conversation.listener import Listener
 from ..conversation.record import Frame, TurnRecord, clone
 from ..conversation.stores.memory import MemoryStore
 from ..webhook import TurnEvent, parse_event

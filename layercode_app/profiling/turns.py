@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.live import Listener
+from ..conversation.listener import Listener
 from ..conversation.record import Frame, TurnRecord
 from ..conversation.stores.memory import MemoryStore
 from ..server.app import LayerCode

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ..conversation.record import Frame
+from ..conversation.record import DATA, END, Frame
 from ..platform.probe import FRAMES, PAUSE_SECONDS, PROBE
-from ..stream.frames import DATA, END
 from ..stream.response import EventStream, Receive, Send
 
 

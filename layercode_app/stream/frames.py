@@ -7,13 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from ..conversation.record import Frame, Json
-
-TTS = "response.tts"
-DATA = "response.data"
-END = "response.end"
-HANGUP = "response.hangup"
-ERROR = "response.error"
+from ..conversation.record import DATA, ERROR, Frame, Json
 
 _CONTENT = {ERROR: "error"}
 """How the content of a frame is called on the wire, where it is not "content"."""

@@ -7,9 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
-from ..conversation.live import Listener
-from ..conversation.record import Frame
-from .frames import END, HEADERS, encode_all
+from ..conversation.listener import Listener
+from ..conversation.record import END, Frame
+from .frames import HEADERS, encode_all
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

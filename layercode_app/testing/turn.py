@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conversation.record import ToolCall, TurnRecord
+from ..conversation.record import DATA, END, HANGUP, TTS, ToolCall, TurnRecord
 from ..emulator.webhooks import Received
-from ..stream.frames import DATA, END, HANGUP, TTS
 
 
 class Called:

@@ -12,7 +12,7 @@ import pytest
 
 from layercode_app import LayerCode, Message
 from layercode_app.agent.discovery import discover
-from layercode_app.conversation.live import Listener
+from layercode_app.conversation.listener import Listener
 from layercode_app.conversation.record import Frame
 
 from ..calling import calling, settings

@@ -27,7 +27,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from layercode_app import Message, Turn, VoiceAgent
 from layercode_app.conversation.answerer import Limits
 from layercode_app.conversation.handler import TurnHandler
-from layercode_app.conversation.live import Listener
+from layercode_app.conversation.listener import Listener
 from layercode_app.conversation.record import Frame, Json, TurnRecord
 from layercode_app.conversation.stores.base import Store
 

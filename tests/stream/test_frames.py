@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layercode_app.conversation.record import Frame
-from layercode_app.stream.frames import DATA, END, ERROR, HANGUP, HEADERS, TTS, Decoder, encode, encode_all
+from layercode_app.conversation.record import DATA, END, ERROR, HANGUP, TTS, Frame
+from layercode_app.stream.frames import HEADERS, Decoder, encode, encode_all
 
 TURN = "turn-1"
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from ...conversation.record import Json
+from ...conversation.record import TTS, Json
 from ...observability.redaction import MASK, PERSONAL, clean
 
 Known: TypeAlias = Mapping[str, str]
@@ -119,7 +119,7 @@ def _message(message: Json, known: Known) -> Json:
 
 
 def _spoken(frames: Iterable[Json]) -> list[Json]:
-    return [frame for frame in frames if frame["type"] == "response.tts"]
+    return [frame for frame in frames if frame["type"] == TTS]
 
 
 def _parts(messages: Iterable[Json]) -> list[Json]:

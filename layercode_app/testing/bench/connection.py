@@ -17,9 +17,10 @@ from urllib.parse import SplitResult, urlsplit
 
 import httptools
 
+from ...conversation.record import END, TTS
 from ...emulator.javascript import stringify
 from ...exceptions import ConfigurationError
-from ...stream.frames import END, TTS, Decoder
+from ...stream.frames import Decoder
 from ...webhook import HEADER, sign
 
 LAST_CHUNK_SECONDS = 1.0

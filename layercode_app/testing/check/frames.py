@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...stream.frames import END, TTS
+from ...conversation.record import END, TTS
 from .model import FailedError, SkippedError, check
 from .probe import Probe
 

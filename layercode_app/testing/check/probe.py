@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from ...conversation.record import END, TTS
 from ...emulator.javascript import stringify
 from ...emulator.webhooks import Answer, Received, WebhookClient
 from ...exceptions import DeliveryError
-from ...stream.frames import END, TTS
 from ...webhook import HEADER, sign
 from .model import FailedError, Limits
 

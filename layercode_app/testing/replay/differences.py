@@ -14,8 +14,7 @@ from typing import Any
 
 import orjson
 
-from ...conversation.live import DATA, HANGUP
-from ...conversation.record import Json, Status, ToolCall, TurnRecord
+from ...conversation.record import DATA, HANGUP, Json, Status, ToolCall, TurnRecord
 from ...emulator.playground.masking import redact
 from ...forking.compare import diff
 from ...observability.redaction import MASK

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from ...conversation.live import DATA
-from ...conversation.record import Json, TurnRecord
+from ...conversation.record import DATA, Json, TurnRecord
 from ...observability.caller_secrets import is_secret_name
 
 Kind: TypeAlias = Literal["name", "address", "date of birth", "personal detail", "text you named"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ...agent.offline import MODEL_NAME
 from ...agent.voice_agent import VoiceAgent
 from ...conversation.answerer import Limits
-from ...conversation.live import TTS, Listener
-from ...conversation.record import Frame, Json, ToolCall, TurnRecord
+from ...conversation.listener import Listener
+from ...conversation.record import TTS, Frame, Json, ToolCall, TurnRecord
 from ...exceptions import JudgeError
 from ...forking.recordings import Recordings, own_first, result_types
 from ...forking.rehearsal import Rehearsal

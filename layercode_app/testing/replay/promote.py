@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...agent.offline import MODEL_NAME
-from ...conversation.live import DATA, HANGUP, TTS
-from ...conversation.record import Json, Kind, Status, TurnRecord
+from ...conversation.record import DATA, HANGUP, TTS, Json, Kind, Status, TurnRecord
 from ..evals.scenario import Expectation, ExpectedCall, Scenario, ScenarioFile, Step
 from .recording import Recording, was_stopped
 from .stand_ins import OMITTED, StandIns
