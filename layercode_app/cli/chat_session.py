@@ -122,7 +122,8 @@ async def _webhook(options: ChatOptions) -> AsyncIterator[tuple[str, str, LayerC
         yield options.url, webhook_secret(options.secret), None
         return
     from ..server.dev import ensure_secret, tell_of_secret, warn_of_git
-    from ..server.serve import ServeOptions, build, serving
+    from ..server.embedded import serving
+    from ..server.serve import ServeOptions, build
 
     fresh = ensure_secret()
     served = ServeOptions(

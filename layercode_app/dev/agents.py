@@ -15,7 +15,7 @@ from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.record import Json
 from ..exceptions import DeveloperError
-from ..server.serve import tell_of
+from ..server.announce import tell_of
 
 Voice = VoiceAgent[Any, Any]
 

@@ -18,9 +18,10 @@ from ..emulator.speech import pick_voice
 from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
+from ..server.announce import announce
 from ..server.app import LayerCode
 from ..server.dev import ensure_secret, tell_of_secret, warn_of_git
-from ..server.serve import ServeOptions, announce, spare_the_collector
+from ..server.serve import ServeOptions, spare_the_collector
 from ..server.shutdown import drain_on_signals
 from ..server.tunnelling import TunnelBeside, repair_webhook
 from ..settings import Settings, export_env_file

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
-from loguru import logger
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ..agent.connections import Connections
@@ -22,28 +18,28 @@ from ..conversation.answerer import Limits
 from ..conversation.handler import TurnHandler
 from ..conversation.jobs import Jobs
 from ..conversation.record import TurnRecord
-from ..conversation.sessions import SESSION_END, SessionHandler
+from ..conversation.sessions import SessionHandler
 from ..conversation.stores import create_store
-from ..conversation.stores.base import Job, Store
-from ..conversation.tasks import TASK
+from ..conversation.stores.base import Store
 from ..conversation.turn import HANDOFF
-from ..exceptions import ConfigurationError, DeveloperError, StoreError
+from ..exceptions import ConfigurationError, DeveloperError
 from ..observability import spans
-from ..observability.setup import keep_metrics, prometheus_text
+from ..observability.setup import keep_metrics
 from ..observability.turns import turn_finished
 from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
 from ..stream.response import Receive, Send
 from ..watch.watch import CHORES, Watch
-from ..webhook import SessionEnd
 from .asgi import Scope, route_path, secured, send_error
 from .authorize import Authorize
-from .handoff import notify, owe_handoffs, wants_person
+from .handoff import owe_handoffs, wants_person
 from .health import Health
+from .journal import Journal
+from .owed import run_owed
 from .requests import Logged, answered, watched
+from .routes import Routes
 from .webhook import Webhook
 
 DRAIN_SECONDS = 10.0
-REOPEN_SECONDS = 1.0
 DAY = 86_400
 
 
@@ -89,7 +85,7 @@ class LayerCode:
             max_turns=self.settings.max_turns,
             busy=self.settings.busy,
         )
-        self.jobs = Jobs(self.store, self._run_job, first=(*CHORES, HANDOFF))
+        self.jobs = Jobs(self.store, lambda job: run_owed(self, job), first=(*CHORES, HANDOFF))
         self.watch = Watch(self.settings, self.store, self.jobs.owe)
         self.turns = TurnHandler(
             self.store,
@@ -106,9 +102,9 @@ class LayerCode:
         self._logged = Logged(self.settings.log_headers)
         self.agents: dict[str, VoiceAgent[Any, Any]] = {}
         self._webhooks: dict[str, Webhook] = {}
+        self._journal = Journal(self.store, opened=self.watch.owe_chores)
         self._starting: asyncio.Lock | None = None
         self._started = False
-        self._reopening: asyncio.Task[None] | None = None
         self.on_start: list[Callable[[], None]] = []
         """Called when the lifespan begins, by whoever serves this app."""
         self.on_turn: list[Callable[[TurnRecord], None]] = []
@@ -116,7 +112,7 @@ class LayerCode:
         self.on_stop: list[Callable[[], None]] = []
         """Called in a thread when the lifespan has ended."""
         self.use(*agents)
-        self._routes = self._starlette()
+        self._routes = Routes(self).starlette(self._lifespan)
 
     def use(self, *agents: VoiceAgent[Any, Any] | Any) -> None:
         """Answer with these agents from now on; running turns end with the ones they began with."""
@@ -195,39 +191,9 @@ class LayerCode:
 
         return counted
 
-    def _starlette(self) -> Starlette:
-        routes = [
-            Route("/health", self._health),
-            Route("/ready", self._ready),
-            Route("/metrics", self._metrics),
-            Route(
-                "/{path:path}", self._elsewhere, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-            ),
-        ]
-        return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Exception: _unexpected})
-
-    async def _health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
-
-    async def _ready(self, request: Request) -> Response:
-        ready, report = await self.health.ready()
-        return JSONResponse(report, status_code=200 if ready else 503)
-
-    async def _metrics(self, request: Request) -> Response:
-        text = await asyncio.to_thread(prometheus_text)
-        if text is None:
-            return JSONResponse(
-                {"error": "No metrics are kept here; see TELEMETRY_ENABLED, or LayerCode(metrics=True)."},
-                status_code=404,
-            )
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    async def _elsewhere(self, request: Request) -> Response:
-        path = route_path(request.scope)
-        if path in self._webhooks or path == self.settings.authorize_route:
-            headers = {"allow": "POST"}
-            return JSONResponse({"error": f"{path} answers POST only."}, status_code=405, headers=headers)
-        return JSONResponse({"error": f"Nothing is at {path[:200]!r}."}, status_code=404)
+    def posts_at(self, path: str) -> bool:
+        """Whether a POST is answered there: by an agent, or with a session's key."""
+        return path in self._webhooks or path == self.settings.authorize_route
 
     # --- life
 
@@ -249,31 +215,12 @@ class LayerCode:
         async with self._starting:
             if not self._started:
                 with spans.upkeep():
-                    if not await self._open_store():
-                        self._reopening = asyncio.create_task(self._reopen_store(), name="journal-reopen")
+                    await self._journal.open()
                 self._connections = Connections()
                 await self._connections.open(self.agents.values())
                 with spans.upkeep():
                     self.jobs.start()
                 self._started = True
-
-    async def _open_store(self) -> bool:
-        try:
-            await self.store.open()
-        except StoreError as error:
-            logger.error("{} Until it can be opened, callers hear the apology.", error)
-            return False
-        await self.watch.owe_chores()
-        return True
-
-    async def _reopen_store(self) -> None:
-        while True:
-            await asyncio.sleep(REOPEN_SECONDS)
-            with suppress(StoreError):
-                await self.store.open()
-                await self.watch.owe_chores()
-                logger.info("The journal ({}) is open again.", self.store.component)
-                return
 
     async def drain(self) -> None:
         """Take no more turns, and see those that run to their end, with a goodbye when they take too long."""
@@ -290,9 +237,7 @@ class LayerCode:
         await self.watch.stop()
         await self.authorize.close()
         await self._connections.close()
-        if self._reopening is not None:
-            self._reopening.cancel()
-        await self.store.close()
+        await self._journal.close()
         self._started = False
 
     def _finished(self, record: TurnRecord) -> None:
@@ -302,28 +247,6 @@ class LayerCode:
         self.watch.count(record)
         if wants_person(record) and self.settings.handoff_url:
             self.jobs.background(owe_handoffs(record, self.jobs))
-
-    async def _run_job(self, job: Job) -> float | None:
-        if self.watch.does(job):
-            return await self.watch.run(job)
-        if job.name == HANDOFF:
-            await notify(job, self.settings)
-            return None
-        voice = self.agents.get(job.agent)
-        if voice is None:
-            raise DeveloperError(f"Job {job.id} waits for agent {job.agent!r}, which is not loaded.")
-        if job.name == SESSION_END:
-            await voice.end_session(SessionEnd.model_validate(job.payload))
-        elif job.name == TASK:
-            await _run_task(voice, job)
-        return None
-
-
-async def _run_task(voice: VoiceAgent[Any, Any], job: Job) -> None:
-    task = voice.tasks.get(job.payload["task"])
-    if task is None:
-        raise DeveloperError(f"Agent {voice.name!r} has no task {job.payload['task']!r}; it had when this was owed.")
-    await task(**job.payload["arguments"])
 
 
 def create_app(found: Found, first: VoiceAgent[Any, Any], *, settings: Settings, model: str | None = None) -> LayerCode:
@@ -335,8 +258,3 @@ def create_app(found: Found, first: VoiceAgent[Any, Any], *, settings: Settings,
 
 def _with_voice(agent: Any) -> VoiceAgent[Any, Any]:
     return VoiceAgent(getattr(agent, "name", None) or "agent", agent)
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    logger.opt(exception=error).error("{} {} failed: {}", request.method, request.url.path, type(error).__name__)
-    return JSONResponse({"error": "Something went wrong on the server."}, status_code=500)

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from loguru import logger
 
-from .._version import UNSHADOW, older_distribution, shadow_of
 from ..agent.discovery import BUILT_IN, Found, discover, find_by_import
-from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
 from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
 from ..settings import ENV_FILE, Settings, export_env_file, load_settings, options_for_workers, pass_to_workers
+from .announce import announce, tell_of
 from .app import LayerCode, create_app
 from .connections import BoundedConnection, Bounds
 from .origins import LOCAL_ORIGINS
+from .port import check_port, free_port
 from .shutdown import drain_on_signals
 from .tunnelling import EndsWithTunnel, TunnelBeside, repair_webhook
 from .warmup import open_connections, warm_up
@@ -97,11 +95,11 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
     `prepare` is given the app that this process serves.
     """
     if options.tunnel and options.load().port == 0:
-        options.settings["port"] = _free_port()
+        options.settings["port"] = free_port()
     settings = options.load()
     app = build(options, settings, serving=options.alone)
     prepare(app)
-    _check_port(settings)
+    check_port(settings)
     announce(app, settings)
     repair_webhook(settings)
     end = EndsWithTunnel(app) if options.needs_tunnel else None
@@ -199,77 +197,3 @@ def _agents(options: ServeOptions, settings: Settings) -> tuple[Found, VoiceAgen
     first = find_by_import(options.agent) if ":" in options.agent else found.get(options.agent)
     tell_of(found)
     return found, first
-
-
-def tell_of(found: Found) -> None:
-    """Say which agent files failed, and what else is not as their owner may think."""
-    for path, error in found.failed.items():
-        logger.error("{} failed to import, the other agents are served:\n{}", path, error.traceback)
-    for warning in found.warnings:
-        logger.warning("{}", warning)
-    for note in found.notes:
-        logger.info("{}", note)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _check_port(settings: Settings) -> None:
-    """Say who wants which port, before uvicorn says only that it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise ConfigurationError(
-                f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}. Give another with --port."
-            ) from error
-
-
-def announce(app: LayerCode, settings: Settings) -> None:
-    """Say what answers where, and with which model; and whether `layercode-create-app` may be another program."""
-    if older := older_distribution():
-        logger.warning("Beware: {}. {}", shadow_of(older), UNSHADOW)
-    first = next(iter(app.agents.values()))
-    for voice in app.agents.values():
-        routes = [f"/api/agents/{voice.name}"] + ([settings.agent_route] if voice is first else [])
-        logger.info("{} ({}) answers POST {}", voice.name, _model_of(voice), " and ".join(reversed(routes)))
-
-
-def _model_of(voice: VoiceAgent[Any, Any]) -> str:
-    if voice.agent is None:
-        return "no model needed"
-    model = voice.model or voice.agent.model
-    name = str(getattr(model, "model_name", model))
-    if name != MODEL_NAME:
-        return name
-    script = "from its script" if voice.script else "with no script of its own, so it only repeats"
-    return f"offline, {script}; set DEFAULT_MODEL and its key for a model"
-
-
-@asynccontextmanager
-async def serving(app: LayerCode) -> AsyncIterator[str]:
-    """Serve an app on a free port of 127.0.0.1 in this event loop; gives its URL."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = _EmbeddedServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not task.done():
-            await asyncio.sleep(0.01)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
-
-
-class _EmbeddedServer(uvicorn.Server):
-    """Leaves the process's signals to the program around it."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield

@@ -1,0 +1,45 @@
+"""What a server says of itself before it listens: what answers where, and what is not as its owner may think."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loguru import logger
+
+from .._version import UNSHADOW, older_distribution, shadow_of
+from ..agent.discovery import Found
+from ..agent.offline import MODEL_NAME
+from ..agent.voice_agent import VoiceAgent
+from ..settings import Settings
+from .app import LayerCode
+
+
+def tell_of(found: Found) -> None:
+    """Say which agent files failed, and what else is not as their owner may think."""
+    for path, error in found.failed.items():
+        logger.error("{} failed to import, the other agents are served:\n{}", path, error.traceback)
+    for warning in found.warnings:
+        logger.warning("{}", warning)
+    for note in found.notes:
+        logger.info("{}", note)
+
+
+def announce(app: LayerCode, settings: Settings) -> None:
+    """Say what answers where, and with which model; and whether `layercode-create-app` may be another program."""
+    if older := older_distribution():
+        logger.warning("Beware: {}. {}", shadow_of(older), UNSHADOW)
+    first = next(iter(app.agents.values()))
+    for voice in app.agents.values():
+        routes = [f"/api/agents/{voice.name}"] + ([settings.agent_route] if voice is first else [])
+        logger.info("{} ({}) answers POST {}", voice.name, _model_of(voice), " and ".join(reversed(routes)))
+
+
+def _model_of(voice: VoiceAgent[Any, Any]) -> str:
+    if voice.agent is None:
+        return "no model needed"
+    model = voice.model or voice.agent.model
+    name = str(getattr(model, "model_name", model))
+    if name != MODEL_NAME:
+        return name
+    script = "from its script" if voice.script else "with no script of its own, so it only repeats"
+    return f"offline, {script}; set DEFAULT_MODEL and its key for a model"

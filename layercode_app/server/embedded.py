@@ -1,0 +1,37 @@
+"""A server inside a program that does more than serve, such as `chat`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from .app import LayerCode
+
+
+@asynccontextmanager
+async def serving(app: LayerCode) -> AsyncIterator[str]:
+    """Serve an app on a free port of 127.0.0.1 in this event loop; gives its URL."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = _EmbeddedServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started and not task.done():
+            await asyncio.sleep(0.01)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+class _EmbeddedServer(uvicorn.Server):
+    """Leaves the process's signals to the program around it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield

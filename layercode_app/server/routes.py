@@ -1,0 +1,62 @@
+"""What a server answers beside webhooks: health, readiness, metrics, and that nothing else is there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..observability.setup import prometheus_text
+from .asgi import route_path
+
+if TYPE_CHECKING:
+    from .app import LayerCode
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+NO_METRICS = "No metrics are kept here; see TELEMETRY_ENABLED, or LayerCode(metrics=True)."
+
+
+class Routes:
+    """The routes of a LayerCode app that need no haste."""
+
+    def __init__(self, app: LayerCode) -> None:
+        self._app = app
+
+    def starlette(self, lifespan: Any) -> Starlette:
+        """The app that answers them."""
+        routes = [
+            Route("/health", self._health),
+            Route("/ready", self._ready),
+            Route("/metrics", self._metrics),
+            Route("/{path:path}", self._elsewhere, methods=METHODS),
+        ]
+        return Starlette(routes=routes, lifespan=lifespan, exception_handlers={Exception: _unexpected})
+
+    async def _health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _ready(self, request: Request) -> Response:
+        ready, report = await self._app.health.ready()
+        return JSONResponse(report, status_code=200 if ready else 503)
+
+    async def _metrics(self, request: Request) -> Response:
+        text = await asyncio.to_thread(prometheus_text)
+        if text is None:
+            return JSONResponse({"error": NO_METRICS}, status_code=404)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _elsewhere(self, request: Request) -> Response:
+        path = route_path(request.scope)
+        if self._app.posts_at(path):
+            return JSONResponse({"error": f"{path} answers POST only."}, status_code=405, headers={"allow": "POST"})
+        return JSONResponse({"error": f"Nothing is at {path[:200]!r}."}, status_code=404)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    logger.opt(exception=error).error("{} {} failed: {}", request.method, request.url.path, type(error).__name__)
+    return JSONResponse({"error": "Something went wrong on the server."}, status_code=500)
