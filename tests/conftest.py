@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -13,6 +14,11 @@ from .redis_server import RedisServer
 
 # The tests also run on a bare checkout, where no entry point names the plugin.
 pytest_plugins = ["pytester", "layercode_app.testing.plugin"]
+
+# A client reads every authority that it may ever trust, which is 0.05 s for the machine's own. Tests make hundreds, and
+# leave the machine for nothing but the packages of one project (test_two_commands.py).
+os.environ.setdefault("MACHINES_SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""))
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "authority.pem")
 
 # A deadline per example measures the machine, not the code.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -20,7 +20,7 @@ START_SECONDS = 100.0
 
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment of a child: nothing of ours that would change its settings, but what measures it."""
-    names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
+    names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE", "SSL_CERT_FILE")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "PYTHONPATH": str(ROOT), "LOG_DIR": "", "TELEMETRY_ENABLED": "false", **more}
 
