@@ -28,7 +28,7 @@ from queue import Queue
 from rich.console import Console
 from rich.table import Table
 
-from layercode_app.agent.discovery import BUILT_IN
+from layercode_app.agent.shipped import BUILT_IN
 from layercode_app.scaffold.answers import Answers, check_extras
 from layercode_app.scaffold.options import EXTRAS, templates
 from layercode_app.scaffold.render import LOCAL_FILE, render

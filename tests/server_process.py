@@ -28,6 +28,8 @@ class ServerProcess:
         self._errors = folder / f"stderr-{self.port}"
         own = {"LAYERCODE_STORE": store, "LAYERCODE_WEBHOOK_SECRET": SECRET, "PAYMENTS": str(self.payments)}
         own["STARTS"] = str(self.starts)
+        # As the command line does, and with it a start takes a quarter less.
+        own["PYDANTIC_DISABLE_PLUGINS"] = "logfire-plugin"
         self._environment = {**os.environ, **own, **environment}
         self._process: subprocess.Popen[bytes] | None = None
 

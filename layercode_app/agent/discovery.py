@@ -14,13 +14,12 @@ from types import ModuleType
 from typing import Any
 
 from ..exceptions import AgentImportError, AgentNotFoundError
+from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
 
 PRIVATE_PACKAGE = "layercode_app._agent_files"
 STARTER = "starter"
 """The shipped agent to start from."""
-BUILT_IN = (Path(__file__).parent.parent / "agents", Path(__file__).parent.parent.parent / "agents")
-"""Where the shipped agents lie: inside the installed package, or beside it in a checkout."""
 
 
 @dataclass

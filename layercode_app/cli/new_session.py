@@ -40,7 +40,7 @@ class Given:
 
 def gallery() -> dict[str, Template]:
     """The agents to begin with: those shipped with this package."""
-    from ..agent.discovery import BUILT_IN
+    from ..agent.shipped import BUILT_IN
     from ..scaffold.options import templates
 
     return templates(next(folder for folder in BUILT_IN if folder.is_dir()))
@@ -49,8 +49,6 @@ def gallery() -> dict[str, Template]:
 def make(given: Given) -> None:
     """Make the project, or say what is wrong and write nothing."""
     from ..scaffold.answers import check
-    from ..scaffold.render import render
-    from ..scaffold.write import check_free, write
 
     known = gallery()
     if given.asks:
@@ -64,6 +62,10 @@ def make(given: Given) -> None:
         extras=split(given.extras),
         known_agents=known,
     )
+    # Only now: these take their time to import, and a refusal needs none of it.
+    from ..scaffold.render import render
+    from ..scaffold.write import check_free, write
+
     files = render(answers, known[answers.agent])
     check_free(answers.folder, files)
     if not given.dry_run:

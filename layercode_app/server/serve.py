@@ -13,7 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from ..agent.discovery import BUILT_IN, Found, discover, find_by_import
+from ..agent.discovery import Found, discover, find_by_import
+from ..agent.shipped import BUILT_IN
 from ..agent.voice_agent import VoiceAgent
 from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from layercode_app import LayerCode, TurnRecord
-from layercode_app.agent.discovery import BUILT_IN, find_agent
+from layercode_app.agent.discovery import find_agent
+from layercode_app.agent.shipped import BUILT_IN
 
 from ..calling import Caller, Reply, calling, settings
 

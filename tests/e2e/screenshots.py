@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser, expect
 
-from layercode_app.agent.discovery import BUILT_IN
+from layercode_app.agent.shipped import BUILT_IN
 from layercode_app.dev.app import DevApp
 from layercode_app.emulator.speech import Silence
 

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from layercode_app.agent.discovery import BUILT_IN
+from layercode_app.agent.shipped import BUILT_IN
 from layercode_app.scaffold.options import EXTRAS, templates
 
 ROOT = Path(__file__).parent.parent.parent

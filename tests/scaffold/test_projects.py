@@ -8,6 +8,7 @@ takes all of them that way.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tomllib
@@ -22,7 +23,7 @@ from layercode_app.scaffold.write import write
 
 from .making import AGENTS, ROOT, every_choice_of_extras, run
 
-CACHE = ROOT / ".mypy_cache" / "projects"
+CACHE = Path(os.environ.get("MYPY_CACHE_DIR", ROOT / ".mypy_cache")) / "projects"
 
 
 def project(folder: Path, agent: str, extras: tuple[str, ...] = ()) -> Path:
