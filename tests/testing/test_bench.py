@@ -30,7 +30,7 @@ from layercode_app.testing.bench.run import Target, bench, measure
 from layercode_app.testing.bench.usage import Server as Processes
 from layercode_app.testing.bench.usage import Used, server_of
 
-from ..broken import faults
+from ..broken.faults import frames
 from ..broken.server import SECRET, Server
 from ..ports import free_port
 from ..processes import ROOT, clean_environment
@@ -108,7 +108,7 @@ async def test_interrupted_turns_are_kept_out_of_the_times() -> None:
 
 async def test_failures_are_counted_by_what_they_are() -> None:
     load = Load(callers=2, turns=1, timeout=30)
-    async with serve(faults.NeverEnds()) as url:
+    async with serve(frames.NeverEnds()) as url:
         assert (await bench(target(url), load)).errors == {"no response.end": 2}
         assert (await bench(target(url, "test-wrong"), load)).errors == {"status 401": 2}
     async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as closing:

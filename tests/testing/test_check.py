@@ -24,7 +24,7 @@ from layercode_app.testing.check.probe import Probe
 from layercode_app.testing.check.report import junit
 from layercode_app.testing.check.run import chosen, run_checks
 
-from ..broken import faults
+from ..broken.faults import FAULTS, bodies, events, frames, signatures, turns
 from ..broken.server import SECRET, Server
 from ..calling import SECRET as OUR_SECRET
 from ..calling import settings
@@ -34,56 +34,56 @@ from ..serving import serve
 pytestmark = pytest.mark.anyio
 
 FOUND_BY: Mapping[type[Server], str] = {
-    faults.AcceptsUnsigned: "signature.missing",
-    faults.AcceptsAnySignature: "signature.wrong",
-    faults.AcceptsStale: "signature.stale",
-    faults.AcceptsFuture: "signature.future",
-    faults.VerifiesReserialised: "signature.raw-bytes",
-    faults.ReadsFirstSignatureOnly: "signature.rotation",
-    faults.ReadsLastSignatureOnly: "signature.rotation",
-    faults.CrashesOnGarbageHeader: "signature.garbage",
-    faults.CrashesOnNonAsciiHeader: "signature.non-ascii",
-    faults.ParsesBeforeVerifying: "signature.first",
-    faults.WrongContentType: "frames.content-type",
-    faults.Buffers: "frames.streams",
-    faults.LetsProxiesBuffer: "frames.no-buffering",
-    faults.ForgetsTurnId: "frames.turn-id",
-    faults.InventsTurnId: "frames.turn-id",
-    faults.NeverEnds: "frames.end",
-    faults.EndsTwice: "frames.end",
-    faults.SpeaksAfterTheEnd: "frames.end-last",
-    faults.PrettyPrints: "frames.form",
-    faults.ForgetsTheBlankLine: "signature.right",
-    faults.ManglesUnicode: "frames.unicode",
-    faults.SpeaksObjects: "frames.types",
-    faults.RefusesSessionStart: "events.session-start",
-    faults.RefusesWelcome: "events.welcome",
-    faults.StreamsTheNewerSessionStart: "events.session-start-newer",
-    faults.StreamsData: "events.data",
-    faults.RefusesDataThatIsNoObject: "events.data",
-    faults.CrashesOnSessionEnd: "events.session-end",
-    faults.RefusesSessionUpdate: "events.session-update",
-    faults.RefusesUnknownTypes: "events.unknown-types",
-    faults.RefusesUnknownFields: "events.unknown-fields",
-    faults.NeedsMetadata: "signature.right",
-    faults.NeedsWholeInterruptionContext: "events.interruption-context",
-    faults.RefusesLongText: "events.long-text",
-    faults.RefusesBlankText: "events.blank-text",
-    faults.RunsDuplicates: "turns.duplicate",
-    faults.RefusesDuplicates: "turns.duplicate",
-    faults.Forgets: "turns.memory",
-    faults.RemembersBySession: "turns.memory-over-sessions",
-    faults.MixesConversations: "turns.memory",
-    faults.ForgetsInterruptedTurns: "turns.interrupted",
-    faults.HangsAfterAnInterruption: "turns.interrupted-early",
-    faults.OneAtATime: "turns.at-once",
-    faults.SharesTheTurn: "turns.apart",
-    faults.SlowToSpeak: "frames.speed",
-    faults.CrashesOnNoJson: "bodies.not-json",
-    faults.CrashesOnNoUtf8: "bodies.not-utf8",
-    faults.CrashesOnAList: "bodies.not-an-object",
-    faults.AcceptsNothing: "bodies.fields",
-    faults.LeaksItsTraceback: "bodies.no-internals",
+    signatures.AcceptsUnsigned: "signature.missing",
+    signatures.AcceptsAnySignature: "signature.wrong",
+    signatures.AcceptsStale: "signature.stale",
+    signatures.AcceptsFuture: "signature.future",
+    signatures.VerifiesReserialised: "signature.raw-bytes",
+    signatures.ReadsFirstSignatureOnly: "signature.rotation",
+    signatures.ReadsLastSignatureOnly: "signature.rotation",
+    signatures.CrashesOnGarbageHeader: "signature.garbage",
+    signatures.CrashesOnNonAsciiHeader: "signature.non-ascii",
+    signatures.ParsesBeforeVerifying: "signature.first",
+    frames.WrongContentType: "frames.content-type",
+    frames.Buffers: "frames.streams",
+    frames.LetsProxiesBuffer: "frames.no-buffering",
+    frames.ForgetsTurnId: "frames.turn-id",
+    frames.InventsTurnId: "frames.turn-id",
+    frames.NeverEnds: "frames.end",
+    frames.EndsTwice: "frames.end",
+    frames.SpeaksAfterTheEnd: "frames.end-last",
+    frames.PrettyPrints: "frames.form",
+    frames.ForgetsTheBlankLine: "signature.right",
+    frames.ManglesUnicode: "frames.unicode",
+    frames.SpeaksObjects: "frames.types",
+    events.RefusesSessionStart: "events.session-start",
+    events.RefusesWelcome: "events.welcome",
+    events.StreamsTheNewerSessionStart: "events.session-start-newer",
+    events.StreamsData: "events.data",
+    events.RefusesDataThatIsNoObject: "events.data",
+    events.CrashesOnSessionEnd: "events.session-end",
+    events.RefusesSessionUpdate: "events.session-update",
+    events.RefusesUnknownTypes: "events.unknown-types",
+    events.RefusesUnknownFields: "events.unknown-fields",
+    events.NeedsMetadata: "signature.right",
+    events.NeedsWholeInterruptionContext: "events.interruption-context",
+    events.RefusesLongText: "events.long-text",
+    events.RefusesBlankText: "events.blank-text",
+    turns.RunsDuplicates: "turns.duplicate",
+    turns.RefusesDuplicates: "turns.duplicate",
+    turns.Forgets: "turns.memory",
+    turns.RemembersBySession: "turns.memory-over-sessions",
+    turns.MixesConversations: "turns.memory",
+    turns.ForgetsInterruptedTurns: "turns.interrupted",
+    turns.HangsAfterAnInterruption: "turns.interrupted-early",
+    turns.OneAtATime: "turns.at-once",
+    turns.SharesTheTurn: "turns.apart",
+    turns.SlowToSpeak: "frames.speed",
+    bodies.CrashesOnNoJson: "bodies.not-json",
+    bodies.CrashesOnNoUtf8: "bodies.not-utf8",
+    bodies.CrashesOnAList: "bodies.not-an-object",
+    bodies.AcceptsNothing: "bodies.fields",
+    bodies.LeaksItsTraceback: "bodies.no-internals",
 }
 """Each fault and the check that must find it."""
 
@@ -96,7 +96,7 @@ def failures(report: Report) -> list[tuple[str, str]]:
 
 
 def test_every_fault_has_its_check() -> None:
-    assert set(FOUND_BY) == set(faults.FAULTS)
+    assert set(FOUND_BY) == set(FAULTS)
 
 
 @pytest.mark.parametrize("fault", FOUND_BY, ids=lambda fault: fault.__name__)
@@ -153,7 +153,7 @@ async def test_with_a_wrong_secret_one_check_fails_and_says_so() -> None:
 
 
 async def test_the_report_is_junit_that_parses() -> None:
-    async with serve(faults.LeaksItsTraceback()) as url:
+    async with serve(bodies.LeaksItsTraceback()) as url:
         report = await run_checks(url, SECRET, only=["bodies"])
     suite = ElementTree.fromstring(junit(report))
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
