@@ -8,6 +8,7 @@ from pydantic_ai import Agent, ModelRetry, RunContext
 from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
 
 MENU = {"croissant": 2.4, "sourdough": 5.5, "cinnamon roll": 3.2, "coffee": 2.8}  # euros
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 class Booking(BaseModel):
@@ -91,7 +92,16 @@ def show(turn: Turn[Basket]) -> None:
 
 def in_words(item: str, quantity: int) -> str:
     """So many of an item."""
-    return f"one {item}" if quantity == 1 else f"{'two' if quantity == 2 else quantity} {item}s"
+    number = NUMBERS[quantity - 1] if 0 < quantity <= len(NUMBERS) else str(quantity)
+    return f"{number} {item}" if quantity == 1 else f"{number} {item}s"
+
+
+def how_many(item: str, text: str) -> int:
+    """The number among the two words before an item, such as "three warm croissants"; one without."""
+    words = text.lower().partition(item)[0].split()[-2:]
+    found = [NUMBERS.index(word) + 1 for word in words if word in NUMBERS]
+    found += [int(word) for word in words if word.isdecimal()]
+    return found[-1] if found else 1
 
 
 @agent.offline
@@ -115,6 +125,6 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
         yield Call("place_order")
     elif ordered := [item for item in MENU if item in scene.text.lower()]:
         for item in ordered:
-            yield Call("add_item", {"item": item, "quantity": 2 if scene.says("two") else 1})
+            yield Call("add_item", {"item": item, "quantity": how_many(item, scene.text)})
     else:
         yield "I can tell you the menu, take an order, or book you a table."
