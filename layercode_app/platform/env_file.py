@@ -16,7 +16,7 @@ Values = Mapping[str, str | None]
 
 def set_values(values: Values, *, env_file: Path, undo_file: Path = UNDO_FILE) -> None:
     """Write variables; None takes one out. What they were before the first change is kept, for `undo`."""
-    text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
+    text = _read(env_file)
     before = {name: _find(text, name) for name in values}
     _remember(before, undo_file)
     _write(env_file, _changed(text, values))
@@ -26,39 +26,58 @@ def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
     """Put back what `set_values` changed; the names that were put back."""
     if not undo_file.exists():
         return []
-    before: dict[str, str | None] = json.loads(undo_file.read_text(encoding="utf-8"))
-    text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
+    before = _remembered(undo_file)
+    text = _read(env_file)
     _write(env_file, _changed(text, before))
     undo_file.unlink()
     return sorted(before)
 
 
 def _remember(before: Values, undo_file: Path) -> None:
-    known = json.loads(undo_file.read_text(encoding="utf-8")) if undo_file.exists() else {}
+    known = _remembered(undo_file) if undo_file.exists() else {}
     # The first value wins: it is the one from before we came.
     _write(undo_file, json.dumps(dict(before) | known))
 
 
+def _remembered(undo_file: Path) -> dict[str, str | None]:
+    try:
+        return dict(json.loads(undo_file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{undo_file} cannot be read, and held what .env was before `connect`: {error}. See that .env is what it "
+            "should be, then delete that file."
+        ) from error
+
+
 def _find(text: str, name: str) -> str | None:
     found = re.findall(rf"^(?:export\s+)?{re.escape(name)}=(.*)$", text, re.MULTILINE)
-    return found[-1] if found else None
+    return found[-1].rstrip("\r") if found else None
 
 
 def _changed(text: str, values: Values) -> str:
+    end = "\r\n" if "\r\n" in text else "\n"
     for name, value in values.items():
         if value is not None and not re.fullmatch(r"[^\r\n]*", value):
             raise ConfigurationError(f"{name}: a value of .env is one line.")
         line = re.compile(rf"^(?:export\s+)?{re.escape(name)}=.*\n?", re.MULTILINE)
         text = line.sub("", text)
         if value is not None:
-            text += ("\n" if text and not text.endswith("\n") else "") + f"{name}={value}\n"
+            text += (end if text and not text.endswith("\n") else "") + f"{name}={value}{end}"
     return text
 
 
+def _read(path: Path) -> str:
+    """With its own ends of lines."""
+    return path.read_bytes().decode("utf-8") if path.exists() else ""
+
+
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all, and for its owner's eyes only."""
+    """Whole or not at all, and for its owner's eyes only; where the path is a link, what it leads to."""
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with os.fdopen(
+        os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline=""
+    ) as file:
         file.write(text)
     beside.replace(path)

@@ -13,6 +13,7 @@ import pytest
 from layercode_app.emulator.agents import AgentSpec
 from layercode_app.emulator.app import create_emulator
 from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.exceptions import ConfigurationError
 from layercode_app.platform.client import PlatformClient
 from layercode_app.platform.env_file import set_values, undo
 
@@ -142,3 +143,28 @@ def test_variables_change_and_come_back_and_nothing_else_does(tmp_path: Path) ->
     assert undo(env_file=env, undo_file=kept) == ["A", "C"]
     assert env.read_text() == '# comment\nB=2\nA="old one"\n'
     assert undo(env_file=env, undo_file=kept) == []
+
+
+def test_a_file_that_is_shared_by_a_link_or_made_elsewhere_stays_what_it_is(tmp_path: Path) -> None:
+    shared, env, kept = tmp_path / "shared.env", tmp_path / ".env", tmp_path / "undo.json"
+    shared.write_bytes(b"# of all\r\nA=old\r\nB=2\r\n")
+    env.symlink_to(shared)
+    set_values({"A": "new"}, env_file=env, undo_file=kept)
+    assert env.is_symlink()
+    assert shared.read_bytes() == b"# of all\r\nB=2\r\nA=new\r\n"
+    undo(env_file=env, undo_file=kept)
+    assert shared.read_bytes() == b"# of all\r\nB=2\r\nA=old\r\n"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
+def test_what_was_kept_and_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, text: str) -> None:
+    env, kept = tmp_path / ".env", tmp_path / "undo.json"
+    env.write_text("A=1\n")
+    kept.write_text(text)
+    for change in (
+        lambda: undo(env_file=env, undo_file=kept),
+        lambda: set_values({"A": "2"}, env_file=env, undo_file=kept),
+    ):
+        with pytest.raises(ConfigurationError, match="then delete that file"):
+            change()
+    assert env.read_text() == "A=1\n"
