@@ -36,7 +36,8 @@ def logs(
     for line in found:
         _print(line, as_json)
     if not found and limit:
-        typer.echo(f"No line in {folder} fits{wanted.described}.", err=True)
+        nothing = f"No line in {folder} fits{wanted.described}." if wanted.described else f"No lines in {folder} yet."
+        typer.echo(f"{nothing} `run` and `dev` write them.", err=True)
     if follower is not None:
         try:
             for line in follower.lines():

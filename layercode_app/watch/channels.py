@@ -49,7 +49,10 @@ class Channels:
         if name in self.urls:
             return name
         known = ", ".join(sorted(self.urls)) or "none"
-        raise ConfigurationError(f"{setting} names the channel {name!r}; there are: {known}. See {SETTING}.")
+        raise ConfigurationError(
+            f"{setting} names the channel {name!r}; there are: {known}. Write it under [channels] in layercode.toml, or "
+            f"into {SETTING}."
+        )
 
     async def send(self, name: str, title: str, body: str, *, form: Format = "text") -> None:
         """Send a message. Raises ChannelError when the channel did not take it."""
