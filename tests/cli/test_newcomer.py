@@ -71,6 +71,13 @@ def test_the_only_agent_of_a_project_is_served_where_none_is_named(agents: Path)
     assert discover().get().name == "starter"
 
 
+def test_who_looks_for_log_lines_before_there_are_any_is_told_what_writes_them(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["logs", "--log-dir", str(tmp_path)])
+    assert told.stderr == f"No lines in {tmp_path} yet. `run` and `dev` write them.\n"
+    told = CliRunner().invoke(app, ["logs", "--log-dir", str(tmp_path), "--turn", "t1"])
+    assert "fits turn 't1'." in told.stderr
+
+
 def test_of_several_agents_none_is_picked(agents: Path) -> None:
     (agents / "magpie.py").write_text(ECHO.format(name="magpie"))
     assert discover().default() == "starter"
