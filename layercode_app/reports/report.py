@@ -109,7 +109,7 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord]) -> None:
         sightings.add(record)
     report.groups = dict(sorted(report.groups.items()))
     report.days = _every_day(report.days)
-    report.tools = sorted(tools.by_name.values(), key=lambda tool: (-tool.calls, tool.key))
+    report.tools = sorted(tools.by_name.values(), key=lambda tool: (-tool.times, tool.key))
     report.stages = stages.tallies()
     report.opportunities = sightings.opportunities()
 

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..conversation.cost import Cost, cost_of
+from ..conversation.cost import cost_of
 from ..conversation.record import Json, Stage, TurnRecord
-from .figures import percentiles
-from .tally import rounded
+from .parts import PartTally
 
 
 @dataclass
-class StageTally:
+class StageTally(PartTally):
     """What is counted of one stage. A stage inside another counts in both."""
 
-    key: str
-    runs: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    milliseconds: list[float] = field(default_factory=list)
-    requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    cost: Cost = field(default_factory=Cost)
 
     def add(self, stage: Stage) -> None:
         """Count one run of the stage."""
-        self.runs += 1
-        self.failed += stage.status == "failed"
-        self.cancelled += stage.status == "cancelled"
-        if stage.ended_ms is not None:
-            self.milliseconds.append(stage.ended_ms - stage.started_ms)
+        self.time(stage)
         self.requests += stage.usage.get("requests", 0)
         self.input_tokens += stage.usage.get("input_tokens", 0)
         self.output_tokens += stage.usage.get("output_tokens", 0)
@@ -38,18 +26,7 @@ class StageTally:
 
     def as_json(self) -> Json:
         """The stage for a program."""
-        return {
-            "key": self.key,
-            "runs": self.runs,
-            "failed": self.failed,
-            "cancelled": self.cancelled,
-            "latency_ms": percentiles(self.milliseconds),
-            "requests": self.requests,
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "cost": rounded(self.cost),
-            "unknown_cost_requests": self.cost.unknown,
-        }
+        return self.json_of("runs", input_tokens=self.input_tokens, output_tokens=self.output_tokens)
 
 
 class Stages:

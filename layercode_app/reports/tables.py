@@ -84,10 +84,10 @@ def _feedback(tally: Tally) -> str:
 def _tools(tools: list[ToolTally], *, costs: bool) -> Rows:
     rows: list[tuple[str, ...]] = []
     for tool in tools:
-        if not costs and not tool.calls:
+        if not costs and not tool.times:
             continue
         times = percentiles(tool.milliseconds)
-        row: tuple[str, ...] = (tool.key, f"{tool.calls:,}", f"{tool.failed:,}", f"{tool.cancelled:,}")
+        row: tuple[str, ...] = (tool.key, f"{tool.times:,}", f"{tool.failed:,}", f"{tool.cancelled:,}")
         row += (milliseconds(times["p50"]), milliseconds(times["p95"]))
         rows.append(row + ((f"{tool.requests:,}", f"{tool.tokens:,}", str(tool.cost)) if costs else ()))
     extra = ("requests", "tokens", "cost") if costs else ()
@@ -100,7 +100,7 @@ def _stages(stages: list[StageTally]) -> Rows:
         times = percentiles(stage.milliseconds)
         tokens = f"{compact(stage.input_tokens)} / {compact(stage.output_tokens)}" if stage.requests else "-"
         cost = str(stage.cost) if stage.requests else "-"
-        counts = (f"{stage.runs:,}", f"{stage.failed:,}", f"{stage.cancelled:,}")
+        counts = (f"{stage.times:,}", f"{stage.failed:,}", f"{stage.cancelled:,}")
         took = (milliseconds(times["p50"]), milliseconds(times["p95"]))
         rows.append((stage.key, *counts, *took, f"{stage.requests:,}", tokens, cost))
     heads = ("", "runs", "failed", "cut", "p50", "p95", "requests", "tokens in/out", "cost")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..conversation.cost import Cost, cost_of, price_of
 from ..conversation.record import Json, TurnRecord
-from .figures import percentiles
-from .tally import rounded
+from .parts import PartTally
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -23,31 +22,14 @@ INSIDE = "(inside tools)"
 
 
 @dataclass
-class ToolTally:
+class ToolTally(PartTally):
     """What is counted of one tool."""
 
-    key: str
-    calls: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    milliseconds: list[float] = field(default_factory=list)
-    requests: int = 0
     tokens: int = 0
-    cost: Cost = field(default_factory=Cost)
 
     def as_json(self) -> Json:
         """The tool for a program."""
-        return {
-            "key": self.key,
-            "calls": self.calls,
-            "failed": self.failed,
-            "cancelled": self.cancelled,
-            "latency_ms": percentiles(self.milliseconds),
-            "requests": self.requests,
-            "tokens": self.tokens,
-            "cost": rounded(self.cost),
-            "unknown_cost_requests": self.cost.unknown,
-        }
+        return self.json_of("calls", tokens=self.tokens)
 
 
 class Tools:
@@ -59,12 +41,7 @@ class Tools:
     def add(self, record: TurnRecord) -> None:
         """Count the tools of a turn; its messages are needed for tokens and cost."""
         for call in record.tools:
-            tally = self._of(call.name)
-            tally.calls += 1
-            tally.failed += call.status == "failed"
-            tally.cancelled += call.status == "cancelled"
-            if call.ended_ms is not None:
-                tally.milliseconds.append(call.ended_ms - call.started_ms)
+            self._of(call.name).time(call)
         for led_by, tokens, cost in requests(record):
             tally = self._of(led_by)
             tally.requests += 1

@@ -109,7 +109,7 @@ async def test_a_model_without_a_price_has_an_unknown_cost(tmp_path: Path) -> No
 async def test_tools_have_times_and_the_cost_of_what_their_results_led_to(app: LayerCode) -> None:
     report = await report_of(app, by="tool")
     tools = {tool.key: tool for tool in report.tools}
-    assert (tools["book"].calls, tools["book"].failed, tools["book"].requests) == (1, 0, 1)
+    assert (tools["book"].times, tools["book"].failed, tools["book"].requests) == (1, 0, 1)
     assert tools["book"].cost.amount > 0
     assert tools["(no tool)"].requests >= 3
     total = sum(tool.cost.amount for tool in report.tools)

@@ -1,0 +1,46 @@
+"""What is counted of the timed parts of turns, tools and stages alike: how often, how long, how well, at what cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..conversation.cost import Cost
+from ..conversation.record import Json, Stage, ToolCall
+from .figures import percentiles
+from .tally import rounded
+
+
+@dataclass
+class PartTally:
+    """One tool's or stage's; times in milliseconds."""
+
+    key: str
+    times: int = 0
+    """How often it ran, however it ended."""
+    failed: int = 0
+    cancelled: int = 0
+    milliseconds: list[float] = field(default_factory=list)
+    requests: int = 0
+    cost: Cost = field(default_factory=Cost)
+
+    def time(self, part: ToolCall | Stage) -> None:
+        """Count one run."""
+        self.times += 1
+        self.failed += part.status == "failed"
+        self.cancelled += part.status == "cancelled"
+        if part.ended_ms is not None:
+            self.milliseconds.append(part.ended_ms - part.started_ms)
+
+    def json_of(self, times: str, **tokens: int) -> Json:
+        """It for a program; `times` is what its runs are called."""
+        return {
+            "key": self.key,
+            times: self.times,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "latency_ms": percentiles(self.milliseconds),
+            "requests": self.requests,
+            **tokens,
+            "cost": rounded(self.cost),
+            "unknown_cost_requests": self.cost.unknown,
+        }
