@@ -49,4 +49,8 @@ def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:
         db.execute("DELETE FROM jobs WHERE done_at < ?", (time.time() - KEEP_DONE_SECONDS,))
         return
     job.due_at = retry_at
-    db.execute("UPDATE jobs SET due_at = ?, leased_until = 0, body = ? WHERE id = ?", (retry_at, to_json(job), job.id))
+    # Another worker may have done it, where the lease had run out: what was said does not come back then.
+    db.execute(
+        "UPDATE jobs SET due_at = ?, leased_until = 0, body = ? WHERE id = ? AND done_at IS NULL",
+        (retry_at, to_json(job), job.id),
+    )

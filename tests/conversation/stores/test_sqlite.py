@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import stat
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from layercode_app.conversation.stores import group_commit, sqlite_files
-from layercode_app.conversation.stores.base import Signal
+from layercode_app.conversation.stores.base import Job, Signal
 from layercode_app.conversation.stores.sqlite import SQLiteStore
 from layercode_app.exceptions import StoreError
 
@@ -90,6 +91,22 @@ async def test_what_was_forgotten_is_in_no_file(store: SQLiteStore, path: Path) 
     assert any(b"unmistakable" in file.read_bytes() for file in path.parent.glob("journal*") if file.is_file())
     await store.forget("gone")
     assert not any(b"unmistakable" in file.read_bytes() for file in path.parent.glob("journal*") if file.is_file())
+
+
+async def test_a_job_that_another_worker_did_does_not_come_back_with_what_was_said(
+    store: SQLiteStore, path: Path
+) -> None:
+    await store.owe(Job("j", "session_end", "a", {"said": "my secret is Rosebud"}, "c"))
+    late = await store.lease(now=time.time(), seconds=-1)
+    other = await store.lease(now=time.time(), seconds=60)
+    assert late is not None
+    assert other is not None
+    await store.settle(other)
+    await store.settle(late, retry_at=time.time())
+    assert await store.lease(now=time.time() + 1, seconds=60) is None
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT body FROM jobs").fetchall() == [("",)]
+    db.close()
 
 
 async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
