@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
@@ -22,7 +23,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from layercode_app.observability import encoding
+from layercode_app.observability import attributes, encoding
 
 VALUES: dict[str, Any] = {
     "text": "hello",
@@ -33,14 +34,20 @@ VALUES: dict[str, Any] = {
     "one": 1,
     "true": True,
     "float": 1.0,
+    "zero": 0,
+    "nothing of it": 0.0,
+    "false": False,
     "negative": -5,
+    "least": -(2**63),
+    "most": 2**63 - 1,
+    "two bytes": 300,
     "bytes": b"\x00\xff",
     "texts": ("a", "b"),
     "numbers": (1, 2.5, True),
     "mapping": {"inner": {"deep": 1}, "list": ("a",)},
     "nothing": None,
 }
-BROKEN: dict[str, Any] = {"half a character": "\ud83d", "too large": 2**70}
+BROKEN: dict[str, Any] = {"half a character": "\ud83d", "too large": 2**63, "too small": -(2**63) - 1}
 
 
 def recorded(attributes: dict[str, Any]) -> list[ReadableSpan]:
@@ -90,7 +97,15 @@ def test_numbers_that_are_equal_keep_their_kinds() -> None:
 
 
 def test_what_is_kept_of_earlier_spans_has_a_bound() -> None:
-    for number in range(encoding.MOST_KNOWN + 10):
-        encoding._text(("turn", str(number)))
-    assert len(encoding._known) <= encoding.MOST_KNOWN
+    for number in range(attributes.MOST_KNOWN + 10):
+        attributes.of_span([("turn", str(number)), (f"key {number}", "x" * 1000)])
+    assert len(attributes._known) <= attributes.MOST_KNOWN
+    assert len(attributes._keys) <= attributes.MOST_KNOWN
     assert_same(recorded(VALUES))
+
+
+def test_a_span_is_encoded_once_for_all_who_are_sent_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans = recorded(VALUES)
+    first = encoding.encode(spans)
+    monkeypatch.setattr(encoding, "of_span", lambda attributes: pytest.fail("encoded again"))
+    assert encoding.encode(spans) == first
