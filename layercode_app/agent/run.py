@@ -26,7 +26,7 @@ from .mouth import Mouth
 from .offline import offline_model
 from .retry import transient
 from .thinking import Thinking
-from .tools import TurnTools
+from .traced import watch
 from .usage import write_down, write_down_helpers
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth) -
         model=turn.model,
         model_settings=_model_settings(voice),
         conversation_id=turn.conversation_id,
-        capabilities=[TurnTools(voice, turn)],
+        capabilities=[watch(voice, turn)],
     ) as running:
         try:
             async for node in running:
