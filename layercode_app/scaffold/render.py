@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -69,15 +70,7 @@ def render_templates(answers: Answers, secret: str = "", *, source: bool = False
 
     With `source` the containers are those of this package's own checkout.
     """
-    environment = Environment(
-        loader=PackageLoader("layercode_app.scaffold"),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - no page is made of what somebody else typed; names are checked
-    )
-    environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
+    environment = _environment()
     given = _context(answers, secret) | {"source": source} | ({"module": answers.agent} if source else {})
     for name in environment.list_templates():
         folder, _, rest = name.partition("/")
@@ -87,6 +80,21 @@ def render_templates(answers: Answers, secret: str = "", *, source: bool = False
         if text.strip():
             path = PurePosixPath(rest.removesuffix(".jinja").replace("NAME", answers.module).replace("DOT", "."))
             yield File(path, text, private=path.name == ".env")
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, compiled once however many projects are made."""
+    environment = Environment(
+        loader=PackageLoader("layercode_app.scaffold"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - no page is made of what somebody else typed; names are checked
+    )
+    environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
+    return environment
 
 
 def _context(answers: Answers, secret: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib.metadata import PackageNotFoundError, requires
 
 from .source import NAME
@@ -12,7 +13,8 @@ OWN = (NAME, "mypy", "pytest", "ruff")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def required() -> set[str]:
+@cache
+def required() -> frozenset[str]:
     """The names of all distributions that a project may install, directly or not, as far as they are installed here."""
     found: set[str] = set()
     waiting = [normalized(name) for name in OWN]
@@ -21,7 +23,7 @@ def required() -> set[str]:
         if name not in found:
             found.add(name)
             waiting += _asked_for_by(name)
-    return found
+    return frozenset(found)
 
 
 def normalized(name: str) -> str:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from ..ports import free_port
+from ..processes import START_SECONDS
 from ..support import need_program
 from .making import ROOT, made, run
 
@@ -33,7 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.whl"))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
     need_program("make")
     made(tmp_path, "my-agent", "--agent", "bakery", "--with", "docker")
@@ -46,7 +47,7 @@ def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Pa
 
     tested = subprocess.run(
         ["make", "test", f"PYTHON={sys.executable}"],
-        cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=280,
+        cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert re.search(r"\d passed", tested.stdout)
@@ -86,7 +87,7 @@ def _secret(project: Path) -> str:
 
 
 def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             return httpx.get(url).status_code == 200
