@@ -70,9 +70,10 @@ def _rule(given: Mapping[str, Any], number: int, channels: Channels) -> Rule:
         if not given.get(needed):
             raise _wrong(name, f"{needed} is missing")
     metric, of, sign, text = _condition(name, str(given["when"]))
-    limit, baseline = _limit(name, text)
-    if metric.startswith("p") and metric[1:].isdigit() and baseline is None and not text.endswith("s"):
-        raise _wrong(name, f"{text!r}: {metric} is a time; expected a limit such as 2s or 800ms")
+    window = seconds_of(str(given["window"]), f"The setting {SETTING}, rule {name!r}, window")
+    if not window:
+        raise _wrong(name, f"the window {given['window']!r} has no time in it")
+    limit, baseline = _limit(name, metric, text)
     asked = given["channels"]
     wanted = [asked] if isinstance(asked, str) else asked
     return Rule(
@@ -84,7 +85,7 @@ def _rule(given: Mapping[str, Any], number: int, channels: Channels) -> Rule:
         inclusive="=" in sign,
         limit=limit,
         baseline=baseline,
-        window=seconds_of(str(given["window"]), f"The setting {SETTING}, rule {name!r}, window"),
+        window=window,
         channels=tuple(channels.check(str(one), f"The setting {SETTING}, rule {name!r},") for one in wanted),
         at_least=_count(name, given.get("at_least", 0)),
         agent=str(given["agent"]) if given.get("agent") else None,
@@ -111,13 +112,28 @@ def _condition(name: str, when: str) -> tuple[str, str, str, str]:
     return metric, of, match[3], match[4]
 
 
-def _limit(name: str, text: str) -> tuple[float, float | None]:
+def _limit(name: str, metric: str, text: str) -> tuple[float, float | None]:
     if match := _BASELINE.fullmatch(text):
         return float(match[1] or 1), seconds_of(match[2], f"The setting {SETTING}, rule {name!r}, baseline")
     match = _NUMBER.fullmatch(text)
     if match is None:
         raise _wrong(name, f"{text!r} is no limit; expected one such as 5%, 2s, 300ms, 1M, $20 or 3 x baseline(7d)")
-    return float(match[2]) * _SCALE.get(match[3], 1), None
+    limit = float(match[2]) * _SCALE.get(match[3], 1)
+    _check_unit(name, metric, text, f"{match[1] or ''}{match[3] or ''}", limit)
+    return limit, None
+
+
+def _check_unit(name: str, metric: str, text: str, unit: str, limit: float) -> None:
+    """Refuse a limit that the metric can never reach, or always does: nobody would find out before an outage."""
+    if metric.startswith("p") and metric[1:].isdigit():
+        if unit not in ("s", "ms"):
+            raise _wrong(name, f"{text!r}: {metric} is a time; expected a limit such as 2s or 800ms")
+    elif metric.endswith("_rate"):
+        if unit not in ("", "%") or limit > 1:
+            raise _wrong(name, f"{text!r}: {metric} is a share; expected a limit such as 5%")
+    elif unit not in ("", "k", "M", *(("$",) if metric == "cost" else ())):
+        expected = "$20" if metric == "cost" else "20 or 1M"
+        raise _wrong(name, f"{text!r}: {metric} has no {unit}; expected a limit such as {expected}")
 
 
 def _wrong(name: str, reason: str) -> ConfigurationError:
