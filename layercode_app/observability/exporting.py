@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -18,6 +21,8 @@ from .outages import Outage
 
 TIMEOUT_SECONDS = 2.0
 """For one export, its tries again included."""
+MOST_SENDING = 2
+"""So many exports of metrics are under way to one target; one that takes longer than that is ill, and sums wait."""
 REASON = f"refused, an error, or no answer in {TIMEOUT_SECONDS:g} s"
 
 
@@ -44,7 +49,7 @@ class Target:
         """A processor that sends spans here in batches, from a thread of its own."""
         return BatchSpanProcessor(_Spans(OTLPSpanExporter(**self._options("traces")), self))
 
-    def metrics(self) -> MetricExporter:
+    def metrics(self) -> _Metrics:
         """An exporter of metrics to here."""
         return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
 
@@ -62,6 +67,12 @@ class Target:
         elif not self.closed:
             self.outage.failed(REASON)
         return succeeded
+
+
+def metrics_to(targets: Sequence[Target]) -> MetricExporter:
+    """An exporter of metrics to them all: each figure is kept once, however many are sent it."""
+    exporters = [target.metrics() for target in targets]
+    return exporters[0] if len(exporters) == 1 else _MetricsToAll(exporters)
 
 
 class _Spans(SpanExporter):
@@ -103,3 +114,36 @@ class _Metrics(MetricExporter):
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         self._inner.shutdown(timeout_millis=timeout_millis)
+
+
+class _MetricsToAll(MetricExporter):
+    """Hands what was read on in a thread for each: one that hangs keeps no other waiting."""
+
+    def __init__(self, exporters: Sequence[_Metrics]) -> None:
+        # The standard variables say what is preferred, so all prefer the same.
+        super().__init__(exporters[0]._preferred_temporality, exporters[0]._preferred_aggregation)
+        self._sending: dict[_Metrics, list[threading.Thread]] = {exporter: [] for exporter in exporters}
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        for exporter, earlier in self._sending.items():
+            running = self._sending[exporter] = [thread for thread in earlier if thread.is_alive()]
+            if len(running) >= MOST_SENDING:
+                continue
+            # The context says that what is sent has no span of its own.
+            run = copy_context().run
+            thread = threading.Thread(target=run, args=(exporter.export, metrics_data), name="metrics", daemon=True)
+            thread.start()
+            running.append(thread)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Wait for what is being sent, and close them all."""
+        # The reader has another name for it.
+        deadline = time.monotonic() + kwargs.get("timeout", timeout_millis) / 1000
+        for thread in [thread for running in self._sending.values() for thread in running]:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for exporter in self._sending:
+            exporter.shutdown(timeout_millis=max(0.0, (deadline - time.monotonic()) * 1000))

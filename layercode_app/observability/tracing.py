@@ -23,7 +23,7 @@ from .._version import __version__
 from ..settings import Settings
 from .bounded import wait_for
 from .checks import TOKEN
-from .exporting import Target
+from .exporting import Target, metrics_to
 from .pipeline import Pipeline
 
 FLUSH_SECONDS = 1.8
@@ -78,11 +78,11 @@ class Tracing:
         return self._environment.get(f"OTEL_{signal}_EXPORTER", "").lower() in _SUPPORTED
 
     def _readers(self) -> list[PeriodicExportingMetricReader]:
-        if not self._wants("METRICS"):
+        if not self._wants("METRICS") or not self._targets:
             return []
-        readers = [PeriodicExportingMetricReader(target.metrics()) for target in self._targets]
-        self._closers += [_closer(reader.shutdown) for reader in readers]
-        return readers
+        reader = PeriodicExportingMetricReader(metrics_to(self._targets))
+        self._closers.append(_closer(reader.shutdown))
+        return [reader]
 
     def close(self) -> None:
         """Send what is left, all sinks at once, and wait at most FLUSH_SECONDS; what hangs is left behind."""

@@ -1,0 +1,61 @@
+"""Metrics that are kept once reach every target, and one that is ill keeps no other from its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+from layercode_app.observability import exporting
+from layercode_app.observability.exporting import TIMEOUT_SECONDS, Target, metrics_to
+
+from .collectors import Collector, Mood, collecting
+
+
+def count_two(targets: list[Target], seconds: float) -> float:
+    """Count, end within a bound, and tell how long that took."""
+    reader = PeriodicExportingMetricReader(metrics_to(targets))
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    provider.get_meter("test").create_counter("counted").add(2)
+    begun = time.monotonic()
+    reader.shutdown(timeout_millis=seconds * 1000)
+    return time.monotonic() - begun
+
+
+def seen(collector: Collector) -> float | None:
+    return collector.metrics().get("counted")
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_each_target_is_sent_all_of_it(several: bool) -> None:
+    with collecting() as one, collecting() as other:
+        used = [one, other] if several else [one]
+        count_two([Target("a target", collector.url) for collector in used], 30)
+        assert [seen(collector) for collector in used] == [2] * len(used)
+
+
+@pytest.mark.parametrize("mood", ["hang", "error", "garbage"])
+def test_an_ill_target_keeps_no_other_waiting(mood: Mood) -> None:
+    with collecting(mood) as ill, collecting() as well:
+        targets = [Target("the ill one", ill.url), Target("the other", well.url)]
+        took = count_two(targets, TIMEOUT_SECONDS / 2)
+        assert seen(well) == 2
+        assert took < 2 * TIMEOUT_SECONDS
+        assert not targets[1].outage.down
+
+
+def test_exports_to_a_target_that_never_answers_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "TIMEOUT_SECONDS", 30.0)
+    with collecting("hang") as ill, collecting() as well:
+        exporter = metrics_to([Target("the ill one", ill.url), Target("the other", well.url)])
+        reader = PeriodicExportingMetricReader(exporter, export_interval_millis=20)
+        provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+        provider.get_meter("test").create_counter("counted").add(2)
+        before = threading.active_count()
+        well.wait_for(lambda: len(well.bodies) > 10)
+        # The collector has a thread for each request that it answers, or does not.
+        assert threading.active_count() <= before + 3 * exporting.MOST_SENDING
+        reader.shutdown(timeout_millis=100)
