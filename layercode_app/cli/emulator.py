@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from .options import Fault, SessionTimeout, VoiceName
+from .options import Fault, Secret, SessionTimeout, VoiceName
+
+HOST = "127.0.0.1"
 
 
 def emulator(
     webhook: Annotated[str, typer.Option(help="URL of the backend's webhook.")] = "http://127.0.0.1:8000/api/agent",
-    secret: Annotated[
-        str, typer.Option(envvar="LAYERCODE_WEBHOOK_SECRET", help="Secret the webhooks are signed with.")
-    ] = "",
+    secret: Secret = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 8787,
     session_webhook: Annotated[
         str | None, typer.Option(help="URL for session events; the newer style of the platform.")
@@ -29,19 +29,19 @@ def emulator(
     voice: VoiceName = None,
 ) -> None:
     """Emulate LayerCode for any backend: offline, with no account."""
-    if not secret:
-        raise typer.BadParameter(
-            "a secret is needed to sign webhooks; give the one your backend verifies with", param_hint="--secret"
-        )
     import uvicorn
 
     from ..emulator.app import create_emulator
     from ..emulator.faults import Faults
     from ..emulator.speech import pick_voice
+    from ..server.port import check_port
+    from ..settings import load_settings
+    from .chat_session import webhook_secret
 
+    signing = webhook_secret(secret or None).partition(",")[0].strip()
     app = create_emulator(
         webhook,
-        secret.partition(",")[0].strip(),
+        signing,
         session_webhook_url=session_webhook,
         style="welcome" if session_webhook else "session.start",
         trigger="push_to_talk" if push_to_talk else "automatic",
@@ -51,7 +51,8 @@ def emulator(
         recordings=recordings,
         faults=Faults.read(fault),
     )
+    check_port(load_settings({"host": HOST, "port": port}))
     typer.echo(f"LayerCode emulator on http://127.0.0.1:{port}/v1, webhooks to {webhook}")
     typer.echo(f"  LAYERCODE_API_URL=http://127.0.0.1:{port}/v1")
     typer.echo(f"  browser clients: client._websocketUrl = 'ws://127.0.0.1:{port}/v1/agents/web/websocket'")
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=3)
+    uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from layercode_app.cli.emulator import emulator
 from layercode_app.emulator.speech import Silence, pick_voice
 from layercode_app.exceptions import ConfigurationError
 
@@ -120,10 +118,16 @@ def test_a_voice_that_is_not_installed_is_not_waited_for(monkeypatch: pytest.Mon
     assert isinstance(pick_voice(), Silence)
 
 
-def test_without_a_secret_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LAYERCODE_WEBHOOK_SECRET", raising=False)
-    app = typer.Typer()
-    app.command()(emulator)
-    result = CliRunner().invoke(app, [])
-    assert result.exit_code == 2
-    assert "--secret" in result.output
+def test_without_a_secret_it_says_what_is_missing(tmp_path: Path) -> None:
+    code, output = run("emulator", cwd=tmp_path)
+    assert (code, "Give --secret, or set LAYERCODE_WEBHOOK_SECRET." in output) == (2, True), output
+
+
+def test_the_secret_of_a_project_is_used_and_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LAYERCODE_WEBHOOK_SECRET=test-secret\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code, output = run("emulator", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+    assert (code, "Give another with --port." in output) == (2, True), output
+    assert "LayerCode emulator on" not in output
