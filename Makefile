@@ -89,6 +89,7 @@ _python:
 # The stamp is older than what it was made from only when that changed, so a second run starts at once.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory _python
+	@echo 'Installing into $(VENV): a minute or two, the first time.'
 	$(MAKE_VENV)
 	$(INSTALL) --editable . --group dev
 	@touch $@

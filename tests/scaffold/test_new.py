@@ -11,7 +11,8 @@ import pytest
 
 from layercode_app import __version__
 
-from .making import AGENTS, made, new, tree
+from ..support import need_program
+from .making import AGENTS, ROOT, made, new, run, tree
 
 
 def test_a_project_has_its_parts_and_says_what_is_next(tmp_path: Path) -> None:
@@ -139,3 +140,11 @@ def test_the_options_are_listed_for_people_and_programs(tmp_path: Path) -> None:
     told = json.loads(new(tmp_path, "--list-options", "--json").stdout)
     assert set(told["agents"]) == set(AGENTS)
     assert set(told["with"]) == {"web", "docker", "k8s", "github", "redis"}
+
+
+def test_who_waits_for_what_is_installed_is_told_so(tmp_path: Path) -> None:
+    need_program("make")
+    made(tmp_path, "mine")
+    for folder in (tmp_path / "mine", ROOT):
+        told = run(["make", "--dry-run", "test", "VENV=nowhere"], folder)
+        assert "Installing into nowhere: a minute or two" in told.stdout, told.stderr
