@@ -72,7 +72,7 @@ def _span(span: ReadableSpan) -> bytes:
         (
             _IDS(b"\x0a\x10", trace_id >> 64, trace_id & _HALF, b"\x12\x08", context.span_id),
             _PARENT(b"\x22\x08", parent.span_id) if parent else b"",
-            field(b"\x2a", span.name.encode()),
+            field(b"\x2a", _whole(span.name).encode()),
             _REST(0x30, kind, 0x39, begin, 0x41, end, b"\x85\x01", _flags(parent), b"\x7a\x00"),
             of_span(attributes.items()),
             _what_is_rare(span),
@@ -99,16 +99,21 @@ def _what_is_rare(span: ReadableSpan) -> bytes:
 
 def _status(status: Status) -> wire.Status:
     code: Any = status.status_code.value
-    return wire.Status(code=code, message=status.description or "")
+    return wire.Status(code=code, message=_whole(status.description or ""))
 
 
 def _flags(context: SpanContext | None) -> int:
     return _REMOTE if context and context.is_remote else _LOCAL
 
 
+def _whole(text: str) -> str:
+    """The text without half characters, which a model may put into a tool's name: no reason to lose the batch."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def _event(event: Event) -> wire.Span.Event:
     return wire.Span.Event(
-        name=event.name,
+        name=_whole(event.name),
         time_unix_nano=event.timestamp,
         attributes=key_values(event.attributes),
         dropped_attributes_count=event.dropped_attributes,

@@ -47,7 +47,12 @@ VALUES: dict[str, Any] = {
     "mapping": {"inner": {"deep": 1}, "list": ("a",)},
     "nothing": None,
 }
-BROKEN: dict[str, Any] = {"half a character": "\ud83d", "too large": 2**63, "too small": -(2**63) - 1}
+BROKEN: dict[str, Any] = {
+    "half a character": "\ud83d",
+    "half \ud83d": "of a key",
+    "too large": 2**63,
+    "too small": -(2**63) - 1,
+}
 
 
 def recorded(attributes: dict[str, Any]) -> list[ReadableSpan]:
@@ -109,3 +114,16 @@ def test_a_span_is_encoded_once_for_all_who_are_sent_it(monkeypatch: pytest.Monk
     first = encoding.encode(spans)
     monkeypatch.setattr(encoding, "of_span", lambda attributes: pytest.fail("encoded again"))
     assert encoding.encode(spans) == first
+
+
+def test_a_name_or_status_that_cannot_be_sent_costs_no_other_span() -> None:
+    sent = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(sent))
+    for name in ("half \ud83d", "whole"):
+        span = provider.get_tracer("scope").start_span(name)
+        span.add_event(name)
+        span.set_status(Status(StatusCode.ERROR, name))
+        span.end()
+    request = ExportTraceServiceRequest.FromString(encoding.encode(sent.get_finished_spans()))
+    assert [span.name for span in request.resource_spans[0].scope_spans[0].spans] == ["half ?", "whole"]
