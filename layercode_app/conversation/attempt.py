@@ -27,29 +27,49 @@ async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Seq
 
     `pauses` are the seconds between its tries; after the last one it is given up, and the log says so.
     """
-    keeping = asyncio.create_task(_keep(store, job, lease))
+    held = _Lease(store, job, lease)
+    keeping = asyncio.create_task(held.keep())
     try:
         try:
             again = await _try(job, run, pauses)
         except asyncio.CancelledError:
             # The server goes down: another one may have the job at once.
-            with suppress(StoreError):
-                await store.settle(job, retry_at=time.time())
+            if not held.lost:
+                with suppress(StoreError):
+                    await store.settle(job, retry_at=time.time())
             raise
-        await _settle(store, job, again)
+        await _settle(held, again)
         return again
     finally:
         keeping.cancel()
 
 
-async def _keep(store: Store, job: Job, lease: float) -> None:
-    """Keep other workers from a job that takes longer than its lease."""
-    while True:
-        await asyncio.sleep(lease / RENEWALS)
-        try:
-            await store.renew(job, until=time.time() + lease)
-        except StoreError as error:
-            logger.warning("The lease of job {} could not be renewed: {}", job.id, error)
+class _Lease:
+    """What keeps other workers from a job: renewed in time, or lost to whoever asks next."""
+
+    def __init__(self, store: Store, job: Job, seconds: float) -> None:
+        self.store = store
+        self.job = job
+        self._seconds = seconds
+        self._until = time.time() + seconds
+
+    @property
+    def lost(self) -> bool:
+        """Whether another worker may have the job by now: this one stood still, or its journal was away."""
+        return time.time() >= self._until
+
+    async def keep(self) -> None:
+        """Keep other workers from a job that takes longer than its lease."""
+        while True:
+            await asyncio.sleep(self._seconds / RENEWALS)
+            if self.lost:
+                return
+            until = time.time() + self._seconds
+            try:
+                await self.store.renew(self.job, until=until)
+                self._until = until
+            except StoreError as error:
+                logger.warning("The lease of job {} could not be renewed: {}", self.job.id, error)
 
 
 async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
@@ -76,13 +96,16 @@ def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
     return time.time() + pause
 
 
-async def _settle(store: Store, job: Job, again: float | None) -> None:
+async def _settle(held: _Lease, again: float | None) -> None:
     """Write how a job ended, as soon as the journal takes it: what was done must not be done again."""
-    while True:
+    job = held.job
+    while again is None or not held.lost:
         try:
-            await store.settle(job, retry_at=again)
+            await held.store.settle(job, retry_at=again)
         except StoreError as error:
             logger.warning("The end of job {} waits for the journal: {}", job.id, error)
             await asyncio.sleep(SETTLE_SECONDS)
         else:
             return
+    # To write now would take it from whoever has it, and they would be two.
+    logger.warning("The lease of job {} ran out; its next try is whoever's that took it over", job.id)

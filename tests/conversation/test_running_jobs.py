@@ -149,3 +149,28 @@ async def test_a_job_that_is_done_while_the_journal_is_away_is_not_done_again(
         await until(lambda: hooks.done == ["once"])
     assert await store.lease(now=1e12, seconds=60) is None
     assert hooks.begun == ["once"]
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+async def test_a_job_that_another_worker_took_over_is_not_given_to_a_third(
+    store: Store, tmp_path: Path, cut_off: bool
+) -> None:
+    async def fail_late(job: Job) -> None:
+        time.sleep(0.4)  # the loop stands still, and no lease is renewed
+        began.set()
+        await (asyncio.Event().wait() if cut_off else asyncio.sleep(0.05))
+        raise RuntimeError("too late")
+
+    other, began = create_store(f"sqlite:///{tmp_path}/journal.sqlite3"), asyncio.Event()
+    await other.open()
+    await store.owe(Job("j", "hook", "a", {}, "c"))
+    job = await store.lease(now=time.time(), seconds=0.3)
+    assert job is not None
+    trying = asyncio.create_task(attempt.attempt(store, job, fail_late, lease=0.3, pauses=(0.0, 0.0)))
+    await began.wait()
+    assert await other.lease(now=time.time(), seconds=60) is not None
+    if cut_off:
+        trying.cancel()
+    await asyncio.gather(trying, return_exceptions=True)
+    assert await store.lease(now=time.time() + 1, seconds=60) is None
+    await other.close()
