@@ -8,7 +8,7 @@ from pydantic_ai import Agent, ModelRetry, RunContext
 from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
 
 MENU = {"croissant": 2.4, "sourdough": 5.5, "cinnamon roll": 3.2, "coffee": 2.8}  # euros
-NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = dict(enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 1))
 
 
 class Booking(BaseModel):
@@ -60,16 +60,17 @@ async def add_item(ctx: RunContext[Turn[Basket]], item: str, quantity: int) -> s
         raise ModelRetry(f"{item!r} is not on the menu. There is: {', '.join(MENU)}.")
     basket = ctx.deps.state
     basket.items[item] = basket.items.get(item, 0) + quantity
-    show(ctx.deps)
+    ctx.deps.data({"basket": basket.model_dump() | {"total": basket.total}})
     return f"The basket comes to {euros(basket.total)}."
 
 
 @bakery.tool
 async def book_table(ctx: RunContext[Turn[Basket]], people: int, time: str) -> str:
     """Book a table for today."""
-    ctx.deps.state.booking = Booking(people=people, time=time)
+    basket = ctx.deps.state
+    basket.booking = Booking(people=people, time=time)
     ctx.deps.outcome("booked")
-    show(ctx.deps)
+    ctx.deps.data({"basket": basket.model_dump() | {"total": basket.total}})
     return f"A table for {people} at {time}."
 
 
@@ -85,23 +86,9 @@ async def place_order(ctx: RunContext[Turn[Basket]]) -> str:
     return f"Ordered for {euros(total)}, ready in twenty minutes."
 
 
-def show(turn: Turn[Basket]) -> None:
-    """Send the basket to the caller's browser."""
-    turn.data({"basket": turn.state.model_dump() | {"total": turn.state.total}})
-
-
 def in_words(item: str, quantity: int) -> str:
     """So many of an item."""
-    number = NUMBERS[quantity - 1] if 0 < quantity <= len(NUMBERS) else str(quantity)
-    return f"{number} {item}" if quantity == 1 else f"{number} {item}s"
-
-
-def how_many(item: str, text: str) -> int:
-    """The number among the two words before an item, such as "three warm croissants"; one without."""
-    words = text.lower().partition(item)[0].split()[-2:]
-    found = [NUMBERS.index(word) + 1 for word in words if word in NUMBERS]
-    found += [int(word) for word in words if word.isdecimal()]
-    return found[-1] if found else 1
+    return f"one {item}" if quantity == 1 else f"{NUMBERS.get(quantity, quantity)} {item}s"
 
 
 @agent.offline
@@ -125,6 +112,8 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
         yield Call("place_order")
     elif ordered := [item for item in MENU if item in scene.text.lower()]:
         for item in ordered:
-            yield Call("add_item", {"item": item, "quantity": how_many(item, scene.text)})
+            before = scene.text.lower().partition(item)[0].split(",")[-1].split()[-2:]  # as in "three warm croissants"
+            quantity = next((number for number, word in NUMBERS.items() if {word, str(number)} & {*before}), 1)
+            yield Call("add_item", {"item": item, "quantity": quantity})
     else:
         yield "I can tell you the menu, take an order, or book you a table."

@@ -58,9 +58,9 @@ async def test_bakery_keeps_one_basket_per_conversation(tmp_path: Path) -> None:
 
 async def test_bakery_counts_what_it_is_asked_for_by_item(tmp_path: Path) -> None:
     async with talking("bakery", tmp_path) as call:
-        asked = await call.say("Three warm croissants, 12 sourdough and a coffee")
-    assert asked.spoken.startswith("Three croissants and 12 sourdoughs and one coffee. ")
-    assert sent(asked)[-1]["basket"]["items"] == {"croissant": 3, "sourdough": 12, "coffee": 1}
+        asked = await call.say("Three warm croissants, 10 sourdough and a coffee")
+    assert asked.spoken.startswith("Three croissants and ten sourdoughs and one coffee. ")
+    assert sent(asked)[-1]["basket"]["items"] == {"croissant": 3, "sourdough": 10, "coffee": 1}
 
 
 async def test_outdoor_shop_finds_products_orders_and_policies(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ async def test_a_promoted_call_says_nothing_of_the_caller_and_passes_at_once(tmp
     assert "say" not in greeting
     assert order["say"] == "Two croissants and a coffee for Robin, call me on 202 555 0102"
     assert order["expect"]["tools"][0] == {"name": "add_item", "args": {"item": "croissant", "quantity": 2}}
-    assert order["expect"]["data"][-1]["basket"]["total"] == 10.4
+    assert order["expect"]["data"][-1]["basket"]["total"] == 7.6
     assert (menu["interrupt"], menu["expect"]["contains"]) == (5, ["Let me look. We have"])
     assert menu["expect"]["tools"] == [{"name": "menu"}]
-    assert sourdough["expect"]["contains"] == ["One sourdough. The basket comes to 15 euros 90. Anything else?"]
+    assert sourdough["expect"]["contains"] == ["One sourdough. The basket comes to 13 euros 10. Anything else?"]
     assert done["expect"]["data"] == [{"ordered": 15.9}]
 
     passed = await run("eval", path, "--agents", AGENTS, "--json")
