@@ -53,7 +53,7 @@ async def test_a_promoted_call_says_nothing_of_the_caller_and_passes_at_once(tmp
     assert (menu["interrupt"], menu["expect"]["contains"]) == (5, ["Let me look. We have"])
     assert menu["expect"]["tools"] == [{"name": "menu"}]
     assert sourdough["expect"]["contains"] == ["One sourdough. The basket comes to 13 euros 10. Anything else?"]
-    assert done["expect"]["data"] == [{"ordered": 15.9}]
+    assert done["expect"]["data"] == [{"ordered": 13.1}]
 
     passed = await run("eval", path, "--agents", AGENTS, "--json")
     assert passed.exit_code == 0, passed.stdout
