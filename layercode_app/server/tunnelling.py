@@ -125,7 +125,7 @@ class TunnelBeside:
             _tell(url, verdict)
             if not verdict.reached and self._lost is not None:
                 return
-            if self._update_webhook and settings.agent_id:
+            if verdict.reached and self._update_webhook and settings.agent_id:
                 client = await stack.enter_async_context(PlatformClient.from_settings(settings))
                 await stack.enter_async_context(claimed(client, settings.agent_id, url))
                 logger.info("The webhook of {} is {} until this ends.", settings.agent_id, url)

@@ -68,14 +68,16 @@ class Started:
 
 
 class Refusing:
-    """The emulated platform, which answers 503 to the next so many changes of a webhook."""
+    """The emulated platform, which answers 503 to the next so many changes of a webhook, and counts them all."""
 
     def __init__(self, emulator: Any) -> None:
         self._emulator = emulator
         self.failures = 0
         self.refused = 0
+        self.changes = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.changes += scope["type"] == "http" and scope["method"] == "POST"
         if scope["type"] == "http" and scope["method"] == "POST" and self.refused < self.failures:
             self.refused += 1
             await send({"type": "http.response.start", "status": 503, "headers": []})
@@ -159,10 +161,12 @@ async def test_without_a_url_nothing_is_changed_and_the_server_goes_on(tmp_path:
 
 async def test_a_url_that_does_not_reach_us_gets_no_webhook(tmp_path: Path) -> None:
     settings = {"FAKE_TUNNEL_URL": "http://127.0.0.1:1", "LAYERCODE_TUNNEL_TIMEOUT": "2"}
-    async with platform() as api, started(tmp_path, api, "normal", *TAKE, **settings) as run:
+    async with refusing() as (side, api), started(tmp_path, api, "normal", *TAKE, **settings) as run:
         await run.until(lambda: "does not reach this server" in run.output)
-        assert await run.webhook() == BEFORE
+        await asyncio.sleep(1)
+        assert (await probe(run.ours, SECRET)).fine
         assert await run.end() == 0
+    assert side.changes == 0
 
 
 async def test_a_tunnel_that_dies_gives_the_webhook_back_at_once(tmp_path: Path) -> None:
