@@ -4,8 +4,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint coverage format screenshots wheel deploy constraints clean
 
-# Tests mostly wait for servers and programs, so three at a time pay on two cores. `make test PARALLEL=` is one by one.
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+# Tests mostly wait for servers and programs, so two at a time pay even on one core. `make test PARALLEL=` is one by one.
+PARALLEL ?= -n 2 --dist loadfile
 
 VENV := .venv
 BIN := $(VENV)/bin

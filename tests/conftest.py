@@ -25,24 +25,6 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
-# The files that take longest, from the longest on. They are begun first, or the last worker would be left alone with one.
-LONGEST = (
-    "agents/test_files.py", "scaffold/test_two_commands.py", "scaffold/test_projects.py", "doctor/test_doctor.py",
-    "testing/test_check.py", "observability/test_faults.py", "server/test_shutdown.py", "observability/test_spans.py",
-    "platform/test_tunnel.py", "reports/test_cli.py", "scaffold/test_new.py", "conversation/test_turns.py",
-    "scaffold/test_update.py", "e2e/test_dev_page.py", "cli/test_platform.py", "emulator/test_command.py",
-    "scaffold/test_web_page.py", "observability/test_metrics.py", "watch/test_spending.py", "testing/test_plugin.py",
-    "testing/test_bench.py", "observability/test_log_files.py", "observability/test_sentry.py", "cli/test_connect.py",
-    "e2e/test_dev_page_looks.py", "benchmarks/test_peers.py",
-)  # fmt: skip
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; all else keeps its order."""
-    order = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path, len(order)))
-
-
 # These build, copy and deploy the checkout, and say nothing of the wheel that `.ci/run` tests without one.
 if "LAYERCODE_WHEEL" in os.environ:
     collect_ignore = ["deploy", "scaffold/test_two_commands.py"]

@@ -116,6 +116,8 @@ class Prometheus:
         if self.folder is None:
             return generate_latest(self._registry or _new_registry())
         registry = _new_registry()
+        # Whoever took it away meanwhile, with what was in it, has not taken away the server.
+        make_folder(self.folder)
         MultiProcessCollector(registry, path=str(self.folder))  # type: ignore[no-untyped-call]
         registry.register(_System(self.folder))
         return generate_latest(registry)

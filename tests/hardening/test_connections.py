@@ -52,8 +52,8 @@ async def talk(turn: Turn) -> Any:
 class Server:
     """The server under test, and a well-behaved caller of it."""
 
-    def __init__(self, app: LayerCode, url: str, client: WebhookClient, said: list[str]) -> None:
-        self.app, self.url, self.client, self.said = app, url, client, said
+    def __init__(self, app: LayerCode, url: str, said: list[str]) -> None:
+        self.app, self.url, self.said = app, url, said
         self._calls = 0
 
     async def open(self, *, receive_buffer: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -68,7 +68,9 @@ class Server:
     async def answers(self) -> None:
         """Whoever calls meanwhile is answered."""
         self._calls += 1
-        reply = await asyncio.wait_for(Caller(self.client, f"well-behaved-{self._calls}").say("hi"), 30)
+        # On a connection of its own: one that was kept may be closed in the moment it is used again.
+        async with WebhookClient(f"{self.url}/api/agent", SECRET) as client:
+            reply = await asyncio.wait_for(Caller(client, f"well-behaved-{self._calls}").say("hi"), 30)
         assert reply.spoken == "hello"
 
     async def has_said(self, words: str) -> None:
@@ -106,8 +108,8 @@ def served(tmp_path: Path, said: list[str]) -> Serve:
         options = {
             name: value for name, value in uvicorn_options(own).items() if name in ("http", "timeout_keep_alive")
         }
-        async with serve(app, **options) as url, WebhookClient(f"{url}/api/agent", SECRET) as client:
-            server = Server(app, url, client, said)
+        async with serve(app, **options) as url:
+            server = Server(app, url, said)
             # The first turn imports what all others need.
             await server.answers()
             yield server
