@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ..agent.connections import Connections
 from ..agent.discovery import Found
@@ -97,7 +96,6 @@ class LayerCode:
         )
         self.sessions = SessionHandler(self.store, self.turns.states, self.jobs, self.turns.late)
         self.authorize = Authorize(self.settings, self.store)
-        self._authorize: Any = self.authorize
         self.health = Health(self.store, failed=failed or {})
         self._logged = Logged(self.settings.log_headers)
         self.agents: dict[str, VoiceAgent[Any, Any]] = {}
@@ -141,13 +139,6 @@ class LayerCode:
     def _webhook(self, voice: VoiceAgent[Any, Any]) -> Webhook:
         return Webhook(voice, self.turns, self.sessions, self.settings, self.watch.refusals.add)
 
-    def trust(self, proxies: Sequence[str]) -> None:
-        """Believe these proxies, by address or network, who it is that asks for a session. For whoever serves this app.
-
-        Not for every request, as uvicorn would: nothing else asks, and a turn need not wait for it.
-        """
-        self._authorize = ProxyHeadersMiddleware(self._authorize, list(proxies))
-
     # --- ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,7 +167,7 @@ class LayerCode:
     async def _post(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == self.settings.authorize_route:
             with answered():
-                await self._authorize(scope, receive, self._counting(send))
+                await self.authorize(scope, receive, self._counting(send))
             return
         known = ", ".join(sorted(self.agents))
         await send_error(send, 404, f"Nothing is at {path[:200]!r}. Agents here: {known}.")

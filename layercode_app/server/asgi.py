@@ -36,9 +36,10 @@ class BodyTimeoutError(PlatformError):
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of a request header, read as Latin-1, which never fails; None when it is missing."""
-    # The first of several is the last of them reversed. Two calls in C, where a loop would take a call for each header.
-    value = dict([*scope["headers"]][::-1]).get(name)
-    return None if value is None else str(value, "latin-1")
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
 
 
 def route_path(scope: Scope) -> str:

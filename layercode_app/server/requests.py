@@ -36,11 +36,11 @@ class Logged:
         )
 
     def _headers(self, scope: Scope) -> dict[str, str]:
-        sent = dict(scope["headers"])
-        return {
-            name.decode("latin-1"): sent[name].decode("ascii", "backslashreplace")[:LONGEST_PATH]
-            for name in self._names & sent.keys()
-        }
+        shown: dict[str, str] = {}
+        for key, value in scope["headers"]:
+            if key in self._names:
+                shown[key.decode("latin-1")] = value.decode("ascii", "backslashreplace")[:LONGEST_PATH]
+        return shown
 
 
 class _During:

@@ -149,7 +149,6 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     configure(settings, verbose=options.verbose, serving=serving, developing=options.developing)
     found, first = _agents(options, settings)
     app = create_app(found, first, settings=settings, model=options.model)
-    app.trust(settings.trusted_proxies)
     drain_on_signals(app)
     app.on_start.append(catch_all)
     spare_the_collector()
@@ -183,8 +182,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "log_config": None,
         "access_log": False,
         "server_header": False,
-        # Only who asks for a session is counted by address: see `LayerCode.trust`.
-        "proxy_headers": False,
+        "forwarded_allow_ips": list(settings.trusted_proxies),
         "http": partial(BoundedConnection, bounds=Bounds.of(settings)),
         "timeout_keep_alive": settings.keep_alive,
         # The turns have ended by then; this bounds the wait for clients that do not let go of their connection.

@@ -6,7 +6,6 @@ Source: the platform's webhook documentation. Everything here works on the raw b
 from __future__ import annotations
 
 import hmac
-import re
 import time
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,7 +13,6 @@ from functools import lru_cache
 from ..exceptions import SignatureError
 
 HEADER = "layercode-signature"
-_USUAL = re.compile(r"t=([0-9]{1,15}),v1=([0-9a-f]{64})").fullmatch
 TOLERANCE_SECONDS = 300
 """How far a signature's time may lie from ours, in the past or the future."""
 
@@ -71,12 +69,6 @@ def _keyed(secret: str) -> hmac.HMAC:
 
 
 def _parse(header: str | None) -> tuple[str, list[str]]:
-    usual = _USUAL(header or "")
-    return (usual[1], [usual[2]]) if usual else _parse_unusual(header)
-
-
-def _parse_unusual(header: str | None) -> tuple[str, list[str]]:
-    """Several `v1`, other parts, spaces, another order; and whatever is no signature at all."""
     if not header:
         raise SignatureError(f"The {HEADER} header is missing; expected t=<unix seconds>,v1=<hex>.")
     stated = ""

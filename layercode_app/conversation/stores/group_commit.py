@@ -78,9 +78,7 @@ class GroupCommit:
             else:
                 self._commit_isolated(batch)
             return
-        for (_, done), result in zip(batch, results, strict=False):
-            if not done.done():
-                done.set_result(result)
+        self._answer(batch, results)
 
     def _commit_isolated(self, batch: list[Entry]) -> None:
         """One bad operation must not take its neighbours along: give each a savepoint of its own."""
