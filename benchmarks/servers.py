@@ -107,7 +107,7 @@ def ours(*, with_agent: bool = False, model: str | None = None, guard: Any = Non
     """Our server with journal and JSON log on, in the folder it was started in."""
     from layercode_app import LayerCode, VoiceAgent, load_settings
     from layercode_app.observability.setup import configure
-    from layercode_app.server.serve import spare_the_collector
+    from layercode_app.server.collector import spare_the_collector
 
     settings = load_settings(
         {"webhook_secret": SECRET, "store": "sqlite:///journal.sqlite3", "log_format": "json", "log_dir": ""},

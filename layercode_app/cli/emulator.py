@@ -35,7 +35,6 @@ def emulator(
     from ..emulator.faults import Faults
     from ..emulator.speech import pick_voice
     from ..server.port import check_port
-    from ..settings import load_settings
     from .chat_session import webhook_secret
 
     signing = webhook_secret(secret or None).partition(",")[0].strip()
@@ -51,7 +50,7 @@ def emulator(
         recordings=recordings,
         faults=Faults.read(fault),
     )
-    check_port(load_settings({"host": HOST, "port": port}))
+    check_port(HOST, port)
     typer.echo(f"LayerCode emulator on http://127.0.0.1:{port}/v1, webhooks to {webhook}")
     typer.echo(f"  LAYERCODE_API_URL=http://127.0.0.1:{port}/v1")
     typer.echo(f"  browser clients: client._websocketUrl = 'ws://127.0.0.1:{port}/v1/agents/web/websocket'")

@@ -6,7 +6,6 @@ run, so that `--help` is quick.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from typing import Annotated
@@ -14,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
+from ..server.collector import collect_rarely
 from . import (
     agents,
     bench,
@@ -88,8 +88,7 @@ def options(
 
 def main() -> None:
     """Run the command line; an error of ours is one clear message, with its traceback only under --verbose."""
-    # Importing makes what stays. Looking through it again and again would be a tenth of a server's start.
-    gc.set_threshold(20_000, 20, 50)
+    collect_rarely()
     # Logfire's plugin would be imported with the first model of any command, for 0.15 s, whether Logfire is used or not.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "logfire-plugin")
     try:

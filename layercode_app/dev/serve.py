@@ -20,8 +20,9 @@ from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
 from ..server.announce import announce
 from ..server.app import LayerCode
+from ..server.collector import spare_the_collector
 from ..server.dev import ensure_secret, tell_of_secret, warn_of_git
-from ..server.serve import ServeOptions, spare_the_collector
+from ..server.serve import ServeOptions
 from ..server.shutdown import drain_on_signals
 from ..server.tunnelling import TunnelBeside, repair_webhook
 from ..settings import Settings, export_env_file

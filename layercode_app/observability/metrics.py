@@ -211,7 +211,7 @@ class OTelMetrics:
         """Tell the instruments, which are made when they are first used."""
         for metric, amount, values in rows:
             # An agent may count the same with other labels than before: that figure is lost, and no other one.
-            with suppress(ValueError):
+            with suppress(Exception):
                 self._add(metric, amount, values)
 
     def _add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:

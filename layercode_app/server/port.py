@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 
 from ..exceptions import ConfigurationError
-from ..settings import Settings
 
 
 def free_port() -> int:
@@ -15,13 +14,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def check_port(settings: Settings) -> None:
+def check_port(host: str, port: int) -> None:
     """Raise ConfigurationError, with the port and who wants it, before uvicorn says only that it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
         except OSError as error:
             raise ConfigurationError(
-                f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}. Give another with --port."
+                f"Port {port} on {host} cannot be used: {error.strerror}. Give another with --port."
             ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ from ..observability.uncaught import catch_all
 from ..settings import ENV_FILE, Settings, export_env_file, load_settings, options_for_workers, pass_to_workers
 from .announce import announce, tell_of
 from .app import LayerCode, create_app
+from .collector import spare_the_collector
 from .connections import BoundedConnection, Bounds
 from .origins import LOCAL_ORIGINS
 from .port import check_port, free_port
@@ -100,7 +100,7 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
     settings = options.load()
     app = build(options, settings, serving=options.alone)
     prepare(app)
-    check_port(settings)
+    check_port(settings.host, settings.port)
     announce(app, settings)
     repair_webhook(settings)
     end = EndsWithTunnel(app) if options.needs_tunnel else None
@@ -165,13 +165,6 @@ def _connect_models(app: LayerCode) -> None:
     connecting = asyncio.create_task(open_connections(app.agents.values()), name="model-connections")
     _connecting.add(connecting)
     connecting.add_done_callback(_connecting.discard)
-
-
-def spare_the_collector() -> None:
-    """Keep what start-up made out of the garbage collector's sight: its full passes would stall calls."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from ...exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, DeveloperError
+from ...server.port import free_port
 from ...settings.environment import environment
 from .run import Target
 from .usage import Server, server_of
@@ -86,7 +86,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 def _served(agent: str, label: str, serving: Serving) -> Iterator[Target]:
     """`run` in a process of its own, with a journal that is thrown away, and without telemetry or alerts."""
     with TemporaryDirectory(prefix="layercode-bench-", ignore_cleanup_errors=True) as folder:
-        port, secret, output = _free_port(), f"bench-{secrets.token_hex(16)}", Path(folder, "output.txt")
+        port, secret, output = free_port(), f"bench-{secrets.token_hex(16)}", Path(folder, "output.txt")
         command = [sys.executable, "-m", "layercode_app", "run", "--agent", agent, "--host", "127.0.0.1"]
         command += ["--port", str(port), "--store", f"sqlite:///{folder}/journal.sqlite3"]
         command += ["--agents", str(serving.agents_dir)] if serving.agents_dir else []
@@ -143,9 +143,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
