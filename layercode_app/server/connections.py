@@ -17,6 +17,7 @@ from loguru import logger
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from ..settings import Settings
+from .receiving import BodyReceive
 from .sending import StreamSend
 
 LOOK_SECONDS = 1.0
@@ -99,9 +100,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # Where uvicorn has no such method any more, its own `send` does the same.
+        # Where uvicorn has no such method any more, its own `receive` and `send` do, but for who has gone already.
         def streaming(scope: Any, receive: Any, send: Any) -> Any:
-            return app(scope, receive, StreamSend(cycle, send))
+            return app(scope, BodyReceive(cycle, receive), StreamSend(cycle, send))
 
         super()._start_asgi_task(cycle, streaming)
 

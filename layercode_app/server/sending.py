@@ -16,30 +16,39 @@ _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 class StreamSend:
     """An ASGI `send` in place of that of uvicorn's request-response cycle."""
 
-    __slots__ = ("_cycle", "_send", "_streaming")
+    __slots__ = ("_cycle", "_head", "_send", "_streaming")
 
     def __init__(self, cycle: Any, send: Send) -> None:
         self._cycle = cycle
         self._send = send
         self._streaming = False
+        self._head = b""
+        """The head, until the first piece takes it along: one packet, and one write, instead of two."""
 
     async def __call__(self, message: Message) -> None:
-        """Send a message."""
+        """Send a message. Whoever sends `START` has a piece to send after it, and waits for nothing in between."""
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected:
-            await self._send(message)
+            await self._as_uvicorn(message)
         elif self._streaming and message.get("more_body") and (body := message["body"]):
-            cycle.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+            cycle.transport.write(b"%b%x\r\n%b\r\n" % (self._head, len(body), body))
+            self._head = b""
         elif message is START and cycle.keep_alive and not cycle.response_started:
             self._begin()
         else:
-            await self._send(message)
+            await self._as_uvicorn(message)
+
+    async def _as_uvicorn(self, message: Message) -> None:
+        if self._head:
+            self._cycle.transport.write(self._head)
+            self._head = b""
+        await self._send(message)
 
     def _begin(self) -> None:
         cycle = self._cycle
         self._streaming = cycle.response_started = cycle.chunked_encoding = True
         cycle.waiting_for_100_continue = False
-        cycle.transport.write(_heads.of(cycle.default_headers))
+        self._head = _heads.of(cycle.default_headers)
 
 
 class _Heads:

@@ -17,6 +17,7 @@ from layercode_app.emulator.emulator import Emulator
 from layercode_app.emulator.session import Session
 from layercode_app.emulator.speech import Silence
 from layercode_app.emulator.turn import AssistantTurn
+from layercode_app.server.serve import uvicorn_options
 
 from ..calling import SECRET, settings
 from ..serving import serve
@@ -69,7 +70,8 @@ def judge(turn: AssistantTurn, record: TurnRecord) -> None:
 async def test_no_call_is_stuck_or_wrong_or_lost(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
     store = create_store(chosen.store)
-    async with serve(LayerCode(counting_agent(), settings=chosen, store=store)) as url:
+    connection = {"http": uvicorn_options(chosen)["http"]}
+    async with serve(LayerCode(counting_agent(), settings=chosen, store=store), **connection) as url:
         emulator = Emulator(AgentSpec("counting", f"{url}/api/agent", SECRET), voice=Silence(pace=15))
         sessions = await asyncio.gather(*(call(emulator, number) for number in range(CALLS)))
         records = {s.conversation_id: await store.history(s.conversation_id, tokens=10**6) for s in sessions}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,3 +96,28 @@ async def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(app(START), **BOUNDED) as url:
         await exchange(url, request(), request())
     assert len(made) == 2
+
+
+class Socket:
+    """A cycle of uvicorn's with what is written to its transport."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.flow, self.transport = SimpleNamespace(write_paused=False), SimpleNamespace(write=self.written.append)
+        self.disconnected = self.response_started = self.chunked_encoding = self.waiting_for_100_continue = False
+        self.keep_alive, self.default_headers = True, [(b"date", b"today")]
+
+    async def send(self, message: Any) -> None:
+        self.written.append(message["body"])
+
+
+async def test_the_head_goes_with_the_first_piece_and_never_after_it() -> None:
+    one, two = Socket(), Socket()
+    for cycle in (one, two):
+        send = sending.StreamSend(cycle, cycle.send)
+        await send(START)
+        cycle.flow.write_paused = cycle is two
+        await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+    (whole,) = one.written
+    assert whole.endswith(b"\r\n\r\n5\r\npiece\r\n")
+    assert two.written == [whole.removesuffix(b"5\r\npiece\r\n"), b"piece"]
