@@ -60,7 +60,7 @@ class ForkError(DeveloperError):
 
 
 class NotRecordedError(ForkError):
-    """The conversation to fork is not in the journal. The command line exits with 1."""
+    """The conversation asked for is not in the journal. The command line exits with 1."""
 
 
 class PlatformError(LayerCodeError):

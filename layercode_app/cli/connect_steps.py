@@ -10,10 +10,10 @@ import typer
 
 from ..exceptions import ConfigurationError
 from ..platform.client import PlatformClient
-from ..platform.env_file import set_values, undo
 from ..platform.models import AgentInfo
 from ..platform.tunnel import check_program
 from ..settings import ENV_FILE, Settings, load_settings
+from ..settings.env_file import set_values, undo
 from .platform_output import run
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from ..conversation.cost import cost_of
 from ..conversation.record import Stage, Status, TurnRecord
 from ..conversation.record_json import from_json, to_json
 from ..conversation.stores.base import Store, Summary
-from ..reports.conversations import ConversationNotFoundError, is_spoken, moment, summary_json, turn_json, unheard
+from ..exceptions import NotRecordedError
+from ..reports.conversations import is_spoken, moment, summary_json, turn_json, unheard
 from ..reports.explain import explain, explain_json
 from ..reports.figures import counted, milliseconds
 from ..reports.forget import Forgotten, export_path
@@ -151,9 +152,9 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
 
 
 def print_forgotten(done: Forgotten, *, as_json: bool) -> None:
-    """What was deleted. Raises ConversationNotFoundError where there was nothing."""
+    """What was deleted. Raises NotRecordedError where there was nothing."""
     if not done.anything:
-        raise ConversationNotFoundError(
+        raise NotRecordedError(
             f"Nothing is kept of conversation {done.conversation_id!r}. `sessions list` shows which there are."
         )
     if as_json:

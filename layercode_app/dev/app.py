@@ -22,8 +22,9 @@ from ..emulator.rest import rest_routes
 from ..emulator.speech import Voice
 from ..emulator.websocket import websocket_route
 from ..exceptions import AgentNotFoundError, LayerCodeError
-from ..forking.fork import Changes, conversation_of, fork
+from ..forking.fork import Changes, fork
 from ..forking.open import limits_of
+from ..reports.conversations import turns_of
 from ..server.app import LayerCode
 from ..settings import Settings
 from .agents import AgentFiles, Loaded, describe
@@ -148,7 +149,7 @@ class DevApp:
         return {"agents": agents, "failed": failed}
 
     async def _fork(self, asked: ForkRequest) -> Any:
-        turns = await conversation_of(self.layercode.store, asked.conversation_id)
+        turns = await turns_of(self.layercode.store, asked.conversation_id, bodies=True)
         name = turns[-1].agent
         if name not in self.layercode.agents:
             raise AgentNotFoundError(f"Agent {name!r}, which answered this call, is not loaded.")

@@ -9,8 +9,8 @@ from typing import Any
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.answerer import Limits
 from ..conversation.record import Kind, TurnRecord
-from ..conversation.stores.base import SPEAKING_KINDS, Store
-from ..exceptions import ForkError, NotRecordedError
+from ..conversation.stores.base import SPEAKING_KINDS
+from ..exceptions import ForkError
 from ..webhook import TurnEvent
 from .compare import Fork, Pair
 from .recordings import Recordings, own_first, result_types
@@ -31,16 +31,6 @@ class Changes:
     model: str | None = None
     run_tools: bool = False
     rest: bool = False
-
-
-async def conversation_of(store: Store, conversation_id: str) -> list[TurnRecord]:
-    """Every record of a conversation, oldest first. Raises NotRecordedError when the journal has none."""
-    turns = [turn async for turn in store.turns(conversation_id=conversation_id)]
-    if not turns:
-        raise NotRecordedError(
-            f"Conversation {conversation_id!r} is not in the journal. `sessions list` shows which are."
-        )
-    return turns
 
 
 async def fork(

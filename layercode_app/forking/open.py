@@ -8,9 +8,10 @@ from ..agent.discovery import find_agent
 from ..agent.models import choose_model
 from ..conversation.answerer import Limits
 from ..conversation.stores import create_store
+from ..reports.conversations import turns_of
 from ..settings import Settings
 from .compare import Fork
-from .fork import Changes, conversation_of, fork
+from .fork import Changes, fork
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -36,7 +37,7 @@ async def fork_recorded(
     store = create_store(settings.store, keep_seconds=settings.retention_days * 86_400)
     await store.open()
     try:
-        turns = await conversation_of(store, conversation_id)
+        turns = await turns_of(store, conversation_id, bodies=True)
     finally:
         await store.close()
     voice = find_agent(agent or turns[-1].agent, agents_dir or settings.agents_dir)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import subprocess
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 from loguru import logger
 
 from ..settings import ENV_FILE, Settings, load_settings, make_folder
+from ..settings.env_file import change
 
 NAME = "LAYERCODE_WEBHOOK_SECRET"
 JOURNAL_FOLDER = Path(".layercode")
@@ -23,13 +23,7 @@ def ensure_secret(env_file: Path | str = ENV_FILE) -> bool:
     """
     if load_settings(env_file=env_file).webhook_secret:
         return False
-    path = Path(env_file)
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if text and not text.endswith("\n"):
-        text += "\n"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"{text}{NAME}=dev-{secrets.token_hex(24)}\n")
+    change({NAME: f"dev-{secrets.token_hex(24)}"}, env_file=Path(env_file))
     return True
 
 

@@ -15,7 +15,7 @@ from layercode_app.emulator.app import create_emulator
 from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.platform.client import PlatformClient
-from layercode_app.platform.env_file import set_values, undo
+from layercode_app.settings.env_file import set_values, undo
 
 from ..platform.test_tunnel import FAKE
 from ..ports import free_port

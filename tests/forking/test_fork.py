@@ -18,8 +18,9 @@ from layercode_app.cli.fork_view import show
 from layercode_app.conversation.record import TurnRecord
 from layercode_app.exceptions import ForkError
 from layercode_app.forking.compare import diff
-from layercode_app.forking.fork import Changes, conversation_of, fork
+from layercode_app.forking.fork import Changes, fork
 from layercode_app.forking.rehearsal import Rehearsal
+from layercode_app.reports.conversations import turns_of
 from layercode_app.testing import open_call
 
 from ..calling import Caller, calling, settings
@@ -59,7 +60,7 @@ class Shop:
 
 
 async def recorded(caller: Caller, app: LayerCode) -> list[TurnRecord]:
-    return await conversation_of(app.store, caller.conversation_id)
+    return await turns_of(app.store, caller.conversation_id, bodies=True)
 
 
 async def test_a_fork_answers_from_the_recordings_and_leaves_the_call_as_it_was(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ async def test_what_cannot_be_forked_is_refused_with_the_mend(tmp_path: Path) ->
         await caller.send({"type": "session.start", "turn_id": "g"})
         turns = await recorded(caller, app)
         with pytest.raises(ForkError, match="not in the journal"):
-            await conversation_of(app.store, "nowhere")
+            await turns_of(app.store, "nowhere")
     with pytest.raises(ForkError, match="from 1 to 1"):
         await fork(turns, voice, at=2)
     with pytest.raises(ForkError, match="greeting"):

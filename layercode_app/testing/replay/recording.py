@@ -14,8 +14,8 @@ from ...conversation.record import Json, Status, TurnRecord
 from ...conversation.record_json import load_record
 from ...conversation.stores.base import SPEAKING_KINDS
 from ...exceptions import ConfigurationError, NotRecordedError
-from ...forking.fork import conversation_of
 from ...observability.redaction import MASK
+from ...reports.conversations import turns_of
 from ...reports.journal import open_journal
 
 _EMBEDDED = re.compile(r'<script type="application/json" id="call">(.*?)</script>', re.DOTALL)
@@ -71,7 +71,7 @@ async def find_recording(source: str, *, store: str) -> Recording:
 async def _recorded(conversation_id: str, store: str) -> Recording:
     async with open_journal(store) as journal:
         try:
-            return Recording(await conversation_of(journal, conversation_id))
+            return Recording(await turns_of(journal, conversation_id, bodies=True))
         except NotRecordedError as error:
             raise ConfigurationError(f"{error} A file that `sessions export` wrote will do as well.") from error
 

@@ -17,9 +17,8 @@ Values = Mapping[str, str | None]
 def set_values(values: Values, *, env_file: Path, undo_file: Path = UNDO_FILE) -> None:
     """Write variables; None takes one out. What they were before the first change is kept, for `undo`."""
     text = _read(env_file)
-    before = {name: _find(text, name) for name in values}
-    _remember(before, undo_file)
-    _write(env_file, _changed(text, values))
+    _remember({name: _find(text, name) for name in values}, undo_file)
+    change(values, env_file=env_file)
 
 
 def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
@@ -27,10 +26,14 @@ def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
     if not undo_file.exists():
         return []
     before = _remembered(undo_file)
-    text = _read(env_file)
-    _write(env_file, _changed(text, before))
+    change(before, env_file=env_file)
     undo_file.unlink()
     return sorted(before)
+
+
+def change(values: Values, *, env_file: Path) -> None:
+    """Write variables for good; None takes one out. Raises ConfigurationError for a value of several lines."""
+    _write(env_file, _changed(_read(env_file), values))
 
 
 def _remember(before: Values, undo_file: Path) -> None:
