@@ -12,7 +12,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..exceptions import PlatformAPIError
-from ..observability import spans
+from ..observability import request_spans
 from .emulator import Emulator
 from .javascript import parse
 from .session import Session
@@ -40,7 +40,7 @@ def websocket_route(emulator: Emulator) -> WebSocketRoute:
             base_url=str(websocket.base_url).rstrip("/").replace("ws", "http", 1),
         )
         about = {"gen_ai.conversation.id": grant.conversation_id, "gen_ai.agent.name": grant.agent.name}
-        with spans.request("websocket", lambda: about, received=time.perf_counter()):
+        with request_spans.request("websocket", lambda: about, received=time.perf_counter()):
             await _serve(emulator, session, websocket, outbox)
 
     return WebSocketRoute(PATH, endpoint)

@@ -1,28 +1,27 @@
-"""Spans, through the OpenTelemetry API: one per turn, from its request to its last byte, and its stages below it.
+"""Spans, through the OpenTelemetry API: the stages of a turn, below the span of its request (`request_spans`).
 
-Nothing is set up here. Where nobody has (`tracing.configure`, or the host of an embedded app), a turn's span does
-nothing, and its stages have none.
+Nothing is set up here. Where nobody has (`tracing.configure`, or the host of an embedded app), there are none.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import TracebackType
 from typing import Protocol
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
 from .._version import __version__
-from . import context, redaction
+from . import redaction
 
-_tracer = trace.get_tracer("layercode_app", __version__)
+tracer = trace.get_tracer("layercode_app", __version__)
 _CONTEXT = TraceContextTextMapPropagator()
-_NOTHING: AbstractContextManager[Span] = nullcontext(trace.INVALID_SPAN)
+NOTHING: AbstractContextManager[Span] = nullcontext(trace.INVALID_SPAN)
 """Shared by all that is not traced: a span that does nothing, made anew each time, would cost as much as the journal."""
 
 
@@ -33,71 +32,30 @@ class Traced(Protocol):
     span_id: str
 
 
-def request(
-    name: str,
-    attributes: Callable[[], Mapping[str, AttributeValue]],
-    *,
-    received: float,
-    verified: float | None = None,
-) -> AbstractContextManager[Span]:
-    """The span of one request, begun when it was received; `verified` is when its signature held. Monotonic seconds.
+class Opened:
+    """Makes a span the current one, and ends it. A class, because OpenTelemetry's own is three generators, one in another.
 
-    `attributes` are asked for only where somebody traces.
+    Of a `stage`, an error that leaves it marks it as failed; what is wrong with a request is told where it is answered.
     """
-    if (asked := context.request.get()) is not None:
-        asked.traced = True
-    return _request(name, attributes(), received, verified) if _set_up() else _NOTHING
 
+    __slots__ = ("_span", "_stage", "_token", "context")
 
-@contextmanager
-def _request(
-    name: str, attributes: Mapping[str, AttributeValue], received: float, verified: float | None
-) -> Iterator[Span]:
-    with _tracer.start_as_current_span(
-        name,
-        kind=SpanKind.SERVER,
-        attributes=attributes,
-        start_time=_epoch_ns(received),
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        if verified is not None and span.is_recording():
-            _tracer.start_span("verify", attributes=attributes, start_time=_epoch_ns(received)).end(_epoch_ns(verified))
-        yield span
+    def __init__(self, opened: Span, within: Context | None = None, *, stage: bool = False) -> None:
+        self._span = opened
+        self._stage = stage
+        self.context = trace.set_span_in_context(opened, within)
 
+    def __enter__(self) -> Span:
+        self._token = attach(self.context)
+        return self._span
 
-@contextmanager
-def answered(asked: context.Request) -> Iterator[None]:
-    """The span of a request that is no event of the platform's, with its answer's status."""
-    attributes = {"http.request.method": asked.method, "url.path": asked.path}
-    with request(f"{asked.method} {asked.path}", lambda: attributes, received=asked.started) as open_span:
-        try:
-            yield
-        finally:
-            _describe_answer(open_span, asked)
-
-
-def refused(asked: context.Request) -> None:
-    """A span for a request that had none while it was answered, because it was refused."""
-    if not _set_up():
-        return
-    attributes = {"http.request.method": asked.method, "url.path": asked.path}
-    begun = _epoch_ns(asked.started)
-    # One name for each status, and not one for each path: there is no end to what is asked for.
-    late = _tracer.start_span(f"refused {asked.status}", kind=SpanKind.SERVER, attributes=attributes, start_time=begun)
-    _describe_answer(late, asked)
-    late.end()
-
-
-def _describe_answer(open_span: Span, asked: context.Request) -> None:
-    """Its status, and why it was refused. Only from 500 on it is an error of ours."""
-    if asked.status is None:
-        return
-    open_span.set_attribute("http.response.status_code", asked.status)
-    if asked.status >= 400:
-        open_span.set_attributes({"error.type": str(asked.status), "layercode.refusal": asked.refusal})
-    if asked.status >= 500:
-        open_span.set_status(Status(StatusCode.ERROR))
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._stage and isinstance(error, Exception):
+            failed(error, type(error).__name__)
+        detach(self._token)
+        self._span.end()
 
 
 # To ask for the provider is to search the environment each time, which costs a turn as much as its log line does. So its
@@ -105,37 +63,29 @@ def _describe_answer(open_span: Span, asked: context.Request) -> None:
 _traced = False
 
 
-def _set_up() -> bool:
+def set_up() -> bool:
     """Whether somebody has set tracing up: we, or the host of an embedded app. Once it is, it stays."""
     global _traced
-    if not _traced and getattr(trace, "_TRACER_PROVIDER", _tracer) is not None:
+    if not _traced and getattr(trace, "_TRACER_PROVIDER", tracer) is not None:
         _traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     return _traced
 
 
 def span(name: str, attributes: Mapping[str, AttributeValue] | None = None) -> AbstractContextManager[Span]:
     """A stage of the current turn; without a turn that is recorded it costs nothing."""
-    return _span(name, attributes) if recording() else _NOTHING
+    return _span(name, attributes) if recording() else NOTHING
 
 
-@contextmanager
 def _span(
     name: str, attributes: Mapping[str, AttributeValue] | None = None, within: Context | None = None
-) -> Iterator[Span]:
-    """A span below the current one, or in the context given; an error that leaves it marks it as failed."""
-    with _tracer.start_as_current_span(
-        name, context=within, attributes=attributes, record_exception=False, set_status_on_exception=False
-    ) as inner:
-        try:
-            yield inner
-        except Exception as error:
-            failed(error, type(error).__name__)
-            raise
+) -> AbstractContextManager[Span]:
+    """A span below the current one, or in the context given."""
+    return Opened(tracer.start_span(name, within, attributes=attributes), within, stage=True)
 
 
 def stamp(record: Traced) -> None:
     """Write the ids of the current span into a record, so that logs, journal and errors lead to the trace."""
-    if not _set_up():
+    if not set_up():
         return
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
@@ -178,7 +128,7 @@ def carrier() -> dict[str, str]:
 def continued(name: str, found: Mapping[str, str]) -> AbstractContextManager[Span]:
     """A span of work that was owed by another trace, as a child of it, whatever is current here."""
     # No turn may have looked yet whether anybody traces: a worker begins with what is owed.
-    _set_up()
+    set_up()
     return _span(name, within=_CONTEXT.extract(found, Context()))
 
 
@@ -193,7 +143,3 @@ def upkeep() -> Iterator[None]:
             yield
     finally:
         detach(token)
-
-
-def _epoch_ns(moment: float) -> int:
-    return time.time_ns() - int((time.perf_counter() - moment) * 1e9)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import orjson
 from loguru import logger
 
-from . import context, metrics, redaction, spans
+from . import context, metrics, redaction, request_spans, spans
 from .logs import write_turn
 
 
@@ -79,7 +79,7 @@ def running(
     if verbose:
         logger.debug("Webhook {} for {}", event.type, agent)
     name = f"turn {agent}" if turn_id else f"event {event.type[:64]}"
-    span = spans.request(name, attributes, received=received, verified=verified)
+    span = request_spans.request(name, attributes, received=received, verified=verified)
     return _Counted(agent, span) if turn_id and metrics.on() else span
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from loguru import logger
 
-from ..observability import context, metrics, spans
+from ..observability import context, metrics, request_spans
 from ..stream.response import Message, Send
 from .asgi import Scope
 
@@ -70,13 +70,13 @@ def _trace_refusal(request: context.Request) -> None:
     """A span for a request that had none, but for those of machines that ask every few seconds."""
     if not request.path.endswith(PROBES):
         request.refusal = request.refusal or _REASONS.get(request.status or 0, "")
-        spans.refused(request)
+        request_spans.refused(request)
 
 
 def answered() -> AbstractContextManager[None]:
     """The span of the current request, where it is no event of the platform's."""
     request = context.request.get()
-    return nullcontext() if request is None else spans.answered(request)
+    return nullcontext() if request is None else request_spans.answered(request)
 
 
 def watched(send: Send, request: context.Request) -> Send:

@@ -1,0 +1,79 @@
+"""The span of a request, from when it was received to the last byte of its answer; of every request, also a refused one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.util.types import AttributeValue
+
+from . import context
+from .spans import NOTHING, Opened, set_up, tracer
+
+
+def request(
+    name: str,
+    attributes: Callable[[], Mapping[str, AttributeValue]],
+    *,
+    received: float,
+    verified: float | None = None,
+) -> AbstractContextManager[Span]:
+    """The span of one request, begun when it was received; `verified` is when its signature held. Monotonic seconds.
+
+    `attributes` are asked for only where somebody traces.
+    """
+    if (asked := context.request.get()) is not None:
+        asked.traced = True
+    return _request(name, attributes(), received, verified) if set_up() else NOTHING
+
+
+def _request(
+    name: str, attributes: Mapping[str, AttributeValue], received: float, verified: float | None
+) -> AbstractContextManager[Span]:
+    begun = _epoch_ns(received)
+    opened = tracer.start_span(name, kind=SpanKind.SERVER, attributes=attributes, start_time=begun)
+    current = Opened(opened)
+    if verified is not None and opened.is_recording():
+        verify = tracer.start_span("verify", current.context, attributes=attributes, start_time=begun)
+        verify.end(_epoch_ns(verified))
+    return current
+
+
+@contextmanager
+def answered(asked: context.Request) -> Iterator[None]:
+    """The span of a request that is no event of the platform's, with its answer's status."""
+    attributes = {"http.request.method": asked.method, "url.path": asked.path}
+    with request(f"{asked.method} {asked.path}", lambda: attributes, received=asked.started) as open_span:
+        try:
+            yield
+        finally:
+            _describe_answer(open_span, asked)
+
+
+def refused(asked: context.Request) -> None:
+    """A span for a request that had none while it was answered, because it was refused."""
+    if not set_up():
+        return
+    attributes = {"http.request.method": asked.method, "url.path": asked.path}
+    begun = _epoch_ns(asked.started)
+    # One name for each status, and not one for each path: there is no end to what is asked for.
+    late = tracer.start_span(f"refused {asked.status}", kind=SpanKind.SERVER, attributes=attributes, start_time=begun)
+    _describe_answer(late, asked)
+    late.end()
+
+
+def _describe_answer(open_span: Span, asked: context.Request) -> None:
+    """Its status, and why it was refused. Only from 500 on it is an error of ours."""
+    if asked.status is None:
+        return
+    open_span.set_attribute("http.response.status_code", asked.status)
+    if asked.status >= 400:
+        open_span.set_attributes({"error.type": str(asked.status), "layercode.refusal": asked.refusal})
+    if asked.status >= 500:
+        open_span.set_status(Status(StatusCode.ERROR))
+
+
+def _epoch_ns(moment: float) -> int:
+    return time.time_ns() - int((time.perf_counter() - moment) * 1e9)
