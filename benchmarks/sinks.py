@@ -1,6 +1,6 @@
 """What each sink costs: CPU of the server per turn and per frame, all off, each on, all on; one run, and ratios.
 
-    python -m benchmarks.sinks
+    python -m benchmarks.sinks [NAME ...]
 
 Real servers (`run`), signed turns over HTTP, a PydanticAI agent whose model streams 30 words, or 130, without a pause;
 real receivers for spans, metrics and errors, in this process. CPU is the server process's, its exporting threads
@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import psutil
@@ -44,7 +45,9 @@ def words(count):
 short = VoiceAgent("short", Agent(words(30)))
 long = VoiceAgent("long", Agent(words(130)))
 '''
-ROUNDS, TURNS, CALLERS = 5, 40, 4
+ROUNDS, SLICES, CALLERS = 7, 10, 4
+TURNS = {"short": 5, "long": 1}
+"""Of each caller, in each slice of a round."""
 FAULT_TURNS, FAULT_AIM = 50, 1.2
 SETTLE_SECONDS = 0.8
 TOKEN = "pylf_v1_us_testtoken0123456789abcdef"
@@ -105,15 +108,6 @@ def _wait(port: int) -> None:
     raise SystemExit(f"no server on port {port}")
 
 
-def cost(port: int, process: psutil.Process, agent: str) -> float:
-    """Milliseconds of CPU per turn."""
-    before = process.cpu_times()
-    asyncio.run(_drive(port, agent, TURNS))
-    time.sleep(SETTLE_SECONDS)
-    after = process.cpu_times()
-    return (after.user + after.system - before.user - before.system) * 1000 / (TURNS * CALLERS)
-
-
 async def _drive(port: int, agent: str, turns: int) -> list[float]:
     measured = await drive(port, f"/api/agents/{agent}", callers=CALLERS, turns=turns, remembering=False)
     if measured.failures:
@@ -121,26 +115,65 @@ async def _drive(port: int, agent: str, turns: int) -> list[float]:
     return measured.first
 
 
-def costs() -> int:
-    """Print CPU per turn and per frame of each configuration."""
-    found: dict[str, dict[str, list[float]]] = {}
-    with collecting() as collector, contextlib.ExitStack() as stack:
-        running = {name: stack.enter_context(server(env)) for name, env in configurations(collector.url).items()}
-        for port, _ in running.values():
-            asyncio.run(_drive(port, "short", 10))
+Served = tuple[int, psutil.Process]
+"""A server: its port and process."""
+
+
+def costs(chosen: Sequence[str]) -> int:
+    """Print CPU per turn and per frame of each configuration, or of those chosen."""
+    with collecting() as collector:
+        environments = configurations(collector.url)
+        names = [name for name in environments if name in chosen or not chosen]
+        found: dict[str, list[Cost]] = {name: [] for name in names}
         for _ in range(ROUNDS):
-            for name, (port, process) in running.items():
-                for agent in ("short", "long"):
-                    found.setdefault(name, {}).setdefault(agent, []).append(cost(port, process, agent))
-            collector.bodies.clear()
-            collector.headers.clear()
-    base = found["all off"]["short"]
-    print(f"{'':18} CPU ms a turn of 30   ratio   us a frame more")
-    for name, by in found.items():
-        ratio = statistics.median(one / off for one, off in zip(by["short"], base, strict=True))
-        frame = (statistics.median(by["long"]) - statistics.median(by["short"])) / 100 * 1000
-        print(f"{name:18} {statistics.median(by['short']):19.2f} {ratio:7.2f} {frame:18.1f}")
+            for name in names:
+                found[name].append(_against_off(environments[name]))
+                collector.bodies.clear()
+                collector.headers.clear()
+    print(f"{'':18} CPU ms a turn of 30   ratio (least, most)   us a frame more")
+    for name, of in found.items():
+        short, long = (statistics.median(getattr(one, field) for one in of) for field in ("short", "long"))
+        ratios = sorted(one.ratio for one in of)
+        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}, {ratios[-1]:.2f})"
+        print(f"{name:18} {short:19.2f}   {spread:19} {(long - short) / 100 * 1000:17.1f}")
     return 0
+
+
+class Cost(NamedTuple):
+    """Milliseconds of CPU for a turn of 30 frames, and of 130; and the first against that of all off."""
+
+    short: float
+    long: float
+    ratio: float
+
+
+def _against_off(environment: Mapping[str, str]) -> Cost:
+    """A round, of two new servers: two that do the same differ by some percent for as long as they live.
+
+    Turn about, a few turns each: a shared machine is slower and faster by the second, for both alike.
+    """
+    with server(OFF) as base, server(environment) as other:
+        for port, _ in (base, other):
+            asyncio.run(_drive(port, "short", 10))
+        off, short = _in_turns([base, other], "short")
+        (long,) = _in_turns([other], "long")
+    return Cost(short, long, short / off)
+
+
+def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
+    """Milliseconds of CPU per turn of each of these servers, what it sends afterwards included."""
+    before = [_cpu_seconds(process) for _, process in servers]
+    for number in range(SLICES):
+        for port, _ in servers if number % 2 else reversed(servers):
+            asyncio.run(_drive(port, agent, TURNS[agent]))
+    time.sleep(SETTLE_SECONDS)
+    used = [_cpu_seconds(process) - at_first for (_, process), at_first in zip(servers, before, strict=True)]
+    return [seconds * 1000 / (SLICES * TURNS[agent] * CALLERS) for seconds in used]
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def faults() -> int:
@@ -167,4 +200,4 @@ def faults() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(faults() if "--faults" in sys.argv else costs())
+    sys.exit(faults() if "--faults" in sys.argv else costs(sys.argv[1:]))
