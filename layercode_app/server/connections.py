@@ -100,7 +100,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # Where uvicorn has no such method any more, its own `receive` and `send` do, but for who has gone already.
+        # Where a later uvicorn has no such method, its own two are used: slower, and a body whose client has gone is lost.
         def streaming(scope: Any, receive: Any, send: Any) -> Any:
             return app(scope, BodyReceive(cycle, receive), StreamSend(cycle, send))
 
