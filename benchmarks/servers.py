@@ -103,7 +103,7 @@ def ours_over_http() -> Any:
     return ours(model="openai-chat:gpt-test")
 
 
-def ours(*, with_agent: bool = False, model: str | None = None, guard: Any = None) -> Any:
+def ours(*, with_agent: bool = False, holding: bool = False, model: str | None = None, guard: Any = None) -> Any:
     """Our server with journal and JSON log on, in the folder it was started in."""
     from layercode_app import LayerCode, VoiceAgent, load_settings
     from layercode_app.observability.setup import configure
@@ -120,12 +120,15 @@ def ours(*, with_agent: bool = False, model: str | None = None, guard: Any = Non
         return LayerCode(VoiceAgent("model", agent(), guard=guard), settings=settings, model=model)
     echo = VoiceAgent("echo")
 
-    @echo.on_message
-    async def repeat(turn: Any) -> Any:
+    async def repeat(turn: Any) -> str:
+        return f"You said: {turn.text}"
+
+    async def hold(turn: Any) -> AsyncIterator[str]:
         yield f"You said: {turn.text}"
         if turn.text == "hold":
             await asyncio.sleep(3600)
 
+    echo.on_message(hold if holding else repeat)
     return LayerCode(echo, settings=settings)
 
 
@@ -140,7 +143,7 @@ bare_agent_holding = bare_agent
 
 def ours_holding() -> Any:
     """For uvicorn's factory."""
-    return ours()
+    return ours(holding=True)
 
 
 def ours_with_agent_holding() -> Any:

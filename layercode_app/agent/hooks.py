@@ -27,14 +27,19 @@ def check_hook(name: str, function: object, *, stream: bool = False) -> None:
     raise HookError(f"{name}: {shown} is a plain function and would block every call. Write `async def {shown}(...)`.")
 
 
-async def speak_answer(answer: Any, say: Callable[[str], Awaitable[None]], hook: str) -> None:
-    """Speak what an `on_message` hook or a greeting answered: a text, pieces of text as they come, or nothing."""
+async def speak_answer(
+    answer: Any, say: Callable[[str], Awaitable[None]], hook: str, *, say_last: Callable[[str], None] | None = None
+) -> None:
+    """Speak what an `on_message` hook or a greeting answered: a text, pieces of text as they come, or nothing.
+
+    `say_last` is for a text after which nothing comes; pieces are never held, since the next may take its time.
+    """
     if not isinstance(answer, AsyncGeneratorType) and inspect.isawaitable(answer):
         answer = await answer
     if answer is None:
         return
     if isinstance(answer, str):
-        await say(answer)
+        await say(answer) if say_last is None else say_last(answer)
         return
     if not hasattr(answer, "__aiter__"):
         raise HookError(

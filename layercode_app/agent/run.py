@@ -17,7 +17,7 @@ from pydantic_ai.messages import (
     TextPartDelta,
 )
 
-from ..conversation.record import Kind
+from ..conversation.record import Kind, Source
 from ..conversation.turn import Turn
 from ..observability import spans
 from .guard import guarded
@@ -52,7 +52,7 @@ async def _answer(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
             await _greet(voice, turn)
     elif hooks := voice.hooks.get("message"):
         with spans.span("on_message"):
-            await speak_answer(hooks[0](turn), lambda text: turn.speak(text, "say"), "on_message")
+            await _speak_answer(turn, hooks[0](turn), "say", "on_message")
     elif voice.agent is None:
         raise _nothing_to_say(voice)
     else:
@@ -65,7 +65,13 @@ async def _greet(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
     for hook in voice.hooks.get("session_start", ()):
         await hook(turn)
     greeting = voice.greeting(turn) if callable(voice.greeting) else voice.greeting
-    await speak_answer(greeting, lambda text: turn.speak(text, "greeting"), "greeting")
+    await _speak_answer(turn, greeting, "greeting", "greeting")
+
+
+async def _speak_answer(turn: Turn[Any, Any], answer: Any, source: Source, hook: str) -> None:
+    await speak_answer(
+        answer, lambda text: turn.speak(text, source), hook, say_last=lambda text: turn.speak_last(text, source)
+    )
 
 
 def _nothing_to_say(voice: VoiceAgent[Any, Any]) -> Exception:

@@ -20,6 +20,8 @@ from .sentences import ends_sentence, to_sentence_end
 from .state import LiveState
 
 _SPOKEN_BY = itemgetter(0, 1)
+HOLD_SECONDS = 0.005
+"""So long the last words of a turn wait for its end, to be sent together: a packet for each costs both sides most."""
 
 
 class LiveTurn:
@@ -92,6 +94,12 @@ class LiveTurn:
         if self._listeners:
             await self._listeners[0].catch_up(self.frames)
 
+    def speak_last(self, text: str, source: Source) -> None:
+        """Add the last text to be spoken; it is sent with the turn's end, or in a moment where that is not there yet."""
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._wake)
+        self.speak(text, source)
+
     def speak(self, text: str, source: Source) -> None:
         """Add text to be spoken; an empty one is nothing."""
         if self.goodbye is None:
@@ -154,6 +162,9 @@ class LiveTurn:
 
     async def flush_all(self) -> None:
         """Send what is pending to everybody."""
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
         for listener in list(self._listeners):
             await listener.catch_up(self.frames)
 

@@ -219,6 +219,10 @@ class Turn(Generic[StateT, MetadataT]):
         """Speak text and hand it to the socket before returning, so that a slow caller slows the model."""
         await self._live.speak_out(text, source)
 
+    def speak_last(self, text: str, source: Source = "model") -> None:
+        """Speak text after which nothing comes: it may leave with the end of the turn."""
+        self._live.speak_last(text, source)
+
     @property
     def live(self) -> LiveTurn:
         """The running turn behind this one, for the runner."""

@@ -2,6 +2,8 @@
 
 Uvicorn looks at each header of each answer with two regular expressions. The head of a stream is always the same, and
 so is made once a second, when its date changes; its pieces are chunks. Everything else is sent as uvicorn does.
+
+What belongs together is one write: each is a packet, and wakes the one who reads.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Any
 from ..stream.response import START, Message, Send
 
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+_LAST = b"\r\n0\r\n\r\n"
 
 
 class StreamSend:
@@ -30,13 +33,23 @@ class StreamSend:
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected:
             await self._as_uvicorn(message)
-        elif self._streaming and message.get("more_body") and (body := message["body"]):
-            cycle.transport.write(b"%b%x\r\n%b\r\n" % (self._head, len(body), body))
-            self._head = b""
+        elif self._streaming and (body := message.get("body")):
+            self._send_piece(body, last=not message.get("more_body"))
         elif message is START and cycle.keep_alive and not cycle.response_started:
             self._begin()
         else:
             await self._as_uvicorn(message)
+
+    def _send_piece(self, body: bytes, *, last: bool) -> None:
+        cycle = self._cycle
+        cycle.transport.write(b"%b%x\r\n%b%b" % (self._head, len(body), body, _LAST if last else b"\r\n"))
+        self._head = b""
+        if last:
+            self._streaming, cycle.response_complete = False, True
+            cycle.message_event.set()
+            if not cycle.keep_alive:
+                cycle.transport.close()
+            cycle.on_response()
 
     async def _as_uvicorn(self, message: Message) -> None:
         if self._head:

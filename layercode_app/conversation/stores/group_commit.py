@@ -44,23 +44,24 @@ class GroupCommit:
         self._held = held
         self._begun = begun
         self._undone = undone
+        # Python 3.11 asks the kernel for the process's id at each call of `get_running_loop`.
+        self._loop = asyncio.get_running_loop()
         self._waiting: list[Entry] = []
         self._scheduled = False
         self._busy_since: float | None = None
 
     def run(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Run an operation in the next batch; its result comes when it is committed. Raises StoreError."""
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
+        done: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append((operation, done))
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         return done
 
     def _flush(self) -> None:
         if self._held():
-            asyncio.get_running_loop().call_later(BUSY_PAUSE_SECONDS, self._flush)
+            self._loop.call_later(BUSY_PAUSE_SECONDS, self._flush)
             return
         batch, self._waiting, self._scheduled = self._waiting, [], False
         self._commit(batch)
@@ -114,13 +115,12 @@ class GroupCommit:
         return True
 
     def _wait_or_fail(self, batch: list[Entry], error: sqlite3.Error) -> None:
-        loop = asyncio.get_running_loop()
-        self._busy_since = self._busy_since or loop.time()
+        self._busy_since = self._busy_since or self._loop.time()
         busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-        if busy and loop.time() - self._busy_since < BUSY_SECONDS:
+        if busy and self._loop.time() - self._busy_since < BUSY_SECONDS:
             self._waiting[:0] = batch
             self._scheduled = True
-            loop.call_later(BUSY_PAUSE_SECONDS, self._flush)
+            self._loop.call_later(BUSY_PAUSE_SECONDS, self._flush)
             return
         self._busy_since = None
         self._answer(batch, [error] * len(batch))
