@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -103,12 +104,22 @@ class Socket:
 
     def __init__(self) -> None:
         self.written: list[bytes] = []
-        self.flow, self.transport = SimpleNamespace(write_paused=False), SimpleNamespace(write=self.written.append)
+        self.done: list[str] = []
+        self.flow, self.message_event = SimpleNamespace(write_paused=False), SimpleNamespace(set=self._does("told"))
+        self.transport = SimpleNamespace(write=self.written.append, close=self._does("closed"))
+        self.on_response, self.response_complete = self._does("responded"), False
         self.disconnected = self.response_started = self.chunked_encoding = self.waiting_for_100_continue = False
         self.keep_alive, self.default_headers = True, [(b"date", b"today")]
 
+    def _does(self, what: str) -> Callable[[], None]:
+        return lambda: self.done.append(what)
+
     async def send(self, message: Any) -> None:
         self.written.append(message["body"])
+
+
+def piece(*, more: bool) -> Any:
+    return {"type": "http.response.body", "body": b"piece", "more_body": more}
 
 
 async def test_the_head_goes_with_the_first_piece_and_never_after_it() -> None:
@@ -117,7 +128,21 @@ async def test_the_head_goes_with_the_first_piece_and_never_after_it() -> None:
         send = sending.StreamSend(cycle, cycle.send)
         await send(START)
         cycle.flow.write_paused = cycle is two
-        await send({"type": "http.response.body", "body": b"piece", "more_body": True})
+        await send(piece(more=True))
     (whole,) = one.written
     assert whole.endswith(b"\r\n\r\n5\r\npiece\r\n")
     assert two.written == [whole.removesuffix(b"5\r\npiece\r\n"), b"piece"]
+
+
+async def test_a_whole_answer_is_one_write_and_ends_the_response() -> None:
+    cycle = Socket()
+    send = sending.StreamSend(cycle, cycle.send)
+    await send(START)
+    cycle.keep_alive = False  # the server goes down meanwhile
+    await send(piece(more=False))
+    (whole,) = cycle.written
+    assert whole.endswith(b"\r\n\r\n5\r\npiece\r\n0\r\n\r\n")
+    assert cycle.done == ["told", "closed", "responded"]
+    assert cycle.response_complete
+    await send(piece(more=False))
+    assert cycle.written[1:] == [b"piece"], "what is wrong after the end is uvicorn's to say"

@@ -1,0 +1,90 @@
+"""An answer that is one text is sent together with its end, or without it where the end takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layercode_app import LayerCode, Message, Turn, VoiceAgent
+from layercode_app.conversation.listener import Listener
+from layercode_app.conversation.record import END, TTS, Frame, Json, TurnRecord
+from layercode_app.conversation.stores.memory import MemoryStore
+
+from ..calling import settings
+
+pytestmark = pytest.mark.anyio
+
+
+class SlowStore(MemoryStore):
+    """A store whose saves wait until they are let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.through = asyncio.Event()
+
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+        await self.through.wait()
+        await super().save(record, state=state)
+
+
+async def whole(turn: Turn) -> str:
+    return "all of it"
+
+
+async def pieces(turn: Turn) -> AsyncIterator[str]:
+    yield "one"
+    yield "two"
+
+
+@asynccontextmanager
+async def answering(hook: Callable[..., Any], store: SlowStore, folder: Path) -> AsyncIterator[list[list[str]]]:
+    """Answers one turn; gives what was sent at once, each time."""
+    agent = VoiceAgent("whole")
+    agent.on_message(hook)
+    app = LayerCode(agent, settings=settings(folder), store=store)
+    sent: list[list[str]] = []
+
+    async def carry(frames: Sequence[Frame]) -> None:
+        sent.append([frame.type for frame in frames])
+
+    event = Message(session_id="s", conversation_id="c", turn_id="t", text="hello")
+    turn = asyncio.ensure_future(app.turns.answer(agent, event, Listener(carry), received=time.perf_counter()))
+    try:
+        yield sent
+    finally:
+        store.through.set()
+        await asyncio.wait_for(turn, 10)
+
+
+async def until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not done():
+            await asyncio.sleep(0.001)
+
+
+async def test_one_text_leaves_with_its_end(tmp_path: Path) -> None:
+    store = SlowStore()
+    store.through.set()
+    async with answering(whole, store, tmp_path) as sent:
+        await until(lambda: bool(sent))
+    assert sent == [[TTS, END]]
+
+
+async def test_one_text_does_not_wait_for_a_slow_journal(tmp_path: Path) -> None:
+    async with answering(whole, SlowStore(), tmp_path) as sent:
+        await until(lambda: bool(sent))
+        assert sent == [[TTS]]
+    assert sent == [[TTS], [END]]
+
+
+async def test_pieces_leave_at_once(tmp_path: Path) -> None:
+    async with answering(pieces, SlowStore(), tmp_path) as sent:
+        await until(lambda: len(sent) == 2)
+        assert sent == [[TTS], [TTS]]
+    assert sent == [[TTS], [TTS], [END]]
