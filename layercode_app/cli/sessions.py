@@ -29,7 +29,7 @@ def list_(
 @app.command()
 def show(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """A conversation as it was heard, with each turn's figures."""
-    from ..reports.conversations import turns_of
+    from ..conversation.recorded import turns_of
     from .sessions_view import print_conversation, with_journal
 
     print_conversation(with_journal(store, lambda journal: turns_of(journal, conversation)), as_json=as_json)
@@ -38,7 +38,7 @@ def show(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> N
 @app.command()
 def explain(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Why each turn was slow, silent or cut, in a sentence, with its trace id."""
-    from ..reports.conversations import turns_of
+    from ..conversation.recorded import turns_of
     from .sessions_view import print_explanations, with_journal
 
     print_explanations(with_journal(store, lambda journal: turns_of(journal, conversation)), as_json=as_json)
@@ -53,7 +53,7 @@ def export(
     store: StoreUrl = None,
 ) -> None:
     """Write a conversation to a file of .layercode/exports, personal details masked."""
-    from ..reports.conversations import turns_of
+    from ..conversation.recorded import turns_of
     from .sessions_view import with_journal, write_export
 
     turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))

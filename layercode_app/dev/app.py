@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from ..agent.models import choose_model
+from ..conversation.recorded import turns_of
 from ..emulator.agents import AgentSpec
 from ..emulator.emulator import Emulator
 from ..emulator.faults import Faults
@@ -24,7 +25,6 @@ from ..emulator.websocket import websocket_route
 from ..exceptions import AgentNotFoundError, LayerCodeError
 from ..forking.fork import Changes, fork
 from ..forking.open import limits_of
-from ..reports.conversations import turns_of
 from ..server.app import LayerCode
 from ..settings import Settings
 from .agents import AgentFiles, Loaded, describe

@@ -7,8 +7,8 @@ from pathlib import Path
 from ..agent.discovery import find_agent
 from ..agent.models import choose_model
 from ..conversation.answerer import Limits
+from ..conversation.recorded import turns_of
 from ..conversation.stores import create_store
-from ..reports.conversations import turns_of
 from ..settings import Settings
 from .compare import Fork
 from .fork import Changes, fork

@@ -7,21 +7,10 @@ from datetime import UTC, datetime
 
 from ..conversation.cost import cost_of
 from ..conversation.record import Json, Kind, Stage, TurnRecord
-from ..conversation.stores.base import Store, Summary
-from ..exceptions import NotRecordedError
+from ..conversation.stores.base import Summary
 from .figures import interrupted
 
 LATENCY = ("ttfs", "ttft", "total")
-
-
-async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) -> list[TurnRecord]:
-    """The records of a conversation, oldest first. Raises NotRecordedError."""
-    found = [record async for record in store.turns(conversation_id=conversation_id, bodies=bodies)]
-    if not found:
-        raise NotRecordedError(
-            f"Conversation {conversation_id!r} is not in the journal ({store.component}). `sessions list` shows which are."
-        )
-    return found
 
 
 def summary_json(summary: Summary) -> Json:

@@ -16,11 +16,11 @@ from layercode_app import SPEAK_PLAINLY, LayerCode, Turn, VoiceAgent, find_agent
 from layercode_app.agent.instructions import prompt_of, with_prompt
 from layercode_app.cli.fork_view import show
 from layercode_app.conversation.record import TurnRecord
+from layercode_app.conversation.recorded import turns_of
 from layercode_app.exceptions import ForkError
 from layercode_app.forking.compare import diff
 from layercode_app.forking.fork import Changes, fork
 from layercode_app.forking.rehearsal import Rehearsal
-from layercode_app.reports.conversations import turns_of
 from layercode_app.testing import open_call
 
 from ..calling import Caller, calling, settings

@@ -12,10 +12,10 @@ import orjson
 
 from ...conversation.record import Json, Status, TurnRecord
 from ...conversation.record_json import load_record
+from ...conversation.recorded import turns_of
 from ...conversation.stores.base import SPEAKING_KINDS
 from ...exceptions import ConfigurationError, NotRecordedError
 from ...observability.redaction import MASK
-from ...reports.conversations import turns_of
 from ...reports.journal import open_journal
 
 _EMBEDDED = re.compile(r'<script type="application/json" id="call">(.*?)</script>', re.DOTALL)
