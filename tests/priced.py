@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,13 +79,6 @@ async def inbox() -> AsyncIterator[Inbox]:
     async with serve(app, lifespan="off") as url:
         box.url = url
         yield box
-
-
-async def until(condition: Callable[[], bool], *, seconds: float = 15.0) -> None:
-    """Wait until something is so; fails when it never is."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def records(app: LayerCode) -> list[Any]:

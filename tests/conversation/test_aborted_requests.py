@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -15,18 +14,13 @@ from layercode_app import LayerCode, VoiceAgent
 from ..calling import Caller, calling, settings
 from ..model_server import ModelServer
 from ..serving import serve
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
 BATCHES, CALLERS = 12, 25
 IN_THE_MIDDLE = ModelServer(reply=lambda messages: "word " * 2_000, delay=0.1)
 BEFORE_THE_FIRST_TOKEN = ModelServer(reply=lambda messages: "never", delay=600)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 def sockets() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from layercode_app.exceptions import StoreError
 from layercode_app.watch.watch import CHORES
 
 from ..calling import calling, settings
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -54,12 +55,6 @@ async def working(store: Store, hooks: Hooks, *, drain: float = 5) -> AsyncItera
         yield running
     finally:
         await running.drain(drain)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def test_some_run_at_once_and_the_rest_when_there_is_room(store: Store) -> None:

@@ -17,6 +17,7 @@ from layercode_app.conversation.record import END, TTS, Frame, Json, TurnRecord
 from layercode_app.conversation.stores.memory import MemoryStore
 
 from ..calling import settings
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -60,12 +61,6 @@ async def answering(hook: Callable[..., Any], store: SlowStore, folder: Path) ->
     finally:
         store.through.set()
         await asyncio.wait_for(turn, 10)
-
-
-async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not done():
-            await asyncio.sleep(0.001)
 
 
 async def test_one_text_leaves_with_its_end(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,7 @@ from layercode_app.emulator.speech import Silence
 
 from ..ports import free_port
 from ..processes import command, listening
+from ..waiting import until
 from .serving import AGENTS, dev_server
 from .test_dev_app import client, get
 
@@ -36,12 +36,6 @@ async def say(turn: Turn) -> str:
 def write(folder: Path, name: str, word: str) -> None:
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.py").write_text(SAYS.format(name=name, word=word))
-
-
-async def until(met: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not met():
-            await asyncio.sleep(0.02)
 
 
 async def test_a_changed_file_answers_the_next_turn_of_the_same_session(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from layercode_app.watch.alerts import send_test
 
 from ..calling import calling, settings
 from ..ports import free_port
-from ..priced import inbox, priced_agent, until
+from ..priced import inbox, priced_agent
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,8 @@ from layercode_app.reports.report import make_report
 
 from ..calling import SECRET, Caller
 from ..ports import free_port
-from ..priced import inbox, until
+from ..priced import inbox
+from ..waiting import until
 from .worker import AGENT, host
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]

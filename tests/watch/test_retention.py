@@ -14,7 +14,8 @@ from layercode_app.conversation.stores.base import Job
 from layercode_app.watch import watch as watching
 
 from ..calling import calling, settings
-from ..priced import priced_agent, until
+from ..priced import priced_agent
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
