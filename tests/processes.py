@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
+
+from . import forked
+from .forked import AsyncProcess
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 100.0
@@ -25,27 +26,28 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "LOG_DIR": "", "TELEMETRY_ENABLED": "false", **more}
 
 
-def run(*arguments: str, cwd: Path, **env: str) -> tuple[int, str]:
-    """A command in a process of its own, to its end: its exit code and all that it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "layercode_app", *arguments],
-        cwd=cwd, env=clean_environment(**env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, check=False, timeout=60,
-    )  # fmt: skip
+def run(*arguments: str, cwd: Path, cold: bool = False, **env: str) -> tuple[int, str]:
+    """Run a command to its end: its exit code and all that it printed. `cold` starts a new interpreter for it."""
+    command = ["-m", "layercode_app", *arguments]
+    done = forked.run(command, cwd=cwd, env=clean_environment(**env), cold=cold, together=True)
     return done.returncode, done.stdout
 
 
 @asynccontextmanager
 async def command(
-    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, output: Path | None = None
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the command line in a folder; what it prints goes to a file there. What still runs is killed, workers too."""
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    output: Path | None = None,
+    cold: bool = False,
+) -> AsyncIterator[AsyncProcess]:
+    """Run a command in a folder; what it prints goes to a file there. At the end it and its workers are killed."""
     with (output or cwd / "output.txt").open("ab") as file:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "layercode_app", *arguments,
-            cwd=cwd, env=clean_environment(**(env or {})), stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file,
-            start_new_session=True,
+        started = forked.start(
+            ["-m", "layercode_app", *arguments],
+            cwd=cwd, env=clean_environment(**(env or {})), stdout=file, stderr=file, new_session=True, cold=cold,
         )  # fmt: skip
+    process = AsyncProcess(started)
     try:
         yield process
     finally:
@@ -55,7 +57,7 @@ async def command(
         await process.wait()
 
 
-async def listening(url: str, process: asyncio.subprocess.Process) -> None:
+async def listening(url: str, process: AsyncProcess) -> None:
     """Wait until something answers there."""
     deadline = time.monotonic() + START_SECONDS
     async with httpx.AsyncClient() as client:

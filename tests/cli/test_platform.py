@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from layercode_app.emulator.app import create_emulator
 
+from .. import forked
 from ..platform.far_side import answer, far_side
 from ..processes import clean_environment
 from ..serving import serve
@@ -29,14 +29,13 @@ class Ran:
 
 
 async def platform(cwd: Path, url: str, *arguments: str, stdin: str = "", **env: str) -> Ran:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "layercode_app", "platform", *arguments, cwd=cwd,
-        env=clean_environment(**{"LAYERCODE_API_KEY": KEY, "LAYERCODE_API_URL": url, "LAYERCODE_AGENT_ID": "a1"} | env),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    environment = {"LAYERCODE_API_KEY": KEY, "LAYERCODE_API_URL": url, "LAYERCODE_AGENT_ID": "a1"} | env
+    done = await asyncio.to_thread(
+        forked.run, ["-m", "layercode_app", "platform", *arguments],
+        cwd=cwd, env=clean_environment(**environment), typed=stdin,
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
-    assert KEY.encode() not in out + err
-    return Ran(process.returncode or 0, out.decode(), err.decode())
+    assert KEY not in done.stdout + done.stderr
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 async def test_agents_are_listed_made_and_pointed_elsewhere(tmp_path: Path) -> None:

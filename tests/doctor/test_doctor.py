@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from layercode_app import LayerCode, VoiceAgent
 from layercode_app.emulator.agents import AgentSpec
 from layercode_app.emulator.app import create_emulator
 
+from .. import forked
 from ..calling import settings
 from ..model_server import ModelServer
 from ..platform.far_side import answer, far_side
@@ -47,16 +47,14 @@ class Report:
 
 
 async def doctor(cwd: Path, *options: str, **env: str) -> Report:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "layercode_app", "doctor", "--json", *options, cwd=cwd,
-        env=clean_environment(**{"PORT": str(free_port()), "LOG_DIR": "logs", "TELEMETRY_ENABLED": "true"} | env),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 90)
-    text = (out + err).decode()
+    environment = {"PORT": str(free_port()), "LOG_DIR": "logs", "TELEMETRY_ENABLED": "true"} | env
+    done = await asyncio.to_thread(
+        forked.run, ["-m", "layercode_app", "doctor", "--json", *options], cwd=cwd, env=clean_environment(**environment)
+    )
+    text = done.stdout + done.stderr
     for secret in (SECRET, KEY, TOKEN, "hunter2", "test-model-key"):
         assert secret not in text
-    return Report(process.returncode or 0, text, json.loads(out))
+    return Report(done.returncode, text, json.loads(done.stdout))
 
 
 @asynccontextmanager

@@ -6,10 +6,10 @@ import asyncio
 import base64
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import httpx
 import pytest
@@ -17,8 +17,10 @@ import pytest
 from layercode_app.emulator.speech import Silence, pick_voice
 from layercode_app.exceptions import ConfigurationError
 
+from .. import forked
+from ..forked import AsyncProcess
 from ..ports import free_port
-from ..processes import run
+from ..processes import ROOT, run
 from ..serving import serve
 from .backend import SECRET, Backend
 from .platform import READY, Platform
@@ -32,20 +34,21 @@ RUN = "import typer; from layercode_app.cli.emulator import emulator; typer.run(
 async def command(*arguments: str) -> AsyncIterator[str]:
     port = free_port()
     environment = {**os.environ, "LAYERCODE_WEBHOOK_SECRET": f"{SECRET},test-older"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", RUN, "--port", str(port), *arguments, env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(30):
-            while not await _answers(port):
-                assert process.returncode is None
-                await asyncio.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-        process.terminate()
-        output, _ = await asyncio.wait_for(process.communicate(), 30)
-        assert f"LAYERCODE_API_URL=http://127.0.0.1:{port}/v1" in output.decode()
-    finally:
-        if process.returncode is None:
+    with TemporaryFile() as output:
+        process = AsyncProcess(
+            forked.start(["-c", RUN, "--port", str(port), *arguments], cwd=ROOT, env=environment, stdout=output)
+        )
+        try:
+            async with asyncio.timeout(30):
+                while not await _answers(port):
+                    assert process.returncode is None
+                    await asyncio.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+            process.terminate()
+            await asyncio.wait_for(process.wait(), 30)
+            output.seek(0)
+            assert f"LAYERCODE_API_URL=http://127.0.0.1:{port}/v1" in output.read().decode()
+        finally:
             process.kill()
             await process.wait()
 

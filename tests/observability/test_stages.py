@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from layercode_app.reports.journal import open_journal
 from layercode_app.reports.report import make_report
 from layercode_app.reports.text import as_text
 
+from .. import forked
 from ..processes import clean_environment
 from .collectors import collecting
 from .observed import observed
@@ -45,13 +45,11 @@ async def work(turn: Turn) -> str:
 
 
 async def printed(folder: Path, *words: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "layercode_app", *words,
-        cwd=folder, env=clean_environment(COLUMNS="200"), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 0, err.decode()
-    return out.decode()
+    done = await asyncio.to_thread(
+        forked.run, ["-m", "layercode_app", *words], cwd=folder, env=clean_environment(COLUMNS="200")
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def test_a_stages_tokens_and_cost_are_everywhere_the_same(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+
+from .. import forked
 
 AGENT = '''
 """Busy: burns and hoards."""
@@ -38,9 +38,9 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
 def test_a_profile_finds_the_busy_function_the_hoarding_line_and_times_each_stage(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "busy.py").write_text(AGENT)
-    done = subprocess.run(
-        [sys.executable, "-m", "layercode_app", "profile", "busy", "--turns", "5", "--json"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=100, env={**os.environ, "LAYERCODE_BUDGET_DAY": "$0.01"},
+    done = forked.run(
+        ["-m", "layercode_app", "profile", "busy", "--turns", "5", "--json"],
+        cwd=tmp_path, env={**os.environ, "LAYERCODE_BUDGET_DAY": "$0.01"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -57,9 +57,6 @@ def test_a_profile_finds_the_busy_function_the_hoarding_line_and_times_each_stag
 
 
 def test_an_unknown_agent_ends_with_3(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "layercode_app", "profile", "nobody"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = forked.run(["-m", "layercode_app", "profile", "nobody"], cwd=tmp_path, env=os.environ)
     assert done.returncode == 3
     assert "'nobody'" in done.stderr

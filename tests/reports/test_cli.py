@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from loguru import logger
 from layercode_app import LayerCode
 from layercode_app.observability import logs
 
+from .. import forked
 from ..calling import calling, settings
 from ..priced import inbox, priced_agent
 
@@ -56,9 +56,7 @@ async def project(tmp_path: Path, quiet: None) -> Path:
 
 def run(folder: Path, *words: str, code: int = 0) -> str:
     """What a command prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "layercode_app", *words], cwd=folder, capture_output=True, text=True, timeout=60
-    )
+    done = forked.run(["-m", "layercode_app", *words], cwd=folder, env=os.environ)
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -14,20 +13,32 @@ from typing import Any
 from layercode_app.agent.shipped import BUILT_IN
 from layercode_app.scaffold.options import EXTRAS, templates
 
+from .. import forked
+
 ROOT = Path(__file__).parent.parent.parent
 AGENTS = templates(next(folder for folder in BUILT_IN if folder.is_dir()))
 
 
 def run(command: list[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a program on this checkout; nothing that changes its settings is passed on."""
+    """Run a program; nothing of this process's settings is passed on to it."""
+    return subprocess.run(
+        command, cwd=cwd, env=_environment(environment), capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def python(arguments: list[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same for a Python program, which is forked."""
+    return forked.run(arguments, cwd=cwd, env=_environment(environment), timeout=300)
+
+
+def _environment(more: dict[str, str]) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("LAYERCODE_", "DEFAULT_MODEL"))}
-    env = ours | {"PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300)
+    return ours | {"PYTHONPATH": str(ROOT), **more}
 
 
 def new(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`layercode-create-app new`, as a process."""
-    return run([sys.executable, "-m", "layercode_app", "new", *arguments], cwd)
+    return python(["-m", "layercode_app", "new", *arguments], cwd)
 
 
 def made(cwd: Path, *arguments: str) -> dict[str, Any]:

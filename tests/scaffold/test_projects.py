@@ -21,7 +21,7 @@ from layercode_app.scaffold.answers import check
 from layercode_app.scaffold.render import render
 from layercode_app.scaffold.write import write
 
-from .making import AGENTS, ROOT, every_choice_of_extras, run
+from .making import AGENTS, ROOT, every_choice_of_extras, python, run
 
 CACHE = Path(os.environ.get("MYPY_CACHE_DIR", ROOT / ".mypy_cache")) / "projects"
 
@@ -96,5 +96,5 @@ def test_the_tests_of_every_agent_pass(projects: dict[str, Path], tmp_path: Path
 def test_the_scenario_of_every_agent_passes(projects: dict[str, Path]) -> None:
     for folder in projects.values():
         scenarios = [str(path.relative_to(folder)) for path in folder.glob("evals/*.yaml")]
-        result = run([sys.executable, "-m", "layercode_app", "eval", *scenarios], folder)
+        result = python(["-m", "layercode_app", "eval", *scenarios], folder)
         assert result.returncode == 0, folder.name + result.stdout + result.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +16,7 @@ from layercode_app.scaffold.render import OWN, File, render
 from layercode_app.scaffold.write import write
 
 from ..support import need_program
-from .making import AGENTS, run, tree
+from .making import AGENTS, python, tree
 from .test_wizard import converse
 
 Change = Callable[[str], str | None]
@@ -40,7 +39,7 @@ def older(folder: Path, changes: Mapping[str, Change], *, extras: tuple[str, ...
 
 def update(folder: Path, *arguments: str, code: int = 0) -> dict[str, str]:
     """What `update --json` says of each file."""
-    result = run([sys.executable, "-m", "layercode_app", "update", *arguments, "--json"], folder)
+    result = python(["-m", "layercode_app", "update", *arguments, "--json"], folder)
     assert result.returncode == code, result.stdout + result.stderr
     told = json.loads(result.stdout)
     assert told["to"] == __version__
@@ -105,7 +104,7 @@ def test_untouched_files_are_replaced_and_those_of_the_owner_stay(tmp_path: Path
     assert Kept.model_validate_json((folder / ANSWERS_FILE).read_text()).layercode_app == __version__
 
     assert update(folder) == {}, "what was offered once is not offered again"
-    assert "Up to date" in run([sys.executable, "-m", "layercode_app", "update"], folder).stdout
+    assert "Up to date" in python(["-m", "layercode_app", "update"], folder).stdout
 
 
 def test_with_git_both_changes_are_merged_release_after_release(tmp_path: Path) -> None:
@@ -149,7 +148,7 @@ def test_extras_are_added_later(tmp_path: Path) -> None:
 
 def test_it_shows_the_difference(tmp_path: Path) -> None:
     folder = older(tmp_path / "mine", OLD_TEMPLATES)
-    shown = run([sys.executable, "-m", "layercode_app", "update", str(folder), "--dry-run"], tmp_path).stdout
+    shown = python(["-m", "layercode_app", "update", str(folder), "--dry-run"], tmp_path).stdout
     assert "-tidy: ## Remove" in shown
     assert "+clean: ## Remove" in shown
     assert f"From 0.2.9 to {__version__}:" in shown
@@ -190,7 +189,7 @@ def test_what_cannot_be_updated_is_refused_and_nothing_is_written(
     if answers is not None:
         (tmp_path / ANSWERS_FILE).write_text(answers)
     before = tree(tmp_path)
-    result = run([sys.executable, "-m", "layercode_app", "update"], tmp_path)
+    result = python(["-m", "layercode_app", "update"], tmp_path)
     assert result.returncode == 2, result.stdout
     assert named in result.stderr
     assert "Traceback" not in result.stderr
@@ -217,7 +216,7 @@ def test_where_a_file_cannot_be_written_the_project_is_as_it_was(tmp_path: Path)
     folder = older(tmp_path / "mine", {"Makefile": OLD_TEMPLATES["Makefile"], "web/index.html": lambda text: None})
     (folder / "web").write_text("a file where a folder must be\n")
     before = {path: (folder / path).read_text() for path in tree(folder)}
-    result = run([sys.executable, "-m", "layercode_app", "update", "--with", "web"], folder)
+    result = python(["-m", "layercode_app", "update", "--with", "web"], folder)
     assert result.returncode == 2
     assert "The project is as it was" in result.stderr
     assert {path: (folder / path).read_text() for path in tree(folder)} == before

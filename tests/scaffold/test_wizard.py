@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import pty
 import select
-import subprocess
-import sys
 from pathlib import Path
 
+from .. import forked
 from .making import ROOT, tree
 
 
 def converse(cwd: Path, arguments: list[str], answers: list[str], *, command: str = "new") -> tuple[int, str]:
     """Run a command on a terminal of its own and type the answers, each after a question."""
     ours, theirs = pty.openpty()
-    whole = [sys.executable, "-m", "layercode_app", command, *arguments]
+    whole = ["-m", "layercode_app", command, *arguments]
     env = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "dumb"}
-    process = subprocess.Popen(whole, cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = forked.start(whole, cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     shown, waiting = "", list(answers)
     while select.select([ours], [], [], 60)[0]:

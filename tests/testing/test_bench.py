@@ -30,6 +30,7 @@ from layercode_app.testing.bench.run import Target, bench, measure
 from layercode_app.testing.bench.usage import Server as Processes
 from layercode_app.testing.bench.usage import Used, server_of
 
+from .. import forked
 from ..broken.faults import frames
 from ..broken.server import SECRET, Server
 from ..ports import free_port
@@ -275,10 +276,7 @@ def test_agents_are_served_for_the_measurement_and_compared(compared: dict[str, 
 
 def test_an_unknown_agent_and_a_missing_secret(tmp_path: Path) -> None:
     def run(*words: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "layercode_app", "bench", *words],
-            cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        done = forked.run(["-m", "layercode_app", "bench", *words], cwd=tmp_path, env=clean_environment())
         return done.returncode, done.stderr
 
     code, said = run("nobody", "--agents", str(ROOT / "agents"))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from pathlib import Path
@@ -19,6 +17,7 @@ from layercode_app.conversation import jobs
 from layercode_app.conversation.record import Kind, Status, TurnRecord
 from layercode_app.watch.alerts import send_test
 
+from .. import forked
 from ..calling import calling, settings
 from ..ports import free_port
 from ..priced import inbox, priced_agent
@@ -159,8 +158,7 @@ async def test_mail_and_web_channels_take_a_test_message_and_a_dead_one_says_so(
 async def test_doctor_sends_a_test_and_a_wrong_rule_ends_with_2(tmp_path: Path) -> None:
     async def doctor(code: int) -> str:
         done = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-m", "layercode_app", "doctor", "--alerts"],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60,
+            forked.run, ["-m", "layercode_app", "doctor", "--alerts"], cwd=tmp_path, env=os.environ
         )  # fmt: skip
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
@@ -181,9 +179,8 @@ async def test_a_server_with_a_wrong_rule_does_not_start(tmp_path: Path) -> None
         '[[alerts]]\nname = "x"\nwhen = "turns > 1"\nwindow = "1h"\nchannels = ["pager"]\n'
     )
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "layercode_app", "run", "--agent", "echo", "--port", "0"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
-        env={**os.environ, "LAYERCODE_WEBHOOK_SECRET": "test-secret"},
+        forked.run, ["-m", "layercode_app", "run", "--agent", "echo", "--port", "0"],
+        cwd=tmp_path, env={**os.environ, "LAYERCODE_WEBHOOK_SECRET": "test-secret"},
     )  # fmt: skip
     assert done.returncode == 2
     assert "'pager'; there are: none" in done.stderr

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from .. import forked
 from ..processes import START_SECONDS
 
 AGENT = '''
@@ -32,12 +32,11 @@ agent = VoiceAgent("priced", Agent(FunctionModel(stream_function=words, model_na
 @contextmanager
 def host(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[str]:
     """A server process with two workers; gives its webhook's address."""
-    command = [sys.executable, "-m", "layercode_app", "run", "--agent", "priced", "--workers", "2"]
+    command = ["-m", "layercode_app", "run", "--agent", "priced", "--workers", "2"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--agents", str(folder / "agents")]
     with (folder / f"server-{port}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
-        )
+        env = {**os.environ, **environment}
+        process = forked.start(command, cwd=folder, env=env, stdout=log, stderr=log, new_session=True)
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}/ready", process, folder / f"server-{port}.log")
         yield f"http://127.0.0.1:{port}/api/agent"
@@ -50,7 +49,7 @@ def host(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[st
             process.wait(5)
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(url: str, process: forked.Started, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
