@@ -2,10 +2,10 @@
 # Everything is installed into .venv, at the versions of constraints.txt. Pass options with ARGS="…".
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint coverage format screenshots wheel deploy constraints clean
+.PHONY: help run test test-all check lint coverage format screenshots wheel deploy constraints clean
 
-# Tests mostly wait for servers and programs, so two at a time pay even on one core. `make test PARALLEL=` is one by one.
-PARALLEL ?= -n 2 --dist loadfile
+# Tests mostly wait for servers and programs, so several at a time pay even on one core. `make test PARALLEL=` is one by one.
+PARALLEL ?= -n 3 --dist loadfile
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +33,10 @@ help: ## Show this list
 run: $(INSTALLED) ## Start the development server and its page; no account and no key needed
 	$(BIN)/layercode-create-app dev $(ARGS)
 
-test: $(INSTALLED) ## Run the tests
+test: $(INSTALLED) ## Run the tests that a change needs: a few minutes
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
+
+test-all: $(INSTALLED) ## Run all tests, with the proofs that take long
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: lint coverage ## Everything a change must pass: format, lint, types, tests with branch coverage
@@ -43,9 +46,9 @@ lint: $(INSTALLED) ## Check format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-coverage: $(INSTALLED) ## Run the tests and report branch coverage
+coverage: $(INSTALLED) ## Run all tests and report branch coverage
 	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage $(MAKE) test
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage $(MAKE) test-all
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
