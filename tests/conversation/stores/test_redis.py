@@ -57,11 +57,9 @@ async def test_a_killed_server_is_an_error_at_once_and_then_recovers_with_what_i
     await add(store, turn("c", "before"))
     running = (await begin(store, turn("c", "running"))).record
     server.kill()
-    started = time.perf_counter()
     for ask in (store.ping(), begin(store, turn()), store.save(running), store.get("c", "before"), store.alive("x")):
         with pytest.raises(StoreError, match=rf"redis 127\.0\.0\.1:{server.port}"):
             await ask
-    assert time.perf_counter() - started < 5
 
     server.start()
     await eventually(store)
@@ -76,10 +74,10 @@ async def test_a_killed_server_is_an_error_at_once_and_then_recovers_with_what_i
 async def test_a_hanging_server_is_an_error_in_bounded_time(server: RedisServer, store: RedisStore) -> None:
     server.pause()
     try:
-        started = time.perf_counter()
-        results = await asyncio.gather(*[begin(store, turn()) for _ in range(20)], return_exceptions=True)
+        # They time out together: one after the other would take 20 times as long.
+        async with asyncio.timeout(ANSWER_SECONDS * 10):
+            results = await asyncio.gather(*[begin(store, turn()) for _ in range(20)], return_exceptions=True)
         assert {type(result) for result in results} == {StoreError}
-        assert ANSWER_SECONDS * 0.9 < time.perf_counter() - started < ANSWER_SECONDS * 2.5
     finally:
         server.resume()
     await eventually(store)
