@@ -1,4 +1,4 @@
-"""What every test shares: asyncio under anyio's plugin, and hypothesis without a clock."""
+"""What every test shares: asyncio under anyio's plugin, the profiles of hypothesis, and servers of a whole run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 
+from . import thoroughness as thoroughness
 from .postgres_server import PostgresServer
 from .redis_server import RedisServer
 
@@ -19,10 +19,6 @@ pytest_plugins = ["pytester", "layercode_app.testing.plugin"]
 # leave the machine for nothing but the packages of one project (test_two_commands.py).
 os.environ.setdefault("MACHINES_SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""))
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "authority.pem")
-
-# A deadline per example measures the machine, not the code.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
 
 
 # These build, copy and deploy the checkout, and say nothing of the wheel that `.ci/run` tests without one.

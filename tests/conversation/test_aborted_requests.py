@@ -14,11 +14,12 @@ from layercode_app import LayerCode, VoiceAgent
 from ..calling import Caller, calling, settings
 from ..model_server import ModelServer
 from ..serving import serve
+from ..thoroughness import times
 from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
-BATCHES, CALLERS = 12, 25
+BATCHES, CALLERS = times(12), 25
 IN_THE_MIDDLE = ModelServer(reply=lambda messages: "word " * 2_000, delay=0.1)
 BEFORE_THE_FIRST_TOKEN = ModelServer(reply=lambda messages: "never", delay=600)
 

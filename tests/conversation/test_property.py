@@ -18,6 +18,7 @@ from layercode_app.conversation.stores import create_store
 from layercode_app.conversation.stores.base import Store
 
 from ..redis_server import RedisServer
+from ..thoroughness import times
 from .world import CONVERSATION, Count, Ear, Past, Plan, World, transcript, unpaired_calls
 
 WORDS = strategies.lists(strategies.sampled_from(["one ", "two, ", "three. ", "für ", "🙂 "]), max_size=3)
@@ -339,7 +340,7 @@ def test_random_conversations(kind: str, request: pytest.FixtureRequest) -> None
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "40")),
+                max_examples=int(os.environ.get("PROPERTY_EXAMPLES", times(40))),
                 stateful_step_count=12,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

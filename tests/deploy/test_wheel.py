@@ -52,6 +52,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", PYTHONS)
 def test_the_wheel_installs_offline_compiles_and_starts(wheel: Path, version: str, tmp_path: Path) -> None:
     def run(*command: str | Path, **env: str) -> str:

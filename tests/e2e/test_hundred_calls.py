@@ -21,10 +21,11 @@ from layercode_app.server.serve import uvicorn_options
 
 from ..calling import SECRET, settings
 from ..serving import serve
+from ..thoroughness import times
 
 pytestmark = pytest.mark.anyio
 
-CALLS, TURNS = 100, 5
+CALLS, TURNS = times(100), 5
 WORDS = "one two three four five six seven eight nine ten. "
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from layercode_app.emulator.javascript import stringify
 
 from ..support import need_program
+from ..thoroughness import times
 
 ROUND_TRIP = """
 const lines = require('fs').readFileSync(0, 'utf8').split('\\n');
@@ -60,7 +61,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=times(40), deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=20))
 def test_any_value(values: list[Any]) -> None:
     compare(values)

@@ -36,6 +36,8 @@ from layercode_app.emulator.speech import Speech, timed
 from layercode_app.emulator.turn import AssistantTurn
 from layercode_app.emulator.turns import GAP, TurnManager
 
+from ..thoroughness import times
+
 PIECES = ["Hello", " there. ", "word ", "\n\n", "a b c d e f. ", "…", " ", "3.50", "好。"]
 FRAMES = ["response.tts", "response.tts", "response.tts", "response.data", "response.end", "response.error", "strange"]
 CLIENT = [
@@ -237,5 +239,5 @@ class AnyOrder(RuleBasedStateMachine):
             assert [event["text"] for event in self.events if event["type"] == "message"] == self.said
 
 
-AnyOrder.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=times(200), stateful_step_count=40, deadline=None)
 TestAnyOrder = AnyOrder.TestCase

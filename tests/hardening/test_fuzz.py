@@ -19,6 +19,7 @@ from layercode_app.testing.asgi import InProcess
 from ..calling import SECRET
 from ..calling import settings as server_settings
 from ..processes import ROOT
+from ..thoroughness import times
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +37,7 @@ ROUTES = (
 )
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD")
 MALFORMED = 2_000
-FUZZ = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=times(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 header_values = st.binary(max_size=300).filter(lambda value: not {0, 10, 13} & set(value))
 json_values: Any = st.recursive(

@@ -25,11 +25,12 @@ from ..calling import settings as server_settings
 from ..dev.serving import dev_server
 from ..processes import ROOT
 from ..serving import serve
+from ..thoroughness import times
 from .test_fuzz import json_values
 
 pytestmark = pytest.mark.anyio
 
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=times(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DEEP = [b'{"a":' * 3000, b"[" * 100_000, b'{"config":' * 150 + b"1" + b"}" * 150]
 EMULATOR = (
     ("POST", "/v1/agents/web/authorize_session"),
