@@ -37,7 +37,7 @@ class PostgresServer:
         as_user = self._not_as_root()
         data = self._folder / "data"
         initdb = Path(self._postgres).resolve().with_name("initdb")
-        made = [initdb, "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        made = [str(initdb), "-D", str(data), "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(made, check=True, capture_output=True, cwd=self._folder, **as_user)
         options = {"port": self._port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]

@@ -26,10 +26,13 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "LOG_DIR": "", "TELEMETRY_ENABLED": "false", **more}
 
 
-def run(*arguments: str, cwd: Path, cold: bool = False, **env: str) -> tuple[int, str]:
+def run(
+    *arguments: str, cwd: Path, cold: bool = False, env: Mapping[str, str] | None = None, **more: str
+) -> tuple[int, str]:
     """Run a command to its end: its exit code and all that it printed. `cold` starts a new interpreter for it."""
     command = ["-m", "layercode_app", *arguments]
-    done = forked.run(command, cwd=cwd, env=clean_environment(**env), cold=cold, together=True)
+    given = clean_environment(**(env or {}), **more)
+    done = forked.run(command, cwd=cwd, env=given, cold=cold, together=True)
     return done.returncode, done.stdout
 
 
@@ -57,7 +60,7 @@ async def command(
         await process.wait()
 
 
-async def listening(url: str, process: AsyncProcess) -> None:
+async def listening(url: str, process: AsyncProcess | asyncio.subprocess.Process) -> None:
     """Wait until something answers there."""
     deadline = time.monotonic() + START_SECONDS
     async with httpx.AsyncClient() as client:

@@ -51,7 +51,8 @@ class _Server(uvicorn.Server):
         await self._told.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for listener in [*self.servers, *(sockets or [])]:
+        listeners: list[asyncio.Server | socket.socket] = [*self.servers, *(sockets or [])]
+        for listener in listeners:
             listener.close()
         state = self.server_state
         for connection in list(state.connections):

@@ -27,7 +27,10 @@ class Server:
 
     pace = 0.004
     content_type = "text/event-stream; charset=utf-8"
-    stream_headers = ((b"cache-control", b"no-cache, no-transform"), (b"x-accel-buffering", b"no"))
+    stream_headers: tuple[tuple[bytes, bytes], ...] = (
+        (b"cache-control", b"no-cache, no-transform"),
+        (b"x-accel-buffering", b"no"),
+    )
 
     def __init__(self) -> None:
         self.said: dict[str, list[str]] = defaultdict(list)

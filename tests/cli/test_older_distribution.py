@@ -23,7 +23,7 @@ def older(tmp_path: Path) -> dict[str, str]:
 
 
 def test_doctor_warns_of_it(older: dict[str, str], tmp_path: Path) -> None:
-    _, printed = run("doctor", "--offline", cwd=tmp_path, COLUMNS="300", **older)
+    _, printed = run("doctor", "--offline", cwd=tmp_path, COLUMNS="300", env=older)
     assert SAID in printed, printed
     assert "pip uninstall layercode-create-app" in printed
     _, printed = run("doctor", "--offline", cwd=tmp_path)

@@ -14,7 +14,7 @@ from ..processes import run
 
 def started(folder: Path, *arguments: str, **env: str) -> str:
     """What `run` printed, which has refused."""
-    code, printed = run("run", "--agent", "echo", "--host", "127.0.0.1", "--port", "0", *arguments, cwd=folder, **env)
+    code, printed = run("run", "--agent", "echo", "--host", "127.0.0.1", "--port", "0", *arguments, cwd=folder, env=env)
     assert code == 2, printed
     assert "Traceback" not in printed
     return printed

@@ -109,8 +109,8 @@ def _total(metric: Any) -> float:
     kind = metric.WhichOneof("data")
     points = getattr(metric, kind).data_points
     if kind == "histogram":
-        return sum(point.count for point in points)
-    return sum(point.as_double or point.as_int for point in points)
+        return float(sum(point.count for point in points))
+    return float(sum(point.as_double or point.as_int for point in points))
 
 
 def _seen(span: Any) -> SeenSpan:

@@ -13,6 +13,7 @@ from typing import Any
 
 from layercode_app.emulator.webhooks import WebhookClient
 
+from ..forked import AsyncProcess
 from ..ports import free_port
 from ..processes import command, listening
 
@@ -135,7 +136,7 @@ class Observed:
     """The running server."""
 
     url: str
-    process: asyncio.subprocess.Process
+    process: AsyncProcess
     folder: Path
     client: WebhookClient
 

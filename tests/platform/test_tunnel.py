@@ -21,6 +21,7 @@ from layercode_app.platform.claim import TRIES, claimed, repair
 from layercode_app.platform.client import PlatformClient
 from layercode_app.platform.probe import probe
 
+from ..forked import AsyncProcess
 from ..ports import free_port
 from ..processes import command, listening
 from ..serving import serve
@@ -36,7 +37,7 @@ FAKE = Path(__file__).with_name("cloudflared.py")
 class Started:
     folder: Path
     server: str
-    process: asyncio.subprocess.Process
+    process: AsyncProcess
     platform: PlatformClient
 
     @property

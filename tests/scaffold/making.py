@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,14 @@ ROOT = Path(__file__).parent.parent.parent
 AGENTS = templates(next(folder for folder in BUILT_IN if folder.is_dir()))
 
 
-def run(command: list[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(command: Sequence[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a program; nothing of this process's settings is passed on to it."""
     return subprocess.run(
         command, cwd=cwd, env=_environment(environment), capture_output=True, text=True, check=False, timeout=300
     )
 
 
-def python(arguments: list[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(arguments: Sequence[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The same for a Python program, which is forked."""
     return forked.run(arguments, cwd=cwd, env=_environment(environment), timeout=300)
 

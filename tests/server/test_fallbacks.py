@@ -136,7 +136,7 @@ def test_an_agents_own_model_without_a_key_is_offline_and_an_unknown_one_is_refu
 
 def test_run_names_the_setting_and_ends_with_2(tmp_path: Path) -> None:
     keys = {"LAYERCODE_WEBHOOK_SECRET": "test-secret", "OPENAI_API_KEY": "test-key", "DEFAULT_MODEL": BAD}
-    code, printed = run("run", "--port", "0", cwd=tmp_path, **keys, FALLBACK_MODELS="banana")
+    code, printed = run("run", "--port", "0", cwd=tmp_path, env=keys, FALLBACK_MODELS="banana")
     assert code == 2, printed
     assert "Error: FALLBACK_MODELS banana: Unknown model" in printed
     assert "Traceback" not in printed

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from layercode_app import Call, LayerCode, Scene, VoiceAgent, find_agent
 from layercode_app.cli.main import app as command

@@ -226,7 +226,7 @@ async def test_a_request_on_a_connection_that_a_crash_closed_is_sent_again() -> 
 
 async def test_the_platforms_own_sdk_does_not_compress_when_it_says_so() -> None:
     server = Server()
-    server.stream_headers += ((b"content-encoding", b"none"),)
+    server.stream_headers = (*server.stream_headers, (b"content-encoding", b"none"))
     async with serve(server) as url:
         report = await run_checks(url, SECRET, only=["frames.streams"], limits=PATIENT)
     assert failures(report) == []
