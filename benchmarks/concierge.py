@@ -25,6 +25,7 @@ async def first_speech(agent: VoiceAgent) -> float:
 async def main() -> None:
     concierge = find_agent("concierge")
     plain = VoiceAgent("plain", concierge.agent)
+    assert concierge.script is not None
     plain.offline(concierge.script)
     for name, agent in (("plain", plain), ("concierge", concierge)):
         print(f"{name:10} {await first_speech(agent):6.0f} ms")

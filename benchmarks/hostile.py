@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -52,7 +53,7 @@ ROUTES = (
 )
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW", "CONNECT")
 GOOD = {"type": "message", "session_id": "s", "conversation_id": "c", "turn_id": "t", "text": "hello"}
-WRONG = (None, 1, -0.5, True, "", "\ud800", [], {}, [[[]]], {"a": None}, "x" * 10_000, 1e400, 2**80)
+WRONG: tuple[Any, ...] = (None, 1, -0.5, True, "", "\ud800", [], {}, [[[]]], {"a": None}, "x" * 10_000, 1e400, 2**80)
 TALKER = """
 import asyncio
 from layercode_app import VoiceAgent

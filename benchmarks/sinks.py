@@ -179,7 +179,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 def faults() -> int:
     """Print how the p99 of the time to first speech changes when every sink is ill; 1 when it changes too much."""
     with contextlib.ExitStack() as stack:
-        urls = {mood: stack.enter_context(collecting(mood)).url for mood in ("ok", "hang", "error", "garbage")}  # type: ignore[arg-type]
+        urls = {mood: stack.enter_context(collecting(mood)).url for mood in ("ok", "hang", "error", "garbage")}
         urls["refused"] = refused_url()
         running = {
             mood: stack.enter_context(server({**configurations(url)["all on"], "OTEL_BSP_SCHEDULE_DELAY": "500"}))

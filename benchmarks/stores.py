@@ -33,7 +33,8 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from layercode_app import VoiceAgent, load_settings
-from layercode_app.conversation.handler import Limits, TurnHandler
+from layercode_app.conversation.answerer import Limits
+from layercode_app.conversation.handler import TurnHandler
 from layercode_app.conversation.listener import Listener
 from layercode_app.conversation.record import Frame, Kind, Speech, Status, TurnRecord
 from layercode_app.conversation.stores import create_store
@@ -134,7 +135,7 @@ async def growth(path: Path, turns: int) -> float:
 async def _ratio(store: Store, tokens: int, spending: str) -> float:
     name = f"{tokens}{'-budget' if spending else ''}"
     conversation = Growth(store, f"growing-{name}", tokens, spending=spending)
-    early, late = [], []
+    early, late, few = [], [], 0
     gc.disable()
     for number in range(1, 1026):
         seconds = await conversation.turn(number)

@@ -59,8 +59,12 @@ def compare(
     """One number of callers, several rounds of both; returns how many turns failed."""
     pairs: list[tuple[Measured, Measured]] = []
     for _ in range(ROUNDS):
-        plan = {"callers": callers, "turns": TURNS[callers], "spread": spread, "remembering": False}
-        own, base = (uvloop.run(drive(port, "/api/agent", **plan)) for port in (ours, bare))
+        own, base = (
+            uvloop.run(
+                drive(port, "/api/agent", callers=callers, turns=TURNS[callers], spread=spread, remembering=False)
+            )
+            for port in (ours, bare)
+        )
         pairs.append((own, base))
 
     def figures(which: float) -> tuple[float, float, float]:
