@@ -56,6 +56,7 @@ async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> N
         }
         known = {agent.id for agent in await client.agents()}
         options = ("connect", "--agent", "echo", "--port", str(port), "--yes")
+        agent_id = secret = ""
         for attempt in ("first", "again"):
             output = tmp_path / f"{attempt}.txt"
             async with command(*options, cwd=tmp_path, env=env, output=output) as process:

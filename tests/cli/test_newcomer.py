@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -20,6 +21,7 @@ from layercode_app.exceptions import (
     AgentNotFoundError,
     ConfigurationError,
     ForkError,
+    LayerCodeError,
     NotRecordedError,
 )
 from layercode_app.observability import redaction
@@ -134,8 +136,9 @@ def test_a_conversation_that_is_not_there_ends_every_command_with_1(agents: Path
         ["fork", "nope", "--at", "1"],
     ):
         error = invoke(app, arguments).exception
+        assert isinstance(error, LayerCodeError), arguments
         assert "'nope'" in str(error), arguments
-        assert exit_code(error) == 1, arguments  # type: ignore[arg-type]
+        assert exit_code(error) == 1, arguments
     assert exit_code(NotRecordedError("no such call")) == 1
     assert exit_code(ForkError("no such turn")) == 2
 
@@ -191,7 +194,8 @@ def test_check_says_once_that_nothing_listens(agents: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/api/agent"
     result = CliRunner().invoke(app, ["check", url, "--secret", "test-secret"])
     assert f"Nothing listens at {url}. Start the server" in str(result.exception)
-    assert exit_code(result.exception) == 2  # type: ignore[arg-type]
+    assert isinstance(result.exception, LayerCodeError)
+    assert exit_code(result.exception) == 2
     assert "skipped" not in result.output
 
 
@@ -222,11 +226,12 @@ async def test_chat_with_a_server_elsewhere_ends_with_1_after_an_apology(agents:
 def test_the_brief_form_has_the_causes_and_no_frames_but_the_owners(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def fail():\n    raise KeyError('tea')\n")
-    scope: dict[str, object] = {}
+    scope: dict[str, Any] = {}
     exec(compile(file.read_text(), str(file), "exec"), scope)
+    told = ""
     try:
         try:
-            scope["fail"]()  # type: ignore[operator]
+            scope["fail"]()
         except KeyError as error:
             raise json.JSONDecodeError("no answer", "", 0) from error
     except ValueError as error:

@@ -256,7 +256,7 @@ class Conversation(RuleBasedStateMachine):
             await plan.advance(at)
             self.check(seen)
             dead, self.store = self.store, create_store(self.url)
-            dead.save = _nothing  # type: ignore[method-assign,assignment]
+            dead.save = _nothing  # type: ignore[method-assign]
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await dead.close()

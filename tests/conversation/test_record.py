@@ -75,7 +75,7 @@ def test_a_head_leaves_out_what_is_as_it_was_at_first_and_nothing_else() -> None
     # Empty, but not as at first: nothing was heard, and it is known to have cost nothing.
     empty = replace(plain, heard_text="", cost=0.0, state={}, error="", ended_at=0.0, attempt=0, impact="")
     assert loaded(empty) == empty
-    written = orjson.loads(dump_head(replace(empty, **{name: ["x"] for name in ("notes", "outcomes")})))
+    written = orjson.loads(dump_head(replace(empty, notes=["x"], outcomes=["x"])))
     assert written.keys() >= {"heard_text", "cost", "state", "error", "notes", "outcomes"}
 
 

@@ -88,7 +88,7 @@ async def test_an_evaluation_follows_the_width_and_the_colours_of_its_reader(tmp
         await expect(page.locator(".card h2")).to_have_text(["order run 1 failed", "menu run 1 passed"])
         seen = []
         for scheme in ("light", "dark"):
-            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.emulate_media(color_scheme=scheme)
             seen.append(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert seen[0] != seen[1]
 

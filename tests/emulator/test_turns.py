@@ -162,7 +162,8 @@ def test_an_interruption_counts_the_words_whose_end_has_passed(by: str) -> None:
     table.reply("One two  three four. Fi", end=False)
     table.wait(1)
     table.wait(0.25)
-    out = table.do(*{"text": [Text("stop")], "speech": [UserStarted(vad=True)], "button": [DOWN]}[by])
+    interruptions: dict[str, Input] = {"text": Text("stop"), "speech": UserStarted(vad=True), "button": DOWN}
+    out = table.do(interruptions[by])
     assert Abort(old.id) in out
     assert (old.heard, old.words_heard, old.interrupted) == ("One two", 2, "user")
     if by != "text":
@@ -218,7 +219,7 @@ def test_nothing_of_a_cut_turn_reaches_the_client() -> None:
     table.voice = False
     table.do(Accepted(old), BackendFrame(old, "response.tts", "One two. Three"))
     table.do(Text("stop"))
-    late = [BackendFrame(old, "response.tts", "four"), StreamClosed(old), Accepted(old)]
+    late: list[Input] = [BackendFrame(old, "response.tts", "four"), StreamClosed(old), Accepted(old)]
     assert table.do(*late, Spoken(old, "One two.", speech("One two."))) == []
 
 

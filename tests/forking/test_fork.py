@@ -39,7 +39,9 @@ async def shop_model(messages: list[ModelMessage], info: AgentInfo) -> Any:
     if results:
         yield f"{results[0].content}. {info.instructions}"
     else:
-        words = str(last.parts[-1].content).split()  # type: ignore[union-attr]
+        said = last.parts[-1]
+        assert isinstance(said, UserPromptPart)
+        words = str(said.content).split()
         yield {0: DeltaToolCall(name="order", json_args=f'{{"item": "{words[-1]}"}}', tool_call_id=f"c{len(messages)}")}
 
 
@@ -137,7 +139,9 @@ async def test_another_model_answers_only_in_the_fork(tmp_path: Path) -> None:
         forked = await fork(await recorded(caller, app), voice, at=1, changes=Changes(model="offline"))
         again = await caller.say("hello")
 
-    assert (forked.pairs[0].old.model, forked.pairs[0].new.model) == ("mine", "offline")  # type: ignore[union-attr]
+    (pair,) = forked.pairs
+    assert pair.old is not None
+    assert (pair.old.model, pair.new.model) == ("mine", "offline")
     assert again.spoken == "mine"
 
 
@@ -229,8 +233,8 @@ async def test_an_empty_prompt_is_refused() -> None:
 
 def test_another_prompt_is_another_version() -> None:
     versions = [
-        VoiceAgent("shop", Agent(**told)).fingerprint
-        for told in ({}, {"instructions": "one"}, {"instructions": "two"}, {"system_prompt": "three"})
+        VoiceAgent("shop", agent).fingerprint
+        for agent in (Agent(), Agent(instructions="one"), Agent(instructions="two"), Agent(system_prompt="three"))
     ]
     assert len(set(versions)) == 4
 

@@ -83,7 +83,9 @@ def test_parsed_messages_are_kept_within_bounds() -> None:
         text = "x" * chance.randint(1, 5_000)
         stored = ModelMessagesTypeAdapter.dump_json([ModelRequest(parts=[UserPromptPart(text)])])
         (request,) = kept.get(stored)
-        assert request.parts[0].content == text
+        (part,) = request.parts
+        assert isinstance(part, UserPromptPart)
+        assert part.content == text
         assert kept.get(stored)[0] is request
         assert kept.size <= 100_000
     assert kept.size > 50_000

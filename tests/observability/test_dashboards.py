@@ -91,8 +91,9 @@ async def take_calls(server: Observed) -> str:
         said = [frame.content async for frame in answer.frames() if frame.type == "response.tts"]
     assert "".join(said) == "Done."
     await server.client._http.post(server.url + "/api/agent", content=b"{}")
+    text = ""
     for _ in range(400):
-        text: str = (await server.client._http.get(server.url + "/metrics")).text
+        text = (await server.client._http.get(server.url + "/metrics")).text
         if "layercode_interruptions_total{" in text:
             break
         await asyncio.sleep(0.05)
@@ -130,6 +131,7 @@ def selectors(expression: Any, by: frozenset[str] = frozenset()) -> Iterator[tup
     elif isinstance(expression, promql.MatrixSelector):
         yield from selectors(expression.vector_selector, by)
     elif isinstance(expression, promql.VectorSelector):
+        assert expression.name is not None, expression
         yield expression.name, set(by) | {matcher.name for matcher in expression.matchers.matchers}
     else:
         assert isinstance(expression, promql.NumberLiteral), expression

@@ -63,6 +63,7 @@ async def test_interrupted_turns_are_counted_and_kept_out_of_the_latencies(tmp_p
             await anext(frames)
             assert (await scrape(server))['layercode_turns_active{agent="observed"}'] == 1
         name = 'layercode_interruptions_total{agent="observed"}'
+        seen: dict[str, float] = {}
         for _ in range(100):
             seen = await scrape(server)
             if name in seen:

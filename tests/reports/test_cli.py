@@ -29,7 +29,7 @@ def quiet() -> Iterator[None]:
     """Give the test runner its own logging back."""
     yield
     logger.remove()
-    logs.logger.configure(patcher=lambda record: None)
+    logger.configure(patcher=lambda record: None)
     import logging
 
     logging.getLogger().handlers = []

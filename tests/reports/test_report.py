@@ -132,11 +132,11 @@ async def test_groups(app: LayerCode, by: Any, keys: list[str]) -> None:
 
 
 async def test_versions_tell_two_agents_of_one_name_apart(tmp_path: Path) -> None:
-    for model in ("gpt-5-mini", "gpt-5-nano"):
-        app = LayerCode(priced_agent(model=model), settings=settings(tmp_path))
+    apps = [LayerCode(priced_agent(model=model), settings=settings(tmp_path)) for model in ("gpt-5-mini", "gpt-5-nano")]
+    for app in apps:
         async with calling(app) as caller:
             await caller.say("hello")
-    versions = list((await report_of(app, by="version")).groups)
+    versions = list((await report_of(apps[-1], by="version")).groups)
     assert len(versions) == 2
     assert {version.split()[2] for version in versions} == {"gpt-5-mini", "gpt-5-nano"}
     assert len({version.split()[1] for version in versions}) == 2

@@ -143,7 +143,7 @@ async def test_the_widget_is_dark_where_the_system_is_and_needs_no_emoji(tmp_pat
         shown = "getComputedStyle(document.querySelector('layercode-voice').shadowRoot.querySelector('section')).backgroundColor"
         colours = []
         for scheme in ("light", "dark"):
-            await s.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await s.page.emulate_media(color_scheme=scheme)
             colours.append(
                 (await s.page.evaluate(shown), await s.page.evaluate("getComputedStyle(document.body).backgroundColor"))
             )

@@ -77,6 +77,7 @@ async def test_it_can_be_interrupted_and_remembers_what_was_said(tmp_path: Path)
         async with client.deliver(event | {"metadata": {"user": "Ada"}}) as answer:
             async for _ in answer.frames():
                 break
+        record = None
         for _ in range(100):
             record = await layercode.store.get("c", "t")
             if record is not None and record.finished:

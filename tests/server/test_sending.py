@@ -93,7 +93,12 @@ async def test_the_head_is_made_again_when_the_date_changes() -> None:
 async def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     of = sending._heads.of
-    monkeypatch.setattr(sending._heads, "of", lambda headers: made.append(headers) or of(headers))
+
+    def noted(headers: Any) -> bytes:
+        made.append(headers)
+        return of(headers)
+
+    monkeypatch.setattr(sending._heads, "of", noted)
     async with serve(app(START), **BOUNDED) as url:
         await exchange(url, request(), request())
     assert len(made) == 2

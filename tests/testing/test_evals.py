@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from layercode_app import Call, Scene, VoiceAgent, find_agent
 from layercode_app.cli.main import app as command
 from layercode_app.cli.main import exit_code
-from layercode_app.exceptions import ConfigurationError
+from layercode_app.exceptions import ConfigurationError, LayerCodeError
 from layercode_app.testing import HeardTurn
 from layercode_app.testing.evals import report
 from layercode_app.testing.evals.judge import Verdict, model_judge
@@ -223,7 +223,8 @@ def test_what_cannot_be_played_is_one_error(
     path.write_text(text)
     result = CliRunner().invoke(command, ["eval", str(path), "--agents", str(AGENTS), *options])
     assert says in str(result.exception)
-    assert exit_code(result.exception) == code  # type: ignore[arg-type]
+    assert isinstance(result.exception, LayerCodeError)
+    assert exit_code(result.exception) == code
 
 
 async def test_an_interruption_that_never_comes_is_a_failure() -> None:

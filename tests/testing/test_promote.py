@@ -33,7 +33,7 @@ def personal_in(text: str) -> list[str]:
 async def test_a_promoted_call_says_nothing_of_the_caller_and_passes_at_once(tmp_path: Path) -> None:
     conversation = await record_bakery(tmp_path)
     path = tmp_path / "order.yaml"
-    from_journal = ["replay", conversation, "--store", f"sqlite:///{tmp_path}/journal.sqlite3", "--promote", path]
+    from_journal = ["replay", conversation, "--store", f"sqlite:///{tmp_path}/journal.sqlite3", "--promote", str(path)]
     written = await run(*from_journal)
     assert written.exit_code == 0, written.output
 

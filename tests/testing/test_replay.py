@@ -43,6 +43,7 @@ def differing(result: Any) -> dict[int, list[dict[str, Any]]]:
 
 
 async def test_the_same_agent_differs_in_nothing(bakery: tuple[str, ...]) -> None:
+    result: Any = None
     for options in ((), ("--run-tools",), ("--semantic",)):
         code, result = await run_json(*bakery, *options)
         assert (code, result["ok"], differing(result)) == (0, True, {})
