@@ -10,6 +10,8 @@ from typing import Any
 
 import uvicorn
 
+from layercode_app.server.port import listen
+
 LOOK_SECONDS = 0.005
 LINGER_SECONDS = 2
 
@@ -17,8 +19,7 @@ LINGER_SECONDS = 2
 @asynccontextmanager
 async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
     """Serve the app on a free port of 127.0.0.1; gives its base URL."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with listen("127.0.0.1", 0) as listener:
         server = _Server(uvicorn.Config(app, log_config=None, **options))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not task.done():

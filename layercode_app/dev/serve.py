@@ -15,13 +15,13 @@ from loguru import logger
 
 from ..emulator.faults import Faults
 from ..emulator.speech import pick_voice
-from ..exceptions import ConfigurationError
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
 from ..server.announce import announce
 from ..server.app import LayerCode
 from ..server.collector import spare_the_collector
 from ..server.dev import ensure_secret, tell_of_secret, warn_of_git
+from ..server.port import listen
 from ..server.serve import ServeOptions
 from ..server.shutdown import drain_on_signals
 from ..server.tunnelling import TunnelBeside, repair_webhook
@@ -79,7 +79,7 @@ def serve_dev(options: DevOptions) -> None:
 
 
 async def _serve(options: DevOptions) -> None:
-    with _listen(options.settings()) as listener:
+    with listen(HOST, options.settings().port) as listener:
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         app = make_dev_app(options, url)
         announce(app.layercode, app.layercode.settings)
@@ -148,16 +148,3 @@ class DevServer(uvicorn.Server):
         """Close what is open."""
         self._app.close_streams()
         await super().shutdown(sockets)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, settings.port))
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(
-            f"Port {settings.port} on {HOST} cannot be used: {error.strerror}. Give another with --port."
-        ) from error
-    return listener

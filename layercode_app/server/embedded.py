@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
 from .app import LayerCode
+from .port import listen
 
 
 @asynccontextmanager
 async def serving(app: LayerCode) -> AsyncIterator[str]:
     """Serve an app on a free port of 127.0.0.1 in this event loop; gives its URL."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with listen("127.0.0.1", 0) as listener:
         server = _EmbeddedServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not task.done():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from layercode_app.dev.agents import AgentFiles
 from layercode_app.dev.app import DevApp
 from layercode_app.dev.serve import DevServer
 from layercode_app.emulator.speech import Voice
+from layercode_app.server.port import listen
 
 from ..calling import settings
 
@@ -34,8 +34,7 @@ async def dev_server(
     tmp_path: Path, *, agents: Path = AGENTS, agent: str = "shop", voice: Voice | None = None, **given: Any
 ) -> AsyncIterator[DevApp]:
     """Serve the agent files of a folder with emulator and page; the app knows its `url`."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         values = {"agents_dir": agents, "api_url": f"{url}/v1", "api_key": "test-key", "authorize_agents": "*", **given}
         app = DevApp(AgentFiles(agent, agents), settings(tmp_path, **values), url=url, voice=voice, recordings=tmp_path)
