@@ -11,7 +11,7 @@ import typer
 from ..exceptions import ConfigurationError
 from ..platform.client import PlatformClient
 from ..platform.models import AgentInfo
-from ..platform.tunnel import check_program
+from ..platform.tunnel import check_program, words_of
 from ..settings import ENV_FILE, Settings, load_settings
 from ..settings.env_file import set_values, undo
 from .platform_output import run
@@ -33,7 +33,7 @@ class Steps:
 
     def find_tunnel(self) -> None:
         """The program that the last step needs, looked for first."""
-        check_program(load_settings().tunnel_command.split()[0])
+        check_program(words_of(load_settings().tunnel_command)[0])
 
     def find_key(self) -> None:
         """Take the API key from the settings, or ask for it."""

@@ -15,6 +15,7 @@ from ..agent.discovery import Found, discover
 from ..conversation.stores import create_store
 from ..exceptions import ConfigurationError, DeveloperError, StoreError
 from ..platform.probe import probe, project_here
+from ..platform.tunnel import words_of
 from ..settings import Settings, fault_of, make_folder
 from .finding import Finding, failed, ok, skipped, warning
 
@@ -156,7 +157,10 @@ async def _is_ours(url: str) -> bool:
 
 def check_tunnel_program(settings: Settings) -> Finding:
     """What --tunnel runs is installed."""
-    program = settings.tunnel_command.split()[0]
+    try:
+        program = words_of(settings.tunnel_command)[0]
+    except ConfigurationError as error:
+        return failed("tunnel", str(error), "Correct LAYERCODE_TUNNEL_COMMAND, or remove it for cloudflared.")
     if shutil.which(program):
         return ok("tunnel", f"{program} is installed")
     return skipped("tunnel", f"{program} is not installed; only --tunnel and `connect` need it",

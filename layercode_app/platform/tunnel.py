@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shlex
 import shutil
 from collections import deque
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
+
+from loguru import logger
 
 from ..exceptions import ConfigurationError, LayerCodeError
-from ..settings import make_folder
+from .child import end_group
+from .tunnel_output import LOG_NAME, OutputLog, lines
 
 if TYPE_CHECKING:
     from ..settings import Settings
 
-LOG_NAME = "tunnel.log"
 KEPT_LINES = 5
-MAX_LINE = 65_536
-STOP_SECONDS = 5.0
+OUTPUT_SECONDS = 1.0
+"""Seconds to read the rest of the output after the program has ended."""
 NOT_A_TUNNEL = ("https://api.trycloudflare.com",)
 """What cloudflared names in its errors, and what looks like a tunnel."""
 
@@ -37,13 +39,14 @@ class Tunnel:
     """
 
     def __init__(self, command: str, target: str, *, pattern: str, log_dir: str) -> None:
-        self._command = [part.replace("{url}", target) for part in shlex.split(command)]
+        self._command = [part.replace("{url}", target) for part in words_of(command)]
         self._pattern = re.compile(pattern)
         self._log_dir = log_dir
         self._last: deque[str] = deque(maxlen=KEPT_LINES)
         self._url: asyncio.Future[str]
         self._died: asyncio.Future[None]
         self._process: asyncio.subprocess.Process | None = None
+        self._pipe: asyncio.ReadTransport | None = None
         self._reader: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -57,30 +60,42 @@ class Tunnel:
         check_program(self._command[0])
         loop = asyncio.get_running_loop()
         self._url, self._died = loop.create_future(), loop.create_future()
-        # A session of its own: Ctrl-C is for us, who give the webhook back before the tunnel closes.
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._reader = asyncio.create_task(self._read(self._process), name="tunnel-output")
+        output, self._pipe, self._process = await self._start()
+        self._reader = asyncio.create_task(self._read(output, self._process), name="tunnel-output")
         return self
+
+    async def _start(self) -> tuple[asyncio.StreamReader, asyncio.ReadTransport, asyncio.subprocess.Process]:
+        """Start the program with a pipe of ours, which can be closed even while a process of it still holds the other end."""
+        ours, theirs = os.pipe()
+        reader = asyncio.StreamReader()
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb")
+        )
+        try:
+            # A session of its own: Ctrl-C is for us, who give the webhook back before the tunnel closes.
+            process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=theirs, start_new_session=True
+            )
+        except OSError as error:
+            pipe.close()
+            raise TunnelError(f"The tunnel's program {self._command[0]!r} cannot be run: {error.strerror}.") from error
+        finally:
+            os.close(theirs)
+        return reader, pipe, process
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process is not None
         assert self._reader is not None
+        assert self._pipe is not None
         self._stopping = True
-        if self._process.returncode is None:
-            self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
-            except TimeoutError:
-                self._process.kill()
-        await self._reader
+        ended = await end_group(self._process.pid)
+        _, reading = await asyncio.wait({self._reader}, timeout=OUTPUT_SECONDS)
+        if reading or not ended:
+            logger.warning("The tunnel's program {} left a process running that we cannot end.", self._command[0])
+        self._reader.cancel()
+        self._pipe.close()
         if not self._url.done():
             self._url.cancel()
 
@@ -95,17 +110,11 @@ class Tunnel:
         """Wait for the child to end without being told to, and raise TunnelError then."""
         await asyncio.shield(self._died)
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
-        log = self._open_log()
-        try:
-            async for line in _lines(process.stdout):
-                if log is not None:
-                    log.write(line + b"\n")
+    async def _read(self, output: asyncio.StreamReader, process: asyncio.subprocess.Process) -> None:
+        with OutputLog(self._log_dir) as log:
+            async for line in lines(output):
+                log.write(line + b"\n")
                 self._look_at(line.decode("utf-8", "replace").strip())
-        finally:
-            if log is not None:
-                log.close()
         code = await process.wait()
         if self._stopping:
             return
@@ -115,7 +124,7 @@ class Tunnel:
         if not self._url.done():
             self._url.set_exception(error)
         for told in (self._died, self._url):
-            told.exception()  # whoever waits is told; nobody may be waiting
+            told.exception()  # marks it as seen: there may be no task that waits for it
 
     def _look_at(self, line: str) -> None:
         if line:
@@ -124,31 +133,23 @@ class Tunnel:
             if not self._url.done() and match.group() not in NOT_A_TUNNEL:
                 self._url.set_result(match.group().rstrip("/"))
 
-    def _open_log(self) -> BinaryIO | None:
-        if not self._log_dir:
-            return None
-        folder = Path(self._log_dir)
-        make_folder(folder)
-        return (folder / LOG_NAME).open("ab", buffering=0)
-
     def _said(self) -> str:
         where = f" More is in {Path(self._log_dir) / LOG_NAME}." if self._log_dir else ""
         last = " | ".join(self._last) or "nothing"
         return f"Its last words: {last[:500]}.{where}"
 
 
-async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Lines as they come; one that never ends comes in pieces."""
-    rest = b""
-    while chunk := await stream.read(8192):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line
-        if len(rest) > MAX_LINE:
-            yield rest
-            rest = b""
-    if rest:
-        yield rest
+def words_of(command: str) -> list[str]:
+    """A command's program and arguments. Raises ConfigurationError for a command that cannot be run."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"LAYERCODE_TUNNEL_COMMAND is {command!r}: {error}. Close its quotes, as a shell would expect."
+        ) from error
+    if not words:
+        raise ConfigurationError("LAYERCODE_TUNNEL_COMMAND is blank; expected a program and its arguments.")
+    return words
 
 
 def check_program(name: str) -> str:

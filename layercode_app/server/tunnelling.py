@@ -20,7 +20,7 @@ from ..exceptions import ConfigurationError, LayerCodeError
 from ..platform.claim import FILE, claimed, refuse_production, repair
 from ..platform.client import PlatformClient
 from ..platform.probe import Verdict, probe_until_reached
-from ..platform.tunnel import Tunnel, check_program
+from ..platform.tunnel import Tunnel, check_program, words_of
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def repair_webhook(settings: Settings) -> None:
 
 def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
     """Raise ConfigurationError for what cannot work; gives the webhook's URL as it is now, where it will be changed."""
-    check_program(settings.tunnel_command.split()[0])
+    check_program(words_of(settings.tunnel_command)[0])
     if not update_webhook:
         return None
     if settings.agent_id is None:
@@ -78,7 +78,8 @@ class TunnelBeside:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._begun = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="tunnel")
+        # A daemon: where the tunnel does not end in time, the process ends all the same.
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="tunnel", daemon=True)
 
     def __enter__(self) -> TunnelBeside:
         self._thread.start()
@@ -91,6 +92,8 @@ class TunnelBeside:
         if self._loop is not None and self._stop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(JOIN_SECONDS)
+        if self._thread.is_alive():
+            logger.error("The tunnel did not end within {:g} s; its program may still run.", JOIN_SECONDS)
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

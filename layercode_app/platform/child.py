@@ -1,0 +1,62 @@
+"""End a child process and every process that it started.
+
+The child must lead a process group (`start_new_session=True`). A signal to the child alone would not reach what a
+shell script started without `exec`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+STOP_SECONDS = 5.0
+"""Seconds that a process group has between SIGTERM and SIGKILL."""
+KILL_SECONDS = 1.0
+"""Seconds that the system has to remove a process group after SIGKILL."""
+POLL_SECONDS = 0.05
+
+
+async def end_group(pid: int, *, seconds: float = STOP_SECONDS) -> bool:
+    """End a process group: SIGTERM first, SIGKILL after `seconds`. Returns whether all of it is gone."""
+    for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, KILL_SECONDS)):
+        if not _send(pid, number) or await _gone(pid, patience):
+            return True
+    return False
+
+
+async def _gone(pid: int, seconds: float) -> bool:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while _send(pid, 0) and not _only_zombies(pid):
+        if loop.time() >= deadline:
+            return False
+        await asyncio.sleep(POLL_SECONDS)
+    return True
+
+
+def _only_zombies(group: int) -> bool:
+    """Whether the rest of a group has ended already and waits for init to reap it, which some containers never do."""
+    states = [words for stat in Path("/proc").glob("[0-9]*/stat") if (words := _words(stat))]
+    members = [state for state, _, of, *_ in states if of == str(group)]
+    return bool(states) and all(state == "Z" for state in members)
+
+
+def _words(stat: Path) -> list[str]:
+    """The fields after the program's name: state, parent, group and others."""
+    try:
+        return stat.read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:  # the process has ended since
+        return []
+
+
+def _send(pid: int, number: int) -> bool:
+    """Signal a group; false when no process of it is left."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # what is left changed its user, so it is not ours to end
+        return False
+    return True
