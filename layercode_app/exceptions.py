@@ -113,13 +113,15 @@ class JudgeError(LayerCodeError):
 class PlatformAPIError(LayerCodeError):
     """The platform's REST API refused a call, or could not be reached.
 
-    `status` is its HTTP status, None where none came; `reason` what its answer said, without the API key.
+    `status` is its HTTP status, None where none came; `reason` what its answer said, without the API key;
+    `unreachable` says that no connection was made.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, reason: str = "") -> None:
+    def __init__(self, message: str, *, status: int | None = None, reason: str = "", unreachable: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.unreachable = unreachable
 
 
 class StoreError(LayerCodeError):

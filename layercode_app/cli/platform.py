@@ -46,13 +46,14 @@ def create_agent(template: Annotated[str | None, typer.Option(help="Id of a temp
 def set_webhook(agent_id: str, url: Annotated[str, typer.Argument(help="https://…")],
                 yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
     """Send an agent's webhooks to another address."""
-    from .platform_output import run
+    from .platform_output import run, warn_of_contradictions
 
     old = run(lambda client, settings: client.agent(agent_id)).webhook_url
     if not yes:
         typer.confirm(f"Send the calls of {agent_id} to {url} instead of {old or 'nowhere'}?", abort=True)
-    run(lambda client, settings: client.set_webhook(agent_id, url))
-    typer.echo(f"{agent_id}: {old or 'no webhook'} -> {url}")
+    changed = run(lambda client, settings: client.set_webhook(agent_id, url))
+    typer.echo(f"{agent_id}: {old or 'no webhook'} -> {changed.webhook_url}")
+    warn_of_contradictions(changed)
 
 
 @app.command()

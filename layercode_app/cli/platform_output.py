@@ -17,7 +17,8 @@ from rich.text import Text
 
 from ..exceptions import ConfigurationError
 from ..platform.client import PlatformClient
-from ..platform.models import AgentInfo, SessionInfo, Timestamp
+from ..platform.models import AgentInfo, SessionInfo
+from ..platform.tolerant import Timestamp
 from ..settings import Settings, load_settings
 
 T = TypeVar("T")
@@ -67,6 +68,12 @@ def _agent(agent: AgentInfo) -> dict[str, str | None]:
     return {"id": agent.id, "name": agent.name, "webhook_url": agent.webhook_url}
 
 
+def warn_of_contradictions(agent: AgentInfo) -> None:
+    """Name on stderr the places of an agent that still name another webhook."""
+    for place, url in agent.contradictions().items():
+        typer.echo(f"Warning: {place} still names {url}. If calls go there, set it in the dashboard.", err=True)
+
+
 def show_session(session: SessionInfo, *, as_json: bool) -> None:
     """A session's figures, then what was said."""
     if as_json:
@@ -87,9 +94,12 @@ def show_session(session: SessionInfo, *, as_json: bool) -> None:
 
 
 def _time(value: Timestamp) -> str | None:
-    if isinstance(value, int | float):
+    if not isinstance(value, int | float):
+        return value
+    try:
         return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds")
-    return value
+    except (ValueError, OverflowError, OSError):
+        return f"{value:g}"
 
 
 @contextmanager

@@ -103,23 +103,30 @@ async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
     if settings.api_key is None or settings.agent_id is None:
         yield skipped("webhook at the platform", "LAYERCODE_API_KEY and LAYERCODE_AGENT_ID are needed for it")
         return
+    name = "webhook at the platform"
     try:
         async with PlatformClient.from_settings(settings) as client:
-            url = (await client.agent(settings.agent_id)).webhook_url
+            agent = await client.agent(settings.agent_id)
     except PlatformAPIError as error:
-        if error.status is None:
-            yield skipped("webhook at the platform", NO_NETWORK)
-        else:
-            yield failed("webhook at the platform", str(error), "Check LAYERCODE_API_KEY and LAYERCODE_AGENT_ID.")
+        yield _refused(name, error, settings)
         return
-    if url is None:
-        yield failed(
-            "webhook at the platform",
-            f"{settings.agent_id} has none",
-            "`connect` or `platform agents set-webhook` sets it.",
-        )
+    if agent.webhook_url is None:
+        yield failed(name, f"{agent.id} has none", "`connect` or `platform agents set-webhook` sets it.")
         return
-    yield await _through(url, settings)
+    for place, other in agent.contradictions().items():
+        yield warning(f"webhook at {place}", f"{other}, not {agent.webhook_url}",
+                      "If calls go there, set it in the platform's dashboard.")  # fmt: skip
+    yield await _through(agent.webhook_url, settings)
+
+
+def _refused(name: str, error: PlatformAPIError, settings: Settings) -> Finding:
+    if error.unreachable:
+        if _is_local(settings.api_url):
+            return failed(name, str(error), "Start what LAYERCODE_API_URL names, or remove it.")
+        return skipped(name, NO_NETWORK)
+    if error.status is not None and 400 <= error.status < 500:
+        return failed(name, str(error), "Check LAYERCODE_API_KEY and LAYERCODE_AGENT_ID.")
+    return failed(name, str(error), "Try again; if it stays so, check LAYERCODE_API_URL.")
 
 
 async def _through(url: str, settings: Settings) -> Finding:
@@ -182,12 +189,16 @@ async def _sentry(dsn: str) -> Finding:
     return await _post("Sentry", url, "\n".join(lines).encode(), headers, "SENTRY_DSN")
 
 
+def _is_local(url: str) -> bool:
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
 async def _post(name: str, url: str, body: bytes, headers: Mapping[str, str], setting: str) -> Finding:
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
             answer = await client.post(url, content=body, headers=dict(headers))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        if urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1"):
+        if _is_local(url):
             return failed(name, f"nothing takes it at {url}: {type(error).__name__}", f"Start it, or unset {setting}.")
         return skipped(name, NO_NETWORK)
     if answer.is_success:

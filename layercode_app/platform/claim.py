@@ -21,6 +21,8 @@ from loguru import logger
 from ..exceptions import ConfigurationError, PlatformAPIError
 from ..settings import make_folder
 from .client import PlatformClient
+from .models import AgentInfo
+from .webhook_places import same_url
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -49,7 +51,7 @@ class Claim:
 
     def is_at(self, url: str | None) -> bool:
         """Whether a webhook that goes there is still the one that was taken."""
-        return url == self.ours or url in self.earlier
+        return any(same_url(url, ours) for ours in (self.ours, *self.earlier))
 
     def write(self, file: Path) -> None:
         """Keep it, also through a crash of the machine."""
@@ -102,7 +104,7 @@ async def claimed(client: PlatformClient, agent_id: str, url: str, *, file: Path
         claim = await _claim(client, agent_id, url, _kept(file, agent_id))
         claim.write(file)
         try:
-            await client.set_webhook(agent_id, url)
+            _tell_of_contradictions(await client.set_webhook(agent_id, url))
             yield claim
         finally:
             await _give_back(client, file)
@@ -178,15 +180,22 @@ async def _restore(client: PlatformClient, claim: Claim) -> None:
             current = claim.previous
             break
         except PlatformAPIError as error:
-            passing = error.status is None or error.status == 429 or error.status >= 500
+            passing = error.status is None or error.status == 429 or not 400 <= error.status < 500
             if attempt == TRIES or not passing:
                 raise
         await asyncio.sleep(PAUSE * attempt)
     _tell(claim, current)
 
 
+def _tell_of_contradictions(agent: AgentInfo) -> None:
+    for place, other in agent.contradictions().items():
+        logger.warning(
+            "{} of {} still names {}. If calls go there, set it in the platform's dashboard.", place, agent.id, other
+        )
+
+
 def _tell(claim: Claim, current: str | None) -> None:
-    if current == claim.previous:
+    if same_url(current, claim.previous):
         logger.info("The webhook of {} is back at {}.", claim.agent_id, current or "nowhere")
     elif claim.is_at(current):
         logger.warning("{} had no webhook before; it stays at {}, where nobody listens.", claim.agent_id, current)

@@ -9,16 +9,22 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from loguru import logger
 from pydantic import BaseModel, ValidationError
 
 from ..exceptions import ConfigurationError, PlatformAPIError
 from .models import AgentInfo, Granted, SessionInfo
 from .transport import Sleep, Transport
+from .webhook_places import same_url
 
 if TYPE_CHECKING:
     from ..settings import Settings
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+ANSWERED = 200
+"""The status of an error whose cause is an answer that cannot be used."""
+READ_BACK_PAUSES = (0.3, 1.0)
+"""Seconds between the looks whether a change of the webhook was kept."""
 
 
 class PlatformClient:
@@ -60,8 +66,10 @@ class PlatformClient:
         answer = await self.transport.json("GET", "agents")
         found = answer.get("agents")
         if not isinstance(found, list):
-            raise PlatformAPIError("The platform answered GET agents without a list `agents`. Check LAYERCODE_API_URL.")
-        return [_read(AgentInfo, item) for item in found]
+            raise PlatformAPIError(
+                "The platform answered GET agents without a list `agents`. Check LAYERCODE_API_URL.", status=ANSWERED
+            )
+        return [_read(AgentInfo, item) for item in found if _has_id(item)]
 
     async def agent(self, agent_id: str) -> AgentInfo:
         """One agent."""
@@ -73,9 +81,24 @@ class PlatformClient:
         return _read(AgentInfo, _inner(await self.transport.json("POST", "agents", body)))
 
     async def set_webhook(self, agent_id: str, url: str) -> AgentInfo:
-        """Send the agent's webhooks there from now on."""
-        answer = await self.transport.json("POST", f"agents/{_id(agent_id)}", {"webhook_url": url})
-        return _read(AgentInfo, {"id": agent_id, "webhook_url": url} | _inner(answer))
+        """Send the agent's webhooks to `url`, and return the agent as it reads afterwards.
+
+        Raises PlatformAPIError when the platform accepted the change and did not keep it.
+        """
+        await self.transport.send("POST", f"agents/{_id(agent_id)}", {"webhook_url": url})
+        found = await self.agent(agent_id)
+        for pause in READ_BACK_PAUSES:
+            if same_url(found.webhook_url, url):
+                break
+            await self.transport.sleep(pause)
+            found = await self.agent(agent_id)
+        if same_url(found.webhook_url, url):
+            return found
+        raise PlatformAPIError(
+            f"The platform accepted {url} as the webhook of {agent_id}, but its webhook is still "
+            f"{found.webhook_url or 'not set'}. Set it in the platform's dashboard.",
+            status=ANSWERED,
+        )
 
     # --- sessions and calls
 
@@ -95,8 +118,16 @@ class PlatformClient:
         answer = await self.transport.json("POST", f"agents/{_id(agent_id)}/calls/initiate_outbound", body)
         conversation_id = answer.get("conversation_id")
         if not isinstance(conversation_id, str):
-            raise PlatformAPIError("The platform took the call but named no conversation_id.")
+            raise PlatformAPIError("The platform took the call but named no conversation_id.", status=ANSWERED)
         return conversation_id
+
+
+def _has_id(item: object) -> bool:
+    """Whether a list's item is an agent at all; one that is not must not hide the others."""
+    if isinstance(item, dict) and isinstance(item.get("id"), str | int):
+        return True
+    logger.warning("The platform listed an agent without an id; it is left out: {!r}", str(item)[:80])
+    return False
 
 
 def _id(value: str) -> str:
@@ -116,5 +147,7 @@ def _read(model: type[ModelT], value: object) -> ModelT:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the answer"
         raise PlatformAPIError(
-            f"The platform's answer is not the {model.__name__} that was expected: {where}: {first['msg']}."
+            f"The platform's answer is not the {model.__name__} that was expected: {where}: {first['msg']}. "
+            "Check LAYERCODE_API_URL.",
+            status=ANSWERED,
         ) from error

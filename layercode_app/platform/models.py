@@ -1,15 +1,17 @@
-"""What the platform's REST API answers, typed; fields it adds are kept, and its two shapes of a transcript read."""
+"""The answers of the platform's REST API, typed.
+
+They are read tolerantly: fields that we do not know are kept, and an optional field that cannot be read counts as absent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
-Timestamp: TypeAlias = "float | str | None"
-"""Epoch milliseconds, or an ISO time."""
-WEBHOOK_PLUGIN = "agent.webhook"
+from .tolerant import Amount, Identifier, Mapping, Text, Timestamp
+from .webhook_places import same_url, webhook_places
 
 
 class _Answer(BaseModel):
@@ -19,72 +21,76 @@ class _Answer(BaseModel):
 class AgentInfo(_Answer):
     """An agent at the platform."""
 
-    id: str
-    name: str | None = None
-    webhook_secret: str | None = Field(default=None, repr=False)
-    config: dict[str, Any] | None = None
-    own_url: str | None = Field(default=None, alias="webhook_url")
+    id: Identifier
+    name: Text = None
+    webhook_secret: Text = Field(default=None, repr=False)
+    config: Mapping = None
+    own_url: Text = Field(default=None, alias="webhook_url")
 
     @property
     def webhook_url(self) -> str | None:
-        """Where its webhooks go: the field of that name, or the one within its configuration's plugins."""
-        return self.own_url or next(self._plugin_urls(), None)
+        """Where its webhooks go: the first of the places that name a URL."""
+        return next(iter(self.webhook_places.values()), None)
 
-    def _plugin_urls(self) -> Iterator[str]:
-        plugins = (self.config or {}).get("plugins")
-        for plugin in plugins if isinstance(plugins, list) else ():
-            if isinstance(plugin, dict) and plugin.get("use") == WEBHOOK_PLUGIN:
-                url = (plugin.get("options") or {}).get("url")
-                if isinstance(url, str) and url:
-                    yield url
+    @property
+    def webhook_places(self) -> dict[str, str]:
+        """Every place that names a webhook, and its URL; the one that counts is first."""
+        return webhook_places(self.own_url, self.config or {})
+
+    def contradictions(self) -> dict[str, str]:
+        """The places that name another webhook than the first one does."""
+        return {place: url for place, url in self.webhook_places.items() if not same_url(url, self.webhook_url)}
 
 
 class Line(BaseModel):
-    """One thing that was said. `latency_ms` is given where the platform gives it."""
+    """One line of a transcript. `latency_ms` is given where the platform gives it."""
 
-    role: Literal["user", "assistant", "system"] | str
+    role: str
     text: str
     timestamp: Timestamp = None
-    latency_ms: float | None = None
+    latency_ms: Amount = None
 
 
 class SessionInfo(_Answer):
-    """One session: its times, its figures (milliseconds), what was said, and whether there is a recording."""
+    """One session: its times, its figures (milliseconds), its transcript, and whether there is a recording."""
 
-    id: str | None = Field(default=None, validation_alias="session_id")
-    conversation_id: str | None = None
+    id: Text = Field(default=None, validation_alias="session_id")
+    conversation_id: Text = None
     started_at: Timestamp = None
     ended_at: Timestamp = None
-    duration_ms: float | None = None
-    latency_ms: float | None = None
+    duration_ms: Amount = None
+    latency_ms: Amount = None
     transcript: list[Line] = []
-    recording_status: str | None = None
-    recording_url: str | None = None
+    recording_status: Text = None
+    recording_url: Text = None
 
     @field_validator("transcript", mode="before")
     @classmethod
     def _either_shape(cls, value: object) -> object:
-        if value is None:
-            return []
-        return [line for entry in value for line in _lines(entry)] if isinstance(value, list) else value
+        return [line for entry in value for line in _lines(entry)] if isinstance(value, list) else []
 
 
 class Granted(_Answer):
     """What a browser needs to open a session."""
 
-    client_session_key: str = Field(repr=False)
-    conversation_id: str
+    client_session_key: str = Field(repr=False, validation_alias=AliasChoices("client_session_key", "clientSessionKey"))
+    conversation_id: Identifier = Field(validation_alias=AliasChoices("conversation_id", "conversationId"))
     config: dict[str, Any] = {}
 
+    @field_validator("config", mode="before")
+    @classmethod
+    def _or_empty(cls, value: object) -> object:
+        return value if isinstance(value, dict) else {}
 
-def _lines(entry: object) -> Iterator[object]:
-    """`{role, text, timestamp}` as it is; `{timestamp, user_message, assistant_message, latency_ms}` as two lines."""
-    if not isinstance(entry, dict) or "role" in entry:
-        yield entry
+
+def _lines(entry: object) -> Iterator[dict[str, Any]]:
+    """`{role, text}` is one line, `{user_message, assistant_message}` are two; anything else is none."""
+    if not isinstance(entry, dict):
         return
     at = entry.get("timestamp")
-    if entry.get("user_message"):
-        yield {"role": "user", "text": entry["user_message"], "timestamp": at}
-    if entry.get("assistant_message"):
-        latency = entry.get("latency_ms")
-        yield {"role": "assistant", "text": entry["assistant_message"], "timestamp": at, "latency_ms": latency}
+    if isinstance(entry.get("text"), str):
+        yield {**entry, "role": str(entry.get("role") or "unknown")}
+    if isinstance(said := entry.get("user_message"), str) and said:
+        yield {"role": "user", "text": said, "timestamp": at}
+    if isinstance(reply := entry.get("assistant_message"), str) and reply:
+        yield {"role": "assistant", "text": reply, "timestamp": at, "latency_ms": entry.get("latency_ms")}

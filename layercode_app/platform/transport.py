@@ -34,7 +34,7 @@ class Transport:
 
     def __init__(self, api_key: str, base_url: str, *, timeout: float, sleep: Sleep = asyncio.sleep) -> None:
         self._key = api_key
-        self._sleep = sleep
+        self.sleep = sleep
         self.client = httpx.AsyncClient(
             base_url=base_url.rstrip("/") + "/", timeout=timeout, headers={"authorization": f"Bearer {api_key}"}
         )
@@ -44,6 +44,10 @@ class Transport:
         request = self.client.build_request(method, path.lstrip("/"), json=body)
         response = await self._send(request, whole=True)
         return self._object(response.content, response)
+
+    async def send(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        """Make a call whose answer is not read; its status must be 2xx. Raises PlatformAPIError."""
+        await self._send(self.client.build_request(method, path.lstrip("/"), json=body), whole=True)
 
     @asynccontextmanager
     async def stream(
@@ -67,14 +71,14 @@ class Transport:
             except httpx.RequestError as error:
                 if attempt == retries:
                     raise self._lost(request, error) from error
-                await self._sleep(_pause(attempt, None))
+                await self.sleep(_pause(attempt, None))
                 continue
             if response.is_success or response.status_code in accept:
                 return response
             refusal = await self._refusal(response)
             if attempt == retries or not (response.status_code == 429 or response.status_code >= 500):
                 raise refusal
-            await self._sleep(_pause(attempt, response.headers.get("retry-after")))
+            await self.sleep(_pause(attempt, response.headers.get("retry-after")))
         raise AssertionError("unreachable")
 
     async def _refusal(self, response: httpx.Response) -> PlatformAPIError:
@@ -95,15 +99,20 @@ class Transport:
             why = "did not answer in time; raise LAYERCODE_API_TIMEOUT or try again"
         elif isinstance(error, httpx.ConnectError):
             why = "could not be reached; check LAYERCODE_API_URL and the network"
+        elif isinstance(error, httpx.DecodingError):
+            why = "sent an answer that cannot be decoded; check LAYERCODE_API_URL"
         else:
             why = "broke the connection off; try again"
         detail = self.hide(str(error)) or type(error).__name__
-        return PlatformAPIError(f"The platform at {self.client.base_url} {why} ({_name(request)}: {detail}).")
+        return PlatformAPIError(
+            f"The platform at {self.client.base_url} {why} ({_name(request)}: {detail}).",
+            unreachable=isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError),
+        )
 
     def _object(self, raw: bytes, response: httpx.Response) -> dict[str, Any]:
         try:
-            value = json.loads(raw)
-        except ValueError as error:
+            value = _parse(raw)
+        except (ValueError, RecursionError) as error:
             shown = self.hide(raw[:80].decode("utf-8", "replace"))
             raise PlatformAPIError(
                 f"The platform answered {response.status_code} to {_name(response.request)} with something that is "
@@ -123,6 +132,14 @@ class Transport:
         return text.replace(self._key, "[key]") if self._key else text
 
 
+def _parse(raw: bytes) -> Any:
+    """A JSON value. Half a surrogate pair, which no terminal and no file can hold, becomes a question mark."""
+    value = json.loads(raw)
+    if b"\\ud" in raw.lower():
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return value
+
+
 def _name(request: httpx.Request) -> str:
     return f"{request.method} {request.url.path}"
 
@@ -130,8 +147,8 @@ def _name(request: httpx.Request) -> str:
 def _reason_in(raw: bytes) -> str:
     """What `{"error": "…"}` says; empty when the body is something else."""
     try:
-        value = json.loads(raw)
-    except ValueError:
+        value = _parse(raw)
+    except (ValueError, RecursionError):
         return ""
     reason = value.get("error") if isinstance(value, dict) else None
     if isinstance(reason, dict):

@@ -142,8 +142,9 @@ class Authorize:
             granted = await self._client.authorize_session(request.body())
         except PlatformAPIError as error:
             logger.warning("authorize_session failed: {}", error)
-            refused = error.status is not None and error.status >= 400
-            return (error.status or 502, {"error": error.reason or "refused"}) if refused else (502, _UNREACHABLE)
+            if error.status is None:
+                return 502, _UNREACHABLE
+            return (error.status, {"error": error.reason or "refused"}) if error.status >= 400 else (502, _UNREADABLE)
         await self._establish(granted.conversation_id, request.metadata | request.custom_metadata)
         answer = granted.model_dump(mode="json", exclude_unset=True)
         return 200, orjson.loads(self._client.transport.hide(orjson.dumps(answer).decode()))
@@ -159,6 +160,8 @@ class Authorize:
 
 
 _UNREACHABLE: Json = {"error": "The platform could not be reached; try again."}
+
+_UNREADABLE: Json = {"error": "The platform's answer could not be read; the server's log says why."}
 
 
 def _object(body: bytes) -> dict[str, Json]:

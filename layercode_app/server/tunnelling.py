@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from ..exceptions import ConfigurationError, LayerCodeError
+from ..exceptions import ConfigurationError, LayerCodeError, PlatformAPIError
 from ..platform.claim import FILE, claimed, refuse_production, repair
 from ..platform.client import PlatformClient
 from ..platform.probe import Verdict, probe_until_reached
@@ -129,10 +129,21 @@ class TunnelBeside:
             if not verdict.reached and self._lost is not None:
                 return
             if verdict.reached and self._update_webhook and settings.agent_id:
-                client = await stack.enter_async_context(PlatformClient.from_settings(settings))
-                await stack.enter_async_context(claimed(client, settings.agent_id, url))
-                logger.info("The webhook of {} is {} until this ends.", settings.agent_id, url)
+                await self._take_webhook(stack, settings.agent_id, url)
             await tunnel.until_it_dies()
+
+    async def _take_webhook(self, stack: AsyncExitStack, agent_id: str, url: str) -> None:
+        client = await stack.enter_async_context(PlatformClient.from_settings(self._settings))
+        try:
+            await stack.enter_async_context(claimed(client, agent_id, url))
+        except PlatformAPIError as error:
+            if self._lost is not None:
+                raise
+            # The tunnel is of use all the same: the URL can be set by hand.
+            logger.error("{}", error)
+            logger.error("The webhook of {} was not changed. The tunnel stays open: {}", agent_id, url)
+        else:
+            logger.info("The webhook of {} is {} until this ends.", agent_id, url)
 
 
 class EndsWithTunnel:

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from .values import CommaSeparated, Level, Pattern, Port, Rate, Route, SecretList
+from .values import BaseUrl, CommaSeparated, Level, Pattern, Port, Rate, Route, SecretList
 
 
 def _setting(default: Any, env: str, section: str, description: str) -> Any:
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
         None, "LAYERCODE_API_KEY", "Platform", "Key of the platform's REST API; /api/authorize needs it."
     )
     agent_id: str | None = _setting(None, "LAYERCODE_AGENT_ID", "Platform", "The agent's id at the platform.")
-    api_url: str = _setting(
+    api_url: BaseUrl = _setting(
         "https://api.layercode.com/v1", "LAYERCODE_API_URL", "Platform", "Base URL of the platform's REST API."
     )
     api_timeout: float = _setting(

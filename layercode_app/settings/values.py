@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
@@ -43,6 +44,17 @@ def _rate(value: str) -> str:
     return value
 
 
+def _base_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("http", "https") and parts.hostname is not None and (parts.port or 1) > 0
+    except ValueError:
+        whole = False
+    if not whole or not value.isascii() or any(character.isspace() for character in value):
+        raise ValueError(f"{value!r} is no URL; expected one such as https://api.layercode.com/v1")
+    return value
+
+
 def _port(value: int) -> int:
     if not 0 <= value <= 65535:
         raise ValueError(f"{value} is no port; expected 0 to 65535")
@@ -60,5 +72,6 @@ SecretList: TypeAlias = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidat
 Level: TypeAlias = Annotated[str, AfterValidator(_level)]
 Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 Rate: TypeAlias = Annotated[str, AfterValidator(_rate)]
+BaseUrl: TypeAlias = Annotated[str, AfterValidator(_base_url)]
 Port: TypeAlias = Annotated[int, AfterValidator(_port)]
 Route: TypeAlias = Annotated[str, AfterValidator(_route)]

@@ -1,0 +1,42 @@
+"""Field types that accept what another service may send: a value that cannot be read counts as absent."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator
+
+
+def _text(value: object) -> object:
+    return str(value) if _is_number(value) else value if isinstance(value, str) else None
+
+
+def _amount(value: object) -> float | None:
+    try:
+        number = float(value) if _is_number(value) or isinstance(value, str) else math.nan  # type: ignore[arg-type]
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _time(value: object) -> object:
+    return value if isinstance(value, str) else _amount(value)
+
+
+def _mapping(value: object) -> object:
+    return value if isinstance(value, dict) else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+Identifier: TypeAlias = Annotated[str, BeforeValidator(_text)]
+"""Text that must be there; a number is taken for its digits."""
+Text: TypeAlias = Annotated[str | None, BeforeValidator(_text)]
+Amount: TypeAlias = Annotated[float | None, BeforeValidator(_amount)]
+"""A finite number, or text that is one."""
+Timestamp: TypeAlias = Annotated[float | str | None, BeforeValidator(_time)]
+"""Epoch milliseconds, or an ISO time."""
+Mapping: TypeAlias = Annotated[dict[str, Any] | None, BeforeValidator(_mapping)]

@@ -1,0 +1,58 @@
+"""The places of an agent's description that have held the URL of its webhook.
+
+The platform's documentation names three, and an update of one may leave the others as they were.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+WEBHOOK_PLUGIN = "agent.webhook"
+OWN = "webhook_url"
+PLUGIN = f"config.plugins {WEBHOOK_PLUGIN}"
+LEGACY = "config.endpoint"
+
+
+def webhook_places(own: str | None, config: Mapping[str, Any]) -> dict[str, str]:
+    """Each place that names a URL, the one that counts first."""
+    places = {
+        OWN: own,
+        PLUGIN: next(_plugin_urls(config.get("plugins")), None),
+        LEGACY: _url_in(config.get("endpoint")),
+    }
+    return {place: url for place, url in places.items() if url}
+
+
+def _plugin_urls(plugins: object) -> Iterator[str]:
+    for plugin in plugins if isinstance(plugins, list) else ():
+        if isinstance(plugin, dict) and plugin.get("use") == WEBHOOK_PLUGIN and (url := _url_in(plugin.get("options"))):
+            yield url
+
+
+def _url_in(value: object) -> str | None:
+    """The URL in options: under `url`, as JSON text, or the text itself."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    if isinstance(value, dict):
+        value = value.get("url")
+    is_url = isinstance(value, str) and value.strip().lower().startswith(("http://", "https://"))
+    return str(value).strip() if is_url else None
+
+
+def same_url(one: str | None, other: str | None) -> bool:
+    """Whether two URLs are the same address, however the platform spells it."""
+    return one == other or (one is not None and other is not None and _spelt(one) == _spelt(other))
+
+
+def _spelt(url: str) -> tuple[str, ...]:
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return (url,)
+    return (parts.scheme.lower(), parts.netloc.lower(), parts.path.rstrip("/"), parts.query)
