@@ -64,7 +64,9 @@ class DevApp:
         self._loaded = files.load()
         self.layercode = LayerCode(*self._loaded.voices, settings=settings, model=model, failed=self._loaded.failed)
         first, *others = self._specs()
-        self.emulator = Emulator(first, agents=others, voice=voice, recordings=recordings, faults=faults)
+        self.emulator = Emulator(
+            first, agents=others, any_agent=True, voice=voice, recordings=recordings, faults=faults
+        )
         self._local = self._starlette()
         self._own = Guard(self._local)
 
@@ -181,7 +183,7 @@ class DevApp:
             return
         self._loaded = loaded
         self.layercode.health.failed = loaded.failed
-        self.emulator.agents = {spec.id: spec for spec in self._specs()}
+        self.emulator.use(*self._specs())
         logger.info("Reloaded: {}", ", ".join(self.layercode.agents))
         self.emulator.feed.publish({"kind": "reload", "error": None, **self.describe()})
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..platform.webhook_places import WEBHOOK_PLUGIN
 from .protocol import Style, Trigger
 
 
@@ -25,22 +26,38 @@ class AgentSpec:
     can_interrupt: bool = True
     style: Style = "session.start"
     session_timeout: float | None = None
+    kept_config: Mapping[str, Any] = field(default_factory=dict)
+    """What an update of the agent put into its configuration."""
 
     def config(self) -> dict[str, Any]:
         """The least that the official clients need; without `transcription.trigger` they hang."""
         automatic = self.trigger == "automatic"
         transcription = {"trigger": self.trigger, "can_interrupt": self.can_interrupt, "automatic": automatic}
-        return {"transcription": transcription, "vad": {"enabled": False}}
+        kept = {name: value for name, value in self.kept_config.items() if name not in _OF_THE_AGENT}
+        return merge({"transcription": transcription, "vad": {"enabled": False}}, kept)
 
     def describe(self) -> dict[str, Any]:
         """The agent as the REST API shows it."""
-        plugin = {"use": "agent.webhook", "options": {"url": self.webhook_url}}
         return {
             "id": self.id,
             "name": self.name or self.id,
             "webhook_url": self.webhook_url,
-            "config": {**self.config(), "plugins": [plugin]},
+            "config": {**self.kept_config, **self.config(), "plugins": self._plugins()},
         }
+
+    def _plugins(self) -> list[Any]:
+        kept = self.kept_config.get("plugins")
+        others = [plugin for plugin in (kept if isinstance(kept, list) else ()) if not is_webhook(plugin)]
+        return [*others, {"use": WEBHOOK_PLUGIN, "options": {"url": self.webhook_url}}]
+
+
+_OF_THE_AGENT = {"plugins", "endpoint", "clients", "metadata"}
+"""The parts of a configuration that no session is granted."""
+
+
+def is_webhook(plugin: object) -> bool:
+    """Whether a plugin of a configuration is the one that names the webhook."""
+    return isinstance(plugin, dict) and plugin.get("use") == WEBHOOK_PLUGIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..exceptions import PlatformAPIError
 from ..webhook import HEADER
+from .agent_changes import AgentChanges
 from .agents import AgentSpec, Grant, merge
 from .faults import Faults
 from .feed import Feed
@@ -30,8 +32,9 @@ _RESERVED = {HEADER, "content-type", "content-length", "content-encoding", "tran
 class Emulator:
     """LayerCode on this machine. Everything a client or a backend can ask of the platform is a method here.
 
-    With no `agents`, any agent id is served by the default one. `recordings` is the folder for WAV files, None for no
-    recordings. Refusals are PlatformAPIError with the status that the platform would answer.
+    With `any_agent`, an id that is not known is served by the default agent under that id; so it is where no other
+    `agents` are given. `recordings` is the folder for WAV files, None for no recordings. Refusals are PlatformAPIError
+    with the status that the platform would answer.
     """
 
     def __init__(
@@ -39,18 +42,19 @@ class Emulator:
         default: AgentSpec,
         *,
         agents: Sequence[AgentSpec] = (),
+        any_agent: bool | None = None,
         api_key: str | None = None,
         voice: Voice | None = None,
         recordings: Path | None = None,
         faults: Faults | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
-        self.agents = {agent.id: agent for agent in (default, *agents)}
+        self.use(default, *agents)
         self.faults = faults or Faults()
         self.feed = Feed()
         self.sessions: dict[str, Session] = {}
         """The latest sessions, open or over."""
-        self._default, self._any_agent = default, not agents
+        self._any_agent = not agents if any_agent is None else any_agent
         self._api_key = api_key
         self.voice = voice or pick_voice()
         self._recordings = recordings
@@ -60,6 +64,11 @@ class Emulator:
         self._hang_ups: dict[str, Callable[[str], None]] = {}
         self._clients: dict[tuple[str, str], WebhookClient] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def use(self, default: AgentSpec, *others: AgentSpec) -> None:
+        """Know these agents from now on; open sessions go on with the ones they began with."""
+        self._default = default
+        self.agents = {agent.id: agent for agent in (default, *others)}
 
     def check_key(self, authorization: str | None) -> None:
         """Refuse a request whose `Authorization` header does not carry the API key, where one was set."""
@@ -71,15 +80,30 @@ class Emulator:
         if isinstance(agent_id, str) and agent_id in self.agents:
             return self.agents[agent_id]
         if self._any_agent and isinstance(agent_id, str) and agent_id:
-            return self._default
+            return replace(self._default, id=agent_id)
         known = ", ".join(self.agents)
         raise PlatformAPIError(f"Agent {agent_id!r} not found; this emulator has {known}", status=400)
 
     def add_agent(self) -> AgentSpec:
-        """Make another agent, with a secret of its own; its webhook is the default one's until it is set."""
+        """Make another agent with a new secret; its webhook is the default one's until it is set."""
         agent = AgentSpec(f"agent-{self._new_id()}", self._default.webhook_url, secrets.token_hex(16))
         self.agents[agent.id] = agent
         return agent
+
+    def change_agent(self, agent_id: object, changes: AgentChanges) -> AgentSpec:
+        """Change an agent and return it; an id that the default agent served becomes an agent itself."""
+        agent = self.agent(agent_id)
+        changes.apply(agent)
+        self.agents[agent.id] = agent
+        return agent
+
+    def session_of(self, agent_id: str, session_id: str) -> Session | None:
+        """A session of an agent; those of ids that are not known are the default agent's too, which serves them."""
+        session = self.sessions.get(session_id)
+        if session is None:
+            return None
+        own = session.grant.agent.id
+        return session if agent_id == own or (own not in self.agents and agent_id == self._default.id) else None
 
     def authorize(
         self,

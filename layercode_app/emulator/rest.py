@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ..exceptions import ConfigurationError, PlatformAPIError
+from ..exceptions import PlatformAPIError
+from .agent_changes import AgentChanges
 from .emulator import Emulator
 from .faults import Faults
 from .javascript import parse
 from .session import Session
-from .webhooks import check_url
 
 Handler: TypeAlias = Callable[[Emulator, Request], Awaitable[Response]]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -32,10 +32,6 @@ class _AuthorizeSession(BaseModel):
     metadata: dict[str, Any] | None = None
     custom_metadata: dict[str, Any] | None = None
     custom_headers: dict[str, str] | None = None
-
-
-class _SetWebhook(BaseModel):
-    webhook_url: str
 
 
 class _OutboundCall(BaseModel):
@@ -61,7 +57,7 @@ def rest_routes(emulator: Emulator) -> list[BaseRoute]:
         ("GET", "/v1/agents", _list_agents),
         ("POST", "/v1/agents", _create_agent),
         ("GET", "/v1/agents/{agent_id}", _get_agent),
-        ("POST", "/v1/agents/{agent_id}", _set_webhook),
+        ("POST", "/v1/agents/{agent_id}", _change_agent),
         ("GET", "/v1/agents/{agent_id}/sessions/{session_id}", _get_session),
         ("GET", "/v1/agents/{agent_id}/sessions/{session_id}/recording", _get_recording),
         ("POST", "/v1/agents/{agent_id}/calls/initiate_outbound", _initiate_outbound),
@@ -103,15 +99,9 @@ async def _get_agent(emulator: Emulator, request: Request) -> Response:
     return _Answer(emulator.agent(request.path_params["agent_id"]).describe())
 
 
-async def _set_webhook(emulator: Emulator, request: Request) -> Response:
-    agent = emulator.agent(request.path_params["agent_id"])
-    url = (await _read(request, _SetWebhook)).webhook_url
-    try:
-        check_url(url)
-    except ConfigurationError as error:
-        raise PlatformAPIError(str(error), status=400) from error
-    agent.webhook_url = url
-    return _Answer(agent.describe())
+async def _change_agent(emulator: Emulator, request: Request) -> Response:
+    changes = await _read(request, AgentChanges)
+    return _Answer(emulator.change_agent(request.path_params["agent_id"], changes).describe())
 
 
 async def _get_session(emulator: Emulator, request: Request) -> Response:
@@ -145,8 +135,8 @@ async def _set_faults(emulator: Emulator, request: Request) -> Response:
 
 
 def _session(emulator: Emulator, request: Request) -> Session:
-    session = emulator.sessions.get(request.path_params["session_id"])
-    if session is None or session.grant.agent.id != request.path_params["agent_id"]:
+    session = emulator.session_of(request.path_params["agent_id"], request.path_params["session_id"])
+    if session is None:
         raise PlatformAPIError("Session not found", status=404)
     return session
 

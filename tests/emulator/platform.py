@@ -60,6 +60,7 @@ class Platform:
     emulator: Any
     backend: Backend
     http: httpx.AsyncClient
+    backend_url: str = ""
 
     async def authorize(self, **fields: Any) -> dict[str, Any]:
         body = json.dumps({"agent_id": "a", **fields}).encode()
@@ -84,7 +85,7 @@ async def platform(pace: float = 20, **options: Any) -> AsyncIterator[Platform]:
     async with serve(backend) as webhook:
         app = create_emulator(f"{webhook}/hook", SECRET, voice=Silence(pace=pace), **options)
         async with serve(app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:
-            yield Platform(url, app.state.emulator, backend, http)
+            yield Platform(url, app.state.emulator, backend, http, webhook)
 
 
 def kinds(messages: list[dict[str, Any]]) -> list[str]:

@@ -34,7 +34,7 @@ async def test_a_session_ends_with_its_transcript_and_its_recording(tmp_path: Pa
         ]
         times = [line["timestamp"] for line in end["transcript"]]
         assert times == sorted(times)
-        assert (end["agent_id"], end["recording_status"], end["ip_address"]) == ("agent", "enabled", "127.0.0.1")
+        assert (end["agent_id"], end["recording_status"], end["ip_address"]) == ("a", "enabled", "127.0.0.1")
         assert end["transcription_duration_seconds"] == 0.1
         assert 0 < end["tts_duration_seconds"] < 5
         assert 300 <= end["duration"] < 60_000

@@ -99,6 +99,9 @@ async def _agents(source: Source, request: Request) -> Response:
 
 async def _open_session(source: Source, request: Request) -> Response:
     asked = await _read(request, SessionRequest)
+    if asked.agent not in source.emulator.agents:
+        known = ", ".join(source.emulator.agents)
+        raise PlatformAPIError(f"There is no agent {asked.agent!r} here; expected one of {known}.", status=400)
     grant = source.emulator.authorize(asked.agent, conversation_id=asked.conversation_id, metadata=asked.metadata)
     return _json(
         {"client_session_key": grant.key, "conversation_id": grant.conversation_id, "config": dict(grant.config)}
