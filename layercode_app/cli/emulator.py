@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,7 @@ def emulator(
         voice=pick_voice(voice),
         recordings=recordings,
         faults=Faults.read(fault),
+        notices=partial(typer.echo, err=True),
     )
     check_port(HOST, port)
     typer.echo(f"LayerCode emulator on http://127.0.0.1:{port}/v1, webhooks to {webhook}")

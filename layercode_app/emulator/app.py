@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from .agents import AgentSpec
 from .emulator import Emulator
 from .faults import Faults
+from .feed import Item
 from .protocol import Style, Trigger
 from .rest import rest_routes
 from .speech import Voice
@@ -34,10 +36,12 @@ def create_emulator(
     voice: Voice | None = None,
     recordings: Path | None = None,
     faults: Faults | None = None,
+    notices: Callable[[str], object] | None = None,
 ) -> Starlette:
     """Emulate the platform for the backend at `webhook_url`, whose webhook secret is `secret`.
 
-    Raises ConfigurationError for a webhook that is no URL.
+    Raises ConfigurationError for a webhook that is no URL. `notices` is called with a line for each thing that a person
+    should know, such as a webhook that failed.
 
     The platform's base URL is then `http://<host>:<port>/v1`. `app.state.emulator` is the Emulator behind it, with its
     `feed`, `faults` and `sessions`; who mounts the app without running its lifespan calls `emulator.aclose()`.
@@ -55,6 +59,8 @@ def create_emulator(
         session_timeout=session_timeout,
     )
     emulator = Emulator(default, agents=agents, api_key=api_key, voice=voice, recordings=recordings, faults=faults)
+    if notices is not None:
+        emulator.feed.listeners.append(partial(_tell, notices))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -66,3 +72,8 @@ def create_emulator(
     app = Starlette(routes=[*rest_routes(emulator), websocket_route(emulator)], lifespan=lifespan)
     app.state.emulator = emulator
     return app
+
+
+def _tell(notices: Callable[[str], object], item: Item) -> None:
+    if item["kind"] == "notice":
+        notices(item["text"])

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
+from ..conversation.record import END
 from ..exceptions import DeliveryError
+from . import failures
+from .failures import Quiet
 from .faults import Faults
 from .protocol import Accepted, BackendFrame, DataAnswer, Deliver, DeliverData, FromBackend, StreamClosed
 from .webhooks import Answer, WebhookClient
@@ -14,6 +18,8 @@ from .webhooks import Answer, WebhookClient
 _UNSENT = 5.0
 """How long a webhook that is to be closed may take to be sent first, so that no words of the caller are lost."""
 _DUPLICATE_AFTER = 0.02
+Read: TypeAlias = Callable[[Answer, Callable[[], None]], Awaitable[None]]
+"""Reads an answer, and calls what it is given with each event of it."""
 
 
 class Deliveries:
@@ -83,30 +89,38 @@ class Deliveries:
             await asyncio.wait([before])
         duplicate = self._spawn(self._duplicate(event)) if self._faults.duplicate else None
         try:
-            error = await self._post(self._agent, event, lambda answer: self._read(turn_id, answer), sent.set)
+            error = await self._post(self._agent, event, partial(self._read, event), sent.set)
         except asyncio.CancelledError:
             if duplicate is not None:
                 duplicate.cancel()
             raise
         self._report(StreamClosed(turn_id, error))
 
-    async def _read(self, turn_id: str, answer: Answer) -> None:
+    async def _read(self, event: dict[str, Any], answer: Answer, heard: Callable[[], None]) -> None:
+        turn_id, ended = event["turn_id"], False
         self._report(Accepted(turn_id))
         if not answer.is_stream:
-            await answer.body()
+            body = await answer.body()
+            if event["type"] == "message":
+                kind = answer.headers.get("content-type", "")
+                self._watch("notice", text=failures.no_stream(event, answer.status, kind, body))
             return
         async for frame in answer.frames():
+            heard()
             await self._lag()
             self._watch("frame", turn_id=turn_id, at_ms=frame.at_ms, frame=frame.payload)
             content = frame.payload.get("error") if frame.type == "response.error" else frame.content
             self._report(BackendFrame(turn_id, frame.type, content))
+            ended |= frame.type == END
+        if not ended:
+            self._watch("notice", text=failures.unended(event))
 
     async def _duplicate(self, event: dict[str, Any]) -> None:
         await asyncio.sleep(_DUPLICATE_AFTER)
         await self._post(self._agent, event, _ignore)
 
     async def _data(self, turn_id: str, event: dict[str, Any]) -> None:
-        async def read(answer: Answer) -> None:
+        async def read(answer: Answer, heard: Callable[[], None]) -> None:
             self._report(DataAnswer(turn_id, await answer.json()))
 
         await self._post(self._agent, event, read)
@@ -123,7 +137,7 @@ class Deliveries:
         self,
         client: WebhookClient,
         event: dict[str, Any],
-        read: Callable[[Answer], Awaitable[None]],
+        read: Read,
         on_sent: Callable[[], None] | None = None,
     ) -> str | None:
         """Post one event; gives what went wrong, in words, or None."""
@@ -131,15 +145,21 @@ class Deliveries:
         self._watch("webhook", event=event, url=str(client.url), dropped=self._faults.drop_webhooks)
         if self._faults.drop_webhooks:
             return "the webhook was dropped on its way"
+        quiet = Quiet(event, lambda text: self._watch("notice", text=text))
         try:
             async with client.deliver(event, headers=self._headers, on_sent=on_sent) as answer:
+                quiet.heard()
                 self._watch("answer", event=event, status=answer.status, at_ms=answer.accepted_ms)
                 if not answer.ok:
-                    return f"the backend answered {answer.status}: {(await answer.body())[:200]!r}"
-                await read(answer)
+                    body = await answer.body()
+                    self._watch("notice", text=failures.refused(event, answer.status, body))
+                    return f"the backend answered {answer.status}: {body[:200]!r}"
+                await read(answer, quiet.heard)
         except DeliveryError as error:
-            self._watch("notice", text=str(error))
+            self._watch("notice", text=failures.undelivered(event, error))
             return str(error)
+        finally:
+            quiet.stop()
         return None
 
     async def _lag(self) -> None:
@@ -147,5 +167,5 @@ class Deliveries:
             await asyncio.sleep(self._faults.latency_ms / 1000)
 
 
-async def _ignore(answer: Answer) -> None:
+async def _ignore(answer: Answer, heard: Callable[[], None]) -> None:
     await answer.body()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ Item: TypeAlias = dict[str, Any]
 
 Kinds: `session` (opened, closed), `client` and `server` (a message of either side, audio as a count of bytes),
 `webhook` (an event was posted), `answer` (its status), `frame` (with `at_ms`), `turn` (over: text, heard, interrupted),
-`notice` (something a person should know).
+`notice` (`text`: one line that a person should know, such as a webhook that failed).
 """
 
 
@@ -22,9 +22,13 @@ class Feed:
     def __init__(self, *, backlog: int = 2000) -> None:
         self._backlog = backlog
         self._watchers: set[asyncio.Queue[Item]] = set()
+        self.listeners: list[Callable[[Item], None]] = []
+        """Called with every item at once; none may block or raise."""
 
     def publish(self, item: Item) -> None:
         """Tell every watcher."""
+        for listener in self.listeners:
+            listener(item)
         for queue in self._watchers:
             if queue.full():
                 queue.get_nowait()
