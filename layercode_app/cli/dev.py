@@ -9,6 +9,7 @@ from .options import (
     Model,
     Port,
     SessionTimeout,
+    Stt,
     Tunnel,
     UpdateWebhook,
     Verbose,
@@ -26,6 +27,7 @@ def dev(
     fault: Fault = "",
     session_timeout: SessionTimeout = None,
     voice: VoiceName = None,
+    stt: Stt = None,
     tunnel: Tunnel = False,
     update_webhook: UpdateWebhook = False,
     yes: Yes = False,
@@ -36,7 +38,7 @@ def dev(
 
     options = DevOptions(
         agent=agent, port=port, agents_dir=agents, model=model, verbose=verbose,
-        fault=fault, session_timeout=session_timeout, voice=voice, tunnel=tunnel, update_webhook=update_webhook,
+        fault=fault, session_timeout=session_timeout, voice=voice, stt=stt, tunnel=tunnel, update_webhook=update_webhook,
     )  # fmt: skip
     confirm_tunnel(options, options.settings(), yes=yes)
     serve_dev(options)

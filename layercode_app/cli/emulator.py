@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Fault, Secret, SessionTimeout, VoiceName
+from .options import Fault, Secret, SessionTimeout, Stt, VoiceName
 
 HOST = "127.0.0.1"
 
@@ -28,6 +28,7 @@ def emulator(
     fault: Fault = "",
     session_timeout: SessionTimeout = None,
     voice: VoiceName = None,
+    stt: Stt = None,
 ) -> None:
     """Emulate LayerCode for any backend: offline, with no account."""
     import uvicorn
@@ -35,7 +36,9 @@ def emulator(
     from ..emulator.app import create_emulator
     from ..emulator.faults import Faults
     from ..emulator.speech import pick_voice
+    from ..emulator.transcription import transcriber_of
     from ..server.port import check_port
+    from ..settings import load_settings
     from .chat_session import webhook_secret
 
     signing = webhook_secret(secret or None).partition(",")[0].strip()
@@ -50,6 +53,7 @@ def emulator(
         voice=pick_voice(voice),
         recordings=recordings,
         faults=Faults.read(fault),
+        transcriber=transcriber_of(load_settings({"stt": stt})),
         notices=partial(typer.echo, err=True),
     )
     check_port(HOST, port)

@@ -44,4 +44,13 @@ VoiceName = Annotated[
     Literal["espeak", "silence"] | None,
     typer.Option("--voice", help="Default espeak where espeak-ng is installed, else silence as long as the words."),
 ]
+Stt = Annotated[
+    str | None,
+    typer.Option(
+        "--stt",
+        help="Speech recognition: URL of an OpenAI-compatible /audio/transcriptions, or a program that reads a WAV on "
+        "stdin or as the file {wav}. Default LAYERCODE_STT.",
+        show_default=False,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -21,6 +21,7 @@ from ..emulator.playground.api import page_routes
 from ..emulator.playground.source import ForkRequest, Source
 from ..emulator.rest import rest_routes
 from ..emulator.speech import Voice
+from ..emulator.transcription import Transcriber
 from ..emulator.websocket import websocket_route
 from ..exceptions import AgentNotFoundError, LayerCodeError
 from ..forking.fork import Changes, fork
@@ -39,7 +40,7 @@ class DevApp:
     """One port for everything. `url` is where it is served, such as http://127.0.0.1:8000.
 
     `voice` is the emulator's, `recordings` its folder of WAV files, `faults` what it does wrong until the page says
-    otherwise, and `session_timeout` the seconds of silence after which it ends a call.
+    otherwise, `session_timeout` the seconds of silence after which it ends a call, and `transcriber` its speech recognition.
 
     Raises DeveloperError when the chosen agent cannot be loaded at all.
     """
@@ -55,6 +56,7 @@ class DevApp:
         recordings: Path = RECORDINGS,
         faults: Faults | None = None,
         session_timeout: float | None = None,
+        transcriber: Transcriber | None = None,
     ) -> None:
         self.url = url
         self.closing = asyncio.Event()
@@ -65,7 +67,13 @@ class DevApp:
         self.layercode = LayerCode(*self._loaded.voices, settings=settings, model=model, failed=self._loaded.failed)
         first, *others = self._specs()
         self.emulator = Emulator(
-            first, agents=others, any_agent=True, voice=voice, recordings=recordings, faults=faults
+            first,
+            agents=others,
+            any_agent=True,
+            voice=voice,
+            recordings=recordings,
+            faults=faults,
+            transcriber=transcriber,
         )
         self._local = self._starlette()
         self._own = Guard(self._local)

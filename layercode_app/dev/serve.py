@@ -15,6 +15,7 @@ from loguru import logger
 
 from ..emulator.faults import Faults
 from ..emulator.speech import pick_voice
+from ..emulator.transcription import transcriber_of
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
 from ..server.announce import announce
@@ -51,6 +52,8 @@ class DevOptions:
     """What the emulated platform does wrong, such as `duplicate,latency=200`."""
     session_timeout: float | None = None
     voice: Literal["espeak", "silence"] | None = None
+    stt: str | None = None
+    """Speech recognition: a URL or a command; else the setting's."""
     tunnel: bool = False
     update_webhook: bool = False
     """Point the agent's webhook at the tunnel, and give it back at the end."""
@@ -58,7 +61,7 @@ class DevOptions:
 
     def settings(self, url: str = "") -> Settings:
         """The settings as they are now: the platform they name is the emulator beside us."""
-        given: dict[str, Any] = {"host": HOST, "port": self.port, "drain_seconds": DRAIN_SECONDS}
+        given: dict[str, Any] = {"host": HOST, "port": self.port, "drain_seconds": DRAIN_SECONDS, "stt": self.stt}
         if url:
             given |= {"api_url": f"{url}/v1", "api_key": DEV_KEY}
         return ServeOptions(verbose=self.verbose, local=True, settings=given).load()
@@ -122,6 +125,7 @@ def make_dev_app(options: DevOptions, url: str) -> DevApp:
         voice=pick_voice(options.voice),
         faults=Faults.read(options.fault),
         session_timeout=options.session_timeout,
+        transcriber=transcriber_of(settings),
     )
 
 

@@ -16,6 +16,7 @@ from .feed import Item
 from .protocol import Style, Trigger
 from .rest import rest_routes
 from .speech import Voice
+from .transcription import Transcriber
 from .webhooks import check_url
 from .websocket import websocket_route
 
@@ -36,6 +37,7 @@ def create_emulator(
     voice: Voice | None = None,
     recordings: Path | None = None,
     faults: Faults | None = None,
+    transcriber: Transcriber | None = None,
     notices: Callable[[str], object] | None = None,
 ) -> Starlette:
     """Emulate the platform for the backend at `webhook_url`, whose webhook secret is `secret`.
@@ -58,7 +60,15 @@ def create_emulator(
         can_interrupt=can_interrupt,
         session_timeout=session_timeout,
     )
-    emulator = Emulator(default, agents=agents, api_key=api_key, voice=voice, recordings=recordings, faults=faults)
+    emulator = Emulator(
+        default,
+        agents=agents,
+        api_key=api_key,
+        voice=voice,
+        recordings=recordings,
+        faults=faults,
+        transcriber=transcriber,
+    )
     if notices is not None:
         emulator.feed.listeners.append(partial(_tell, notices))
 

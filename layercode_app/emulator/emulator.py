@@ -19,6 +19,7 @@ from .faults import Faults
 from .feed import Feed
 from .session import Send, Session
 from .speech import Voice, pick_voice
+from .transcription import Transcriber
 from .webhooks import WebhookClient
 
 KEY_LIFETIME = 3600.0
@@ -33,7 +34,8 @@ class Emulator:
     """LayerCode on this machine. Everything a client or a backend can ask of the platform is a method here.
 
     With `any_agent`, an id that is not known is served by the default agent under that id; so it is where no other
-    `agents` are given. `recordings` is the folder for WAV files, None for no recordings. Refusals are PlatformAPIError
+    `agents` are given. `recordings` is the folder for WAV files, None for no recordings. `transcriber` understands the
+    callers' audio; without one a transcript says that nobody does. Refusals are PlatformAPIError
     with the status that the platform would answer.
     """
 
@@ -47,6 +49,7 @@ class Emulator:
         voice: Voice | None = None,
         recordings: Path | None = None,
         faults: Faults | None = None,
+        transcriber: Transcriber | None = None,
         new_id: Callable[[], str] | None = None,
     ) -> None:
         self.use(default, *agents)
@@ -57,6 +60,7 @@ class Emulator:
         self._any_agent = not agents if any_agent is None else any_agent
         self._api_key = api_key
         self.voice = voice or pick_voice()
+        self._transcriber = transcriber
         self._recordings = recordings
         self._new_id = new_id or (lambda: secrets.token_hex(8))
         self._grants: dict[str, Grant] = {}
@@ -183,6 +187,7 @@ class Emulator:
             recording=None if self._recordings is None else self._recordings / f"{session_id}.wav",
             recording_url=f"{base_url}/v1/agents/{agent.id}/sessions/{session_id}/recording",
             ip_address=ip_address,
+            transcriber=self._transcriber,
         )
         self._open[grant.conversation_id] = session
         self._hang_ups[session_id] = hang_up
@@ -234,6 +239,8 @@ class Emulator:
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+        if self._transcriber is not None:
+            await self._transcriber.aclose()
 
     def _client(self, url: str, secret: str) -> WebhookClient:
         if (url, secret) not in self._clients:

@@ -20,9 +20,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The caller said or typed this."""
+    """The caller said or typed this; spoken words have a turn id already, which their interim transcripts carried."""
 
     content: str
+    turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class ReplayFinished:
 
 @dataclass(frozen=True, slots=True)
 class ClientAudio:
-    """PCM16 mono 8 kHz from the caller's microphone, in base64. Recorded, never understood."""
+    """PCM16 mono 8 kHz from the caller's microphone, in base64."""
 
     content: str
 

@@ -29,13 +29,17 @@ class CallerAudio:
         """How much there is."""
         return self._samples / CALLER_RATE
 
-    def add(self, content: str, now: float) -> None:
-        """Take a message's base64; what is not audio is ignored."""
+    def add(self, content: str, now: float) -> bytes:
+        """Take a message's base64, and return its audio; what is not audio is ignored."""
         try:
             pcm = base64.b64decode(content, validate=True)
         except ValueError:
-            return
+            return b""
         pcm = pcm[: len(pcm) // 2 * 2]
+        self._keep(pcm, now)
+        return pcm
+
+    def _keep(self, pcm: bytes, now: float) -> None:
         self._samples += len(pcm) // 2
         if self.seconds > LONGEST:
             return

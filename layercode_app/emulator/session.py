@@ -13,6 +13,7 @@ from .agents import Grant
 from .deliveries import Deliveries
 from .faults import Faults
 from .feed import Feed
+from .hearing import Hearing, Listening, NoHearing
 from .protocol import (
     Abort,
     ClientAudio,
@@ -27,11 +28,14 @@ from .protocol import (
     Spoken,
     Tick,
     ToClient,
+    UserStarted,
+    UserStopped,
     parse_client,
 )
 from .recording import CallerAudio, render
 from .report import Report
 from .speech import Voice
+from .transcription import Transcriber
 from .turn import AssistantTurn
 from .turns import TurnManager
 from .webhooks import WebhookClient
@@ -60,6 +64,7 @@ class Session:
         recording: Path | None = None,
         recording_url: str = "",
         ip_address: str = "127.0.0.1",
+        transcriber: Transcriber | None = None,
     ) -> None:
         self.id, self.grant = session_id, grant
         self.recording = recording
@@ -91,6 +96,7 @@ class Session:
             report=self._take,
             watch=self._watch,
         )
+        self._hearing = self._listen(transcriber, new_id)
         self._watch("session", state="opened")
 
     @property
@@ -109,6 +115,20 @@ class Session:
             self._watch("client", message=dict(message))
         if (what := parse_client(message)) is not None:
             self._take(what)
+        if isinstance(what, UserStarted | UserStopped) and not self._turns.over:
+            self._hearing.signal(what)
+
+    def _listen(self, transcriber: Transcriber | None, new_id: Callable[[], str]) -> Hearing:
+        def send(message: dict[str, Any]) -> None:
+            self._do(ToClient(message))
+
+        def notice(text: str) -> None:
+            self._watch("notice", text=text)
+
+        if transcriber is None:
+            return NoHearing(new_id=new_id, send=send, notice=notice)
+        trigger = self.grant.trigger
+        return Listening(transcriber, trigger=trigger, new_id=new_id, send=send, take=self._take, notice=notice)
 
     def describe(self) -> dict[str, Any]:
         """The session as the REST API shows it."""
@@ -132,6 +152,7 @@ class Session:
 
     async def _end(self) -> None:
         self._take(Disconnected())
+        await self._hearing.close()
         self.report.end()
         if self._timer is not None:
             self._timer.cancel()
@@ -161,8 +182,8 @@ class Session:
 
     def _take(self, what: Input) -> None:
         now = self._clock()
-        if isinstance(what, ClientAudio):
-            self._caller.add(what.content, now)
+        if isinstance(what, ClientAudio) and (pcm := self._caller.add(what.content, now)) and not self._turns.over:
+            self._hearing.audio(pcm)
         for output in self._turns.handle(what, now):
             self._do(output)
         self._announce()

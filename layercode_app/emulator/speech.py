@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..exceptions import ConfigurationError
+from .program import run_program
 
 RATE = 16_000
 """Samples a second of the audio that clients are sent."""
@@ -26,6 +27,8 @@ _CHUNK_BYTES = RATE  # half a second
 _SECONDS_PER_CHARACTER = 0.065
 _PAUSES = {",": 4, ";": 4, ":": 4, ".": 8, "!": 8, "?": 8}
 """How long a mark is heard, in characters."""
+SECONDS = 30.0
+"""How long espeak-ng may take for one text."""
 _SYNTHESES = 2
 """How many espeak-ng processes may run at a time."""
 
@@ -96,20 +99,11 @@ class Espeak:
         return timed(text, pcm) if pcm else await self._silence.speak(text)
 
     async def _run(self, text: str) -> bytes:
-        pipe = asyncio.subprocess.PIPE
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
-            )
-        except OSError:
+            done = await run_program(self._command, stdin=text.encode("utf-8", "replace"), seconds=SECONDS)
+        except (OSError, TimeoutError):
             return b""
-        try:
-            output, _ = await process.communicate(text.encode("utf-8", "replace"))
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        return output if process.returncode == 0 else b""
+        return b"" if done.code else done.output
 
 
 def pick_voice(wanted: Literal["espeak", "silence"] | None = None, *, language: str = "en") -> Espeak | Silence:

@@ -71,7 +71,7 @@ class TurnManager:
         self._timeout = session_timeout
         self._faults = faults or Faults()
         self._current: AssistantTurn | None = None
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[Text] = deque()
         self._context: dict[str, Any] | None = None
         self._user_speaks = False
         self._ending = False
@@ -124,8 +124,8 @@ class TurnManager:
         match what:
             case Ready():
                 self._start(now)
-            case Text(content):
-                self._say(content, now)
+            case Text():
+                self._say(what, now)
             case ClientData(data):
                 self._send_data(data, now)
             case UserStarted(vad):
@@ -163,29 +163,30 @@ class TurnManager:
         turn = self._new_turn(None, now)
         self._out.append(Deliver(turn.id, {"type": self._style, "turn_id": turn.id}))
 
-    def _say(self, content: str, now: float) -> None:
-        if not content.strip():
+    def _say(self, text: Text, now: float) -> None:
+        if not text.content.strip():
             return
         self._start(now)
         self._user_speaks = False
         if self._current is not None and not self._can_interrupt:
-            self._waiting.append(content)
+            self._waiting.append(text)
             return
         self._interrupt(now)
-        self._message(content, now)
+        self._message(text, now)
 
-    def _message(self, content: str, now: float) -> None:
+    def _message(self, text: Text, now: float) -> None:
         if self._ending:
             return
-        turn = self._new_turn(content, now)
+        content = text.content
+        turn = self._new_turn(content, now, text.turn_id)
         self._to_client("user.transcript", content=content, turn_id=f"user-{turn.id}")
         event: dict[str, Any] = {"type": "message", "turn_id": turn.id, "text": content}
         if self._context is not None:
             event["interruption_context"], self._context = self._context, None
         self._out.append(Deliver(turn.id, event))
 
-    def _new_turn(self, said: str | None, now: float) -> AssistantTurn:
-        self._current = AssistantTurn(self._new_id(), now, said)
+    def _new_turn(self, said: str | None, now: float, turn_id: str | None = None) -> AssistantTurn:
+        self._current = AssistantTurn(turn_id or self._new_id(), now, said)
         self.turns.append(self._current)
         return self._current
 

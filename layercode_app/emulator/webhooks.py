@@ -134,7 +134,7 @@ class WebhookClient:
         self._http = http or httpx.AsyncClient(
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10)),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            trust_env=not _is_loopback(self.url.host),
+            trust_env=not is_loopback(self.url.host),
         )
 
     def deliver(
@@ -234,7 +234,8 @@ def check_url(url: str) -> httpx.URL:
     return parsed
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, which no proxy reaches."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

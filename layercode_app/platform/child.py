@@ -1,7 +1,6 @@
-"""End a child process and every process that it started.
+"""Start a child process with a process group of its own, and end it with every process that it started.
 
-The child must lead a process group (`start_new_session=True`). A signal to the child alone would not reach what a
-shell script started without `exec`.
+A signal to the child alone would not reach what a shell script started without `exec`.
 """
 
 from __future__ import annotations
@@ -9,13 +8,34 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 STOP_SECONDS = 5.0
 """Seconds that a process group has between SIGTERM and SIGKILL."""
 KILL_SECONDS = 1.0
 """Seconds that the system has to remove a process group after SIGKILL."""
 POLL_SECONDS = 0.05
+
+
+async def start_group(*command: str, **options: Any) -> asyncio.subprocess.Process:
+    """Start a program as the leader of a process group. Raises OSError when it cannot be started."""
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, start_new_session=True, **options))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Cancelled itself, it would kill the program alone and wait for what that has started.
+        with suppress(OSError):
+            await kill_group(await starting)
+        raise
+
+
+async def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a process group at once, and close its pipes."""
+    _send(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.communicate(), KILL_SECONDS)
 
 
 async def end_group(pid: int, *, seconds: float = STOP_SECONDS) -> bool:

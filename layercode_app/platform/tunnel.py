@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from ..exceptions import ConfigurationError, LayerCodeError
-from .child import end_group
+from .child import end_group, start_group
 from .tunnel_output import LOG_NAME, OutputLog, lines
 
 if TYPE_CHECKING:
@@ -73,9 +73,7 @@ class Tunnel:
         )
         try:
             # A session of its own: Ctrl-C is for us, who give the webhook back before the tunnel closes.
-            process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=theirs, start_new_session=True
-            )
+            process = await start_group(*self._command, stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=theirs)
         except OSError as error:
             pipe.close()
             raise TunnelError(f"The tunnel's program {self._command[0]!r} cannot be run: {error.strerror}.") from error

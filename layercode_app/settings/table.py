@@ -82,6 +82,19 @@ class Settings(BaseSettings):
         60.0, "LAYERCODE_TUNNEL_TIMEOUT", "Tunnel", "Seconds to wait for the tunnel's URL, and to reach us through it."
     )
 
+    # --- Emulator
+    stt: str | None = _setting(
+        None,
+        "LAYERCODE_STT",
+        "Emulator",
+        "Speech recognition of dev and emulator: the URL of a service with OpenAI's /audio/transcriptions, or a program "
+        "that reads a WAV on stdin or as the file {wav}.",
+    )
+    stt_key: SecretStr | None = _setting(
+        None, "LAYERCODE_STT_KEY", "Emulator", "Key of the speech recognition service, where it wants one."
+    )
+    stt_model: str = _setting("whisper-1", "LAYERCODE_STT_MODEL", "Emulator", "Model that the service is asked for.")
+
     # --- Authorize
     authorize_origins: CommaSeparated = _setting(
         (),

@@ -14,6 +14,7 @@ from layercode_app.dev.agents import AgentFiles
 from layercode_app.dev.app import DevApp
 from layercode_app.dev.serve import DevServer
 from layercode_app.emulator.speech import Voice
+from layercode_app.emulator.transcription import Transcriber
 from layercode_app.server.port import listen
 
 from ..calling import settings
@@ -31,13 +32,26 @@ class _Server(DevServer):
 
 @asynccontextmanager
 async def dev_server(
-    tmp_path: Path, *, agents: Path = AGENTS, agent: str = "shop", voice: Voice | None = None, **given: Any
+    tmp_path: Path,
+    *,
+    agents: Path = AGENTS,
+    agent: str = "shop",
+    voice: Voice | None = None,
+    transcriber: Transcriber | None = None,
+    **given: Any,
 ) -> AsyncIterator[DevApp]:
     """Serve the agent files of a folder with emulator and page; the app knows its `url`."""
     with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         values = {"agents_dir": agents, "api_url": f"{url}/v1", "api_key": "test-key", "authorize_agents": "*", **given}
-        app = DevApp(AgentFiles(agent, agents), settings(tmp_path, **values), url=url, voice=voice, recordings=tmp_path)
+        app = DevApp(
+            AgentFiles(agent, agents),
+            settings(tmp_path, **values),
+            url=url,
+            voice=voice,
+            recordings=tmp_path,
+            transcriber=transcriber,
+        )
         config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
         server = _Server(config, app)
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,0 +1,126 @@
+"""Finds the pieces of speech in a caller's audio by its loudness: no IO, and time is counted in samples."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .recording import CALLER_RATE
+
+_FRAME_BYTES = 2 * CALLER_RATE // 50
+_FRAMES_PER_SECOND = 50
+SILENCE_SECONDS = 0.7
+"""How much silence ends a piece of speech."""
+LONGEST_SECONDS = 30.0
+"""How long a piece of speech may be before it is cut."""
+_BEFORE = 15  # frames that are kept from before the first loud one
+_BEGINS = 6  # loud frames among the last ten
+_LEAST = 5  # loud frames of a piece that is worth a transcript
+_QUIETEST = 200.0
+_LOUDER_THAN_NOISE = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The caller began to speak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The caller stopped: this is what they said, PCM16 mono 8 kHz."""
+
+    pcm: bytes
+
+
+Found: TypeAlias = Began | Ended
+
+
+class Utterances:
+    """Cuts audio into pieces of speech. `begin` and `finish` are for clients that tell themselves when one speaks."""
+
+    def __init__(self, *, told: bool = False) -> None:
+        self._always_told = told
+        self._told = False
+        self._rest = b""
+        self._before: deque[tuple[bytes, bool]] = deque(maxlen=_BEFORE)
+        self._open: bytearray | None = None
+        self._loud = 0
+        self._silent = 0
+        self._noise = 50.0
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a piece of speech has begun and not ended."""
+        return self._open is not None
+
+    @property
+    def told(self) -> bool:
+        """Whether the client says when the caller stops."""
+        return self._told
+
+    @property
+    def so_far(self) -> bytes:
+        """The audio of the piece that has not ended."""
+        return bytes(self._open or b"")
+
+    def feed(self, pcm: bytes) -> list[Found]:
+        """Take audio; gives what begins and ends in it."""
+        found: list[Found] = []
+        self._rest += pcm
+        while len(self._rest) >= _FRAME_BYTES:
+            frame, self._rest = self._rest[:_FRAME_BYTES], self._rest[_FRAME_BYTES:]
+            found += self._frame(frame)
+        return found
+
+    def begin(self) -> None:
+        """The client says that the caller speaks; it ends with `finish`."""
+        self._told = True
+        if self._open is None:
+            self._start()
+
+    def finish(self) -> list[Found]:
+        """End the piece that is open: the client says so, or sends no more audio."""
+        spoken, loud = self.so_far + self._rest, self._loud
+        was_open = self._open is not None
+        self._open, self._rest, self._told, self._loud = None, b"", False, 0
+        self._before.clear()
+        return [Ended(spoken)] if was_open and loud >= _LEAST else []
+
+    def _frame(self, frame: bytes) -> list[Found]:
+        loud = self._is_loud(frame)
+        if self._open is None:
+            self._before.append((frame, loud))
+            if self._always_told or sum(was for _, was in list(self._before)[-10:]) < _BEGINS:
+                return []
+            self._start()
+            return [Began()]
+        self._open += frame
+        self._loud += loud
+        self._silent = 0 if loud else self._silent + 1
+        quiet = not self._told and self._silent >= SILENCE_SECONDS * _FRAMES_PER_SECOND
+        return self._cut() if quiet or len(self._open) >= LONGEST_SECONDS * 2 * CALLER_RATE else []
+
+    def _start(self) -> None:
+        self._open = bytearray(b"".join(frame for frame, _ in self._before))
+        self._loud = sum(loud for _, loud in self._before)
+        self._silent = 0
+
+    def _cut(self) -> list[Found]:
+        told, rest = self._told, self._rest
+        self._rest = b""
+        ended = self.finish()
+        self._rest = rest
+        if told:
+            self.begin()
+        return ended
+
+    def _is_loud(self, frame: bytes) -> bool:
+        samples = array("h", frame)
+        loudness = math.sqrt(sum(sample * sample for sample in samples) / len(samples))
+        loud = loudness > max(_QUIETEST, _LOUDER_THAN_NOISE * self._noise)
+        if not loud:
+            self._noise = 0.95 * self._noise + 0.05 * loudness
+        return loud
