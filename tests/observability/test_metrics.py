@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from layercode_app.observability.metric_sums import prometheus_name
 from layercode_app.observability.metrics import TABLE
-from layercode_app.observability.prometheus import prometheus_name
 
 from .collectors import collecting
 from .observed import Observed, observed

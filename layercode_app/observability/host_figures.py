@@ -1,0 +1,77 @@
+"""CPU, memory, disk and network of the host and of the processes that serve, read when they are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+
+@dataclass(frozen=True)
+class HostFigure:
+    """One figure: its name in OpenTelemetry's style, its unit, what it means, and how it is read."""
+
+    name: str
+    unit: str
+    description: str
+    read: Callable[[], float]
+
+
+def host_figures(pids: Callable[[], Iterable[int]] = lambda: (os.getpid(),)) -> tuple[HostFigure, ...]:
+    """The figures of the host and of these processes."""
+    import psutil
+
+    def disk(field: str) -> float:
+        return float(getattr(psutil.disk_usage("/"), field))
+
+    def network(field: str) -> float:
+        return float(getattr(psutil.net_io_counters(), field))
+
+    def memory_used() -> float:
+        memory = psutil.virtual_memory()
+        return float(memory.total - memory.available)
+
+    rows: tuple[tuple[str, str, str, Callable[[], float]], ...] = (
+        ("system.cpu_percent", "%", "CPU in use on the host.", psutil.cpu_percent),
+        ("system.memory_used_bytes", "By", "Memory in use on the host.", memory_used),
+        ("system.memory_total_bytes", "By", "Memory of the host.", lambda: float(psutil.virtual_memory().total)),
+        ("system.disk_used_bytes", "By", "Disk in use, of the root file system.", partial(disk, "used")),
+        ("system.disk_total_bytes", "By", "Disk of the root file system.", partial(disk, "total")),
+        ("system.network_sent_bytes", "By", "Sent by the host since it started.", partial(network, "bytes_sent")),
+        ("system.network_received_bytes", "By", "Received by the host since it started.", partial(network, "bytes_recv")),
+        ("process.cpu_seconds", "s", "CPU time of the serving processes that live.", lambda: _sum(pids(), _seconds)),
+        ("process.resident_bytes", "By", "Memory of the serving processes that live.", lambda: _sum(pids(), _resident)),
+    )  # fmt: skip
+    return tuple(HostFigure(f"layercode.{name}", unit, text, read) for name, unit, text, read in rows)
+
+
+def readings(figures: Iterable[HostFigure]) -> Iterator[tuple[HostFigure, float]]:
+    """Each figure that the host tells, with its value; a container may lack a network or hide a disk."""
+    for figure in figures:
+        try:
+            yield figure, figure.read()
+        except Exception:  # noqa: BLE001, S112 - a figure that cannot be read costs no other one
+            continue
+
+
+def _sum(pids: Iterable[int], of: Callable[[Any], float]) -> float:
+    import psutil
+
+    total = 0.0
+    for pid in pids:
+        try:
+            total += of(psutil.Process(pid))
+        except psutil.Error:
+            continue
+    return total
+
+
+def _seconds(process: Any) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _resident(process: Any) -> float:
+    return float(process.memory_info().rss)

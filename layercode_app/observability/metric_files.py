@@ -1,0 +1,121 @@
+"""The folder in which the processes of a host share their metrics: one JSON file per process, replaced as a whole.
+
+Plain files and no mapped memory: on a full disk a write to a mapped, sparse file is a SIGBUS, which kills the server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from loguru import logger
+
+from ..settings import make_folder
+from .outages import Outage
+from .pids import alive
+
+_DEAD = "dead-"
+
+
+class MetricFiles:
+    """This process's file in the folder, and the reading of the others. Nothing raises where a disk fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / f"{os.getpid()}.json"
+        self._written = b""
+        self._outage = _FolderOutage(str(folder))
+        self._sweep()
+
+    def write(self, dumped: dict[str, Any]) -> None:
+        """Replace this process's file, if anything has changed since it was written."""
+        text = _encode(dumped)
+        if text == self._written:
+            return
+        try:
+            self._replace(text)
+        except OSError as error:
+            self._outage.failed(error.strerror or type(error).__name__)
+        else:
+            self._written = text
+            self._outage.worked()
+
+    def _replace(self, text: bytes) -> None:
+        make_folder(self._folder)
+        half = self._path.with_suffix(".tmp")
+        try:
+            half.write_bytes(text)
+            half.replace(self._path)
+        finally:
+            half.unlink(missing_ok=True)
+
+    def others(self) -> Iterator[tuple[dict[str, Any], int | None]]:
+        """What each other process wrote last, with its id while it is alive."""
+        for path in self._files():
+            if path == self._path:
+                continue
+            try:
+                dumped = json.loads(path.read_bytes())
+            except (OSError, ValueError):
+                continue
+            pid = _pid(path)
+            yield dumped, pid if pid and alive(pid) else None
+
+    def pids(self) -> set[int]:
+        """The ids of the processes that wrote here, this one included."""
+        return {os.getpid(), *(pid for path in self._files() if (pid := _pid(path)) and alive(pid))}
+
+    def _files(self) -> list[Path]:
+        try:
+            return sorted(self._folder.glob("*.json"))
+        except OSError:
+            return []
+
+    def _sweep(self) -> None:
+        """Start at zero if no process that wrote here is alive; else only set aside a file with this process's id."""
+        files = self._files()
+        old = [path for path in files if path == self._path or not alive(_pid(path))]
+        try:
+            if len(old) == len(files):
+                for path in (*old, *self._folder.glob("*.tmp"), *self._folder.glob("*.db")):
+                    path.unlink(missing_ok=True)
+            elif self._path in old:
+                self._path.rename(self._folder / f"{_DEAD}{os.getpid()}-{time.time_ns()}.json")
+        except OSError as error:
+            self._outage.failed(error.strerror or type(error).__name__)
+
+
+class _FolderOutage(Outage):
+    """The outage of the folder of metrics, which leaves the figures in their process."""
+
+    def failed(self, reason: str) -> None:
+        """Say it once per outage."""
+        if self._change(down=True):
+            logger.warning(
+                "METRICS_DIR {} cannot be written: {}. Until it can, this process alone shows its figures at /metrics.",
+                self._sink,
+                reason,
+            )
+
+    def worked(self) -> None:
+        """Say that it can be written again."""
+        if self._down and self._change(down=False):
+            logger.info("METRICS_DIR {} can be written again.", self._sink)
+
+
+def _pid(path: Path) -> int:
+    """The process of a file; 0 of one that was set aside."""
+    return int(path.stem) if path.stem.isdecimal() else 0
+
+
+def _encode(dumped: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(dumped)
+    except TypeError:
+        # An agent's own metrics may hold a number of over 64 bits.
+        return json.dumps(dumped).encode()

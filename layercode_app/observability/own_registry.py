@@ -1,0 +1,61 @@
+"""The metrics that an agent file makes with the Prometheus client itself, for all processes of a host."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric as Family
+
+_SUMMED = ("counter", "histogram", "summary")
+
+
+def dump() -> list[Any]:
+    """The metrics in the client's global registry as JSON values; empty where the agents use none."""
+    return [
+        [family.name, family.type, family.documentation, [[s.name, s.labels, s.value] for s in _samples(family)]]
+        for family in _families()
+    ]
+
+
+def _samples(family: Family) -> Iterator[Any]:
+    return (sample for sample in family.samples if not sample.name.endswith("_created"))
+
+
+def _families() -> Iterator[Family]:
+    if "prometheus_client" not in sys.modules:
+        return
+    from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Summary
+
+    # Other collectors, the library's own among them, are programs that read files or ask servers. Where a release keeps
+    # its collectors elsewhere, an agent's own metrics are not shown.
+    for collector in list(getattr(REGISTRY, "_collector_to_names", ())):
+        if isinstance(collector, (Counter, Gauge, Histogram, Summary)):
+            yield from collector.collect()
+
+
+def merged(dumps: Sequence[tuple[Sequence[Any], int | None]]) -> Iterator[Family]:
+    """The metrics of several processes: sums are added up; a gauge is shown for each live process, by its `pid`."""
+    from prometheus_client.core import Metric as Family
+
+    families: dict[str, Family] = {}
+    values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+    for dumped, pid in dumps:
+        for name, kind, documentation, samples in dumped:
+            families.setdefault(name, Family(name, documentation, kind))
+            if families[name].type == kind and (pid is not None or kind in _SUMMED):
+                _add(values.setdefault(name, {}), samples, {} if kind in _SUMMED else {"pid": str(pid)})
+    for name, family in families.items():
+        for (sample, labels), value in values.get(name, {}).items():
+            family.add_sample(sample, dict(labels), value)
+        yield family
+
+
+def _add(
+    sums: dict[tuple[str, tuple[tuple[str, str], ...]], float], samples: Iterable[Any], more: Mapping[str, str]
+) -> None:
+    for name, labels, value in samples:
+        key = (name, tuple(sorted({**labels, **more}.items())))
+        sums[key] = sums.get(key, 0.0) + value

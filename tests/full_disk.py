@@ -1,0 +1,50 @@
+"""A small file system in a mount namespace, to fill and to empty: only the processes started here see it."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+FILLER = "filler"
+
+
+@cache
+def _can_mount() -> bool:
+    command = ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=64k none /mnt"]
+    try:
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+needs_mounts = pytest.mark.skipif(not _can_mount(), reason="no mount namespace and tmpfs may be made on this machine")
+
+
+def small_disks(*folders: Path, kilobytes: int) -> list[str]:
+    """The start of a command that runs with each of these folders on a file system of so many kilobytes."""
+    mounts = " && ".join(f"mount -t tmpfs -o size={kilobytes}k none '{folder}'" for folder in folders)
+    return ["unshare", "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
+
+
+def fill(folder: Path) -> None:
+    """Leave no byte free on the file system of a folder."""
+    with (folder / FILLER).open("ab", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while file.write(b"\0" * size):
+                    pass
+            except OSError:
+                continue
+
+
+def empty(folder: Path) -> None:
+    """Make room again."""
+    (folder / FILLER).unlink()
+
+
+def seen_by(pid: int, folder: Path) -> Path:
+    """The folder as a process with mounts of its own sees it."""
+    return Path(f"/proc/{pid}/root{folder}")
