@@ -107,11 +107,15 @@ def start(
     stderr: int | IO[bytes] = subprocess.DEVNULL,
     new_session: bool = False,
     cold: bool = False,
+    prefix: Sequence[str] = (),
 ) -> Started:
-    """Start `python ARGUMENTS…`; `cold` starts a new interpreter, for what a test wants to see of a start."""
-    if cold or not CAN_FORK:
+    """Start `python ARGUMENTS…`; `cold` starts a new interpreter, for what a test wants to see of a start.
+
+    `prefix` is a command that becomes the interpreter, such as `unshare`; with one the start is cold.
+    """
+    if cold or prefix or not CAN_FORK:
         return subprocess.Popen(
-            [sys.executable, *arguments], cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr,
+            [*prefix, sys.executable, *arguments], cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr,
             start_new_session=new_session,
         )  # fmt: skip
     mine, theirs = socket.socketpair()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -43,12 +43,17 @@ async def command(
     env: Mapping[str, str] | None = None,
     output: Path | None = None,
     cold: bool = False,
+    prefix: Sequence[str] = (),
 ) -> AsyncIterator[AsyncProcess]:
-    """Run a command in a folder; what it prints goes to a file there. At the end it and its workers are killed."""
+    """Run a command in a folder; what it prints goes to a file there. At the end it and its workers are killed.
+
+    `prefix` is a command that becomes the one after it, such as `unshare`.
+    """
     with (output or cwd / "output.txt").open("ab") as file:
         started = forked.start(
             ["-m", "layercode_app", *arguments],
-            cwd=cwd, env=clean_environment(**(env or {})), stdout=file, stderr=file, new_session=True, cold=cold,
+            cwd=cwd, env=clean_environment(**(env or {})), stdout=file, stderr=file,
+            new_session=True, cold=cold, prefix=prefix,
         )  # fmt: skip
     process = AsyncProcess(started)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,7 +167,7 @@ class Observed:
 
 @asynccontextmanager
 async def observed(
-    folder: Path, *options: str, agent: str = AGENT, name: str = "observed", **env: str
+    folder: Path, *options: str, agent: str = AGENT, name: str = "observed", prefix: Sequence[str] = (), **env: str
 ) -> AsyncIterator[Observed]:
     agents = folder / "agents"
     agents.mkdir(exist_ok=True)
@@ -176,7 +176,7 @@ async def observed(
     url = f"http://127.0.0.1:{port}"
     defaults = {"LAYERCODE_WEBHOOK_SECRET": SECRET, "TELEMETRY_ENABLED": "true", "LOG_DIR": "logs"}
     arguments = ("run", "--agent", name, "--host", "127.0.0.1", "--port", str(port), *options)
-    async with command(*arguments, cwd=folder, env={**defaults, **env}) as process:
+    async with command(*arguments, cwd=folder, env={**defaults, **env}, prefix=prefix) as process:
         await listening(url, process)
         async with WebhookClient(url + "/api/agent", SECRET) as client:
             yield Observed(url, process, folder, client)
