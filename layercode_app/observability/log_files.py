@@ -1,7 +1,8 @@
 """Files of JSON lines that rotate: one per worker, so that no worker loses another's lines.
 
 `layercode-app.PID.log` is being written; `layercode-app.PID.TIME.log` is rotated. Nothing is compressed here, because
-that would stall the calls. Each worker removes what is too old, also the files of workers that are gone.
+that would stall the calls. Each worker removes what is too old, also the files of workers that are gone. A file is as
+old as its first line, so that a server which is restarted often rotates, too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from ..exceptions import ConfigurationError
 from ..settings import make_folder
 from .outages import LogOutage
+from .pids import alive
 
 CHECK_SECONDS = 5.0
 """How often the writer looks whether its file is still the one in the folder."""
@@ -29,7 +31,10 @@ _PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 60480
 _PART = re.compile(r"([\d.]+)\s*([a-zA-Z]+)")
 
 Due = Callable[[int, float, float], bool]
-"""Says from size, time of opening and now whether a file is to be rotated."""
+"""Says from size, time of the first line and now whether a file is to be rotated."""
+_TIME = re.compile(rb'"time":"([^"]+)"')
+_HEAD = 4096
+"""How much of a file is read to find the time of its first line."""
 
 
 def parse_rotation(text: str) -> Due:
@@ -87,7 +92,7 @@ class RotatingFile:
         self._outage = LogOutage(f"The log file {self._path}")
         self._fd = -1
         self._size = 0
-        self._opened = self._checked = self._cleaned = self._retry_at = 0.0
+        self._begun = self._checked = self._cleaned = self._retry_at = 0.0
 
     def write(self, line: bytes) -> None:
         """Append one line, which ends with a newline."""
@@ -125,7 +130,9 @@ class RotatingFile:
                 self.close()
         if self._fd < 0:
             self._open(now)
-        if self._size and self._due(self._size + more, self._opened, now):
+        # A file of few lines is never due by its size; its oldest line outlives the retention by no more than that again.
+        old = now - self._begun >= self._keep
+        if self._size and (old or self._due(self._size + more, self._begun, now)):
             self._rotate(now)
         if now - self._cleaned >= CLEAN_SECONDS:
             self._clean(now)
@@ -134,7 +141,8 @@ class RotatingFile:
         make_folder(self._folder)
         self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
         self._size = os.fstat(self._fd).st_size
-        self._opened = self._checked = now
+        self._begun = _begun(self._path, now) if self._size else now
+        self._checked = now
 
     def _still_there(self) -> bool:
         """Whether the name still leads to the open file: someone may have moved or removed it."""
@@ -154,6 +162,8 @@ class RotatingFile:
         """Remove what is older than the retention, whoever wrote it; but no file that a live worker has open."""
         self._cleaned = now
         for path in self._folder.glob(f"{self._name}.*.log"):
+            if path == self._path:
+                continue
             try:
                 if now - path.stat().st_mtime > self._keep and not _in_use(path, self._name):
                     path.unlink()
@@ -161,14 +171,25 @@ class RotatingFile:
                 continue
 
 
-def _in_use(path: Path, name: str) -> bool:
-    pid = path.name.removeprefix(f"{name}.").removesuffix(".log")
-    if not pid.isdigit():
-        return False
+def _begun(path: Path, now: float) -> float:
+    """When a file was begun: the time of its first line, else of its last change."""
+    with path.open("rb") as file:
+        found = _TIME.search(file.read(_HEAD).partition(b"\n")[0])
     try:
-        os.kill(int(pid), 0)
-    except PermissionError:
-        return True
-    except OSError:
+        begun = datetime.fromisoformat(found[1].decode()).timestamp() if found else path.stat().st_mtime
+    except ValueError:
+        begun = path.stat().st_mtime
+    return min(begun, now)
+
+
+def _in_use(path: Path, name: str) -> bool:
+    """Whether a live worker has the file open. A process that began after its last line is another with the same id."""
+    pid = path.name.removeprefix(f"{name}.").removesuffix(".log")
+    if not pid.isdecimal() or not alive(int(pid)):
         return False
-    return True
+    import psutil
+
+    try:
+        return psutil.Process(int(pid)).create_time() <= path.stat().st_mtime
+    except psutil.Error:
+        return True

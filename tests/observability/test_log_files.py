@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,59 @@ def test_a_file_that_somebody_moved_is_begun_anew(tmp_path: Path, monkeypatch: p
     file.close()
     assert (tmp_path / "moved").read_text() == "1\n"
     assert (tmp_path / f"app.{os.getpid()}.log").read_text() == "2\n"
+
+
+def line(age: float) -> str:
+    return json.dumps(
+        {"time": datetime.fromtimestamp(time.time() - age).astimezone().isoformat()}, separators=(",", ":")
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "rotation", "rotated"),
+    [
+        # A server that is restarted every few minutes, under the same id, as in a container.
+        (line(2 * 3600), "1 hour", True),
+        (line(30 * 60), "1 hour", False),
+        (line(25 * 3600), "00:00", True),
+        (line(11 * 86400), "500 MB", True),
+        (line(9 * 86400), "500 MB", False),
+        (line(-86400), "1 day", False),
+        ("{} no time of ours", "1 hour", False),
+        ('{"time":"yesterday"}', "1 hour", False),
+    ],
+)
+def test_a_file_of_an_earlier_process_is_as_old_as_its_first_line(
+    first: str, rotation: str, rotated: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / f"app.{os.getpid()}.log"
+    path.write_text(f"{first}\n{line(60)}\n")
+    file = RotatingFile(tmp_path, "app", rotation=rotation, retention="10 days")
+    file.write(b"new\n")
+    file.close()
+    assert path.read_text().endswith("new\n")
+    assert (path.read_text() == "new\n") is rotated
+    assert len(list(tmp_path.glob("app.*.log"))) == 1 + rotated
+
+
+def test_rotated_files_of_an_earlier_process_are_removed_in_time(tmp_path: Path) -> None:
+    path = tmp_path / f"app.{os.getpid()}.log"
+    path.write_text(line(20 * 86400) + "\n")
+    os.utime(path, (time.time() - 15 * 86400,) * 2)
+    file = RotatingFile(tmp_path, "app", rotation="500 MB", retention="10 days")
+    file.write(b"new\n")
+    file.close()
+    assert [found.read_text() for found in tmp_path.glob("app.*.log")] == ["new\n"]
+
+
+def test_a_file_of_a_dead_worker_is_removed_though_its_id_was_given_to_another_program(tmp_path: Path) -> None:
+    path = tmp_path / f"app.{os.getppid()}.log"
+    path.write_text("{}\n")
+    os.utime(path, (0, 0))
+    file = RotatingFile(tmp_path, "app", rotation="500 MB", retention="10 days")
+    file.write(b"new\n")
+    file.close()
+    assert not path.exists()
 
 
 async def test_each_agent_has_a_file_when_asked(tmp_path: Path) -> None:
