@@ -13,8 +13,7 @@ from sentry_sdk.integrations.starlette import StarletteIntegration
 from sentry_sdk.transport import HttpTransport
 from sentry_sdk.types import Event, Hint
 
-from .._version import __version__
-from ..settings import Settings
+from ..settings import Settings, environment, service_version
 from . import context, redaction
 from .errors import category_of
 from .outages import Outage
@@ -51,7 +50,7 @@ def configure(settings: Settings) -> None:
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         environment=settings.app_env,
-        release=f"{settings.service_name}@{__version__}",
+        release=_release(settings),
         server_name=settings.service_name,
         transport=_Transport,
         default_integrations=False,
@@ -78,6 +77,14 @@ def configure(settings: Settings) -> None:
         before_send=_prepare,
         shutdown_timeout=0,
     )
+
+
+def _release(settings: Settings) -> str | None:
+    """The user's release: SENTRY_RELEASE, else the service and its version; None leaves the look-up to Sentry."""
+    if release := environment().get("SENTRY_RELEASE"):
+        return release
+    version = service_version(settings)
+    return f"{settings.service_name}@{version}" if version else None
 
 
 def _title(record: Any) -> str:

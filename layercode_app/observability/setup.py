@@ -11,7 +11,6 @@ import threading
 from typing import TYPE_CHECKING
 
 from .. import settings as environment
-from .._version import __version__
 from . import checks, logs, metrics, redaction, turns
 from .bounded import wait_for
 
@@ -55,11 +54,18 @@ def configure(settings: Settings, *, verbose: bool = False, serving: bool = True
         retention=settings.log_retention,
         per_agent=settings.log_per_agent,
         brief=developing and not verbose,
-        common={"service": settings.service_name, "version": __version__, "environment": settings.app_env},
+        common=_common(settings),
     )
     if serving and settings.telemetry_enabled:
         with _Sinks.lock:
             _open(settings, verbose)
+
+
+def _common(settings: Settings) -> dict[str, str]:
+    """What is on every JSON line; a project without a version has none there."""
+    version = environment.service_version(settings)
+    found = {"service": settings.service_name, "version": version, "environment": settings.app_env}
+    return {name: value for name, value in found.items() if value or name != "version"}
 
 
 def _open(settings: Settings, verbose: bool) -> None:

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
 
 from .._version import __version__
-from ..settings import Settings
+from ..settings import Settings, service_version
 from .bounded import wait_for
 from .checks import TOKEN
 from .exporting import Target, metrics_to
@@ -117,11 +117,9 @@ def _logfire_url(token: str) -> str:
 
 
 def _resource(settings: Settings) -> Resource:
-    own = {
-        "service.name": settings.service_name,
-        "service.version": __version__,
-        "deployment.environment.name": settings.app_env,
-    }
+    own = {"service.name": settings.service_name, "deployment.environment.name": settings.app_env}
+    if version := service_version(settings):
+        own["service.version"] = version
     # The standard variables have the last word.
     return Resource.create(own).merge(OTELResourceDetector().detect())
 
@@ -145,7 +143,7 @@ def _configure_logfire(settings: Settings, pipeline: Pipeline, readers: Sequence
             send_to_logfire=False,
             console=False,
             service_name=settings.service_name,
-            service_version=__version__,
+            service_version=service_version(settings) or None,
             environment=settings.app_env,
             scrubbing=False,
             distributed_tracing=False,

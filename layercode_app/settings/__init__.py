@@ -16,6 +16,7 @@ from .environment import (
 from .example import env_example
 from .folders import make_folder
 from .load import TOML_FILE, load_settings
+from .project import service_version
 from .secrets import NO_SECRET, fault_of, refuse_faulty_secrets
 from .table import Settings, env_name
 
@@ -36,4 +37,5 @@ __all__ = [
     "overlay",
     "pass_to_workers",
     "refuse_faulty_secrets",
+    "service_version",
 ]

@@ -233,6 +233,9 @@ class Settings(BaseSettings):
     )
     app_env: str = _setting("development", "APP_ENV", "Observability", "Environment named on logs, spans and errors.")
     service_name: str = _setting("layercode-app", "SERVICE_NAME", "Observability", "Service named on them.")
+    service_version: str | None = _setting(
+        None, "SERVICE_VERSION", "Observability", "Version of your service; default the version in ./pyproject.toml."
+    )
     telemetry_enabled: bool = _setting(
         True, "TELEMETRY_ENABLED", "Observability", "false turns off spans, error reports and metrics."
     )
