@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -60,15 +60,36 @@ def refuse(reason: str) -> None:
         asked.refusal = reason
 
 
+class _Isolation:
+    """What separates the work for one caller from that for others, in a sink that keeps state by task."""
+
+    begin: Callable[[], None] | None = None
+
+
+def isolate_with(begin: Callable[[], None]) -> None:
+    """Call this where the work for a caller begins."""
+    _Isolation.begin = begin
+
+
+def isolate() -> None:
+    """From here on, this task and those it starts share nothing in a sink with the work for other callers."""
+    if _Isolation.begin is not None:
+        _Isolation.begin()
+
+
 def enter(turn: Identified) -> None:
     """From here on, this task and those it starts work on that turn."""
     _current.set(turn)
+    if request.get() is None:
+        # Else the request has begun it already.
+        isolate()
 
 
 @contextmanager
 def within(work: Identified) -> Iterator[None]:
     """Work on something until the block ends."""
     token = _current.set(work)
+    isolate()
     try:
         yield
     finally:

@@ -8,26 +8,27 @@ import sentry_sdk
 from loguru import logger
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.excepthook import ExcepthookIntegration
-from sentry_sdk.integrations.loguru import LoguruIntegration
+from sentry_sdk.integrations.loguru import LoguruEventHandler
 from sentry_sdk.integrations.starlette import StarletteIntegration
+from sentry_sdk.scope import Scope, _current_scope, _isolation_scope
 from sentry_sdk.transport import HttpTransport
-from sentry_sdk.types import Event, Hint
 
 from ..settings import Settings, environment, service_version
-from . import context, redaction
-from .errors import category_of
+from . import context
 from .outages import Outage
+from .sentry_events import drop, prepare, prepare_metric
 
 CLOSE_SECONDS = 1.0
-IGNORED = (
-    "CancelledError",
-    "KeyboardInterrupt",
-    "SystemExit",
-    "DisconnectedError",
-    "ClientDisconnect",
-    "BrokenPipeError",
-)
+MOST_BREADCRUMBS = 50
 _outage = Outage("Sentry")
+
+
+class _State:
+    """The client that was set up here, and the scopes which each turn's are made from."""
+
+    client: Any = None
+    isolation: Scope | None = None
+    current: Scope | None = None
 
 
 class _Transport(HttpTransport):
@@ -47,8 +48,16 @@ class _Transport(HttpTransport):
 def configure(settings: Settings) -> None:
     """Begin to report. After the logs are configured, because Sentry listens to them."""
     assert settings.sentry_dsn is not None
+    _init(settings, settings.sentry_dsn.get_secret_value())
+    logger.add(LoguruEventHandler(level=logger.level("ERROR").no), level="ERROR", format=_title)
+    _State.client = sentry_sdk.get_client()
+    _State.isolation, _State.current = sentry_sdk.get_isolation_scope(), sentry_sdk.get_current_scope()
+    context.isolate_with(_isolate)
+
+
+def _init(settings: Settings, dsn: str) -> None:
     sentry_sdk.init(
-        dsn=settings.sentry_dsn.get_secret_value(),
+        dsn=dsn,
         environment=settings.app_env,
         release=_release(settings),
         server_name=settings.service_name,
@@ -59,13 +68,12 @@ def configure(settings: Settings) -> None:
             DedupeIntegration(),
             ExcepthookIntegration(),
             StarletteIntegration(),
-            LoguruIntegration(level=None, event_format=_title, sentry_logs_level=None),
         ],
         traces_sample_rate=None,
         trace_propagation_targets=[],
         auto_session_tracking=False,
         send_client_reports=False,
-        max_breadcrumbs=0,
+        max_breadcrumbs=MOST_BREADCRUMBS,
         max_request_body_size="never",
         send_default_pii=False,
         include_local_variables=False,
@@ -74,7 +82,9 @@ def configure(settings: Settings) -> None:
             "http_bodies": [],
             "stack_frame_variables": False,
         },
-        before_send=_prepare,
+        before_send=prepare,
+        before_send_metric=prepare_metric,
+        before_send_transaction=drop,
         shutdown_timeout=0,
     )
 
@@ -91,50 +101,17 @@ def _title(record: Any) -> str:
     return "{message}"
 
 
-def _prepare(event: Event, hint: Hint) -> Event | None:
-    """Let an error through, with its ids and without what it may quote; what is no error stays in the logs."""
-    error = hint["exc_info"][1] if hint.get("exc_info") else None
-    if error is None or any(base.__name__ in IGNORED for base in type(error).__mro__):
-        return None
-    event["tags"] = {**(event.get("tags") or {}), **_tags(error)}
-    if trace_id := context.ids().get("trace_id"):
-        event.setdefault("contexts", {})["trace"] = _trace(trace_id)
-    for name in ("extra", "breadcrumbs", "user", "request", "modules"):
-        event.pop(name, None)  # type: ignore[misc]
-    if "logentry" in event:
-        event["logentry"] = {"message": redaction.clean(str(event["logentry"].get("message", "")))}
-    for value in event.get("exception", {}).get("values", []):
-        _clean_exception(value)
-    return event
+def _isolate() -> None:
+    """Give the current task scopes of its own, with what was set at start, so that no caller's data marks another's.
 
-
-def _tags(error: BaseException) -> dict[str, str]:
-    turn = context.current()
-    tags = {"error.category": category_of(error), **context.ids()}
-    for name in ("kind", "impact", "fingerprint"):
-        if value := getattr(turn, name, ""):
-            tags[name] = str(value)
-    event = getattr(turn, "event", None)
-    if isinstance(event, dict) and event.get("type"):
-        tags["event_type"] = str(event["type"])
-    return tags
-
-
-def _trace(trace_id: str) -> dict[str, object]:
-    """Leads from the error to the turn's trace."""
-    return {"trace_id": trace_id, "span_id": context.ids().get("span_id", "")}
-
-
-def _clean_exception(value: Any) -> None:
-    value["value"] = redaction.HIDDEN if redaction.hides() else redaction.clean(str(value.get("value") or ""))
-    for frame in (value.get("stacktrace") or {}).get("frames", []):
-        frame.pop("vars", None)
-        for name in ("context_line",):
-            if frame.get(name):
-                frame[name] = redaction.clean(frame[name])
-        for name in ("pre_context", "post_context"):
-            if frame.get(name):
-                frame[name] = [redaction.clean(line) for line in frame[name]]
+    Sentry's context managers restore the scopes at the end of a block; a turn outlives the block that begins it.
+    """
+    assert _State.isolation is not None
+    assert _State.current is not None
+    isolation = _State.isolation.fork()
+    isolation.set_new_propagation_context()
+    _isolation_scope.set(isolation)
+    _current_scope.set(_State.current.fork())
 
 
 def close() -> None:

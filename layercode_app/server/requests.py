@@ -53,6 +53,7 @@ class _During:
 
     def __enter__(self) -> context.Request:
         self._token = context.request.set(self._request)
+        context.isolate()
         return self._request
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,98 @@
+"""What of an event Sentry is sent: the error, the turn's ids, what the user's code set; masked, and without content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sentry_sdk.types import Event, Hint
+
+from . import context, redaction
+from .caller_secrets import is_secret_name
+from .errors import category_of
+
+IGNORED = (
+    "CancelledError",
+    "KeyboardInterrupt",
+    "SystemExit",
+    "DisconnectedError",
+    "ClientDisconnect",
+    "BrokenPipeError",
+)
+_SET_BY_USERS = ("contexts", "tags", "extra", "user", "breadcrumbs", "message", "transaction", "fingerprint")
+"""The parts of an event that the user's code fills: sent, and masked."""
+_NEVER = ("request", "modules")
+
+
+def prepare(event: Event, hint: Hint) -> Event | None:
+    """Let an error or a message of the user's through, masked; a log line without an error stays in the logs."""
+    error = hint["exc_info"][1] if hint.get("exc_info") else None
+    if error is None and "log_record" in hint:
+        return None
+    if error is not None and any(base.__name__ in IGNORED for base in type(error).__mro__):
+        return None
+    # An attached file cannot be masked.
+    hint["attachments"] = []
+    _mask(event)
+    event["tags"] = {**(event.get("tags") or {}), **_tags(error)}
+    if trace_id := context.ids().get("trace_id"):
+        event.setdefault("contexts", {})["trace"] = {"trace_id": trace_id, "span_id": context.ids().get("span_id", "")}
+    return event
+
+
+def prepare_metric(metric: Any, hint: Hint) -> Any:
+    """Mask the attributes of a metric that the user's code counts with Sentry's SDK."""
+    metric["attributes"] = masked(metric.get("attributes") or {})
+    return metric
+
+
+def drop(event: Any, hint: Hint) -> None:
+    """Keep an event from being sent."""
+
+
+def _mask(event: Event) -> None:
+    parts: dict[str, Any] = event  # type: ignore[assignment]
+    for name in _NEVER:
+        parts.pop(name, None)
+    for name in _SET_BY_USERS:
+        if parts.get(name):
+            parts[name] = masked(parts[name])
+    if "logentry" in parts:
+        parts["logentry"] = {"message": redaction.clean(str(parts["logentry"].get("message", "")))}
+    for value in (parts.get("exception") or {}).get("values", []):
+        _clean_exception(value)
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """A value of an event without secrets and phone numbers; texts under the name of a secret are masked whole."""
+    if isinstance(value, str):
+        return redaction.MASK if value and is_secret_name(name) else redaction.clean(value)
+    if isinstance(value, Mapping):
+        return {redaction.clean(str(key)): masked(part, str(key)) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(part, name) for part in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else redaction.clean(str(value))
+
+
+def _tags(error: BaseException | None) -> dict[str, str]:
+    turn = context.current()
+    tags = {} if error is None else {"error.category": category_of(error)}
+    tags.update(context.ids())
+    for name in ("kind", "impact", "fingerprint"):
+        if value := getattr(turn, name, ""):
+            tags[name] = str(value)
+    event = getattr(turn, "event", None)
+    if isinstance(event, dict) and event.get("type"):
+        tags["event_type"] = str(event["type"])
+    return tags
+
+
+def _clean_exception(value: Any) -> None:
+    value["value"] = redaction.HIDDEN if redaction.hides() else redaction.clean(str(value.get("value") or ""))
+    for frame in (value.get("stacktrace") or {}).get("frames", []):
+        frame.pop("vars", None)
+        if frame.get("context_line"):
+            frame["context_line"] = redaction.clean(frame["context_line"])
+        for name in ("pre_context", "post_context"):
+            if frame.get(name):
+                frame[name] = [redaction.clean(line) for line in frame[name]]
