@@ -15,6 +15,7 @@ from loguru import logger
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from . import redaction
+from .attempts import attempt
 
 Version: TypeAlias = tuple[int, int]
 INSTRUMENTORS: tuple[tuple[str, str, str, Version], ...] = (
@@ -32,7 +33,7 @@ _trace_context = TraceContextTextMapPropagator()
 
 def instrument(trace_hosts: Sequence[str] = ()) -> None:
     """Instrument PydanticAI, and what else is installed; a library that cannot be is left as it is."""
-    _instrument_agents()
+    attempt("PydanticAI's spans", _instrument_agents)
     hook = _Propagate(trace_hosts)
     for library, name in HTTP:
         options: dict[str, Any] = {"request_hook": hook, "async_request_hook": hook.asynchronous}

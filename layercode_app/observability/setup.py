@@ -8,10 +8,12 @@ What a sink needs is imported only when the sink is wanted.
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import settings as environment
 from . import checks, logs, metrics, redaction, turns
+from .attempts import attempt
 from .bounded import wait_for
 
 if TYPE_CHECKING:
@@ -69,22 +71,29 @@ def _common(settings: Settings) -> dict[str, str]:
 
 
 def _open(settings: Settings, verbose: bool) -> None:
-    variables = environment.environment()
     if settings.sentry_dsn is not None:
-        from . import sentry
-
-        # Again after every change of the logs, which it listens to.
-        sentry.configure(settings)
-        _Sinks.sentry = True
+        attempt("Sentry", partial(_open_sentry, settings))
     if _Sinks.prometheus is None:
-        _open_metrics(settings)
+        attempt("Prometheus", partial(_open_metrics, settings))
     if _Sinks.tracing is None and (_wants_tracing(settings) or verbose):
-        from .instrument import instrument
-        from .tracing import Tracing
+        attempt("Tracing", partial(_open_tracing, settings, verbose))
 
-        _Sinks.tracing = Tracing(settings, variables, tree=_tree(settings, verbose))
-        instrument(settings.trace_hosts)
-        _use_metrics()
+
+def _open_sentry(settings: Settings) -> None:
+    from . import sentry
+
+    # Again after every change of the logs, which it listens to.
+    sentry.configure(settings)
+    _Sinks.sentry = True
+
+
+def _open_tracing(settings: Settings, verbose: bool) -> None:
+    from .instrument import instrument
+    from .tracing import Tracing
+
+    _Sinks.tracing = Tracing(settings, environment.environment(), tree=_tree(settings, verbose))
+    _use_metrics()
+    instrument(settings.trace_hosts)
 
 
 def _open_metrics(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from opentelemetry import metrics as otel_metrics
@@ -21,6 +22,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
 
 from .._version import __version__
 from ..settings import Settings, service_version
+from .attempts import attempt
 from .bounded import wait_for
 from .checks import TOKEN
 from .exporting import Target, metrics_to
@@ -70,7 +72,7 @@ class Tracing:
                 else AlwaysOffExemplarFilter(),
             )
         )
-        _configure_logfire(self._settings, pipeline, self._readers())
+        attempt("Logfire's SDK", partial(_configure_logfire, self._settings, pipeline, self._readers()))
         # Nothing of ours goes to model providers: neither the trace's id nor baggage. After Logfire, which sets its own.
         propagate.set_global_textmap(CompositePropagator([]))
 

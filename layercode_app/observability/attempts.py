@@ -1,0 +1,26 @@
+"""Set a sink up, or say once that it cannot be: a library of another version must not stop the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loguru import logger
+
+from ..exceptions import ConfigurationError
+from . import redaction
+
+
+def attempt(sink: str, set_up: Callable[[], object]) -> bool:
+    """Set a sink up; where that fails, warn and go on without it. Raises ConfigurationError for a wrong setting."""
+    try:
+        set_up()
+    except ConfigurationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a library does, calls go on
+        reason = f"{type(error).__name__}: {redaction.clean(str(error))}"
+        logger.warning("{} cannot be set up, and calls go on without it: {}. {}", sink, reason, _ADVICE)
+        return False
+    return True
+
+
+_ADVICE = "Install the versions that layercode-app asks for, or take the sink's setting away."
