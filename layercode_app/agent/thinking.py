@@ -43,4 +43,6 @@ class Thinking:
         try:
             await speak_answer(hook(self._turn), lambda text: self._turn.speak(text, "say"), "while_thinking")
         except Exception as error:  # noqa: BLE001 - the answer itself is on its way
-            self._turn.log.warning("while_thinking failed, and the answer goes on without it: {}", error)
+            # Its text only where a sink may show it: it may quote the caller.
+            log = self._turn.log.opt(exception=error)
+            log.warning("while_thinking failed, and the answer goes on without it: {}", type(error).__name__)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
+from contextlib import nullcontext
 
 from loguru import logger
+
+from . import context
 
 CANCELLED = "asyncio.exceptions.CancelledError"
 """How uvicorn's traceback of a server that was told twice to stop ends; it is what was asked for, no error."""
@@ -24,8 +27,10 @@ class _Intercept(logging.Handler):
         frame, depth = inspect.currentframe(), 0
         while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
             frame, depth = frame.f_back, depth + 1
-        # The text as an argument: braces in it are not ours to fill.
-        logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
+        # uvicorn logs what escaped an app after the request has ended, and it may still quote the caller.
+        with context.for_somebody() if record.name.startswith("uvicorn") else nullcontext():
+            # The text as an argument: braces in it are not ours to fill.
+            logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
 
 
 def intercept(level: str) -> None:

@@ -18,7 +18,7 @@ from ..agent.authorization import AuthorizeRequest
 from ..conversation.record import Json
 from ..conversation.stores.base import Store
 from ..exceptions import EventError, PlatformAPIError, PlatformError, RefusedError, StoreError
-from ..observability import caller_secrets, context
+from ..observability import caller_secrets, context, redaction
 from ..platform.client import PlatformClient
 from ..settings import Settings
 from ..stream.response import Receive, Send
@@ -97,8 +97,11 @@ class Authorize:
         try:
             for hook in self.hooks:
                 await hook(request)
-        except PlatformError:
-            raise
+        except PlatformError as error:
+            # The page is told why; the log is not, because a hook may quote what the page sent.
+            context.refuse(type(error).__name__)
+            logger.warning("The on_authorize hook refused with {}: {}", error.status, redaction.message_of(error))
+            return error.status, {"error": str(error)}
         except Exception as error:  # noqa: BLE001 - a hook may raise anything, and then nobody is let in
             logger.opt(exception=error).error("The on_authorize hook failed: {}", type(error).__name__)
             return 500, {"error": "The server could not check this request."}
