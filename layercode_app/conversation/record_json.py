@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields
 from operator import attrgetter
 
-import orjson
-
+from ..wellformed import dump_json, load_json
 from .record import Frame, Json, Kind, Speech, Stage, Status, ToolCall, TurnRecord
 
 _BODIES = frozenset(("position", "messages", "frames"))
@@ -18,32 +16,13 @@ STATUSES = {str(status): status for status in Status}
 
 
 def to_json(value: Json) -> bytes:
-    """The value as JSON, whatever it holds: what JSON has no word for is written as its `str`."""
-    try:
-        return orjson.dumps(value, default=str)
-    except TypeError:
-        # A lone surrogate, an integer of over 64 bits, or a key that is no string: slower, but never lost.
-        return json.dumps(_plain(value)).encode()
+    """The value as JSON, whatever it holds: what JSON has no type for is written as its `str`."""
+    return dump_json(value)
 
 
 def from_json(data: bytes | str) -> Json:
-    """What `to_json` wrote."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return json.loads(data)  # a lone surrogate
-
-
-def _plain(value: Json) -> Json:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    return value if value is None or isinstance(value, str | int) else str(value)
+    """What `to_json` wrote, also where an older version wrote half a character or a number that is too large."""
+    return load_json(data)
 
 
 def _most(record: TurnRecord) -> dict[str, Json]:

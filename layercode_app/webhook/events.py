@@ -1,7 +1,8 @@
 """The events LayerCode sends, as types, and `parse_event`, which turns a verified body into one of them.
 
 Unknown fields are kept (`model_extra`), and an unknown `type` becomes an `UnknownEvent`: the platform may add
-either at any time, and neither may cost a caller the answer.
+either at any time, and neither may cost a caller the answer. An optional field with a value that cannot be read is
+dropped (`lenient.py`). Text is well formed, and numbers fit every JSON parser (`wellformed.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,12 +22,11 @@ from pydantic import (
     Tag,
     TypeAdapter,
     ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
 )
 
 from ..exceptions import EventError
+from ..wellformed import load_odd_json, plain
+from .lenient import drop_unreadable, tell_dropped
 
 Identifier: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
@@ -46,17 +47,23 @@ def _null_as(absent: object) -> Callable[[object], object]:
 
 
 Timestamp: TypeAlias = Annotated[datetime, BeforeValidator(_timestamp)]
+AnyJson: TypeAlias = Annotated[Any, AfterValidator(plain)]
+JsonObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(plain)]
+Count: TypeAlias = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    # For type checkers only: without it the fields would be an argument.
+    __pydantic_extra__: dict[str, AnyJson] = Field(init=False)
 
 
 class InterruptionContext(_Wire):
     """What the caller heard of the previous assistant turn before they spoke over it. Every field is optional."""
 
     previous_turn_interrupted: bool | None = None
-    words_heard: int | None = None
+    words_heard: Count | None = None
     text_heard: str | None = None
     assistant_turn_id: str | None = None
 
@@ -78,8 +85,8 @@ class BaseEvent(_Wire):
     type: str
     session_id: Identifier
     conversation_id: Identifier
-    metadata: dict[str, Any] | None = None
-    custom_metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
+    custom_metadata: JsonObject | None = None
     from_phone_number: str | None = None
     to_phone_number: str | None = None
 
@@ -112,7 +119,7 @@ class Data(BaseEvent):
 
     type: Literal["data"] = "data"
     turn_id: str | None = None
-    data: Any = None
+    data: AnyJson = None
 
 
 class SessionUpdate(BaseEvent):
@@ -148,22 +155,21 @@ class SessionEnd(BaseEvent):
 class UnknownEvent(BaseEvent):
     """An event of a type this version does not know. It is acknowledged, and reaches `on_event` hooks.
 
-    What it carries cannot be held to any rule: a field of another type than expected counts as absent.
+    Only its `type` is required.
     """
 
     session_id: str = ""
     conversation_id: str = ""
 
-    @field_validator(*(name for name in BaseEvent.model_fields if name != "type"), mode="wrap")
-    @classmethod
-    def _forgive(cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
-        try:
-            return handler(value)
-        except ValidationError:
-            return cls.model_fields[info.field_name or ""].default
 
-
-_KNOWN = {"session.start", "welcome", "message", "data", "session.update", "session.end"}
+_KNOWN: dict[str, type[BaseEvent]] = {
+    "session.start": SessionStart,
+    "welcome": Welcome,
+    "message": Message,
+    "data": Data,
+    "session.update": SessionUpdate,
+    "session.end": SessionEnd,
+}
 
 
 def _tag(value: object) -> str:
@@ -194,20 +200,33 @@ _known_event: TypeAdapter[Event] = TypeAdapter(
 def parse_event(body: bytes) -> Event:
     """Turn the bytes of a webhook, whose signature held, into an event.
 
-    Raises EventError naming the first field that is wrong, what was expected and what came.
+    Raises EventError naming the first required field that is wrong, what was expected and what came.
     """
     try:
         return _known_event.validate_json(body)
-    except ValidationError:
-        return _parse_any(body)
-
-
-def _parse_any(body: bytes) -> Event:
-    """The same for an event of any type, or none."""
-    try:
-        return _any_event.validate_json(body)
     except ValidationError as error:
-        raise EventError(_reason(error)) from error
+        return _parse_odd(body, error)
+
+
+def _parse_odd(body: bytes, refusal: ValidationError) -> Event:
+    """Parse an event of any type, without the optional fields that cannot be read."""
+    try:
+        value = load_odd_json(body)
+    except ValueError:
+        raise EventError(_reason(refusal)) from refusal
+    dropped: list[str] = []
+    while True:
+        try:
+            event = _any_event.validate_python(value)
+        except ValidationError as error:
+            names = drop_unreadable(value, error, _KNOWN.get(_tag(value), UnknownEvent))
+            if not names:
+                raise EventError(_reason(error)) from error
+            dropped += names
+        else:
+            if dropped:
+                tell_dropped(value, dropped)
+            return event
 
 
 def _reason(error: ValidationError) -> str:

@@ -1,0 +1,116 @@
+"""Well-formed text and JSON: no unpaired surrogates, and no numbers that a JSON parser elsewhere cannot hold.
+
+JavaScript's `slice` may cut a character in half. The half cannot be encoded as UTF-8, so it breaks the model's client,
+the journal's readers and the terminal. Everything that enters passes through here once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
+from typing import Any, TypeAlias
+
+import orjson
+
+Json: TypeAlias = Any
+
+REPLACEMENT = "\ufffd"
+"""Stands in place of half a character."""
+DEEPEST = 200
+"""How deeply arrays and objects may be nested; pydantic's parser has the same limit."""
+_LEAST, _MOST = -(2**63), 2**64 - 1
+"""The integers that orjson reads and writes exactly."""
+_SHORT = 18
+"""Integers of so many characters are always between these two."""
+
+
+def well_formed(text: str) -> str:
+    """Join the two halves of each character, and replace a half without its other one by U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def plain(value: Any, *, depth: int = DEEPEST) -> Json:
+    """Return the value as JSON that every parser can read.
+
+    Text becomes well formed. An integer over 64 bits becomes text, which keeps its digits; NaN and infinity become
+    null, as in JavaScript. What is nested deeper than `depth` becomes null. What JSON has no type for becomes its `str`.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else well_formed(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if _LEAST <= value <= _MOST else _digits(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return _nested(value, depth - 1)
+
+
+def _nested(value: Any, depth: int) -> Json:
+    if depth < 0:
+        return None
+    if isinstance(value, dict):
+        return {well_formed(str(key)): plain(item, depth=depth) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, depth=depth) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return _nested(asdict(value), depth)
+    return well_formed(str(value))
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python prints at most 4,300 digits
+        return hex(value)
+
+
+def dump_json(value: Any, *, default: Callable[[Any], Any] | None = str, option: int | None = None) -> bytes:
+    """Encode a value as JSON; one that orjson refuses is made plain first."""
+    try:
+        return orjson.dumps(value, default=default, option=option)
+    except TypeError:
+        return orjson.dumps(plain(value), option=option)
+
+
+def load_json(data: bytes | str) -> Json:
+    """Decode JSON in UTF-8; what orjson refuses in it is made plain.
+
+    Raises ValueError for what is not JSON, or is nested too deeply to be read at all.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return load_odd_json(data)
+
+
+def load_odd_json(data: bytes | str) -> Json:
+    """Decode JSON that a strict parser refuses: with half a character in it, or a number that is too large.
+
+    Raises ValueError for what is not JSON, or is nested too deeply to be read at all.
+    """
+    # Decoded here, because `json` would also accept UTF-16 and UTF-32.
+    text = data if isinstance(data, str) else data.decode()
+    try:
+        return plain(json.loads(text, parse_int=_integer, parse_constant=_not_a_number))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _integer(digits: str) -> int | str:
+    # As text where it is long: Python refuses to convert more than 4,300 digits.
+    if len(digits) <= _SHORT:
+        return int(digits)
+    return digits if len(digits) > 21 or not _LEAST <= int(digits) <= _MOST else int(digits)
+
+
+def _not_a_number(_: str) -> None:
+    """NaN and Infinity are not JSON, but Python's encoder writes them."""
