@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelRetry, ToolFailed
-from pydantic_core import to_jsonable_python
 
 from ..conversation.record import ToolCall
 from ..conversation.turn import Turn
+from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -26,11 +26,15 @@ class TurnTools(AbstractCapability[Any]):
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
 
+    async def after_model_request(self, ctx: Any, *, request_context: Any, response: Any) -> Any:
+        """Clean a response before its tools run and before it goes into the next request."""
+        return clean_response(response)
+
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Write the call down, run it by its policy, write down how it ended."""
         record, live = self.turn.record, self.turn.live
         policy = self.voice.tools.get(call.tool_name, "cancel")
-        entry = ToolCall(call.tool_call_id, call.tool_name, _json(args), live.elapsed_ms(), policy=policy)
+        entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), live.elapsed_ms(), policy=policy)
         record.tools.append(entry)
         await live.checkpoint()
         self._notice(entry)
@@ -47,7 +51,7 @@ class TurnTools(AbstractCapability[Any]):
         live = self.turn.live
         try:
             async with asyncio.timeout(live.tool_timeout):
-                result = await work
+                result = clean_result(await work)
         except asyncio.CancelledError:
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
             raise
@@ -56,10 +60,11 @@ class TurnTools(AbstractCapability[Any]):
             raise ToolFailed(f"{entry.name} took longer than {live.tool_timeout:g} s and was given up.") from None
         except Exception as error:
             entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), type(error).__name__
+            clean_refusal(error)
             if not isinstance(error, ModelRetry | ToolFailed):
                 error.layercode_category = "tool"  # type: ignore[attr-defined]
             raise
-        entry.status, entry.ended_ms, entry.result = "done", live.elapsed_ms(), _json(result)
+        entry.status, entry.ended_ms, entry.result = "done", live.elapsed_ms(), jsonable(result)
         await live.checkpoint(settle=True)
         return result
 
@@ -84,7 +89,3 @@ class TurnTools(AbstractCapability[Any]):
     def _notice(self, entry: ToolCall) -> None:
         if self.voice.notices:
             self.turn.data({"tool": {"name": entry.name, "status": entry.status}})
-
-
-def _json(value: Any) -> Any:
-    return to_jsonable_python(value, serialize_unknown=True)

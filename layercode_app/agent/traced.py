@@ -27,6 +27,10 @@ class TracedTurnTools(Instrumentation):
 
     tools: TurnTools = field(kw_only=True)
 
+    async def after_model_request(self, ctx: Any, *, request_context: Any, response: Any) -> Any:
+        """Do what is to be done about a response."""
+        return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
+
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Open the tool's span, and within it do what is to be done about a call."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelResponse
+from pydantic_ai.messages import ModelResponse
 
 from ..conversation.cost import price_of
 from ..conversation.record import Stage, TurnRecord
 from ..conversation.turn import Turn
+from .plain_messages import dump_messages
 
 COUNTED = ("requests", "tool_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 UNKNOWN = ("unpriced_requests", "unknown_requests")
@@ -18,7 +19,7 @@ UNKNOWN = ("unpriced_requests", "unknown_requests")
 def write_down(running: Any, turn: Turn[Any, Any]) -> None:
     """Messages, usage and cost of a run, also of one that was cut."""
     record, usage, messages = turn.record, running.usage, running.new_messages()
-    record.messages = ModelMessagesTypeAdapter.dump_json(messages)
+    record.messages = dump_messages(messages)
     responses = [message for message in messages if message.kind == "response"]
     prices = [price_of(response) for response in responses if response.state != "interrupted"]
     known = [price for price in prices if price is not None]

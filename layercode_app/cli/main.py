@@ -6,6 +6,7 @@ run, so that `--help` is quick.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -84,6 +85,10 @@ def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Everything between LayerCode and your agent's words."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show, half a character included, is no reason to stop.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from ..wellformed import REPLACEMENT, well_formed
 from .listener import Listener
 from .moment import Moment
 from .record import TTS, Frame, Json, Source, Speech, Stage, Status, ToolCall, TurnRecord
@@ -54,6 +55,10 @@ class LiveTurn:
     """Writes the result of a tool that outlived the turn; the handler's."""
     helpers: Stage | None = None
     """What the models of helper agents used, and the record does not tell yet."""
+    _half = ""
+    """The first half of a character at the end of what was spoken, until the next piece brings the second."""
+    _half_of: tuple[Source, int] | None = None
+    """Who spoke it, and in which model response."""
     _waking: asyncio.Handle | None = None
     _flushing = False
     """What is added now is sent at once by whoever adds it."""
@@ -102,6 +107,8 @@ class LiveTurn:
 
     def speak(self, text: str, source: Source) -> None:
         """Add text to be spoken; an empty one is nothing."""
+        if self._half or not text.isascii():
+            text = self._whole(text, source)
         if self.goodbye is None:
             self._say(text, source)
             return
@@ -119,6 +126,24 @@ class LiveTurn:
         self._pieces.append((source, self.response, text))
         if "ttfs" not in self.record.timings:
             self.record.timings["ttfs"] = self.frames[-1].at_ms
+
+    def _whole(self, text: str, source: Source) -> str:
+        """Join a character that comes in two pieces; its first half waits for the second."""
+        by = source, self.response
+        if self._half and self._half_of != by:
+            self.end_text()
+        text = self._half + text
+        self._half, self._half_of = "", None
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            self._half, self._half_of = text[-1], by
+            text = text[:-1]
+        return well_formed(text)
+
+    def end_text(self) -> None:
+        """Replace half a character that is still waiting: its other half does not come any more."""
+        if self._half_of is not None:
+            (source, _), self._half, self._half_of = self._half_of, "", None
+            self._say(REPLACEMENT, source)
 
     def _apart(self, text: str, source: Source) -> str:
         """A filler or an apology kept apart from the words around it: pieces are concatenated as they are."""

@@ -154,6 +154,7 @@ class Run:
     async def _end(self) -> None:
         """Save the turn, then send `response.end`: whoever has heard the end may rely on the journal."""
         live, record = self.live, self.live.record
+        live.end_text()
         live.ending = True
         record.status = live.stopping or (Status.FAILED if record.error else Status.COMPLETE)
         if live.hangup:

@@ -13,6 +13,7 @@ from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.record import Json, ToolCall, TurnRecord
+from ..wellformed import dump_json
 
 LONGEST_SECONDS = 5.0
 """A recorded tool takes as long as it took, but no longer than this."""
@@ -89,7 +90,7 @@ def result_types(voice: VoiceAgent[Any, Any]) -> dict[str, Any]:
 
 
 def _key(call: ToolCall) -> tuple[str, bytes]:
-    return call.name, orjson.dumps(call.args, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+    return call.name, dump_json(call.args, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
 
 def _seconds(call: ToolCall) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
+from ..wellformed import dump_json
 from . import context, redaction
 from .console import OWN
 from .log_files import RotatingFile
@@ -159,8 +159,7 @@ def _dump_unusual(line: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # A lone surrogate, or an integer of over 64 bits.
-        return json.dumps({str(key): value for key, value in line.items()}, default=str, skipkeys=True).encode()
+        return dump_json(line)
 
 
 def _describe(exception: Any) -> str:

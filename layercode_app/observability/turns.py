@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import orjson
 from loguru import logger
 
+from ..wellformed import dump_json, load_json
 from . import context, metrics, redaction, request_spans, spans
 from .logs import write_turn
 
@@ -190,9 +191,9 @@ def _content(content: Any) -> str:
 
 def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
     """Each message of the run, by kind; its parts in full only where content is captured."""
-    for message in orjson.loads(dumped) if dumped else ():
+    for message in load_json(dumped) if dumped else ():
         parts = message.get("parts", ())
         if redaction.capture_content():
-            yield message.get("kind", ""), orjson.dumps(parts).decode()
+            yield message.get("kind", ""), dump_json(parts).decode()
         else:
             yield message.get("kind", ""), ", ".join(str(part.get("part_kind")) for part in parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from typing import Any, TypeAlias
 import httpx
 
 from ..exceptions import PlatformAPIError
+from ..wellformed import load_json
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
@@ -111,8 +111,8 @@ class Transport:
 
     def _object(self, raw: bytes, response: httpx.Response) -> dict[str, Any]:
         try:
-            value = _parse(raw)
-        except (ValueError, RecursionError) as error:
+            value = load_json(raw)
+        except ValueError as error:
             shown = self.hide(raw[:80].decode("utf-8", "replace"))
             raise PlatformAPIError(
                 f"The platform answered {response.status_code} to {_name(response.request)} with something that is "
@@ -132,14 +132,6 @@ class Transport:
         return text.replace(self._key, "[key]") if self._key else text
 
 
-def _parse(raw: bytes) -> Any:
-    """A JSON value. Half a surrogate pair, which no terminal and no file can hold, becomes a question mark."""
-    value = json.loads(raw)
-    if b"\\ud" in raw.lower():
-        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    return value
-
-
 def _name(request: httpx.Request) -> str:
     return f"{request.method} {request.url.path}"
 
@@ -147,8 +139,8 @@ def _name(request: httpx.Request) -> str:
 def _reason_in(raw: bytes) -> str:
     """What `{"error": "…"}` says; empty when the body is something else."""
     try:
-        value = _parse(raw)
-    except (ValueError, RecursionError):
+        value = load_json(raw)
+    except ValueError:
         return ""
     reason = value.get("error") if isinstance(value, dict) else None
     if isinstance(reason, dict):

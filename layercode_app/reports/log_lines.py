@@ -14,6 +14,7 @@ import orjson
 
 from ..exceptions import ConfigurationError
 from ..observability.json_lines import NAME
+from ..wellformed import load_json
 
 Line: TypeAlias = dict[str, Any]
 LEVELS = ("TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL")
@@ -53,8 +54,8 @@ class Wanted:
         if not all(needle in raw for needle in self.needles):
             return None
         try:
-            line = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            line = load_json(raw)
+        except ValueError:
             return None
         return line if isinstance(line, dict) and self._wants(line) else None
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from ..conversation.deadline import Deadline, under
 from ..conversation.record import Json
 from ..exceptions import PayloadTooLargeError, PlatformError
 from ..stream.response import Message, Receive, Send
+from ..wellformed import dump_json
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -90,7 +89,7 @@ async def send_json(
     send: Send, value: Json, status: int = 200, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
     """Answer with JSON."""
-    body = orjson.dumps(value, default=str)
+    body = dump_json(value)
     own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send(
         {"type": "http.response.start", "status": status, "headers": [*own, *SECURITY_HEADERS, *(headers or [])]}

@@ -11,7 +11,6 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-import orjson
 from loguru import logger
 
 from ..agent.authorization import AuthorizeRequest
@@ -22,6 +21,7 @@ from ..observability import caller_secrets, context, redaction
 from ..platform.client import PlatformClient
 from ..settings import Settings
 from ..stream.response import Receive, Send
+from ..wellformed import dump_json, load_json
 from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_json
 from .origins import Headers, allowed, cors_headers, preflight_headers
 from .rate import RateLimit
@@ -150,7 +150,7 @@ class Authorize:
             return (error.status, {"error": error.reason or "refused"}) if error.status >= 400 else (502, _UNREADABLE)
         await self._establish(granted.conversation_id, request.metadata | request.custom_metadata)
         answer = granted.model_dump(mode="json", exclude_unset=True)
-        return 200, orjson.loads(self._client.transport.hide(orjson.dumps(answer).decode()))
+        return 200, load_json(self._client.transport.hide(dump_json(answer).decode()))
 
     async def _establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         if not metadata:
@@ -169,8 +169,8 @@ _UNREADABLE: Json = {"error": "The platform's answer could not be read; the serv
 
 def _object(body: bytes) -> dict[str, Json]:
     try:
-        given = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
+        given = load_json(body or b"{}")
+    except ValueError as error:
         raise EventError(f"The body is not JSON in UTF-8: {error}.") from error
     if not isinstance(given, dict):
         raise EventError("The body is not a JSON object; expected one with agent_id.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import httpx
-import orjson
 from loguru import logger
 
 from ..conversation.jobs import Jobs
@@ -15,6 +14,7 @@ from ..conversation.turn import HANDOFF
 from ..exceptions import StoreError
 from ..settings import Settings
 from ..webhook import HEADER, sign
+from ..wellformed import dump_json
 
 TIMEOUT_SECONDS = 10.0
 
@@ -51,7 +51,7 @@ async def notify(job: Job, settings: Settings) -> None:
     """Post one notice. Raises httpx.HTTPError when it was not taken, and the job is tried again."""
     if settings.handoff_url is None:
         return
-    body = orjson.dumps(job.payload)
+    body = dump_json(job.payload)
     secret = next(iter(settings.secrets_for(job.agent)), "")
     headers = {"content-type": "application/json"} | ({HEADER: sign(body, secret)} if secret else {})
     async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:

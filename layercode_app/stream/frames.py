@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import orjson
 
 from ..conversation.record import DATA, ERROR, Frame, Json
+from ..wellformed import load_odd_json
 
 _CONTENT = {ERROR: "error"}
 """How the content of a frame is called on the wire, where it is not "content"."""
@@ -39,9 +40,8 @@ def _dump(payload: dict[str, Json]) -> bytes:
     try:
         return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # A lone surrogate, which a model may cut an emoji into, or an integer of over 64 bits:
-        # escaped ASCII carries both. The way there and back makes NaN null, as orjson does.
-        return json.dumps(json.loads(json.dumps(payload), parse_constant=lambda _: None)).encode()
+        # Half a character, or an integer of over 64 bits. What JSON has no type for is still an error.
+        return orjson.dumps(load_odd_json(json.dumps(payload)))
 
 
 class Decoder:

@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 
 from ...conversation.record import Json, TurnRecord
 from ...exceptions import DeveloperError, LayerCodeError, PlatformAPIError, StoreError
+from ...wellformed import dump_json
 from .export import export_page
 from .figures import conversation_row, latency, summary, totals, whole
 from .live import events
@@ -191,5 +192,5 @@ async def _read(request: Request, model: type[ModelT]) -> ModelT:
 
 
 def _json(value: Json, status: int = 200) -> Response:
-    body = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+    body = dump_json(value, option=orjson.OPT_NON_STR_KEYS)
     return Response(body, status, {"cache-control": "no-store"}, "application/json")

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from ...conversation.record import Json, TurnRecord
+from ...wellformed import dump_json, load_json
 from .figures import conversation_row, whole
 from .masking import masked_turns, redact
 
@@ -25,13 +26,8 @@ _ICON = re.compile(r'url\("\.\./icon\.svg"\)')
 
 def export_page(turns: Sequence[TurnRecord], *, redacted: bool = True) -> str:
     """The page of one conversation, its turns oldest first. `redacted` masks secrets, phone numbers and addresses."""
-    call: Json = orjson.loads(
-        orjson.dumps(
-            conversation_row(turns) | {"turns": [whole(turn) for turn in turns]},
-            default=str,
-            option=orjson.OPT_NON_STR_KEYS,
-        )
-    )
+    row = conversation_row(turns) | {"turns": [whole(turn) for turn in turns]}
+    call: Json = load_json(dump_json(row, option=orjson.OPT_NON_STR_KEYS))
     if redacted:
         call |= {"title": redact(call["title"]), "turns": masked_turns(call["turns"])}
     title = html.escape(f"Call with {call['agent']}")

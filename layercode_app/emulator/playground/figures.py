@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-import orjson
-
 from ...conversation.cost import Cost, cost_of
 from ...conversation.record import Json, Kind, Stage, Status, TurnRecord
+from ...wellformed import load_json
 
 PERCENTILES = (50, 90, 95, 99)
 _BODIES = ("messages", "frames")
@@ -37,7 +36,7 @@ def _stage(stage: Stage) -> dict[str, Json]:
 
 def whole(turn: TurnRecord) -> dict[str, Json]:
     """A turn with its model messages decoded and every frame."""
-    messages = orjson.loads(turn.messages) if turn.messages else []
+    messages = load_json(turn.messages) if turn.messages else []
     return summary(turn) | {"messages": messages, "frames": turn.frames}
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import orjson
 
+from ...wellformed import dump_json
 from ..feed import Feed, Item
 
 HEARTBEAT_SECONDS = 15.0
@@ -36,4 +37,4 @@ async def events(feed: Feed, closing: asyncio.Event) -> AsyncIterator[bytes]:
 
 def encode(item: Item) -> bytes:
     """One item as one event."""
-    return b"data: " + orjson.dumps(item, default=str, option=orjson.OPT_NON_STR_KEYS) + b"\n\n"
+    return b"data: " + dump_json(item, option=orjson.OPT_NON_STR_KEYS) + b"\n\n"

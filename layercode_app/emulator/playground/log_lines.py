@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
+from ...wellformed import load_json
 
 NEWEST_BYTES = 8_000_000
 """How much of each log file, from its end, is searched."""
@@ -38,7 +38,7 @@ def _newest(path: Path) -> bytes:
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        value = load_json(line)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None

@@ -13,10 +13,9 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-import orjson
-
 from ...conversation.record import TTS, Json
 from ...observability.redaction import MASK, PERSONAL, clean
+from ...wellformed import dump_json, load_json
 
 Known: TypeAlias = Mapping[str, str]
 """Texts that are masked otherwise than by their own look, and by what: pieces of a longer text."""
@@ -71,7 +70,7 @@ def _text(text: str, known: Known) -> str:
     """A text masked; the arguments of a tool call are JSON in a text, and stay JSON."""
     if text.startswith("{"):
         with suppress(ValueError):
-            return orjson.dumps(redact(orjson.loads(text), known)).decode()
+            return dump_json(redact(load_json(text), known)).decode()
     return _mask(text)
 
 

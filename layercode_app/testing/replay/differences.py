@@ -18,6 +18,7 @@ from ...conversation.record import DATA, HANGUP, Json, Status, ToolCall, TurnRec
 from ...emulator.playground.masking import redact
 from ...forking.compare import diff
 from ...observability.redaction import MASK
+from ...wellformed import dump_json
 from ..turn import shown_call
 from .recording import messages_in, said, was_stopped
 
@@ -133,7 +134,7 @@ class Comparison:
         """What two values are compared by."""
         value = redact(value) if self.masked else value
         value = self._normal(value) if self.semantic else value
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+        return dump_json(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
     def _normal(self, value: Json) -> Json:
         if isinstance(value, dict):

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from ...conversation.record import Json, Status, TurnRecord
 from ...conversation.record_json import load_record
 from ...conversation.recorded import turns_of
@@ -17,6 +15,7 @@ from ...conversation.stores.base import SPEAKING_KINDS
 from ...exceptions import ConfigurationError, NotRecordedError
 from ...observability.redaction import MASK
 from ...reports.journal import open_journal
+from ...wellformed import dump_json, load_json
 
 _EMBEDDED = re.compile(r'<script type="application/json" id="call">(.*?)</script>', re.DOTALL)
 _CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
@@ -89,7 +88,7 @@ def read_export(path: Path) -> Recording:
     try:
         text = path.read_text(encoding="utf-8")
         page = _EMBEDDED.search(text)
-        rows = orjson.loads(page[1])["turns"] if page else [row["record"] for row in orjson.loads(text)]
+        rows = load_json(page[1])["turns"] if page else [row["record"] for row in load_json(text)]
         turns = [_turn(row, place) for place, row in enumerate(rows, 1)]
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}.") from error
@@ -105,15 +104,14 @@ def read_export(path: Path) -> Recording:
 
 def _turn(row: dict[str, Any], place: int) -> TurnRecord:
     head = {name: value for name, value in row.items() if name not in ("messages", "frames", "position")}
-    turn = load_record(
-        orjson.dumps(head), position=place, messages=_messages(row["messages"]), frames=orjson.dumps(row["frames"])
-    )
+    frames = dump_json(row["frames"])
+    turn = load_record(dump_json(head), position=place, messages=_messages(row["messages"]), frames=frames)
     responses_of(turn)
     return turn
 
 
 def _messages(messages: Json) -> bytes:
-    return orjson.dumps(messages) if messages else b""
+    return dump_json(messages) if messages else b""
 
 
 # --- what a turn did

@@ -1,0 +1,94 @@
+"""Model messages and tool results without half characters: a provider's client cannot encode the next request with one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from pydantic_ai.exceptions import ToolFailedError, ToolRetryError
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse, ToolReturn
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from ..wellformed import plain, well_formed
+
+
+def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
+    """Encode messages for the journal, also those of a response that was cut within a character."""
+    try:
+        return ModelMessagesTypeAdapter.dump_json(list(messages))
+    except PydanticSerializationError:
+        return ModelMessagesTypeAdapter.dump_json(_cleaned(list(messages)))
+
+
+def clean_response(response: ModelResponse) -> ModelResponse:
+    """Join the halves of characters in a response, and replace single ones; mostly there are none."""
+    parts: list[Any] = [_cleaned_part(part) for part in response.parts]
+    same = all(one is other for one, other in zip(parts, response.parts, strict=True))
+    return response if same else replace(response, parts=parts)
+
+
+def jsonable(value: Any) -> Any:
+    """The value as plain JSON, for the journal."""
+    return plain(_jsonable(value))
+
+
+def clean_result(result: Any) -> Any:
+    """The result of a tool, as the model is given it: the tool's own, unless that is no plain JSON."""
+    if isinstance(result, ToolReturn):
+        return replace(result, return_value=clean_result(result.return_value), content=_cleaned(result.content))
+    given = _jsonable(result)
+    kept = plain(given)
+    return result if kept == given else kept
+
+
+def clean_refusal(error: Exception) -> None:
+    """Clean, in place, what the model will be told by a tool's error."""
+    if isinstance(error, ToolRetryError):
+        error.tool_retry.content = _cleaned(error.tool_retry.content)
+    elif isinstance(error, ToolFailedError):
+        error.tool_failed.content = _cleaned(error.tool_failed.content)
+
+
+def _jsonable(value: Any) -> Any:
+    try:
+        return to_jsonable_python(value, serialize_unknown=True)
+    except UnicodeEncodeError:  # half a character in a key
+        return to_jsonable_python(_cleaned(value), serialize_unknown=True)
+
+
+def _cleaned_part(part: Any) -> Any:
+    content, args = getattr(part, "content", ""), getattr(part, "args", "")
+    if _is_ascii(content) and _is_ascii(args):
+        return part
+    return _cleaned(part)
+
+
+def _is_ascii(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.isascii())
+
+
+def _cleaned(value: Any) -> Any:
+    """The value with every text in it well formed; the same object where nothing is to be changed."""
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, dict):
+        made: Any = {_cleaned(key): _cleaned(item) for key, item in value.items()}
+        return value if made == value else made
+    if isinstance(value, list | tuple):
+        items = [_cleaned(item) for item in value]
+        return value if all(one is other for one, other in zip(items, value, strict=True)) else items
+    if is_dataclass(value) and not isinstance(value, type):
+        return _cleaned_fields(value)
+    return value
+
+
+def _cleaned_fields(value: Any) -> Any:
+    made = value
+    for field in fields(value):
+        before = getattr(value, field.name)
+        if (after := _cleaned(before)) is not before:
+            made = copy(value) if made is value else made
+            object.__setattr__(made, field.name, after)
+    return made
