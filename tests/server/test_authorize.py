@@ -85,6 +85,13 @@ async def test_the_platforms_answer_is_passed_on_and_the_key_goes_to_the_platfor
     }  # fmt: skip
 
 
+async def test_half_a_character_and_a_huge_number_in_metadata_cost_no_call(tmp_path: Path) -> None:
+    async with page(tmp_path) as asking:
+        got = await asking.ask(b'{"agent_id": "a1", "metadata": {"name": "\\ud83d", "n": %d}}' % (10**400))
+    assert got.status_code == 200
+    assert asking.far.asked[0].json["metadata"] == {"name": "\ufffd", "n": str(10**400)}
+
+
 @pytest.mark.parametrize(
     ("rules", "origin", "status"),
     [
