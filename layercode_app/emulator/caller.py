@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from ..conversation.record import DATA, HANGUP, TTS
 from ..exceptions import PlatformError
+from .protocol import NO_TEXT
 from .webhooks import Answer, Received, WebhookClient
 
 
@@ -59,7 +60,7 @@ class TextCaller:
 
     async def greet(self) -> Reply:
         """Connect, and hear the greeting."""
-        return await self._turn({"type": "session.start"}, "")
+        return await self._turn({"type": "session.start"} | NO_TEXT, "")
 
     async def say(self, text: str) -> Reply:
         """Say something, and hear the reply. Cancelling this interrupts the agent, as speaking over it would."""

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from ..exceptions import ConfigurationError
+from .protocol import GREETED, NO_TEXT
 from .webhooks import Answer, WebhookClient
 
 TURN_TYPES = ("message", "session.start", "welcome", "data")
@@ -30,6 +31,8 @@ def build_event(kind: str, data: str) -> dict[str, Any]:
         event["turn_id"] = f"turn-{uuid4().hex[:12]}"
     if kind == "message":
         event["text"] = "hello"
+    if kind in GREETED:
+        event |= NO_TEXT
     return event | fields
 
 

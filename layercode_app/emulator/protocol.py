@@ -11,6 +11,9 @@ from .speech import Speech
 Trigger: TypeAlias = Literal["automatic", "push_to_talk"]
 Style: TypeAlias = Literal["session.start", "welcome"]
 """How the greeting is asked for: `session.start` with a turn, or the newer `welcome` beside a `session.start` without."""
+GREETED: tuple[Style, ...] = ("session.start", "welcome")
+NO_TEXT = {"text": ""}
+"""Goes with these: the official templates put the text of every event into their history, or require it."""
 
 
 @dataclass(frozen=True, slots=True)

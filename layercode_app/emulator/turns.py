@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, assert_never
 from ..conversation.record import DATA
 from .faults import Faults
 from .protocol import (
+    NO_TEXT,
     Accepted,
     BackendFrame,
     ClientAudio,
@@ -159,9 +160,9 @@ class TurnManager:
             return
         self.started = True
         if self._style == "welcome":
-            self._out.append(Notify({"type": "session.start"}))
+            self._out.append(Notify({"type": "session.start"} | NO_TEXT))
         turn = self._new_turn(None, now)
-        self._out.append(Deliver(turn.id, {"type": self._style, "turn_id": turn.id}))
+        self._out.append(Deliver(turn.id, {"type": self._style, "turn_id": turn.id} | NO_TEXT))
 
     def _say(self, text: Text, now: float) -> None:
         if not text.content.strip():

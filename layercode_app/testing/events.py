@@ -24,12 +24,12 @@ def message(text: str, **fields: Any) -> Event:
 
 def session_start(**fields: Any) -> Event:
     """A session began and wants its greeting; with `turn_id=None` it only wants to be acknowledged."""
-    return _event("session.start", {"turn_id": TURN_ID}, fields)
+    return _event("session.start", {"turn_id": TURN_ID, "text": ""}, fields)
 
 
 def welcome(**fields: Any) -> Event:
     """The newer name of the request for a greeting."""
-    return _event("welcome", {"turn_id": TURN_ID}, fields)
+    return _event("welcome", {"turn_id": TURN_ID, "text": ""}, fields)
 
 
 def data(content: Any, **fields: Any) -> Event:

@@ -92,10 +92,14 @@ class BaseEvent(_Wire):
 
 
 class SessionStart(BaseEvent):
-    """A session began. With a `turn_id` it asks for the greeting as a stream; without, for an acknowledgement."""
+    """A session began. With a `turn_id` it asks for the greeting as a stream; without, for an acknowledgement.
+
+    `text` is empty: nobody has spoken.
+    """
 
     type: Literal["session.start"] = "session.start"
     turn_id: Identifier | None = None
+    text: str | None = None
 
 
 class Welcome(BaseEvent):
@@ -103,6 +107,7 @@ class Welcome(BaseEvent):
 
     type: Literal["welcome"] = "welcome"
     turn_id: Identifier | None = None
+    text: str | None = None
 
 
 class Message(BaseEvent):

@@ -107,15 +107,15 @@ def greeted(**options: Any) -> Table:
 
 def test_ready_asks_for_the_greeting_once() -> None:
     table = Table()
-    assert table.do(Ready()) == [Deliver("t1", {"type": "session.start", "turn_id": "t1"})]
+    assert table.do(Ready()) == [Deliver("t1", {"type": "session.start", "turn_id": "t1", "text": ""})]
     assert table.do(Ready()) == []
 
 
 def test_the_newer_style_asks_with_welcome() -> None:
     table = Table(style="welcome")
     start, welcome = table.do(Ready())
-    assert start == Notify({"type": "session.start"})
-    assert welcome == Deliver("t1", {"type": "welcome", "turn_id": "t1"})
+    assert start == Notify({"type": "session.start", "text": ""})
+    assert welcome == Deliver("t1", {"type": "welcome", "turn_id": "t1", "text": ""})
 
 
 def test_a_turn_reaches_the_client_in_the_order_that_works() -> None:

@@ -98,6 +98,7 @@ def test_both_readings_of_the_greeting(kind: str) -> None:
     assert isinstance(asked, SessionStart | Welcome)
     assert isinstance(told, SessionStart | Welcome)
     assert (asked.turn_id, told.turn_id) == ("turn-1", None)
+    assert (parse(kind, text="").text, asked.text) == ("", None)  # type: ignore[union-attr]
 
 
 def test_interruption_context() -> None:

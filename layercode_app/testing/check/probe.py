@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from ...conversation.record import END, TTS
 from ...emulator.javascript import stringify
+from ...emulator.protocol import GREETED, NO_TEXT
 from ...emulator.webhooks import Answer, Received, WebhookClient
 from ...exceptions import DeliveryError
 from ...webhook import HEADER, sign
@@ -173,6 +174,8 @@ class Talk:
         if kind in ("message", "session.start", "welcome", "data"):
             self.turn_id = f"turn-{uuid4().hex[:12]}"
             ids["turn_id"] = self.turn_id
+        if kind in GREETED:
+            ids |= NO_TEXT
         return {name: value for name, value in (ids | fields).items() if value is not ...}
 
     async def send(self, kind: str, **fields: Any) -> Exchange:
