@@ -26,6 +26,8 @@ PATIENCE_SECONDS = 3.0
 """How long those who follow a turn wait for a journal that is away, before they hear the apology."""
 DISPLACE_SECONDS = 2.0
 """How long a newer turn waits for another worker to stop the older one."""
+LOOKS_PER_SIGN_OF_LIFE = 20
+"""How often it looks for the end before it asks whether that worker still lives."""
 UNKNOWN_RESULT = "result unknown, it may have taken effect"
 
 
@@ -95,11 +97,12 @@ async def _after_death(frames: list[Frame], listener: Listener) -> bool:
 
 
 async def displace(store: Store, turn: TurnRecord) -> None:
-    """See to it that an older turn, run by another worker or by a dead one, has ended."""
+    """End an older turn that another worker runs, or ran until it died."""
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
         if await wait_until_ended(store, turn):
             return
+    if await store.held_elsewhere(turn):
         logger.warning("The worker of turn {} did not stop it in {} s", turn.turn_id, DISPLACE_SECONDS)
         await store.update(*turn.key, _supersede)
         return
@@ -107,24 +110,32 @@ async def displace(store: Store, turn: TurnRecord) -> None:
 
 
 async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
-    """Wait for another worker to end a turn, at most `DISPLACE_SECONDS`; false when it did not."""
+    """Wait until another worker has ended a turn; false after `DISPLACE_SECONDS`, and when that worker died."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + DISPLACE_SECONDS
+    looks = 0
     while loop.time() < deadline:
         current = await store.get(*turn.key)
         if current is None or current.finished:
             return True
+        looks += 1
+        # Less often, because SQLite's answer takes a thread.
+        if looks % LOOKS_PER_SIGN_OF_LIFE == 0 and not await store.alive(turn.owner):
+            return False
         await asyncio.sleep(0.01)
     return False
 
 
 def _supersede(record: TurnRecord) -> None:
-    if not record.finished:
-        record.status = Status.SUPERSEDED
+    """Mark a turn whose worker does not answer; if that worker goes on, it writes its own ending over this."""
+    if record.finished:
+        return
+    record.status = Status.SUPERSEDED
+    note_tools(record)
 
 
 def crash(record: TurnRecord) -> None:
-    """Write into the record of a turn whose worker died what the next turn's model must know."""
+    """Mark a turn whose worker died."""
     if record.finished:
         return
     record.status, record.error, record.error_category = Status.FAILED, "CrashedTurnError", "internal"
@@ -132,11 +143,11 @@ def crash(record: TurnRecord) -> None:
 
 
 def note_tools(record: TurnRecord) -> None:
-    """Add the note that tells the model which tools of a crashed turn had been called."""
+    """Add the note that tells the next turn's model which tools had been called in a turn that was cut off."""
     if not record.tools:
         return
     calls = "; ".join(f"{call.name}({call.args}) -> {_ending(call.status, call.result)}" for call in record.tools)
-    record.notes.append(f"[This turn was cut off by a restart of the system. Tools it had called: {calls}]")
+    record.notes.append(f"[This turn was cut off by the system. Tools it had called: {calls}]")
 
 
 def _ending(status: str, result: object) -> str:
