@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from copy import copy
+from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from .interruption import as_heard, heard_speech
+from .portable import portable, without_old_reasoning
 from .record import Kind, Status, TurnRecord
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ UNANSWERED = "The tool call was interrupted before a result was known."
 
 def history_of(turns: Iterable[TurnRecord]) -> list[ModelMessage]:
     """The messages of several turns, oldest first."""
-    return [message for turn in turns for message in messages_of(turn)]
+    return without_old_reasoning([message for turn in turns for message in messages_of(turn)])
 
 
 def messages_of(turn: TurnRecord) -> list[ModelMessage]:
@@ -33,7 +36,7 @@ def messages_of(turn: TurnRecord) -> list[ModelMessage]:
     untouched = turn.heard_text is None and all(part.source == "model" for part in turn.speech)
     if not untouched or turn.status is not Status.COMPLETE or not turn.messages:
         messages = as_heard(messages, speech)
-    return _answered(messages, turn) + [_note(note) for note in _notes(turn, bool(speech))]
+    return _paired(messages, turn) + [_note(note) for note in _notes(turn, bool(speech))]
 
 
 def _stored(turn: TurnRecord) -> list[ModelMessage]:
@@ -47,7 +50,7 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 
 
 class ParsedMessages:
-    """Messages as they were parsed: every later turn of a conversation asks for the same bytes again.
+    """Messages as they were parsed, made portable: every later turn of a conversation asks for the same bytes again.
 
     So many bytes of JSON are kept, and what was longest not asked for makes room; they take about three times that.
     """
@@ -58,14 +61,17 @@ class ParsedMessages:
         self.size = 0
 
     def get(self, messages: bytes) -> list[ModelMessage]:
-        """The messages in this JSON."""
+        """The messages in this JSON, their responses as every provider accepts them."""
         found = self._kept.get(messages)
         if found is not None:
             self._kept.move_to_end(messages)
             return found
         from pydantic_ai.messages import ModelMessagesTypeAdapter
 
-        parsed = ModelMessagesTypeAdapter.validate_json(messages)
+        parsed = [
+            portable(message) if message.kind == "response" else message
+            for message in ModelMessagesTypeAdapter.validate_json(messages)
+        ]
         self._keep(messages, parsed)
         return parsed
 
@@ -93,27 +99,33 @@ def _note(text: str) -> ModelMessage:
     return ModelRequest(parts=[UserPromptPart(text)])
 
 
-def _answered(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMessage]:
-    """Give every tool call a result right behind it: the recorded one, or the news that there is none."""
-    from pydantic_ai.messages import ModelRequest, ModelResponse, ToolCallPart
-
+def _paired(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMessage]:
+    """Give every tool call one result right behind it, recorded or not known, and drop results without a call."""
     results = {call.id: call.result for call in turn.tools if call.status in ("done", "failed")}
-    answered = _answers(messages)
-    done: list[ModelMessage] = []
-    for message in messages:
-        done.append(message)
-        if isinstance(message, ModelResponse):
-            open_calls = [p for p in message.parts if isinstance(p, ToolCallPart) and p.tool_call_id not in answered]
-            if open_calls:
-                done.append(ModelRequest(parts=[_result(call, results) for call in open_calls]))
-    return done
+    paired: list[ModelMessage] = []
+    called: set[str] = set()
+    for place, message in enumerate(messages):
+        if message.kind == "response":
+            calls = {part.tool_call_id: part for part in message.parts if part.part_kind == "tool-call"}
+            called = set(calls)
+            unanswered = [call for name, call in calls.items() if name not in _answers(messages[place + 1 :])]
+            paired += [message, *_results(unanswered, results)]
+        else:
+            parts = [part for part in message.parts if part.part_kind != "tool-return" or part.tool_call_id in called]
+            paired += [message] if len(parts) == len(message.parts) else [replace(message, parts=parts)]
+    return [message for message in paired if message.parts]
 
 
 def _answers(messages: Sequence[ModelMessage]) -> set[str]:
+    """The ids of the tool results before the next response."""
+    following = takewhile(lambda message: message.kind == "request", messages)
+    return {part.tool_call_id for message in following for part in message.parts if part.part_kind == "tool-return"}
+
+
+def _results(calls: Sequence[Any], results: dict[str, Any]) -> list[ModelMessage]:
     from pydantic_ai.messages import ModelRequest
 
-    parts = [part for message in messages if isinstance(message, ModelRequest) for part in message.parts]
-    return {str(part.tool_call_id) for part in parts if hasattr(part, "tool_call_id")}
+    return [ModelRequest(parts=[_result(call, results) for call in calls])] if calls else []
 
 
 def _result(call: Any, results: dict[str, Any]) -> Any:

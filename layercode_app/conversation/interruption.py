@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..webhook import InterruptionContext
+from .portable import is_blank
 from .record import Speech, Status, TurnRecord
 
 if TYPE_CHECKING:
-    from pydantic_ai.messages import ModelMessage
+    from pydantic_ai.messages import ModelMessage, ModelResponse
 
 _WORD = re.compile(r"\S+")
 
@@ -67,39 +69,33 @@ def heard_speech(record: TurnRecord) -> list[Speech]:
 
 
 def as_heard(messages: Sequence[ModelMessage], speech: Sequence[Speech]) -> list[ModelMessage]:
-    """The messages of a turn with each response's text replaced by what was heard of it.
+    """The portable messages of a turn with each response's text replaced by what was heard of it.
 
     Tool calls and their results stay, because they happened. A response of which nothing is left is dropped.
     """
-    from pydantic_ai.messages import ModelResponse
-
     result: list[ModelMessage] = []
     ordinal = 0
     for message in messages:
-        if isinstance(message, ModelResponse):
+        if message.kind == "response":
             result += _response_as_heard(message, _said_in(speech, ordinal))
             ordinal += 1
         else:
             result.append(message)
     rest = "".join(part.text for part in speech if part.response >= ordinal)
-    return result + (_text_response(rest) if rest else [])
+    return result + ([] if is_blank(rest) else _text_response(rest))
 
 
 def _said_in(speech: Sequence[Speech], ordinal: int) -> str:
     return "".join(part.text for part in speech if part.response == ordinal)
 
 
-def _response_as_heard(response: ModelMessage, heard: str) -> list[ModelMessage]:
-    from dataclasses import replace
+def _response_as_heard(response: ModelResponse, heard: str) -> list[ModelMessage]:
+    from pydantic_ai.messages import TextPart
 
-    from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
-
-    assert isinstance(response, ModelResponse)
-    # A call in a response that was cut never ran, and its arguments may be half there.
-    whole = response.state != "interrupted"
-    calls = [part for part in response.parts if whole and isinstance(part, ToolCallPart)]
-    parts = [TextPart(heard), *calls] if heard else calls
-    # Without thinking parts: their signatures cover a text that was changed.
+    # Anthropic wants reasoning first, and all providers accept calls last.
+    reasoning = [part for part in response.parts if part.part_kind == "thinking"]
+    calls = [part for part in response.parts if part.part_kind == "tool-call"]
+    parts = [*reasoning, *([] if is_blank(heard) else [TextPart(heard)]), *calls]
     return [replace(response, parts=parts, state="interrupted")] if parts else []
 
 
