@@ -6,15 +6,15 @@ Nothing is left out here, so every call keeps its result: long texts are shorten
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .charged import CHARACTERS_PER_TOKEN, characters_of, text_of
+
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
 
-CHARACTERS_PER_TOKEN = 4
 STEPS = (8000, 4000, 2000, 1000, 500, 250)
 """How many characters of a long text are left, tried from generous to strict."""
 
@@ -26,7 +26,7 @@ def fit(messages: Sequence[ModelMessage], tokens: int) -> list[ModelMessage]:
     fitted = list(messages)
     for kind in (_is_result, _is_text):
         for length in STEPS:
-            if _size(fitted) <= tokens * CHARACTERS_PER_TOKEN:
+            if characters_of(fitted) <= tokens * CHARACTERS_PER_TOKEN:
                 return fitted
             fitted = [_shortened(message, kind, length) for message in fitted]
     return fitted
@@ -41,14 +41,6 @@ def _is_text(part: Any) -> bool:
     return part.part_kind in ("user-prompt", "text") and isinstance(part.content, str)
 
 
-def _size(messages: Sequence[ModelMessage]) -> int:
-    return sum(len(_text(getattr(part, "content", None) or "")) for message in messages for part in message.parts)
-
-
-def _text(content: Any) -> str:
-    return content if isinstance(content, str) else json.dumps(content, default=str, ensure_ascii=False)
-
-
 def _shortened(message: ModelMessage, kind: Long, length: int) -> ModelMessage:
     parts: list[Any] = [_short(part, length) if kind(part) else part for part in message.parts]
     if all(new is old for new, old in zip(parts, message.parts, strict=True)):
@@ -58,7 +50,7 @@ def _shortened(message: ModelMessage, kind: Long, length: int) -> ModelMessage:
 
 
 def _short(part: Any, length: int) -> Any:
-    text = _text(part.content)
+    text = text_of(part.content)
     if len(text) <= length + len(_note(len(text))):
         return part
     return replace(part, content=text[:length] + _note(len(text) - length))

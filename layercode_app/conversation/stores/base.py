@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..charged import CHARACTERS_PER_TOKEN, characters_of_turn
 from ..record import Json, Status, TurnRecord
 
 SPEAKING_KINDS = ("greeting", "message")
@@ -230,6 +231,10 @@ LEAST_TOKENS = 64
 
 
 def tokens_of(record: TurnRecord) -> int:
-    """An estimate of the tokens a turn takes in a prompt: four bytes each."""
-    said = len(record.messages) or len(record.user_text) + sum([len(part.text) for part in record.speech])
-    return max(said // 4, LEAST_TOKENS)
+    """An estimate of the tokens that a model is charged for a turn in a later prompt."""
+    return max(characters_of_turn(record) // CHARACTERS_PER_TOKEN, LEAST_TOKENS)
+
+
+def counts_json(tokens: int, messages: bytes) -> bool:
+    """Whether a stored count is of the messages' JSON, as earlier releases counted: it is then to be taken again."""
+    return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

@@ -22,6 +22,7 @@ class MemoryStore(Store):
         self._max_turns = max_turns
         self._position = 0
         self._turns: dict[tuple[str, str], TurnRecord] = {}
+        self._tokens: dict[tuple[str, str], int] = {}
         self._by_conversation: dict[str, deque[TurnRecord]] = {}
         self._conversations: dict[str, Conversation] = {}
         self._totals: dict[str, dict[str, float]] = {}
@@ -55,6 +56,7 @@ class MemoryStore(Store):
         record.position, record.owner = self._position, self.owner
         stored = clone(record)
         self._turns[record.key] = stored
+        self._tokens[record.key] = tokens_of(stored)
         self._by_conversation.setdefault(record.conversation_id, deque()).append(stored)
         if len(self._turns) > self._max_turns:
             oldest = next(iter(self._turns.values()))
@@ -62,7 +64,7 @@ class MemoryStore(Store):
 
     def _drop(self, records: list[TurnRecord]) -> None:
         for record in records:
-            del self._turns[record.key]
+            del self._turns[record.key], self._tokens[record.key]
             rest = self._by_conversation[record.conversation_id]
             rest.remove(record)
             if not rest:
@@ -85,9 +87,15 @@ class MemoryStore(Store):
         stored = self._turns.get(record.key)
         if stored is None or stored.owner != record.owner:
             return
-        _overwrite(stored, record)
+        self._overwrite(stored, record)
         if state:
             await self.save_state(record.conversation_id, state)
+
+    def _overwrite(self, stored: TurnRecord, record: TurnRecord) -> None:
+        position = stored.position
+        assign(stored, record)
+        stored.position = position
+        self._tokens[stored.key] = tokens_of(stored)
 
     async def get(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
         stored = self._turns.get((conversation_id, turn_id))
@@ -99,7 +107,7 @@ class MemoryStore(Store):
             return None
         changed = clone(stored)
         change(changed)
-        _overwrite(stored, changed)
+        self._overwrite(stored, changed)
         return changed
 
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
@@ -107,7 +115,7 @@ class MemoryStore(Store):
         for turn in reversed(self._by_conversation.get(conversation_id, ())):
             if turn.kind not in SPEAKING_KINDS or (before is not None and turn.position >= before):
                 continue
-            tokens -= tokens_of(turn)
+            tokens -= self._tokens[turn.key]
             if tokens < 0 and chosen:
                 break
             chosen.append(clone(turn))
@@ -227,9 +235,3 @@ class MemoryStore(Store):
 
 def _speaking(turns: Iterable[TurnRecord]) -> int:
     return sum(turn.kind in SPEAKING_KINDS for turn in turns)
-
-
-def _overwrite(stored: TurnRecord, record: TurnRecord) -> None:
-    position = stored.position
-    assign(stored, record)
-    stored.position = position

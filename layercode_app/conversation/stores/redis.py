@@ -20,7 +20,7 @@ from ..record import Json, Status, TurnRecord, assign
 from ..record_json import dump_frames, dump_head, from_json, load_record, to_json
 from . import redis_jobs as jobs
 from . import redis_scripts as lua
-from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Store, Summary, tokens_of
+from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Store, Summary, counts_json, tokens_of
 from .redis_link import Command, Link, component_of
 from .redis_worker import Worker
 
@@ -89,7 +89,7 @@ class RedisStore(Store):
             return Begun("finished" if known.finished else "running", known)
         position, newest_first, state, metadata = found
         record.position = int(position)
-        history = [_load(turn) for turn in reversed(newest_first)]
+        history = _fitting(newest_first, history_tokens)
         displaced = [turn for turn in history if not turn.finished]
         return Begun("new", record, history, displaced, _fields(state), _fields(metadata))
 
@@ -125,7 +125,7 @@ class RedisStore(Store):
 
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
         edge = "+inf" if before is None else f"({before}"
-        return [_load(turn) for turn in reversed(await self._script(lua.HISTORY, conversation_id, edge, tokens))]
+        return _fitting(await self._script(lua.HISTORY, conversation_id, edge, tokens), tokens)
 
     async def turns(
         self,
@@ -285,6 +285,18 @@ def _load(turn: list[bytes]) -> TurnRecord:
     record = load_record(turn[1], position=int(position), messages=turn[2], frames=turn[3])
     record.status, record.owner, record.attempt = Status(status), owner, int(attempt)
     return record
+
+
+def _fitting(newest_first: list[list[bytes]], tokens: int) -> list[TurnRecord]:
+    """The turns that fit the budget, at least one, oldest first."""
+    chosen: list[TurnRecord] = []
+    for turn in newest_first:
+        record, counted = _load(turn), int(_meta(turn)[4])
+        tokens -= tokens_of(record) if counts_json(counted, record.messages) else counted
+        if tokens < 0 and chosen:
+            break
+        chosen.append(record)
+    return chosen[::-1]
 
 
 def _pairs(values: dict[str, Json]) -> list[str | bytes]:

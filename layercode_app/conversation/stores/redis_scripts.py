@@ -8,6 +8,8 @@ step that is sent again after a lost answer from a second one.
 
 from __future__ import annotations
 
+from .base import LEAST_TOKENS
+
 PARTS = ("meta", "head", "messages", "frames", "speaking", "order", "state", "metadata", "info")
 
 _COMMON = """
@@ -42,7 +44,10 @@ local function history(before, budget)
     for _, id in ipairs(ids) do
       local turn = load(id)
       if #turn > 0 then
-        left = left - tonumber(string.match(turn[1], "^%S+ %S+ %S+ %S+ (%S+)"))
+        local tokens = tonumber(string.match(turn[1], "^%S+ %S+ %S+ %S+ (%S+)"))
+        -- Earlier releases counted the JSON: whoever reads such a turn counts it again.
+        if #turn[3] > 0 and tokens >= math.floor(#turn[3] / 4) then tokens = LEAST_TOKENS end
+        left = left - tokens
         if left < 0 and #found > 0 then return found end
         turn[4] = ""
         found[#found + 1] = turn
@@ -51,7 +56,7 @@ local function history(before, budget)
     from = from + 32
   end
 end
-"""
+""".replace("LEAST_TOKENS", str(LEAST_TOKENS))
 
 BEGIN = (
     _COMMON

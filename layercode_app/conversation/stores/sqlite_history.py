@@ -8,7 +8,7 @@ from typing import TypeAlias, overload
 
 from ..record import Status, TurnRecord
 from ..record_json import STATUSES, load_record
-from .base import LEAST_TOKENS
+from .base import LEAST_TOKENS, counts_json, tokens_of
 
 Row: TypeAlias = tuple[int, bytes, bytes, str, str, bytes, int]
 """Position, head, messages, owner, status, frames and tokens of a stored turn."""
@@ -35,12 +35,17 @@ def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: in
 def _fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:
     """Those that fit the budget, at least one, oldest first."""
     chosen: list[Row] = []
-    for row in newest_first:
+    for row in map(_counted, newest_first):
         tokens -= row[-1]
         if tokens < 0 and chosen:
             break
         chosen.append(row)
     return chosen[::-1]
+
+
+def _counted(row: Row) -> Row:
+    """The row with the tokens that this release counts."""
+    return (*row[:-1], tokens_of(load(row))) if counts_json(row[-1], row[2]) else row
 
 
 def load(row: Row) -> TurnRecord:

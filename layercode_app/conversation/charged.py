@@ -1,0 +1,65 @@
+"""How much of a prompt a turn takes: the text, tool calls with their arguments, and results that a model is charged for.
+
+Instructions, reasoning and the ids of messages are not counted: they are in the journal, and not in later requests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .record import Json, TurnRecord
+from .record_json import from_json
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage
+
+CHARACTERS_PER_TOKEN = 4
+MEDIA_CHARACTERS = 4000
+"""What an image or another file in a prompt counts for, however long its data is."""
+_CONTENTS = frozenset(("user-prompt", "system-prompt", "tool-return", "retry-prompt", "retry-feedback", "text"))
+"""Parts that are charged by their content."""
+
+
+def characters_of(messages: Sequence[ModelMessage]) -> int:
+    """The characters of these messages."""
+    return sum(
+        _characters(part.part_kind, getattr(part, "content", None), getattr(part, "args", None))
+        for message in messages
+        for part in message.parts
+    )
+
+
+def characters_of_turn(record: TurnRecord) -> int:
+    """The characters of a turn in later prompts: as it was heard, where that is known."""
+    notes = sum(map(len, record.notes))
+    if not record.messages:
+        return len(record.user_text) + len(record.heard) + notes
+    try:
+        parts = [part for message in from_json(record.messages) for part in message["parts"]]
+    except ValueError:
+        # A journal that something else wrote into; its size is the only measure left.
+        return len(record.messages)
+    written = record.heard_text is None
+    said = sum(len(part.text) for part in record.speech if part.source != "model") if written else len(record.heard)
+    return notes + said + sum(_of_json(part) for part in parts if written or part["part_kind"] != "text")
+
+
+def _of_json(part: Mapping[str, Json]) -> int:
+    return _characters(part["part_kind"], part.get("content"), part.get("args"))
+
+
+def _characters(kind: str, content: Json, arguments: Json) -> int:
+    if kind == "tool-call":
+        return len(text_of(arguments))
+    if kind == "user-prompt" and not isinstance(content, str):
+        return sum(len(item) if isinstance(item, str) else MEDIA_CHARACTERS for item in content or ())
+    return len(text_of(content)) if kind in _CONTENTS else 0
+
+
+def text_of(content: Json) -> str:
+    """A part's content as the text that a model is given of it."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return json.dumps(content, default=str, ensure_ascii=False)
