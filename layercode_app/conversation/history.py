@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from .interruption import as_heard, heard_speech
-from .portable import portable, without_old_reasoning
+from .portable import portable, without_reasoning
 from .record import Kind, Status, TurnRecord
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ UNANSWERED = "The tool call was interrupted before a result was known."
 
 def history_of(turns: Iterable[TurnRecord]) -> list[ModelMessage]:
     """The messages of several turns, oldest first."""
-    return without_old_reasoning([message for turn in turns for message in messages_of(turn)])
+    return [message for turn in turns for message in messages_of(turn)]
 
 
 def messages_of(turn: TurnRecord) -> list[ModelMessage]:
@@ -36,7 +36,7 @@ def messages_of(turn: TurnRecord) -> list[ModelMessage]:
     untouched = turn.heard_text is None and all(part.source == "model" for part in turn.speech)
     if not untouched or turn.status is not Status.COMPLETE or not turn.messages:
         messages = as_heard(messages, speech)
-    return _paired(messages, turn) + [_note(note) for note in _notes(turn, bool(speech))]
+    return _paired(without_reasoning(messages), turn) + [_note(note) for note in _notes(turn, bool(speech))]
 
 
 def _stored(turn: TurnRecord) -> list[ModelMessage]:

@@ -28,7 +28,7 @@ def is_blank(text: str) -> bool:
 def portable(response: ModelResponse) -> ModelResponse:
     """Copy a response without reasoning, native tools, files, blank texts and everything only its provider can check.
 
-    Signed reasoning before a tool call stays: Anthropic asks for it while that call is the last thing that was said.
+    Signed reasoning before a tool call stays here: Anthropic asks for it where the turn ended with that call.
     """
     from pydantic_ai.messages import ToolCallPart
 
@@ -56,10 +56,12 @@ def _portable_part(part: Any, called: bool) -> Any:
     return part if called and signed else None
 
 
-def without_old_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
-    """The messages with reasoning in their last response only, where the model may still be between two tool calls."""
-    latest = max((place for place, message in enumerate(messages) if message.kind == "response"), default=-1)
-    return [message if place == latest else _without_reasoning(message) for place, message in enumerate(messages)]
+def without_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
+    """The portable messages of a turn without reasoning, unless the turn ended between two tool calls."""
+    responses = [message for message in messages if message.kind == "response"]
+    if responses and any(part.part_kind == "tool-call" for part in responses[-1].parts):
+        return messages
+    return [_without_reasoning(message) for message in messages]
 
 
 def _without_reasoning(message: ModelMessage) -> ModelMessage:

@@ -1,0 +1,232 @@
+"""What the strict model servers share: the script that makes an answer, and the refusals that are told in HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+from pydantic_ai.models import Model
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+
+@dataclass(frozen=True)
+class Think:
+    """A piece of reasoning; an empty one is reasoning that the provider does not show."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Say:
+    """A piece of text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call; `id` is the server's own where none is given."""
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Fail:
+    """An error: a status before anything was said, an error event after it."""
+
+    status: int
+    message: str = "The model is overloaded."
+
+
+@dataclass(frozen=True)
+class Break:
+    """The connection is lost."""
+
+
+@dataclass(frozen=True)
+class Hang:
+    """Nothing follows, until the client goes away."""
+
+
+Step: TypeAlias = Think | Say | Call | Fail | Break | Hang
+
+
+class Line(NamedTuple):
+    """A part of a request as the model reads it; `role` is user, assistant, call, result or reasoning."""
+
+    role: str
+    text: str
+
+
+@dataclass
+class Asked:
+    """One request that was not refused."""
+
+    body: dict[str, Any]
+    lines: list[Line]
+
+
+Script: TypeAlias = Callable[[Asked], AsyncIterator[Step]]
+
+
+def words(*texts: str) -> Script:
+    """A script that answers every request with these texts."""
+
+    async def script(asked: Asked) -> AsyncIterator[Step]:
+        for text in texts:
+            yield Say(text)
+
+    return script
+
+
+class RefusedError(Exception):
+    """The provider answers 400 to this request."""
+
+
+class ConnectionLostError(Exception):
+    """Ends the answer without its end."""
+
+
+class StrictModel(ABC):
+    """A server of one protocol. `script` makes an answer from a request, `asked` and `refused` keep the requests."""
+
+    name: ClassVar[str]
+    path: ClassVar[str]
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.asked: list[Asked] = []
+        self.refused: list[str] = []
+        self._numbers = count(1)
+
+    @property
+    def app(self) -> Starlette:
+        """The server."""
+        return Starlette(routes=[Route(self.path, self._answer, methods=["POST"])])
+
+    @abstractmethod
+    def model(self, url: str) -> Model:
+        """PydanticAI's model for this server at a base URL."""
+
+    @abstractmethod
+    def check(self, body: dict[str, Any]) -> list[Line]:
+        """What the model reads in a request. Raises RefusedError as the provider would."""
+
+    @abstractmethod
+    def error(self, status: int, message: str) -> dict[str, Any]:
+        """The provider's JSON for an error."""
+
+    @abstractmethod
+    def stream(self, asked: Asked, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
+        """The provider's events for these steps."""
+
+    def next_id(self, prefix: str) -> str:
+        """An id that was not given before."""
+        return f"{prefix}{next(self._numbers):08d}"
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            body = read_json(await request.body())
+            asked = Asked(body, self.check(body))
+        except RefusedError as refusal:
+            self.refused.append(str(refusal))
+            return JSONResponse(self.error(400, str(refusal)), 400)
+        self.asked.append(asked)
+        steps = self.script(asked)
+        first = [step async for step in _first(steps)]
+        if first and isinstance(first[0], Fail):
+            return JSONResponse(self.error(first[0].status, first[0].message), first[0].status)
+        events = self.stream(asked, _played(first, steps))
+        return StreamingResponse(_until_lost(events), media_type="text/event-stream")
+
+
+async def _first(steps: AsyncIterator[Step]) -> AsyncIterator[Step]:
+    async for step in steps:
+        yield step
+        return
+
+
+async def _played(first: Sequence[Step], rest: AsyncIterator[Step]) -> AsyncIterator[Step]:
+    """The steps that are spoken; those that are not end or hold the answer."""
+    for step in first:
+        await _hold(step)
+        yield step
+    async for step in rest:
+        await _hold(step)
+        yield step
+
+
+async def _hold(step: Step) -> None:
+    if isinstance(step, Break | Fail):
+        raise ConnectionLostError
+    if isinstance(step, Hang):
+        await asyncio.Event().wait()
+
+
+async def _until_lost(events: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The events; one that breaks leaves the stream without its end, as a lost connection does."""
+    try:
+        async for event in events:
+            yield event
+    except ConnectionLostError:
+        return
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """The request's JSON. Raises RefusedError where it is none, or holds half of a surrogate pair."""
+    try:
+        # OpenAI: "We could not parse the JSON body of your request"; Anthropic: "no low surrogate in string",
+        # github.com/anthropics/claude-code/issues/1939; DeepSeek: "lone leading surrogate in hex escape",
+        # github.com/JohnnyZ93/oai-compatible-copilot/issues/302.
+        body.decode()
+        found = json.loads(body)
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise RefusedError("The request body is not valid JSON: no low surrogate in string") from None
+    except ValueError as error:
+        raise RefusedError(f"The request body is not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise RefusedError("The request body is not a JSON object")
+    return found
+
+
+def refuse(when: bool, message: str) -> None:
+    """Refuse the request in this case."""
+    if when:
+        raise RefusedError(message)
+
+
+def refuse_twice(ids: Iterable[str], message: str) -> None:
+    """Refuse a request in which an id comes twice; the message has a place for it."""
+    seen: set[str] = set()
+    for one in ids:
+        refuse(one in seen, message.format(one))
+        seen.add(one)
+
+
+def blank(text: str) -> bool:
+    """Whether a text has nothing but white space and characters without width."""
+    return re.fullmatch("[\\s\u200b-\u200d\u2060\ufeff]*", text) is not None
+
+
+def text_of(content: Any) -> str:
+    """The text of a content that is a string or a list of blocks."""
+    if isinstance(content, str):
+        return content
+    return "".join(block.get("text") or "" for block in content or ())
+
+
+def event(payload: dict[str, Any], name: str = "") -> str:
+    """One server-sent event."""
+    return (f"event: {name}\n" if name else "") + f"data: {json.dumps(payload)}\n\n"
