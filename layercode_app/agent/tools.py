@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelRetry, ToolFailed
 
+from ..conversation.portable import sendable
 from ..conversation.record import ToolCall
 from ..conversation.turn import Turn
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
@@ -29,6 +30,11 @@ class TurnTools(AbstractCapability[Any]):
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: Any) -> Any:
         """Clean a response before its tools run and before it goes into the next request."""
         return clean_response(response)
+
+    async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
+        """Send only what a provider accepts of what this run's model and tools made."""
+        request_context.messages = sendable(request_context.messages)
+        return request_context
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Write the call down, run it by its policy, write down how it ended."""

@@ -31,6 +31,10 @@ class TracedTurnTools(Instrumentation):
         """Do what is to be done about a response."""
         return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
 
+    async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
+        """Send only what a provider accepts."""
+        return await self.tools.before_model_request(ctx, await super().before_model_request(ctx, request_context))
+
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Open the tool's span, and within it do what is to be done about a call."""
 

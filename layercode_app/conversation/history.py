@@ -46,7 +46,7 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
         # Copies, so that what one run does to a message is not done to the next one's.
         return [copy(message) for message in _parsed.get(turn.messages)]
     text = JOINED if turn.kind is Kind.GREETING else turn.user_text
-    return [ModelRequest(parts=[UserPromptPart(text)])]
+    return [portable(ModelRequest(parts=[UserPromptPart(text)]))]
 
 
 class ParsedMessages:
@@ -61,17 +61,14 @@ class ParsedMessages:
         self.size = 0
 
     def get(self, messages: bytes) -> list[ModelMessage]:
-        """The messages in this JSON, their responses as every provider accepts them."""
+        """The messages in this JSON, as every provider accepts them."""
         found = self._kept.get(messages)
         if found is not None:
             self._kept.move_to_end(messages)
             return found
         from pydantic_ai.messages import ModelMessagesTypeAdapter
 
-        parsed = [
-            portable(message) if message.kind == "response" else message
-            for message in ModelMessagesTypeAdapter.validate_json(messages)
-        ]
+        parsed = [portable(message) for message in ModelMessagesTypeAdapter.validate_json(messages)]
         self._keep(messages, parsed)
         return parsed
 

@@ -1,0 +1,79 @@
+"""One conversation of a voice agent with a strict model server, without the HTTP of the webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+from pydantic_ai import Agent, RunContext
+
+from layercode_app import Message, Turn, VoiceAgent
+from layercode_app.conversation.answerer import Limits
+from layercode_app.conversation.handler import TurnHandler
+from layercode_app.conversation.stores.base import Store
+from layercode_app.conversation.stores.memory import MemoryStore
+
+from ..conversation.world import Ear
+from ..serving import serve
+from . import Line, StrictModel
+
+Tool = Callable[[Turn[Any, Any], int], Awaitable[str]]
+
+
+async def bumped(turn: Turn[Any, Any], by: int) -> str:
+    return f"bumped by {by}"
+
+
+class Talk:
+    """Says things to the agent, and knows what its model was sent. `tool` is what the tool `bump` does."""
+
+    def __init__(self, server: StrictModel, model: Any, store: Store, tool: Tool = bumped, **options: Any) -> None:
+        self.server = server
+        self.store = store
+        self.tool = tool
+        agent = Agent(model, deps_type=Turn, instructions="Be kind.")
+
+        @agent.tool
+        async def bump(ctx: RunContext[Turn], by: int = 1) -> str:
+            return await self.tool(ctx.deps, by)
+
+        self.voice = VoiceAgent("strict", agent, **options)
+        self.handler = TurnHandler(store, limits=Limits())
+        self._turns = count(1)
+
+    def begin(self, text: str, ear: Ear, **more: Any) -> asyncio.Task[None]:
+        """Deliver a message."""
+        ids = {"session_id": "s", "conversation_id": "c", "turn_id": f"turn-{next(self._turns)}"}
+        event = Message.model_validate(ids | {"text": text} | more)
+        answer = self.handler.answer(self.voice, event, ear.listener, received=time.perf_counter())
+        return asyncio.ensure_future(answer)
+
+    async def say(self, text: str, **more: Any) -> str:
+        """Deliver a message, and hear all of the answer."""
+        ear = Ear()
+        await self.begin(text, ear, **more)
+        return ear.spoken
+
+    @property
+    def lines(self) -> list[Line]:
+        """What the model read last."""
+        return self.server.asked[-1].lines
+
+    def said(self, role: str) -> str:
+        """All that the model read of a role."""
+        return " ".join(line.text for line in self.lines if line.role == role)
+
+
+@asynccontextmanager
+async def talking(server: StrictModel, **options: Any) -> AsyncIterator[Talk]:
+    """A conversation over a journal in memory."""
+    async with serve(server.app) as url, server.model(url) as model:
+        store = MemoryStore()
+        await store.open()
+        talk = Talk(server, model, store, **options)
+        yield talk
+        await talk.handler.drain()
