@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from layercode_app import LayerCode, load_settings
+from layercode_app import LayerCode, Settings, load_settings
 from layercode_app.emulator.webhooks import Received, WebhookClient
 
 from .serving import serve
@@ -18,7 +18,7 @@ SECRET = "test-secret"
 _ids = count(1)
 
 
-def settings(tmp_path: Path, **given: Any) -> Any:
+def settings(tmp_path: Path, **given: Any) -> Settings:
     """Settings for a test: nothing is read from files, the journal is in the test's folder."""
     values = {"webhook_secret": SECRET, "store": f"sqlite:///{tmp_path}/journal.sqlite3", "log_dir": "", **given}
     return load_settings(values, env_file=None, toml_file=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +27,13 @@ class Import(NamedTuple):
         return f"{self.module}:{self.line} imports {self.target}"
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> tuple[tuple[str, ast.Module], ...]:
     """Every module of the package: its path inside the package, and its syntax tree."""
+    return tuple(_modules())
+
+
+def _modules() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         inside = path.relative_to(PACKAGE)
         # Agents and templates are data: they are users' code, not a part of the package.
@@ -35,9 +41,10 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
             yield inside.as_posix(), ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def imports() -> list[Import]:
+@cache
+def imports() -> tuple[Import, ...]:
     """Every import of the package, wherever it stands."""
-    return [found for module, tree in modules() for found in imports_of(module, tree)]
+    return tuple(found for module, tree in modules() for found in imports_of(module, tree))
 
 
 def imports_of(module: str, tree: ast.Module) -> Iterator[Import]:
