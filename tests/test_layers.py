@@ -14,14 +14,15 @@ import pytest
 
 from .imports import NAME, Import, imports, imports_of, modules
 
-GROUND = {"exceptions", "_version", "wellformed", "settings", "observability"}
-"""What every layer may import. The five know nothing of any stage."""
+GROUND = {"exceptions", "_version", "wellformed", "output", "settings", "observability"}
+"""What every layer may import. They know nothing of any stage."""
 STAGES = ["webhook", "conversation", "agent", "stream", "server"]
 
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "_version": set(),
     "wellformed": set(),
+    "output": {"wellformed"},
     "settings": {"exceptions"},
     "observability": GROUND - {"observability"},
     "webhook": GROUND,

@@ -34,8 +34,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure webhooks under load, or agents served for it: first speech, totals, errors, CPU and memory."""
-    import json
-
+    from ..output.terminal import print_json, print_line
     from ..testing.bench.load import Load
     from .bench_session import hold
     from .bench_view import show
@@ -51,8 +50,10 @@ def bench(
 
         html.write_text(as_html(result), encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps(result.to_json()))
+        print_json(result.to_json(), indent=None)
     else:
         show(result)
-        typer.echo(f"\nWrote {html}." if html else "", nl=html is not None)
+        if html is not None:
+            print_line()
+            print_line(f"Wrote {html}.")
     raise SystemExit(1 if result.errors else 0)

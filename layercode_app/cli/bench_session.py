@@ -8,12 +8,12 @@ from pathlib import Path
 
 import typer
 
+from ..output.progress import steps
 from ..testing.bench.load import ARRIVALS, Load
 from ..testing.bench.result import Result
 from ..testing.bench.run import measure
 from ..testing.bench.targets import Serving, is_url, open_targets
 from .chat_session import webhook_secret
-from .progress import steps
 
 COMPARED_ROUNDS = 3
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from ..conversation.record import DATA, TTS, Status
 from ..emulator.caller import Reply, TextCaller
 from ..emulator.webhooks import Received, WebhookClient
 from ..exceptions import ConfigurationError
+from ..output.terminal import print_json, print_line, print_piece
+from ..output.visible import json_text
 from ..settings import load_settings
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ async def hold(options: ChatOptions) -> int:
             await _talk(caller, options)
             return 0
         if not options.as_json:
-            typer.secho(f"Conversation {caller.conversation_id}", dim=True, err=True)
+            print_line((f"Conversation {caller.conversation_id}", "dim"), err=True)
         failed = False
         for text in options.say:
             reply = await caller.say(text)
@@ -67,7 +66,7 @@ async def _failed(reply: Reply, app: LayerCode | None) -> bool:
 
 
 async def _talk(caller: TextCaller, options: ChatOptions) -> None:
-    typer.secho(f"Conversation {caller.conversation_id}. Ctrl-C interrupts, Ctrl-D hangs up.", dim=True, err=True)
+    print_line((f"Conversation {caller.conversation_id}. Ctrl-C interrupts, Ctrl-D hangs up.", "dim"), err=True)
     await _interruptible(caller.greet(), options)
     while (line := await _next_line()) is not None:
         if line.strip():
@@ -85,7 +84,7 @@ async def _interruptible(turn: object, options: ChatOptions) -> Reply | None:
     try:
         reply: Reply = await task
     except asyncio.CancelledError:
-        typer.secho("  -- interrupted", dim=True)
+        print_line(("  -- interrupted", "dim"))
         return None
     finally:
         loop.remove_signal_handler(signal.SIGINT)
@@ -95,24 +94,26 @@ async def _interruptible(turn: object, options: ChatOptions) -> Reply | None:
 
 async def _next_line() -> str | None:
     if sys.stdin.isatty():
-        typer.secho("> ", bold=True, nl=False)
+        print_line(("> ", "bold"), end="")
     line = await asyncio.to_thread(sys.stdin.readline)
     return line or None
 
 
 def _print_frame(frame: Received) -> None:
     if frame.type == TTS:
-        typer.echo(frame.content, nl=False)
+        print_piece(str(frame.content))
     elif frame.type == DATA:
-        typer.secho(f"\n  data {json.dumps(frame.content, ensure_ascii=False)}", dim=True)
+        print_line()
+        print_line((f"  data {json_text(frame.content)}", "dim"))
 
 
 def _show(reply: Reply, options: ChatOptions) -> None:
     if options.as_json:
-        typer.echo(json.dumps(reply.as_dict(), ensure_ascii=False))
+        print_json(reply.as_dict(), indent=None)
         return
     first = "silent" if reply.ttfs_ms is None else f"first speech after {reply.ttfs_ms:.0f} ms"
-    typer.secho(f"\n  {first}, all of it after {reply.total_ms:.0f} ms", dim=True)
+    print_line()
+    print_line((f"  {first}, all of it after {reply.total_ms:.0f} ms", "dim"))
 
 
 @asynccontextmanager

@@ -22,14 +22,14 @@ def check(
 ) -> None:
     """Test any LayerCode webhook from outside: what fails, why it matters, how to mend it."""
     import asyncio
-    import json
 
+    from ..output.progress import steps
+    from ..output.terminal import print_json
     from ..testing.check.model import Limits
     from ..testing.check.report import junit as as_junit
     from ..testing.check.report import show
     from ..testing.check.run import chosen, run_checks
     from .chat_session import webhook_secret
-    from .progress import steps
 
     wanted = chosen(only or (), skip or ())
     with steps("checking", len(wanted), quiet=as_json) as step:
@@ -42,7 +42,7 @@ def check(
     if junit is not None:
         junit.write_text(as_junit(report), encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+        print_json(report.to_json())
     else:
         show(report)
     raise SystemExit(1 if report.failed else 0)

@@ -6,9 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from ..exceptions import ConfigurationError
+from ..output.terminal import ask, print_block, print_line
 from ..platform.client import PlatformClient
 from ..platform.models import AgentInfo
 from ..platform.tunnel import check_program, words_of
@@ -38,11 +37,11 @@ class Steps:
     def find_key(self) -> None:
         """Take the API key from the settings, or ask for it."""
         if load_settings().api_key is not None:
-            typer.echo("1. API key: set")
+            print_line("1. API key: set")
             return
         key = self._ask("The API key, from the platform's dashboard", f"{KEY} is not set")
         _write({KEY: key})
-        typer.echo(f"1. API key: written to {ENV_FILE}")
+        print_line(f"1. API key: written to {ENV_FILE}")
 
     def find_agent(self, agent_id: str | None, *, create: bool, template: str | None) -> None:
         """Use the agent that is set or named, or let one be picked, or make one."""
@@ -54,9 +53,9 @@ class Steps:
             chosen = None if create else self._pick()
         if chosen is None:
             chosen = run(lambda client, _: client.create_agent(template))
-            typer.echo(f"2. Agent: made {chosen.id}")
+            print_line(f"2. Agent: made {chosen.id}")
         else:
-            typer.echo(f"2. Agent: {chosen.id}")
+            print_line(f"2. Agent: {chosen.id}")
         self._keep(chosen, settings)
 
     def _pick(self) -> AgentInfo | None:
@@ -64,9 +63,9 @@ class Steps:
         if not agents or self._yes:
             return None
         for number, agent in enumerate(agents, 1):
-            typer.echo(f"   {number}. {agent.id} {agent.name or ''} ({agent.webhook_url or 'no webhook'})")
-        typer.echo("   0. a new one")
-        number = int(typer.prompt("Which agent", type=int, default=0))
+            print_line(f"   {number}. {agent.id} {agent.name or ''} ({agent.webhook_url or 'no webhook'})")
+        print_line("   0. a new one")
+        number = int(ask("Which agent", kind=int, default=0))
         if not 0 <= number <= len(agents):
             raise ConfigurationError(f"{number} is none of them; expected 0 to {len(agents)}.")
         return agents[number - 1] if number else None
@@ -82,12 +81,12 @@ class Steps:
             values[SECRET] = self._ask(f"The webhook secret of {agent.id}", f"{SECRET} of {agent.id} is not set")
         if values:
             _write(values)
-        typer.echo(f"3. {ENV_FILE}: {', '.join(values) + ' written' if values else 'has it all'}")
+        print_line(f"3. {ENV_FILE}: {', '.join(values) + ' written' if values else 'has it all'}")
 
     def _ask(self, what: str, missing: str) -> str:
         if self._yes:
             raise ConfigurationError(f"{missing}. Put it into {ENV_FILE}, or leave --yes out to be asked.")
-        return str(typer.prompt(what, hide_input=True)).strip()
+        return str(ask(what, hidden=True)).strip()
 
 
 def _write(values: dict[str, str | None]) -> None:
@@ -116,7 +115,7 @@ def serve_until_called(
         settings={"host": "127.0.0.1", "port": port},
     )  # fmt: skip
     confirm_tunnel(options, options.load(), yes=yes)
-    typer.echo("4. Tunnel and webhook: opening. Then call your agent; Ctrl-C ends this and gives the webhook back.")
+    print_line("4. Tunnel and webhook: opening. Then call your agent; Ctrl-C ends this and gives the webhook back.")
     serve(options, prepare=tell_of_first_call)
 
 
@@ -127,13 +126,14 @@ def tell_of_first_call(app: LayerCode) -> None:
         app.on_turn.remove(tell)
         caller = (record.event or {}).get("from_phone_number") if isinstance(record.event, dict) else None
         first_speech = record.timings.get("ttfs")
-        typer.echo(
-            f"5. The first call is here: conversation {record.conversation_id}, turn {record.turn_id}"
-            + (f", from {caller}" if caller else "")
-            + f"\n   {record.kind}: {record.user_text or '(the greeting was asked for)'}"
-            + f"\n   {record.agent}: {record.spoken_text}"
-            + (f"\n   first speech after {first_speech:.0f} ms" if first_speech is not None else "")
+        called = f"conversation {record.conversation_id}, turn {record.turn_id}" + (
+            f", from {caller}" if caller else ""
         )
+        print_block("5. The first call is here: ", called, one_line=True)
+        print_block(f"   {record.kind}: ", record.user_text or "(the greeting was asked for)")
+        print_block(f"   {record.agent}: ", record.spoken_text)
+        if first_speech is not None:
+            print_line(f"   first speech after {first_speech:.0f} ms")
 
     app.on_turn.append(tell)
 
@@ -149,7 +149,7 @@ def put_back() -> None:
             return await repair(client)
 
     if settings.api_key is not None and asyncio.run(give_back()):
-        typer.echo("The webhook was given back.")
+        print_line("The webhook was given back.")
     names = undo(env_file=Path(ENV_FILE))
-    typer.echo(f"{ENV_FILE}: {', '.join(names)} as before." if names else f"{ENV_FILE}: nothing to undo.")
-    typer.echo("An agent that was made stays at the platform: delete it in the dashboard if you do not want it.")
+    print_line(f"{ENV_FILE}: {', '.join(names)} as before." if names else f"{ENV_FILE}: nothing to undo.")
+    print_line("An agent that was made stays at the platform: delete it in the dashboard if you do not want it.")

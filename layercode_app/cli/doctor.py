@@ -22,15 +22,15 @@ def doctor(
 ) -> None:
     """Look at settings, secrets, agents, journal, model, platform and sinks, and say how to mend what is wrong."""
     import asyncio
-    import sys
 
     from loguru import logger
 
     from ..doctor.examine import examine
+    from ..observability import console
     from .doctor_output import print_alerts, print_json, print_report
 
     logger.remove()
-    logger.add(sys.stderr, level="ERROR")
+    console.add(level="ERROR", brief=False, backtrace=False, diagnose=False)
     if alerts:
         from ..settings import load_settings
         from ..watch.alerts import send_test

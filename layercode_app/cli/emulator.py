@@ -37,6 +37,7 @@ def emulator(
     from ..emulator.faults import Faults
     from ..emulator.speech import pick_voice
     from ..emulator.transcription import transcriber_of
+    from ..output.terminal import print_line
     from ..server.port import check_port
     from ..settings import load_settings
     from .chat_session import webhook_secret
@@ -54,10 +55,10 @@ def emulator(
         recordings=recordings,
         faults=Faults.read(fault),
         transcriber=transcriber_of(load_settings({"stt": stt})),
-        notices=partial(typer.echo, err=True),
+        notices=partial(print_line, err=True),
     )
     check_port(HOST, port)
-    typer.echo(f"LayerCode emulator on http://127.0.0.1:{port}/v1, webhooks to {webhook}")
-    typer.echo(f"  LAYERCODE_API_URL=http://127.0.0.1:{port}/v1")
-    typer.echo(f"  browser clients: client._websocketUrl = 'ws://127.0.0.1:{port}/v1/agents/web/websocket'")
+    print_line(f"LayerCode emulator on http://127.0.0.1:{port}/v1, webhooks to {webhook}")
+    print_line(f"  LAYERCODE_API_URL=http://127.0.0.1:{port}/v1")
+    print_line(f"  browser clients: client._websocketUrl = 'ws://127.0.0.1:{port}/v1/agents/web/websocket'")
     uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=3)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
-from .progress import steps
+from ..output.progress import steps
 
 if TYPE_CHECKING:
     from ..testing.evals.run import Played

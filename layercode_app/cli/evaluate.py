@@ -27,10 +27,11 @@ def evaluate(
     """Evaluate an agent with scenarios: turns, expectations, and a judge where code cannot tell."""
     import json
 
+    from ..output.terminal import print_json
     from ..testing.evals import scenario
 
     if schema:
-        typer.echo(json.dumps(scenario.schema(), indent=2))
+        print_json(scenario.schema())
         return
     if not files:
         raise typer.BadParameter("give at least one scenario file", param_hint="FILE")
@@ -49,7 +50,7 @@ def evaluate(
     passed = all(one.passed for one in played) and not worse
     if as_json:
         runs = [one.to_json() for one in played]
-        typer.echo(json.dumps({"ok": passed, "summary": rows, "worse": worse, "runs": runs}, ensure_ascii=False))
+        print_json({"ok": passed, "summary": rows, "worse": worse, "runs": runs}, indent=None)
     else:
         report.show(played, worse)
     raise SystemExit(0 if passed else 1)

@@ -27,10 +27,10 @@ def fork(
 ) -> None:
     """Hear how a recorded call would have gone. The recording stays as it is, and no second order is placed."""
     import asyncio
-    import json
 
     from ..forking.fork import Changes
     from ..forking.open import fork_recorded
+    from ..output.terminal import print_json
     from ..settings import export_env_file, load_settings
 
     export_env_file()
@@ -42,7 +42,7 @@ def fork(
     )
     result = asyncio.run(forking).to_json()
     if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False, indent=2))
+        print_json(result)
         return
     from .fork_view import show
 

@@ -8,7 +8,7 @@ import typer
 
 from .options import AsJson
 
-COLORS = {"WARNING": typer.colors.YELLOW, "ERROR": typer.colors.RED, "CRITICAL": typer.colors.RED}
+COLORS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
 def logs(
@@ -25,6 +25,7 @@ def logs(
     """The log of every worker, rotated files too, in the order of its times."""
     from pathlib import Path
 
+    from ..output.terminal import print_line
     from ..reports.log_lines import Follower, Wanted, newest
     from ..reports.report import beginning
     from ..settings import load_settings
@@ -37,7 +38,7 @@ def logs(
         _print(line, as_json)
     if not found and limit:
         nothing = f"No line in {folder} fits{wanted.described}." if wanted.described else f"No lines in {folder} yet."
-        typer.echo(f"{nothing} `run` and `dev` write them.", err=True)
+        print_line(f"{nothing} `run` and `dev` write them.", err=True)
     if follower is not None:
         try:
             for line in follower.lines():
@@ -47,10 +48,10 @@ def logs(
 
 
 def _print(line: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        import json
+    from ..output.terminal import print_block, print_json
 
-        typer.echo(json.dumps(line, ensure_ascii=False))
+    if as_json:
+        print_json(line, indent=None)
         return
     from ..reports.log_text import details
 
@@ -58,7 +59,7 @@ def _print(line: dict[str, Any], as_json: bool) -> None:
     level = str(line.get("level", ""))
     time = str(line.get("time", ""))[:23].replace("T", " ")
     more = details(line)
-    typer.secho(f"{time} {level:<7}", nl=False, fg=COLORS.get(level))
-    typer.echo(f"{who} {line.get('message', '')}" + typer.style(f"  {more}" if more else "", dim=True))
+    told = (f"{who} {line.get('message', '')}", (f"  {more}" if more else "", "dim"))
+    print_block("", (f"{time} {level:<7}", COLORS.get(level, "")), *told)
     if error := line.get("exception"):
-        typer.secho(str(error.get("traceback", error) if isinstance(error, dict) else error), fg=typer.colors.RED)
+        print_block("  ", str(error.get("traceback", error) if isinstance(error, dict) else error), style="red")

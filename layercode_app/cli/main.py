@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
+from ..output.terminal import print_block, print_line
 from ..server.collector import collect_rarely
 from . import (
     agents,
@@ -76,7 +77,7 @@ def _version(asked: bool) -> None:
     if asked:
         from .._version import __version__
 
-        typer.echo(f"layercode-app {__version__}")
+        print_line(f"layercode-app {__version__}")
         raise typer.Exit
 
 
@@ -102,10 +103,10 @@ def main() -> None:
         if "--verbose" in sys.argv:
             import traceback
 
-            traceback.print_exc()
+            print_block("", traceback.format_exc(), err=True)
         elif isinstance(error, AgentImportError):
-            typer.echo(error.traceback, err=True)
-        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+            print_block("", error.traceback, err=True)
+        print_block("Error: ", str(error), style="red", err=True)
         raise SystemExit(exit_code(error)) from None
 
 

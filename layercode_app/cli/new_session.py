@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from ..exceptions import ConfigurationError
+from ..output.terminal import answers as person_answers
+from ..output.terminal import ask, print_block, print_json, print_line
 
 if TYPE_CHECKING:
     from ..scaffold.answers import Answers
@@ -35,7 +33,7 @@ class Given:
     @property
     def asks(self) -> bool:
         """Whether somebody is there to answer."""
-        return not self.yes and not self.as_json and sys.stdin.isatty() and sys.stdout.isatty()
+        return not self.yes and not self.as_json and person_answers()
 
 
 def gallery() -> dict[str, Template]:
@@ -92,7 +90,7 @@ def _ask(given: Given, known: Mapping[str, Template]) -> None:
         _list({name: template.title for name, template in known.items()})
         given.agent = _until_right("Agent to begin with", "starter", lambda agent: check_known("--agent", agent, known))
     if given.model is None:
-        typer.secho("A model such as openai:gpt-5-mini, or nothing: it then answers offline, from a script.", dim=True)
+        print_line(("A model such as openai:gpt-5-mini, or nothing: it then answers offline, from a script.", "dim"))
         given.model = _until_right("Model", "", lambda model: check_model(model or None))
     if given.extras is None:
         _list(EXTRAS)
@@ -101,11 +99,11 @@ def _ask(given: Given, known: Mapping[str, Template]) -> None:
 
 def _until_right(question: str, default: str, check: Callable[[str], object]) -> str:
     while True:
-        answer: str = typer.prompt(question, default=default, show_default=bool(default)).strip()
+        answer: str = ask(question, default=default, show_default=bool(default)).strip()
         try:
             check(answer)
         except ConfigurationError as error:
-            typer.secho(str(error), fg=typer.colors.RED)
+            print_block("", str(error), style="red")
         else:
             return answer
 
@@ -113,7 +111,7 @@ def _until_right(question: str, default: str, check: Callable[[str], object]) ->
 def _list(choices: Mapping[str, str]) -> None:
     width = max(map(len, choices))
     for name, title in choices.items():
-        typer.echo(f"  {name:<{width}}  {title}")
+        print_line(f"  {name:<{width}}  {title}")
 
 
 # --- telling
@@ -125,12 +123,13 @@ def show_options(*, as_json: bool) -> None:
 
     agents = {name: template.title for name, template in gallery().items()}
     if as_json:
-        typer.echo(json.dumps({"agents": agents, "with": EXTRAS, "models": sorted(PROVIDERS)}, indent=2))
+        print_json({"agents": agents, "with": EXTRAS, "models": sorted(PROVIDERS)})
         return
     for title, choices in (("--agent", agents), ("--with", EXTRAS)):
-        typer.echo(title)
+        print_line(title)
         _list(choices)
-    typer.echo(f"--model\n  PROVIDER:NAME, where PROVIDER is one of {', '.join(sorted(PROVIDERS))}")
+    print_line("--model")
+    print_line(f"  PROVIDER:NAME, where PROVIDER is one of {', '.join(sorted(PROVIDERS))}")
 
 
 def _report(given: Given, answers: Answers, files: Sequence[File]) -> None:
@@ -144,15 +143,15 @@ def _report(given: Given, answers: Answers, files: Sequence[File]) -> None:
             "files": [str(file.path) for file in files],
             "next": steps,
         }
-        typer.echo(json.dumps(told, indent=2))
+        print_json(told)
         return
-    typer.echo(f"{'Would write' if given.dry_run else 'Wrote'} {len(files)} files to {answers.folder}:")
+    print_line(f"{'Would write' if given.dry_run else 'Wrote'} {len(files)} files to {answers.folder}:")
     if given.dry_run:
         for file in files:
-            typer.echo(f"  {file.path}")
+            print_line(f"  {file.path}")
         return
     for step in steps:
-        typer.echo(f"  {step}")
+        print_line(f"  {step}")
 
 
 def _next_steps(answers: Answers) -> list[str]:

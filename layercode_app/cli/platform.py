@@ -46,13 +46,14 @@ def create_agent(template: Annotated[str | None, typer.Option(help="Id of a temp
 def set_webhook(agent_id: str, url: Annotated[str, typer.Argument(help="https://…")],
                 yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
     """Send an agent's webhooks to another address."""
+    from ..output.terminal import confirm, print_line
     from .platform_output import run, warn_of_contradictions
 
     old = run(lambda client, settings: client.agent(agent_id)).webhook_url
     if not yes:
-        typer.confirm(f"Send the calls of {agent_id} to {url} instead of {old or 'nowhere'}?", abort=True)
+        confirm(f"Send the calls of {agent_id} to {url} instead of {old or 'nowhere'}?")
     changed = run(lambda client, settings: client.set_webhook(agent_id, url))
-    typer.echo(f"{agent_id}: {old or 'no webhook'} -> {changed.webhook_url}")
+    print_line(f"{agent_id}: {old or 'no webhook'} -> {changed.webhook_url}")
     warn_of_contradictions(changed)
 
 
@@ -69,14 +70,16 @@ def session(session_id: str, agent_id: AgentId = None, as_json: AsJson = False) 
 def recording(session_id: str, output: Annotated[Path, typer.Option("-o", "--output", help="The WAV file to write.")],
               agent_id: AgentId = None) -> None:  # fmt: skip
     """Fetch a session's recording; a download that broke off goes on where it stopped."""
-    from .platform_output import agent_id_of, progress_bar, run
+    from ..output.progress import bytes_bar
+    from ..output.terminal import print_line
+    from .platform_output import agent_id_of, run
 
-    with progress_bar(output.name) as progress:
+    with bytes_bar(output.name) as progress:
         from ..platform.recording import download
 
         size = run(lambda client, settings: download(
             client, agent_id_of(agent_id, settings), session_id, output, progress=progress))  # fmt: skip
-    typer.echo(f"{size} bytes -> {output}")
+    print_line(f"{size} bytes -> {output}")
 
 
 @app.command()
@@ -84,10 +87,11 @@ def call(from_number: Annotated[str, typer.Option("--from", help="One of your nu
          to_number: Annotated[str, typer.Option("--to", help="Who is called.")], agent_id: AgentId = None,
          yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
     """Let the agent call somebody. It costs money, so it asks first."""
+    from ..output.terminal import confirm, print_line
     from .platform_output import agent_id_of, run
 
     if not yes:
-        typer.confirm(f"Call {to_number} from {from_number} now? It is charged to your account.", abort=True)
+        confirm(f"Call {to_number} from {from_number} now? It is charged to your account.")
     conversation = run(lambda client, settings: client.call(
         agent_id_of(agent_id, settings), from_number=from_number, to_number=to_number))  # fmt: skip
-    typer.echo(f"Calling. Conversation {conversation}")
+    print_line(f"Calling. Conversation {conversation}")

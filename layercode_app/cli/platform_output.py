@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Column, Table
-from rich.text import Text
-
 from ..exceptions import ConfigurationError
+from ..output.tables import column, table
+from ..output.terminal import print_block, print_json, print_line, print_table
+from ..output.visible import visible
 from ..platform.client import PlatformClient
 from ..platform.models import AgentInfo, SessionInfo
 from ..platform.tolerant import Timestamp
@@ -46,22 +41,22 @@ def show_agents(agents: Sequence[AgentInfo], *, as_json: bool) -> None:
     """Agents as a table; what does not fit its column goes on below."""
     shown = [_agent(agent) for agent in agents]
     if as_json:
-        Console().print_json(json.dumps(shown))
-        return
-    table = Table(*(Column(name, overflow="fold") for name in ("id", "name", "webhook")))
-    for row in shown:
-        table.add_row(*(Text(value or "-") for value in row.values()))
-    Console().print(table if shown else "No agents yet; `platform agents create` makes one.")
+        print_json(shown)
+    elif shown:
+        heads = [column(name, overflow="fold") for name in ("id", "name", "webhook")]
+        print_table(table(heads, [[value or "-" for value in row.values()] for row in shown]))
+    else:
+        print_line("No agents yet; `platform agents create` makes one.")
 
 
 def show_agent(agent: AgentInfo, *, as_json: bool, secret: bool = False) -> None:
     """One agent, a line for each value, never cut or wrapped: a new agent's secret is shown this once."""
     shown = _agent(agent) | ({"webhook_secret": agent.webhook_secret} if secret else {})
     if as_json:
-        Console().print_json(json.dumps([shown]))
+        print_json([shown])
         return
     for name, value in shown.items():
-        typer.echo(f"{name}: {value or '-'}")
+        print_line(f"{name}: {value or '-'}")
 
 
 def _agent(agent: AgentInfo) -> dict[str, str | None]:
@@ -71,13 +66,13 @@ def _agent(agent: AgentInfo) -> dict[str, str | None]:
 def warn_of_contradictions(agent: AgentInfo) -> None:
     """Name on stderr the places of an agent that still name another webhook."""
     for place, url in agent.contradictions().items():
-        typer.echo(f"Warning: {place} still names {url}. If calls go there, set it in the dashboard.", err=True)
+        print_line(f"Warning: {place} still names {url}. If calls go there, set it in the dashboard.", err=True)
 
 
 def show_session(session: SessionInfo, *, as_json: bool) -> None:
     """A session's figures, then what was said."""
     if as_json:
-        Console().print_json(session.model_dump_json())
+        print_json(session.model_dump(mode="json"))
         return
     figures = {
         "conversation": session.conversation_id,
@@ -88,9 +83,9 @@ def show_session(session: SessionInfo, *, as_json: bool) -> None:
         "recording": session.recording_status,
     }
     for name, value in figures.items():
-        typer.echo(f"{name + ':':14}{value or '-'}")
+        print_line(f"{name + ':':14}{value or '-'}")
     for line in session.transcript:
-        typer.echo(f"{_time(line.timestamp) or '':24} {line.role + ':':11} {line.text}")
+        print_block(visible(f"{_time(line.timestamp) or '':24} {line.role + ':':11} "), line.text)
 
 
 def _time(value: Timestamp) -> str | None:
@@ -100,12 +95,3 @@ def _time(value: Timestamp) -> str | None:
         return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError, OSError):
         return f"{value:g}"
-
-
-@contextmanager
-def progress_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on stderr that is told bytes, and of how many."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda have, whole: bar.update(task, completed=have, total=whole)

@@ -21,11 +21,11 @@ def profile(
 ) -> None:
     """Flame graph, top functions, top allocations and the times of each stage. Offline, unless --model says so."""
     import asyncio
-    import json
 
     from loguru import logger
 
     from ..agent.discovery import discover
+    from ..output.terminal import print_json, print_line
     from ..profiling.profile import profile as measure
     from ..profiling.turns import SECRET
     from ..settings import export_env_file, load_settings
@@ -38,8 +38,9 @@ def profile(
     found = asyncio.run(measure(voice, turns=turns, settings=settings, texts=texts, model=model))
     html.write_text(found.page, encoding="utf-8")
     if as_json:
-        typer.echo(json.dumps(found.as_json() | {"flame_graph": str(html)}, indent=2))
+        print_json(found.as_json() | {"flame_graph": str(html)})
         return
     for line in found.as_text():
-        typer.echo(line)
-    typer.echo(f"\nThe flame graph is in {html}.")
+        print_line(line)
+    print_line()
+    print_line(f"The flame graph is in {html}.")

@@ -41,9 +41,9 @@ def replay(
         raise typer.BadParameter("they are about what --promote writes", param_hint="--remove, --keep")
     result = replay_recording(asked, model=model, run_tools=run_tools, semantic=semantic, judge=judge)
     if as_json:
-        import json
+        from ..output.terminal import print_json
 
-        typer.echo(json.dumps(result.to_json(), ensure_ascii=False, indent=2, default=str))
+        print_json(result.to_json())
     else:
         from .replay_view import show
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
-from .progress import steps
+from ..output.progress import steps
 
 if TYPE_CHECKING:
     from ..testing.replay.play import Replay

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from ..output.tables import Cell, plain_table
+from ..output.terminal import print_json, print_line, print_table
+from ..output.visible import json_text, shortened
 
 if TYPE_CHECKING:
     from ..testing.replay.play import Replay, ReplayedTurn
@@ -21,40 +19,32 @@ LONGEST = 400
 
 def show(replay: Replay) -> None:
     """Print what differs, turn by turn, and what was compared."""
-    console = Console(highlight=False)
-    console.print(Text(f"{replay.agent}: {replay.conversation_id}", "bold"))
-    table = Table("turn", "caller", "what", "recorded", "came", box=None, pad_edge=False)
-    for turn in replay.turns:
-        for row in _rows(turn):
-            table.add_row(*row)
-    console.print(table)
+    print_line((f"{replay.agent}: {replay.conversation_id}", "bold"))
+    rows = [row for turn in replay.turns for row in _rows(turn)]
+    print_table(plain_table(("turn", "caller", "what", "recorded", "came"), rows))
     for line in _notes(replay):
-        console.print(Text(line, "dim"))
+        print_line((line, "dim"))
     different = sum(bool(turn.differences) for turn in replay.turns)
     told = f"{different} of {len(replay.turns)} turns differ." if different else "No difference."
-    console.print(Text(told, "bold red" if different else "green"))
+    print_line((told, "bold red" if different else "green"))
 
 
-def _rows(turn: ReplayedTurn) -> list[list[Text]]:
-    place = [Text(str(turn.number)), Text(turn.old.user_text or "(the call begins)")]
+def _rows(turn: ReplayedTurn) -> Iterator[list[Cell]]:
+    place: list[Cell] = [str(turn.number), shortened(turn.old.user_text or "(the call begins)", LONGEST)]
     if turn.new is None:
-        return [[*place, Text("not replayed", "yellow"), Text(turn.note, "yellow"), Text()]]
-    if not turn.differences:
+        yield [*place, ("not replayed", "yellow"), (turn.note, "yellow"), ""]
+    elif not turn.differences:
         judged = f"same, the judge says {turn.verdict['answer']}: {turn.verdict['reason']}" if turn.verdict else "same"
-        return [[*place, Text(judged, "green"), Text(), Text()]]
-    rows = []
+        yield [*place, (judged, "green"), "", ""]
     for difference in turn.differences:
-        values = Text(_text(difference.recorded)), Text(_text(difference.came), "red")
-        rows.append([*place, Text(difference.what, "red"), *values])
-        place = [Text(), Text()]
-    return rows
+        yield [*place, (difference.what, "red"), _text(difference.recorded), (_text(difference.came), "red")]
+        place = ["", ""]
 
 
 def _text(value: Any) -> str:
     if value is None:
         return "(nothing)"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return shortened(value if isinstance(value, str) else json_text(value), LONGEST)
 
 
 def _notes(replay: Replay) -> list[str]:
@@ -82,11 +72,13 @@ def _notes(replay: Replay) -> list[str]:
 def show_promoted(path: Path, replaced: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     """Say where the scenario is, and list what was replaced."""
     if as_json:
-        typer.echo(json.dumps({"file": str(path), "replaced": list(replaced)}, ensure_ascii=False, indent=2))
+        print_json({"file": str(path), "replaced": list(replaced)})
         return
-    console = Console(highlight=False)
-    console.print(Text(f"Wrote {path}. Read it before you share it: a name that was only said may be left.", "bold"))
-    table = Table("what", "began with", "is now", "times", box=None, pad_edge=False)
-    for one in replaced:
-        table.add_row(one["kind"], Text(one["original"]), Text(one["by"] or "(left out)"), str(one["times"]))
-    console.print(table if replaced else Text("Nothing personal was found.", "dim"))
+    print_line((f"Wrote {path}. Read it before you share it: a name that was only said may be left.", "bold"))
+    if not replaced:
+        print_line(("Nothing personal was found.", "dim"))
+        return
+    rows: list[list[Cell]] = [
+        [one["kind"], one["original"], one["by"] or "(left out)", str(one["times"])] for one in replaced
+    ]
+    print_table(plain_table(("what", "began with", "is now", "times"), rows))

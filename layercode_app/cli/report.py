@@ -22,10 +22,8 @@ def report(
 ) -> None:
     """Latency, cost, errors, interruptions, outcomes and scores, from the journal."""
     import asyncio
-    import json
 
-    from rich.console import Console
-
+    from ..output.terminal import print_json, print_line
     from ..reports.journal import open_journal
     from ..reports.page import as_html
     from ..reports.report import GROUPINGS, Report, beginning, make_report
@@ -44,12 +42,12 @@ def report(
 
     made = asyncio.run(work())
     if html is not None:
-        html.write_text(as_html(made))
+        html.write_text(as_html(made), encoding="utf-8")
     if send is not None:
         asyncio.run(send_report(settings, send, made))
     if as_json:
-        typer.echo(json.dumps(made.as_json(), indent=2))
+        print_json(made.as_json())
     elif html is None and send is None:
-        print_report(made, Console())
+        print_report(made)
     else:
-        typer.echo(" and ".join([f"Wrote {html}." if html else "", f"Sent to {send}." if send else ""]).strip(" and"))
+        print_line(" and ".join([f"Wrote {html}." if html else "", f"Sent to {send}." if send else ""]).strip(" and"))

@@ -23,7 +23,8 @@ def send(
     import asyncio
 
     from ..emulator.one_event import build_event, deliver
+    from ..output.terminal import print_line
     from .chat_session import webhook_secret
 
     event = build_event(kind, data)
-    raise SystemExit(asyncio.run(deliver(url, webhook_secret(secret), event, as_json=as_json, show=typer.echo)))
+    raise SystemExit(asyncio.run(deliver(url, webhook_secret(secret), event, as_json=as_json, show=print_line)))

@@ -64,10 +64,11 @@ def export(
 def forget(conversation: Id, yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
            store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
     """Delete a conversation: the journal, its write-ahead log, recordings and exports."""
+    from ..output.terminal import confirm
     from ..reports.forget import forget as forget_conversation
     from .sessions_view import print_forgotten, with_journal
 
     if not yes:
-        typer.confirm(f"Delete everything that is kept of {conversation}?", abort=True, err=True)
+        confirm(f"Delete everything that is kept of {conversation}?", err=True)
     done = with_journal(store, lambda journal: forget_conversation(journal, conversation))
     print_forgotten(done, as_json=as_json)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-import typer
-from rich.console import Console
-from rich.text import Text
+from typing import TypeVar
 
 from ..conversation.cost import cost_of
 from ..conversation.record import Stage, Status, TurnRecord
 from ..conversation.record_json import from_json, to_json
 from ..conversation.stores.base import Store, Summary
 from ..exceptions import NotRecordedError
+from ..output.terminal import Part, print_block, print_file, print_json, print_line
+from ..output.visible import json_text, shortened
 from ..reports.conversations import is_spoken, moment, summary_json, turn_json, unheard
 from ..reports.explain import explain, explain_json
 from ..reports.figures import counted, milliseconds
@@ -25,6 +22,8 @@ from ..reports.journal import open_journal
 from ..settings import load_settings
 
 T = TypeVar("T")
+LONGEST_ID = 80
+"""Characters of an id in a line; `--json` has all of it."""
 
 
 def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
@@ -38,51 +37,49 @@ def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
     return asyncio.run(work())
 
 
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
-
-
 def print_list(found: Sequence[Summary], *, as_json: bool) -> None:
     """The conversations, one in a line."""
     if as_json:
-        _print_json([summary_json(summary) for summary in found])
+        print_json([summary_json(summary) for summary in found])
         return
-    width = max((len(summary.conversation_id) for summary in found), default=0)
-    for summary in found:
+    ids = [shortened(summary.conversation_id, LONGEST_ID) for summary in found]
+    width = max(map(len, ids), default=0)
+    for conversation_id, summary in zip(ids, found, strict=True):
         when = (moment(summary.last_at) or "")[:19].replace("T", " ")
-        typer.echo(f"{summary.conversation_id:<{width}}  {when}  {counted(summary.turns, 'turn'):>10}  {summary.agent}")
+        print_line(f"{conversation_id:<{width}}  {when}  {counted(summary.turns, 'turn'):>10}  {summary.agent}")
     if not found:
-        typer.echo("No conversations yet.")
+        print_line("No conversations yet.")
 
 
 def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
     """A conversation as it was heard."""
     if as_json:
-        _print_json([turn_json(turn) for turn in turns])
+        print_json([turn_json(turn) for turn in turns])
         return
-    console = Console(highlight=False)
-    console.print(Text(f"{turns[0].agent}: {turns[0].conversation_id}", style="bold"))
+    print_block("", f"{turns[0].agent}: {turns[0].conversation_id}", style="bold", one_line=True)
     for turn in turns:
-        _print_turn(turn, console)
+        print_line()
+        _print_turn(turn)
 
 
-def _print_turn(turn: TurnRecord, console: Console) -> None:
-    console.print(Text(f"\n{turn.turn_id}", style="dim"))
+def _print_turn(turn: TurnRecord) -> None:
+    # Ids, names and words come from outside: what is too long for its line must not begin another one.
+    print_line((shortened(turn.turn_id, LONGEST_ID), "dim"))
     if not is_spoken(turn):
-        console.print(Text(f"  ({_event(turn)})", style="dim"))
+        print_block("  ", f"({_event(turn)})", style="dim", one_line=True)
         return
     if turn.user_text:
-        console.print(Text(f"  Caller: {turn.user_text}", style="cyan"))
-    said = Text(f"  Agent:  {turn.heard}")
+        print_block("  Caller: ", turn.user_text, style="cyan")
+    said: list[Part] = [turn.heard]
     if left := unheard(turn):
-        said.append(f"{left} (not heard)", style="dim strike")
-    console.print(said)
+        said.append((f"{left} (not heard)", "dim strike"))
+    print_block("  Agent:  ", *said)
     for call in turn.tools:
         took = "" if call.ended_ms is None else f", {milliseconds(call.ended_ms - call.started_ms)}"
-        console.print(Text(f"  Tool:   {call.name}({_short(call.args)}) {call.status}{took}", style="dim"))
+        print_block("  Tool:   ", f"{call.name}({_short(call.args)}) {call.status}{took}", style="dim", one_line=True)
     for stage in turn.stages:
-        console.print(Text(f"  Stage:  {_stage(stage)}", style="dim"))
-    console.print(Text(f"  {figures(turn)}", style="red dim" if turn.status is Status.FAILED else "dim"))
+        print_block("  Stage:  ", _stage(stage), style="dim", one_line=True)
+    print_block("  ", figures(turn), style="red dim" if turn.status is Status.FAILED else "dim", one_line=True)
 
 
 def _event(turn: TurnRecord) -> str:
@@ -90,8 +87,7 @@ def _event(turn: TurnRecord) -> str:
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return shortened(json_text(value), 80)
 
 
 def figures(turn: TurnRecord) -> str:
@@ -123,11 +119,11 @@ def print_explanations(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
     """A sentence for each turn."""
     spoken = [turn for turn in turns if is_spoken(turn)]
     if as_json:
-        _print_json([explain_json(turn) for turn in spoken])
+        print_json([explain_json(turn) for turn in spoken])
         return
     for turn in spoken:
         trace = f" [trace {turn.trace_id}]" if turn.trace_id else ""
-        typer.echo(f"{turn.turn_id}: {explain(turn)}{trace}")
+        print_block("", f"{turn.turn_id}: {explain(turn)}{trace}", one_line=True)
 
 
 def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None, redacted: bool) -> None:
@@ -140,15 +136,15 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
         text = export_page(turns, redacted=redacted)
     else:
         rows = from_json(to_json([turn_json(turn) | {"record": whole(turn)} for turn in turns]))
-        text = json.dumps(masked_rows(rows) if redacted else rows, indent=2, ensure_ascii=False)
+        text = json_text(masked_rows(rows) if redacted else rows, indent=2)
     if output == Path("-"):
-        typer.echo(text)
+        print_file(text)
         return
     path = output or export_path(turns[0].conversation_id, "html" if html else "json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     path.write_text(text, encoding="utf-8")
-    typer.echo(f"Wrote {path}.")
+    print_line(f"Wrote {path}.")
 
 
 def print_forgotten(done: Forgotten, *, as_json: bool) -> None:
@@ -158,10 +154,10 @@ def print_forgotten(done: Forgotten, *, as_json: bool) -> None:
             f"Nothing is kept of conversation {done.conversation_id!r}. `sessions list` shows which there are."
         )
     if as_json:
-        _print_json(done.as_json())
+        print_json(done.as_json())
         return
-    typer.echo(
+    print_line(
         f"Deleted {counted(done.turns, 'turn')} of {done.conversation_id}, and {counted(len(done.files), 'file')}."
     )
     for path in done.files:
-        typer.echo(f"  {path}")
+        print_line(f"  {path}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import typer
-
 if TYPE_CHECKING:
     from ..settings import Settings
 
@@ -20,6 +18,7 @@ class Asked(Protocol):
 def confirm_tunnel(options: Asked, settings: Settings, *, yes: bool) -> None:
     """Refuse what cannot work, and ask before calls go elsewhere. Aborts with exit code 1 on a no."""
     from ..exceptions import ConfigurationError
+    from ..output.terminal import confirm
     from ..server.tunnelling import check_tunnel
 
     if options.update_webhook and not options.tunnel:
@@ -28,4 +27,4 @@ def confirm_tunnel(options: Asked, settings: Settings, *, yes: bool) -> None:
         return
     now = check_tunnel(settings, update_webhook=options.update_webhook)
     if now is not None and not yes:
-        typer.confirm(f"Send the calls of {settings.agent_id} here instead of {now}, until this ends?", abort=True)
+        confirm(f"Send the calls of {settings.agent_id} here instead of {now}, until this ends?")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from ..exceptions import ConfigurationError
+from ..output.terminal import answers as person_answers
+from ..output.terminal import confirm, print_json, print_line
 from .new_session import gallery, split
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from ..scaffold.kept import Kept
     from ..scaffold.update import Step
 
-_COLORS = {"+": typer.colors.GREEN, "-": typer.colors.RED, "@": typer.colors.CYAN}
+_COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Given:
     @property
     def asks(self) -> bool:
         """Whether somebody is there to answer."""
-        return not (self.yes or self.as_json or self.dry_run) and sys.stdin.isatty() and sys.stdout.isatty()
+        return not (self.yes or self.as_json or self.dry_run) and person_answers()
 
 
 def make(given: Given) -> list[Step]:
@@ -53,7 +51,7 @@ def make(given: Given) -> list[Step]:
         _show(kept, now, steps)
     doing = not given.dry_run and outcome(kept, now, steps) != kept
     if doing and given.asks and steps:
-        typer.confirm("Do it?", default=True, abort=True)
+        confirm("Do it?", default=True)
     if doing:
         apply(given.folder, steps, outcome(kept, now, steps))
     _report(given, kept, now, steps)
@@ -82,18 +80,18 @@ def _show(kept: Kept, now: Kept, steps: list[Step]) -> None:
         if step.action in ("change", "merge", "beside"):
             _show_diff(step)
     since = f"From {kept.layercode_app} to" if kept.layercode_app != now.layercode_app else "With"
-    typer.echo(f"{since} {now.layercode_app}:")
+    print_line(f"{since} {now.layercode_app}:")
     width = max(len(step.path) for step in steps)
     for step in steps:
-        typer.echo(f"  {step.action:<6}  {step.path:<{width}}  {step.why}".rstrip())
+        print_line(f"  {step.action:<6}  {step.path:<{width}}  {step.why}".rstrip())
 
 
 def _show_diff(step: Step) -> None:
     before, after = ((text or "").splitlines() for text in (step.before, step.text))
     yours = step.path if step.action != "beside" else f"{step.path.rpartition('.new')[0]} (yours)"
     for line in unified_diff(before, after, yours, step.path, lineterm=""):
-        typer.secho(line, fg=_COLORS.get(line[0]))
-    typer.echo()
+        print_line((line, _COLORS.get(line[0], "")))
+    print_line()
 
 
 def _report(given: Given, kept: Kept, now: Kept, steps: list[Step]) -> None:
@@ -106,11 +104,11 @@ def _report(given: Given, kept: Kept, now: Kept, steps: list[Step]) -> None:
             "files": [{"path": step.path, "action": step.action, "why": step.why} for step in steps],
             "by_hand": by_hand,
         }
-        typer.echo(json.dumps(told, indent=2))
+        print_json(told)
         return
     if not steps:
-        typer.echo(f"Up to date with {now.layercode_app}.")
+        print_line(f"Up to date with {now.layercode_app}.")
     elif not given.dry_run:
         if by_hand:
-            typer.echo(f"By hand: compare {', '.join(by_hand)} with yours, and remove what you have taken over.")
-        typer.echo("  make test    # installs what is new, and tests it")
+            print_line(f"By hand: compare {', '.join(by_hand)} with yours, and remove what you have taken over.")
+        print_line("  make test    # installs what is new, and tests it")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from ..output.visible import visible, visible_lines
 from . import redaction
 
 if TYPE_CHECKING:
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 
 FORMAT = (
     "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> "
-    "{extra[_who]}<level>{message}</level>{extra[_error]}\n"
+    "{extra[_who]}<level>{extra[_told]}</level>{extra[_error]}\n"
 )
-OWN = ("_who", "_error")
+OWN = ("_who", "_told", "_error")
 """What a line's format needs, among what is bound to it; no other sink writes them."""
+INDENT = "    "
 
 
 def add(*, level: str, brief: bool, **options: Any) -> None:
@@ -26,8 +28,11 @@ def add(*, level: str, brief: bool, **options: Any) -> None:
     def format_line(record: Record) -> str:
         extra, exception = record["extra"], record["exception"]
         turn = extra.get("turn_id")
-        extra["_who"] = f"[{extra.get('agent', '')} {str(turn)[:12]}] " if turn else ""
-        extra["_error"] = "\n" + _describe(exception, brief) if exception is not None else ""
+        extra["_who"] = visible(f"[{extra.get('agent', '')} {str(turn)[:12]}] ") if turn else ""
+        # Further lines are indented: a message or an error that quotes a caller must not pass for another log line.
+        extra["_told"] = visible_lines(record["message"], indent=INDENT)
+        described = _describe(exception, brief) if exception is not None else ""
+        extra["_error"] = f"\n{INDENT}" + visible_lines(described, indent=INDENT) if described else ""
         return FORMAT
 
     logger.add(_write, level=level, format=format_line, colorize=sys.stderr.isatty(), **options)

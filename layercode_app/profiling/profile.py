@@ -76,13 +76,16 @@ class Profile:
         yield f"{self.agent}: {self.turns} turns, {self.cpu_ms / self.turns:.2f} ms of CPU each"
         if self.failed:
             yield f"{self.failed} of them failed; see what `chat` says."
-        yield "\nStages (ms since the request; tools and your own spans by their own time)"
+        yield ""
+        yield "Stages (ms since the request; tools and your own spans by their own time)"
         for name, times in self.stages.items():
             yield f"  {name:<24} p50 {milliseconds(times['p50']):>10}  p95 {milliseconds(times['p95']):>10}"
-        yield "\nTop functions (own time over all turns, without waiting)"
+        yield ""
+        yield "Top functions (own time over all turns, without waiting)"
         for function in self.functions:
             yield f"  {function.own_ms:>9.1f} ms  {function.name}  {function.where}"
-        yield "\nTop allocations (kept after the turns)"
+        yield ""
+        yield "Top allocations (kept after the turns)"
         for allocation in self.allocations:
             yield f"  {allocation.size / 1024:>9.1f} KiB in {allocation.count:>6}  {allocation.where}"
 

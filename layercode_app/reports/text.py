@@ -7,41 +7,46 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..conversation.cost import Cost, dollars
+from ..output.tables import as_lines, column, titled_table
+from ..output.terminal import print_block, print_line, print_table
+from ..output.visible import shortened
 from .figures import counted
 from .report import Report
 from .tables import Rows, all_tables
 from .tally import Tally
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+    from ..output.tables import Table
+
+LONGEST_NAME = 80
+"""Characters of the name of a row, which a caller may choose; `--json` has all of it."""
 
 
-def print_report(report: Report, console: Console) -> None:
+def print_report(report: Report) -> None:
     """Print the whole report."""
-    console.print(title(report), style="bold")
-    if not report.total.turns:
-        console.print("No turns in the journal in this time.")
-    else:
-        for line in summary(report.total):
-            console.print(line, highlight=False)
-        for rows in all_tables(report):
-            console.print(_printed(rows))
-        for found in report.opportunities:
-            console.print(f"* {found.kind}: {found.where}. {found.measured}. {found.advice}", highlight=False)
-    for line in forgotten(report):
-        console.print(line, highlight=False)
+    print_line((title(report), "bold"))
+    for part in _parts(report):
+        if isinstance(part, str):
+            print_block("", part, one_line=True)
+        else:
+            print_table(part)
 
 
 def as_text(report: Report) -> str:
     """The report as plain text of 100 columns."""
-    import io
+    return as_lines([title(report), *_parts(report)], width=100)
 
-    from rich.console import Console
 
-    out = io.StringIO()
-    print_report(report, Console(file=out, width=100, color_system=None))
-    return out.getvalue()
+def _parts(report: Report) -> Iterator[str | Table]:
+    """The lines and tables below the title."""
+    if not report.total.turns:
+        yield "No turns in the journal in this time."
+    else:
+        yield from summary(report.total)
+        yield from map(_printed, all_tables(report))
+        for found in report.opportunities:
+            yield f"* {found.kind}: {found.where}. {found.measured}. {found.advice}"
+    yield from forgotten(report)
 
 
 def title(report: Report) -> str:
@@ -84,18 +89,14 @@ def _counts(counts: Iterable[tuple[str, int]]) -> str:
 
 
 def _printed(rows: Rows) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=rows.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for number, head in enumerate(rows.heads):
-        table.add_column(
+    columns = [
+        column(
             head,
             justify="right" if number else "left",
             no_wrap=bool(number),
             overflow="fold",
             min_width=0 if number else 10,
         )
-    for row in rows.rows:
-        table.add_row(*row)
-    return table
+        for number, head in enumerate(rows.heads)
+    ]
+    return titled_table(rows.title, columns, [[shortened(row[0], LONGEST_NAME), *row[1:]] for row in rows.rows])

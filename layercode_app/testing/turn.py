@@ -8,6 +8,7 @@ from typing import Any
 
 from ..conversation.record import DATA, END, HANGUP, TTS, ToolCall, TurnRecord
 from ..emulator.webhooks import Received
+from ..output.visible import visible, visible_lines
 
 
 class Called:
@@ -152,16 +153,22 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
     """The conversation as text, for a person who wants to know why a test failed."""
     lines: list[str] = []
     for turn in turns:
-        lines.append(f"caller: {turn.text}" if turn.text else "(the call begins)")
+        lines.append(spoken_line("caller", turn.text) if turn.text else "(the call begins)")
         lines += [
-            f"  tool: {shown_call(call.name, call.args)} -> {call.result!r} ({call.status})" for call in turn.tools
+            visible(f"  tool: {shown_call(call.name, call.args)} -> {call.result!r} ({call.status})")
+            for call in turn.tools
         ]
         lines += [f"  data: {content!r}" for content in turn.data]
-        lines.append(f"agent:  {turn.spoken or '(says nothing)'}")
+        lines.append(spoken_line("agent", turn.spoken or "(says nothing)"))
         if turn.interrupted:
             lines.append(f"  (spoken over; heard: {turn.heard!r})")
         if turn.status != 200:
             lines.append(f"  (answered with status {turn.status})")
         if turn.error is not None:
-            lines.append(f"  (failed: {type(turn.error).__name__}: {turn.error})")
+            lines.append(visible(f"  (failed: {type(turn.error).__name__}: {turn.error})"))
     return "\n".join(lines)
+
+
+def spoken_line(speaker: str, text: str) -> str:
+    """A line of a transcript. Its further lines are indented, so that none can pass for another speaker's."""
+    return f"{speaker + ':':<8}{visible_lines(text, indent=' ' * 8)}"

@@ -9,15 +9,12 @@ from statistics import median, pstdev
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from rich.console import Console
-from rich.markup import escape as escape_markup
-from rich.table import Table
-from rich.text import Text
-
 from ...exceptions import ConfigurationError
+from ...output.tables import Cell, plain_table
+from ...output.terminal import print_block, print_line, print_table
+from ...output.visible import visible, visible_lines
 from ...reports.figures import counted, milliseconds
 from ...reports.page import templates
-from ..check.report import printable
 from .run import Played
 
 
@@ -60,27 +57,31 @@ def regressions(rows: Sequence[dict[str, Any]], baseline: Path) -> list[str]:
 
 def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
     """Print the table, models side by side, and what was heard wherever something failed."""
-    console = Console()
     rows = summary(played)
     models = list(dict.fromkeys(row["model"] for row in rows))
-    table = Table("scenario", *(escape_markup(model) or "result" for model in models), box=None, pad_edge=False)
+    cells: list[list[Cell]] = []
     for scenario in dict.fromkeys(row["scenario"] for row in rows):
-        cells = [row for model in models for row in rows if (row["scenario"], row["model"]) == (scenario, model)]
-        table.add_row(Text(scenario), *map(_cell, cells))
-    console.print(table)
+        found = [row for model in models for row in rows if (row["scenario"], row["model"]) == (scenario, model)]
+        cells.append([scenario, *map(_cell, found)])
+    print_table(plain_table(["scenario", *(model or "result" for model in models)], cells))
     for one in played:
         if not one.passed:
-            console.print(Text(f"\n{one.scenario} {one.model} run {one.number}".rstrip(), "bold red"))
-            for reason in one.reasons:
-                console.print(Text(f"  {reason}"))
-            console.print(Text(one.transcript, "dim"))
+            _show_failed(one)
     for line in worse:
-        console.print(Text(f"worse than the baseline: {line}", "bold red"))
+        print_line((f"worse than the baseline: {line}", "bold red"))
 
 
-def _cell(row: dict[str, Any]) -> Text:
+def _show_failed(one: Played) -> None:
+    print_line()
+    print_line((f"{one.scenario} {one.model} run {one.number}".rstrip(), "bold red"))
+    for reason in one.reasons:
+        print_block("  ", reason)
+    print_block("    ", one.transcript, style="dim")
+
+
+def _cell(row: dict[str, Any]) -> Cell:
     time = "" if row["ttfs_ms"] is None else f", {row['ttfs_ms']:.0f} ms"
-    return Text(f"{row['passed']}/{row['runs']}{time}", "green" if row["passed"] == row["runs"] else "red")
+    return f"{row['passed']}/{row['runs']}{time}", "green" if row["passed"] == row["runs"] else "red"
 
 
 def junit(played: Sequence[Played]) -> str:
@@ -88,10 +89,11 @@ def junit(played: Sequence[Played]) -> str:
     failed = sum(not one.passed for one in played)
     suite = Element("testsuite", name="layercode eval", tests=str(len(played)), failures=str(failed))
     for one in played:
-        case = SubElement(suite, "testcase", classname=one.model or "eval", name=f"{one.scenario} {one.number}")
+        name = visible(f"{one.scenario} {one.number}")
+        case = SubElement(suite, "testcase", classname=visible(one.model or "eval"), name=name)
         if not one.passed:
-            failure = SubElement(case, "failure", message=printable("; ".join(one.reasons)))
-            failure.text = printable(one.transcript)
+            failure = SubElement(case, "failure", message=visible_lines("; ".join(one.reasons)))
+            failure.text = visible_lines(one.transcript)
     indent(suite)
     return tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 

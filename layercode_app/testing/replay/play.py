@@ -18,6 +18,7 @@ from ...forking.recordings import Recordings, own_first, result_types
 from ...forking.rehearsal import Rehearsal
 from ...forking.sandbox import Sandbox
 from ..evals.judge import Judge
+from ..turn import spoken_line
 from .differences import NOT_RUN, Comparison, Difference
 from .model import NothingRecordedError, RecordedModel
 from .recording import Recording, said, was_stopped
@@ -218,10 +219,10 @@ def _transcript(recording: Recording, turn: ReplayedTurn) -> str:
     assert turn.new is not None
     lines: list[str] = []
     for past in recording.spoken[: turn.number - 1]:
-        lines += [f"caller: {past.user_text}"] if past.user_text else []
-        lines.append(f"agent:  {past.heard}")
-    lines += [f"caller: {turn.old.user_text}"] if turn.old.user_text else []
-    lines.append(f"agent:  {said(turn.new)}")
+        lines += [spoken_line("caller", past.user_text)] if past.user_text else []
+        lines.append(spoken_line("agent", past.heard))
+    lines += [spoken_line("caller", turn.old.user_text)] if turn.old.user_text else []
+    lines.append(spoken_line("agent", said(turn.new)))
     return "\n".join(lines + ["(the caller spoke over this reply)"] * was_stopped(turn.old))
 
 

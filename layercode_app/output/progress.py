@@ -1,0 +1,34 @@
+"""Progress bars on stderr, where a person watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .visible import shortened
+
+LONGEST = 60
+
+
+@contextmanager
+def steps(what: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """Show how many of so many steps are done; call what is given after each. Nothing is shown when `quiet`."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+@contextmanager
+def bytes_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a download; call what is given with the bytes that have arrived, and of how many."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    described = TextColumn("{task.description}", markup=False)
+    with Progress(described, BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(shortened(name, LONGEST), total=None)
+        yield lambda have, whole: bar.update(task, completed=have, total=whole)

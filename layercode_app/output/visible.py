@@ -1,0 +1,62 @@
+"""Text that cannot act on what shows it: control characters and text direction become visible symbols.
+
+Callers choose words, ids and metadata, and a model can be led to say anything. An escape sequence can clear a screen or
+write the reader's clipboard, a line end can forge a line, and a direction override can turn a line around.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_HIDDEN = (
+    r"\u0000-\u001f\u007f-\u009f"  # C0 and C1 controls: each escape sequence begins with one
+    r"\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # text direction, and characters of no width
+    r"\u2028\u2029\ufff9-\ufffb\ufffe\uffff"  # line and paragraph separators, annotations, no characters
+    r"\ud800-\udfff\U000e0000-\U000e007f"  # halves of a character; tags, which spell unseen words
+)
+_ANY = re.compile(f"[{_HIDDEN}]")
+_EXCEPT_LINES = re.compile(f"(?![\n\t])[{_HIDDEN}]")
+_LINE_END = re.compile("\r\n|[\r\u0085\u2028\u2029]")
+
+
+def visible(text: object) -> str:
+    """Show the text as one line. Line ends are symbols, too."""
+    shown = str(text)
+    # Most text is printable, which is found out fastest.
+    return shown if shown.isprintable() else _ANY.sub(_symbol, shown)
+
+
+def visible_lines(text: object, *, indent: str = "") -> str:
+    """Show the text with its line ends and tabs. Each line after the first begins with `indent`.
+
+    Only text that is set apart (a block below its speaker, an element of a page) may keep its line ends.
+    """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return _EXCEPT_LINES.sub(_symbol, _LINE_END.sub("\n", shown)).replace("\n", f"\n{indent}")
+
+
+def shortened(text: object, most: int) -> str:
+    """Show the text as one line of at most so many characters."""
+    shown = visible(text)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Write JSON for people and programs: letters of every language as they are, what acts as an escape of JSON."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    return text if text.isprintable() else _EXCEPT_LINES.sub(_json_escape, text)
+
+
+def _symbol(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else f"<U+{code:04X}>"
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1] if not found[0].isascii() else f"\\u{ord(found[0]):04x}"
