@@ -15,7 +15,8 @@ from ..conversation.record import DATA, TTS, Status
 from ..emulator.caller import Reply, TextCaller
 from ..emulator.webhooks import Received, WebhookClient
 from ..exceptions import ConfigurationError
-from ..output.terminal import print_json, print_line, print_piece
+from ..output.paragraph import Paragraph
+from ..output.terminal import print_block, print_json, print_line
 from ..output.visible import json_text
 from ..settings import load_settings
 
@@ -41,17 +42,18 @@ class ChatOptions:
 async def hold(options: ChatOptions) -> int:
     """Hold the conversation; returns the exit code."""
     async with _webhook(options) as (url, secret, app), WebhookClient(url, secret) as client:
-        hear = None if options.as_json else _print_frame
+        printed = Printed()
+        hear = None if options.as_json else printed.hear
         caller = TextCaller(client, conversation_id=options.conversation, hear=hear)
         if not options.say:
-            await _talk(caller, options)
+            await _talk(caller, options, printed)
             return 0
         if not options.as_json:
             print_line((f"Conversation {caller.conversation_id}", "dim"), err=True)
         failed = False
         for text in options.say:
             reply = await caller.say(text)
-            _show(reply, options)
+            _show(reply, options, printed)
             failed |= await _failed(reply, app)
     return 1 if failed else 0
 
@@ -65,18 +67,18 @@ async def _failed(reply: Reply, app: LayerCode | None) -> bool:
     return reply.spoken.rstrip().endswith((settings.apology, settings.timeout_apology))
 
 
-async def _talk(caller: TextCaller, options: ChatOptions) -> None:
+async def _talk(caller: TextCaller, options: ChatOptions, printed: Printed) -> None:
     print_line((f"Conversation {caller.conversation_id}. Ctrl-C interrupts, Ctrl-D hangs up.", "dim"), err=True)
-    await _interruptible(caller.greet(), options)
+    await _interruptible(caller.greet(), options, printed)
     while (line := await _next_line()) is not None:
         if line.strip():
-            reply = await _interruptible(caller.say(line.strip()), options)
+            reply = await _interruptible(caller.say(line.strip()), options, printed)
             if reply is not None and reply.hangup:
                 break
     await caller.end()
 
 
-async def _interruptible(turn: object, options: ChatOptions) -> Reply | None:
+async def _interruptible(turn: object, options: ChatOptions, printed: Printed) -> Reply | None:
     """Run a turn that Ctrl-C interrupts; None when it was."""
     task = asyncio.ensure_future(turn)  # type: ignore[call-overload]
     loop = asyncio.get_running_loop()
@@ -84,11 +86,12 @@ async def _interruptible(turn: object, options: ChatOptions) -> Reply | None:
     try:
         reply: Reply = await task
     except asyncio.CancelledError:
+        printed.end()
         print_line(("  -- interrupted", "dim"))
         return None
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-    _show(reply, options)
+    _show(reply, options, printed)
     return reply
 
 
@@ -99,20 +102,31 @@ async def _next_line() -> str | None:
     return line or None
 
 
-def _print_frame(frame: Received) -> None:
-    if frame.type == TTS:
-        print_piece(str(frame.content))
-    elif frame.type == DATA:
-        print_line()
-        print_line((f"  data {json_text(frame.content)}", "dim"))
+class Printed:
+    """Prints a reply as it comes."""
+
+    def __init__(self) -> None:
+        self._reply = Paragraph()
+
+    def hear(self, frame: Received) -> None:
+        """Print what a frame brings."""
+        if frame.type == TTS:
+            self._reply.write(str(frame.content))
+        elif frame.type == DATA:
+            self.end()
+            print_block("  data ", json_text(frame.content), style="dim")
+
+    def end(self) -> None:
+        """End the line of what was said."""
+        self._reply.end()
 
 
-def _show(reply: Reply, options: ChatOptions) -> None:
+def _show(reply: Reply, options: ChatOptions, printed: Printed) -> None:
     if options.as_json:
         print_json(reply.as_dict(), indent=None)
         return
     first = "silent" if reply.ttfs_ms is None else f"first speech after {reply.ttfs_ms:.0f} ms"
-    print_line()
+    printed.end()
     print_line((f"  {first}, all of it after {reply.total_ms:.0f} ms", "dim"))
 
 

@@ -38,8 +38,10 @@ from . import (
     sessions,
     update,
 )
+from .usage import VisibleErrors
 
 app = typer.Typer(
+    cls=VisibleErrors,
     name="layercode-create-app",
     help="Everything between LayerCode and your agent's words.",
     no_args_is_help=True,

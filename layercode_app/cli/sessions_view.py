@@ -156,8 +156,7 @@ def print_forgotten(done: Forgotten, *, as_json: bool) -> None:
     if as_json:
         print_json(done.as_json())
         return
-    print_line(
-        f"Deleted {counted(done.turns, 'turn')} of {done.conversation_id}, and {counted(len(done.files), 'file')}."
-    )
+    what = f"{counted(done.turns, 'turn')} of {done.conversation_id}, and {counted(len(done.files), 'file')}"
+    print_block("", f"Deleted {what}.", one_line=True)
     for path in done.files:
         print_line(f"  {path}")

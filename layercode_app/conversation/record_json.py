@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from operator import attrgetter
 
+import orjson
+
 from ..wellformed import dump_json, load_json
 from .record import Frame, Json, Kind, Speech, Stage, Status, ToolCall, TurnRecord
 
@@ -18,6 +20,11 @@ STATUSES = {str(status): status for status in Status}
 def to_json(value: Json) -> bytes:
     """The value as JSON, whatever it holds: what JSON has no type for is written as its `str`."""
     return dump_json(value)
+
+
+def sorted_json(value: Json) -> bytes:
+    """Encode equal values as equal bytes, whatever the order of their keys."""
+    return dump_json(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
 
 def from_json(data: bytes | str) -> Json:

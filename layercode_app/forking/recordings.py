@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, get_type_hints
 
-import orjson
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.record import Json, ToolCall, TurnRecord
-from ..wellformed import dump_json
+from ..conversation.record_json import sorted_json
 
 LONGEST_SECONDS = 5.0
 """A recorded tool takes as long as it took, but no longer than this."""
@@ -90,7 +89,7 @@ def result_types(voice: VoiceAgent[Any, Any]) -> dict[str, Any]:
 
 
 def _key(call: ToolCall) -> tuple[str, bytes]:
-    return call.name, dump_json(call.args, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return call.name, sorted_json(call.args)
 
 
 def _seconds(call: ToolCall) -> float:

@@ -13,9 +13,9 @@ from ..conversation.answerer import Answerer, Limits
 from ..conversation.handler import TurnHandler
 from ..conversation.listener import Listener
 from ..conversation.record import Frame, TurnRecord, clone
+from ..conversation.record_json import to_json
 from ..conversation.stores.memory import MemoryStore
 from ..webhook import TurnEvent, parse_event
-from ..wellformed import dump_json
 
 
 class Sandbox:
@@ -51,7 +51,7 @@ class Sandbox:
         values |= {"conversation_id": self.conversation_id, "turn_id": f"fork-{uuid4().hex[:12]}"}
         if text is not None:
             values |= {"type": "message", "text": text}
-        event = parse_event(dump_json(values))
+        event = parse_event(to_json(values))
         assert isinstance(event, TurnEvent)
         return event
 

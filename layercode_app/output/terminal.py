@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .visible import json_text, visible, visible_lines
@@ -27,6 +26,8 @@ def print_line(*parts: Part, err: bool = False, end: str = "\n") -> None:
     """Print one line. A line end in it is shown as a symbol; `print_block` keeps them."""
     console = _console(err=err)
     console.print(assembled(parts, visible), end=end, soft_wrap=True)
+    if end != "\n":
+        console.file.flush()
 
 
 def print_block(label: str, *parts: Part, style: str = "", err: bool = False, one_line: bool = False) -> None:
@@ -50,11 +51,10 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
         console.print(Text.assemble(hanging if number else label, line), style=style, soft_wrap=True)
 
 
-def print_piece(text: str, *, indent: str = "    ") -> None:
-    """Print a piece of a longer text, at once. Its line ends are indented."""
+def width() -> int | None:
+    """The columns of the terminal; None where stdout is none."""
     console = _console()
-    console.print(assembled([text], partial(visible_lines, indent=indent)), end="", soft_wrap=True)
-    console.file.flush()
+    return console.width if console.is_terminal else None
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..output.pages import sealed
+from ..output.visible import visible_lines
 from . import plots
 from .figures import milliseconds, percentiles
 from .report import Report
@@ -21,26 +23,39 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @cache
 def templates() -> Environment:
-    """The pages' templates; everything put into them is escaped."""
+    """The pages' templates; everything put into them is made visible and escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=_safe,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+
+
+def _safe(value: object) -> object:
+    """A plot is a page's own; any other text may come from outside."""
+    return value if hasattr(value, "__html__") or not isinstance(value, str) else visible_lines(value)
+
+
+def render(template: str, **values: Any) -> str:
+    """A page that needs nothing else, with its policy."""
+    return sealed(templates().get_template(template).render(**values))
 
 
 def as_html(report: Report) -> str:
     """The report as a page."""
-    return (
-        templates()
-        .get_template("report.html")
-        .render(
-            title=title(report),
-            total=report.total,
-            tiles=list(_tiles(report)),
-            plots=list(_plots(report)),
-            tables=list(all_tables(report)),
-            opportunities=report.opportunities,
-            forgotten=list(forgotten(report)),
-        )
+    return render(
+        "report.html",
+        title=title(report),
+        total=report.total,
+        tiles=list(_tiles(report)),
+        plots=list(_plots(report)),
+        tables=list(all_tables(report)),
+        opportunities=report.opportunities,
+        forgotten=list(forgotten(report)),
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 from math import floor, log10
+
+from ..output.visible import visible
 
 WIDTH, HEIGHT = 640, 200
 LEFT, RIGHT, TOP, BOTTOM = 76, 12, 14, 30
@@ -62,6 +64,11 @@ def histogram(values: Sequence[float], *, unit: str, bins: int = 24) -> str:
         counts[min(int(value / top * bins), bins - 1)] += 1
     edges = [f"{_number(top / bins * i)}{unit}" for i in range(bins)]
     return bars(edges, [float(count) for count in counts], unit="", name="and above: turns")
+
+
+def escape(text: str) -> str:
+    """A text as an element of a page shows it."""
+    return escape_html(visible(text))
 
 
 def _x(i: int, count: int) -> float:

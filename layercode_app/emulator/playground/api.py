@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
@@ -16,8 +15,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ...conversation.record import Json, TurnRecord
+from ...conversation.record_json import to_json
 from ...exceptions import DeveloperError, LayerCodeError, PlatformAPIError, StoreError
-from ...wellformed import dump_json
 from .export import export_page
 from .figures import conversation_row, latency, summary, totals, whole
 from .live import events
@@ -192,5 +191,4 @@ async def _read(request: Request, model: type[ModelT]) -> ModelT:
 
 
 def _json(value: Json, status: int = 200) -> Response:
-    body = dump_json(value, option=orjson.OPT_NON_STR_KEYS)
-    return Response(body, status, {"cache-control": "no-store"}, "application/json")
+    return Response(to_json(value), status, {"cache-control": "no-store"}, "application/json")

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import orjson
-
 from ...conversation.record import Json, TurnRecord
-from ...wellformed import dump_json, load_json
+from ...conversation.record_json import from_json, to_json
+from ...output.pages import embedded, sealed
+from ...output.visible import json_text, visible
 from .figures import conversation_row, whole
 from .masking import masked_turns, redact
 
@@ -26,12 +26,11 @@ _ICON = re.compile(r'url\("\.\./icon\.svg"\)')
 
 def export_page(turns: Sequence[TurnRecord], *, redacted: bool = True) -> str:
     """The page of one conversation, its turns oldest first. `redacted` masks secrets, phone numbers and addresses."""
-    row = conversation_row(turns) | {"turns": [whole(turn) for turn in turns]}
-    call: Json = load_json(dump_json(row, option=orjson.OPT_NON_STR_KEYS))
+    call: Json = from_json(to_json(conversation_row(turns) | {"turns": [whole(turn) for turn in turns]}))
     if redacted:
         call |= {"title": redact(call["title"]), "turns": masked_turns(call["turns"])}
-    title = html.escape(f"Call with {call['agent']}")
-    return _PAGE.format(title=title, style=_style(), script=_script(), call=_embedded(call))
+    title = html.escape(visible(f"Call with {call['agent']}"))
+    return sealed(_PAGE.format(title=title, style=_style(), script=_script(), call=embedded(json_text(call))))
 
 
 def _script() -> str:
@@ -45,17 +44,11 @@ def _style() -> str:
     return _ICON.sub("none", styles)
 
 
-def _embedded(call: Json) -> str:
-    """JSON that cannot end the element it stands in."""
-    return orjson.dumps(call).decode().replace("<", "\\u003c")
-
-
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
 {style}

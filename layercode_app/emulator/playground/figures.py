@@ -9,7 +9,7 @@ from typing import Any
 
 from ...conversation.cost import Cost, cost_of
 from ...conversation.record import Json, Kind, Stage, Status, TurnRecord
-from ...wellformed import load_json
+from ...conversation.record_json import from_json
 
 PERCENTILES = (50, 90, 95, 99)
 _BODIES = ("messages", "frames")
@@ -36,7 +36,7 @@ def _stage(stage: Stage) -> dict[str, Json]:
 
 def whole(turn: TurnRecord) -> dict[str, Json]:
     """A turn with its model messages decoded and every frame."""
-    messages = load_json(turn.messages) if turn.messages else []
+    messages = from_json(turn.messages) if turn.messages else []
     return summary(turn) | {"messages": messages, "frames": turn.frames}
 
 

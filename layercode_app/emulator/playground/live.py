@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import orjson
-
-from ...wellformed import dump_json
+from ...conversation.record_json import to_json
 from ..feed import Feed, Item
 
 HEARTBEAT_SECONDS = 15.0
@@ -37,4 +35,4 @@ async def events(feed: Feed, closing: asyncio.Event) -> AsyncIterator[bytes]:
 
 def encode(item: Item) -> bytes:
     """One item as one event."""
-    return b"data: " + dump_json(item, option=orjson.OPT_NON_STR_KEYS) + b"\n\n"
+    return b"data: " + to_json(item) + b"\n\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...reports.figures import counted
-from ...reports.page import templates
+from ...reports.page import render
 from .curves import Plot, plots_of
 from .load import ARRIVALS
 from .measured import ratios
@@ -19,22 +19,19 @@ TILES = ("turns per second", "first speech p50", "first speech p99", "server CPU
 def as_html(result: Result) -> str:
     """The result as a page."""
     heads, ratio_table = ratio_rows(result)
-    return (
-        templates()
-        .get_template("bench.html")
-        .render(
-            title=_title(result),
-            against=_against(result),
-            tiles=list(_tiles(result)),
-            sections=list(_sections(result)),
-            heads=[result.label(one) for one in result.series],
-            rows=figures(result),
-            ratio_heads=heads,
-            ratio_rows=ratio_table,
-            first=result.series[0].target,
-            errors=sum(result.errors.values()),
-            notes=result.notes(),
-        )
+    return render(
+        "bench.html",
+        title=_title(result),
+        against=_against(result),
+        tiles=list(_tiles(result)),
+        sections=list(_sections(result)),
+        heads=[result.label(one) for one in result.series],
+        rows=figures(result),
+        ratio_heads=heads,
+        ratio_rows=ratio_table,
+        first=result.series[0].target,
+        errors=sum(result.errors.values()),
+        notes=result.notes(),
     )
 
 

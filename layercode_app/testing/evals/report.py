@@ -14,7 +14,7 @@ from ...output.tables import Cell, plain_table
 from ...output.terminal import print_block, print_line, print_table
 from ...output.visible import visible, visible_lines
 from ...reports.figures import counted, milliseconds
-from ...reports.page import templates
+from ...reports.page import render
 from .run import Played
 
 
@@ -101,8 +101,7 @@ def junit(played: Sequence[Played]) -> str:
 def html(played: Sequence[Played]) -> str:
     """As one HTML page that needs nothing else; what failed comes first."""
     runs = sorted(played, key=lambda one: one.passed)
-    page = templates().get_template("eval.html")
-    return page.render(title=_title(played), tiles=list(_tiles(played)), played=runs)
+    return render("eval.html", title=_title(played), tiles=list(_tiles(played)), played=runs)
 
 
 def _title(played: Sequence[Played]) -> str:

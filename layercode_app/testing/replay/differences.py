@@ -12,13 +12,11 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import Any
 
-import orjson
-
 from ...conversation.record import DATA, HANGUP, Json, Status, ToolCall, TurnRecord
+from ...conversation.record_json import sorted_json
 from ...emulator.playground.masking import redact
 from ...forking.compare import diff
 from ...observability.redaction import MASK
-from ...wellformed import dump_json
 from ..turn import shown_call
 from .recording import messages_in, said, was_stopped
 
@@ -134,7 +132,7 @@ class Comparison:
         """What two values are compared by."""
         value = redact(value) if self.masked else value
         value = self._normal(value) if self.semantic else value
-        return dump_json(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        return sorted_json(value)
 
     def _normal(self, value: Json) -> Json:
         if isinstance(value, dict):

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ...conversation.record import Json, Status, TurnRecord
-from ...conversation.record_json import load_record
+from ...conversation.record_json import from_json, load_record, to_json
 from ...conversation.recorded import turns_of
 from ...conversation.stores.base import SPEAKING_KINDS
 from ...exceptions import ConfigurationError, NotRecordedError
 from ...observability.redaction import MASK
 from ...reports.journal import open_journal
-from ...wellformed import dump_json, load_json
 
 _EMBEDDED = re.compile(r'<script type="application/json" id="call">(.*?)</script>', re.DOTALL)
 _CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
@@ -76,11 +75,19 @@ async def _recorded(conversation_id: str, store: str) -> Recording:
 
 
 def _exported(path: Path) -> Recording | None:
-    if path.is_file():
+    if _is_file(path):
         return read_export(path)
     if path.suffix in (".json", ".html"):
         raise ConfigurationError(f"{path}: no such file; expected one that `sessions export` wrote, or an id.")
     return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        # The id of a conversation may be longer than the name of a file, or hold what no name can.
+        return False
 
 
 def read_export(path: Path) -> Recording:
@@ -88,7 +95,7 @@ def read_export(path: Path) -> Recording:
     try:
         text = path.read_text(encoding="utf-8")
         page = _EMBEDDED.search(text)
-        rows = load_json(page[1])["turns"] if page else [row["record"] for row in load_json(text)]
+        rows = from_json(page[1])["turns"] if page else [row["record"] for row in from_json(text)]
         turns = [_turn(row, place) for place, row in enumerate(rows, 1)]
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}.") from error
@@ -104,14 +111,15 @@ def read_export(path: Path) -> Recording:
 
 def _turn(row: dict[str, Any], place: int) -> TurnRecord:
     head = {name: value for name, value in row.items() if name not in ("messages", "frames", "position")}
-    frames = dump_json(row["frames"])
-    turn = load_record(dump_json(head), position=place, messages=_messages(row["messages"]), frames=frames)
+    turn = load_record(
+        to_json(head), position=place, messages=_messages(row["messages"]), frames=to_json(row["frames"])
+    )
     responses_of(turn)
     return turn
 
 
 def _messages(messages: Json) -> bytes:
-    return dump_json(messages) if messages else b""
+    return to_json(messages) if messages else b""
 
 
 # --- what a turn did

@@ -11,14 +11,23 @@ function send(method, path, body) {
   return ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
-const conversation = (id) => `/dev/api/conversations/${encodeURIComponent(id)}`;
+// An id may hold half a character, which an address cannot; and an address may be no encoding of anything.
+export function encoded(id) {
+  return encodeURIComponent(id.replace(/[\ud800-\udfff]/gu, "\ufffd"));
+}
+
+export function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
+const conversation = (id) => `/dev/api/conversations/${encoded(id)}`;
 
 export const api = {
   agents: () => ask("/dev/api/agents"),
   conversations: () => ask("/dev/api/conversations"),
   conversation: (id) => ask(conversation(id)),
-  turn: (id, turn) => ask(`${conversation(id)}/turns/${encodeURIComponent(turn)}`),
-  logs: (id, turn) => ask(`${conversation(id)}/turns/${encodeURIComponent(turn)}/logs`),
+  turn: (id, turn) => ask(`${conversation(id)}/turns/${encoded(turn)}`),
+  logs: (id, turn) => ask(`${conversation(id)}/turns/${encoded(turn)}/logs`),
   exportUrl: (id) => `${conversation(id)}/export`,
   openSession: (asked) => send("POST", "/dev/api/sessions", asked),
   fork: (asked) => send("POST", "/dev/api/fork", asked),

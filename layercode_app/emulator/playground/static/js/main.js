@@ -1,6 +1,6 @@
 // The page: what is selected, what is on the line, and what is drawn when either changes.
 
-import { api, follow } from "./api.js";
+import { api, decoded, encoded, follow } from "./api.js";
 import { Call } from "./call.js";
 import { callList } from "./calls.js";
 import { Composer } from "./composer.js";
@@ -248,7 +248,7 @@ function selectTurn(id) {
 }
 
 function open(id) {
-  const hash = id ? `#${encodeURIComponent(id)}` : "#";
+  const hash = id ? `#${encoded(id)}` : "#";
   if (location.hash !== hash && (location.hash || id)) location.hash = hash;
   else show(id);
 }
@@ -304,14 +304,14 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "/" && !typing && state.call?.live) { event.preventDefault(); byId("say").focus(); }
 });
 for (const button of document.querySelectorAll(".tabs-bottom button")) button.addEventListener("click", () => view(button.dataset.view));
-addEventListener("hashchange", () => show(decodeURIComponent(location.hash.slice(1))));
+addEventListener("hashchange", () => show(decoded(location.hash.slice(1))));
 
 themeButton();
 faultsControl(toast);
 view("talk");
 follow(onItem, onState);
 await refreshAgents();
-show(decodeURIComponent(location.hash.slice(1)));
+show(decoded(location.hash.slice(1)));
 refreshList();
 draw();
 document.body.dataset.ready = "true";

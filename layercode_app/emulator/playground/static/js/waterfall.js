@@ -1,6 +1,6 @@
 // Where the time of a turn went, from the request to the end of the stream.
 
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { ms } from "./format.js";
 
 export function spans(turn) {
@@ -69,7 +69,7 @@ export function replay(turn, chart, words) {
   const tick = () => {
     const now = performance.now() - began;
     head.style.left = `${track.offsetLeft + (track.offsetWidth * Math.min(now, end)) / end}px`;
-    words.textContent = turn.frames.filter((f) => f.type === "response.tts" && f.at_ms <= now).map((f) => f.content).join("");
+    fill(words, turn.frames.filter((f) => f.type === "response.tts" && f.at_ms <= now).map((f) => f.content).join(""));
     if (now < end) frame = requestAnimationFrame(tick);
     else setTimeout(stop, 600);
   };

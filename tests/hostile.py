@@ -1,0 +1,163 @@
+"""Texts that try to act where they are shown, and a journal that holds them wherever a stranger chooses.
+
+`record` makes the journal through signed events; what only a model, a tool or an older version can have put there is
+saved as a record of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.messages import ModelMessage, ToolReturnPart
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+
+from layercode_app import LayerCode, Turn, VoiceAgent
+from layercode_app.conversation.record import Frame, Kind, Speech, Stage, Status, ToolCall, TurnRecord
+
+from .calling import calling, settings
+
+SCRIPT = "globalThis.hacked=1"
+FAMILIES = {
+    "colours, cleared screen": "\x1b[31m\x1b[2J\x1b[1;1H\x1b(0",
+    "window title": "\x1b]0;t\x07",
+    "clipboard": "\x1b]52;c;Zm9v\x07\x1b]52;c;Zm9v\x1b\\",
+    "link": "\x1b]8;;http://evil.example\x1b\\",
+    "device, message, string": "\x1bPq\x1b\\\x1b^p\x1b\\\x1b_a\x1b\\\x1bXs\x1b\\",
+    "one-byte forms": "\x9b31m\x9d52;c;Zm9v\x9c\x90q\x9c\x84\x85",
+    "controls": "\x00\x07\x08\x0b\x0c\x0e\x0f\x1a\x7f",
+    "Rich": "[bold]b[/bold][/x][link=x]",
+    "HTML": f"<script>{SCRIPT}</script><img src=x onerror={SCRIPT}>\"'><svg onload={SCRIPT}></title>--></script>",
+    "Markdown": f"[m](javascript:{SCRIPT})![i](http://evil.example)`",
+    "chat": "<!channel><@U1>@everyone",
+    "CSV": "=1+1",
+    "templates": "{{7*7}}{0}${x}%s%(y)s",
+    "direction": "\u202eright\u202c\u2066\u200f\u061c",
+    "unseen": "\u200b\u2060\ufeff\U000e0041",
+    "lines": "\nFORGED\r\nFORGED\rFORGED\u2028FORGED\u2029FORGED\x85FORGED\n  Agent:  FORGED",
+}
+ALL = "=" + " ".join(FAMILIES.values())
+"""Every family in one text, which also begins as a formula; short enough for an id."""
+LONG = "long " + "FORGED " * 70
+"""Fills lines of any width, so that one begins with the word where a terminal wraps it."""
+HALF = "half \ud800 a \udfff character"
+assert len(ALL) < 500
+
+_FORGED = re.compile(r" {0,3}(?:(?:Agent|Caller|agent|caller|Tool): *)?FORGED")
+_ACTING = re.compile(
+    r"[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
+    r"\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_ROW = re.compile(r" {0,3}FORGED.*\d")
+_OUR_COLOURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[\?25[lh]|\r?\x1b\[2K|\x1b\[1A")
+"""What Rich writes for styles, and for a progress bar."""
+
+
+def acting(text: str) -> list[str]:
+    """The characters of a text that could act on what shows it."""
+    return _ACTING.findall(text)
+
+
+def assert_harmless(printed: str, *, columns: int | None = None, table: bool = False) -> None:
+    """Fail where something is raw, or a line is forged; on a terminal of so many columns it may also be a wrapped one.
+
+    A long name goes on below itself in its column of a table; only with figures beside it would it be a row.
+    """
+    forged = _ROW if table else _FORGED
+    plain = printed if columns is None else _OUR_COLOURS.sub("", printed)
+    assert acting(plain) == []
+    for line in plain.split("\n"):
+        shown = [line] if columns is None else [line[at : at + columns] for at in range(0, len(line), columns)]
+        assert not any(map(forged.match, shown)), shown
+
+
+# --- the journal
+
+
+async def _model(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+    part = messages[-1].parts[-1]
+    said = str(getattr(part, "content", ""))
+    if "fail" in said:
+        raise RuntimeError(ALL)
+    if not isinstance(part, ToolReturnPart):
+        import json
+
+        yield {0: DeltaToolCall(name="order", json_args=json.dumps({"item": ALL}), tool_call_id="call-1")}
+        return
+    yield ALL
+    yield f"\nFORGED {LONG}"
+
+
+def hostile_agent() -> VoiceAgent[Any, Any]:
+    """Everything it says, does and records is hostile; it fails when asked to fail."""
+    agent = Agent(FunctionModel(stream_function=_model, model_name="scripted"), deps_type=Turn)
+
+    @agent.tool
+    async def order(ctx: RunContext[Turn], item: str) -> dict[str, str]:
+        turn = ctx.deps
+        with turn.span(ALL):
+            turn.outcome(ALL)
+            turn.score(ALL, ALL, comment=ALL)
+            turn.data({ALL: ALL})
+            turn.log.warning("{}", ALL)
+            turn.count("orders", kind=ALL)
+        return {ALL: item}
+
+    voice = VoiceAgent("hostile", agent, greeting=ALL)
+
+    @voice.on_data
+    async def answer(turn: Turn) -> Any:
+        return {ALL: ALL}
+
+    return voice
+
+
+CALLS = {"all": ALL, "long": LONG}
+"""The conversations, by the text that is their id and everything else a caller chooses."""
+
+
+async def record(folder: Path) -> str:
+    """Hold the calls; returns the journal's URL."""
+    (folder / ".layercode").mkdir()
+    url = f"sqlite:///{folder}/.layercode/journal.sqlite3"
+    app = LayerCode(hostile_agent(), settings=settings(folder, store=url))
+    async with calling(app) as caller:
+        for text in CALLS.values():
+            caller.conversation_id, caller.session_id = text, text[:511]
+            own = {
+                "metadata": {"name": text, text: {"nested": [text]}}, "custom_metadata": {text: text},
+                "from_phone_number": text, "to_phone_number": text, "unknown_field": text,
+            }  # fmt: skip
+            await caller.send({"type": "session.start", "turn_id": f"g{text}", **own})
+            await caller.say(text, turn_id=f"t{text}", **own)
+            context = {"previous_turn_interrupted": True, "text_heard": text[:40], "assistant_turn_id": f"t{text}"}
+            await caller.say(f"fail {text}", turn_id=f"f{text}", interruption_context=context, **own)
+            await caller.send({"type": "data", "data": {text: text}, **own})
+            await caller.send({"type": text[:60], **own})
+            await caller.send({"type": "session.update", "recording_url": text, "error_message": text, **own})
+            await caller.send({"type": "session.end", "transcript": [{"role": text, "text": text}], **own})
+        for old in (*_old_turns("old", HALF), *_old_turns("odd", ALL)):
+            await app.store.begin(old, history_tokens=0)
+            await app.store.save(old)
+    return url
+
+
+def _old_turns(conversation_id: str, text: str) -> list[TurnRecord]:
+    """What no event can carry: names of tools, stages, models, errors; halves of characters."""
+    turn = TurnRecord(conversation_id, f"{conversation_id}-1", Kind.MESSAGE, "hostile", started_at=time.time())
+    turn.session_id, turn.status, turn.user_text, turn.model = "s", Status.FAILED, text, text
+    turn.event = {"type": "message", "text": text, text: text}
+    turn.speech = [Speech("model", 0, text)]
+    turn.frames = [Frame("response.tts", text), Frame("response.data", {text: text})]
+    turn.tools = [ToolCall("1", text, {text: text}, 0.0, 9000.0, "failed", text)]
+    turn.stages = [Stage(text, 0.0, 1.0, "done", text)]
+    turn.error_category, turn.error, turn.impact, turn.fingerprint = text, text, "apology", text
+    turn.metadata, turn.state, turn.notes = {text: text}, {text: text}, [text]
+    turn.outcomes, turn.scores = [{"name": text, "value": 1.0}], {text: {"value": text, "comment": text}}
+    turn.timings = {"total": 9000.0, "ttfs": 8000.0}
+    turn.trace_id, turn.ended_at = text, turn.started_at + 1
+    return [turn]
