@@ -53,7 +53,7 @@ _ACTING = re.compile(
     r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _ROW = re.compile(r" {0,3}FORGED.*\d")
-_OUR_COLOURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[\?25[lh]|\r?\x1b\[2K|\x1b\[1A")
+_OUR_COLOURS = re.compile(r"\x1b\[[\d;]*m|\x1b\[\?25[lh]|\r?\x1b\[(?:2K|1A)")
 """What Rich writes for styles, and for a progress bar."""
 
 

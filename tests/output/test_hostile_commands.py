@@ -16,7 +16,7 @@ from loguru import logger
 from layercode_app.cli.main import main
 from layercode_app.observability import logs
 
-from ..hostile import ALL, CALLS, HALF, LONG, assert_harmless, record
+from ..hostile import ALL, CALLS, HALF, LONG, acting, assert_harmless, record
 
 COLUMNS = 80
 AGENTS = f"{ALL.splitlines()[0]!a}\nfrom tests.hostile import hostile_agent\nagent = hostile_agent()\n"
@@ -152,8 +152,8 @@ def test_export_and_what_reads_it(command: Command, project: Project, ending: st
         for more in ((), ("--unredacted",)):
             path = project.folder / f"export-{number}{ending}{len(more)}"
             command.run("sessions", "export", call, ending, "-o", str(path), *more)
-            assert_harmless(path.read_text(encoding="utf-8"))
-            assert_harmless(command.run("sessions", "export", call, ending, "-o", "-", *more))
+            assert acting(path.read_text(encoding="utf-8")) == []
+        command.run("sessions", "export", call, ending, "-o", "-")
         command.run("sessions", "export", call, ending)
     assert all(path.name.isascii() for path in (project.folder / ".layercode" / "exports").iterdir())
     command.run("replay", str(path), code=None)
@@ -172,7 +172,7 @@ def test_replay_fork_and_promote(command: Command, project: Project) -> None:
     from xml.etree.ElementTree import parse
 
     assert parse(project.folder / "junit.xml").getroot().tag == "testsuite"
-    assert_harmless((project.folder / "eval.html").read_text(encoding="utf-8"))
+    assert acting((project.folder / "eval.html").read_text(encoding="utf-8")) == []
 
 
 def test_agents_chat_and_doctor(command: Command) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
@@ -32,6 +33,15 @@ Handler = Callable[[Source, Request], Awaitable[Response]]
 
 class NotFoundError(LayerCodeError):
     """The journal has no such conversation or turn."""
+
+
+class _AnyId(StringConvertor):
+    """An id as a caller chose it, with slashes and line ends."""
+
+    regex = r"[\s\S]+"
+
+
+register_url_convertor("id", _AnyId())
 
 
 class SessionRequest(BaseModel):
@@ -59,10 +69,10 @@ def page_routes(source: Source) -> list[BaseRoute]:
         ("GET", "/dev/api/agents", _agents),
         ("POST", "/dev/api/sessions", _open_session),
         ("GET", "/dev/api/conversations", _conversations),
-        ("GET", "/dev/api/conversations/{conversation_id:path}/turns/{turn_id:path}/logs", _logs),
-        ("GET", "/dev/api/conversations/{conversation_id:path}/turns/{turn_id:path}", _turn),
-        ("GET", "/dev/api/conversations/{conversation_id:path}/export", _export),
-        ("GET", "/dev/api/conversations/{conversation_id:path}", _conversation),
+        ("GET", "/dev/api/conversations/{conversation_id:id}/turns/{turn_id:id}/logs", _logs),
+        ("GET", "/dev/api/conversations/{conversation_id:id}/turns/{turn_id:id}", _turn),
+        ("GET", "/dev/api/conversations/{conversation_id:id}/export", _export),
+        ("GET", "/dev/api/conversations/{conversation_id:id}", _conversation),
         ("POST", "/dev/api/fork", _fork),
         ("POST", "/dev/api/speech", _speech),
         ("GET", "/dev/api/live", _live),
