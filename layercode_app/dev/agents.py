@@ -15,6 +15,7 @@ from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.record import Json
 from ..exceptions import DeveloperError
+from ..observability.setup import keep_ours
 from ..server.announce import tell_of
 
 Voice = VoiceAgent[Any, Any]
@@ -53,6 +54,7 @@ class AgentFiles:
         tell_of(found)
         files = {name: self._files[name] for name in kept}
         self._last, self._files = agents, self._files | found.files | files
+        keep_ours(voice.agent for voice in (*agents.values(), first))
         others = [voice for name, voice in sorted(agents.items()) if name != first.name]
         failed = {str(path): error.traceback for path, error in found.failed.items()}
         return Loaded([first, *others], failed, frozenset(map(str, files.values())))

@@ -22,8 +22,8 @@ OWN = ("_who", "_told", "_error")
 INDENT = "    "
 
 
-def add(*, level: str, brief: bool, **options: Any) -> None:
-    """Show lines from this level on. With `brief` an error has all its text, and only the frames of the agent's files."""
+def add(*, level: str, brief: bool, **options: Any) -> int:
+    """Show lines from this level on; gives the number of the handler. With `brief` an error has all its text, and only the frames of the agent's files."""
 
     def format_line(record: Record) -> str:
         extra, exception = record["extra"], record["exception"]
@@ -35,7 +35,7 @@ def add(*, level: str, brief: bool, **options: Any) -> None:
         extra["_error"] = f"\n{INDENT}" + visible_lines(described, indent=INDENT) if described else ""
         return FORMAT
 
-    logger.add(_write, level=level, format=format_line, colorize=sys.stderr.isatty(), **options)
+    return logger.add(_write, level=level, format=format_line, colorize=sys.stderr.isatty(), **options)
 
 
 def _describe(exception: Any, brief: bool) -> str:

@@ -6,16 +6,19 @@ Nothing is injected into requests, except to the hosts listed in LAYERCODE_TRACE
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module, metadata
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loguru import logger
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from . import redaction
 from .attempts import attempt
+
+if TYPE_CHECKING:
+    from pydantic_ai.models.instrumented import InstrumentationSettings
 
 Version: TypeAlias = tuple[int, int]
 INSTRUMENTORS: tuple[tuple[str, str, str, Version], ...] = (
@@ -47,11 +50,61 @@ def _instrument_agents() -> None:
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
     captured = redaction.capture_content()
-    Agent.instrument_all(
-        InstrumentationSettings(
-            include_content=captured, include_binary_content=False, include_model_request_parameters=False
-        )
+    _Own.settings = InstrumentationSettings(
+        include_content=captured, include_binary_content=False, include_model_request_parameters=False
     )
+    Agent.instrument_all(_Own.settings)
+
+
+class _Own:
+    """The settings of PydanticAI's spans that were set here."""
+
+    settings: InstrumentationSettings | None = None
+
+
+def restore(agents: Iterable[Any]) -> bool:
+    """Take what callers say out of spans that an agent file asked for; whether it asked for that."""
+    from pydantic_ai import Agent
+
+    if redaction.capture_content():
+        return False
+    changed = _restore_default(Agent)
+    for agent in agents:
+        for part in (agent, getattr(agent, "model", None)):
+            changed = _hide_content(part) or changed
+    return changed
+
+
+def _restore_default(agents: Any) -> bool:
+    """The settings of all agents: ours again, where there are any; else those of the agent file without content."""
+    from pydantic_ai.models.instrumented import InstrumentationSettings
+
+    default = getattr(agents, "_instrument_default", False)
+    if default is True:
+        agents.instrument_all(_Own.settings or InstrumentationSettings(include_content=False))
+        return True
+    if default is _Own.settings or not _without_content(default):
+        return False
+    if _Own.settings is not None:
+        agents.instrument_all(_Own.settings)
+    return True
+
+
+def _hide_content(part: Any) -> bool:
+    """Take content out of the spans of an agent or a model; whether there was any."""
+    settings = getattr(part, "instrumentation_settings", None) or getattr(part, "instrument", None)
+    if settings is True:
+        part.instrument = None
+        return True
+    return _without_content(settings)
+
+
+def _without_content(settings: Any) -> bool:
+    """Take content out of settings of PydanticAI's spans; whether there was any."""
+    if not getattr(settings, "include_content", False):
+        return False
+    settings.include_content = settings.include_binary_content = False
+    return True
 
 
 def _instrument(library: str, module: str, name: str, tested: Version | None = None, **options: Any) -> None:

@@ -33,6 +33,11 @@ class _Intercept(logging.Handler):
             logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
 
 
+def intercepted() -> bool:
+    """Whether the standard library's lines still come to Loguru."""
+    return any(isinstance(handler, _Intercept) for handler in logging.getLogger().handlers)
+
+
 def intercept(level: str) -> None:
     """Send the standard library's lines, from INFO on, to Loguru; `level` TRACE takes its DEBUG lines along."""
     root = logging.getLogger()

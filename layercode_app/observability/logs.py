@@ -7,6 +7,9 @@ logged there, and `logger.enable("layercode_app")` adds a line for each turn and
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from . import console, context
-from .intercept import intercept
+from .intercept import intercept, intercepted
 from .json_lines import Files, JsonSink, Output, Stdout
 from .log_files import parse_retention, parse_rotation
 
@@ -31,6 +34,19 @@ for _module in CHATTY:
 
 _alone: dict[int, JsonSink] = {}
 """The sink of JSON lines with its handler's number, where it is the only one that was set up."""
+
+
+@dataclass
+class _Handler:
+    """A handler of Loguru's that was added here, and how it is added again."""
+
+    add: Callable[[], int]
+    number: int
+
+
+_handlers: list[_Handler] = []
+_level = ["INFO"]
+"""What `configure` was given last."""
 
 
 def check(*, rotation: str, retention: str) -> None:
@@ -59,20 +75,50 @@ def configure(
     logger.remove()
     logger.enable("layercode_app")
     logger.configure(patcher=_patch)
+    _alone.clear()
+    _handlers.clear()
     outputs: list[Output] = []
     if log_format == "json":
         outputs.append(Stdout())
     else:
-        console.add(level=level, brief=brief, **OPTIONS)
+        keep(partial(console.add, level=level, brief=brief, **OPTIONS))
     if log_dir:
         outputs.append(Files(Path(log_dir), rotation=rotation, retention=retention, per_agent=per_agent))
-    _alone.clear()
     if outputs:
-        sink = JsonSink(outputs, common or {})
-        number = logger.add(sink, level=level, format=lambda record: "", **OPTIONS)
-        if log_format == "json" and logger.level(level).no <= logger.level("INFO").no:
-            _alone[number] = sink
+        alone = log_format == "json" and logger.level(level).no <= logger.level("INFO").no
+        keep(partial(_add_json, JsonSink(outputs, common or {}), level, alone))
+    _level[:] = [level]
     intercept(level)
+
+
+def _add_json(sink: JsonSink, level: str, alone: bool) -> int:
+    number = logger.add(sink, level=level, format=lambda record: "", **OPTIONS)
+    _alone.clear()
+    if alone:
+        _alone[number] = sink
+    return number
+
+
+def keep(add: Callable[[], int]) -> None:
+    """Add a handler to Loguru that `restore` adds again where it was removed."""
+    _handlers.append(_Handler(add, add()))
+
+
+def restore() -> bool:
+    """Add again what was removed of the handlers that were set up here; whether there was anything to do."""
+    core = getattr(logger, "_core", None)
+    added = getattr(core, "handlers", None)
+    if not _handlers or added is None:
+        return False
+    missing = [handler for handler in _handlers if handler.number not in added]
+    for handler in missing:
+        handler.number = handler.add()
+    patched, heard = getattr(core, "patcher", _patch) is _patch, intercepted()
+    if not patched:
+        logger.configure(patcher=_patch)
+    if not heard:
+        intercept(_level[0])
+    return bool(missing) or not patched or not heard
 
 
 def _patch(record: Record) -> None:

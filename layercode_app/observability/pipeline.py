@@ -21,6 +21,15 @@ URL_KEYS = ("url.full", "http.url", "http.target")
 STATEMENT_KEYS = ("db.statement", "db.query.text")
 OWN_KEYS = ("layercode.", "gen_ai.conversation.id", "gen_ai.agent.", "gen_ai.operation.", "logfire.json_schema")
 """Their values are ids and figures of ours, or names: there is nothing to clean."""
+CONTENT_KEYS = frozenset(
+    (
+        "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",
+        "gen_ai.tool.call.result", "gen_ai.prompt", "gen_ai.completion", "gen_ai.event.content", "tool_arguments",
+        "tool_response", "final_result", "pydantic_ai.all_messages", "all_messages_events", "events", "request_data",
+        "response_data", "http.request.body.text", "http.response.body.text",
+    )
+)  # fmt: skip
+"""Where instrumentations put what callers and agents say, ours or one that an agent file asks for."""
 _SPECIAL = frozenset((*URL_KEYS, *STATEMENT_KEYS))
 _SIMPLE = frozenset((str, bool, int, float, type(None)))
 """Of these kinds there is nothing to clean but the texts, all at once."""
@@ -130,6 +139,8 @@ def _clean_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same object when there is nothing to clean, which one look at all of them together tells."""
     # A copy is many times as fast to walk through as the SDK's own mapping.
     plain: dict[str, Any] = attributes.copy()  # type: ignore[attr-defined]
+    if not CONTENT_KEYS.isdisjoint(plain) and not redaction.capture_content():
+        return {key: _clean_value(key, value) for key, value in plain.items() if key not in CONTENT_KEYS}
     kinds = {type(value) for value in plain.values()}
     if kinds <= _SIMPLE and _SPECIAL.isdisjoint(plain):
         joined = "\n".join(
@@ -163,6 +174,7 @@ def _clean_member(name: str, value: Any) -> Any:
 def _clean_event(event: Event) -> Event:
     attributes = {key: _clean_value(key, value) for key, value in (event.attributes or {}).items()}
     if not redaction.capture_content():
+        attributes = {key: value for key, value in attributes.items() if key not in CONTENT_KEYS}
         if "exception.message" in attributes:
             attributes["exception.message"] = redaction.HIDDEN
         if "exception.stacktrace" in attributes:

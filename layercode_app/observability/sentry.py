@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from logging import LogRecord
 from typing import Any
 
 import sentry_sdk
 from loguru import logger
+from pydantic import SecretStr
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.excepthook import ExcepthookIntegration
 from sentry_sdk.integrations.loguru import LoguruEventHandler
@@ -14,9 +16,9 @@ from sentry_sdk.scope import Scope, _current_scope, _isolation_scope
 from sentry_sdk.transport import HttpTransport
 
 from ..settings import Settings, environment, service_version
-from . import context
+from . import context, logs
 from .outages import Outage
-from .sentry_events import drop, prepare, prepare_metric
+from .sentry_events import OWN_RECORD, drop, prepare, prepare_breadcrumb, prepare_metric
 
 CLOSE_SECONDS = 1.0
 MOST_BREADCRUMBS = 50
@@ -49,10 +51,24 @@ def configure(settings: Settings) -> None:
     """Begin to report. After the logs are configured, because Sentry listens to them."""
     assert settings.sentry_dsn is not None
     _init(settings, settings.sentry_dsn.get_secret_value())
-    logger.add(LoguruEventHandler(level=logger.level("ERROR").no), level="ERROR", format=_title)
+    logs.keep(_listen)
     _State.client = sentry_sdk.get_client()
     _State.isolation, _State.current = sentry_sdk.get_isolation_scope(), sentry_sdk.get_current_scope()
     context.isolate_with(_isolate)
+
+
+def _listen() -> int:
+    """Report errors that are logged; gives the number of the handler."""
+    return logger.add(_Handler(level=logger.level("ERROR").no), level="ERROR", format=_title, diagnose=False)
+
+
+class _Handler(LoguruEventHandler):
+    """Reports errors that are logged, and marks their records."""
+
+    def emit(self, record: LogRecord) -> Any:
+        """Report a record."""
+        setattr(record, OWN_RECORD, True)
+        return super().emit(record)
 
 
 def _init(settings: Settings, dsn: str) -> None:
@@ -83,6 +99,7 @@ def _init(settings: Settings, dsn: str) -> None:
             "stack_frame_variables": False,
         },
         before_send=prepare,
+        before_breadcrumb=prepare_breadcrumb,
         before_send_metric=prepare_metric,
         before_send_transaction=drop,
         shutdown_timeout=0,
@@ -99,6 +116,29 @@ def _release(settings: Settings) -> str | None:
 
 def _title(record: Any) -> str:
     return "{message}"
+
+
+def active() -> bool:
+    """Whether errors are reported by a client that was set up here."""
+    return _State.client is not None and sentry_sdk.get_client() is _State.client
+
+
+def restore(settings: Settings) -> bool:
+    """Take the place of a client that was set up after ours, or without any; whether there was one.
+
+    Errors go to its DSN where SENTRY_DSN names none, because it would send bodies, variables and transcripts.
+    """
+    other = sentry_sdk.get_client()
+    if other is _State.client or not other.is_active():
+        return False
+    if _State.client is not None:
+        sentry_sdk.get_global_scope().set_client(_State.client)
+    elif settings.telemetry_enabled and other.dsn:
+        configure(settings.model_copy(update={"sentry_dsn": SecretStr(other.dsn)}))
+    else:
+        sentry_sdk.get_global_scope().set_client(None)
+    other.close(timeout=0)
+    return True
 
 
 def _isolate() -> None:

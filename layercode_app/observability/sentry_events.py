@@ -21,6 +21,8 @@ IGNORED = (
 )
 _SET_BY_USERS = ("contexts", "tags", "extra", "user", "breadcrumbs", "message", "transaction", "fingerprint")
 """The parts of an event that the user's code fills: sent, and masked."""
+OWN_RECORD = "layercode_message_only"
+"""Set on the log records that our own handler reports."""
 _NEVER = ("request", "modules")
 
 
@@ -31,6 +33,9 @@ def prepare(event: Event, hint: Hint) -> Event | None:
         return None
     if error is not None and any(base.__name__ in IGNORED for base in type(error).__mro__):
         return None
+    if "log_record" in hint and not hasattr(hint["log_record"], OWN_RECORD):
+        # A handler that sentry_sdk.init() in an agent file added formats the values of local variables into its text.
+        event.pop("logentry", None)
     # An attached file cannot be masked.
     hint["attachments"] = []
     _mask(event)
@@ -38,6 +43,11 @@ def prepare(event: Event, hint: Hint) -> Event | None:
     if trace_id := context.ids().get("trace_id"):
         event.setdefault("contexts", {})["trace"] = {"trace_id": trace_id, "span_id": context.ids().get("span_id", "")}
     return event
+
+
+def prepare_breadcrumb(crumb: Any, hint: Any) -> Any:
+    """Let a breadcrumb of the user's code through; log lines are none, though an integration may make them so."""
+    return None if "log_record" in hint else crumb
 
 
 def prepare_metric(metric: Any, hint: Hint) -> Any:

@@ -7,9 +7,11 @@ What a sink needs is imported only when the sink is wanted.
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import settings as environment
 from . import checks, logs, metrics, redaction, turns
@@ -32,6 +34,8 @@ class _Sinks:
     tracing: Tracing | None = None
     prometheus: Prometheus | None = None
     sentry = False
+    settings: Settings | None = None
+    """Those that the sinks were set up with; None where they are a host's."""
     lock = threading.Lock()
 
 
@@ -58,6 +62,7 @@ def configure(settings: Settings, *, verbose: bool = False, serving: bool = True
         brief=developing and not verbose,
         common=_common(settings),
     )
+    _Sinks.settings = settings
     if serving and settings.telemetry_enabled:
         with _Sinks.lock:
             _open(settings, verbose)
@@ -94,6 +99,21 @@ def _open_tracing(settings: Settings, verbose: bool) -> None:
     _Sinks.tracing = Tracing(settings, environment.environment(), tree=_tree(settings, verbose))
     _use_metrics()
     instrument(settings.trace_hosts)
+
+
+def keep_ours(agents: Iterable[Any] = ()) -> None:
+    """Undo what agent files, which were loaded just now, changed of the sinks; `agents` are theirs, of PydanticAI."""
+    settings = _Sinks.settings
+    if settings is None:
+        return
+    from . import overrides
+
+    with _Sinks.lock:
+        overrides.undo(settings, _Sinks.tracing, agents)
+        if "layercode_app.observability.sentry" in sys.modules:
+            from . import sentry
+
+            _Sinks.sentry = sentry.active()
 
 
 def _open_metrics(settings: Settings) -> None:

@@ -40,6 +40,7 @@ class Tracing:
     ) -> None:
         self._targets = _targets(settings, environment)
         self._closers: list[Callable[[], object]] = []
+        self._pipeline: Pipeline | None = None
         self._resource = _resource(settings)
         self._settings = settings
         self._environment = environment
@@ -72,9 +73,20 @@ class Tracing:
                 else AlwaysOffExemplarFilter(),
             )
         )
-        attempt("Logfire's SDK", partial(_configure_logfire, self._settings, pipeline, self._readers()))
+        self._pipeline = pipeline
+        self._begin_logfire()
+
+    def _begin_logfire(self) -> None:
+        attempt("Logfire's SDK", partial(_configure_logfire, self._settings, self._pipeline, self._readers()))
         # Nothing of ours goes to model providers: neither the trace's id nor baggage. After Logfire, which sets its own.
         propagate.set_global_textmap(CompositePropagator([]))
+
+    def restore(self) -> bool:
+        """Configure Logfire's SDK again if something else did after us; whether something had."""
+        if self._pipeline is None or _logfire_sends_to(self._pipeline):
+            return False
+        self._begin_logfire()
+        return True
 
     def _wants(self, signal: str) -> bool:
         return self._environment.get(f"OTEL_{signal}_EXPORTER", "").lower() in _SUPPORTED
@@ -132,7 +144,15 @@ def _sampler(environment: Mapping[str, str]) -> Sampler | None:
     return ParentBasedTraceIdRatio(float(rate)) if rate and not environment.get("OTEL_TRACES_SAMPLER") else None
 
 
-def _configure_logfire(settings: Settings, pipeline: Pipeline, readers: Sequence[Any]) -> None:
+def _logfire_sends_to(pipeline: Pipeline) -> bool:
+    import logfire
+
+    processors = getattr(logfire.DEFAULT_LOGFIRE_INSTANCE.config, "additional_span_processors", None)
+    # Where a release keeps them elsewhere, nothing is known.
+    return processors is None or pipeline in processors
+
+
+def _configure_logfire(settings: Settings, pipeline: Pipeline | None, readers: Sequence[Any]) -> None:
     import logfire
 
     from ..settings import overlaid
@@ -150,6 +170,6 @@ def _configure_logfire(settings: Settings, pipeline: Pipeline, readers: Sequence
             scrubbing=False,
             distributed_tracing=False,
             inspect_arguments=False,
-            additional_span_processors=[pipeline],
+            additional_span_processors=[pipeline] if pipeline else [],
             metrics=logfire.MetricsOptions(additional_readers=list(readers)) if readers else False,
         )

@@ -16,7 +16,7 @@ from ..agent.discovery import Found, discover, find_by_import
 from ..agent.shipped import BUILT_IN
 from ..agent.voice_agent import VoiceAgent
 from ..exceptions import ConfigurationError
-from ..observability.setup import configure, shutdown
+from ..observability.setup import configure, keep_ours, shutdown
 from ..observability.uncaught import catch_all
 from ..settings import ENV_FILE, Settings, export_env_file, load_settings, options_for_workers, pass_to_workers
 from .announce import announce, tell_of
@@ -148,6 +148,7 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     export_env_file(options.env_file or ENV_FILE)
     configure(settings, verbose=options.verbose, serving=serving, developing=options.developing)
     found, first = _agents(options, settings)
+    keep_ours(voice.agent for voice in (*found.agents.values(), first))
     app = create_app(found, first, settings=settings, model=options.model)
     drain_on_signals(app)
     app.on_start.append(catch_all)
