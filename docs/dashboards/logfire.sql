@@ -18,12 +18,15 @@ WHERE span_name LIKE 'turn %' AND attributes->>'layercode.turn.status' = 'failed
 GROUP BY 1, 2
 ORDER BY turns DESC;
 
--- Tokens by model and version of the agent
-SELECT attributes->>'gen_ai.response.model' AS model, attributes->>'layercode.agent.version' AS version,
-       sum((attributes->>'gen_ai.aggregated_usage.input_tokens')::bigint) AS input_tokens,
-       sum((attributes->>'gen_ai.aggregated_usage.output_tokens')::bigint) AS output_tokens
-FROM records
-WHERE span_name LIKE 'turn %'
+-- Tokens and dollars by model and version of the agent, those of helpers and guards under their own models
+SELECT coalesce(chat.attributes->>'gen_ai.response.model', chat.attributes->>'gen_ai.request.model') AS model,
+       turn.attributes->>'layercode.agent.version' AS version,
+       sum((chat.attributes->>'gen_ai.usage.input_tokens')::bigint) AS input_tokens,
+       sum((chat.attributes->>'gen_ai.usage.output_tokens')::bigint) AS output_tokens,
+       sum((chat.attributes->>'operation.cost')::float) AS dollars
+FROM records AS chat
+JOIN records AS turn ON turn.trace_id = chat.trace_id AND turn.span_name LIKE 'turn %'
+WHERE chat.span_name LIKE 'chat %'
 GROUP BY 1, 2;
 
 -- The slowest tools

@@ -27,7 +27,7 @@ from .offline import offline_model
 from .retry import transient
 from .thinking import Thinking
 from .traced import watch
-from .usage import write_down, write_down_helpers
+from .usage import requesting, write_down, write_down_helpers
 
 if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
@@ -111,8 +111,9 @@ async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth) -
         try:
             async for node in running:
                 if Agent.is_model_request_node(node):
-                    async with node.stream(running.ctx) as events:
-                        await _speak_text(events, turn, mouth if voice.speak is None else None)
+                    with requesting(running, turn):
+                        async with node.stream(running.ctx) as events:
+                            await _speak_text(events, turn, mouth if voice.speak is None else None)
                     turn.live.response += 1
                 elif Agent.is_call_tools_node(node):
                     async with node.stream(running.ctx) as events:
@@ -138,11 +139,9 @@ def _model_settings(voice: VoiceAgent[Any, Any]) -> Any:
 
 
 async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], mouth: Mouth | None) -> None:
-    timings = turn.record.timings
     async for event in events:
         if isinstance(event, PartStartEvent):
-            if "ttft" not in timings:
-                timings["ttft"] = turn.live.elapsed_ms()
+            turn.live.first_token()
             if mouth and isinstance(event.part, TextPart):
                 await mouth.say(event.part.content)
         elif mouth and isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):

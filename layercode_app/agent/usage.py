@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from pydantic_ai.messages import ModelResponse
+from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
 
+from ..conversation import requests
 from ..conversation.cost import price_of
-from ..conversation.record import Stage, TurnRecord
+from ..conversation.record import ModelCall, Stage, TurnRecord
 from ..conversation.turn import Turn
 from .plain_messages import dump_messages
 
@@ -16,34 +18,73 @@ COUNTED = ("requests", "tool_calls", "input_tokens", "output_tokens", "cache_rea
 UNKNOWN = ("unpriced_requests", "unknown_requests")
 
 
+@contextmanager
+def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
+    """Write one model request of a run into the record, however it ends."""
+    live, known = turn.live, len(running.ctx.state.message_history)
+    call = live.request = requests.begin(live, getattr(turn.model, "model_name", ""))
+    status: requests.Ending = "done"
+    try:
+        yield
+    except BaseException as error:
+        status = "failed" if isinstance(error, Exception) else "cancelled"
+        _note_attempts(turn, call, getattr(error, "attempts", ()), all_failed=True)
+        raise
+    finally:
+        _describe(turn, call, running.ctx.state.message_history[known:])
+        requests.end(live, call, status)
+        live.request = None
+
+
+def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> None:
+    """Take the figures of a request from the response that the run has added for it."""
+    response = next((message for message in reversed(added) if message.kind == "response"), None)
+    before = [one.model for one in turn.record.requests if not one.stage and one.status == "done"]
+    if before:
+        # A response that was cut before its first token does not name its model.
+        call.model = before[-1]
+    if response is not None:
+        cut = response.state == "interrupted"
+        requests.used(call, response, price_of(response), cut=cut)
+        _note_attempts(turn, call, response.failed_attempts or ())
+
+
+def _note_attempts(
+    turn: Turn[Any, Any], call: ModelCall, attempts: Sequence[ModelRequestAttempt], *, all_failed: bool = False
+) -> None:
+    """Count the failed attempts of a fallback chain as retries, and give each its own row."""
+    if not attempts:
+        return
+    if all_failed:
+        requests.insert_attempts(turn.live, call, attempts[:-1])
+        call.model = attempts[-1].model_name
+        return
+    requests.insert_attempts(turn.live, call, attempts)
+    turn.record.retries += len(attempts)
+    failed = ", ".join(attempt.model_name for attempt in attempts)
+    turn.log.warning("{} failed, and {} answered in its place", failed, call.model)
+
+
 def write_down(running: Any, turn: Turn[Any, Any]) -> None:
-    """Messages, usage and cost of a run, also of one that was cut."""
+    """Write messages, usage and cost of a run into the record, also of one that was cut."""
     record, usage, messages = turn.record, running.usage, running.new_messages()
     record.messages = dump_messages(messages)
     responses = [message for message in messages if message.kind == "response"]
     prices = [price_of(response) for response in responses if response.state != "interrupted"]
     known = [price for price in prices if price is not None]
+    cut = len(responses) - len(prices)
     counted = {name: getattr(usage, name) for name in COUNTED}
     counted["unpriced_requests"] = len(prices) - len(known)
+    if cut:
+        # PydanticAI does not count a request that was cut before its first token.
+        counted["requests"] = max(counted["requests"], len(responses))
+        counted["unknown_requests"] = cut
     cost = float(usage.cost) if usage.cost is not None else sum(known) if known else None
     if turn.live.helpers is not None:
         helpers, turn.live.helpers = turn.live.helpers, None
         cost = _with_helpers(helpers, responses, counted, sum(known), cost)
-    _note_fallbacks(turn, responses)
-    if responses:
-        record.model = responses[-1].model_name or record.model
-        if responses[-1].state == "interrupted":
-            counted["unknown_requests"] = counted.get("unknown_requests", 0) + 1
+    record.model = next((call.model for call in reversed(record.requests) if not call.stage), record.model)
     _add(record, counted, cost)
-
-
-def _note_fallbacks(turn: Turn[Any, Any], responses: Sequence[ModelResponse]) -> None:
-    """A model that failed was recovered from by asking the next one, as a retry recovers by asking again."""
-    for response in responses:
-        failed = [attempt.model_name for attempt in response.failed_attempts or ()]
-        if failed:
-            turn.record.retries += len(failed)
-            turn.log.warning("{} failed, and {} answered in its place", ", ".join(failed), response.model_name)
 
 
 def _with_helpers(

@@ -10,6 +10,7 @@ from typing import TypeVar
 from ..conversation.cost import cost_of
 from ..conversation.record import Stage, Status, TurnRecord
 from ..conversation.record_json import from_json, to_json
+from ..conversation.shares import Share
 from ..conversation.stores.base import Store, Summary
 from ..exceptions import NotRecordedError
 from ..output.terminal import Part, print_block, print_file, print_json, print_line
@@ -79,6 +80,10 @@ def _print_turn(turn: TurnRecord) -> None:
         print_block("  Tool:   ", f"{call.name}({_short(call.args)}) {call.status}{took}", style="dim", one_line=True)
     for stage in turn.stages:
         print_block("  Stage:  ", _stage(stage), style="dim", one_line=True)
+    if len(shares := turn.shares) > 1:
+        for share in shares:
+            said_of = " · ".join([share.model or "(no model)", *_used(share)])
+            print_block("  Model:  ", said_of, style="dim", one_line=True)
     print_block("  ", figures(turn), style="red dim" if turn.status is Status.FAILED else "dim", one_line=True)
 
 
@@ -107,7 +112,7 @@ def _stage(stage: Stage) -> str:
     return " · ".join([f"{stage.name} {stage.status}, {took}", *_used(stage), *([stage.model] if stage.model else [])])
 
 
-def _used(part: TurnRecord | Stage) -> list[str]:
+def _used(part: TurnRecord | Stage | Share) -> list[str]:
     """What the models of a turn, or of a stage of it, used; nothing where none was asked."""
     if not part.usage.get("requests"):
         return []

@@ -16,7 +16,7 @@ from typing import Any
 from ..wellformed import REPLACEMENT, well_formed
 from .listener import Listener
 from .moment import Moment
-from .record import TTS, Frame, Json, Source, Speech, Stage, Status, ToolCall, TurnRecord
+from .record import TTS, Frame, Json, ModelCall, Source, Speech, Stage, Status, ToolCall, TurnRecord
 from .sentences import ends_sentence, to_sentence_end
 from .state import LiveState
 
@@ -59,6 +59,8 @@ class LiveTurn:
     """The first half of a character at the end of what was spoken, until the next piece brings the second."""
     _half_of: tuple[Source, int] | None = None
     """Who spoke it, and in which model response."""
+    request: ModelCall | None = None
+    """The agent's own model request that runs now."""
     _waking: asyncio.Handle | None = None
     _flushing = False
     """What is added now is sent at once by whoever adds it."""
@@ -80,6 +82,12 @@ class LiveTurn:
         """Milliseconds since the request was received."""
         # To the microsecond; `round` would look at the digits one by one.
         return int((time.perf_counter() - self.received) * 1e6 + 0.5) / 1000
+
+    def first_token(self) -> None:
+        """Note when the model request that runs now, and the turn, had its first token."""
+        if self.request is not None and self.request.first_ms is None:
+            self.request.first_ms = self.elapsed_ms()
+            self.record.timings.setdefault("ttft", self.request.first_ms)
 
     def emit(self, kind: str, content: Json = None) -> None:
         """Add a frame; it is sent at the next flush, or at the next tick of the loop."""

@@ -1,7 +1,8 @@
-"""The model of a helper agent, metered: what it answers is counted for the turn, and for the stage it is asked in."""
+"""The model of a helper agent, metered: its requests are counted for the turn, and for the stage they are made in."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from .live import LiveTurn
 
 
 class Metered(WrapperModel):
-    """A model that is some helper's, in one turn."""
+    """The model of a helper agent in one turn."""
 
     def __init__(self, wrapped: Model | str, live: LiveTurn) -> None:
         super().__init__(wrapped)
@@ -28,9 +29,10 @@ class Metered(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Ask the model, and count its answer."""
-        response = await super().request(messages, model_settings, model_request_parameters)
-        stages.count(self._live, response)
+        """Call the model, and count its answer."""
+        with stages.requesting(self._live, self.model_name) as call:
+            response = await super().request(messages, model_settings, model_request_parameters)
+            stages.count(self._live, call, response)
         return response
 
     @asynccontextmanager
@@ -41,12 +43,15 @@ class Metered(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Ask the model, and count its answer when the stream has ended, however it did."""
-        cut = True
+        """Call the model, and count its answer when the stream has ended, however it did."""
+        cut, began = True, time.perf_counter()
         asked = super().request_stream(messages, model_settings, model_request_parameters, run_context)
-        async with asked as stream:
-            try:
-                yield stream
-                cut = False
-            finally:
-                stages.count(self._live, stream.get(), cut=cut)
+        with stages.requesting(self._live, self.model_name) as call:
+            async with asked as stream:
+                try:
+                    yield stream
+                    cut = False
+                finally:
+                    if (first := stream.time_to_first_chunk(began)) is not None:
+                        call.first_ms = call.started_ms + first * 1000
+                    stages.count(self._live, call, stream.get(), cut=cut)

@@ -10,6 +10,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
+from .shares import Share, shares_of
+
 Json: TypeAlias = Any
 """A value that JSON can hold."""
 
@@ -91,6 +93,29 @@ class Stage:
 
 
 @dataclass(slots=True)
+class ModelCall:
+    """One request to a model, written when it begins and again when it ends; `usage` and `cost` are this request's."""
+
+    model: str
+    started_ms: float
+    first_ms: float | None = None
+    """When the first token came; None where there was none, or where the answer was not streamed."""
+    ended_ms: float | None = None
+    status: Literal["running", "done", "failed", "cancelled"] = "running"
+    stage: str = ""
+    """The innermost stage it was made in, `HELPER` outside of all stages; empty for the agent's own requests."""
+    usage: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    """Known dollars; see `cost_of`."""
+    finish: str = ""
+    """Why the model stopped, as PydanticAI names it: `stop`, `tool_call`, `length`, `content_filter`, `error`."""
+
+
+HELPER = "helper"
+"""The stage of a helper agent's request that no `turn.span` surrounds."""
+
+
+@dataclass(slots=True)
 class TurnRecord:
     """Everything that is known of one turn."""
 
@@ -113,6 +138,8 @@ class TurnRecord:
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
+    requests: list[ModelCall] = field(default_factory=list)
+    """Every request to a model, in the order they began; empty in journals of older versions."""
     state: Json = None
     metadata: dict[str, Json] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
@@ -151,6 +178,11 @@ class TurnRecord:
         return self.status is not Status.RUNNING
 
     @property
+    def shares(self) -> list[Share]:
+        """The tokens and the cost of each model that was called."""
+        return shares_of(self)
+
+    @property
     def key(self) -> tuple[str, str]:
         """Conversation and turn: what a duplicate delivery repeats."""
         return self.conversation_id, self.turn_id
@@ -170,6 +202,8 @@ def clone(record: TurnRecord) -> TurnRecord:
         copy.tools = [replace(call) for call in record.tools]
     if record.stages:
         copy.stages = [replace(stage, usage=dict(stage.usage)) for stage in record.stages]
+    if record.requests:
+        copy.requests = [replace(call, usage=dict(call.usage)) for call in record.requests]
     return copy
 
 

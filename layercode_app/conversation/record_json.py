@@ -8,7 +8,7 @@ from operator import attrgetter
 import orjson
 
 from ..wellformed import dump_json, load_json
-from .record import Frame, Json, Kind, Speech, Stage, Status, ToolCall, TurnRecord
+from .record import Frame, Json, Kind, ModelCall, Speech, Stage, Status, ToolCall, TurnRecord
 
 _BODIES = frozenset(("position", "messages", "frames"))
 _READ = frozenset(f.name for f in fields(TurnRecord)) - _BODIES
@@ -81,7 +81,7 @@ def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: by
     values = from_json(head)
     values["kind"] = _KINDS[values["kind"]]
     values["status"] = STATUSES[values["status"]]
-    for name, load in (("speech", Speech), ("tools", ToolCall), ("stages", Stage)):
+    for name, load in (("speech", Speech), ("tools", ToolCall), ("stages", Stage), ("requests", ModelCall)):
         if values.get(name):
             values[name] = [load(**part) for part in values[name]]
     record = TurnRecord(values["conversation_id"], values["turn_id"], values["kind"], values["agent"])

@@ -12,8 +12,9 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from ..observability import spans
+from . import requests
 from .cost import cost_of, price_of
-from .record import Stage
+from .record import HELPER, ModelCall, Stage
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 MOST_STAGES = 100
 """So many of a turn are kept in the journal; a span in a loop has no end."""
-TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 _open: ContextVar[tuple[Stage, ...]] = ContextVar("layercode_stages", default=())
 
@@ -71,14 +71,30 @@ def _figures(stage: Stage) -> dict[str, Any]:
     }
 
 
-def count(live: LiveTurn, response: ModelResponse, *, cut: bool = False) -> None:
+@contextmanager
+def requesting(live: LiveTurn, model: str) -> Iterator[ModelCall]:
+    """Write one request of a helper's model into the record, however it ends."""
+    opened = _open.get()
+    call = requests.begin(live, model, stage=opened[-1].name if opened else HELPER)
+    status: requests.Ending = "done"
+    try:
+        yield call
+    except BaseException as error:
+        status = "failed" if isinstance(error, Exception) else "cancelled"
+        raise
+    finally:
+        requests.end(live, call, status)
+
+
+def count(live: LiveTurn, call: ModelCall, response: ModelResponse, *, cut: bool = False) -> None:
     """Count an answer of a helper's model for the open stages and the turn; one that was cut told no tokens."""
     if live.helpers is None:
         live.helpers = Stage("helpers", 0.0)
     price = None if cut else _price(response)
+    requests.used(call, response, price, cut=cut)
     for stage in (*_open.get(), live.helpers):
         if stage.ended_ms is None:
-            _add(stage, response, price, cut)
+            _add(stage, call)
 
 
 def _price(response: ModelResponse) -> float | None:
@@ -92,13 +108,9 @@ def _price(response: ModelResponse) -> float | None:
         return None
 
 
-def _add(stage: Stage, response: ModelResponse, price: float | None, cut: bool) -> None:
-    usage = stage.usage
-    stage.model = response.model_name or stage.model
-    usage["requests"] = usage.get("requests", 0) + 1
-    for name in TOKENS:
-        usage[name] = usage.get(name, 0) + getattr(response.usage, name)
-    if price is not None:
-        stage.cost = (stage.cost or 0.0) + price
-    missing = "unknown_requests" if cut else "unpriced_requests"
-    usage[missing] = usage.get(missing, 0) + (price is None)
+def _add(stage: Stage, call: ModelCall) -> None:
+    stage.model = call.model
+    for name, amount in call.usage.items():
+        stage.usage[name] = stage.usage.get(name, 0) + amount
+    if call.cost is not None:
+        stage.cost = (stage.cost or 0.0) + call.cost

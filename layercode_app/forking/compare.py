@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 
 from ..conversation.cost import Cost, cost_of
 from ..conversation.record import Json, TurnRecord
+from ..conversation.shares import Share
 
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 
@@ -74,6 +75,7 @@ def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[st
         "output_tokens": turn.usage.get("output_tokens"),
         "cost": cost.known,
         "cost_is_partial": bool(cost.unknown),
+        "models": [_model(share) for share in turn.shares],
         "error": turn.error_category,
         "tools": [
             {
@@ -86,6 +88,12 @@ def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[st
             for call in turn.tools
         ],
     }
+
+
+def _model(share: Share) -> dict[str, Json]:
+    cost = cost_of(share)
+    tokens = {name: share.usage.get(name, 0) for name in ("input_tokens", "output_tokens")}
+    return {"model": share.model, **tokens, "cost": cost.known, "cost_is_partial": bool(cost.unknown)}
 
 
 def totals(turns: Iterable[TurnRecord]) -> dict[str, Json]:

@@ -135,6 +135,10 @@ class Figures(Protocol):
         """Dollars, None when unknown."""
 
     @property
+    def shares(self) -> Sequence[Any]:
+        """The model, usage and cost of each model that was called."""
+
+    @property
     def retries(self) -> int:
         """How often the model was asked again."""
 
@@ -186,11 +190,12 @@ def _tool_rows(record: Figures) -> Iterator[Row]:
 
 
 def _usage_rows(record: Figures) -> Iterator[Row]:
-    for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
-        if tokens := record.usage.get(name):
-            yield TOKENS, tokens, (record.agent, record.model, name.removesuffix("_tokens"))
-    if record.cost is not None:
-        yield COST, record.cost, (record.agent, record.model)
+    for share in record.shares:
+        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
+            if tokens := share.usage.get(name):
+                yield TOKENS, tokens, (record.agent, share.model, name.removesuffix("_tokens"))
+        if share.cost is not None:
+            yield COST, share.cost, (record.agent, share.model)
 
 
 # --- OpenTelemetry

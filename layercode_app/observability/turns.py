@@ -35,6 +35,10 @@ class Finished(metrics.Figures, Protocol):
         """The agent's version."""
 
     @property
+    def requests(self) -> Sequence[Any]:
+        """The requests to models."""
+
+    @property
     def frames(self) -> Sequence[Any]:
         """What was sent."""
 
@@ -128,14 +132,22 @@ def _log_line(record: Finished) -> None:
         "model": record.model,
         "usage": record.usage,
         "cost": record.cost,
+        **_models(record),
         "error": record.error_category,
         "impact": record.impact,
         "agent_version": record.fingerprint,
     }
-    foreign = f"{record.model}\n{record.error_category}"
+    foreign = "\n".join((record.model, str(record.error_category), *fields.get("models", ())))
     if (request := context.request.get()) is not None:
         foreign += _add_request(fields, request)
     write_turn(f"turn {status} in {total} ms, first speech after {ttfs} ms", fields, foreign)
+
+
+def _models(record: Finished) -> dict[str, Any]:
+    """Each model's own tokens and cost, where a turn had more than one model."""
+    if len(record.requests) < 2 or len(shares := record.shares) < 2:
+        return {}
+    return {"models": {share.model: {"usage": share.usage, "cost": share.cost} for share in shares}}
 
 
 def _add_request(fields: dict[str, Any], request: context.Request) -> str:
@@ -166,6 +178,7 @@ def _attributes(record: Finished) -> Mapping[str, Any]:
         "gen_ai.aggregated_usage.input_tokens": usage.get("input_tokens"),
         "gen_ai.aggregated_usage.output_tokens": usage.get("output_tokens"),
         "layercode.turn.cost": record.cost,
+        "layercode.turn.models": ", ".join(share.model for share in record.shares) or None,
     }
     return {name: value for name, value in found.items() if value is not None}
 

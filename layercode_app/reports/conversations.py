@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from ..conversation.cost import cost_of
-from ..conversation.record import Json, Kind, Stage, TurnRecord
+from ..conversation.record import Json, Kind, ModelCall, Stage, TurnRecord
 from ..conversation.stores.base import Summary
 from .figures import interrupted
 
@@ -47,6 +48,8 @@ def turn_json(record: TurnRecord) -> Json:
         **{f"{name}_ms": record.timings.get(name) for name in LATENCY},
         "model": record.model,
         "version": record.fingerprint,
+        "models": models_json(record),
+        "requests": [request_json(call) for call in record.requests],
         "usage": record.usage,
         "cost": cost.known,
         "cost_is_partial": bool(cost.unknown),
@@ -57,6 +60,21 @@ def turn_json(record: TurnRecord) -> Json:
         "scores": record.scores,
         "trace_id": record.trace_id,
     }  # fmt: skip
+
+
+def models_json(record: TurnRecord) -> list[Json]:
+    """Each model of a turn with its own tokens and cost, for a program."""
+    return [
+        {"model": share.model, "usage": share.usage, "cost": cost.known, "cost_is_partial": bool(cost.unknown)}
+        for share in record.shares
+        for cost in [cost_of(share)]
+    ]
+
+
+def request_json(call: ModelCall) -> Json:
+    """A model request for a program."""
+    cost = cost_of(call)
+    return asdict(call) | {"cost": cost.known if call.usage else None, "cost_is_partial": bool(cost.unknown)}
 
 
 def stage_json(stage: Stage) -> Json:

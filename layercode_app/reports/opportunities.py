@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from ..conversation.cost import Cost, cost_of, dollars
 from ..conversation.record import Json, TurnRecord
+from ..conversation.shares import Share
 from .figures import interrupted, percentile
 
 LEAST_TURNS = 5
@@ -56,16 +57,21 @@ class Sightings:
         for call in record.tools:
             if call.ended_ms is not None:
                 self._tools[call.name].append(call.ended_ms - call.started_ms)
-        requests = record.usage.get("requests", 0)
-        if not requests or interrupted(record):
+        if not interrupted(record):
+            for share in record.shares:
+                self._add(record, share)
+
+    def _add(self, record: TurnRecord, share: Share) -> None:
+        requests = share.usage.get("requests", 0)
+        if not requests:
             return
-        spent = self._spending[record.agent, record.model]
+        spent = self._spending[record.agent, share.model]
         spent.turns += 1
         spent.requests += requests
-        spent.input += record.usage.get("input_tokens", 0)
-        spent.cached += record.usage.get("cache_read_tokens", 0)
-        spent.largest = max(spent.largest, record.usage.get("input_tokens", 0) // requests)
-        spent.cost += cost_of(record)
+        spent.input += share.usage.get("input_tokens", 0)
+        spent.cached += share.usage.get("cache_read_tokens", 0)
+        spent.largest = max(spent.largest, share.usage.get("input_tokens", 0) // requests)
+        spent.cost += cost_of(share)
 
     def opportunities(self) -> list[Opportunity]:
         """What was found, in no particular order of worth."""

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
 
 from ..conversation.record import Json, Kind, TurnRecord
+from ..conversation.shares import Share
 from ..conversation.stores.base import Store
 from ..exceptions import ConfigurationError
 from .figures import day_of, interrupted, is_turn
@@ -23,7 +24,6 @@ GROUPINGS: tuple[By, ...] = get_args(By)
 NO_MODEL = "(no model)"
 _KEYS: dict[str, Callable[[TurnRecord], str]] = {
     "agent": lambda record: record.agent,
-    "model": lambda record: record.model or NO_MODEL,
     "day": day_of,
     "month": lambda record: day_of(record)[:7],
     "conversation": lambda record: record.conversation_id,
@@ -104,6 +104,8 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord]) -> None:
             answered.add(record.conversation_id)
         for tally in _tallies(report, record):
             tally.add(record, first=first)
+        for groups in _by_model(report):
+            _count_models(groups, record, first=first)
         tools.add(record)
         stages.add(record)
         sightings.add(record)
@@ -127,10 +129,23 @@ def _tallies(report: Report, record: TurnRecord) -> list[Tally]:
     def of(groups: dict[str, Tally], key: str) -> Tally:
         return groups.setdefault(key, Tally(key))
 
-    found = [report.total, of(report.days, day_of(record)), of(report.models, record.model or NO_MODEL)]
-    if report.by not in ("tool", "stage"):
+    found = [report.total, of(report.days, day_of(record))]
+    if report.by in _KEYS:
         found.append(of(report.groups, _KEYS[report.by](record)))
     return found
+
+
+def _by_model(report: Report) -> list[dict[str, Tally]]:
+    return [report.models, report.groups] if report.by == "model" else [report.models]
+
+
+def _count_models(groups: dict[str, Tally], record: TurnRecord, *, first: bool) -> None:
+    """Count a turn for the model that answered, and each model's own tokens and cost."""
+    shares = {share.model or NO_MODEL: share for share in record.shares}
+    main = record.model or NO_MODEL
+    groups.setdefault(main, Tally(main)).add(record, first=first, share=shares.pop(main, Share(main)))
+    for name, share in shares.items():
+        groups.setdefault(name, Tally(name)).add_helper(share)
 
 
 async def _forgotten(store: Store, report: Report) -> dict[str, dict[str, float]]:

@@ -60,7 +60,7 @@ def _group(tally: Tally) -> tuple[str, ...]:
     times = percentiles(tally.times("ttfs"))
     return (
         tally.key,
-        f"{tally.turns:,}",
+        _turns(tally),
         f"{tally.error_rate:.1%}",
         f"{tally.interrupted:,}",
         _pair(times),
@@ -68,6 +68,11 @@ def _group(tally: Tally) -> tuple[str, ...]:
         str(tally.cost),
         _feedback(tally),
     )
+
+
+def _turns(tally: Tally) -> str:
+    helped = f"{tally.helped:,} as helper" if tally.helped else ""
+    return f"{tally.turns:,}, {helped}" if tally.turns and helped else helped or f"{tally.turns:,}"
 
 
 def _pair(times: dict[str, float | None]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..conversation.cost import Cost, cost_of
 from ..conversation.record import Json, Kind, Status, TurnRecord
+from ..conversation.shares import Share
 from .figures import LATENCIES, TOKENS, interrupted, percentiles, refused
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
@@ -41,6 +42,8 @@ class Tally:
 
     key: str
     turns: int = 0
+    helped: int = 0
+    """Of a model: turns in which only helper agents called it. They count as turns of the model that answered."""
     interrupted: int = 0
     failed: int = 0
     refused: int = 0
@@ -58,17 +61,25 @@ class Tally:
     latencies: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     """By metric and slice, in milliseconds."""
 
-    def add(self, record: TurnRecord, *, first: bool = False) -> None:
-        """Count a turn; `first` is the first answer in its conversation."""
+    def add(self, record: TurnRecord, *, first: bool = False, share: Share | None = None) -> None:
+        """Count a turn; `first` is the first answer in its conversation, `share` the only usage to count."""
         self.turns += 1
         self.conversations.add(record.conversation_id)
         self.tool_calls += len(record.tools)
-        self.cost += cost_of(record)
-        for name in TOKENS:
-            self.tokens[name] += record.usage.get(name, 0)
+        self._count_usage(share or record)
         self._count_ending(record)
         self._count_quality(record)
         self._time(record, first)
+
+    def add_helper(self, share: Share) -> None:
+        """Count a model that helped another one in a turn."""
+        self.helped += 1
+        self._count_usage(share)
+
+    def _count_usage(self, part: TurnRecord | Share) -> None:
+        self.cost += cost_of(part)
+        for name in TOKENS:
+            self.tokens[name] += part.usage.get(name, 0)
 
     def _count_ending(self, record: TurnRecord) -> None:
         self.interrupted += interrupted(record)
@@ -136,6 +147,7 @@ class Tally:
         return {
             "key": self.key,
             "turns": self.turns,
+            "helped": self.helped,
             "conversations": len(self.conversations),
             "interrupted": self.interrupted,
             "failed": self.failed,

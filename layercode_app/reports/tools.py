@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..conversation.cost import Cost, cost_of, price_of
-from ..conversation.record import Json, TurnRecord
+from ..conversation.record import Json, ModelCall, ToolCall, TurnRecord
 from .parts import PartTally
 
 if TYPE_CHECKING:
@@ -63,11 +63,23 @@ def requests(record: TurnRecord) -> Iterator[tuple[str, int, Cost]]:
         cost = Cost(price or 0.0, int(price is None))
         yield led_by, tokens, cost
         seen, seen_cost = seen + tokens, seen_cost + cost
-    rest = record.usage.get("input_tokens", 0) + record.usage.get("output_tokens", 0) - seen
+    outside = [call for call in record.requests if call.stage and not _inside_a_tool(call, record.tools)]
+    for call in outside:
+        seen, seen_cost = seen + _tokens(call.usage), seen_cost + cost_of(call)
+    rest = _tokens(record.usage) - seen
     if messages and record.tools and rest > 0:
         whole = cost_of(record)
         unknown = max(whole.unknown - seen_cost.unknown, 0)
         yield INSIDE, rest, Cost(max(whole.amount - seen_cost.amount, 0.0), unknown)
+
+
+def _tokens(usage: Mapping[str, int]) -> int:
+    return usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
+
+
+def _inside_a_tool(call: ModelCall, tools: Iterable[ToolCall]) -> bool:
+    """Whether a tool was running when the request began; a guard's or a hook's requests are no tool's."""
+    return any(tool.started_ms <= call.started_ms <= (tool.ended_ms or call.started_ms) for tool in tools)
 
 
 def _responses(messages: list[ModelMessage]) -> Iterator[tuple[str, ModelResponse]]:

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from ..conversation.cost import cost_of
 from ..conversation.record import Status, TurnRecord
+from ..conversation.shares import Share
 from ..conversation.stores.base import Store
 from .figures import TOKENS, day_of, interrupted
 
 PREFIX = "usage/"
 
 
-def key_of(record: TurnRecord) -> str:
-    """Where the usage of a turn is counted; a model's name may hold slashes, so it is last."""
-    return f"{PREFIX}{day_of(record)}/{record.agent}/{record.model}"
+def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
+    """What a turn adds to the totals, by key: the turn once, and each model's own usage."""
+    totals = {_key(record, record.model): _counts(record)}
+    if record.usage or record.cost:
+        for share in record.shares:
+            total = totals.setdefault(_key(record, share.model), {})
+            for name, amount in _spent(share).items():
+                total[name] = total.get(name, 0.0) + amount
+    return totals
 
 
-def amounts_of(record: TurnRecord) -> dict[str, float]:
-    """What a turn adds to the totals; what is zero is left out."""
+def _key(record: TurnRecord, model: str) -> str:
+    """A model's name may hold slashes, so it is last."""
+    return f"{PREFIX}{day_of(record)}/{record.agent}/{model}"
+
+
+def _counts(record: TurnRecord) -> dict[str, float]:
     amounts = {"turns": 1.0}
     if record.status is Status.FAILED:
         amounts["failed"] = 1.0
@@ -24,15 +35,13 @@ def amounts_of(record: TurnRecord) -> dict[str, float]:
         amounts["interrupted"] = 1.0
     if record.tools:
         amounts["tool_calls"] = float(len(record.tools))
-    if record.usage or record.cost:
-        amounts |= _spent(record)
     return amounts
 
 
-def _spent(record: TurnRecord) -> dict[str, float]:
-    cost = cost_of(record)
+def _spent(share: Share) -> dict[str, float]:
+    cost = cost_of(share)
     spent = {"cost": cost.amount, "unknown_cost_requests": cost.unknown}
-    spent |= {name: record.usage.get(name, 0) for name in ("requests", *TOKENS)}
+    spent |= {name: share.usage.get(name, 0) for name in ("requests", *TOKENS)}
     return {name: float(amount) for name, amount in spent.items() if amount}
 
 

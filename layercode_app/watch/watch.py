@@ -9,7 +9,7 @@ from loguru import logger
 
 from ..conversation.record import TurnRecord
 from ..conversation.stores.base import Job, Store
-from ..reports.usage import amounts_of, key_of
+from ..reports.usage import totals_of
 from ..settings import Settings
 from .alerts import ALERT_MESSAGE, ALERTS, Alerts
 from .budgets import WARNED, Budgets
@@ -77,4 +77,5 @@ class Watch:
 
     def count(self, record: TurnRecord) -> None:
         """Count the usage of a turn that has ended."""
-        self._pending.add(key_of(record), amounts_of(record))
+        for key, amounts in totals_of(record).items():
+            self._pending.add(key, amounts)

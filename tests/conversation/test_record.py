@@ -81,7 +81,7 @@ def test_a_head_leaves_out_what_is_as_it_was_at_first_and_nothing_else() -> None
 
 def test_every_field_is_written() -> None:
     record = TurnRecord("c", "t", Kind.MESSAGE, "a")
-    bodies = {"position", "messages", "frames", "speech", "tools", "stages", "kind", "status"}
+    bodies = {"position", "messages", "frames", "speech", "tools", "stages", "requests", "kind", "status"}
     for field in fields(TurnRecord):
         if field.name not in bodies:
             setattr(record, field.name, f"<{field.name}>")

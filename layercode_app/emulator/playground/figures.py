@@ -8,8 +8,9 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from ...conversation.cost import Cost, cost_of
-from ...conversation.record import Json, Kind, Stage, Status, TurnRecord
+from ...conversation.record import Json, Kind, ModelCall, Stage, Status, TurnRecord
 from ...conversation.record_json import from_json
+from ...conversation.shares import Share
 
 PERCENTILES = (50, 90, 95, 99)
 _BODIES = ("messages", "frames")
@@ -22,16 +23,18 @@ def summary(turn: TurnRecord) -> dict[str, Json]:
     return head | {
         "cost": cost.known if turn.usage.get("requests") else None,
         "cost_is_partial": bool(cost.unknown),
-        "stages": [_stage(stage) for stage in turn.stages],
+        "stages": [_priced(stage) for stage in turn.stages],
+        "requests": [_priced(call) for call in turn.requests],
+        "models": [_priced(share) for share in turn.shares],
         "spoken_text": turn.spoken_text,
         "heard": turn.heard,
         "cut": cut_text(turn),
     }
 
 
-def _stage(stage: Stage) -> dict[str, Json]:
-    cost = cost_of(stage)
-    return asdict(stage) | {"cost": cost.known if stage.usage else None, "cost_is_partial": bool(cost.unknown)}
+def _priced(part: Stage | ModelCall | Share) -> dict[str, Json]:
+    cost = cost_of(part)
+    return asdict(part) | {"cost": cost.known if part.usage else None, "cost_is_partial": bool(cost.unknown)}
 
 
 def whole(turn: TurnRecord) -> dict[str, Json]:

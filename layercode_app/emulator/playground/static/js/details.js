@@ -17,6 +17,7 @@ export function timePanel(turn) {
         turn.frames?.length ? h("button", { class: "small", type: "button", id: "replay", onclick: again }, "Replay") : null),
       chart, words),
     turn.tools?.length ? h("section", {}, h("h3", {}, "Tools"), turn.tools.map(toolCall)) : null,
+    turn.models?.length > 1 ? h("section", {}, h("h3", {}, "Models"), models(turn.models)) : null,
     turn.stages?.length ? h("section", {}, h("h3", {}, "Stages"), stages(turn.stages)) : null,
     turn.state ? h("section", {}, h("h3", {}, "State after this turn"), h("pre", { class: "json" }, json(turn.state))) : null,
     h("section", {}, h("h3", {}, "Ids"), ids(turn)),
@@ -37,6 +38,16 @@ function figures(turn) {
     entry("all of it", ms(t.total)),
     entry("tokens", tokens(turn.usage)),
     entry("cost", turn.usage?.requests ? money(turn.cost, turn.cost_is_partial) : UNKNOWN));
+}
+
+// Each model's own tokens and cost, where helpers or fallbacks used another one than the agent.
+function models(all) {
+  const row = (model) => h("tr", {},
+    h("td", { class: "kind" }, model.model),
+    h("td", { class: "num" }, tokens(model.usage)),
+    h("td", { class: "num" }, model.usage?.requests ? money(model.cost, model.cost_is_partial) : UNKNOWN));
+  const heads = ["model", "tokens", "cost"].map((head) => h("th", {}, head));
+  return h("table", { class: "models" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, all.map(row)));
 }
 
 function stages(all) {

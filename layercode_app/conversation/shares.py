@@ -1,0 +1,81 @@
+"""What each model of a turn used and cost: the turn's requests summed by model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+UNMETERED = "(unmetered)"
+"""The model of usage that a helper agent added to the run without `turn.helper_model()`, which tells no name."""
+LEAST_DOLLARS = 1e-9
+"""A smaller difference between two sums of floats is rounding."""
+
+
+class Call(Protocol):
+    """What is read of a model request."""
+
+    @property
+    def model(self) -> str:
+        """The model that answered, or was asked."""
+
+    @property
+    def usage(self) -> Mapping[str, int]:
+        """Tokens and requests."""
+
+    @property
+    def cost(self) -> float | None:
+        """Known dollars."""
+
+
+class Shared(Call, Protocol):
+    """What is read of a turn."""
+
+    @property
+    def requests(self) -> Sequence[Call]:
+        """The model requests of the turn."""
+
+
+@dataclass(slots=True)
+class Share:
+    """The tokens and the cost of one model in one turn; see `cost_of`."""
+
+    model: str
+    usage: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+
+    def add(self, usage: Mapping[str, int], cost: float | None) -> None:
+        """Add the usage and the cost of one request."""
+        for name, amount in usage.items():
+            self.usage[name] = self.usage.get(name, 0) + amount
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + cost
+
+
+def shares_of(turn: Shared) -> list[Share]:
+    """Sum the requests of a turn by model, in the order the models were first called.
+
+    A record of an older version has no requests, so its one model has everything.
+    """
+    if not turn.requests:
+        return [Share(turn.model, dict(turn.usage), turn.cost)] if turn.usage or turn.cost is not None else []
+    shares: dict[str, Share] = {}
+    for call in turn.requests:
+        shares.setdefault(call.model, Share(call.model)).add(call.usage, call.cost)
+    if (rest := _rest(turn, list(shares.values()))) is not None:
+        shares.setdefault(rest.model, Share(rest.model)).add(rest.usage, rest.cost)
+    return list(shares.values())
+
+
+def _rest(turn: Shared, shares: Sequence[Share]) -> Share | None:
+    """The part of the turn's usage that none of its requests accounts for."""
+    usage = {
+        name: amount - sum(share.usage.get(name, 0) for share in shares)
+        for name, amount in turn.usage.items()
+        if name != "tool_calls"
+    }
+    left = {name: amount for name, amount in usage.items() if amount > 0}
+    cost = (turn.cost or 0.0) - sum(share.cost or 0.0 for share in shares)
+    if not left.keys() & {"input_tokens", "output_tokens"} and cost < LEAST_DOLLARS:
+        return None
+    return Share(UNMETERED, left | {"unpriced_requests": left.get("unpriced_requests", 0)}, max(cost, 0.0) or None)
