@@ -1,6 +1,6 @@
 -- Queries for Logfire's explorer and its dashboards. Each is one statement, with its name in the comment above it.
 
--- Time to first speech by agent, interrupted turns apart
+-- Time to first speech by agent, interrupted turns apart, failed ones left out
 SELECT attributes->>'gen_ai.agent.name' AS agent,
        attributes->>'layercode.turn.interrupted' AS interrupted,
        count(*) AS turns,
@@ -8,7 +8,7 @@ SELECT attributes->>'gen_ai.agent.name' AS agent,
        approx_percentile_cont((attributes->>'layercode.turn.ttfs_ms')::float, 0.95) AS p95_ms,
        approx_percentile_cont((attributes->>'layercode.turn.ttfs_ms')::float, 0.99) AS p99_ms
 FROM records
-WHERE span_name LIKE 'turn %'
+WHERE span_name LIKE 'turn %' AND attributes->>'layercode.turn.status' <> 'failed'
 GROUP BY 1, 2;
 
 -- Turns that failed, by category, and what the caller got

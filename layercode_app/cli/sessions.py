@@ -41,7 +41,8 @@ def explain(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -
     from ..conversation.recorded import turns_of
     from .sessions_view import print_explanations, with_journal
 
-    print_explanations(with_journal(store, lambda journal: turns_of(journal, conversation)), as_json=as_json)
+    turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
+    print_explanations(turns, as_json=as_json)
 
 
 @app.command()

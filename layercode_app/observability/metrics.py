@@ -27,8 +27,8 @@ SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 
 TURNS = Metric("layercode.turns", "counter", "Turns that ended.", ("agent", "kind", "status"))
 ERRORS = Metric("layercode.errors", "counter", "Turns with an error, by category.", ("agent", "category", "impact"))
-TTFT = Metric("layercode.turn.ttft", "histogram", "Request to first model token, uninterrupted turns.", ("agent",), "s")
-TTFS = Metric("layercode.turn.ttfs", "histogram", "Request to first speech, uninterrupted turns.", ("agent",), "s")
+TTFT = Metric("layercode.turn.ttft", "histogram", "Request to first model token, answered turns.", ("agent",), "s")
+TTFS = Metric("layercode.turn.ttfs", "histogram", "Request to first speech, answered turns.", ("agent",), "s")
 DURATION = Metric("layercode.turn.duration", "histogram", "Request to end.", ("agent", "status"), "s")
 ACTIVE = Metric("layercode.turns.active", "gauge", "Turns that run now.", ("agent",))
 INTERRUPTIONS = Metric("layercode.interruptions", "counter", "Turns the caller cut.", ("agent",))
@@ -166,7 +166,7 @@ def record_turn(record: Figures) -> None:
     ]
     if status in ("interrupted", "superseded"):
         rows.append((INTERRUPTIONS, 1, (agent,)))
-    else:
+    elif status != "failed":
         if "ttft" in timings:
             rows.append((TTFT, timings["ttft"] / 1000, (agent,)))
         if "ttfs" in timings:

@@ -151,7 +151,7 @@ def _stages(records: Sequence[TurnRecord]) -> dict[str, dict[str, float | None]]
     times: dict[str, list[float]] = defaultdict(list)
     for record in records:
         for name in STAGES:
-            if name in record.timings:
+            if name in record.timings and record.status is not Status.FAILED:
                 times[name].append(record.timings[name])
         for call in record.tools:
             if call.ended_ms is not None:

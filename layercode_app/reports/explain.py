@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import asdict
 
 from ..conversation.record import Json, Status, ToolCall, TurnRecord
 from .conversations import unheard
 from .figures import milliseconds, refused
+from .steps import answered_ms, gaps, steps_of
 
 SLOW_MS = 1500.0
-"""To the first speech; longer, and callers ask whether somebody is there."""
+"""To the first speech; longer, and callers ask whether the line is dead."""
 LONG_MS = 500.0
 """A part of the wait that is worth naming."""
 _GOT = {"apology": "the caller heard the apology", "filler": "the caller heard a filler"}
@@ -19,8 +20,14 @@ def explain(record: TurnRecord) -> str:
     """Why the turn went as it did, in a sentence."""
     if record.status is Status.RUNNING:
         return "It is running, or its worker died before it could end."
-    sentences = _failed(record) or _refused(record) or _silent(record) or _cut(record) or _slow(record)
-    return sentences or f"It went well: first speech after {milliseconds(record.timings.get('ttfs'))}."
+    said = _failed(record) or _refused(record) or _silent(record) or _cut(record) or _slow(record) or _well(record)
+    if record.status is Status.COMPLETE and (tools := _tools(record)):
+        return f"{said or f'It was answered: first speech after {_first(record)}.'} {tools}"
+    return said or f"It went well: first speech after {_first(record)}."
+
+
+def _first(record: TurnRecord) -> str:
+    return milliseconds(record.timings.get("ttfs"))
 
 
 def explain_json(record: TurnRecord) -> Json:
@@ -29,6 +36,7 @@ def explain_json(record: TurnRecord) -> Json:
         "turn_id": record.turn_id,
         "status": str(record.status),
         "explanation": explain(record),
+        "steps": [asdict(step) for step in steps_of(record)],
         "trace_id": record.trace_id,
     }
 
@@ -56,10 +64,11 @@ def _silent(record: TurnRecord) -> str | None:
         return None
     waited = milliseconds(record.timings.get("total"))
     if record.status in (Status.INTERRUPTED, Status.SUPERSEDED):
-        return f"It was silent: {_by(record)} after {waited}, before a word was spoken. {_waiting(record)}".strip()
+        return f"It was silent: {_by(record)} after {waited}, before a word was spoken. {_waiting(record, 0.0, record.timings.get('total', 0.0))}".strip()
     if record.tools:
         return f"It was silent: it ended after {waited} with the tool {record.tools[-1].name} and no words."
-    return f"It was silent: the agent ended after {waited} without a word."
+    reason = f" {_waiting(record, 0.0, record.timings.get('total', 0.0))}".rstrip()
+    return f"It was silent: the agent ended after {waited} without a word.{reason}"
 
 
 def _cut(record: TurnRecord) -> str | None:
@@ -85,45 +94,65 @@ def _missed(record: TurnRecord, words: int) -> str:
 
 
 def _slow(record: TurnRecord) -> str | None:
-    ttfs = record.timings.get("ttfs")
-    filled = " A filler covered the wait." if record.impact == "filler" else ""
-    if ttfs is not None and (ttfs >= SLOW_MS or filled):
-        return f"It was slow: first speech after {milliseconds(ttfs)}. {_waiting(record)}{filled}"
-    slowest = _slowest(record.tools)
-    if slowest is not None and _took(slowest) >= SLOW_MS:
-        return (
-            f"It paused: first speech after {milliseconds(ttfs)}, but the tool {slowest.name} "
-            f"took {milliseconds(_took(slowest))}."
-        )
-    return None
+    spoken, answered = record.timings.get("ttfs"), answered_ms(record)
+    filled = record.impact == "filler" or any(part.source == "filler" for part in record.speech)
+    if spoken is None or not (filled or spoken >= SLOW_MS):
+        return None
+    said = f"first speech after {milliseconds(spoken)}"
+    if filled and answered is not None and answered > spoken:
+        said = f"a filler after {milliseconds(spoken)}, the answer after {milliseconds(answered)}"
+    sentences = [f"It was slow: {said}.", _waiting(record, 0.0, spoken if answered is None else answered)]
+    return " ".join([*filter(None, sentences), *(["A filler covered the wait."] if filled else [])])
 
 
-def _waiting(record: TurnRecord) -> str:
-    """Where the time before the first speech went."""
-    parts = sorted(_parts(record), reverse=True)
-    named = [f"{milliseconds(ms)} for {what}" for ms, what in parts if ms >= LONG_MS]
+def _well(record: TurnRecord) -> str | None:
+    """What went wrong, or took long, in a turn that was answered in time."""
+    sentences = [_pause(record, *gap) for gap in gaps(record, SLOW_MS)] or _long_tool(record)
+    first = f"first speech after {milliseconds(record.timings.get('ttfs'))}"
+    return f"It paused: {first}, but {'; '.join(sentences)}." if sentences else None
+
+
+def _pause(record: TurnRecord, start: float, end: float) -> str:
+    waited = ", ".join(_named(record, start, end))
+    return f"{milliseconds(end - start)} of silence after {milliseconds(start)}" + (f" ({waited})" if waited else "")
+
+
+def _long_tool(record: TurnRecord) -> list[str]:
+    """The slowest tool, of a record that came without its frames."""
+    slowest = max(record.tools, key=_took, default=None)
+    if record.frames or slowest is None or _took(slowest) < SLOW_MS:
+        return []
+    return [f"the tool {slowest.name} took {milliseconds(_took(slowest))}"]
+
+
+def _tools(record: TurnRecord) -> str | None:
+    """The tools that failed in a turn that was answered all the same."""
+    told = [
+        f"The tool {call.name} {'timed out' if call.result == 'timed out' else 'failed'} after {milliseconds(_took(call))}."
+        for call in record.tools
+        if call.status == "failed"
+    ]
+    return " ".join(told) or None
+
+
+def _waiting(record: TurnRecord, start: float, end: float) -> str:
+    """Where the time of a silence went."""
+    named = _named(record, start, end)
     return f"It waited {', '.join(named)}." if named else ""
 
 
-def _parts(record: TurnRecord) -> Iterator[tuple[float, str]]:
-    timings = record.timings
-    end = timings.get("ttfs") or timings.get("total") or 0.0
-    before = timings.get("history", 0.0)
-    yield before, "the journal and an older turn"
-    first = min(timings.get("ttft", end), end)
-    yield max(first - before, 0.0), f"the model's first token{_retried(record)}"
-    for call in record.tools:
-        if call.started_ms < end:
-            yield min(call.ended_ms or end, end) - call.started_ms, f"the tool {call.name}"
+def _named(record: TurnRecord, start: float, end: float) -> list[str]:
+    return [f"{milliseconds(ms)} for {what}" for what, ms in waits(record, start, end) if ms >= LONG_MS]
 
 
-def _retried(record: TurnRecord) -> str:
-    return f" ({record.retries} retries)" if record.retries else ""
+def waits(record: TurnRecord, start: float, end: float) -> list[tuple[str, float]]:
+    """The milliseconds that each step took between two times, the longest first; steps of one name are summed."""
+    found: dict[str, float] = {}
+    for step in steps_of(record):
+        if (took := step.within(start, end)) > 0:
+            found[step.name] = found.get(step.name, 0.0) + took
+    return sorted(found.items(), key=lambda wait: -wait[1])
 
 
 def _took(call: ToolCall) -> float:
     return (call.ended_ms or call.started_ms) - call.started_ms
-
-
-def _slowest(tools: list[ToolCall]) -> ToolCall | None:
-    return max(tools, key=_took, default=None)

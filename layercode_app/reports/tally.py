@@ -11,7 +11,7 @@ from ..conversation.shares import Share
 from .figures import LATENCIES, TOKENS, interrupted, percentiles, refused
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
-"""All answers to something the caller said, but for the interrupted ones: those, and greetings, stand apart."""
+"""All answers to something the caller said. Interrupted ones and greetings stand apart; failed turns are left out."""
 
 
 @dataclass
@@ -104,7 +104,8 @@ class Tally:
             self.scores.setdefault(name, Scores()).add(score.get("value") if isinstance(score, dict) else score)
 
     def _time(self, record: TurnRecord, first: bool) -> None:
-        if refused(record):
+        if refused(record) or record.status is Status.FAILED:
+            # What was spoken then is a refusal or an apology.
             return
         if interrupted(record):
             slices = ["interrupted"]

@@ -94,7 +94,7 @@ async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: 
         await dev.call("shop")
         await dev.say("one cake please")
         await dev.heard(1)
-        await expect(page.locator(".wf-row")).to_have_count(7)
+        await expect(page.locator(".wf-row")).to_have_count(9)
         for part in ("dt", "dd"):
             # In one go: the panel may be drawn again in between.
             tops = await page.locator(f".figures {part}").evaluate_all(

@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 
-from layercode_app.conversation.record import Kind, Speech, Status, ToolCall, TurnRecord
-from layercode_app.reports.explain import explain
+from layercode_app.conversation.record import (
+    Frame,
+    Kind,
+    ModelCall,
+    Source,
+    Speech,
+    Stage,
+    Status,
+    ToolCall,
+    TurnRecord,
+)
+from layercode_app.reports.explain import explain, explain_json
+from layercode_app.reports.steps import words_of
 
 
 def turn(spoken: str = "One two three.", *, heard: str | None = None, **given: Any) -> TurnRecord:
@@ -67,7 +78,7 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
             "It was cut: the caller spoke again, and the newer turn stopped it after 900 ms.",
         ),
         (
-            turn("", status=Status.SUPERSEDED, timings={"total": 2000.0}),
+            turn("", status=Status.SUPERSEDED, timings={"total": 2000.0}, requests=[ModelCall("m", 0.0)]),
             ("It was silent: the caller spoke again, and the newer turn stopped it after 2,000 ms, before a word was "
             "spoken. It waited 2,000 ms for the model's first token."),
         ),
@@ -80,3 +91,110 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
 )  # fmt: skip
 def test_each_turn_is_explained_in_a_sentence(record: TurnRecord, said: str) -> None:
     assert explain(record) == said
+
+
+def spoken(*pieces: tuple[float, Source, str], total: float, **given: Any) -> TurnRecord:
+    """A turn of the pieces, each sent at so many milliseconds."""
+    record = turn("", **given)
+    record.timings = {"history": 1.0, "ttfs": pieces[0][0], "total": total}
+    for at, source, text in pieces:
+        record.frames.append(Frame("response.tts", text, at))
+        if record.speech and record.speech[-1].source == source:
+            record.speech[-1].text += text
+        else:
+            record.speech.append(Speech(source, 0, text))
+    record.frames.append(Frame("response.end", None, total))
+    return record
+
+
+def asked(*times: tuple[float, float | None, float], **given: Any) -> list[ModelCall]:
+    return [ModelCall("m", start, first, end, "done", **given) for start, first, end in times]
+
+
+FILLED = spoken(
+    (1457.0, "filler", "One moment. "), (5600.0, "model", "It is "), (5650.0, "model", "42."),
+    total=5700.0, impact="filler",
+    requests=asked((2.0, 400.0, 600.0), (4610.0, 5590.0, 5690.0)),
+    tools=[ToolCall("1", "search", {}, 605.0, 4605.0, "done")],
+)  # fmt: skip
+
+
+def test_a_filler_does_not_hide_what_the_answer_waited_for() -> None:
+    assert explain(FILLED) == (
+        "It was slow: a filler after 1,457 ms, the answer after 5,600 ms. It waited 4,000 ms for the tool search, "
+        "980 ms for the first token of model request 2. A filler covered the wait."
+    )
+
+
+def test_a_model_that_pauses_in_mid_sentence_did_not_go_well() -> None:
+    paused = spoken(
+        (300.0, "model", "It is "), (2400.0, "model", "42."), total=2500.0, requests=asked((2.0, 290.0, 2490.0))
+    )
+    assert explain(paused) == (
+        "It paused: first speech after 300 ms, but 2,100 ms of silence after 300 ms "
+        "(2,100 ms for the rest of model request 1)."
+    )
+
+
+def test_a_tool_between_two_sentences_is_named_with_its_own_time() -> None:
+    paused = spoken(
+        (300.0, "model", "Let me see. "), (4400.0, "model", "It is 42."), total=4500.0,
+        requests=asked((2.0, 290.0, 350.0), (3360.0, 4390.0, 4490.0)),
+        tools=[ToolCall("1", "search", {}, 351.0, 3351.0, "done")],
+    )  # fmt: skip
+    assert explain(paused) == (
+        "It paused: first speech after 300 ms, but 4,100 ms of silence after 300 ms "
+        "(3,000 ms for the tool search, 1,030 ms for the first token of model request 2)."
+    )
+
+
+@pytest.mark.parametrize(("result", "word"), [("timed out", "timed out"), ("ValueError", "failed")])
+def test_a_tool_that_failed_is_named_although_the_turn_was_answered(result: str, word: str) -> None:
+    record = spoken(
+        (300.0, "model", "It is 42."), total=400.0,
+        requests=asked((2.0, 290.0, 390.0)), tools=[ToolCall("1", "search", {}, 10.0, 210.0, "failed", result)],
+    )  # fmt: skip
+    assert explain(record) == f"It was answered: first speech after 300 ms. The tool search {word} after 200 ms."
+
+
+def test_an_agent_without_a_model_waited_for_no_model() -> None:
+    hook = spoken((2300.0, "say", "Done."), total=2310.0)
+    assert explain(hook) == "It was slow: first speech after 2,300 ms. It waited 2,299 ms for the agent's own code."
+    hook.stages = [Stage("look up", 10.0, 2010.0, "done")]
+    assert "2,000 ms for the stage look up" in explain(hook)
+    assert "model" not in explain(hook)
+
+
+def test_every_model_request_and_a_failed_one_are_steps() -> None:
+    failed = ModelCall("gpt-5-mini", 2.0, None, 1002.0, "failed")
+    record = spoken(
+        (2300.0, "model", "Done."), total=2310.0, requests=[failed, *asked((1210.0, 2290.0, 2305.0))], retries=1
+    )
+    assert explain(record) == (
+        "It was slow: first speech after 2,300 ms. It waited 1,080 ms for the first token of model request 2, "
+        "1,000 ms for a failed request to gpt-5-mini."
+    )
+    steps = explain_json(record)["steps"]
+    assert [(step["name"], step["started_ms"], step["ended_ms"]) for step in steps] == [
+        ("the journal and an older turn", 0.0, 1.0),
+        ("a failed request to gpt-5-mini", 2.0, 1002.0),
+        ("the first token of model request 2", 1210.0, 2290.0),
+        ("the rest of model request 2", 2290.0, 2305.0),
+    ]
+
+
+def test_a_helper_beside_the_model_is_not_what_the_answer_waited_for() -> None:
+    record = spoken((2000.0, "model", "Done."), total=2010.0, requests=asked((2.0, 1990.0, 2005.0)))
+    record.requests += asked((2.0, None, 1900.0), stage="guard")
+    record.stages = [Stage("guard", 2.0, 1900.0, "done")]
+    assert (
+        explain(record) == "It was slow: first speech after 2,000 ms. It waited 1,988 ms for the model's first token."
+    )
+
+
+def test_each_piece_of_speech_knows_its_source() -> None:
+    assert [(word.at_ms, word.source) for word in words_of(FILLED)] == [
+        (1457.0, "filler"),
+        (5600.0, "model"),
+        (5650.0, "model"),
+    ]
