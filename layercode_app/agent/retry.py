@@ -13,4 +13,7 @@ def transient(error: BaseException) -> bool:
 
     if isinstance(error, ModelQuotaExceededError | ModelRequestRejectedError):
         return False
-    return isinstance(error, ModelAPIError | BaseExceptionGroup) and category_of(error) in TRANSIENT
+    category = category_of(error)
+    return category == "bad_response" or (
+        isinstance(error, ModelAPIError | BaseExceptionGroup) and category in TRANSIENT
+    )

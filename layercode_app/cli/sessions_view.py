@@ -101,7 +101,8 @@ def figures(turn: TurnRecord) -> str:
     parts.append(f"total {milliseconds(turn.timings.get('total'))}")
     parts += _used(turn)
     parts += [turn.model] if turn.model else []
-    parts += [f"error {turn.error_category}, the caller got {turn.impact}"] if turn.error_category else []
+    detail = f" ({turn.error_detail})" if turn.error_detail else ""
+    parts += [f"error {turn.error_category}{detail}, the caller got {turn.impact}"] if turn.error_category else []
     parts += [f"outcome {given['name']}" for given in turn.outcomes]
     parts += [f"{name} {score['value']}" for name, score in turn.scores.items() if isinstance(score, dict)]
     return " · ".join(parts)

@@ -66,5 +66,6 @@ class Limits:
     history_tokens: int = 8000
     timeout_apology: str = "Sorry, that is taking too long. Could you ask me again?"
     apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    cut_answer: str = "I'm sorry, I have to stop there. What else can I do for you?"
     max_turns: int = 0
     busy: str = "I'm sorry, I can't take that right now. Please try again in a moment."

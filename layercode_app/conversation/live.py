@@ -166,6 +166,11 @@ class LiveTurn:
         """Whether anything was spoken yet."""
         return bool(self._pieces)
 
+    @property
+    def in_mid_sentence(self) -> bool:
+        """Whether the words so far stop within a sentence."""
+        return bool(self._pieces) and not ends_sentence("".join(text for _, _, text in self._pieces[-20:]))
+
     def collect(self, *, end: Frame | None = None) -> None:
         """Write frames and speech into the record; `end` is the last frame when it is not sent yet."""
         self.record.frames = [*self.frames, end] if end else list(self.frames)

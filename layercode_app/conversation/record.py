@@ -151,6 +151,8 @@ class TurnRecord:
     scores: dict[str, Json] = field(default_factory=dict)
     error_category: str | None = None
     error: str | None = None
+    error_detail: str = ""
+    """The status, type, code and parameter that the provider gave, without its text."""
     impact: str = "nothing"
     trace_id: str = ""
     span_id: str = ""

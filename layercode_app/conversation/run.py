@@ -14,7 +14,7 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from ..observability import caller_secrets, spans
-from ..observability.errors import category_of
+from ..observability.errors import category_of, detail_of
 from ..webhook import TurnEvent
 from . import delivery, tasks
 from .answerer import Answerer, Limits
@@ -27,6 +27,8 @@ from .states import LiveStates
 from .stores.base import Begun, Job, Store
 from .turn import Background, Turn
 
+CUT = ("length", "content_filter")
+"""The reasons for which a provider ends an answer before the model does."""
 Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
 """Given a turn and the newest ones before it, what to say instead of answering; None lets the agent answer."""
 
@@ -131,6 +133,18 @@ class Run:
         refusal = self.services.refusal
         if refusal is None or not await self._refused(refusal):
             await self.agent.answer(turn)
+            self._end_cut_answer()
+
+    def _end_cut_answer(self) -> None:
+        """End an answer in words that the provider cut: half a sentence and silence sound like a dead line."""
+        record = self.live.record
+        last = next((call for call in reversed(record.requests) if not call.stage), None)
+        if last is None or last.finish not in CUT or last.status != "done":
+            return
+        record.error_category, record.impact = last.finish, "cut"
+        logger.warning("The model's answer was cut by the provider: {}", last.finish)
+        if self.live.in_mid_sentence:
+            self.live.speak(self.services.limits.cut_answer, "apology")
 
     async def _refused(self, refusal: Refusal) -> bool:
         text = await refusal(self.live.record, self.begun.history)
@@ -143,9 +157,11 @@ class Run:
     def _fail(self, error: Exception) -> None:
         record = self.live.record
         record.error_category, record.error = category_of(error), type(error).__name__
+        record.error_detail = detail_of(error)
         record.impact = "apology"
         spans.failed(error, record.error_category)
-        logger.opt(exception=error).error("The turn failed: {}", record.error_category)
+        told = f" ({record.error_detail})" if record.error_detail else ""
+        logger.opt(exception=error).error("The turn failed: {}{}", record.error_category, told)
         out_of_time = isinstance(error, TimeoutError)
         self.live.speak(apology(self.agent, self.services.limits, out_of_time=out_of_time), "apology")
 

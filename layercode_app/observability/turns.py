@@ -35,6 +35,10 @@ class Finished(metrics.Figures, Protocol):
         """The agent's version."""
 
     @property
+    def error_detail(self) -> str:
+        """The codes that a provider gave for an error."""
+
+    @property
     def requests(self) -> Sequence[Any]:
         """The requests to models."""
 
@@ -132,22 +136,23 @@ def _log_line(record: Finished) -> None:
         "model": record.model,
         "usage": record.usage,
         "cost": record.cost,
-        **_models(record),
+        **_some(record),
         "error": record.error_category,
         "impact": record.impact,
         "agent_version": record.fingerprint,
     }
-    foreign = "\n".join((record.model, str(record.error_category), *fields.get("models", ())))
+    foreign = "\n".join((record.model, str(record.error_category), record.error_detail, *fields.get("models", ())))
     if (request := context.request.get()) is not None:
         foreign += _add_request(fields, request)
     write_turn(f"turn {status} in {total} ms, first speech after {ttfs} ms", fields, foreign)
 
 
-def _models(record: Finished) -> dict[str, Any]:
-    """Each model's own tokens and cost, where a turn had more than one model."""
-    if len(record.requests) < 2 or len(shares := record.shares) < 2:
-        return {}
-    return {"models": {share.model: {"usage": share.usage, "cost": share.cost} for share in shares}}
+def _some(record: Finished) -> dict[str, Any]:
+    """What few lines have: a provider's code of an error, and each model's own tokens where there were several."""
+    found: dict[str, Any] = {"error_detail": record.error_detail} if record.error_detail else {}
+    if len(record.requests) > 1 and len(shares := record.shares) > 1:
+        found["models"] = {share.model: {"usage": share.usage, "cost": share.cost} for share in shares}
+    return found
 
 
 def _add_request(fields: dict[str, Any], request: context.Request) -> str:
@@ -174,6 +179,7 @@ def _attributes(record: Finished) -> Mapping[str, Any]:
         "layercode.turn.retries": record.retries,
         "layercode.agent.version": record.fingerprint,
         "layercode.error.category": record.error_category,
+        "layercode.error.detail": record.error_detail or None,
         "gen_ai.response.model": record.model or None,
         "gen_ai.aggregated_usage.input_tokens": usage.get("input_tokens"),
         "gen_ai.aggregated_usage.output_tokens": usage.get("output_tokens"),

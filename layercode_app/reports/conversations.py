@@ -55,6 +55,7 @@ def turn_json(record: TurnRecord) -> Json:
         "cost_is_partial": bool(cost.unknown),
         "retries": record.retries,
         "error": record.error_category,
+        "error_detail": record.error_detail,
         "impact": record.impact,
         "outcomes": record.outcomes,
         "scores": record.scores,

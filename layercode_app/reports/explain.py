@@ -13,6 +13,13 @@ SLOW_MS = 1500.0
 """To the first speech; longer, and callers ask whether the line is dead."""
 LONG_MS = 500.0
 """A part of the wait that is worth naming."""
+_ADVICE = {
+    "bad_request": "The provider refused the request itself, so the same request fails again: see the code it gave.",
+    "bad_response": "The model's answer could not be read.",
+    "content_filter": "The provider's content filter refused the request or the answer.",
+    "length": "The answer reached the token limit: raise max_tokens, or ask for shorter answers.",
+}
+"""What the categories of errors mean that people cannot guess."""
 _GOT = {"apology": "the caller heard the apology", "filler": "the caller heard a filler"}
 
 
@@ -21,8 +28,8 @@ def explain(record: TurnRecord) -> str:
     if record.status is Status.RUNNING:
         return "It is running, or its worker died before it could end."
     said = _failed(record) or _refused(record) or _silent(record) or _cut(record) or _slow(record) or _well(record)
-    if record.status is Status.COMPLETE and (tools := _tools(record)):
-        return f"{said or f'It was answered: first speech after {_first(record)}.'} {tools}"
+    if record.status is Status.COMPLETE and (more := _trouble(record)):
+        return " ".join([said or f"It was answered: first speech after {_first(record)}.", *more])
     return said or f"It went well: first speech after {_first(record)}."
 
 
@@ -48,7 +55,10 @@ def _failed(record: TurnRecord) -> str | None:
     tried = f" after {record.retries} tries more" if record.retries else ""
     where = next((f" in the tool {call.name}" for call in record.tools if call.status == "failed"), "")
     total = milliseconds(record.timings.get("total"))
-    return f"It failed{where} with {_article(record.error_category or 'internal')} error{tried}, after {total}; {got}."
+    what = _article(record.error_category or "internal")
+    detail = f" ({record.error_detail})" if record.error_detail else ""
+    hint = f" {advice}" if (advice := _ADVICE.get(record.error_category or "")) else ""
+    return f"It failed{where} with {what} error{detail}{tried}, after {total}; {got}.{hint}"
 
 
 def _article(category: str) -> str:
@@ -125,14 +135,14 @@ def _long_tool(record: TurnRecord) -> list[str]:
     return [f"the tool {slowest.name} took {milliseconds(_took(slowest))}"]
 
 
-def _tools(record: TurnRecord) -> str | None:
-    """The tools that failed in a turn that was answered all the same."""
-    told = [
+def _trouble(record: TurnRecord) -> list[str]:
+    """What went wrong in a turn that was answered all the same: tools that failed, an answer that was cut."""
+    told = ["The answer was cut. " + _ADVICE[record.error_category or ""]] if record.impact == "cut" else []
+    return told + [
         f"The tool {call.name} {'timed out' if call.result == 'timed out' else 'failed'} after {milliseconds(_took(call))}."
         for call in record.tools
         if call.status == "failed"
     ]
-    return " ".join(told) or None
 
 
 def _waiting(record: TurnRecord, start: float, end: float) -> str:

@@ -81,6 +81,7 @@ class LayerCode:
             history_tokens=self.settings.history_tokens,
             apology=self.settings.apology,
             timeout_apology=self.settings.timeout_apology,
+            cut_answer=self.settings.cut_answer,
             max_turns=self.settings.max_turns,
             busy=self.settings.busy,
         )

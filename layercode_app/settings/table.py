@@ -170,6 +170,12 @@ class Settings(BaseSettings):
         "Conversation",
         "What is spoken when a turn fails.",
     )
+    cut_answer: str = _setting(
+        "I'm sorry, I have to stop there. What else can I do for you?",
+        "LAYERCODE_CUT_ANSWER",
+        "Conversation",
+        "What is spoken when a model's token limit or content filter ends its answer in mid-sentence.",
+    )
     max_turns: int = _setting(
         1000, "LAYERCODE_MAX_TURNS", "Conversation", "Turns that may run at once in a process; 0 is no limit."
     )

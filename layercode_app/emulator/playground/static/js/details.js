@@ -25,8 +25,8 @@ export function timePanel(turn) {
 }
 
 function errorBox(turn) {
-  const got = { nothing: "The caller heard the answer all the same.", filler: "The caller heard the filler.", apology: "The caller heard the apology." };
-  return h("div", { class: "error-box", role: "alert" }, h("strong", {}, `${turn.error_category}: ${turn.error || "failed"}`), h("span", { class: "small" }, got[turn.impact] || turn.impact));
+  const got = { nothing: "The caller heard the answer all the same.", filler: "The caller heard the filler.", apology: "The caller heard the apology.", cut: "The provider cut the answer." };
+  return h("div", { class: "error-box", role: "alert" }, h("strong", {}, `${turn.error_category}: ${turn.error || "failed"}${turn.error_detail ? ` (${turn.error_detail})` : ""}`), h("span", { class: "small" }, got[turn.impact] || turn.impact));
 }
 
 function figures(turn) {
