@@ -17,6 +17,7 @@ from ..conversation.recorded import turns_of
 from ..emulator.agents import AgentSpec
 from ..emulator.emulator import Emulator
 from ..emulator.faults import Faults
+from ..emulator.guard import Guard
 from ..emulator.playground.api import page_routes
 from ..emulator.playground.source import ForkRequest, Source
 from ..emulator.rest import rest_routes
@@ -29,7 +30,6 @@ from ..forking.open import limits_of
 from ..server.app import LayerCode
 from ..settings import Settings
 from .agents import AgentFiles, Loaded, describe
-from .guard import Guard
 
 RECORDINGS = Path(".layercode/recordings")
 OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
@@ -77,6 +77,7 @@ class DevApp:
         )
         self._local = self._starlette()
         self._own = Guard(self._local)
+        self._authorize = Guard(self.layercode, page=False)
 
     @property
     def _settings(self) -> Settings:
@@ -121,6 +122,9 @@ class DevApp:
             await self._local(scope, receive, send)
         elif scope["type"] == "websocket" or scope["path"].startswith(OWN_PATHS) or self._is_page(scope):
             await self._own(scope, receive, send)
+        elif scope["path"] == self._settings.authorize_route:
+            # Its keys are the emulator's, so that they are of use to this machine's pages only.
+            await self._authorize(scope, receive, send)
         else:
             await self.layercode(scope, receive, send)
             if scope["method"] == "POST":

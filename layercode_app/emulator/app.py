@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 
 from .agents import AgentSpec
 from .emulator import Emulator
 from .faults import Faults
 from .feed import Item
+from .guard import Guard
 from .protocol import Style, Trigger
 from .rest import rest_routes
 from .speech import Voice
@@ -79,7 +81,8 @@ def create_emulator(
         finally:
             await emulator.aclose()
 
-    app = Starlette(routes=[*rest_routes(emulator), websocket_route(emulator)], lifespan=lifespan)
+    routes = [*rest_routes(emulator), websocket_route(emulator)]
+    app = Starlette(routes=routes, middleware=[Middleware(Guard, page=False)], lifespan=lifespan)
     app.state.emulator = emulator
     return app
 

@@ -19,7 +19,10 @@ def allowed(origin: str | None, host: str | None, rules: Sequence[str]) -> bool:
 
 def _same_host(origin: str, host: str | None) -> bool:
     # The scheme is not compared: behind a proxy that ends TLS we do not know the page's.
-    return bool(host) and urlsplit(origin).netloc.lower() == str(host).lower()
+    try:
+        return bool(host) and urlsplit(origin).netloc.lower() == str(host).lower()
+    except ValueError:  # such as http://[
+        return False
 
 
 def _matches(origin: str, rule: str) -> bool:

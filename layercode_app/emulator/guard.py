@@ -1,12 +1,13 @@
-"""Keeps the rest of the web away from a development server, which needs no password.
+"""Keeps foreign pages away from the development server and the emulator, which need no password.
 
 A page from anywhere may make a browser send requests to 127.0.0.1, and with DNS rebinding even read the answers. So the
-`Host` must name this machine, an `Origin` must be a page of this machine, a body must be JSON (which makes a browser
-ask first, and nobody answers), and what a proxy or a tunnel forwarded is refused.
+`Host` must name this machine, an `Origin` must be a page of this machine, and a request that a proxy or a tunnel forwarded is
+refused. WebSockets are held to the same rules. The dev page's bodies must be JSON, which makes a browser ask first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOCAL = {"127.0.0.1", "localhost", "::1"}
+HOSTS = LOCAL | {"host.docker.internal", "gateway.docker.internal", "host.containers.internal"}
+"""The names of this machine, also as its containers call it. No foreign page can have an address of such a name."""
 FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"cf-connecting-ip"}
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self'; "
@@ -28,39 +31,47 @@ HEADERS = [
 
 
 class Guard:
-    """Lets only this machine's own pages and programs through to an app; says why to everybody else."""
+    """Lets only this machine's own pages and programs through to an app, and tells all others why.
 
-    def __init__(self, app: ASGIApp) -> None:
+    With `page` the answers carry the headers of a page, and bodies must be JSON.
+    """
+
+    def __init__(self, app: ASGIApp, *, page: bool = True) -> None:
         self._app = app
+        self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse with 403 or 415, or pass on."""
-        reason, status = refusal(scope)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        reason, status = foreign(headers), 403
+        if not reason and self._page and _has_wrong_body(scope, headers):
+            reason, status = "Expected content-type application/json.", 415
         if reason:
             await _refuse(reason, status, scope, receive, send)
             return
-        await self._app(scope, receive, _with_headers(send) if scope["type"] == "http" else send)
+        await self._app(scope, receive, _with_headers(send) if self._page and scope["type"] == "http" else send)
 
 
-def refusal(scope: Scope) -> tuple[str, int]:
-    """Why a request is refused, and the status; an empty reason lets it through."""
-    headers: dict[bytes, bytes] = dict(scope["headers"])
+def foreign(headers: Mapping[bytes, bytes]) -> str:
+    """Why a request is not from this machine's own pages and programs; empty for one that is."""
     if forwarded := FORWARDED & headers.keys():
-        return f"The dev page is for this machine only; this request was forwarded ({min(forwarded).decode()}).", 403
+        return f"This is for this machine only; the request was forwarded ({min(forwarded).decode()})."
     host = headers.get(b"host", b"").decode("latin-1")
-    if _name(f"//{host}") not in LOCAL:
-        return f"Host {host[:100]!r} is not this machine; open http://127.0.0.1 with this port.", 403
+    if _name(f"//{host}") not in HOSTS:
+        return f"Host {host[:100]!r} is not this machine; open http://127.0.0.1 with this port."
     origin = headers.get(b"origin")
     if origin is not None and _name(origin.decode("latin-1")) not in LOCAL:
-        return f"Origin {origin.decode('latin-1')[:100]!r} is not a page of this machine.", 403
-    return _wrong_body(scope, headers)
+        return f"Origin {origin.decode('latin-1')[:100]!r} is not a page of this machine."
+    return ""
 
 
-def _wrong_body(scope: Scope, headers: dict[bytes, bytes]) -> tuple[str, int]:
+def _has_wrong_body(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
     if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
-        return "", 200
-    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return ("", 200) if kind == b"application/json" else ("Expected content-type application/json.", 415)
+        return False
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json"
 
 
 def _name(address: str) -> str | None:
