@@ -15,6 +15,7 @@ LayerCodeError
 │   ├── RefusedError          401, 403 or 429: whoever asks for a session may not have one
 │   └── PayloadTooLargeError  413: the body is over the limit
 ├── DeliveryError             a backend did not answer an event, or broke its answer off
+├── ModelStalledError        a model paused for too long within its answer
 ├── JudgeError                a model that is to judge a turn did not answer
 ├── PlatformAPIError          the platform's REST API refused, or could not be reached
 └── StoreError                the journal cannot be read or written now
@@ -104,6 +105,12 @@ class DeliveryError(LayerCodeError):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ModelStalledError(LayerCodeError):
+    """A model paused for too long within its answer."""
+
+    layercode_category = "timeout"
 
 
 class JudgeError(LayerCodeError):

@@ -19,8 +19,12 @@ _ids = count(1)
 
 
 def settings(tmp_path: Path, **given: Any) -> Settings:
-    """Settings for a test: nothing is read from files, the journal is in the test's folder."""
-    values = {"webhook_secret": SECRET, "store": f"sqlite:///{tmp_path}/journal.sqlite3", "log_dir": "", **given}
+    """Settings for a test: nothing is read from files, the journal is in the test's folder.
+
+    No fillers are spoken unless the test asks for them, so that a busy machine adds no words.
+    """
+    own = {"webhook_secret": SECRET, "store": f"sqlite:///{tmp_path}/journal.sqlite3", "log_dir": "", "filler": "off"}
+    values = own | given
     return load_settings(values, env_file=None, toml_file=None)
 
 

@@ -1,4 +1,7 @@
-"""A local server that streams like OpenAI's: chat completions and the Responses API, and keeps what it was asked."""
+"""A local server that streams like OpenAI's: chat completions and the Responses API, and keeps what it was asked.
+
+Its chat completions may hang at each point of an answer, and call a tool.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+Point: TypeAlias = Literal["headers", "body", "sentence", "call", "tool"]
+"""Where an answer hangs: before its headers, before its body, after its first word, in a tool call, after a tool ran."""
 
 
 @dataclass
@@ -26,6 +32,13 @@ class ModelServer:
     status: int = 200
     refused_models: tuple[str, ...] = ()
     """Models that answer 503, while the others answer."""
+    call: str = ""
+    """A tool that is called, streamed, after the words of an answer, until it has answered."""
+    hang: Point | None = None
+    hangs: int = 1_000
+    """How many requests hang; the later ones are answered."""
+    hanging_models: tuple[str, ...] | None = None
+    """The models that hang, while the others answer; None for all."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     open_streams: int = 0
@@ -49,8 +62,21 @@ class ModelServer:
         words = self.reply(body[key]).split(" ")
         return [word + " " for word in words[:-1]] + words[-1:], None
 
+    def _hangs_at(self, *points: Point) -> bool:
+        """Whether this request hangs at one of these points."""
+        request = self.requests[-1]
+        answered = any(message["role"] == "tool" for message in request["messages"])
+        here = self.hang in points and (answered if self.hang == "tool" else True)
+        if not here or self.hangs <= 0 or request["model"] not in (self.hanging_models or [request["model"]]):
+            return False
+        self.hangs -= 1
+        return True
+
     async def _chat(self, request: Request) -> Response:
         words, refused = await self._take(request, "messages")
+        if self._hangs_at("headers", "tool"):
+            while not await request.is_disconnected():
+                await asyncio.sleep(0.005)
         if refused is None and not self.requests[-1].get("stream"):
             return JSONResponse(_chat_answer("".join(words), self.requests[-1].get("tools")))
         return refused or StreamingResponse(self._chat_events(words), media_type="text/event-stream")
@@ -62,12 +88,23 @@ class ModelServer:
             choice = {"index": 0, "delta": delta, "finish_reason": reason}
             return f"data: {json.dumps(common | {'choices': [choice]} | more)}\n\n"
 
+        answered = any(message["role"] == "tool" for message in self.requests[-1]["messages"])
+        function = {"name": self.call, "arguments": "{"}
         async with self._streaming():
+            if self._hangs_at("body"):
+                await asyncio.sleep(3600)
             yield chunk({"role": "assistant", "content": ""})
-            for word in words:
+            for word in words if answered or not self.call or self.hang != "call" else []:
                 await asyncio.sleep(self.delay)
                 yield chunk({"content": word})
-            yield chunk({}, "stop")
+                if self._hangs_at("sentence"):
+                    await asyncio.sleep(3600)
+            if self.call and not answered:
+                yield chunk({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]})
+                if self._hangs_at("call"):
+                    await asyncio.sleep(3600)
+                yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]})
+            yield chunk({}, "tool_calls" if self.call and not answered else "stop")
             usage = {"prompt_tokens": 11, "completion_tokens": len(words), "total_tokens": 11 + len(words)}
             yield f"data: {json.dumps(common | {'choices': [], 'usage': usage})}\n\n"
             yield "data: [DONE]\n\n"

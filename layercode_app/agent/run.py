@@ -19,12 +19,14 @@ from pydantic_ai.messages import (
 
 from ..conversation.record import Kind, Source
 from ..conversation.turn import Turn
+from ..exceptions import ModelStalledError
 from ..observability import spans
 from .guard import guarded
 from .hooks import speak_answer
 from .mouth import Mouth
 from .offline import offline_model
-from .retry import transient
+from .pauses import Pauses
+from .retry import Retries
 from .thinking import Thinking
 from .traced import watch
 from .usage import requesting, write_down, write_down_helpers
@@ -32,13 +34,11 @@ from .usage import requesting, write_down, write_down_helpers
 if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
-RETRY_SECONDS = (0.2, 0.8)
-"""Pauses before a transient model error is tried again, while nothing was spoken."""
-
 
 async def answer(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
     """Speak the reply to a turn."""
     turn.model = _model(voice)
+    _set_limits(voice, turn)
     try:
         await _answer(voice, turn)
     finally:
@@ -81,21 +81,18 @@ def _nothing_to_say(voice: VoiceAgent[Any, Any]) -> Exception:
 
 
 async def _run_with_retries(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth) -> None:
-    import asyncio
-
-    for pause in RETRY_SECONDS:
+    """Run the agent, and again when its answer broke off before a word of it was spoken or a tool was called."""
+    retries = Retries(turn)
+    while True:
         try:
-            return await run(voice, turn, mouth)
+            return await run(voice, turn, mouth, retries)
         except Exception as error:  # whatever is not transient is raised again
-            if not transient(error) or turn.live.spoke or turn.record.tools:
+            if turn.live.model_spoke or turn.record.tools or not await retries.again(error):
                 raise
             turn.record.retries += 1
-            turn.log.warning("The model failed and is tried again in {} s: {}", pause, type(error).__name__)
-            await asyncio.sleep(pause)
-    return await run(voice, turn, mouth)
 
 
-async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth) -> None:
+async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, retries: Retries) -> None:
     """Run the PydanticAI agent on what the caller said, speaking as it goes."""
     assert voice.agent is not None
     deps = voice.deps(turn) if voice.deps else turn
@@ -104,9 +101,9 @@ async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth) -
         deps=deps,
         message_history=turn.history if voice.remembers else None,
         model=turn.model,
-        model_settings=_model_settings(voice),
+        model_settings=_model_settings(voice, turn.live.first_token_timeout),
         conversation_id=turn.conversation_id,
-        capabilities=[watch(voice, turn)],
+        capabilities=[watch(voice, turn, retries)],
     ) as running:
         try:
             async for node in running:
@@ -125,6 +122,15 @@ async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth) -
         turn.live.response = max(turn.live.response - 1, 0)
         await mouth.say(voice.speak(running.result.output))
         await mouth.pause()
+    turn.live.answered = True
+
+
+def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
+    """Apply the agent's own limits of its model in place of the settings'."""
+    if voice.first_token_timeout is not None:
+        turn.live.first_token_timeout = voice.first_token_timeout
+    if voice.piece_timeout is not None:
+        turn.live.piece_timeout = voice.piece_timeout
 
 
 def _model(voice: VoiceAgent[Any, Any]) -> Any:
@@ -133,18 +139,44 @@ def _model(voice: VoiceAgent[Any, Any]) -> Any:
     return voice.model or own or (offline_model(voice.script) if voice.agent is not None else None)
 
 
-def _model_settings(voice: VoiceAgent[Any, Any]) -> Any:
+def _model_settings(voice: VoiceAgent[Any, Any], first_token_timeout: float) -> Any:
     """The agent's, without the provider's own retries: those are seconds of silence, ours stop once it spoke."""
-    return {"max_retries": 0, **voice.model_settings}
+    limits: dict[str, Any] = {"max_retries": 0}
+    own = getattr(voice.agent, "model_settings", None)
+    if first_token_timeout and "first_event_timeout" not in (own if isinstance(own, dict) else {}):
+        limits["first_event_timeout"] = first_token_timeout
+    return limits | voice.model_settings
 
 
 async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], mouth: Mouth | None) -> None:
-    async for event in events:
-        if isinstance(event, PartStartEvent):
-            turn.live.first_token()
-            if mouth and isinstance(event.part, TextPart):
-                await mouth.say(event.part.content)
-        elif mouth and isinstance(event, PartDeltaEvent) and isinstance(event.delta, TextPartDelta):
-            await mouth.say(event.delta.content_delta)
-    if mouth:
+    """Speak the text of a response as it comes. Raises ModelStalledError where the model pauses for too long."""
+    live = turn.live
+    pauses = Pauses(live.piece_timeout)
+    try:
+        with pauses:
+            async for event in events:
+                pauses.over()
+                if isinstance(event, PartStartEvent):
+                    live.first_token()
+                text = _text_of(event) if mouth is not None else None
+                if mouth is not None and text:
+                    await mouth.say(text)
+                pauses.begin()
+    except TimeoutError as error:
+        if not pauses.passed:
+            raise
+        raise ModelStalledError(
+            f"The model paused for longer than {live.piece_timeout:g} s within its answer. "
+            "A slower one needs a larger LAYERCODE_PIECE_TIMEOUT."
+        ) from error
+    if mouth is not None:
         await mouth.pause()
+
+
+def _text_of(event: Any) -> str | None:
+    """The text that an event of a response adds."""
+    if isinstance(event, PartDeltaEvent):
+        return event.delta.content_delta if isinstance(event.delta, TextPartDelta) else None
+    if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+        return event.part.content
+    return None

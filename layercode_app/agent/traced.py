@@ -15,9 +15,12 @@ from pydantic_ai.capabilities.instrumentation import Instrumentation
 from pydantic_ai.models.instrumented import InstrumentationSettings, InstrumentedModel
 
 from ..conversation.turn import Turn
+from .retry import Retries
 from .tools import TurnTools
 
 if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponse
+
     from .voice_agent import VoiceAgent
 
 
@@ -26,10 +29,6 @@ class TracedTurnTools(Instrumentation):
     """The spans that PydanticAI would make of a run by itself, around the watch over its tools."""
 
     tools: TurnTools = field(kw_only=True)
-
-    async def after_model_request(self, ctx: Any, *, request_context: Any, response: Any) -> Any:
-        """Do what is to be done about a response."""
-        return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Send only what a provider accepts."""
@@ -43,10 +42,18 @@ class TracedTurnTools(Instrumentation):
 
         return await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=watched)
 
+    async def on_model_request_error(self, ctx: Any, *, request_context: Any, error: Exception) -> ModelResponse:
+        """Do what is to be done about a failed request."""
+        return await self.tools.on_model_request_error(ctx, request_context=request_context, error=error)
 
-def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> AbstractCapability[Any]:
+    async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
+        """Do what is to be done about a response."""
+        return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
+
+
+def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], retries: Retries) -> AbstractCapability[Any]:
     """What watches over the tools of a turn, and makes the spans of its run where PydanticAI would have added them."""
-    tools = TurnTools(voice, turn)
+    tools = TurnTools(voice, turn, retries)
     settings = _added_settings(voice.agent, turn.model)
     return tools if settings is None else TracedTurnTools(settings=settings, tools=tools)
 

@@ -53,6 +53,8 @@ def _note_attempts(
     turn: Turn[Any, Any], call: ModelCall, attempts: Sequence[ModelRequestAttempt], *, all_failed: bool = False
 ) -> None:
     """Count the failed attempts of a fallback chain as retries, and give each its own row."""
+    # A list of fallbacks that failed as a whole is an attempt as well, besides those of its models.
+    attempts = [attempt for attempt in attempts if not attempt.model_name.startswith("fallback:")]
     if not attempts:
         return
     if all_failed:
@@ -61,8 +63,8 @@ def _note_attempts(
         return
     requests.insert_attempts(turn.live, call, attempts)
     turn.record.retries += len(attempts)
-    failed = ", ".join(attempt.model_name for attempt in attempts)
-    turn.log.warning("{} failed, and {} answered in its place", failed, call.model)
+    if others := [attempt.model_name for attempt in attempts if attempt.model_name != call.model]:
+        turn.log.warning("{} failed, and {} answered in its place", ", ".join(others), call.model)
 
 
 def write_down(running: Any, turn: Turn[Any, Any]) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
+from ..conversation.fillers import Filler
 from ..conversation.record import Json
 from ..conversation.tasks import mark_task
 from ..conversation.turn import MetadataT, StateT, Turn
 from ..exceptions import DeveloperError
 from ..webhook import Data, Event, SessionEnd, SessionUpdate
+from .filling import FillerTexts, filler_of, is_offline
 from .fingerprint import fingerprint
 from .guard import Guard
 from .hooks import Hook, HookName, HookT, SpeakingHookT, check_hook
@@ -44,10 +46,17 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         speak: How an output that is not text is spoken.
         offline: What it says without a model; see `layercode_app.Scene`. Also a decorator: `@agent.offline`.
         apology: What it says when a turn fails; the setting LAYERCODE_APOLOGY otherwise.
-        filler: What it says when nothing was said `filler_after` seconds into a turn.
+        filler: What it says into a silence: a text, or several, each spoken at most once a turn. False says nothing.
+            By default an agent with a model says the texts of the setting LAYERCODE_FILLER.
+        filler_after: Seconds of silence before a filler is spoken.
+        filler_every: Seconds between the last words and a further filler, at least; by default 3.5 where a model
+            answers. Other agents speak a filler only before their first words.
         guard: Runs beside the model on every message; what it returns is said instead of the rest of the reply.
         turn_timeout: Seconds a turn may take; the setting LAYERCODE_TURN_TIMEOUT otherwise.
         tool_timeout: Seconds one tool call may take; the setting LAYERCODE_TOOL_TIMEOUT otherwise.
+        first_token_timeout: Seconds in which its model must begin to answer a request; the setting
+            LAYERCODE_FIRST_TOKEN_TIMEOUT otherwise. A model that reasons for long needs more.
+        piece_timeout: Seconds its model may pause within an answer; the setting LAYERCODE_PIECE_TIMEOUT otherwise.
         timeout_apology: What it says when a turn runs out of time.
         tools: What an interruption does to a running tool, by its name: "cancel" (default), "finish",
             "finish_and_tell".
@@ -69,11 +78,14 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         greeting: Greeting = None,
         speak: Callable[[Any], str] | None = None,
         apology: str | None = None,
-        filler: str | None = None,
+        filler: FillerTexts = None,
         filler_after: float = 1.5,
+        filler_every: float | None = None,
         guard: Guard | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
+        first_token_timeout: float | None = None,
+        piece_timeout: float | None = None,
         timeout_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
         notices: bool = False,
@@ -93,11 +105,14 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         greeting: Greeting = None,
         speak: Callable[[Any], str] | None = None,
         apology: str | None = None,
-        filler: str | None = None,
+        filler: FillerTexts = None,
         filler_after: float = 1.5,
+        filler_every: float | None = None,
         guard: Guard | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
+        first_token_timeout: float | None = None,
+        piece_timeout: float | None = None,
         timeout_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
         notices: bool = False,
@@ -116,11 +131,14 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         greeting: Greeting = None,
         speak: Callable[[Any], str] | None = None,
         apology: str | None = None,
-        filler: str | None = None,
+        filler: FillerTexts = None,
         filler_after: float = 1.5,
+        filler_every: float | None = None,
         guard: Guard | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
+        first_token_timeout: float | None = None,
+        piece_timeout: float | None = None,
         timeout_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
         notices: bool = False,
@@ -144,8 +162,10 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.guard = guard
         self.turn_timeout = turn_timeout
         self.tool_timeout = tool_timeout
+        self.first_token_timeout = first_token_timeout
+        self.piece_timeout = piece_timeout
         self.timeout_apology = timeout_apology
-        self.filler = (filler, filler_after) if filler else None
+        self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None)
         self.tools = dict(tools or {})
         self.notices = notices
         self.remembers = agent is not None if history is None else history
@@ -168,6 +188,12 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         if not self._fingerprint:
             self._fingerprint = fingerprint(self)
         return self._fingerprint
+
+    @property
+    def filler(self) -> Filler | None:
+        """What it says into a silence; None says nothing. The offline script, which answers at once, needs no default."""
+        default = self._filler is not None and self._filler.texts is None
+        return None if default and is_offline(self) else self._filler
 
     def use_model(self, model: Model | None) -> None:
         """Answer with this model from now on; None is the agent's own."""

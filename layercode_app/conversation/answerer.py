@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from .fillers import Filler
 from .turn import Turn
 
 
@@ -34,8 +35,8 @@ class Answerer(Protocol):
         """What it says when a turn fails; None takes the setting."""
 
     @property
-    def filler(self) -> tuple[str, float] | None:
-        """What it says when nothing was said in so many seconds."""
+    def filler(self) -> Filler | None:
+        """What it says into a silence; None says nothing."""
 
     @property
     def turn_timeout(self) -> float | None:
@@ -63,9 +64,13 @@ class Limits:
 
     turn_timeout: float = 120.0
     tool_timeout: float = 30.0
+    first_token_timeout: float = 8.0
+    piece_timeout: float = 6.0
     history_tokens: int = 8000
     timeout_apology: str = "Sorry, that is taking too long. Could you ask me again?"
     apology: str = "Sorry, something went wrong on my side. Could you say that again?"
     cut_answer: str = "I'm sorry, I have to stop there. What else can I do for you?"
     max_turns: int = 0
+    fillers: tuple[str, ...] = ()
+    """What an agent with a model says into a silence, where it has no texts of its own."""
     busy: str = "I'm sorry, I can't take that right now. Please try again in a moment."

@@ -14,9 +14,10 @@ from operator import itemgetter
 from typing import Any
 
 from ..wellformed import REPLACEMENT, well_formed
+from .blank import is_blank
 from .listener import Listener
 from .moment import Moment
-from .record import TTS, Frame, Json, ModelCall, Source, Speech, Stage, Status, ToolCall, TurnRecord
+from .record import BY_MODEL, TTS, Frame, Json, ModelCall, Source, Speech, Stage, Status, ToolCall, TurnRecord
 from .sentences import ends_sentence, to_sentence_end
 from .state import LiveState
 
@@ -37,6 +38,10 @@ class LiveTurn:
     """Nothing more is said; what is left is to save it."""
     hangup = False
     """The agent asked to end the call."""
+    spoke = False
+    """Whether words were sent to be spoken; white space is none."""
+    answered = False
+    """The reply is complete. What the agent still does causes no silence that a filler should cover."""
     goodbye: str | None = None
     """What to say at the next sentence's end, because the server goes down."""
     followed = 0
@@ -47,6 +52,10 @@ class LiveTurn:
     state: LiveState[Any] | None = None
     tool_timeout = 30.0
     """Seconds one tool call may take."""
+    first_token_timeout = 8.0
+    """Seconds that a model may take to begin to answer a request."""
+    piece_timeout = 6.0
+    """Seconds that a model may pause within an answer."""
     save: Callable[[], Awaitable[None]] | None = None
     """Writes the record as it stands; the handler's."""
     stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
@@ -61,6 +70,8 @@ class LiveTurn:
     """Who spoke it, and in which model response."""
     request: ModelCall | None = None
     """The agent's own model request that runs now."""
+    _new_segment = False
+    """The next words are kept apart from those before."""
     _waking: asyncio.Handle | None = None
     _flushing = False
     """What is added now is sent at once by whoever adds it."""
@@ -113,6 +124,10 @@ class LiveTurn:
             self._waking = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._wake)
         self.speak(text, source)
 
+    def begin_segment(self) -> None:
+        """Keep the next words apart from those before, also where both have the same source."""
+        self._new_segment = True
+
     def speak(self, text: str, source: Source) -> None:
         """Add text to be spoken; an empty one is nothing."""
         if self._half or not text.isascii():
@@ -129,10 +144,11 @@ class LiveTurn:
     def _say(self, text: str, source: Source) -> None:
         if not text:
             return
-        text = self._apart(text, source)
+        text = self._spaced(text, source)
         self.emit(TTS, text)
         self._pieces.append((source, self.response, text))
-        if "ttfs" not in self.record.timings:
+        if not self.spoke and not is_blank(text):
+            self.spoke = True
             self.record.timings["ttfs"] = self.frames[-1].at_ms
 
     def _whole(self, text: str, source: Source) -> str:
@@ -153,18 +169,20 @@ class LiveTurn:
             (source, _), self._half, self._half_of = self._half_of, "", None
             self._say(REPLACEMENT, source)
 
-    def _apart(self, text: str, source: Source) -> str:
-        """A filler or an apology kept apart from the words around it: pieces are concatenated as they are."""
-        if source == "filler" and not text[-1].isspace():
-            return text + " "
-        if source == "apology" and self._pieces and not self._pieces[-1][2][-1].isspace():
-            return " " + text
-        return text
+    def _spaced(self, text: str, source: Source) -> str:
+        """Put a space between words of different segments: a voice would read them as one word."""
+        if self._pieces:
+            before, response, said = self._pieces[-1]
+            begins = self._new_segment or before != source or response != self.response
+            if begins and not (said[-1].isspace() or text[0].isspace()):
+                text = " " + text
+        self._new_segment = False
+        return text + " " if source == "filler" and not text[-1].isspace() else text
 
     @property
-    def spoke(self) -> bool:
-        """Whether anything was spoken yet."""
-        return bool(self._pieces)
+    def model_spoke(self) -> bool:
+        """Whether words of the model's own were sent to be spoken."""
+        return any(source in BY_MODEL and not is_blank(text) for source, _, text in self._pieces)
 
     @property
     def in_mid_sentence(self) -> bool:
@@ -253,7 +271,7 @@ class LiveTurn:
     def say_goodbye(self, text: str, *, at_once: bool = False) -> None:
         """Say this at the end of the sentence, or at once, and stop; the server goes down."""
         self.goodbye = text
-        if self.stopping is None and (at_once or not self._pieces or ends_sentence(self._pieces[-1][2])):
+        if self.stopping is None and (at_once or not self.spoke or ends_sentence(self._pieces[-1][2])):
             self._say_goodbye(text)
 
     def _say_goodbye(self, text: str) -> None:

@@ -37,8 +37,10 @@ class Kind(StrEnum):
     SESSION = "session"
 
 
-Source: TypeAlias = Literal["model", "say", "greeting", "filler", "apology"]
-"""Who spoke: the model, the agent's own code, or one of the texts that cover a silence."""
+Source: TypeAlias = Literal["model", "output", "say", "greeting", "filler", "apology"]
+"""Who spoke: the model as it wrote, the accepted output of its run, the agent's code, or a text that covers a silence."""
+BY_MODEL = ("model", "output")
+"""The sources whose words a model chose."""
 
 
 TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"

@@ -19,6 +19,7 @@ from ..webhook import TurnEvent
 from . import delivery, tasks
 from .answerer import Answerer, Limits
 from .deadline import Deadline, under
+from .fillers import Fillers
 from .late_saves import LateSaves
 from .live import LiveTurn
 from .record import END, HANGUP, Frame, Status, ToolCall, TurnRecord
@@ -83,7 +84,9 @@ class Run:
         if self.agent.metadata_type is not None:
             metadata = self.agent.metadata_type.model_validate(metadata)
         live.state = state
-        live.tool_timeout = self.agent.tool_timeout or self.services.limits.tool_timeout
+        limits = self.services.limits
+        live.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
+        live.first_token_timeout, live.piece_timeout = limits.first_token_timeout, limits.piece_timeout
         live.save = partial(self.services.states.save, live.record, state)
         live.late = partial(_finish_late, self.services, live.record, state)
         return Turn(
@@ -93,7 +96,7 @@ class Run:
             metadata=metadata,
             past=self.begun.history,
             remembers=self.agent.remembers,
-            tokens=self.services.limits.history_tokens,
+            tokens=limits.history_tokens,
             background=self.services.background,
         )
 
@@ -103,7 +106,7 @@ class Run:
         """Let the agent speak until it is done, stopped or out of time."""
         live = self.live
         self._refuse_to_repeat_tools()
-        filler = _arm_filler(self.agent, live)
+        fillers = self._fillers()
         live.task = task = asyncio.current_task()
         assert task is not None
         try:
@@ -119,8 +122,17 @@ class Run:
             live.task = None
             if live.stopping is not None:
                 task.uncancel()
-            if filler is not None:
-                filler.cancel()
+            if fillers is not None:
+                fillers.stop()
+
+    def _fillers(self) -> Fillers | None:
+        """The fillers of this turn, started; None for an agent that has none."""
+        filler = self.agent.filler
+        if filler is None:
+            return None
+        fillers = Fillers(self.live, filler, self.services.limits.fillers if filler.texts is None else filler.texts)
+        fillers.start()
+        return fillers
 
     def _refuse_to_repeat_tools(self) -> None:
         """A turn that is run again after a crash may have booked the table already."""
@@ -162,7 +174,7 @@ class Run:
         spans.failed(error, record.error_category)
         told = f" ({record.error_detail})" if record.error_detail else ""
         logger.opt(exception=error).error("The turn failed: {}{}", record.error_category, told)
-        out_of_time = isinstance(error, TimeoutError)
+        out_of_time = record.error_category == "timeout"
         self.live.speak(apology(self.agent, self.services.limits, out_of_time=out_of_time), "apology")
 
     # --- ending
@@ -241,16 +253,3 @@ def apology(agent: Answerer, limits: Limits, *, out_of_time: bool = False) -> st
     if out_of_time:
         own, common = agent.timeout_apology, limits.timeout_apology
     return common if own is None else own
-
-
-def _arm_filler(agent: Answerer, live: LiveTurn) -> asyncio.TimerHandle | None:
-    if agent.filler is None:
-        return None
-    text, seconds = agent.filler
-
-    def fill() -> None:
-        if not live.spoke:
-            live.speak(text, "filler")
-            live.record.impact = "filler"
-
-    return asyncio.get_running_loop().call_later(max(seconds - live.elapsed_ms() / 1000, 0), fill)

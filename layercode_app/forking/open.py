@@ -19,6 +19,9 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         turn_timeout=settings.turn_timeout,
         tool_timeout=settings.tool_timeout,
+        first_token_timeout=settings.first_token_timeout,
+        piece_timeout=settings.piece_timeout,
+        fillers=settings.fillers,
         history_tokens=settings.history_tokens,
         apology=settings.apology,
     )

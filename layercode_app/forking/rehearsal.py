@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from ..agent.instructions import with_prompt
 from ..agent.models import choose_model
 from ..agent.voice_agent import VoiceAgent
+from ..conversation.fillers import Filler
 from ..conversation.record import Json, ToolCall
 from ..conversation.turn import Turn
 from ..exceptions import ForkError
@@ -85,8 +86,8 @@ class Rehearsal:
         return self._voice.apology
 
     @property
-    def filler(self) -> tuple[str, float] | None:
-        """What it says when nothing was said in so many seconds."""
+    def filler(self) -> Filler | None:
+        """What it says into a silence."""
         return self._voice.filler if self._fillers else None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ..conversation.blank import is_blank
 from ..conversation.record import Json, Status, ToolCall, TurnRecord
 from .conversations import unheard
 from .figures import milliseconds, refused
@@ -70,7 +71,7 @@ def _refused(record: TurnRecord) -> str | None:
 
 
 def _silent(record: TurnRecord) -> str | None:
-    if record.spoken_text:
+    if not is_blank(record.spoken_text):
         return None
     waited = milliseconds(record.timings.get("total"))
     if record.status in (Status.INTERRUPTED, Status.SUPERSEDED):

@@ -78,6 +78,9 @@ class LayerCode:
         limits = Limits(
             turn_timeout=self.settings.turn_timeout,
             tool_timeout=self.settings.tool_timeout,
+            first_token_timeout=self.settings.first_token_timeout,
+            piece_timeout=self.settings.piece_timeout,
+            fillers=self.settings.fillers,
             history_tokens=self.settings.history_tokens,
             apology=self.settings.apology,
             timeout_apology=self.settings.timeout_apology,

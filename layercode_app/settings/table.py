@@ -12,6 +12,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .values import BaseUrl, CommaSeparated, Level, Pattern, Port, Rate, Route, SecretList
 
+FILLERS = (
+    "One moment. | I'm still on it. | Bear with me, please. | This is taking a little longer. | Thanks for waiting. | "
+    "I'm still here. | Still working on it. | Thank you for your patience. | I haven't forgotten you. | "
+    "It is taking its time today. | I'm sorry about the wait. | Please stay on the line."
+)
+"""One every few seconds: they last for a tool that takes its 30 seconds, and for a model that fails after it."""
+OFF = "off"
+
 
 def _setting(default: Any, env: str, section: str, description: str) -> Any:
     """One row of the table: its default, its environment variable, the section it is shown in, what it means."""
@@ -158,6 +166,26 @@ class Settings(BaseSettings):
     tool_timeout: float = _setting(
         30.0, "LAYERCODE_TOOL_TIMEOUT", "Conversation", "Seconds after which one tool call is given up."
     )
+    first_token_timeout: float = _setting(
+        8.0,
+        "LAYERCODE_FIRST_TOKEN_TIMEOUT",
+        "Conversation",
+        "Seconds in which a model must begin to answer a request, thinking included; then it, or its fallback, is "
+        "asked again. 0 is no limit.",
+    )
+    piece_timeout: float = _setting(
+        6.0,
+        "LAYERCODE_PIECE_TIMEOUT",
+        "Conversation",
+        "Seconds that a model may pause within an answer; then the turn ends with an apology, or, where no word was "
+        "spoken, the model is asked again. 0 is no limit.",
+    )
+    filler: str = _setting(
+        FILLERS,
+        "LAYERCODE_FILLER",
+        "Conversation",
+        "What agents with a model say into a silence, one after another, separated by |; off for nothing.",
+    )
     timeout_apology: str = _setting(
         "Sorry, that is taking too long. Could you ask me again?",
         "LAYERCODE_TIMEOUT_APOLOGY",
@@ -302,6 +330,13 @@ class Settings(BaseSettings):
     )
 
     _sources: dict[str, str] = {}
+
+    @property
+    def fillers(self) -> tuple[str, ...]:
+        """The texts of `filler`, one by one."""
+        if self.filler.strip().lower() == OFF:
+            return ()
+        return tuple(text for part in self.filler.split("|") if (text := part.strip()))
 
     @property
     def sources(self) -> Mapping[str, str]:

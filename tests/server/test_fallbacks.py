@@ -89,7 +89,7 @@ async def test_an_agent_that_brings_fallbacks_keeps_those(
 
 
 async def test_all_models_that_fail_are_no_recovery(key: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layercode_app.agent.run.RETRY_SECONDS", ())
+    monkeypatch.setattr("layercode_app.agent.retry.RETRY_SECONDS", ())
     server = ModelServer(refused_models=("bad", "good"))
     async with serve(server.app) as url:
         heard, record, total = await asked(

@@ -1,0 +1,43 @@
+"""What an agent says into a silence, from what `VoiceAgent` was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ..conversation.blank import is_blank
+from ..conversation.cost import FREE_MODEL
+from ..conversation.fillers import Filler
+from ..exceptions import DeveloperError
+
+if TYPE_CHECKING:
+    from .voice_agent import VoiceAgent
+
+FillerTexts: TypeAlias = "str | Sequence[str] | Literal[False] | None"
+"""A text, several, False for no filler, or None for the default."""
+EVERY_SECONDS = 3.5
+
+
+def filler_of(given: FillerTexts, after: float, every: float | None, *, model: bool) -> Filler | None:
+    """The filler of an agent, which answers with a model or not. Raises DeveloperError for what is no text."""
+    if every is None and model:
+        every = EVERY_SECONDS
+    if given is None:
+        return Filler(None, after, every) if model else None
+    texts = _texts(given)
+    return Filler(texts, after, every) if texts else None
+
+
+def _texts(given: object) -> tuple[str, ...]:
+    if given is False:
+        return ()
+    texts = (given,) if isinstance(given, str) else given
+    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+        raise DeveloperError(f"VoiceAgent filler={given!r}: expected a text, a list of texts, or False for none.")
+    return tuple(text for text in texts if not is_blank(text))
+
+
+def is_offline(voice: VoiceAgent[Any, Any]) -> bool:
+    """Whether the agent answers from its script."""
+    model = voice.model or (voice.agent.model if voice.agent is not None else None)
+    return model is None or getattr(model, "model_name", "") == FREE_MODEL
