@@ -83,7 +83,7 @@ async def serving() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def provider(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Provider]:
-    monkeypatch.setattr("layercode_app.agent.run.RETRY_SECONDS", (0.0,))
+    monkeypatch.setattr("layercode_app.agent.retry.RETRY_SECONDS", (0.0,))
     async with serving() as made:
         yield made
 
