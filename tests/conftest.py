@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from . import thoroughness as thoroughness
 from .postgres_server import PostgresServer
 from .redis_server import RedisServer
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 # The tests also run on a bare checkout, where no entry point names the plugin.
 pytest_plugins = ["pytester", "layercode_app.testing.plugin"]
@@ -30,6 +34,24 @@ if "LAYERCODE_WHEEL" in os.environ:
 def anyio_backend() -> str:
     """Run `@pytest.mark.anyio` tests on asyncio; session-wide, so that fixtures of any scope may be async."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[str]:
+    """A headless Chromium that the tests of a run share; its address."""
+    from .e2e.browser import shared_chromium
+
+    with shared_chromium() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """The shared browser, as a module's tests drive it; each makes a context and closes it."""
+    from .e2e.browser import connected
+
+    async with connected(chromium) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ LINGER_SECONDS = 2
 async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
     """Serve the app on a free port of 127.0.0.1; gives its base URL."""
     with listen("127.0.0.1", 0) as listener:
-        server = _Server(uvicorn.Config(app, log_config=None, **options))
+        server = QuickServer(uvicorn.Config(app, log_config=None, **options))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not task.done():
             await asyncio.sleep(LOOK_SECONDS)
@@ -35,7 +35,7 @@ async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
             await asyncio.sleep(0)
 
 
-class _Server(uvicorn.Server):
+class QuickServer(uvicorn.Server):
     """Ends as soon as it can: uvicorn's own looks ten times a second, and hundreds of tests would wait for that."""
 
     def __init__(self, config: uvicorn.Config) -> None:

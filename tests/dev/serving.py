@@ -18,11 +18,12 @@ from layercode_app.emulator.transcription import Transcriber
 from layercode_app.server.port import listen
 
 from ..calling import settings
+from ..serving import QuickServer
 
 AGENTS = Path(__file__).parent / "agents"
 
 
-class _Server(DevServer):
+class _Server(DevServer, QuickServer):
     """Leaves the signals to the test runner."""
 
     @contextmanager
@@ -60,5 +61,5 @@ async def dev_server(
         try:
             yield app
         finally:
-            server.should_exit = True
+            server.end()
             await task

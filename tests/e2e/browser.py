@@ -1,12 +1,13 @@
-"""Headless Chromium, driven through Playwright."""
+"""Headless Chromium, driven through Playwright: one browser for all tests of a worker, and a context for each test."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from anyio.from_thread import start_blocking_portal
 from playwright.async_api import Browser, Page, async_playwright
 
 from ..support import need_program
@@ -19,19 +20,53 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--use-fake-ui-for-media-stream",
+    # A microphone that beeps, for the contexts that may use one.
     "--use-fake-device-for-media-stream",
 ]
+
+
+def program() -> str:
+    return need_program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """The browser of this machine; skips the test (fails it in CI) without."""
-    path = need_program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=program(), args=ARGUMENTS)
         try:
             yield browser
+        finally:
+            await browser.close()
+
+
+@contextmanager
+def shared_chromium() -> Iterator[str]:
+    """Launch a browser that outlives the event loops of tests; gives the address that Playwright connects to.
+
+    It runs in a thread with its own loop: an async fixture of the whole session would keep one loop, one task and its
+    context variables for all tests that follow.
+    """
+    program()  # A skip must be raised in the test's own thread.
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(_bound()) as address:
+        yield address
+
+
+@asynccontextmanager
+async def _bound() -> AsyncIterator[str]:
+    async with chromium() as browser:
+        bound = await browser.bind("tests", host="127.0.0.1", port=0)
+        yield bound["endpoint"]
+
+
+@asynccontextmanager
+async def connected(address: str) -> AsyncIterator[Browser]:
+    """Connect to a shared browser; fails when a test leaves a context behind, which the next one could see."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.connect(address)
+        try:
+            yield browser
+            assert browser.contexts == [], "a test left its context open"
         finally:
             await browser.close()
 

@@ -7,13 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import ConsoleMessage, Locator, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from layercode_app.dev.app import DevApp
 from layercode_app.emulator.speech import Silence
 
 from ..dev.serving import dev_server
-from .browser import chromium
 
 SECONDS = 20_000
 """Playwright's patience, in milliseconds."""
@@ -56,8 +55,10 @@ class DevPage:
 
 
 @asynccontextmanager
-async def dev_page(tmp_path: Path, *, pace: float = 3, **given: Any) -> AsyncIterator[DevPage]:
+async def dev_page(tmp_path: Path, browser: Browser, *, pace: float = 3, **given: Any) -> AsyncIterator[DevPage]:
     """A development server whose agent speaks this much faster than people do, and its page in Chromium."""
-    async with dev_server(tmp_path, voice=Silence(pace=pace), **given) as app, chromium() as browser:
-        page = await browser.new_page(viewport={"width": 1400, "height": 900})
+    async with (
+        dev_server(tmp_path, voice=Silence(pace=pace), **given) as app,
+        await browser.new_page(viewport={"width": 1400, "height": 900}) as page,
+    ):
         yield DevPage(page, app)

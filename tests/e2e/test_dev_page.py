@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from layercode_app.conversation.record import Status, TurnRecord
 
@@ -20,8 +20,8 @@ async def recorded(page: DevPage) -> list[TurnRecord]:
     return [turn async for turn in page.app.layercode.store.turns() if turn.kind in ("greeting", "message")]
 
 
-async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path) -> None:
-    async with dev_page(tmp_path) as dev:
+async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser) as dev:
         page = dev.page
         await dev.call("shop")
         await dev.say("one cake please")
@@ -70,8 +70,8 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path)
         assert dev.errors == []
 
 
-async def test_every_part_of_a_turn_can_be_read(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_every_part_of_a_turn_can_be_read(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await dev.call("shop")
         await dev.say("one cake please")
@@ -97,8 +97,8 @@ async def test_every_part_of_a_turn_can_be_read(tmp_path: Path) -> None:
         assert dev.errors == []
 
 
-async def test_data_reaches_the_agent_and_its_answer_the_page(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_data_reaches_the_agent_and_its_answer_the_page(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         await dev.call("shop")
         await dev.page.click("#data-button")
         await dev.page.fill("#data", '{"page": "checkout"}')
@@ -107,8 +107,8 @@ async def test_data_reaches_the_agent_and_its_answer_the_page(tmp_path: Path) ->
         await expect(dev.page.locator(".aside-row .chip")).to_have_text('data {"page":"checkout"}')
 
 
-async def test_the_agent_is_told_who_calls(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_the_agent_is_told_who_calls(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await page.goto(dev.app.url)
         await page.click("text=Who is calling?")
@@ -121,8 +121,8 @@ async def test_the_agent_is_told_who_calls(tmp_path: Path) -> None:
         assert [turn.metadata for turn in await recorded(dev)] == [{"user": "ada"}]
 
 
-async def test_faults_are_set_and_felt(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_faults_are_set_and_felt(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await page.goto(dev.app.url)
         await page.click("#faults-button")
@@ -134,8 +134,8 @@ async def test_faults_are_set_and_felt(tmp_path: Path) -> None:
         assert dev.app.emulator.faults.authorize_status == 402
 
 
-async def test_the_keyboard_alone_will_do(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_the_keyboard_alone_will_do(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await page.goto(dev.app.url)
         await page.locator('[data-agent="shop"]').focus()
@@ -154,8 +154,8 @@ async def test_the_keyboard_alone_will_do(tmp_path: Path) -> None:
         await expect(page.locator("#tab-messages")).to_have_attribute("aria-selected", "true")
 
 
-async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await dev.call("shop")
         await dev.say("one cake please")
@@ -171,8 +171,8 @@ async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path) -> None:
         assert {turn.conversation_id for turn in await recorded(dev)} == {(await recorded(dev))[0].conversation_id}
 
 
-async def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await page.set_viewport_size({"width": 360, "height": 740})
         await dev.call("shop")
@@ -185,8 +185,8 @@ async def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tmp_path: 
             assert await page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-async def test_an_exported_call_opens_from_a_file(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_an_exported_call_opens_from_a_file(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await dev.call("shop")
         await dev.say("one cake please, my number is +1 415 555 0199")

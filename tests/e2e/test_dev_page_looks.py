@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import Browser, Locator, expect
 
 from ..dev.serving import AGENTS
 from .dev_page import SECONDS, DevPage, dev_page
@@ -29,8 +29,8 @@ async def speaks(dev: DevPage) -> None:
     await expect(dev.page.locator("#interrupt")).to_be_visible()
 
 
-async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=1) as dev:
+async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=1) as dev:
         page = dev.page
         await dev.call("shop")
         await speaks(dev)
@@ -47,8 +47,8 @@ async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path) ->
         await expect(page.locator("#interrupt")).to_be_visible()
 
 
-async def test_a_slow_click_counts_while_the_agent_speaks(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=1) as dev:
+async def test_a_slow_click_counts_while_the_agent_speaks(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=1) as dev:
         page = dev.page
         await dev.call("shop")
         await speaks(dev)
@@ -66,8 +66,8 @@ async def test_a_slow_click_counts_while_the_agent_speaks(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, width: int) -> None:
-    async with dev_page(tmp_path, pace=1) as dev:
+async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, browser: Browser, width: int) -> None:
+    async with dev_page(tmp_path, browser, pace=1) as dev:
         page = dev.page
         await page.set_viewport_size({"width": width, "height": 800})
         await dev.call("shop")
@@ -87,8 +87,8 @@ async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, 
         await expect(dev.turn(2).locator(".meta")).to_be_in_viewport()
 
 
-async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await page.set_viewport_size({"width": 1280, "height": 800})
         await dev.call("shop")
@@ -106,10 +106,10 @@ async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: 
         assert (await page.locator('[data-span="end"] .took').inner_text()).startswith("at ")
 
 
-async def test_a_file_that_fails_is_said_once_and_covers_nothing(tmp_path: Path) -> None:
+async def test_a_file_that_fails_is_said_once_and_covers_nothing(tmp_path: Path, browser: Browser) -> None:
     folder = tmp_path / "agents"
     shutil.copytree(AGENTS, folder)
-    async with dev_page(tmp_path, pace=30, agents=folder) as dev:
+    async with dev_page(tmp_path, browser, pace=30, agents=folder) as dev:
         page = dev.page
         await dev.call("shop")
         (folder / "shop.py").write_text("def broken(:")
@@ -129,8 +129,8 @@ async def test_a_file_that_fails_is_said_once_and_covers_nothing(tmp_path: Path)
         await expect(page.locator("#banner")).to_be_hidden()
 
 
-async def test_an_address_that_leads_to_no_call_says_so(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_an_address_that_leads_to_no_call_says_so(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await page.goto(f"{dev.app.url}/#nobody")
         await expect(page.locator(".missing")).to_contain_text("Conversation 'nobody' is not in the journal.")
@@ -143,8 +143,8 @@ async def test_an_address_that_leads_to_no_call_says_so(tmp_path: Path) -> None:
         await dev.heard(0)
 
 
-async def test_the_prompt_to_fork_with_is_what_somebody_wrote(tmp_path: Path) -> None:
-    async with dev_page(tmp_path, pace=30) as dev:
+async def test_the_prompt_to_fork_with_is_what_somebody_wrote(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
         await dev.call("shop")
         await dev.say("hello")

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import WebSocket
+from playwright.async_api import Browser, WebSocket
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -27,7 +27,7 @@ from layercode_app.emulator.speech import duration
 from ..emulator.backend import LONG, SECRET, Backend
 from ..serving import serve
 from ..support import need_node_package
-from .browser import ClientPage, chromium
+from .browser import ClientPage
 
 pytestmark = pytest.mark.anyio
 
@@ -83,22 +83,26 @@ def site(sdk: Path, emulator_url: str) -> Starlette:
 
 
 @asynccontextmanager
-async def stage(*, query: str = "", **options: Any) -> AsyncIterator[Stage]:
+async def stage(browser: Browser, *, microphone: bool = False, **options: Any) -> AsyncIterator[Stage]:
     sdk = need_node_package("@layercode/js-sdk")
     backend = Backend()
-    async with chromium() as browser, serve(backend) as webhook:
+    async with serve(backend) as webhook:
         app = create_emulator(webhook, SECRET, api_key="test-key", **options)
-        async with serve(app) as url, serve(site(sdk, url)) as pages:
-            page = await browser.new_page()
+        allowed = ["microphone"] if microphone else []
+        async with (
+            serve(app) as url,
+            serve(site(sdk, url)) as pages,
+            await browser.new_page(permissions=allowed) as page,
+        ):
             made = Stage(ClientPage(page), backend, app.state.emulator)
             page.on("websocket", made.watch)
             websocket = url.replace("http", "ws", 1) + "/v1/agents/web/websocket"
-            await page.goto(f"{pages}/?websocket={websocket}{query}")
+            await page.goto(f"{pages}/?websocket={websocket}" + ("&microphone" if microphone else ""))
             yield made
 
 
-async def test_a_call_with_everything() -> None:
-    async with stage() as s:
+async def test_a_call_with_everything(browser: Browser) -> None:
+    async with stage(browser) as s:
         conversation_id = await s.connect()
         greeting = s.backend.of("session.start")[0]
         assert (greeting["conversation_id"], greeting["metadata"]) == (conversation_id, {"user": "u1"})
@@ -155,8 +159,8 @@ async def test_a_call_with_everything() -> None:
         assert not [entry for entry in await s.client.page.evaluate("log") if entry["kind"] == "error"]
 
 
-async def test_a_microphone_and_push_to_talk() -> None:
-    async with stage(query="&microphone", trigger="push_to_talk") as s:
+async def test_a_microphone_and_push_to_talk(browser: Browser) -> None:
+    async with stage(browser, microphone=True, trigger="push_to_talk") as s:
         await s.connect()
         await s.client.client("triggerUserTurnStarted()")
         await s.client.page.wait_for_timeout(500)
@@ -170,8 +174,8 @@ async def test_a_microphone_and_push_to_talk() -> None:
         assert (await s.backend.until("session.end"))["transcription_duration_seconds"] > 0.1
 
 
-async def test_a_client_without_audio_output() -> None:
-    async with stage() as s:
+async def test_a_client_without_audio_output(browser: Browser) -> None:
+    async with stage(browser) as s:
         await s.client.client("setAudioOutput(false)")
         await s.client.page.click("#connect")
         await s.client.until("message", type="response.text", content="Welcome!")
@@ -180,8 +184,8 @@ async def test_a_client_without_audio_output() -> None:
         await s.client.until("message", type="response.text", content="hello.")
 
 
-async def test_a_refused_session_is_an_error_for_the_client() -> None:
-    async with stage() as s:
+async def test_a_refused_session_is_an_error_for_the_client(browser: Browser) -> None:
+    async with stage(browser) as s:
         s.emulator.faults.authorize_status = 402
         await s.client.page.click("#connect")
         assert "authorize" in await s.client.until("error")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Browser, Page, Route, expect
 from pyinstrument import Profiler
 
 from layercode_app.conversation.record import Kind, Status, TurnRecord
@@ -22,7 +22,6 @@ from layercode_app.testing.evals.report import html as eval_page
 from layercode_app.testing.evals.run import Played
 
 from ..testing.test_bench import series
-from .browser import chromium
 
 pytestmark = pytest.mark.anyio
 WIDTHS = (390, 1280)
@@ -66,22 +65,20 @@ async def report_html() -> str:
     return report_page(await make_report(store))
 
 
-async def test_a_report_and_a_measurement_can_be_read_on_a_phone(tmp_path: Path) -> None:
+async def test_a_report_and_a_measurement_can_be_read_on_a_phone(tmp_path: Path, browser: Browser) -> None:
     measured = bench_page(Result(Load(callers=1, turns=1), "spread", 1, [series("a", 10, 1200)]))
-    async with chromium() as browser:
+    async with await browser.new_page() as page:
         for html in (await report_html(), measured):
             for width in WIDTHS:
-                page = await browser.new_page()
                 await opened(page, html, tmp_path / "page.html", width=width)
                 assert await fits(page)
                 assert await page.evaluate(NARROWEST) > 100, "names are not broken into letters"
                 assert await page.evaluate(TICKS) > 9
 
 
-async def test_an_evaluation_follows_the_width_and_the_colours_of_its_reader(tmp_path: Path) -> None:
+async def test_an_evaluation_follows_the_width_and_the_colours_of_its_reader(tmp_path: Path, browser: Browser) -> None:
     played = [Played("menu", "", 1, transcript=TALK), Played("order", "", 1, failures=["not said"], transcript=TALK)]
-    async with chromium() as browser:
-        page = await browser.new_page()
+    async with await browser.new_page() as page:
         for width in WIDTHS:
             await opened(page, eval_page(played), tmp_path / "eval.html", width=width)
             assert await fits(page)
@@ -93,12 +90,11 @@ async def test_an_evaluation_follows_the_width_and_the_colours_of_its_reader(tmp
         assert seen[0] != seen[1]
 
 
-async def test_a_profile_opens_with_its_flame_graph_and_asks_nobody(tmp_path: Path) -> None:
+async def test_a_profile_opens_with_its_flame_graph_and_asks_nobody(tmp_path: Path, browser: Browser) -> None:
     profiler = Profiler(interval=0.001)
     with profiler:
         sum(n * n for n in range(2_000_000))
-    async with chromium() as browser:
-        page = await browser.new_page()
+    async with await browser.new_page() as page:
         asked = await opened(page, page_of(profiler), tmp_path / "profile.html", width=1280)
         await expect(page.get_by_label("Timeline")).to_be_checked()
         await expect(page.locator("canvas").first).to_be_visible()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, WebSocket, expect
+from playwright.async_api import Browser, Page, WebSocket, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -22,7 +22,6 @@ from layercode_app.emulator.app import create_emulator
 from layercode_app.emulator.protocol import Trigger
 
 from ..calling import SECRET, settings
-from ..e2e.browser import chromium
 from ..serving import serve
 from ..support import need_node_package
 from .test_projects import project
@@ -55,7 +54,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(tmp_path: Path, query: str = "", *, trigger: Trigger = "automatic") -> AsyncIterator[Stage]:
+async def stage(
+    tmp_path: Path, browser: Browser, query: str = "", *, trigger: Trigger = "automatic"
+) -> AsyncIterator[Stage]:
     """The page of a project made from the bakery, its backend, and the platform between them."""
     web = project(tmp_path / "my-shop", "bakery", ("web",)) / "web"
     (web / "vendor").mkdir()
@@ -66,24 +67,24 @@ async def stage(tmp_path: Path, query: str = "", *, trigger: Trigger = "automati
         await apps[0](scope, receive, send)
 
     pages = Starlette(routes=[Mount("/", StaticFiles(directory=web, html=True))])
-    async with chromium() as browser, serve(backend, lifespan="off") as url, serve(pages) as site:
+    async with serve(backend, lifespan="off") as url, serve(pages) as site:
         async with serve(create_emulator(f"{url}/api/agent", SECRET, trigger=trigger)) as platform:
             given = {"api_url": f"{platform}/v1", "api_key": "test-key", "authorize_origins": (site,)}
             agent = find_agent("my_shop", tmp_path / "my-shop/agents")
             app = LayerCode(agent, settings=settings(tmp_path, agent_id="my_shop", **given), model="offline")
             apps.append(app)
-            page = await browser.new_page()
-            made = Stage(page, app)
-            page.on("websocket", made.watch)
             socket = platform.replace("http", "ws", 1) + "/v1/agents/web/websocket"
-            await page.goto(f"{site}/?authorize={url}/api/authorize&websocket={socket}{query}")
-            yield made
-            await page.close()
+            allowed = [] if "text-only" in query else ["microphone"]
+            async with await browser.new_page(permissions=allowed) as page:
+                made = Stage(page, app)
+                page.on("websocket", made.watch)
+                await page.goto(f"{site}/?authorize={url}/api/authorize&websocket={socket}{query}")
+                yield made
         await app.stop()
 
 
-async def test_text_transcript_data_and_thumbs(tmp_path: Path) -> None:
-    async with stage(tmp_path, "&text-only=") as s:
+async def test_text_transcript_data_and_thumbs(tmp_path: Path, browser: Browser) -> None:
+    async with stage(tmp_path, browser, "&text-only=") as s:
         await s.connect()
         await s.type("Two croissants, please")
         await expect(s.page.locator(".user")).to_have_text("Two croissants, please")
@@ -105,8 +106,8 @@ async def test_text_transcript_data_and_thumbs(tmp_path: Path) -> None:
         await expect(s.page.locator("#text")).to_be_disabled()
 
 
-async def test_push_to_talk_holds_the_microphone_to_a_button(tmp_path: Path) -> None:
-    async with stage(tmp_path, "&push-to-talk=", trigger="push_to_talk") as s:
+async def test_push_to_talk_holds_the_microphone_to_a_button(tmp_path: Path, browser: Browser) -> None:
+    async with stage(tmp_path, browser, "&push-to-talk=", trigger="push_to_talk") as s:
         await s.connect()
         await expect(s.page.locator("#talk")).to_be_visible()
         await s.page.locator("#talk").hover()
@@ -121,8 +122,8 @@ async def test_push_to_talk_holds_the_microphone_to_a_button(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("key", ["Space", "Enter"])
-async def test_push_to_talk_holds_the_microphone_to_a_key(tmp_path: Path, key: str) -> None:
-    async with stage(tmp_path, "&push-to-talk=", trigger="push_to_talk") as s:
+async def test_push_to_talk_holds_the_microphone_to_a_key(tmp_path: Path, browser: Browser, key: str) -> None:
+    async with stage(tmp_path, browser, "&push-to-talk=", trigger="push_to_talk") as s:
         await s.connect()
         talk = s.page.locator("#talk")
         await talk.focus()
@@ -137,8 +138,8 @@ async def test_push_to_talk_holds_the_microphone_to_a_key(tmp_path: Path, key: s
         assert kinds.count("trigger.turn.start") == kinds.count("trigger.turn.end") == 1
 
 
-async def test_the_widget_is_dark_where_the_system_is_and_needs_no_emoji(tmp_path: Path) -> None:
-    async with stage(tmp_path, "&text-only=") as s:
+async def test_the_widget_is_dark_where_the_system_is_and_needs_no_emoji(tmp_path: Path, browser: Browser) -> None:
+    async with stage(tmp_path, browser, "&text-only=") as s:
         await s.connect()
         shown = "getComputedStyle(document.querySelector('layercode-voice').shadowRoot.querySelector('section')).backgroundColor"
         colours = []
@@ -153,8 +154,8 @@ async def test_the_widget_is_dark_where_the_system_is_and_needs_no_emoji(tmp_pat
         assert await thumbs.locator("svg").count() == 2
 
 
-async def test_what_goes_wrong_is_shown(tmp_path: Path) -> None:
-    async with stage(tmp_path, "&text-only=") as s:
+async def test_what_goes_wrong_is_shown(tmp_path: Path, browser: Browser) -> None:
+    async with stage(tmp_path, browser, "&text-only=") as s:
         await s.page.evaluate("document.querySelector('layercode-voice').setAttribute('authorize', '/nowhere')")
         await s.page.click("#connect")
         await expect(s.page.locator("#status")).not_to_have_text("not connected")

@@ -23,7 +23,7 @@ from layercode_app.settings import Settings
 
 from ..calling import settings
 from ..dev.serving import dev_server
-from ..serving import _Server
+from ..serving import QuickServer
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +50,7 @@ async def run_with_workers(folder: Path) -> AsyncIterator[str]:
     given = settings(folder)
     bounded = partial(BoundedConnection, bounds=Bounds.of(given))
     config = uvicorn.Config(echo(given), host="127.0.0.1", port=0, log_config=None, http=bounded)
-    server = _Server(config)
+    server = QuickServer(config)
     with config.bind_socket() as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
