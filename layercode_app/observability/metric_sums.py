@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .labels import Labels
 from .metrics import SECONDS, Metric
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Sums:
 
     def __init__(self) -> None:
         self._series: dict[str, _Series] = {}
+        self._labels = Labels()
 
     def add(self, metric: Metric, values: tuple[str, ...], amounts: Sequence[float]) -> None:
         """Add amounts to a counter or gauge, or observe each of them with a histogram."""
@@ -44,7 +46,7 @@ class Sums:
         # An agent may count the same name with other labels than before: only that figure is lost.
         if series is None or len(values) != len(series.labels):
             return
-        sums = series.of(tuple(_encodable(value) for value in values))
+        sums = series.of(self._labels.of(metric.name, values))
         sums[0] += sum(amounts)
         if metric.kind == "histogram":
             for amount in amounts:
@@ -110,8 +112,3 @@ def prometheus_name(metric: Metric) -> str:
 
 def _ascii(name: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
-
-
-def _encodable(value: str) -> str:
-    """The value without unpaired surrogates, which a model may put into a tool's name."""
-    return value if value.isascii() else value.encode(errors="replace").decode()

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from .labels import Labels
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -208,6 +210,7 @@ class OTelMetrics:
         from opentelemetry.metrics import get_meter
 
         self._meter = get_meter("layercode_app")
+        self._labels = Labels()
         self._histograms: dict[str, Any] = {}
         self._sums: dict[str, dict[tuple[str, ...], float]] = {}
         self._lock = threading.Lock()
@@ -220,6 +223,7 @@ class OTelMetrics:
                 self._add(metric, amount, values)
 
     def _add(self, metric: Metric, amount: float, values: tuple[str, ...]) -> None:
+        values = self._labels.of(metric.name, values)
         if metric.kind == "histogram":
             record = self._histograms.get(metric.name) or self._make_histogram(metric)
             record(amount, dict(zip(metric.labels, values, strict=True)))

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..exceptions import ConfigurationError, LayerCodeError
+from ..output.messages import defused
 from ..settings import Settings, environment
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Channels:
 
     async def send(self, name: str, title: str, body: str, *, form: Format = "text") -> None:
         """Send a message. Raises ChannelError when the channel did not take it."""
-        await _send(name, self.urls[name], title, body, form)
+        # A report names conversations and tools, which callers and models choose.
+        safe = defused(body) if form == "text" else body
+        await _send(name, self.urls[name], defused(title), safe, form)
 
 
 async def send_report(settings: Settings, channel: str, report: Report) -> None:
