@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,14 +74,19 @@ def _is_error(line: str) -> bool:
 
 @contextmanager
 def running(
-    folder: str, *, agent: str = "echo", agents: Path = ROOT / "agents", **environment: str
+    folder: str,
+    *,
+    agent: str = "echo",
+    agents: Path = ROOT / "agents",
+    program: Sequence[str] = ("layercode_app",),
+    **environment: str,
 ) -> Iterator[Running]:
-    """Serve the agents that ship with the package from this folder; stopped by its id."""
+    """Serve the agents that ship with the package from this folder; stopped by its id. `program` runs the command."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = Path(folder, "server.log")
-    command = [sys.executable, "-m", "layercode_app", "run", "--agent", agent, "--agents", str(agents)]
+    command = [sys.executable, "-m", *program, "run", "--agent", agent, "--agents", str(agents)]
     command += ["--model", "offline", "--host", "127.0.0.1", "--port", str(port)]
     own = {
         "LAYERCODE_WEBHOOK_SECRET": SECRET,

@@ -1,101 +1,247 @@
-"""A soak: 20,000 turns over thousands of conversations and a few long ones; the server's memory must be flat at the end.
+"""A soak: mixed traffic for 15 minutes; what the server holds must be as much at the end as after the first minutes.
 
-    timeout 1800 python -m benchmarks.soak [TURNS]
+    timeout 1200 python -m benchmarks.soak [SECONDS] [PAGE.html]
 
-Two thirds are echo turns, in conversations of five; the rest are the bakery's, with PydanticAI's machinery, tools, state
-and history, in short calls and in four long ones. Some turns are spoken over; every call begins and ends as the platform
-has it. The memory is shown by quarter, after a warm-up of a tenth; the journal's rows and the log's errors are counted.
+Echo turns in conversations of five, the bakery's and the concierge's with PydanticAI's machinery, tools, state and history
+in short calls and in four long ones. Some turns are spoken over, some sent twice; calls send data, feedback, metadata
+with new names and events of unknown types, and begin and end as the platform has it. A scraper reads /metrics.
+
+Plots of memory, files, threads, tasks, caches, label sets, locks, journal and logs go into a page, and each has its bound.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import sqlite3
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 import uvloop
 
+from layercode_app.output.pages import sealed
+from layercode_app.reports import plots
+from layercode_app.reports.page import templates
 from layercode_app.testing.bench.connection import Heard, Line
 from layercode_app.testing.check.probe import Talk
 
 from .load import SECRET
-from .running import PARTS, Running, running
+from .running import Running, running
 
-TURNS = 20_000
+SECONDS = 900
 SHORT, LONG_CALLS, CALLERS = 5, 4, 24
-LONG_SHARE, BAKERY_SHARE, SPOKEN_OVER = 0.1, 0.33, 0.05
-GROWN_MB = 5.0
+AGENTS = ("echo", "echo", "echo", "bakery", "concierge")
+SPOKEN_OVER, TWICE, DATA = 0.05, 0.03, 0.1
+PAUSE = 0.02
+"""Seconds between the turns of a call: the soak is about time, not load."""
 SAYS = ("Two croissants please", "What is on the menu?", "And a coffee", "Remove one croissant", "A table at seven")
+GROWN_MB, GROWN_FEW = 8.0, 10
+LOG_MB, LOG_KEPT = 2, "1 minute"
+JOURNAL_KB, LOG_AHEAD_MB = 12.0, 64.0
+"""What a turn may take in the journal, and its write-ahead log as a whole."""
 
 
+@dataclass
 class Soak:
-    """The turns that are left, shared by the callers."""
+    """The callers, until the time is over."""
 
-    def __init__(self, server: Running, turns: int) -> None:
-        self._server, self._turns, self._left = server, turns, turns
-        self.heard: Counter[str] = Counter()
-        self._chance = random.Random(20)
+    server: Running
+    seconds: float
+    heard: Counter[str] = field(default_factory=Counter)
+    turns: int = 0
+    _chance: random.Random = field(default_factory=lambda: random.Random(20))
 
     async def run(self) -> None:
-        """All callers at once, and the long calls beside them."""
-        self._server.look()
-        long_turns = int(self._turns * LONG_SHARE / LONG_CALLS)
+        """All callers at once, the long calls and the scraper beside them."""
+        self._end = time.monotonic() + self.seconds
         async with asyncio.TaskGroup() as group:
             for _ in range(LONG_CALLS):
-                group.create_task(self._call("bakery", long_turns))
+                group.create_task(self._call("bakery", sys.maxsize))
             for _ in range(CALLERS):
                 group.create_task(self._caller())
+            group.create_task(self._scrape())
+
+    @property
+    def _over(self) -> bool:
+        return time.monotonic() > self._end
 
     async def _caller(self) -> None:
-        while self._left > 0:
-            await self._call("bakery" if self._chance.random() < BAKERY_SHARE else "echo", SHORT)
+        while not self._over:
+            await self._call(self._chance.choice(AGENTS), SHORT)
+
+    async def _scrape(self) -> None:
+        url = f"http://127.0.0.1:{self.server.port}/metrics"
+        while not self._over:
+            await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=10).read())
+            await asyncio.sleep(5)
 
     async def _call(self, agent: str, turns: int) -> None:
         talk = Talk()
-        address = self._server.at(f"/api/agents/{agent}")
+        address = self.server.at(f"/api/agents/{agent}")
         line = Line(address, timeout=120)
 
-        async def send(kind: str, *, cut: bool = False, **fields: str) -> Heard:
-            return await line.turn(address.request(talk.event(kind, **fields), SECRET), cut=cut)
+        async def send(kind: str, *, cut: bool = False, twice: bool = False, **fields: Any) -> None:
+            request = address.request(talk.event(kind, **fields), SECRET)
+            for _ in range(1 + twice):
+                self._note(kind, await line.turn(request, cut=cut))
 
-        self._note(await send("session.start"))
-        for number in range(turns):
-            self._note(await send("message", cut=self._chance.random() < SPOKEN_OVER, text=SAYS[number % len(SAYS)]))
-        ended = await send("session.end")
-        self.heard["session.end" if ended.status == 200 else f"session.end {ended.error}"] += 1
+        await send("session.start")
+        number = 0
+        while number < turns and not self._over:
+            await self._turn(send, talk, SAYS[number % len(SAYS)])
+            number += 1
+            await asyncio.sleep(PAUSE)
+        await send("session.update", recording_status="completed", recording_url="https://example.com/r.wav")
+        await send("session.end")
         line.close()
 
-    def _note(self, heard: Heard) -> None:
-        self.heard["cut" if heard.cut else heard.error or "whole"] += 1
-        self._left -= 1
-        if self._left % max(self._turns // PARTS, 1) == 0:
-            self._server.look()
+    async def _turn(self, send: Any, talk: Talk, text: str) -> None:
+        chance = self._chance
+        new = {f"name-{chance.randrange(10**9)}": chance.random(), f"token-{chance.randrange(10**9)}": "s" * 20}
+        cut, twice = chance.random() < SPOKEN_OVER, chance.random() < TWICE
+        await send("message", cut=cut, twice=twice and not cut, text=text, metadata=new)
+        self.turns += 1
+        if chance.random() < DATA:
+            await send("data", data={"feedback": {"turn_id": talk.turn_id, "score": 1}})
+            await send(f"event-{chance.randrange(10**9)}", turn_id=...)
+
+    def _note(self, kind: str, heard: Heard) -> None:
+        fine = heard.cut or not heard.error or (kind not in ("message", "session.start") and heard.status == 200)
+        self.heard["fine" if fine else f"{kind}: {heard.error or heard.status}"] += 1
+
+
+# --- what it came to
+
+
+@dataclass(frozen=True)
+class Course:
+    """One quantity over the run, and its bound at the end."""
+
+    name: str
+    values: Sequence[float]
+    bound: float
+
+    @property
+    def last(self) -> float:
+        """Its median in the last quarter."""
+        return median(self.values[-max(len(self.values) // 4, 1) :])
+
+    @property
+    def settled(self) -> float:
+        """Its median in the second quarter: in the first, caches are filled."""
+        return median(self.values[len(self.values) // 4 : max(len(self.values) // 2, 1)])
+
+    @property
+    def well(self) -> bool:
+        """Whether it is bounded."""
+        return self.last <= self.bound
+
+
+def courses(samples: Sequence[dict[str, Any]], sizes: Sequence[dict[str, float]], turns: int) -> Iterator[Course]:
+    """Every quantity that must not grow with time."""
+    for name, more in (("memory_mb", GROWN_MB), ("files", GROWN_FEW), ("threads", GROWN_FEW), ("tasks", 50)):
+        values = [float(sample[name]) for sample in samples]
+        yield Course(name, values, Course(name, values, 0).settled + more)
+    for name in sorted({name for sample in samples for name in sample["held"]}):
+        values = [float(sample["held"].get(name, 0)) for sample in samples]
+        if max(values) > CALLERS:
+            # What is full at a fixed size has it by the second quarter; what is of running calls goes up and down.
+            yield Course(name, values, 1.2 * Course(name, values, 0).settled + 50)
+    logs = [one["log"] / 1e6 for one in sizes]
+    yield Course("log_mb", logs, 1.2 * Course("log_mb", logs, 0).settled + 2 * LOG_MB)
+    yield Course("journal_ahead_mb", [one["ahead"] / 1e6 for one in sizes], LOG_AHEAD_MB)
+    yield Course("journal_kb_per_turn", [sizes[-1]["journal"] / 1e3 / max(turns, 1)], JOURNAL_KB)
+
+
+def look(folder: Path) -> dict[str, float]:
+    """The sizes of the journal, its write-ahead log and the log files, in bytes."""
+    return {
+        "journal": _size(folder.rglob("journal.sqlite3")),
+        "ahead": _size(folder.rglob("journal.sqlite3-wal")),
+        "log": _size((folder / "logs").rglob("*.log*")),
+    }
+
+
+def _size(paths: Iterator[Path]) -> float:
+    total = 0
+    for path in paths:
+        try:
+            total += path.stat().st_size
+        except OSError:
+            continue  # rotated away meanwhile
+    return float(total)
+
+
+PAGE = """{% extends "base.html" %}
+{% block title %}Soak{% endblock %}
+{% block content %}<h1>Soak</h1><p class="sub">{{ title }}</p><div class="grid2">
+{% for course, plot in plots %}<div class="card"><h2>{{ course.name }}</h2>
+<p class="{{ "soft" if course.well else "bad" }}">last quarter {{ "%.1f"|format(course.last) }}, bound {{ "%.1f"|format(course.bound) }}</p>
+{{ plot|safe }}</div>
+{% endfor %}</div>{% endblock %}"""
+
+
+def page(title: str, found: Sequence[Course], seconds: float) -> str:
+    """The plots."""
+    drawn = []
+    for course in found:
+        labels = [f"{seconds * n / len(course.values):.0f} s" for n in range(len(course.values))]
+        drawn.append((course, plots.lines(labels, [plots.Line(course.name, list(course.values))], unit="")))
+    return sealed(templates().from_string(PAGE).render(title=title, plots=drawn))
+
+
+async def _soak(soak: Soak, folder: Path, every: float) -> list[dict[str, float]]:
+    sizes: list[dict[str, float]] = []
+
+    async def measure() -> None:
+        while True:
+            await asyncio.sleep(every)
+            sizes.append(look(folder))
+
+    measuring = asyncio.create_task(measure())
+    await soak.run()
+    measuring.cancel()
+    return [*sizes, look(folder)]
 
 
 def main() -> int:
-    """Soak, and say whether all is well."""
-    turns = int(sys.argv[1]) if len(sys.argv) > 1 else TURNS
-    with tempfile.TemporaryDirectory() as folder:
-        with running(folder) as server:
-            soak = Soak(server, turns)
-            begun = time.perf_counter()
-            uvloop.run(soak.run())
-            seconds = time.perf_counter() - begun
-            cpu = sum(server.process.cpu_times()[:2])
-            server.look()
-            well = server.report(grown=GROWN_MB)
-        rows = sqlite3.connect(next(Path(folder).rglob("journal.sqlite3"))).execute(
+    """Soak, draw, and say whether all is bounded."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    out = Path(sys.argv[2] if len(sys.argv) > 2 else "soak.html")
+    every = max(seconds / 120, 0.5)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        program = ("benchmarks.sampled", str(folder / "samples.jsonl"), str(every))
+        logs = {"LOG_DIR": "logs", "LOG_ROTATION": f"{LOG_MB} MB", "LOG_RETENTION": LOG_KEPT}
+        with running(name, program=program, **logs) as server:
+            soak = Soak(server, seconds)
+            sizes = uvloop.run(_soak(soak, folder, every))
+            errors = server.errors()
+        samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+        rows = sqlite3.connect(next(folder.rglob("journal.sqlite3"))).execute(
             "SELECT status, count(*), count(DISTINCT conversation_id) FROM turns GROUP BY status"
         )
-        print(f"heard: {dict(soak.heard)}   in {seconds:.0f} s, {cpu:.0f} s CPU of the server")
         print(f"journal, status, turns and conversations: {rows.fetchall()}")
-    wrong = {name for name in soak.heard if name not in ("whole", "cut", "session.end")}
-    return int(bool(wrong) or not well)
+    found = list(courses(samples, sizes, soak.turns))
+    title = f"{soak.turns:,} turns in {seconds:.0f} s, {len(errors)} errors in the log"
+    out.write_text(page(title, found, seconds), encoding="utf-8")
+    print(f"{title}; heard: {dict(soak.heard)}; plots in {out}")
+    for course in found:
+        print(
+            f"{'ok  ' if course.well else 'GREW'} {course.name:44} last {course.last:10.1f}   bound {course.bound:10.1f}"
+        )
+    for line in errors[:5]:
+        print(f"  {line[:300]}")
+    return int(bool(errors) or soak.heard.keys() != {"fine"} or not all(course.well for course in found))
 
 
 if __name__ == "__main__":
