@@ -6,6 +6,7 @@ LayerCodeError
 │   ├── AgentNotFoundError    no agent of that name; says which there are
 │   ├── AgentImportError      an agent file failed to import; carries its own traceback
 │   ├── HookError             a hook was registered or answered wrongly
+│   │   └── HookTimeoutError  a hook took longer than it may
 │   ├── StateError            a conversation's saved state does not fit the state model
 │   └── ForkError             the turn to fork is not in the journal, or cannot be changed in that way
 │       └── NotRecordedError  the conversation itself is not in the journal
@@ -50,6 +51,10 @@ class AgentImportError(DeveloperError):
 
 class HookError(DeveloperError):
     """A hook was registered wrongly, or answered with something that cannot be used."""
+
+
+class HookTimeoutError(HookError):
+    """A hook took longer than LAYERCODE_HOOK_TIMEOUT and was ended."""
 
 
 class StateError(DeveloperError):

@@ -46,6 +46,19 @@ async def answer(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
             write_down_helpers(turn)
 
 
+async def answer_data(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], data: Any) -> Any:
+    """The JSON that answers data from the page: what the last hook returned."""
+    turn.model = _model(voice)
+    answered: Any = None
+    try:
+        for hook in voice.hooks.get("data", ()):
+            answered = await hook(turn, data)
+    finally:
+        if turn.live.helpers is not None:
+            write_down_helpers(turn)
+    return answered
+
+
 async def _answer(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
     if turn.record.kind is Kind.GREETING:
         with spans.span("greeting"):

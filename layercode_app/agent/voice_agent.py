@@ -265,10 +265,11 @@ class VoiceAgent(Generic[StateT, MetadataT]):
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
         """The JSON that answers a `data` event: what the last hook returned."""
-        answered: Json = None
-        for hook in self.hooks.get("data", ()):
-            answered = await hook(turn, event.data)
-        return answered
+        if not self.hooks.get("data"):
+            return None
+        from .run import answer_data
+
+        return await answer_data(self, turn, event.data)
 
     async def notify(self, event: Event) -> None:
         """Run the hooks that only take note of an event; `session_end` runs as an owed job instead."""

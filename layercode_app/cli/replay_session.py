@@ -33,7 +33,7 @@ def replay_recording(
     from loguru import logger
 
     from ..agent.discovery import find_agent
-    from ..forking.open import limits_of
+    from ..conversation.answerer import Limits
     from ..settings import export_env_file, load_settings
     from ..testing.evals.judge import model_judge
     from ..testing.replay.play import Options, replay
@@ -47,7 +47,7 @@ def replay_recording(
         recording = await _find(asked, settings)
         voice = find_agent(asked.agent or recording.agent, asked.agents or settings.agents_dir)
         with steps("replaying", len(recording.spoken)) as step:
-            return await replay(recording, voice, options, limits=limits_of(settings), done=step)
+            return await replay(recording, voice, options, limits=Limits.of(settings), done=step)
 
     try:
         return asyncio.run(work())

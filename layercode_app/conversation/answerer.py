@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from ..settings import Settings
 from .fillers import Filler
 from .turn import Turn
 
@@ -74,3 +75,9 @@ class Limits:
     fillers: tuple[str, ...] = ()
     """What an agent with a model says into a silence, where it has no texts of its own."""
     busy: str = "I'm sorry, I can't take that right now. Please try again in a moment."
+    hook_timeout: float = 30.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The bounds that the settings name."""
+        return cls(**{each.name: getattr(settings, each.name) for each in fields(cls)})

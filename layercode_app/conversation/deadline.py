@@ -23,6 +23,11 @@ class Deadline:
         self._seconds = seconds
         self._passed = False
 
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up."""
+        return self._passed
+
     def __enter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None

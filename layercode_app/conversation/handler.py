@@ -19,10 +19,11 @@ from .late_saves import LateSaves
 from .listener import Listener
 from .live import LiveTurn
 from .record import Kind, Status, TurnRecord
-from .run import Refusal, Run, Services
+from .run import Run
 from .states import LiveStates
 from .stores.base import Begun, Job, Signal, Store
 from .turn import Background
+from .work import Refusal, Services
 
 
 class TurnHandler(Draining):
@@ -39,18 +40,26 @@ class TurnHandler(Draining):
         owe: Callable[[Job], Awaitable[bool]] | None = None,
     ) -> None:
         self.store = store
-        self.limits = limits or Limits()
         self.states = LiveStates(store)
         owe = owe or store.owe
         self.late = LateSaves(store, owe)
-        self._services = Services(store, self.limits, self.states, background, finished, refusal, owe, self.late)
-        super().__init__(self._services.saves)
+        self.services = Services(store, limits or Limits(), self.states, background, finished, refusal, owe, self.late)
+        super().__init__(self.services.saves)
         store.on_signal(self._obey)
 
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
         """As above; what waits for the journal to be back is tried once more."""
         await super().drain(seconds, goodbye)
         await self.late.close()
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds of the turns that begin from now on."""
+        return self.services.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self.services.limits = limits
 
     @property
     def running(self) -> dict[str, LiveTurn]:
@@ -65,7 +74,7 @@ class TurnHandler(Draining):
         context.enter(record)
         spans.stamp(record)
         if self._overloaded(record):
-            await unrecorded.say_busy(self._services, live, listener, running=len(self._running))
+            await unrecorded.say_busy(self.services, live, listener, running=len(self._running))
             return
         try:
             if await self._taken(live, listener):
@@ -73,12 +82,12 @@ class TurnHandler(Draining):
             if self.late.waiting and await self._repeat_unsaved(record, listener):
                 return
             with spans.span("history"):
-                begun = await self.store.begin(record, history_tokens=self._tokens(agent))
+                begun = await self.store.begin(record, history_tokens=self.services.tokens(agent))
             if begun.outcome != "new" and await self._repeat(agent, begun, live, listener):
                 return
             await self._run(agent, event, live, listener, begun)
         except StoreError as error:
-            await unrecorded.apologise(self._services, agent, live, listener, error)
+            await unrecorded.apologise(self.services, agent, live, listener, error)
         finally:
             self._let_go(live)
 
@@ -128,7 +137,7 @@ class TurnHandler(Draining):
                 return True
         begun.record = live.record = known
         self._running[known.conversation_id] = live
-        await past.reload(self.store, begun, tokens=self._tokens(agent))
+        await past.reload(self.store, begun, tokens=self.services.tokens(agent))
         return False
 
     async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
@@ -150,15 +159,11 @@ class TurnHandler(Draining):
             del self._running[live.record.conversation_id]
         live.ended.come()
 
-    def _tokens(self, agent: Answerer) -> int:
-        """What to read of the past: for an agent that does not look at it, the newest turn only."""
-        return self.limits.history_tokens if agent.remembers else 0
-
     async def _run(self, agent: Answerer, event: TurnEvent, live: LiveTurn, listener: Listener, begun: Begun) -> None:
         live.add(listener)
-        await past.settle(self.store, event, begun, live.record, tokens=self._tokens(agent))
+        await past.settle(self.store, event, begun, live.record, tokens=self.services.tokens(agent))
         live.record.timings["history"] = live.elapsed_ms()
-        await Run(self._services, agent, event, live, begun).to_the_end()
+        await Run(self.services, agent, event, live, begun).to_the_end()
 
 
 def _record(agent: Answerer, event: TurnEvent) -> TurnRecord:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -62,6 +62,8 @@ class LiveTurn:
     """Answers tool calls in place of the tools, in a fork that must not place a second order; None lets one run."""
     late: Callable[[ToolCall], Awaitable[None]] | None = None
     """Writes the result of a tool that outlived the turn; the handler's."""
+    carried: Sequence[dict[str, Any]] = ()
+    """What data events said meanwhile, to be spoken after this turn's own words."""
     helpers: Stage | None = None
     """What the models of helper agents used, and the record does not tell yet."""
     _half = ""
@@ -140,6 +142,12 @@ class LiveTurn:
             self._say(text, source)
             if ended:
                 self._say_goodbye(self.goodbye)
+
+    def speak_apart(self, text: str, source: Source) -> None:
+        """Add text that is set apart by a space from the words before it."""
+        if text and self._pieces and not self._pieces[-1][2][-1].isspace():
+            text = " " + text
+        self.speak(text, source)
 
     def _say(self, text: str, source: Source) -> None:
         if not text:

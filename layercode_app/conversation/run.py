@@ -3,102 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any
 
 from loguru import logger
 
-from ..exceptions import StoreError
-from ..observability import caller_secrets, spans
+from ..observability import spans
 from ..observability.errors import category_of, detail_of
-from ..webhook import TurnEvent
-from . import delivery, tasks
+from . import carried, delivery
 from .answerer import Answerer, Limits
 from .deadline import Deadline, under
 from .fillers import Fillers
-from .late_saves import LateSaves
 from .live import LiveTurn
-from .record import END, HANGUP, Frame, Status, ToolCall, TurnRecord
-from .state import LiveState
-from .states import LiveStates
-from .stores.base import Begun, Job, Store
-from .turn import Background, Turn
+from .record import END, HANGUP, Frame, Status
+from .turn import Turn
+from .work import Refusal, Work
 
 CUT = ("length", "content_filter")
 """The reasons for which a provider ends an answer before the model does."""
-Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
-"""Given a turn and the newest ones before it, what to say instead of answering; None lets the agent answer."""
-
-
-@dataclass(frozen=True)
-class Services:
-    """What every turn of a worker shares.
-
-    `refusal` says what to say instead of letting the agent answer, because a budget is used up; `finished` is told of
-    each turn that ended; `saves` are the saves under way that no turn waits for any more, `late` those that wait for the
-    journal to be back.
-    """
-
-    store: Store
-    limits: Limits
-    states: LiveStates
-    background: Background | None
-    finished: Callable[[TurnRecord], None]
-    refusal: Refusal | None
-    owe: Callable[[Job], Awaitable[bool]]
-    late: LateSaves
-    saves: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 @dataclass(slots=True)
-class Run:
-    """The run of one turn that the journal has begun."""
-
-    services: Services
-    agent: Answerer
-    event: TurnEvent
-    live: LiveTurn
-    begun: Begun
-    state: LiveState[Any] | None = None
+class Run(Work):
+    """The run of one turn that speaks."""
 
     async def to_the_end(self) -> None:
         """Speak, save and end; the caller hears an apology when it fails."""
-        record = self.live.record
         try:
-            record.metadata = self.begun.metadata | (self.event.metadata or {}) | (self.event.custom_metadata or {})
-            caller_secrets.remember(record.metadata)
-            self.state = self.services.states.enter(self.agent.state_type, record.conversation_id, self.begun.state)
-            await self._speak(self._turn())
+            turn = self.prepare()
+            if self.carried:
+                await self._speak_carried()
+            await self._speak(turn)
         except Exception as error:  # noqa: BLE001 - the caller hears an apology, whatever went wrong
             self._fail(error)
         finally:
             await self._end()
 
-    def _turn(self) -> Turn[Any, Any]:
-        live, state = self.live, self.state
-        metadata: Any = live.record.metadata
-        if self.agent.metadata_type is not None:
-            metadata = self.agent.metadata_type.model_validate(metadata)
-        live.state = state
-        limits = self.services.limits
-        live.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
-        live.first_token_timeout, live.piece_timeout = limits.first_token_timeout, limits.piece_timeout
-        live.save = partial(self.services.states.save, live.record, state)
-        live.late = partial(_finish_late, self.services, live.record, state)
-        return Turn(
-            self.event,
-            live,
-            state=state.model if state else None,
-            metadata=metadata,
-            past=self.begun.history,
-            remembers=self.agent.remembers,
-            tokens=limits.history_tokens,
-            background=self.services.background,
-        )
+    async def _speak_carried(self) -> None:
+        """Speak first what data events said while no turn ran."""
+        carried.speak(self.live, self.carried, first=True)
+        await carried.forget(self.services.store, self.live.record.conversation_id, self.carried)
 
     # --- speaking
 
@@ -183,40 +128,25 @@ class Run:
         """Save the turn, then send `response.end`: whoever has heard the end may rely on the journal."""
         live, record = self.live, self.live.record
         live.end_text()
+        if live.carried and live.stopping is None:
+            carried.speak(live, live.carried)
+            live.carried = ()
         live.ending = True
         record.status = live.stopping or (Status.FAILED if record.error else Status.COMPLETE)
         if live.hangup:
             live.emit(HANGUP)
         end = Frame(END, None, live.elapsed_ms())
         if live.stopping is None:
-            await self._save(end)
+            await self.save(total=end.at_ms, end=end)
         else:
             # A task of its own, strongly referenced: who stopped the turn must not cancel the save of what was said.
-            saving = asyncio.ensure_future(self._save(end))
+            saving = asyncio.ensure_future(self.save(total=end.at_ms, end=end, left=live.carried))
             self.services.saves.add(saving)
             saving.add_done_callback(self.services.saves.discard)
             await asyncio.shield(saving)
         live.frames.append(end)
         await live.flush_all()
         self.services.finished(record)
-
-    async def _save(self, end: Frame) -> None:
-        live, record = self.live, self.live.record
-        live.collect(end=end)
-        record.ended_at = time.time()
-        record.timings["total"] = end.at_ms
-        jobs = [tasks.job_of(record, number, name, given) for number, (name, given) in enumerate(live.owed)]
-        try:
-            try:
-                for job in jobs:
-                    await self.services.owe(job)
-            finally:
-                with spans.span("save"):
-                    await self.services.states.leave(record, self.state, live.stopping)
-        except StoreError as error:
-            logger.error("The turn could not be saved, and is tried again: {}", error)
-            self.services.late.keep(record, self.state.changes() if self.state else {}, jobs)
-            record.error_category = record.error_category or "store"
 
 
 class _Listened(Deadline):
@@ -237,14 +167,6 @@ class _Listened(Deadline):
     ) -> None:
         self._live.rest()
         super().__exit__(kind, error, trace)
-
-
-async def _finish_late(services: Services, record: TurnRecord, state: LiveState[Any] | None, call: ToolCall) -> None:
-    """A tool outlived the turn: its result and what it did to the state are written down."""
-    try:
-        await delivery.finish_late(services.store, record, call)
-    finally:
-        await services.states.release(record.conversation_id, state)
 
 
 def apology(agent: Answerer, limits: Limits, *, out_of_time: bool = False) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Protocol
+from collections.abc import Mapping
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
@@ -12,39 +12,27 @@ from loguru import logger
 
 from ..observability import caller_secrets, context, spans
 from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
-from . import delivery
+from . import data_events, delivery
 from .answerer import Answerer
-from .feedback import feedback_in, take_feedback
+from .data_events import Attendant, within
 from .jobs import Jobs
-from .late_saves import LateSaves
 from .live import LiveTurn
 from .record import Json, Kind, Status, TurnRecord
-from .states import LiveStates
-from .stores.base import Job, Store
+from .stores.base import Job
 from .transcripts import reconcile
-from .turn import Turn
+from .work import Services, Work
 
 SESSION_END = "session_end"
-
-
-class Attendant(Answerer, Protocol):
-    """What these events need of an agent."""
-
-    async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
-        """The JSON for the page."""
-
-    async def notify(self, event: Event) -> None:
-        """Run the hooks that take note of an event."""
 
 
 class SessionHandler:
     """Answers the events that are no turns, with JSON; none of them waits behind a running turn."""
 
-    def __init__(self, store: Store, states: LiveStates, jobs: Jobs, late: LateSaves) -> None:
-        self._store = store
-        self._states = states
+    def __init__(self, services: Services, jobs: Jobs, running: Mapping[str, LiveTurn]) -> None:
+        self._services = services
+        self._store = services.store
         self._jobs = jobs
-        self._late = late
+        self._running = running
         self._unknown: set[str] = set()
         self._noting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -52,10 +40,10 @@ class SessionHandler:
         """The JSON that acknowledges or answers an event."""
         caller_secrets.remember(event.metadata)
         caller_secrets.remember(event.custom_metadata)
-        if self._late.waiting:
-            await self._late.hurry(event.conversation_id)
+        if self._services.late.waiting:
+            await self._services.late.hurry(event.conversation_id)
         if isinstance(event, Data):
-            await agent.notify(event)
+            await self._notify(agent, event)
             return await self._data(agent, event, received)
         if isinstance(event, UnknownEvent):
             self._say_once(event.type)
@@ -92,36 +80,19 @@ class SessionHandler:
             payload = event.model_dump(mode="json", exclude_none=True)
             job_id = f"{SESSION_END}-{agent.name}-{event.conversation_id}-{event.session_id}"
             await self._jobs.owe(Job(job_id, SESSION_END, agent.name, payload, event.conversation_id))
-        await agent.notify(event)
+        await self._notify(agent, event)
+
+    async def _notify(self, agent: Attendant, event: Event) -> None:
+        await within(self._services.limits.hook_timeout, agent.notify(event), event.type[:64])
 
     async def _data(self, agent: Attendant, event: Data, received: float) -> Json:
         record = _record(agent, event)
         context.enter(record)
         spans.stamp(record)
         live = LiveTurn(record, received)
-        begun = await self._store.begin(record, history_tokens=0)
-        state = self._states.enter(agent.state_type, event.conversation_id, begun.state)
-        try:
-            record.metadata = begun.metadata | (event.metadata or {}) | (event.custom_metadata or {})
-            caller_secrets.remember(record.metadata)
-            metadata: Any = record.metadata
-            if agent.metadata_type is not None:
-                metadata = agent.metadata_type.model_validate(metadata)
-            turn: Turn[Any, Any] = Turn(
-                event, live, state=state.model if state else None, metadata=metadata, background=self._jobs.background
-            )
-            answered = await agent.answer_data(turn, event)
-            if (feedback := feedback_in(event.data)) is not None:
-                recorded = await take_feedback(self._store, event.conversation_id, feedback)
-                answered = recorded if answered is None else answered
-            record.status = Status.COMPLETE
-        except BaseException:
-            record.status = Status.FAILED
-            raise
-        finally:
-            record.ended_at, record.timings["total"] = time.time(), live.elapsed_ms()
-            await self._states.leave(record, state, None)
-        return {} if answered is None else answered
+        begun = await self._store.begin(record, history_tokens=self._services.tokens(agent))
+        work = Work(self._services, agent, event, live, begun)
+        return await data_events.answer(work, agent, event, lambda: self._running.get(event.conversation_id))
 
     def _say_once(self, kind: str) -> None:
         if kind not in self._unknown and len(self._unknown) < 1000:

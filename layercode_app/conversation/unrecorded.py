@@ -9,7 +9,8 @@ from .answerer import Answerer
 from .listener import Listener
 from .live import LiveTurn
 from .record import END, Status
-from .run import Services, apology
+from .run import apology
+from .work import Services
 
 
 async def apologise(services: Services, agent: Answerer, live: LiveTurn, listener: Listener, error: StoreError) -> None:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from ..agent.models import choose_model
+from ..conversation.answerer import Limits
 from ..conversation.recorded import turns_of
 from ..emulator.agents import AgentSpec
 from ..emulator.emulator import Emulator
@@ -26,7 +27,6 @@ from ..emulator.transcription import Transcriber
 from ..emulator.websocket import websocket_route
 from ..exceptions import AgentNotFoundError, LayerCodeError
 from ..forking.fork import Changes, fork
-from ..forking.open import limits_of
 from ..server.app import LayerCode
 from ..settings import Settings
 from .agents import AgentFiles, Loaded, describe
@@ -170,7 +170,7 @@ class DevApp:
         changes = Changes(
             say=asked.say, prompt=asked.prompt, model=asked.model, run_tools=asked.run_tools, rest=asked.rest
         )
-        voice, limits = self.layercode.agents[name], limits_of(self._settings)
+        voice, limits = self.layercode.agents[name], Limits.of(self._settings)
         return (await fork(turns, voice, at=asked.turn_id, changes=changes, limits=limits)).to_json()
 
     # --- reload
@@ -204,5 +204,5 @@ class DevApp:
         for voice in loaded.voices:
             choose_model(voice, asked=self._model, default=settings.default_model, fallbacks=settings.fallback_models)
         self.layercode.settings = settings
-        self.layercode.turns.limits = limits_of(settings)
+        self.layercode.turns.limits = Limits.of(settings)
         self.layercode.use(*loaded.voices)

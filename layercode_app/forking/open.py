@@ -14,19 +14,6 @@ from .compare import Fork
 from .fork import Changes, fork
 
 
-def limits_of(settings: Settings) -> Limits:
-    """The bounds that turns have under these settings."""
-    return Limits(
-        turn_timeout=settings.turn_timeout,
-        tool_timeout=settings.tool_timeout,
-        first_token_timeout=settings.first_token_timeout,
-        piece_timeout=settings.piece_timeout,
-        fillers=settings.fillers,
-        history_tokens=settings.history_tokens,
-        apology=settings.apology,
-    )
-
-
 async def fork_recorded(
     conversation_id: str,
     *,
@@ -45,4 +32,4 @@ async def fork_recorded(
         await store.close()
     voice = find_agent(agent or turns[-1].agent, agents_dir or settings.agents_dir)
     choose_model(voice, asked=None, default=settings.default_model, fallbacks=settings.fallback_models)
-    return await fork(turns, voice, at=at, changes=changes, limits=limits_of(settings))
+    return await fork(turns, voice, at=at, changes=changes, limits=Limits.of(settings))

@@ -184,6 +184,16 @@ def record_turn(record: Figures) -> None:
     _tell(rows)
 
 
+def record_usage(record: Figures) -> None:
+    """Keep what an event that is no turn used, and what went wrong in it."""
+    if not _sinks:
+        return
+    rows = list(_usage_rows(record))
+    if record.error_category:
+        rows.append((ERRORS, 1, (record.agent, record.error_category, record.impact)))
+    _tell(rows)
+
+
 def _tool_rows(record: Figures) -> Iterator[Row]:
     for call in record.tools:
         yield TOOL_CALLS, 1, (record.agent, call.name, str(call.status))

@@ -122,6 +122,13 @@ def turn_finished(record: Finished) -> None:
     metrics.record_turn(record)
 
 
+def data_finished(record: Finished) -> None:
+    """Tell the sinks what data from the page cost; it is no turn, so it counts as none."""
+    if spans.recording():
+        spans.annotate(_attributes(record))
+    metrics.record_usage(record)
+
+
 def _log_line(record: Finished) -> None:
     timings, status = record.timings, str(record.status)
     total, ttfs = timings.get("total"), timings.get("ttfs")

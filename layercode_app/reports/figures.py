@@ -20,6 +20,13 @@ def is_turn(record: TurnRecord) -> bool:
     return record.finished and record.kind in (Kind.GREETING, Kind.MESSAGE)
 
 
+def is_counted(record: TurnRecord) -> bool:
+    """Whether reports and alerts count the record: a turn, or data from the page that achieved or used something."""
+    if record.kind is not Kind.DATA:
+        return is_turn(record)
+    return record.finished and bool(record.outcomes or record.scores or record.usage)
+
+
 def interrupted(record: TurnRecord) -> bool:
     """Whether the turn was cut; its times say when it was cut, not how fast it was."""
     return record.status in CUT

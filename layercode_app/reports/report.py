@@ -13,7 +13,7 @@ from ..conversation.record import Json, Kind, TurnRecord
 from ..conversation.shares import Share
 from ..conversation.stores.base import Store
 from ..exceptions import ConfigurationError
-from .figures import day_of, interrupted, is_turn
+from .figures import day_of, interrupted, is_counted
 from .opportunities import Opportunity, Sightings
 from .stages import Stages, StageTally
 from .tally import Tally
@@ -97,7 +97,7 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord]) -> None:
     tools, stages, sightings = Tools(), Stages(), Sightings()
     answered: set[str] = set()
     async for record in records:
-        if not is_turn(record):
+        if not is_counted(record):
             continue
         first = record.kind is Kind.MESSAGE and not interrupted(record) and record.conversation_id not in answered
         if record.kind is Kind.MESSAGE:
@@ -106,6 +106,8 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord]) -> None:
             tally.add(record, first=first)
         for groups in _by_model(report):
             _count_models(groups, record, first=first)
+        if record.kind is Kind.DATA:
+            continue
         tools.add(record)
         stages.add(record)
         sightings.add(record)

@@ -62,13 +62,18 @@ class Tally:
     """By metric and slice, in milliseconds."""
 
     def add(self, record: TurnRecord, *, first: bool = False, share: Share | None = None) -> None:
-        """Count a turn; `first` is the first answer in its conversation, `share` the only usage to count."""
-        self.turns += 1
+        """Count a turn, or the usage and quality of data from the page.
+
+        `first` marks the first answer in its conversation; `share` is the only usage to count.
+        """
         self.conversations.add(record.conversation_id)
-        self.tool_calls += len(record.tools)
         self._count_usage(share or record)
-        self._count_ending(record)
         self._count_quality(record)
+        if record.kind is Kind.DATA:
+            return
+        self.turns += 1
+        self.tool_calls += len(record.tools)
+        self._count_ending(record)
         self._time(record, first)
 
     def add_helper(self, share: Share) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..conversation.cost import cost_of
-from ..conversation.record import Status, TurnRecord
+from ..conversation.record import Kind, Status, TurnRecord
 from ..conversation.shares import Share
 from ..conversation.stores.base import Store
 from .figures import TOKENS, day_of, interrupted
@@ -19,7 +19,7 @@ def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
             total = totals.setdefault(_key(record, share.model), {})
             for name, amount in _spent(share).items():
                 total[name] = total.get(name, 0.0) + amount
-    return totals
+    return {key: amounts for key, amounts in totals.items() if amounts}
 
 
 def _key(record: TurnRecord, model: str) -> str:
@@ -28,13 +28,18 @@ def _key(record: TurnRecord, model: str) -> str:
 
 
 def _counts(record: TurnRecord) -> dict[str, float]:
+    amounts = {} if record.kind is Kind.DATA else _ended(record)
+    if record.tools:
+        amounts["tool_calls"] = float(len(record.tools))
+    return amounts
+
+
+def _ended(record: TurnRecord) -> dict[str, float]:
     amounts = {"turns": 1.0}
     if record.status is Status.FAILED:
         amounts["failed"] = 1.0
     elif interrupted(record):
         amounts["interrupted"] = 1.0
-    if record.tools:
-        amounts["tool_calls"] = float(len(record.tools))
     return amounts
 
 

@@ -16,7 +16,7 @@ from ..agent.voice_agent import VoiceAgent
 from ..conversation.answerer import Limits
 from ..conversation.handler import TurnHandler
 from ..conversation.jobs import Jobs
-from ..conversation.record import TurnRecord
+from ..conversation.record import Kind, TurnRecord
 from ..conversation.sessions import SessionHandler
 from ..conversation.stores import create_store
 from ..conversation.stores.base import Store
@@ -24,7 +24,7 @@ from ..conversation.turn import HANDOFF
 from ..exceptions import ConfigurationError, DeveloperError
 from ..observability import spans
 from ..observability.setup import keep_metrics
-from ..observability.turns import turn_finished
+from ..observability.turns import data_finished, turn_finished
 from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
 from ..stream.response import Receive, Send
 from ..watch.watch import CHORES, Watch
@@ -75,30 +75,17 @@ class LayerCode:
             keep_metrics()
         self.store = store or create_store(self.settings.store, keep_seconds=self.settings.retention_days * DAY)
         self.model = model
-        limits = Limits(
-            turn_timeout=self.settings.turn_timeout,
-            tool_timeout=self.settings.tool_timeout,
-            first_token_timeout=self.settings.first_token_timeout,
-            piece_timeout=self.settings.piece_timeout,
-            fillers=self.settings.fillers,
-            history_tokens=self.settings.history_tokens,
-            apology=self.settings.apology,
-            timeout_apology=self.settings.timeout_apology,
-            cut_answer=self.settings.cut_answer,
-            max_turns=self.settings.max_turns,
-            busy=self.settings.busy,
-        )
         self.jobs = Jobs(self.store, lambda job: run_owed(self, job), first=(*CHORES, HANDOFF))
         self.watch = Watch(self.settings, self.store, self.jobs.owe)
         self.turns = TurnHandler(
             self.store,
-            limits=limits,
+            limits=Limits.of(self.settings),
             background=self.jobs.background,
             finished=self._finished,
             refusal=self.watch.budgets.refusal if self.watch.budgets.any else None,
             owe=self.jobs.owe,
         )
-        self.sessions = SessionHandler(self.store, self.turns.states, self.jobs, self.turns.late)
+        self.sessions = SessionHandler(self.turns.services, self.jobs, self.turns.running)
         self.authorize = Authorize(self.settings, self.store)
         self.health = Health(self.store, failed=failed or {})
         self._logged = Logged(self.settings.log_headers)
@@ -236,9 +223,12 @@ class LayerCode:
         self._started = False
 
     def _finished(self, record: TurnRecord) -> None:
-        turn_finished(record)
-        for tell in list(self.on_turn):
-            tell(record)
+        if record.kind is Kind.DATA:
+            data_finished(record)
+        else:
+            turn_finished(record)
+            for tell in list(self.on_turn):
+                tell(record)
         self.watch.count(record)
         if wants_person(record) and self.settings.handoff_url:
             self.jobs.background(owe_handoffs(record, self.jobs))

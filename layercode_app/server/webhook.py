@@ -12,7 +12,7 @@ from loguru import logger
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.handler import TurnHandler
 from ..conversation.sessions import SessionHandler
-from ..exceptions import PlatformError, SignatureError, StoreError
+from ..exceptions import HookTimeoutError, PlatformError, SignatureError, StoreError
 from ..observability import context, spans
 from ..observability.errors import category_of
 from ..observability.turns import running
@@ -82,6 +82,11 @@ class Webhook:
         except StoreError as error:
             logger.error("The journal is not available, so {} was not taken: {}", event.type, error)
             await send_error(send, 503, "The journal is not available now; deliver this event again.")
+            return
+        except HookTimeoutError as error:
+            spans.failed(error, category_of(error))
+            logger.error("The hook for {} was ended: {}", event.type, error)
+            await send_error(send, 504, str(error))
             return
         except Exception as error:  # noqa: BLE001 - a hook may raise anything
             spans.failed(error, category_of(error))

@@ -186,6 +186,12 @@ class Settings(BaseSettings):
         "Conversation",
         "What agents with a model say into a silence, one after another, separated by |; off for nothing.",
     )
+    hook_timeout: float = _setting(
+        30.0,
+        "LAYERCODE_HOOK_TIMEOUT",
+        "Conversation",
+        "Seconds in which hooks must answer data and other events without speech.",
+    )
     timeout_apology: str = _setting(
         "Sorry, that is taking too long. Could you ask me again?",
         "LAYERCODE_TIMEOUT_APOLOGY",

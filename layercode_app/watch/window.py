@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from ..conversation.stores.base import Store
-from ..reports.figures import is_turn
+from ..reports.figures import is_counted
 from ..reports.tally import Tally
 from .metrics import REFUSALS
 from .refusals import Refusals
@@ -80,7 +80,7 @@ class Windows:
                 await asyncio.sleep(BREATH_SECONDS)
             if record.started_at < farthest - LATE_SECONDS:
                 break
-            if not is_turn(record):
+            if not is_counted(record):
                 continue
             self._oldest = min(self._oldest, record.started_at)
             ended = record.ended_at or record.started_at

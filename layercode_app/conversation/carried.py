@@ -1,0 +1,78 @@
+"""What a data event's hook says: its answer is JSON, so a turn of the conversation speaks it.
+
+The turn that runs speaks it after its own words. Where none runs here, it waits in the journal and the conversation's
+next turn speaks it first, whichever worker answers that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
+
+from loguru import logger
+
+from .live import LiveTurn
+from .record import DATA, TTS, Json
+from .stores.base import Store
+
+Carried: TypeAlias = dict[str, Any]
+"""`say`: a text; `data`: contents for the page; `hangup`: whether to end the call."""
+
+KEY = "layercode.carried"
+"""Where they wait, in the conversation's metadata: every turn reads it anyway."""
+_keeping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+def said_by(live: LiveTurn) -> Carried:
+    """What a hook said, sent and asked for; empty when it did nothing of it."""
+    text = "".join([frame.content for frame in live.frames if frame.type == TTS])
+    contents = [frame.content for frame in live.frames if frame.type == DATA]
+    said: Carried = {"say": text, "data": contents, "hangup": live.hangup}
+    return {name: value for name, value in said.items() if value}
+
+
+def hand_to(running: LiveTurn | None, said: Carried) -> bool:
+    """Let the turn that runs speak it; false when there is none, or it is ending."""
+    # One without `save` has not begun: it may only follow another worker's.
+    if running is None or running.save is None or running.ending or running.stopping is not None:
+        return False
+    for content in said.pop("data", ()):
+        running.emit(DATA, content)
+    running.carried = [*running.carried, said]
+    return True
+
+
+def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
+    """Speak what waits, set apart by a space from the turn's own words: after them, or `first`."""
+    for said in waiting:
+        for content in said.get("data", ()):
+            live.emit(DATA, content)
+        text = said.get("say", "")
+        if text and first and not text[-1].isspace():
+            text += " "
+        live.speak_apart(text, "say")
+        live.hangup = live.hangup or bool(said.get("hangup"))
+
+
+def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:
+    """The metadata without what waits in it, and that."""
+    return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
+
+
+async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> None:
+    """Let it wait in the journal for the conversation's next turn. Raises StoreError."""
+    if not said:
+        return
+    logger.info("What was said without a turn that runs waits for the conversation's next turn")
+    async with _keeping.setdefault(conversation_id, asyncio.Lock()):
+        waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
+        await store.establish(conversation_id, {KEY: [*waiting, *said]})
+
+
+async def forget(store: Store, conversation_id: str, spoken: Sequence[Carried]) -> None:
+    """Clear what was spoken; what came meanwhile waits on. Raises StoreError."""
+    async with _keeping.setdefault(conversation_id, asyncio.Lock()):
+        waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
+        await store.establish(conversation_id, {KEY: waiting[len(spoken) :] or None})

@@ -1,0 +1,73 @@
+"""Data from the caller's page: a hook answers it with JSON, and has everything that a turn has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from ..exceptions import HookTimeoutError
+from ..observability.errors import category_of
+from ..webhook import Data, Event
+from . import carried
+from .answerer import Answerer
+from .deadline import Deadline, under
+from .feedback import feedback_in, take_feedback
+from .live import LiveTurn
+from .record import Json, Status
+from .turn import Turn
+from .work import Work
+
+T = TypeVar("T")
+
+
+class Attendant(Answerer, Protocol):
+    """What events without speech need of an agent."""
+
+    async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
+        """The JSON for the page."""
+
+    async def notify(self, event: Event) -> None:
+        """Run the hooks that take note of an event."""
+
+
+async def within(seconds: float, work: Awaitable[T], what: str) -> T:
+    """Wait for a hook, at most so long. Raises HookTimeoutError."""
+    deadline = Deadline(seconds)
+    try:
+        return await under(deadline, work)
+    except TimeoutError as error:
+        if not deadline.passed:
+            raise
+        raise HookTimeoutError(f"The agent took longer than {seconds:g} s to handle {what}.") from error
+
+
+async def answer(work: Work, agent: Attendant, event: Data, running: Callable[[], LiveTurn | None]) -> Json:
+    """Run the hooks for data and give their JSON; `running` tells which turn of the conversation speaks now."""
+    record, answered = work.live.record, None
+    try:
+        turn = work.prepare()
+        answered = await within(work.services.limits.hook_timeout, agent.answer_data(turn, event), "data")
+        if (feedback := feedback_in(event.data)) is not None:
+            recorded = await take_feedback(work.services.store, event.conversation_id, feedback)
+            answered = recorded if answered is None else answered
+        record.status = Status.COMPLETE
+    except BaseException as error:
+        record.status, record.error, record.error_category = Status.FAILED, type(error).__name__, category_of(error)
+        raise
+    finally:
+        answered = await _end(work, answered, running())
+    return {} if answered is None else answered
+
+
+async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
+    """Pass on what the hooks said, and save; returns the answer."""
+    live, record, left = work.live, work.live.record, []
+    live.end_text()
+    said = carried.said_by(live)
+    if said and not carried.hand_to(running, said):
+        if answered is None and record.status is Status.COMPLETE and len(said.get("data", ())) == 1:
+            answered = said.pop("data")[0]
+        left = [said] if said else []
+    await work.save(total=live.elapsed_ms(), left=left)
+    work.services.finished(record)
+    return answered

@@ -1,0 +1,125 @@
+"""The work of one event that an agent answers: the turn that its hooks get, and how everything it did is saved.
+
+Turns that speak (`run.py`) and data from the page (`data_events.py`) begin and end in the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..observability import caller_secrets, spans
+from ..webhook import Event
+from . import carried, delivery, tasks
+from .answerer import Answerer, Limits
+from .carried import Carried
+from .late_saves import LateSaves
+from .live import LiveTurn
+from .record import Frame, ToolCall, TurnRecord
+from .state import LiveState
+from .states import LiveStates
+from .stores.base import Begun, Job, Store
+from .turn import Background, Turn
+
+Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
+"""Given a turn and the newest ones before it, what to say instead of answering; None lets the agent answer."""
+
+
+@dataclass
+class Services:
+    """What every turn of a worker shares.
+
+    `refusal` says what to say instead of letting the agent answer, because a budget is used up; `finished` is told of
+    each turn that ended; `saves` are the saves under way that no turn waits for any more, `late` those that wait for the
+    journal to be back.
+    """
+
+    store: Store
+    limits: Limits
+    states: LiveStates
+    background: Background | None
+    finished: Callable[[TurnRecord], None]
+    refusal: Refusal | None
+    owe: Callable[[Job], Awaitable[bool]]
+    late: LateSaves
+    saves: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def tokens(self, agent: Answerer) -> int:
+        """What to read of the past: for an agent that does not look at it, the newest turn only."""
+        return self.limits.history_tokens if agent.remembers else 0
+
+
+@dataclass(slots=True)
+class Work:
+    """One event that the journal has begun."""
+
+    services: Services
+    agent: Answerer
+    event: Event
+    live: LiveTurn
+    begun: Begun
+    state: LiveState[Any] | None = None
+    carried: list[Carried] = field(default_factory=list)
+    """What earlier data events said, and nothing has spoken yet."""
+
+    def prepare(self) -> Turn[Any, Any]:
+        """The turn for the agent's hooks, with state, metadata and history."""
+        live, record, limits = self.live, self.live.record, self.services.limits
+        known, self.carried = carried.taken_from(self.begun.metadata)
+        record.metadata = known | (self.event.metadata or {}) | (self.event.custom_metadata or {})
+        caller_secrets.remember(record.metadata)
+        state = self.services.states.enter(self.agent.state_type, record.conversation_id, self.begun.state)
+        self.state = live.state = state
+        metadata: Any = record.metadata
+        if self.agent.metadata_type is not None:
+            metadata = self.agent.metadata_type.model_validate(metadata)
+        live.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
+        live.first_token_timeout, live.piece_timeout = limits.first_token_timeout, limits.piece_timeout
+        live.save = partial(self.services.states.save, record, state)
+        live.late = partial(_finish_late, self.services, record, state)
+        return Turn(
+            self.event,
+            live,
+            state=state.model if state else None,
+            metadata=metadata,
+            past=self.begun.history,
+            remembers=self.agent.remembers,
+            tokens=limits.history_tokens,
+            background=self.services.background,
+        )
+
+    async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
+        """Save the record, the state, the tasks that the agent asked for, and the words `left` for the next turn."""
+        live, record = self.live, self.live.record
+        if end is not None:
+            live.collect(end=end)
+        record.ended_at = time.time()
+        record.timings["total"] = total
+        jobs = [tasks.job_of(record, number, name, given) for number, (name, given) in enumerate(live.owed)]
+        try:
+            try:
+                for job in jobs:
+                    await self.services.owe(job)
+                await carried.keep(self.services.store, record.conversation_id, left)
+            finally:
+                with spans.span("save"):
+                    await self.services.states.leave(record, self.state, live.stopping)
+        except StoreError as error:
+            logger.error("The turn could not be saved, and is tried again: {}", error)
+            self.services.late.keep(record, self.state.changes() if self.state else {}, jobs)
+            record.error_category = record.error_category or "store"
+
+
+async def _finish_late(services: Services, record: TurnRecord, state: LiveState[Any] | None, call: ToolCall) -> None:
+    """A tool outlived the turn: its result and what it did to the state are written down."""
+    try:
+        await delivery.finish_late(services.store, record, call)
+    finally:
+        await services.states.release(record.conversation_id, state)
