@@ -131,7 +131,7 @@ def _supersede(record: TurnRecord) -> None:
     if record.finished:
         return
     record.status = Status.SUPERSEDED
-    note_tools(record)
+    note_tools(record, cut_by="a newer turn")
 
 
 def crash(record: TurnRecord) -> None:
@@ -142,12 +142,12 @@ def crash(record: TurnRecord) -> None:
     note_tools(record)
 
 
-def note_tools(record: TurnRecord) -> None:
+def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
     """Add the note that tells the next turn's model which tools had been called in a turn that was cut off."""
     if not record.tools:
         return
     calls = "; ".join(f"{call.name}({call.args}) -> {_ending(call.status, call.result)}" for call in record.tools)
-    record.notes.append(f"[This turn was cut off by the system. Tools it had called: {calls}]")
+    record.notes.append(f"[This turn was cut off by {cut_by}. Tools it had called: {calls}]")
 
 
 def _ending(status: str, result: object) -> str:
