@@ -249,7 +249,7 @@ async def test_each_model_of_a_fallback_chain_has_its_row() -> None:
 
 
 async def test_a_failed_chain_names_the_models_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layercode_app.agent.run.RETRY_SECONDS", ())
+    monkeypatch.setattr("layercode_app.agent.retry.RETRY_SECONDS", ())
 
     def failing(name: str) -> FunctionModel:
         async def fail(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
