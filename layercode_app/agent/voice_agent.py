@@ -58,6 +58,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
             LAYERCODE_FIRST_TOKEN_TIMEOUT otherwise. A model that reasons for long needs more.
         piece_timeout: Seconds its model may pause within an answer; the setting LAYERCODE_PIECE_TIMEOUT otherwise.
         timeout_apology: What it says when a turn runs out of time.
+        tool_apology: What it says when a turn fails after a tool was called: to ask for the same again may order it
+            twice. Otherwise `apology`, and without that the setting LAYERCODE_TOOL_APOLOGY.
         tools: What an interruption does to a running tool, by its name: "cancel" (default), "finish",
             "finish_and_tell".
         notices: Tell the browser when a tool starts and ends, by name and status.
@@ -87,6 +89,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         first_token_timeout: float | None = None,
         piece_timeout: float | None = None,
         timeout_apology: str | None = None,
+        tool_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
         notices: bool = False,
         history: bool | None = None,
@@ -114,6 +117,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         first_token_timeout: float | None = None,
         piece_timeout: float | None = None,
         timeout_apology: str | None = None,
+        tool_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
         notices: bool = False,
         history: bool | None = None,
@@ -140,6 +144,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         first_token_timeout: float | None = None,
         piece_timeout: float | None = None,
         timeout_apology: str | None = None,
+        tool_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
         notices: bool = False,
         history: bool | None = None,
@@ -165,6 +170,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.first_token_timeout = first_token_timeout
         self.piece_timeout = piece_timeout
         self.timeout_apology = timeout_apology
+        self.tool_apology = apology if tool_apology is None else tool_apology
         self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None)
         self.tools = dict(tools or {})
         self.notices = notices

@@ -64,7 +64,8 @@ async def _failed(reply: Reply, app: LayerCode | None) -> bool:
         record = await app.store.get(reply.conversation_id, reply.turn_id)
         return record is None or record.status is Status.FAILED
     settings = load_settings()
-    return reply.spoken.rstrip().endswith((settings.apology, settings.timeout_apology))
+    apologies = settings.apology, settings.timeout_apology, settings.tool_apology
+    return reply.spoken.rstrip().endswith(apologies)
 
 
 async def _talk(caller: TextCaller, options: ChatOptions, printed: Printed) -> None:

@@ -52,6 +52,10 @@ class Answerer(Protocol):
         """What it says when a turn runs out of time; None takes the setting."""
 
     @property
+    def tool_apology(self) -> str | None:
+        """What it says when a turn fails after a tool was called; None takes the setting."""
+
+    @property
     def remembers(self) -> bool:
         """Whether it reads the earlier turns."""
 
@@ -71,6 +75,7 @@ class Limits:
     timeout_apology: str = "Sorry, that is taking too long. Could you ask me again?"
     apology: str = "Sorry, something went wrong on my side. Could you say that again?"
     cut_answer: str = "I'm sorry, I have to stop there. What else can I do for you?"
+    tool_apology: str = "Sorry, I lost my thread for a moment. How would you like to go on?"
     max_turns: int = 0
     fillers: tuple[str, ...] = ()
     """What an agent with a model says into a silence, where it has no texts of its own."""

@@ -33,9 +33,9 @@ def characters_of(messages: Sequence[ModelMessage]) -> int:
 
 def characters_of_turn(record: TurnRecord) -> int:
     """The characters of a turn in later prompts: as it was heard, where that is known."""
-    notes = sum(map(len, record.notes))
+    besides = len(record.before) + sum(map(len, record.notes))
     if not record.messages:
-        return len(record.user_text) + len(record.heard) + notes
+        return len(record.user_text) + len(record.heard) + besides
     try:
         parts = [part for message in from_json(record.messages) for part in message["parts"]]
     except ValueError:
@@ -43,7 +43,7 @@ def characters_of_turn(record: TurnRecord) -> int:
         return len(record.messages)
     written = record.heard_text is None
     said = sum(len(part.text) for part in record.speech if part.source != "model") if written else len(record.heard)
-    return notes + said + sum(_of_json(part) for part in parts if written or part["part_kind"] != "text")
+    return besides + said + sum(_of_json(part) for part in parts if written or part["part_kind"] != "text")
 
 
 def _of_json(part: Mapping[str, Json]) -> int:

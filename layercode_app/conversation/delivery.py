@@ -142,6 +142,12 @@ def crash(record: TurnRecord) -> None:
     note_tools(record)
 
 
+def begin_again(record: TurnRecord) -> None:
+    """Keep what a turn's dead worker had spoken: a new attempt begins with nothing spoken."""
+    spoken = record.before + record.spoken_text
+    record.before = spoken if not spoken or spoken[-1].isspace() else spoken + " "
+
+
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
     """Add the note that tells the next turn's model which tools had been called in a turn that was cut off."""
     if not record.tools:

@@ -135,6 +135,7 @@ class TurnHandler(Draining):
             if known.finished:
                 await delivery.repeat(known, listener)
                 return True
+        delivery.begin_again(known)
         begun.record = live.record = known
         self._running[known.conversation_id] = live
         await past.reload(self.store, begun, tokens=self.services.tokens(agent))

@@ -33,7 +33,7 @@ def messages_of(turn: TurnRecord) -> list[ModelMessage]:
     """The messages of one turn: the caller's words, then the reply as it was heard, then what the model must know."""
     speech = heard_speech(turn)
     messages = _stored(turn)
-    untouched = turn.heard_text is None and all(part.source == "model" for part in turn.speech)
+    untouched = turn.heard_text is None and all(part.source == "model" for part in speech)
     if not untouched or turn.status is not Status.COMPLETE or not turn.messages:
         messages = as_heard(messages, speech)
     return _paired(without_reasoning(messages), turn) + [_note(note) for note in _notes(turn, bool(speech))]

@@ -49,12 +49,27 @@ def _first_words(text: str, count: int) -> str:
 def correct(record: TurnRecord, context: InterruptionContext) -> None:
     """Write into a turn's record what was heard of it. A turn that was already cut keeps its status."""
     record.heard_text = heard_text(record.spoken_text, context)
+    if record.before and not record.spoken_text.startswith(record.heard_text):
+        _correct_all(record, context)
     if record.status is Status.COMPLETE:
         record.status = Status.INTERRUPTED
 
 
+def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:
+    """Take what was heard for the beginning of all attempts together, where it is that."""
+    whole, end = record.before + record.spoken_text, len(record.before)
+    heard = heard_text(whole, context)
+    if whole.startswith(heard):
+        record.before, record.heard_text = heard[:end], heard[end:]
+
+
 def heard_speech(record: TurnRecord) -> list[Speech]:
-    """What was spoken, run by run, cut where the caller stopped hearing it."""
+    """What was spoken, run by run, cut where the caller stopped hearing it; first what earlier attempts spoke."""
+    before = [Speech("say", 0, record.before)] if record.before else []
+    return before + _heard_of_attempt(record)
+
+
+def _heard_of_attempt(record: TurnRecord) -> list[Speech]:
     if record.heard_text is None:
         return record.speech
     if not record.spoken_text.startswith(record.heard_text):

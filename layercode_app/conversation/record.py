@@ -136,6 +136,8 @@ class TurnRecord:
     event: Json = None
     user_text: str = ""
     speech: list[Speech] = field(default_factory=list)
+    before: str = ""
+    """What earlier attempts of this turn had spoken before their workers died; `speech` is this attempt's."""
     heard_text: str | None = None
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)

@@ -120,7 +120,8 @@ class Run(Work):
         told = f" ({record.error_detail})" if record.error_detail else ""
         logger.opt(exception=error).error("The turn failed: {}{}", record.error_category, told)
         out_of_time = record.error_category == "timeout"
-        self.live.speak(apology(self.agent, self.services.limits, out_of_time=out_of_time), "apology")
+        text = apology(self.agent, self.services.limits, out_of_time=out_of_time, called=bool(record.tools))
+        self.live.speak(text, "apology")
 
     # --- ending
 
@@ -169,9 +170,11 @@ class _Listened(Deadline):
         super().__exit__(kind, error, trace)
 
 
-def apology(agent: Answerer, limits: Limits, *, out_of_time: bool = False) -> str:
-    """What the agent says when a turn fails, or runs out of time."""
+def apology(agent: Answerer, limits: Limits, *, out_of_time: bool = False, called: bool = False) -> str:
+    """What the agent says when a turn fails or runs out of time; `called` is whether it had called a tool."""
     own, common = agent.apology, limits.apology
     if out_of_time:
         own, common = agent.timeout_apology, limits.timeout_apology
+    if called and not (out_of_time and own is not None):
+        own, common = agent.tool_apology, limits.tool_apology
     return common if own is None else own

@@ -106,6 +106,11 @@ class Rehearsal:
         return self._voice.timeout_apology
 
     @property
+    def tool_apology(self) -> str | None:
+        """What it says when a turn fails after a tool was called."""
+        return self._voice.tool_apology
+
+    @property
     def remembers(self) -> bool:
         """Whether it reads the earlier turns."""
         return self._voice.remembers

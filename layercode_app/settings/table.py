@@ -210,6 +210,12 @@ class Settings(BaseSettings):
         "Conversation",
         "What is spoken when a model's token limit or content filter ends its answer in mid-sentence.",
     )
+    tool_apology: str = _setting(
+        "Sorry, I lost my thread for a moment. How would you like to go on?",
+        "LAYERCODE_TOOL_APOLOGY",
+        "Conversation",
+        "What is spoken when a turn fails after a tool was called: to ask for the same again may order it twice.",
+    )
     max_turns: int = _setting(
         1000, "LAYERCODE_MAX_TURNS", "Conversation", "Turns that may run at once in a process; 0 is no limit."
     )

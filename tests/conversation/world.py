@@ -97,6 +97,8 @@ class Past:
     tool_done: bool = False
     tool_called: bool = False
     finished: bool = True
+    before: str = ""
+    """What was heard of an attempt whose worker died."""
     frames: list[tuple[str, Json]] = field(default_factory=list)
 
 
@@ -180,8 +182,8 @@ class World:
         lines: list[tuple[str, str]] = []
         for past in self.truth:
             lines.append(("user", past.user))
-            if past.heard:
-                lines.append(("assistant", past.heard))
+            if past.before + past.heard:
+                lines.append(("assistant", past.before + past.heard))
         return lines
 
 
