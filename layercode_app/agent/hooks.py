@@ -45,7 +45,12 @@ async def speak_answer(
         raise HookError(
             f"{hook} answered a {type(answer).__name__}; expected a str, an async iterator of str, or None."
         )
-    async for piece in answer:
-        if not isinstance(piece, str):
-            raise HookError(f"{hook} yielded a {type(piece).__name__}; expected str.")
-        await say(piece)
+    try:
+        async for piece in answer:
+            if not isinstance(piece, str):
+                raise HookError(f"{hook} yielded a {type(piece).__name__}; expected str.")
+            await say(piece)
+    finally:
+        # In this task: a generator that is closed by the garbage collector leaves its contexts in another one.
+        if isinstance(answer, AsyncGeneratorType):
+            await answer.aclose()

@@ -218,7 +218,10 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         return hook
 
     def while_thinking(self, hook: SpeakingHookT) -> SpeakingHookT:
-        """Speak what `hook(turn)` returns or yields while the model thinks; the answer waits until that is said."""
+        """Speak what `hook(turn)` returns or yields while the model thinks.
+
+        When the answer is ready, the hook may end its sentence, at most for a second, and is cancelled.
+        """
         check_hook("while_thinking", hook, stream=True)
         self.hooks["thinking"] = [hook]
         return hook

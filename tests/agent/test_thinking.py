@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loguru import logger
 from pydantic_ai import Agent
 from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
@@ -52,6 +54,114 @@ async def test_a_failing_hook_costs_the_caller_nothing(tmp_path: Path) -> None:
 
     async with calling(LayerCode(voice, settings=settings(tmp_path))) as caller:
         assert (await caller.say("What is it?")).spoken == "The answer is 42."
+
+
+def waiting_for(answer: asyncio.Event) -> VoiceAgent[Any, Any]:
+    """An agent whose model answers when it is let."""
+
+    async def model(messages: Any, info: Any) -> AsyncIterator[str]:
+        await answer.wait()
+        yield "It is 42."
+
+    return VoiceAgent("thinker", Agent(FunctionModel(stream_function=model)))
+
+
+async def test_a_hook_that_has_said_nothing_holds_no_finished_answer_back(tmp_path: Path) -> None:
+    answer, ended = asyncio.Event(), asyncio.Event()
+    voice = waiting_for(answer)
+
+    @voice.while_thinking
+    async def acknowledge(turn: Turn) -> str:
+        answer.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+        return "Let me see. "
+
+    async with calling(LayerCode(voice, settings=settings(tmp_path))) as caller:
+        assert (await caller.say("What is it?")).spoken == "It is 42."
+    assert ended.is_set()
+
+
+async def test_a_hook_ends_its_sentence_and_begins_no_other(tmp_path: Path) -> None:
+    answer, closed = asyncio.Event(), asyncio.Event()
+    voice = waiting_for(answer)
+
+    @voice.while_thinking
+    async def acknowledge(turn: Turn) -> AsyncIterator[str]:
+        try:
+            yield "Let me "
+            answer.set()
+            await asyncio.sleep(0.05)
+            yield "see. "
+            await asyncio.sleep(3600)
+            yield "This takes a while. "
+        finally:
+            closed.set()
+
+    async with calling(LayerCode(voice, settings=settings(tmp_path))) as caller:
+        assert (await caller.say("What is it?")).spoken == "Let me see. It is 42."
+    assert closed.is_set()
+
+
+async def test_a_hook_that_stops_in_its_sentence_is_waited_for_no_longer_than_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layercode_app.agent.thinking.SENTENCE_SECONDS", 0.05)
+    answer = asyncio.Event()
+    voice = waiting_for(answer)
+
+    @voice.while_thinking
+    async def acknowledge(turn: Turn) -> AsyncIterator[str]:
+        yield "Let me"
+        answer.set()
+        await asyncio.sleep(3600)
+        yield " see."
+
+    async with calling(LayerCode(voice, settings=settings(tmp_path))) as caller:
+        assert (await caller.say("What is it?")).spoken == "Let me It is 42."
+
+
+async def test_a_hook_that_will_not_be_stopped_says_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layercode_app.agent.thinking.END_SECONDS", 0.05)
+    answer, ended = asyncio.Event(), asyncio.Event()
+    voice = waiting_for(answer)
+
+    @voice.while_thinking
+    async def acknowledge(turn: Turn) -> AsyncIterator[str]:
+        answer.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(0.2)
+        ended.set()
+        yield "Too late."
+
+    async with calling(LayerCode(voice, settings=settings(tmp_path))) as caller:
+        assert (await caller.say("What is it?")).spoken == "It is 42."
+        await ended.wait()
+
+
+async def test_an_error_of_the_hook_is_logged_without_its_text(tmp_path: Path) -> None:
+    answer = asyncio.Event()
+    voice = waiting_for(answer)
+    lines: list[str] = []
+
+    @voice.while_thinking
+    async def acknowledge(turn: Turn) -> str:
+        answer.set()
+        raise RuntimeError(f"no answer to {turn.text}")
+
+    sink = logger.add(lambda line: lines.append(str(line)), level="WARNING", format="{message}")
+    try:
+        async with calling(LayerCode(voice, settings=settings(tmp_path))) as caller:
+            assert (await caller.say("my secret")).spoken == "It is 42."
+    finally:
+        logger.remove(sink)
+    assert any("while_thinking failed with RuntimeError" in line for line in lines)
+    assert not any("my secret" in line for line in lines)
 
 
 async def test_what_the_filter_holds_is_spoken_before_a_tool_runs(tmp_path: Path) -> None:
