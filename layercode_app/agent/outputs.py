@@ -1,9 +1,12 @@
-"""Whether an agent's output is text, which is spoken as it streams, or something that must be put into words."""
+"""What an agent's output is: text that is spoken as it streams, text that may be rejected, or something else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+
+from loguru import logger
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -14,8 +17,55 @@ def speaks_text(agent: AbstractAgent[Any, Any]) -> bool:
     return any(kind is str or _is_text_output(kind) for kind in _kinds(agent.output_type))
 
 
-def _kinds(output: Any) -> Iterable[Any]:
-    return output if isinstance(output, list | tuple) else [output]
+def may_be_rejected(agent: AbstractAgent[Any, Any]) -> bool:
+    """Whether the agent's text is its output only after a function has accepted or changed it."""
+    return bool(_validators(agent)) or any(_is_text_output(kind) for kind in _kinds(agent.output_type))
+
+
+def may_defer(agent: AbstractAgent[Any, Any]) -> bool:
+    """Whether a run may end with tool calls that wait for an approval."""
+    from pydantic_ai import DeferredToolRequests
+
+    return any(kind is DeferredToolRequests for kind in _kinds(agent.output_type))
+
+
+def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -> None:
+    """Log what the caller will notice of an agent's output. `speak` says whether VoiceAgent was told how to speak it."""
+    if speak:
+        return
+    if _validators(agent):
+        logger.warning(
+            "Agent {!r} has an output validator, so its replies are held back until it has passed them: the caller "
+            "hears the first word later, after a filler. Words before tool calls are spoken at once.",
+            name,
+        )
+    if may_defer(agent):
+        logger.warning(
+            "Agent {!r} may ask for approvals of tool calls, and a call has no way to give one: the caller is told that "
+            "it was not done. Give VoiceAgent speak=... to say something else.",
+            name,
+        )
+
+
+def _validators(agent: Any) -> Any:
+    """The agent's output validators, also of one that is wrapped; PydanticAI has no public name for them."""
+    while (wrapped := getattr(agent, "wrapped", None)) is not None:
+        agent = wrapped
+    return getattr(agent, "_output_validators", ())
+
+
+def _kinds(output: Any) -> Iterator[Any]:
+    """The single kinds of output in lists and unions."""
+    several = output if isinstance(output, list | tuple) else get_args(output) if _is_union(output) else None
+    if several is None:
+        yield output
+        return
+    for one in several:
+        yield from _kinds(one)
+
+
+def _is_union(output: Any) -> bool:
+    return get_origin(output) in (Union, UnionType)
 
 
 def _is_text_output(kind: Any) -> bool:

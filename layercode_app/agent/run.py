@@ -10,12 +10,7 @@ from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai import Agent
-from pydantic_ai.messages import (
-    PartDeltaEvent,
-    PartStartEvent,
-    TextPart,
-    TextPartDelta,
-)
+from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
 
 from ..conversation.record import Kind, Source
 from ..conversation.turn import Turn
@@ -25,7 +20,9 @@ from .guard import guarded
 from .hooks import speak_answer
 from .mouth import Mouth
 from .offline import offline_model
+from .output_speech import speak_output
 from .pauses import Pauses
+from .prompting import prompt_of
 from .retry import Retries
 from .thinking import Thinking
 from .traced import watch
@@ -68,9 +65,9 @@ async def _answer(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
             await _speak_answer(turn, hooks[0](turn), "say", "on_message")
     elif voice.agent is None:
         raise _nothing_to_say(voice)
-    else:
+    elif (prompt := prompt_of(turn)) is not None:
         async with Thinking(voice, turn) as thinking:
-            speaking = _run_with_retries(voice, turn, Mouth(voice, turn, thinking))
+            speaking = _run_with_retries(voice, turn, Mouth(voice, turn, thinking), prompt)
             await (speaking if voice.guard is None else guarded(voice.guard, turn, speaking))
 
 
@@ -93,24 +90,24 @@ def _nothing_to_say(voice: VoiceAgent[Any, Any]) -> Exception:
     return HookError(f"VoiceAgent({voice.name!r}) has neither a PydanticAI agent nor an on_message hook. Add one.")
 
 
-async def _run_with_retries(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth) -> None:
+async def _run_with_retries(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, prompt: str) -> None:
     """Run the agent, and again when its answer broke off before a word of it was spoken or a tool was called."""
     retries = Retries(turn)
     while True:
         try:
-            return await run(voice, turn, mouth, retries)
+            return await run(voice, turn, mouth, retries, prompt)
         except Exception as error:  # whatever is not transient is raised again
             if turn.live.model_spoke or turn.record.tools or not await retries.again(error):
                 raise
             turn.record.retries += 1
 
 
-async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, retries: Retries) -> None:
+async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, retries: Retries, prompt: str) -> None:
     """Run the PydanticAI agent on what the caller said, speaking as it goes."""
     assert voice.agent is not None
     deps = voice.deps(turn) if voice.deps else turn
     async with voice.agent.iter(
-        turn.text,
+        prompt,
         deps=deps,
         message_history=turn.history if voice.remembers else None,
         model=turn.model,
@@ -126,15 +123,15 @@ async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, r
                             await _speak_text(events, turn, mouth if voice.speak is None else None)
                     turn.live.response += 1
                 elif Agent.is_call_tools_node(node):
+                    if mouth.holds and any(isinstance(part, ToolCallPart) for part in node.model_response.parts):
+                        await mouth.release()
                     async with node.stream(running.ctx) as events:
                         async for _ in events:
                             pass
         finally:
             write_down(running, turn)
-    if voice.speak is not None and running.result is not None:
-        turn.live.response = max(turn.live.response - 1, 0)
-        await mouth.say(voice.speak(running.result.output))
-        await mouth.pause()
+    if running.result is not None:
+        await speak_output(voice, turn, mouth, running.result.output)
     turn.live.answered = True
 
 
@@ -165,6 +162,8 @@ async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], mouth: M
     """Speak the text of a response as it comes. Raises ModelStalledError where the model pauses for too long."""
     live = turn.live
     pauses = Pauses(live.piece_timeout)
+    if mouth is not None:
+        mouth.begin()
     try:
         with pauses:
             async for event in events:

@@ -17,6 +17,7 @@ from ..conversation.record import ToolCall
 from ..conversation.turn import Turn
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
 from .retry import Retries
+from .think_tags import without_thoughts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -46,9 +47,12 @@ class TurnTools(AbstractCapability[Any]):
         raise error
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
-        """Clean a complete response before its tools run and before it goes into the next request."""
+        """Clean a complete response before its tools run and before it goes into the next request.
+
+        Reasoning and blank text are taken out, as they were taken out of its speech.
+        """
         self.repeated = 0
-        return clean_response(response)
+        return without_thoughts(clean_response(response))
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Send only what a provider accepts of what this run's model and tools made."""
@@ -62,6 +66,7 @@ class TurnTools(AbstractCapability[Any]):
         entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), live.elapsed_ms(), policy=policy)
         record.tools.append(entry)
         await live.checkpoint()
+        live.begin_segment()
         self._notice(entry)
         work = (live.stand_in(entry) if live.stand_in else None) or handler(args)
         try:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from .blank import is_blank
 from .interruption import as_heard, heard_speech
 from .portable import portable, without_reasoning
 from .record import Kind, Status, TurnRecord
@@ -36,7 +37,9 @@ def messages_of(turn: TurnRecord) -> list[ModelMessage]:
     untouched = turn.heard_text is None and all(part.source == "model" for part in speech)
     if not untouched or turn.status is not Status.COMPLETE or not turn.messages:
         messages = as_heard(messages, speech)
-    return _paired(without_reasoning(messages), turn) + [_note(note) for note in _notes(turn, bool(speech))]
+    heard = any(not is_blank(part.text) for part in speech)
+    paired = _paired(without_reasoning(messages), turn)
+    return without_blank(paired) + [_note(note) for note in _notes(turn, heard)]
 
 
 def _stored(turn: TurnRecord) -> list[ModelMessage]:
@@ -47,6 +50,28 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
         return [copy(message) for message in _parsed.get(turn.messages)]
     text = JOINED if turn.kind is Kind.GREETING else turn.user_text
     return [portable(ModelRequest(parts=[UserPromptPart(text)]))]
+
+
+def without_blank(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """The messages without blank text, which some providers refuse, and without feedback on drafts that were dropped."""
+    from dataclasses import replace
+
+    kept: list[ModelMessage] = []
+    for message in messages:
+        parts: list[Any] = [part for part in message.parts if not _is_blank_part(part)]
+        after_reply = bool(kept) and kept[-1].kind == "response"
+        if not parts or (not after_reply and all(part.part_kind == "retry-feedback" for part in parts)):
+            continue
+        changed: Any = message
+        kept.append(message if len(parts) == len(message.parts) else replace(changed, parts=parts))
+    return kept
+
+
+def _is_blank_part(part: Any) -> bool:
+    if part.part_kind not in ("user-prompt", "text") or not isinstance(part.content, str):
+        return False
+    # An empty text with an id keeps the place of a provider's item; PydanticAI sends no text for it.
+    return is_blank(part.content) and not (part.content == "" and getattr(part, "id", None))
 
 
 class ParsedMessages:

@@ -128,6 +128,11 @@ class Turn(Generic[StateT, MetadataT]):
         return fit(history_of(self.past), self._tokens)
 
     @property
+    def last(self) -> TurnRecord | None:
+        """The turn before this one, also for an agent that does not look at its history."""
+        return self._past[-1] if self._past else None
+
+    @property
     def resumed(self) -> bool:
         """Whether this conversation was known before this session."""
         return any(turn.session_id != self.session_id for turn in self._past)

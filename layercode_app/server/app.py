@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from ..agent.connections import Connections
 from ..agent.discovery import Found
 from ..agent.models import choose_model
+from ..agent.outputs import warn_of_outputs
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.answerer import Limits
 from ..conversation.handler import TurnHandler
@@ -126,6 +127,8 @@ class LayerCode:
             default=self.settings.default_model,
             fallbacks=self.settings.fallback_models,
         )
+        if voice.agent is not None:
+            warn_of_outputs(voice.name, voice.agent, speak=voice.speak is not None)
 
     def _webhook(self, voice: VoiceAgent[Any, Any]) -> Webhook:
         return Webhook(voice, self.turns, self.sessions, self.settings, self.watch.refusals.add)

@@ -1,0 +1,55 @@
+"""Speaks the output of a run that is complete: by `speak=`, past a validator, or why there is nothing to speak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..conversation.record import ToolCall
+from ..conversation.turn import Turn
+from ..exceptions import HookError
+
+if TYPE_CHECKING:
+    from .mouth import Mouth
+    from .voice_agent import VoiceAgent
+
+NOT_APPROVED = "I'm sorry, that needs an approval that I can't get during this call, so I have not done it."
+"""Said in place of a tool call that waits for an approval: the caller must know that it was not made."""
+NOT_RUN = "The tool was not run: it needs an approval, which cannot be given during a call."
+"""What the model is told of such a call in the next turns."""
+
+
+async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, output: Any) -> None:
+    """Speak what of the output was not spoken while it streamed.
+
+    Raises HookError for an output that is no text where nothing was said, because nothing says how it is spoken.
+    """
+    from pydantic_ai import DeferredToolRequests
+
+    if voice.speak is not None:
+        await mouth.speak_output(voice.speak(output))
+    elif isinstance(output, DeferredToolRequests):
+        _say_not_approved(turn, output)
+    elif mouth.holds:
+        await (mouth.speak_output(output) if isinstance(output, str) else mouth.release())
+    elif not isinstance(output, str) and output is not None and not turn.live.spoke:
+        raise HookError(
+            f"Agent {voice.name!r} answered with {type(output).__name__}, which is no text, and nothing was said. "
+            f"Say how it is spoken: VoiceAgent({voice.name!r}, ..., speak=lambda output: ...)"
+        )
+
+
+def _say_not_approved(turn: Turn[Any, Any], output: Any) -> None:
+    calls = [*output.approvals, *output.calls]
+    names = ", ".join(call.tool_name for call in calls)
+    now = turn.live.elapsed_ms()
+    for call in calls:
+        args = call.args_as_dict()
+        turn.record.tools.append(ToolCall(call.tool_call_id, call.tool_name, args, now, now, "failed", NOT_RUN))
+    turn.log.error(
+        "The agent asked for an approval of {}, and a call has no way to give one. The tool was not run. "
+        "Give VoiceAgent speak=... to say something else than the default.",
+        names,
+    )
+    turn.record.impact = "refusal"
+    turn.live.begin_segment()
+    turn.say(NOT_APPROVED)

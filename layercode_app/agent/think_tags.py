@@ -1,0 +1,120 @@
+"""Reasoning that a model writes into its text, between `<think>` tags and the like: taken out while it streams.
+
+Text without such tags passes as it is. A mark that could begin a tag is held only until the next characters decide, so
+no word is delayed, and pieces of any size give the same words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..conversation.blank import is_blank
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponse, ModelResponsePart
+
+NAMES = (
+    *("think", "thinking", "thought", "thoughts", "reason", "reasoning", "reflection", "scratchpad"),
+    *("inner_monologue", "internal_monologue", "antml:thinking"),
+)
+"""The tags' names, in any case."""
+MOST_ATTRIBUTES = 200
+"""Characters of attributes that a tag may have; a longer one is text."""
+
+_MARK = re.compile(r"[<\[\u25c1]")
+"""The characters that may begin a tag."""
+_NAME = "|".join(sorted(NAMES, key=len, reverse=True))
+_REST = rf"(?:\s[^<>]{{0,{MOST_ATTRIBUTES}}})?/?"
+# `[THINK]` is Mistral's, and `◁think▷` Kimi's.
+_TAG = re.compile(
+    rf"<(?P<end>/?)(?:{_NAME}){_REST}>|\[(?P<end2>/?)THINK\]|\u25c1(?P<end3>/?)think\u25b7", re.IGNORECASE
+)
+_BEGUN = re.compile(rf"</?(?:{_NAME}){_REST}", re.IGNORECASE)
+_WHOLE = [f"<{end}{name}" for name in NAMES for end in ("", "/")]
+_WHOLE += ["[think]", "[/think]", "\u25c1think\u25b7", "\u25c1/think\u25b7"]
+
+
+class ThinkTags:
+    """The filter of one response: `feed` it pieces as they come, `flush` it at the end."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._inside = False
+        self._thoughts: list[str] = []
+
+    @property
+    def thoughts(self) -> str:
+        """The reasoning so far."""
+        return "".join(self._thoughts)
+
+    def feed(self, piece: str) -> str:
+        """Return what of the text so far is no reasoning."""
+        if not (self._inside or self._held or _MARK.search(piece)):
+            return piece
+        text, self._held = self._held + piece, ""
+        spoken: list[str] = []
+        start = 0
+        while (mark := _MARK.search(text, start)) is not None:
+            self._take(text[start : mark.start()], spoken)
+            if (tag := _TAG.match(text, mark.start())) is not None:
+                self._inside = not any(tag.groups()) and not tag[0].endswith("/>")
+                start = tag.end()
+            elif _may_become_tag(text[mark.start() :]):
+                self._held = text[mark.start() :]
+                return "".join(spoken)
+            else:
+                self._take(mark[0], spoken)
+                start = mark.end()
+        self._take(text[start:], spoken)
+        return "".join(spoken)
+
+    def flush(self) -> str:
+        """Return what was held back. Reasoning that was not closed ends here."""
+        spoken: list[str] = []
+        self._take(self._held, spoken)
+        self._held, self._inside = "", False
+        return "".join(spoken)
+
+    def _take(self, text: str, spoken: list[str]) -> None:
+        (self._thoughts if self._inside else spoken).append(text)
+
+
+def _may_become_tag(text: str) -> bool:
+    """Whether more characters could make this a tag."""
+    lower = text.lower()
+    return any(whole.startswith(lower) for whole in _WHOLE) or _BEGUN.fullmatch(text) is not None
+
+
+def without_thoughts(response: ModelResponse) -> ModelResponse:
+    """The response with its reasoning in parts of its own, and without blank text, which some providers refuse."""
+    from pydantic_ai.messages import TextPart
+
+    texts = [part.content for part in response.parts if isinstance(part, TextPart)]
+    if not any(is_blank(text) or _MARK.search(text) for text in texts):
+        return response
+    return replace(response, parts=_cleaned(response.parts))
+
+
+def _cleaned(parts: Sequence[ModelResponsePart]) -> list[ModelResponsePart]:
+    from pydantic_ai.messages import TextPart, ThinkingPart
+
+    tags = ThinkTags()
+    last = max(index for index, part in enumerate(parts) if isinstance(part, TextPart))
+    cleaned: list[ModelResponsePart] = []
+    for index, part in enumerate(parts):
+        if not isinstance(part, TextPart):
+            cleaned.append(part)
+            continue
+        known = len(tags.thoughts)
+        text = tags.feed(part.content) + (tags.flush() if index == last else "")
+        if thoughts := tags.thoughts[known:].strip():
+            cleaned.append(ThinkingPart(thoughts))
+        if not is_blank(text):
+            cleaned.append(part if text == part.content else replace(part, content=text))
+        elif part.id is not None:
+            # Its provider wants the item back that it sent, and PydanticAI sends no text for it.
+            cleaned.append(replace(part, content=""))
+    return cleaned
