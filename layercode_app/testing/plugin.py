@@ -2,6 +2,7 @@
 
 It is loaded with every run of pytest where the package is installed, so it imports nothing heavy until a fixture is
 used. Async tests that use `call` need no other plugin; under anyio's or pytest-asyncio's they run as those run them.
+Agents run on asyncio, so a test on trio is told so.
 """
 
 from __future__ import annotations
@@ -122,19 +123,20 @@ def _only_agent(config: pytest.Config) -> str:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
-    """Close a test's calls in the loop they ran in, and run an async test that nobody else would run."""
-    test = pyfuncitem.obj
-    if _calls not in pyfuncitem.stash or not inspect.iscoroutinefunction(test):
+def pytest_runtest_call(item: pytest.Item) -> Any:
+    """Close a test's calls in the loop they ran in, and run an async test that no other plugin would run."""
+    # Before the item runs: pytest-asyncio replaces the test by a plain function then.
+    test = getattr(item, "obj", None)
+    if not isinstance(item, pytest.Function) or _calls not in item.stash or not inspect.iscoroutinefunction(test):
         return (yield)
-    closing = _closing(test, _started(pyfuncitem))
-    others = {"anyio", "asyncio", "trio"} & {mark.name for mark in pyfuncitem.iter_markers()}
-    own = not others and "anyio_backend" not in pyfuncitem.fixturenames
-    pyfuncitem.obj = _in_a_loop(closing) if own else closing
+    closing = _closing(test, _started(item))
+    others = {"anyio", "asyncio", "trio"} & {mark.name for mark in item.iter_markers()}
+    own = not others and "anyio_backend" not in item.fixturenames
+    item.obj = _in_a_loop(closing) if own else closing
     try:
         return (yield)
     finally:
-        pyfuncitem.obj = test
+        item.obj = test
 
 
 def _started(item: pytest.Item) -> list[AgentCall]:
@@ -145,6 +147,7 @@ def _started(item: pytest.Item) -> list[AgentCall]:
 def _closing(test: Callable[..., Any], calls: list[AgentCall]) -> Callable[..., Any]:
     @functools.wraps(test)
     async def run(*args: Any, **kwargs: Any) -> None:
+        _need_asyncio()
         try:
             await test(*args, **kwargs)
         finally:
@@ -152,6 +155,17 @@ def _closing(test: Callable[..., Any], calls: list[AgentCall]) -> Callable[..., 
                 await opened.close()
 
     return run
+
+
+def _need_asyncio() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pytest.fail(
+            "The fixtures `call` and `start_call` run on asyncio, and this test runs on trio. Take the mark `trio` off "
+            "the test, or give it the fixture anyio_backend that returns 'asyncio'.",
+            pytrace=False,
+        )
 
 
 def _in_a_loop(test: Callable[..., Any]) -> Callable[..., Any]:

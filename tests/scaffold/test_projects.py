@@ -90,6 +90,7 @@ def test_the_tests_of_every_agent_pass(projects: dict[str, Path], tmp_path: Path
             shutil.copytree(folder / part, tmp_path / part, dirs_exist_ok=True)
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "layercode_app.testing.plugin"]
+    command += ["-p", "no:asyncio"]
     result = run(command, tmp_path)
     assert result.returncode == 0, result.stdout[-3000:]
     assert f"{3 * len(projects)} passed" in result.stdout

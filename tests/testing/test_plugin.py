@@ -7,9 +7,14 @@ import sys
 
 import pytest
 
+# What runs in this process is imported before, because pytester forgets what is imported while it runs.
+import layercode_app.testing.call  # noqa: F401
+
 from ..processes import ROOT
 
-PLUGIN = ("-p", "layercode_app.testing.plugin", "-p", "no:cacheprovider")
+COMMON = ("-p", "layercode_app.testing.plugin", "-p", "no:cacheprovider")
+PLUGIN = (*COMMON, "-p", "no:asyncio")
+ASYNCIO = (*COMMON, "-o", "asyncio_default_fixture_loop_scope=function")
 AGENT = """
 from layercode_app import VoiceAgent
 
@@ -59,6 +64,82 @@ def test_under_anyio_it_runs_as_anyio_runs_it(project: pytest.Pytester) -> None:
         """
     )
     project.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=1)
+
+
+CLOSED = """
+import asyncio
+import pytest
+
+seen, finished = [], []
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+async def hold(call, start_call):
+    for opened in (call, start_call("parrot")):
+        async def later(turn):
+            await asyncio.sleep(0.01)
+            finished.append(turn.text)
+
+        @opened.agent.on_message
+        async def repeat(turn, later=later):
+            turn.background(later(turn))
+            return "Noted."
+
+        await opened.say(f"number {len(seen)}")
+        seen.append(opened)
+
+MARK
+async def test_first(call, start_call):
+    await hold(call, start_call)
+
+MARK
+async def test_second(call, start_call):
+    await hold(call, start_call)
+
+MARK
+async def test_nothing_is_left_over(start_call):
+    mine = {task.get_name() for task in asyncio.all_tasks()}
+    assert len(mine) <= 2, mine
+    assert [call._http.is_closed for call in seen] == [True] * 4
+    assert len(finished) == 4
+"""
+MARKS = {
+    "test_no_plugin": "",
+    "test_anyio": "@pytest.mark.anyio",
+    "test_pytest_asyncio": "@pytest.mark.asyncio",
+    "test_one_loop_for_all": '@pytest.mark.asyncio(loop_scope="session")',
+}
+
+
+def test_every_call_is_closed_and_its_background_work_done(project: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_asyncio")
+    project.makepyfile(**{name: CLOSED.replace("MARK", mark) for name, mark in MARKS.items()})
+    project.runpytest_inprocess(*ASYNCIO).assert_outcomes(passed=3 * len(MARKS))
+
+
+def test_pytest_asyncio_in_its_auto_mode_runs_and_closes_them(project: pytest.Pytester) -> None:
+    pytest.importorskip("pytest_asyncio")
+    project.makepyfile(CLOSED.replace("MARK", ""))
+    project.runpytest_inprocess(*ASYNCIO, "-o", "asyncio_mode=auto").assert_outcomes(passed=3)
+
+
+def test_a_test_on_trio_is_told_that_calls_run_on_asyncio(project: pytest.Pytester) -> None:
+    pytest.importorskip("trio")
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.anyio
+        @pytest.mark.parametrize("anyio_backend", ["trio"])
+        async def test_it(call, anyio_backend):
+            await call.say("one")
+        """
+    )
+    result = project.runpytest_inprocess(*PLUGIN)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*run on asyncio, and this test runs on trio.*"])
 
 
 def test_a_failure_shows_the_conversation_so_far(project: pytest.Pytester) -> None:
