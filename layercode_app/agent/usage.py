@@ -85,8 +85,15 @@ def write_down(running: Any, turn: Turn[Any, Any]) -> None:
     if turn.live.helpers is not None:
         helpers, turn.live.helpers = turn.live.helpers, None
         cost = _with_helpers(helpers, responses, counted, sum(known), cost)
+    if again := sum(_sent_back(part) for message in messages for part in message.parts):
+        counted["validation_retries"] = again
     record.model = next((call.model for call in reversed(record.requests) if not call.stage), record.model)
     _add(record, counted, cost)
+
+
+def _sent_back(part: Any) -> bool:
+    """Whether a tool or a validator asked the model to try again; older messages have a part of their own for it."""
+    return part.part_kind in ("retry-feedback", "retry-prompt") or getattr(part, "outcome", "") == "retried"
 
 
 def _with_helpers(

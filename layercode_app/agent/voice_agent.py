@@ -158,6 +158,9 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         _check_output(name, agent, speak)
         self.name = name
         self.agent = agent
+        if agent is not None and agent.name is None:
+            # Else PydanticAI calls each of them "agent", in spans too.
+            agent.name = name
         self.state_type: type[BaseModel] | None = state  # type: ignore[assignment]
         self.metadata_type: type[BaseModel] | None = metadata  # type: ignore[assignment]
         self.greeting = greeting

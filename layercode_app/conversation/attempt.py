@@ -76,7 +76,8 @@ async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
     job.attempts += 1
     with context.within(context.Ids(job.agent, job.conversation_id)):
         try:
-            with spans.continued(job.name, job.trace):
+            # A job of no agent is periodic: a trace for each would be one every few seconds on an idle server.
+            with spans.continued(job.name, job.trace) if job.agent or job.trace else spans.upkeep():
                 again = await run(job)
         except Exception as error:  # noqa: BLE001 - a hook may raise anything; it is tried again
             return _after(job, error, pauses)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from ..settings import environment
 from .encoding import encode
-from .outages import Outage
+from .outages import SinkOutage
 
 TIMEOUT_SECONDS = 2.0
 """For one export, its tries again included."""
@@ -26,11 +26,26 @@ MOST_SENDING = 2
 REASON = f"refused, an error, or no answer in {TIMEOUT_SECONDS:g} s"
 
 
-class Target:
-    """Where spans and metrics go: `name` for people, `endpoint` the base URL; None reads the standard variables."""
+Signal: TypeAlias = Literal["traces", "metrics"]
+SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
 
-    def __init__(self, name: str, endpoint: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        self.outage = Outage(name)
+
+class Target:
+    """Where spans and metrics go: `name` for people, `endpoint` the base URL; None reads the standard variables.
+
+    `signals` are those that it is sent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        endpoint: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        signals: Collection[Signal] = SIGNALS,
+    ) -> None:
+        self.signals = signals
+        self.outage = SinkOutage(name)
         self.closed = False
         self._endpoint = endpoint.rstrip("/") if endpoint else None
         self._headers = dict(headers) if headers else None
@@ -53,19 +68,19 @@ class Target:
         """An exporter of metrics to here."""
         return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
 
-    def attempt(self, export: Callable[[], bool]) -> bool:
+    def attempt(self, export: Callable[[], bool], *, signal: Signal) -> bool:
         """Export, and take note of how it went; after the end nothing is tried."""
         if self.closed:
             return False
         try:
             succeeded = export()
         except Exception as error:  # noqa: BLE001 - nothing that a sink does may leave its thread
-            self.outage.failed(type(error).__name__)
+            self.outage.failed(type(error).__name__, signal=signal)
             return False
         if succeeded:
-            self.outage.worked()
+            self.outage.worked(signal=signal)
         elif not self.closed:
-            self.outage.failed(REASON)
+            self.outage.failed(REASON, signal=signal)
         return succeeded
 
 
@@ -82,7 +97,7 @@ class _Spans(SpanExporter):
         self._counts = environment().get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").strip().lower() == "true"
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        done = self._target.attempt(lambda: self._send(spans))
+        done = self._target.attempt(lambda: self._send(spans), signal="traces")
         return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
 
     def _send(self, spans: Sequence[ReadableSpan]) -> bool:
@@ -107,7 +122,9 @@ class _Metrics(MetricExporter):
             result = self._inner.export(metrics_data, timeout_millis=TIMEOUT_SECONDS * 1000)
             return result is MetricExportResult.SUCCESS
 
-        return MetricExportResult.SUCCESS if self._target.attempt(export) else MetricExportResult.FAILURE
+        return (
+            MetricExportResult.SUCCESS if self._target.attempt(export, signal="metrics") else MetricExportResult.FAILURE
+        )
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         return True

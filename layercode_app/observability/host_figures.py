@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+TOTALS = tuple(
+    f"layercode.{name}"
+    for name in ("system.network_sent_bytes", "system.network_received_bytes", "process.cpu_seconds")
+)
+"""The figures that only grow."""
+
 
 @dataclass(frozen=True)
 class HostFigure:
@@ -54,6 +60,19 @@ def readings(figures: Iterable[HostFigure]) -> Iterator[tuple[HostFigure, float]
             yield figure, figure.read()
         except Exception:  # noqa: BLE001, S112 - a figure that cannot be read costs no other one
             continue
+
+
+def observe() -> None:
+    """Send the figures of the host and of this process with the other metrics, through OpenTelemetry."""
+    from opentelemetry.metrics import CallbackOptions, Observation, get_meter
+
+    def reader(figure: HostFigure) -> Callable[[CallbackOptions], list[Observation]]:
+        return lambda options: [Observation(value) for _, value in readings((figure,))]
+
+    meter = get_meter("layercode_app")
+    for figure in host_figures():
+        make = meter.create_observable_counter if figure.name in TOTALS else meter.create_observable_gauge
+        make(figure.name, callbacks=[reader(figure)], unit=figure.unit, description=figure.description)
 
 
 def _sum(pids: Iterable[int], of: Callable[[Any], float]) -> float:

@@ -39,11 +39,17 @@ TOOL_DURATION = Metric("layercode.tool.duration", "histogram", "Time of a tool c
 TOKENS = Metric("layercode.tokens", "counter", "Tokens by type.", ("agent", "model", "type"))
 COST = Metric("layercode.cost", "counter", "Dollars, of turns whose price is known.", ("agent", "model"))
 RETRIES = Metric("layercode.model.retries", "counter", "Model errors tried again.", ("agent", "recovered"))
+VALIDATION_RETRIES = Metric(
+    "layercode.validation.retries",
+    "counter",
+    "Answers and tool calls that a validator or a tool sent back.",
+    ("agent",),
+)
 REQUESTS = Metric("layercode.requests", "counter", "HTTP requests answered.", ("method", "route", "status"))
 
 TABLE = (
     TURNS, ERRORS, TTFT, TTFS, DURATION, ACTIVE, INTERRUPTIONS, TOOL_CALLS, TOOL_DURATION, TOKENS, COST, RETRIES,
-    REQUESTS,
+    VALIDATION_RETRIES, REQUESTS,
 )  # fmt: skip
 
 
@@ -177,6 +183,8 @@ def record_turn(record: Figures) -> None:
         rows.append((ERRORS, 1, (agent, record.error_category, record.impact)))
     if record.retries:
         rows.append((RETRIES, record.retries, (agent, "false" if record.error_category else "true")))
+    if again := record.usage.get("validation_retries"):
+        rows.append((VALIDATION_RETRIES, again, (agent,)))
     if record.tools:
         rows += _tool_rows(record)
     if record.usage or record.cost is not None:

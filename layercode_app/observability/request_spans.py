@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
@@ -26,19 +27,44 @@ def request(
     """
     if (asked := context.request.get()) is not None:
         asked.traced = True
-    return _request(name, attributes(), received, verified) if set_up() else NOTHING
+    return _request(name, attributes(), received, verified, asked) if set_up() else NOTHING
+
+
+class _Answered(Opened):
+    """The span of a request; its status is known when it ends."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, opened: Span, asked: context.Request | None) -> None:
+        super().__init__(opened)
+        self._asked = asked
+
+    def __exit__(self, *raised: Any) -> None:
+        if self._asked is not None and self._asked.status is not None:
+            self._span.set_attribute("http.response.status_code", self._asked.status)
+        super().__exit__(*raised)
 
 
 def _request(
-    name: str, attributes: Mapping[str, AttributeValue], received: float, verified: float | None
+    name: str,
+    attributes: Mapping[str, AttributeValue],
+    received: float,
+    verified: float | None,
+    asked: context.Request | None,
 ) -> AbstractContextManager[Span]:
     begun = _epoch_ns(received)
-    opened = tracer.start_span(name, kind=SpanKind.SERVER, attributes=attributes, start_time=begun)
-    current = Opened(opened)
+    described = {**attributes, **_described(asked)}
+    opened = tracer.start_span(name, kind=SpanKind.SERVER, attributes=described, start_time=begun)
+    current = _Answered(opened, asked)
     if verified is not None and opened.is_recording():
         verify = tracer.start_span("verify", current.context, attributes=attributes, start_time=begun)
         verify.end(_epoch_ns(verified))
     return current
+
+
+def _described(asked: context.Request | None) -> Mapping[str, AttributeValue]:
+    """Method and route of a request that has a route of ours."""
+    return {} if asked is None else {"http.request.method": asked.method, "http.route": asked.path}
 
 
 @contextmanager

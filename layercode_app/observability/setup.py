@@ -17,6 +17,7 @@ from .. import settings as environment
 from . import checks, logs, metrics, redaction, turns
 from .attempts import attempt
 from .bounded import wait_for
+from .host_figures import observe
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -137,6 +138,7 @@ def _use_metrics() -> None:
     sinks: list[metrics.MetricSink] = [_Sinks.prometheus] if _Sinks.prometheus else []
     if _Sinks.tracing is not None and _Sinks.tracing.active:
         sinks.append(metrics.OTelMetrics())
+        attempt("The host's figures", observe)
     metrics.use(sinks)
 
 
@@ -150,7 +152,7 @@ def _tree(settings: Settings, verbose: bool) -> SpanProcessor | None:
 
 def _wants_tracing(settings: Settings) -> bool:
     variables = environment.environment()
-    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    names = [f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT" for signal in ("", "TRACES_", "METRICS_")]
     disabled = variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     return not disabled and (settings.logfire_token is not None or any(variables.get(name) for name in names))
 

@@ -25,7 +25,7 @@ from ..settings import Settings, service_version
 from .attempts import attempt
 from .bounded import wait_for
 from .checks import TOKEN
-from .exporting import Target, metrics_to
+from .exporting import SIGNALS, Signal, Target, metrics_to
 from .pipeline import Pipeline
 
 FLUSH_SECONDS = 1.8
@@ -50,10 +50,14 @@ class Tracing:
     @property
     def active(self) -> bool:
         """Whether metrics are sent anywhere."""
-        return bool(self._targets)
+        return bool(self._targets_of("metrics"))
+
+    def _targets_of(self, signal: Signal) -> list[Target]:
+        wanted = self._environment.get(f"OTEL_{signal.upper()}_EXPORTER", "").lower() in _SUPPORTED
+        return [target for target in self._targets if wanted and signal in target.signals]
 
     def _begin(self, tree: SpanProcessor | None) -> None:
-        processors = [target.spans() for target in self._targets if self._wants("TRACES")]
+        processors = [target.spans() for target in self._targets_of("traces")]
         # Its shutdown takes no limit; what runs it has one.
         self._closers += [processor.shutdown for processor in processors]
         pipeline = Pipeline(
@@ -88,13 +92,11 @@ class Tracing:
         self._begin_logfire()
         return True
 
-    def _wants(self, signal: str) -> bool:
-        return self._environment.get(f"OTEL_{signal}_EXPORTER", "").lower() in _SUPPORTED
-
     def _readers(self) -> list[PeriodicExportingMetricReader]:
-        if not self._wants("METRICS") or not self._targets:
+        targets = self._targets_of("metrics")
+        if not targets:
             return []
-        reader = PeriodicExportingMetricReader(metrics_to(self._targets))
+        reader = PeriodicExportingMetricReader(metrics_to(targets))
         self._closers.append(_closer(reader.shutdown))
         return [reader]
 
@@ -118,10 +120,15 @@ def _targets(settings: Settings, environment: Mapping[str, str]) -> list[Target]
         token = settings.logfire_token.get_secret_value()
         url = environment.get("LOGFIRE_BASE_URL") or _logfire_url(token)
         targets.append(Target("Logfire", url, {"Authorization": token, "User-Agent": f"layercode-app/{__version__}"}))
-    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    if any(environment.get(name) for name in endpoints):
-        targets.append(Target("The OTLP collector"))
+    if signals := signals_sent(environment):
+        targets.append(Target("The OTLP collector", signals=signals))
     return targets
+
+
+def signals_sent(environment: Mapping[str, str]) -> list[Signal]:
+    """The signals for which an OTLP endpoint is set: one for all, or one of their own."""
+    common = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return [one for one in SIGNALS if common or environment.get(f"OTEL_EXPORTER_OTLP_{one.upper()}_ENDPOINT")]
 
 
 def _logfire_url(token: str) -> str:

@@ -184,6 +184,7 @@ def _attributes(record: Finished) -> Mapping[str, Any]:
         "layercode.turn.total_ms": timings.get("total"),
         "layercode.turn.tools": len(record.tools),
         "layercode.turn.retries": record.retries,
+        "layercode.turn.validation_retries": usage.get("validation_retries", 0),
         "layercode.agent.version": record.fingerprint,
         "layercode.error.category": record.error_category,
         "layercode.error.detail": record.error_detail or None,
