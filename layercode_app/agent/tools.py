@@ -15,6 +15,7 @@ from pydantic_ai.exceptions import ModelRetry, RetryModelRequest, ToolFailed
 from ..conversation.portable import sendable
 from ..conversation.record import ToolCall
 from ..conversation.turn import Turn
+from ..observability.debug_run import log_tool
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
 from .retry import Retries
 from .think_tags import without_thoughts
@@ -117,6 +118,7 @@ class TurnTools(AbstractCapability[Any]):
         await self.turn.live.finish_late(entry)
 
     def _notice(self, entry: ToolCall) -> None:
+        log_tool(entry)
         if self.voice.notices:
             self.turn.data({"tool": {"name": entry.name, "status": entry.status}})
 

@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT, well_formed
 from .blank import is_blank
 from .listener import Listener
@@ -84,7 +85,7 @@ class LiveTurn:
         self.ended = Moment()
         self.owed: list[tuple[str, dict[str, Json]]] = []
         """Tasks the agent asked for, by name, with their arguments."""
-        self.frames: list[Frame] = []
+        self.frames: list[Frame] = new_frames()
         self._listeners: list[Listener] = []
         self._pieces: list[tuple[Source, int, str]] = []
         self._wakers: set[asyncio.Task[None]] = set()

@@ -172,24 +172,32 @@ def record_turn(record: Figures) -> None:
         (TURNS, 1, (agent, str(record.kind), status)),
         (DURATION, timings.get("total", 0.0) / 1000, (agent, status)),
     ]
-    if status in ("interrupted", "superseded"):
-        rows.append((INTERRUPTIONS, 1, (agent,)))
-    elif status != "failed":
-        if "ttft" in timings:
-            rows.append((TTFT, timings["ttft"] / 1000, (agent,)))
-        if "ttfs" in timings:
-            rows.append((TTFS, timings["ttfs"] / 1000, (agent,)))
-    if record.error_category:
-        rows.append((ERRORS, 1, (agent, record.error_category, record.impact)))
-    if record.retries:
-        rows.append((RETRIES, record.retries, (agent, "false" if record.error_category else "true")))
-    if again := record.usage.get("validation_retries"):
-        rows.append((VALIDATION_RETRIES, again, (agent,)))
+    rows += _latency_rows(record, agent, status)
+    rows += _trouble_rows(record, agent)
     if record.tools:
         rows += _tool_rows(record)
     if record.usage or record.cost is not None:
         rows += _usage_rows(record)
     _tell(rows)
+
+
+def _latency_rows(record: Figures, agent: str, status: str) -> Iterator[Row]:
+    """Yield the interruption of a turn, or its latencies: those of turns that were cut or failed tell nothing."""
+    if status in ("interrupted", "superseded"):
+        yield INTERRUPTIONS, 1, (agent,)
+    elif status != "failed":
+        for metric, name in ((TTFT, "ttft"), (TTFS, "ttfs")):
+            if name in record.timings:
+                yield metric, record.timings[name] / 1000, (agent,)
+
+
+def _trouble_rows(record: Figures, agent: str) -> Iterator[Row]:
+    if record.error_category:
+        yield ERRORS, 1, (agent, record.error_category, record.impact)
+    if record.retries:
+        yield RETRIES, record.retries, (agent, "false" if record.error_category else "true")
+    if again := record.usage.get("validation_retries"):
+        yield VALIDATION_RETRIES, again, (agent,)
 
 
 def record_usage(record: Figures) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import settings as environment
-from . import checks, logs, metrics, redaction, turns
+from . import checks, debug_run, logs, metrics, redaction
 from .attempts import attempt
 from .bounded import wait_for
 from .host_figures import observe
@@ -52,7 +52,7 @@ def configure(settings: Settings, *, verbose: bool = False, serving: bool = True
                         capture_content=settings.capture_content)  # fmt: skip
     # An agent file may use Logfire where no token is set; that is nothing to warn of.
     environment.overlay({"LOGFIRE_IGNORE_NO_CONFIG": "1"})
-    turns.verbose = verbose
+    debug_run.verbose = verbose
     logs.configure(
         level="DEBUG" if verbose else settings.log_level,
         log_dir=settings.log_dir,

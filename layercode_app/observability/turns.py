@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol
@@ -10,8 +10,7 @@ from typing import Any, Protocol
 import orjson
 from loguru import logger
 
-from ..wellformed import dump_json, load_json
-from . import context, metrics, redaction, request_spans, spans
+from . import context, debug_run, metrics, request_spans, spans
 from .logs import write_turn
 
 
@@ -43,10 +42,6 @@ class Finished(metrics.Figures, Protocol):
         """The requests to models."""
 
     @property
-    def frames(self) -> Sequence[Any]:
-        """What was sent."""
-
-    @property
     def messages(self) -> bytes:
         """What the model was told and answered, as JSON."""
 
@@ -67,10 +62,6 @@ class Asking(Protocol):
         """One connection."""
 
 
-verbose = False
-"""Whether this is a debug run: every frame, message and tool call of a turn gets a line."""
-
-
 def running(
     agent: str, event: Asking, *, received: float, verified: float, turn_id: str | None
 ) -> AbstractContextManager[Any]:
@@ -85,7 +76,7 @@ def running(
             "layercode.turn.id": turn_id or "",
         }
 
-    if verbose:
+    if debug_run.verbose:
         logger.debug("Webhook {} for {}", event.type, agent)
     name = f"turn {agent}" if turn_id else f"event {event.type[:64]}"
     span = request_spans.request(name, attributes, received=received, verified=verified)
@@ -114,8 +105,8 @@ class _Counted:
 
 def turn_finished(record: Finished) -> None:
     """Tell every sink of a turn that ended."""
-    if verbose:
-        _log_details(record)
+    if debug_run.verbose:
+        debug_run.log_messages(record.messages)
     _log_line(record)
     if spans.recording():
         spans.annotate(_attributes(record))
@@ -195,32 +186,3 @@ def _attributes(record: Finished) -> Mapping[str, Any]:
         "layercode.turn.models": ", ".join(share.model for share in record.shares) or None,
     }
     return {name: value for name, value in found.items() if value is not None}
-
-
-# --- a debug run
-
-
-def _log_details(record: Finished) -> None:
-    for frame in record.frames:
-        logger.debug("frame {} at {} ms{}", frame.type, frame.at_ms, _content(frame.content))
-    for call in record.tools:
-        args = f" {call.args!r}" if redaction.capture_content() else ""
-        logger.debug("tool {}{} {} after {} ms", call.name, args, call.status, call.ended_ms)
-    for kind, parts in _messages(record.messages):
-        logger.debug("message {}: {}", kind, parts)
-
-
-def _content(content: Any) -> str:
-    if content is None:
-        return ""
-    return f": {content!r}" if redaction.capture_content() else f", {len(str(content))} characters"
-
-
-def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
-    """Each message of the run, by kind; its parts in full only where content is captured."""
-    for message in load_json(dumped) if dumped else ():
-        parts = message.get("parts", ())
-        if redaction.capture_content():
-            yield message.get("kind", ""), dump_json(parts).decode()
-        else:
-            yield message.get("kind", ""), ", ".join(str(part.get("part_kind")) for part in parts)

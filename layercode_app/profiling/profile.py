@@ -17,7 +17,7 @@ from ..conversation.record import Json, Status, TurnRecord
 from ..reports.figures import counted, milliseconds, percentiles
 from ..settings import Settings
 from .page import page_of
-from .turns import rehearsing
+from .turns import Caller, rehearsing
 
 if TYPE_CHECKING:
     from pyinstrument.frame import Frame
@@ -55,6 +55,8 @@ class Profile:
     cpu_ms: float
     functions: list[Function]
     allocations: list[Allocation]
+    peaks: list[int]
+    """Of each turn, the bytes that were held at its peak and not before it; most are freed when it ends."""
     stages: dict[str, dict[str, float | None]]
     page: str
     """The flame graph, as a page that needs no server."""
@@ -68,6 +70,7 @@ class Profile:
             "cpu_ms_per_turn": round(self.cpu_ms / self.turns, 3),
             "top_functions": [vars(function) for function in self.functions],
             "top_allocations": [vars(allocation) for allocation in self.allocations],
+            "memory_peak_bytes": {**percentiles(self.peaks), "max": max(self.peaks)},
             "stages_ms": self.stages,
         }
 
@@ -84,6 +87,10 @@ class Profile:
         yield "Top functions (own time over all turns, without waiting)"
         for function in self.functions:
             yield f"  {function.own_ms:>9.1f} ms  {function.name}  {function.where}"
+        median = percentiles(self.peaks)["p50"] or 0
+        most = _mib(max(self.peaks))
+        yield ""
+        yield f"Memory at the peak of a turn, over what was held before it: median {_mib(median)}, most {most}"
         yield ""
         yield "Top allocations (kept after the turns)"
         for allocation in self.allocations:
@@ -112,7 +119,7 @@ async def profile(
         tracemalloc.start(8)
         try:
             first = tracemalloc.take_snapshot()
-            await caller.say(turns)
+            peaks = [await _peak(caller) for _ in range(turns)]
             grown = tracemalloc.take_snapshot().compare_to(first, "lineno")
         finally:
             tracemalloc.stop()
@@ -120,8 +127,28 @@ async def profile(
     session = profiler.last_session
     root = session.root_frame() if session else None
     return Profile(
-        agent.name, turns, failed, cpu, _functions(root), _allocations(grown), _stages(records), page_of(profiler)
+        agent.name,
+        turns,
+        failed,
+        cpu,
+        _functions(root),
+        _allocations(grown),
+        peaks,
+        _stages(records),
+        page_of(profiler),
     )
+
+
+async def _peak(caller: Caller) -> int:
+    """Take a turn; the bytes at its peak that were not held before it."""
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    await caller.say(1)
+    return max(0, tracemalloc.get_traced_memory()[1] - before)
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:.1f} MiB"
 
 
 def _functions(root: Frame | None) -> list[Function]:

@@ -24,6 +24,8 @@ def burn() -> int:
 @inner.tool
 async def hoard(ctx: RunContext[Turn]) -> str:
     kept.append(bytearray(200_000))
+    freed = bytearray(30_000_000)
+    del freed
     return str(burn())
 
 @agent.offline
@@ -49,6 +51,9 @@ def test_a_profile_finds_the_busy_function_the_hoarding_line_and_times_each_stag
     hoarding = found["top_allocations"][0]
     assert "agents/busy.py:" in hoarding["where"]
     assert hoarding["size"] > 5 * 200_000
+    peak = found["memory_peak_bytes"]
+    assert peak["n"] == 5
+    assert 30_000_000 < peak["p50"] <= peak["max"] < 40_000_000
     assert {"ttfs", "total", "tool hoard"} <= found["stages_ms"].keys()
     assert found["stages_ms"]["tool hoard"]["n"] == 5
     page = (tmp_path / "profile.html").read_text()

@@ -1,0 +1,86 @@
+"""A debug run logs each frame and tool call of a turn as it happens, and the messages of its model when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from loguru import logger
+
+from . import redaction
+
+verbose = False
+"""Whether this is a debug run."""
+
+
+class Frame(Protocol):
+    """What is read of a frame."""
+
+    @property
+    def type(self) -> str:
+        """Its type on the wire."""
+
+    @property
+    def content(self) -> Any:
+        """What it says."""
+
+    @property
+    def at_ms(self) -> float:
+        """When it was sent, in milliseconds since the request."""
+
+
+class Call(Protocol):
+    """What is read of a tool call."""
+
+    name: str
+    args: Any
+    status: Any
+    started_ms: float
+    ended_ms: float | None
+
+
+class _LoggedFrames(list[Any]):
+    """The frames of a turn: each gets a line when it is added, so that a turn that hangs shows how far it came."""
+
+    def append(self, frame: Frame) -> None:
+        """Add a frame."""
+        super().append(frame)
+        logger.debug("frame {} at {} ms{}", frame.type, frame.at_ms, _content(frame.content))
+
+
+def new_frames() -> list[Any]:
+    """The list that a turn's frames are added to; a plain one where none is logged."""
+    return _LoggedFrames() if verbose else []
+
+
+def log_tool(call: Call) -> None:
+    """Log that a tool call started, or how it ended."""
+    if not verbose:
+        return
+    args = f" {call.args!r}" if redaction.capture_content() else ""
+    if call.ended_ms is None:
+        logger.debug("tool {}{} started at {} ms", call.name, args, call.started_ms)
+    else:
+        logger.debug("tool {}{} {} after {} ms", call.name, args, call.status, call.ended_ms)
+
+
+def log_messages(dumped: bytes) -> None:
+    """Log what the model of a turn was told and answered, from its JSON."""
+    for kind, parts in _messages(dumped):
+        logger.debug("message {}: {}", kind, parts)
+
+
+def _content(content: Any) -> str:
+    if content is None:
+        return ""
+    return f": {content!r}" if redaction.capture_content() else f", {len(str(content))} characters"
+
+
+def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
+    """Each message of the run, by kind; its parts in full only where content is captured."""
+    for message in load_json(dumped) if dumped else ():
+        parts = message.get("parts", ())
+        if redaction.capture_content():
+            yield message.get("kind", ""), orjson.dumps(parts).decode()
+        else:
+            yield message.get("kind", ""), ", ".join(str(part.get("part_kind")) for part in parts)
