@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from loguru import logger
 
+from ..wellformed import dump_json, load_json
 from . import redaction
 
 verbose = False
@@ -81,6 +82,6 @@ def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
     for message in load_json(dumped) if dumped else ():
         parts = message.get("parts", ())
         if redaction.capture_content():
-            yield message.get("kind", ""), orjson.dumps(parts).decode()
+            yield message.get("kind", ""), dump_json(parts).decode()
         else:
             yield message.get("kind", ""), ", ".join(str(part.get("part_kind")) for part in parts)
