@@ -28,6 +28,9 @@ from typing import Any
 
 import uvloop
 
+from layercode_app.conversation.history import PARSED_BYTES
+from layercode_app.observability.attributes import MOST_KNOWN
+from layercode_app.observability.caller_secrets import KEPT
 from layercode_app.output.pages import sealed
 from layercode_app.reports import plots
 from layercode_app.reports.page import templates
@@ -48,6 +51,15 @@ GROWN_MB, GROWN_FEW = 8.0, 10
 LOG_MB, LOG_KEPT = 2, "1 minute"
 JOURNAL_KB, LOG_AHEAD_MB = 12.0, 64.0
 """What a turn may take in the journal, and its write-ahead log as a whole."""
+SMALLEST = 200
+"""Bytes of the smallest messages of a turn."""
+FULL = {
+    "ParsedMessages._kept": PARSED_BYTES / SMALLEST,
+    "SessionHandler._unknown": 1000,
+    "caller_secrets._newest": KEPT,
+    "attributes._known": MOST_KNOWN,
+}
+"""Caches that a short soak does not fill, and how many they hold at most."""
 
 
 @dataclass
@@ -155,7 +167,8 @@ def courses(samples: Sequence[dict[str, Any]], sizes: Sequence[dict[str, float]]
         values = [float(sample["held"].get(name, 0)) for sample in samples]
         if max(values) > CALLERS:
             # What is full at a fixed size has it by the second quarter; what is of running calls goes up and down.
-            yield Course(name, values, 1.2 * Course(name, values, 0).settled + 50)
+            full = next((most for ending, most in FULL.items() if name.endswith(ending)), 0)
+            yield Course(name, values, max(full, 1.2 * Course(name, values, 0).settled + 50))
     logs = [one["log"] / 1e6 for one in sizes]
     yield Course("log_mb", logs, 1.2 * Course("log_mb", logs, 0).settled + 2 * LOG_MB)
     yield Course("journal_ahead_mb", [one["ahead"] / 1e6 for one in sizes], LOG_AHEAD_MB)

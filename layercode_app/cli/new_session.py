@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
 from ..output.terminal import answers as person_answers
-from ..output.terminal import ask, print_block, print_json, print_line
+from ..output.terminal import ask, print_json, print_line
 
 if TYPE_CHECKING:
     from ..scaffold.answers import Answers
@@ -103,7 +103,7 @@ def _until_right(question: str, default: str, check: Callable[[str], object]) ->
         try:
             check(answer)
         except ConfigurationError as error:
-            print_block("", str(error), style="red")
+            print_line((str(error), "red"))
         else:
             return answer
 

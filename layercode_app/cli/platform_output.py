@@ -10,7 +10,7 @@ from typing import TypeVar
 from ..exceptions import ConfigurationError
 from ..output.tables import column, table
 from ..output.terminal import print_block, print_json, print_line, print_table
-from ..output.visible import visible
+from ..output.visible import shortened
 from ..platform.client import PlatformClient
 from ..platform.models import AgentInfo, SessionInfo
 from ..platform.tolerant import Timestamp
@@ -83,9 +83,9 @@ def show_session(session: SessionInfo, *, as_json: bool) -> None:
         "recording": session.recording_status,
     }
     for name, value in figures.items():
-        print_line(f"{name + ':':14}{value or '-'}")
+        print_block(f"{name + ':':14}", value or "-", one_line=True)
     for line in session.transcript:
-        print_block(visible(f"{_time(line.timestamp) or '':24} {line.role + ':':11} "), line.text)
+        print_block(f"{shortened(_time(line.timestamp) or '', 24):24} {line.role + ':':11} ", line.text)
 
 
 def _time(value: Timestamp) -> str | None:

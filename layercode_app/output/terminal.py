@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .visible import json_text, visible, visible_lines
+from .visible import json_text, shortened, visible, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
 Part: TypeAlias = str | tuple[str, str]
+LONGEST_LABEL = 60
+"""A label may hold a name that is not ours."""
 LEAST_INDENT = 4
 """Columns before the further lines of a block, whose label may be shorter or empty."""
 NARROWEST = 20
@@ -40,7 +42,8 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
     console = _console(err=err)
     text = assembled(parts, visible if one_line else visible_lines)
     text.expand_tabs(8)
-    hanging = " " * max(len(label), LEAST_INDENT)
+    head = assembled([shortened(label, LONGEST_LABEL)], visible)
+    hanging = " " * max(len(head), LEAST_INDENT)
     lines = list(text.split("\n", allow_blank=True))
     if console.is_terminal:
         # A line that the terminal itself would wrap goes on in its first column.
@@ -48,7 +51,7 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
         lines = [part for line in lines for part in line.wrap(console, width, overflow="fold") or [line]]
     for number, line in enumerate(lines):
         line.rstrip()
-        console.print(Text.assemble(hanging if number else label, line), style=style, soft_wrap=True)
+        console.print(Text.assemble(hanging if number else head, line), style=style, soft_wrap=True)
 
 
 def width() -> int | None:

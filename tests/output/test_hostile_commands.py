@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
 import sys
@@ -13,12 +12,11 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from layercode_app.cli.main import main
 from layercode_app.observability import logs
 
 from ..hostile import ALL, CALLS, HALF, LONG, acting, assert_harmless, record
+from .commands import COLUMNS, Command, Stream
 
-COLUMNS = 80
 AGENTS = f"{ALL.splitlines()[0]!a}\nfrom tests.hostile import hostile_agent\nagent = hostile_agent()\n"
 
 
@@ -36,7 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "agents").mkdir()
     (folder / "agents" / "hostile.py").write_text(AGENTS)
-    console, before = _Stream(), sys.stderr
+    console, before = Stream(), sys.stderr
     logs.configure(level="DEBUG", log_dir=str(folder / "logs"))
     sys.stderr = console
     try:
@@ -47,46 +45,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         logger.configure(patcher=lambda record: None)
         logging.getLogger().handlers = []
     return Project(folder, console.text)
-
-
-class _Stream(io.TextIOWrapper):
-    """A stream as strict as a real one, which is a terminal or a pipe."""
-
-    def __init__(self, *, terminal: bool = False, encoding: str = "utf-8") -> None:
-        super().__init__(io.BytesIO(), encoding=encoding, newline="\n", write_through=True)
-        self._terminal = terminal
-
-    def isatty(self) -> bool:
-        return self._terminal
-
-    @property
-    def text(self) -> str:
-        self.flush()
-        return self.buffer.getvalue().decode(self.encoding)  # type: ignore[attr-defined]
-
-
-@dataclass
-class Command:
-    """Runs commands in the project, in this process."""
-
-    monkeypatch: pytest.MonkeyPatch
-
-    def run(self, *words: str, code: int | None = 0, terminal: bool = False, encoding: str = "utf-8") -> str:
-        out, err = _Stream(terminal=terminal, encoding=encoding), _Stream(terminal=terminal, encoding=encoding)
-        with self.monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", ["layercode-create-app", *words])
-            patch.setattr(sys, "stdout", out)
-            patch.setattr(sys, "stderr", err)
-            patch.setattr("layercode_app.cli.main.collect_rarely", lambda: None)
-            with pytest.raises(SystemExit) as ended:
-                main()
-        # Log lines may hold the traceback of an agent that failed.
-        assert words[0] == "logs" or "Traceback" not in out.text + err.text
-        if code is not None:
-            assert (ended.value.code or 0) == code, out.text + err.text
-        for printed in (out.text, err.text):
-            assert_harmless(printed, columns=COLUMNS if terminal else None, table=words[0] == "report")
-        return out.text
 
 
 @pytest.fixture

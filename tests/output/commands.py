@@ -1,0 +1,55 @@
+"""Run a command line in this process, on streams as strict as real ones, and hold what it printed to be harmless."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from layercode_app.cli.main import main
+
+from ..hostile import assert_harmless
+
+COLUMNS = 80
+
+
+class Stream(io.TextIOWrapper):
+    """A stream as strict as a real one, which is a terminal or a pipe."""
+
+    def __init__(self, *, terminal: bool = False, encoding: str = "utf-8") -> None:
+        super().__init__(io.BytesIO(), encoding=encoding, newline="\n", write_through=True)
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    @property
+    def text(self) -> str:
+        self.flush()
+        return self.buffer.getvalue().decode(self.encoding)  # type: ignore[attr-defined]
+
+
+@dataclass
+class Command:
+    """Runs commands in the project, in this process."""
+
+    monkeypatch: pytest.MonkeyPatch
+
+    def run(self, *words: str, code: int | None = 0, terminal: bool = False, encoding: str = "utf-8") -> str:
+        out, err = Stream(terminal=terminal, encoding=encoding), Stream(terminal=terminal, encoding=encoding)
+        with self.monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["layercode-create-app", *words])
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            patch.setattr("layercode_app.cli.main.collect_rarely", lambda: None)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        # Log lines may hold the traceback of an agent that failed.
+        assert words[0] == "logs" or "Traceback" not in out.text + err.text
+        if code is not None:
+            assert (ended.value.code or 0) == code, out.text + err.text
+        for printed in (out.text, err.text):
+            assert_harmless(printed, columns=COLUMNS if terminal else None, table=words[0] == "report")
+        return out.text
