@@ -59,6 +59,9 @@ class BoundedConnection(HttpToolsProtocol):
         self._awaited: Literal["head", "body"] | None = None
         self._awaited_since = 0.0
         self._head_bytes = 0
+        self._completed = False
+        """Whether a request was completed by the data that is fed now."""
+        self._uncounted = False
         self._unread_since: float | None = None
         self._look_timer: asyncio.TimerHandle | None = None
 
@@ -83,24 +86,60 @@ class BoundedConnection(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        """Count the bytes of a head that is not whole yet."""
+        """Feed the parser no more of a head than its limit: exactly as many bytes, however they are packed."""
         if self._awaited is None:
             # Blank lines before a request count too: they keep a connection from being idle.
             self._await("head")
+        if self._awaited == "head" and len(data) > (room := self._bounds.head_bytes - self._head_bytes):
+            self._feed(data[:room])
+            if self._awaited == "head":
+                self._refuse(431, self._too_large)
+            if self.transport.is_closing() or self._look_timer is None:
+                return  # refused, or a WebSocket by now
+            data = data[room:]
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         self._head_bytes += len(data)
+        self._completed = False
         super().data_received(data)
-        if self._awaited == "head" and self._head_bytes > self._bounds.head_bytes:
-            self._refuse(431, f"The request's headers have over {self._bounds.head_bytes} bytes.")
+
+    def on_message_begin(self) -> None:
+        """A request that begins behind another one in the same piece of data has not been counted."""
+        self._uncounted = self._completed
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """From now on its body is awaited."""
+        if self._uncounted and self._parsed_bytes() > self._bounds.head_bytes:
+            raise ValueError(self._too_large)
         self._await("body")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        self._awaited, self._head_bytes = None, 0
+        self._awaited, self._head_bytes, self._completed = None, 0, True
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, and a head that turned out to be too large."""
+        if self._uncounted and self._parsed_bytes() > self._bounds.head_bytes:
+            self._head_bytes = self._parsed_bytes()
+            self._refuse(431, self._too_large)
+            return
+        super().send_400_response(msg)
+
+    def _parsed_bytes(self) -> int:
+        """The bytes of the head as it was parsed."""
+        line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n\r\n")
+        return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+
+    @property
+    def _too_large(self) -> str:
+        return (
+            f"The request's headers have over {self._bounds.head_bytes} bytes. Send fewer, or raise "
+            "LAYERCODE_HEADER_LIMIT."
+        )
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         # Where a later uvicorn has no such method, its own two are used: slower, and a body whose client has gone is lost.

@@ -1,0 +1,96 @@
+"""`LAYERCODE_HEADER_LIMIT` is exact: a head of so many bytes passes, one byte more does not, however it is packed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from layercode_app import LayerCode, VoiceAgent
+from layercode_app.server.serve import uvicorn_options
+
+from ..calling import settings
+from ..serving import serve
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 2_000
+BODY = b"x" * 5_000
+
+
+@asynccontextmanager
+async def served(
+    tmp_path: Path, limit: int = LIMIT
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    own = settings(tmp_path, store="memory", header_limit=limit)
+    app = LayerCode(VoiceAgent("quiet", greeting="Hi"), settings=own)
+    async with serve(app, http=uvicorn_options(own)["http"]) as url:
+        where = urlsplit(url)
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        yield reader, writer
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+def head(size: int, *, body: bytes = b"", method: str = "GET", padding: str = "header") -> bytes:
+    """A request whose line and headers have so many bytes."""
+    fixed = f"{method} /health HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
+    name, value = ("x-more: ", "") if padding == "header" else ("x-more:", " ")
+    room = size - len(fixed) - len(name) - len(value) - len("\r\n\r\n")
+    filler = "y" * room if padding == "header" else " " * (room - 1) + "y"
+    made = f"{fixed}{name}{value}{filler}\r\n\r\n".encode()
+    assert len(made) == size
+    return made + body
+
+
+async def status(reader: asyncio.StreamReader) -> bytes:
+    """The status of the next answer, which is read whole."""
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length: "))
+    await reader.readexactly(int(length.removeprefix(b"content-length: ")))
+    return answer.split(b" ")[1]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 7])
+@pytest.mark.parametrize("padding", ["header", "white space"])
+@pytest.mark.parametrize(("over", "expected"), [(0, b"200"), (1, b"431")])
+async def test_the_limit_is_exact(tmp_path: Path, pieces: int, padding: str, over: int, expected: bytes) -> None:
+    request = head(LIMIT + over, padding=padding)
+    step = -(-len(request) // pieces)
+    async with served(tmp_path) as (reader, writer):
+        for start in range(0, len(request), step):
+            writer.write(request[start : start + step])
+            await asyncio.sleep(0.005 if pieces > 1 else 0)
+        assert await status(reader) == expected
+
+
+async def test_the_documented_default_refuses_100_kilobytes(tmp_path: Path) -> None:
+    async with served(tmp_path, limit=65_536) as (reader, writer):
+        writer.write(head(100_000))
+        assert await status(reader) == b"431"
+
+
+async def test_a_body_in_the_same_piece_does_not_count(tmp_path: Path) -> None:
+    async with served(tmp_path) as (reader, writer):
+        for _ in range(3):
+            writer.write(head(LIMIT, body=BODY, method="POST"))
+            assert await status(reader) == b"404"
+        writer.write(head(LIMIT + 1, body=BODY, method="POST"))
+        assert await status(reader) == b"431"
+
+
+@pytest.mark.parametrize(("over", "expected"), [(0, b"200"), (1, b"431")])
+async def test_a_request_behind_another_in_one_piece_has_the_same_limit(
+    tmp_path: Path, over: int, expected: bytes
+) -> None:
+    async with served(tmp_path) as (reader, writer):
+        writer.write(head(500, body=BODY, method="POST") + head(LIMIT + over))
+        answers = []
+        while len(answers) < 2 and expected not in answers:
+            answers.append(await status(reader))
+        assert answers[-1] == expected
