@@ -29,7 +29,8 @@ from ..exceptions import AgentNotFoundError, LayerCodeError
 from ..forking.fork import Changes, fork
 from ..server.app import LayerCode
 from ..settings import Settings
-from .agents import AgentFiles, Loaded, describe
+from .agents import AgentFiles, describe
+from .reload import need_restart
 
 RECORDINGS = Path(".layercode/recordings")
 OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
@@ -170,7 +171,7 @@ class DevApp:
         changes = Changes(
             say=asked.say, prompt=asked.prompt, model=asked.model, run_tools=asked.run_tools, rest=asked.rest
         )
-        voice, limits = self.layercode.agents[name], Limits.of(self._settings)
+        voice, limits = self.layercode.agents[name], Limits.of(self.layercode.settings)
         return (await fork(turns, voice, at=asked.turn_id, changes=changes, limits=limits)).to_json()
 
     # --- reload
@@ -184,12 +185,15 @@ class DevApp:
 
         Nothing changes when that fails: the reason is printed and shown on the page.
         """
-        before = self.layercode.settings
         try:
             loaded = self._files.load()
-            self._try(loaded, settings)
+            for voice in loaded.voices:
+                choose_model(
+                    voice, asked=self._model, default=settings.default_model, fallbacks=settings.fallback_models
+                )
+            before = self.layercode.settings
+            self.layercode.apply(settings, *loaded.voices)
         except LayerCodeError as error:
-            self.layercode.settings = before
             logger.error("Not reloaded, the agents stay as they were: {}", error)
             self.emulator.feed.publish({"kind": "reload", "error": str(error), **self.describe()})
             return
@@ -197,12 +201,6 @@ class DevApp:
         self.layercode.health.failed = loaded.failed
         self.emulator.use(*self._specs())
         logger.info("Reloaded: {}", ", ".join(self.layercode.agents))
+        if waiting := need_restart(before, settings):
+            logger.warning("Changed, and applied when `dev` is started again: {}", ", ".join(waiting))
         self.emulator.feed.publish({"kind": "reload", "error": None, **self.describe()})
-
-    def _try(self, loaded: Loaded, settings: Settings) -> None:
-        """Use what was loaded, once it is known that every agent can be."""
-        for voice in loaded.voices:
-            choose_model(voice, asked=self._model, default=settings.default_model, fallbacks=settings.fallback_models)
-        self.layercode.settings = settings
-        self.layercode.turns.limits = Limits.of(settings)
-        self.layercode.use(*loaded.voices)

@@ -5,16 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 
 from loguru import logger
 from watchfiles import Change, DefaultFilter, awatch
 
+from ..conversation.answerer import Limits
 from ..exceptions import ConfigurationError
-from ..settings import ENV_FILE, TOML_FILE
+from ..settings import ENV_FILE, TOML_FILE, Settings
+from ..settings.table import env_name
 
 SUFFIXES = (".py", ".md", ".txt")
 SETTINGS_FILES = (ENV_FILE, TOML_FILE)
+
+
+APPLIED = frozenset(each.name for each in fields(Limits)) | {
+    "agent_id", "agent_route", "agent_secrets", "authorize_agents", "authorize_body_limit", "authorize_fields",
+    "authorize_origins", "authorize_rate", "authorize_route", "body_limit", "body_timeout", "default_model",
+    "drain_seconds", "fallback_models", "goodbye", "handoff_url", "webhook_secret",
+}  # fmt: skip
+"""The settings that a reload applies; the others are read once, when the server starts."""
+
+
+def need_restart(before: Settings, after: Settings) -> list[str]:
+    """The variables of the settings that changed and that only a restart applies."""
+    changed = (name for name in Settings.model_fields if getattr(before, name) != getattr(after, name))
+    return [env_name(Settings.model_fields[name]) for name in changed if name not in APPLIED]
 
 
 class _Sources(DefaultFilter):

@@ -118,6 +118,17 @@ class LayerCode:
         self.health.agents = list(self.agents)
         self.authorize.hooks = voices[0].hooks.get("authorize", [])
 
+    def apply(self, settings: Settings, *agents: VoiceAgent[Any, Any] | Any) -> None:
+        """Answer with these settings and agents from the next turn on. Raises DeveloperError, and then changes nothing."""
+        before, self.settings = self.settings, settings
+        try:
+            self.use(*agents)
+        except BaseException:
+            self.settings = before
+            raise
+        self.turns.limits = Limits.of(settings)
+        self.authorize.apply(settings)
+
     def _prepare(self, voice: VoiceAgent[Any, Any]) -> None:
         if not self.settings.secrets_for(voice.name):
             raise ConfigurationError(NO_SECRET)

@@ -42,6 +42,11 @@ class Authorize:
         self._rate = RateLimit(settings.authorize_rate, settings.store)
         self._client: PlatformClient | None = None
 
+    def apply(self, settings: Settings) -> None:
+        """Answer by these settings from the next request on."""
+        self._settings = settings
+        self._rate.rate = settings.authorize_rate
+
     async def close(self) -> None:
         """Let go of the connection to the platform."""
         await self._rate.close()

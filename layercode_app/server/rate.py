@@ -23,7 +23,7 @@ class RateLimit:
     """At most so many requests a client in a period, such as "20/minute". Without a rate there is no limit."""
 
     def __init__(self, rate: str, store: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
+        self.rate = rate
         self._store = store
         self._clock = clock
         self._shared: RateLimiter | None = None
@@ -32,7 +32,7 @@ class RateLimit:
 
     async def wait_for(self, client: str) -> float:
         """Count a request: 0 when it may pass, else the seconds after which the next one may."""
-        if not self._rate:
+        if not self.rate:
             return 0.0
         key = network_of(client)
         if self._ask_redis():
@@ -72,7 +72,7 @@ class RateLimit:
     async def _count(self, limiter: RateLimiter, key: str) -> float:
         from limits import parse
 
-        rate = parse(self._rate)
+        rate = parse(self.rate)
         if await limiter.hit(rate, "authorize", key):
             return 0.0
         reset: float = (await limiter.get_window_stats(rate, "authorize", key)).reset_time

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from loguru import logger
 from websockets.asyncio.client import connect
 
+from layercode_app.conversation.answerer import Limits
 from layercode_app.dev.app import DevApp
 from layercode_app.dev.reload import watching
 from layercode_app.emulator.speech import Silence
@@ -85,6 +87,37 @@ async def test_a_shipped_agent_of_its_name_does_not_answer_for_a_file_that_fails
             app.reload(app.layercode.settings)
             assert app.layercode.agents["echo"].fingerprint == mine
             assert [one["answers"] for one in app.describe()["failed"]] == [True]
+
+
+async def test_a_changed_setting_is_applied_or_said_to_need_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    write(folder, "word", "here")
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(str(line)), level="INFO", format="{message}")
+    changes = {
+        "turn_timeout": 7.0, "tool_timeout": 3.0, "history_tokens": 99, "apology": "Oh no.", "timeout_apology": "Too slow.",
+        "max_turns": 0, "busy": "Busy.", "hook_timeout": 2.0, "authorize_origins": ("https://a.example",),
+        "authorize_rate": "1/hour",
+    }  # fmt: skip
+    try:
+        async with dev_server(tmp_path, agents=folder, agent="word", max_turns=5) as app:
+            before = app.layercode.settings
+            app.reload(before.model_copy())
+            assert app.layercode.turns.limits == Limits.of(before)
+            assert app.layercode.turns.limits.max_turns == 5
+            after = before.model_copy(update={**changes, "log_level": "DEBUG"})
+            app.reload(after)
+            limits = app.layercode.turns.services.limits
+            assert limits == Limits.of(after)
+            assert (limits.apology, limits.max_turns) == ("Oh no.", 0)
+            (folder / "word.py").unlink()
+            app.reload(before)
+            assert app.layercode.turns.limits == Limits.of(after)
+            assert app.layercode.settings == after
+    finally:
+        logger.remove(sink)
+    waiting = [line.strip() for line in lines if "applied when" in line]
+    assert waiting == ["Changed, and applied when `dev` is started again: LOG_LEVEL"]
 
 
 async def test_when_nothing_can_be_used_everything_stays(tmp_path: Path) -> None:
