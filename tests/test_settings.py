@@ -8,6 +8,7 @@ import pytest
 
 from layercode_app import ConfigurationError
 from layercode_app.settings import Settings, env_example, export_env_file, load_settings
+from layercode_app.settings.table import env_name
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,6 +87,29 @@ def test_every_row_has_a_description_and_a_variable() -> None:
     assert all(info.description and env_name(info) for info in rows)
     names = [env_name(info) for info in rows]
     assert len(names) == len(set(names))
+
+
+WITH_EMPTY = {
+    env_name(info): name
+    for name, info in Settings.model_fields.items()
+    if "empty" in (info.description or "") and info.default not in ("", None, (), {})
+}
+"""The settings that have a default and are said to take an empty value."""
+
+
+@pytest.mark.parametrize("variable", WITH_EMPTY)
+@pytest.mark.parametrize("where", ["environment", ".env"])
+def test_a_setting_that_is_said_to_take_an_empty_value_takes_it(
+    variable: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert getattr(load_settings(), WITH_EMPTY[variable]) != ""
+    if where == "environment":
+        monkeypatch.setenv(variable, "")
+    else:
+        Path(".env").write_text(f"{variable}=\n")
+    settings = load_settings()
+    assert getattr(settings, WITH_EMPTY[variable]) == ""
+    assert settings.sources[WITH_EMPTY[variable]] == where
 
 
 def test_an_empty_log_dir_is_a_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -77,9 +77,11 @@ class Authorize:
         wait = await self._rate.wait_for(_client_of(scope))
         if wait:
             context.refuse("too many requests from one client")
-            logger.warning("authorize refused: too many requests from one client")
+            rate = self._settings.authorize_rate
+            logger.warning("authorize refused: too many requests from one client; LAYERCODE_AUTHORIZE_RATE is {}", rate)
             more: Headers = [(b"retry-after", str(math.ceil(wait)).encode())]
-            await send_error(send, 429, f"Too many requests; try again in {math.ceil(wait)} s.", headers + more)
+            reason = f"Too many requests: LAYERCODE_AUTHORIZE_RATE is {rate}. Try again in {math.ceil(wait)} s."
+            await send_error(send, 429, reason, headers + more)
             return
         try:
             status, answer = await self._answer(scope, receive)

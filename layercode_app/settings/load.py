@@ -22,7 +22,7 @@ from .table import Settings, env_name
 
 TOML_FILE = "layercode.toml"
 _PASSWORD = re.compile(r"://[^/\s@]+@")
-EMPTY_MEANS_NONE = ("log_dir",)
+EMPTY_MEANS_NONE = ("authorize_rate", "log_dir")
 """Settings for which an empty variable is a value."""
 
 

@@ -171,8 +171,16 @@ async def test_a_flood_from_one_client_is_refused_and_others_are_served(tmp_path
     assert sorted(response.status_code for response in got) == [200] * 5 + [429] * 15
     assert other.status_code == 429
     assert int(other.headers["retry-after"]) >= 1
+    assert "LAYERCODE_AUTHORIZE_RATE is 5/minute" in other.json()["error"]
     assert elsewhere.status_code == 200
     assert len(asking.far.asked) == 6
+
+
+async def test_an_empty_rate_is_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAYERCODE_AUTHORIZE_RATE", "")
+    async with page(tmp_path) as asking:
+        got = [(await asking.ask()).status_code for _ in range(25)]
+    assert got == [200] * 25
 
 
 async def test_oversized_and_malformed_bodies_are_refused(tmp_path: Path) -> None:
