@@ -14,10 +14,10 @@ SELECT conversation_id, agent, sum(speaking), min(started_at), max(started_at) F
 GROUP BY conversation_id ORDER BY max(started_at) DESC LIMIT ?
 """
 _SILENT = """
-SELECT conversation_id FROM turns GROUP BY conversation_id HAVING max(started_at) < ?1
+SELECT conversation_id FROM turns GROUP BY conversation_id HAVING max(started_at) < :before
 UNION ALL
 SELECT conversation_id FROM conversations
-WHERE touched_at < ?1 AND conversation_id NOT IN (SELECT conversation_id FROM turns)
+WHERE touched_at < :before AND conversation_id NOT IN (SELECT conversation_id FROM turns)
 """
 _LAST = "SELECT coalesce(max(started_at), 0) FROM turns WHERE conversation_id = ?"
 
@@ -47,7 +47,7 @@ def newest(db: sqlite3.Connection, limit: int) -> list[Summary]:
 
 def silent(db: sqlite3.Connection, before: float) -> list[str]:
     """The conversations that have had no turn since."""
-    return [row[0] for row in db.execute(_SILENT, (before,))]
+    return [row[0] for row in db.execute(_SILENT, {"before": before})]
 
 
 def forget(db: sqlite3.Connection, conversation_id: str) -> int:

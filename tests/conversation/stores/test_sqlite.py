@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import stat
 import time
@@ -32,6 +33,13 @@ async def store(path: Path) -> AsyncIterator[SQLiteStore]:
     await opened.open()
     yield opened
     await opened.close()
+
+
+def test_no_statement_numbers_its_parameters() -> None:
+    """With a sequence `?1` is a warning from Python 3.12 on, and an error later."""
+    folder = Path(sqlite_files.__file__).parent
+    numbered = [path.name for path in folder.glob("*.py") if re.search(r"\?\d", path.read_text(encoding="utf-8"))]
+    assert numbered == []
 
 
 async def test_every_file_is_for_its_owner_only(store: SQLiteStore, path: Path) -> None:
