@@ -20,6 +20,10 @@ from ..settings import Settings, fault_of, make_folder
 from .finding import Finding, failed, ok, skipped, warning
 
 SHORTEST_SECRET = 16
+_DAMAGED = (
+    "Stop the servers and move the file away, or restore a copy. "
+    "`sqlite3 OLD .recover | sqlite3 NEW` saves what is left of a SQLite journal."
+)
 DASHBOARD = "Copy it from the platform's dashboard into .env"
 
 
@@ -80,7 +84,7 @@ def check_command() -> Finding:
 
 
 async def check_store(settings: Settings) -> Finding:
-    """The journal can be opened and written."""
+    """The journal can be opened, written and read."""
     mend = "Check LAYERCODE_STORE: that the folder may be written, or that the Redis runs and is reachable."
     try:
         store = create_store(settings.store)
@@ -90,13 +94,18 @@ async def check_store(settings: Settings) -> Finding:
         await store.open()
         try:
             await store.ping()
+            await store.verify()
         finally:
             await store.close()
     except StoreError as error:
-        return failed("journal", str(error), mend)
+        return failed("journal", str(error), _DAMAGED if _is_damaged(error) else mend)
     if settings.store == "memory":
         return warning("journal", "in memory only", "It is lost at the end; set LAYERCODE_STORE=sqlite:///PATH.")
-    return ok("journal", f"{store.component} can be written")
+    return ok("journal", f"{store.component} can be read and written")
+
+
+def _is_damaged(error: StoreError) -> bool:
+    return any(word in str(error) for word in ("malformed", "not a database", "a turn that cannot be read"))
 
 
 def check_log_folder(settings: Settings) -> Finding:

@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ...exceptions import StoreError
 from ..charged import CHARACTERS_PER_TOKEN, characters_of_turn
 from ..record import Json, Status, TurnRecord
 
+VERIFIED_TURNS = 1000
+"""How many turns are read to see whether a journal is whole."""
 SPEAKING_KINDS = ("greeting", "message")
 """The kinds that are part of the conversation the model is shown."""
 
@@ -99,6 +102,19 @@ class Store(ABC):
     @abstractmethod
     async def ping(self) -> None:
         """Write something, to prove that the journal can be written."""
+
+    async def verify(self) -> None:
+        """Read the newest turns, to prove that the journal can be read. Raises StoreError."""
+        read = 0
+        try:
+            async for _ in self.turns(newest_first=True):
+                read += 1
+                if read >= VERIFIED_TURNS:
+                    return
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"The journal ({self.component}) holds a turn that cannot be read: {type(error).__name__}: {error}"
+            ) from error
 
     # --- turns
 

@@ -24,7 +24,7 @@ from . import sqlite_totals as totals
 from . import sqlite_turns as turns
 from .base import Begun, Change, Conversation, Job, Signal, Store, Summary
 from .group_commit import GroupCommit
-from .sqlite_files import Checkpointer, WorkerLock, connect, worker_alive
+from .sqlite_files import Checkpointer, WorkerLock, check_pages, connect, worker_alive
 from .sqlite_history import HEADS, WHOLE, load, newest
 from .sqlite_recent import Recent
 from .sqlite_schema import prepare
@@ -95,6 +95,10 @@ class SQLiteStore(Store):
 
     async def ping(self) -> None:
         await self._run(lambda db: db.execute("INSERT OR REPLACE INTO signals (id, owner, body) VALUES (0, '', x'')"))
+
+    async def verify(self) -> None:
+        await self._read_beside(check_pages)
+        await super().verify()
 
     def _run(self, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         if self._connection is None:

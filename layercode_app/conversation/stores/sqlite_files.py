@@ -18,6 +18,8 @@ PASSIVE_BYTES = 1 << 20
 """From this size on the write-ahead log is copied back, beside the writers."""
 TRUNCATE_BYTES = 64 << 20
 """From this size on the writers wait while it is cut: what bounds the file."""
+CHECK_SECONDS = 3.0
+"""How long the pages of a file are checked; a large one takes longer, and is checked in part."""
 TRUNCATE_SECONDS = 1.0
 """How long a cut may wait for writers of other processes."""
 
@@ -37,6 +39,22 @@ def connect(path: Path) -> sqlite3.Connection:
     # From here on a locked database answers at once; waiting is GroupCommit's, beside the event loop.
     db.execute("PRAGMA busy_timeout=0")
     return db
+
+
+def check_pages(db: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError for a damaged file, as far as that is found within `CHECK_SECONDS`."""
+    deadline = time.monotonic() + CHECK_SECONDS
+    db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if str(error) != "interrupted":
+            raise
+        return
+    finally:
+        db.set_progress_handler(None, 0)
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"the file is malformed: {found}")
 
 
 class Checkpointer:
