@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from layercode_app.conversation.record import Status, TurnRecord
 
@@ -169,6 +170,22 @@ async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path, browser:
         await page.click("text=Call back and go on")
         await dev.heard(3)
         assert {turn.conversation_id for turn in await recorded(dev)} == {(await recorded(dev))[0].conversation_id}
+
+
+async def test_a_call_is_shown_whole_before_the_live_feed_is_open(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
+        feed = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await feed.wait()
+            await route.continue_()
+
+        await dev.page.route("**/dev/api/live", hold)
+        await dev.call("shop")
+        figures = dev.turn(0).locator(".meta .num")
+        await expect(figures).to_have_count(0)
+        feed.set()
+        await expect(figures.first).to_have_text(re.compile(r"\d+ m?s"))
 
 
 async def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tmp_path: Path, browser: Browser) -> None:

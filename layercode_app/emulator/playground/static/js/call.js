@@ -9,7 +9,7 @@ export class Call extends EventTarget {
     super();
     this.agent = agent;
     this.turns = new Map();
-    this.player = new Player((turnId) => this.client.played(turnId));
+    this.player = new Player((turnId) => this.played(turnId));
     this.client = new PlatformClient();
     this.client.addEventListener("message", (event) => this.take(event.detail));
     this.client.addEventListener("closed", (event) => this.closed(event.detail));
@@ -45,6 +45,14 @@ export class Call extends EventTarget {
   end(id) {
     this.turn(id).ended = true;
     this.player.end(id);
+  }
+
+  // Heard to its end, which the page knows without the live feed.
+  played(id) {
+    const turn = this.turn(id);
+    Object.assign(turn, { over: true, heard: turn.text });
+    this.client.played(id);
+    this.changed();
   }
 
   // The emulator's own record of a turn that is over: what was heard of it.

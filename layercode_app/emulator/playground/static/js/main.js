@@ -292,7 +292,8 @@ function onItem(item) {
 
 let connected = true;
 function onState(now) {
-  if (now && !connected) { refreshAgents(); refreshList(); refreshConversation(); }
+  if (now && !connected) refreshAgents();
+  if (now) { listSoon(); conversationSoon(); } // Items that were sent before the feed was open are lost.
   if (!now && connected) drawBanner("The development server is not answering. It is looked for again and again.");
   else if (now) drawBanner();
   connected = now;
