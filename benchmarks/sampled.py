@@ -109,7 +109,7 @@ def main(path: str, seconds: str, *words: str) -> None:
         app.loop = asyncio.get_running_loop()
         _roots.append(app)
 
-    LayerCode.start = started  # type: ignore[method-assign]
+    LayerCode.start = started  # type: ignore[method-assign, assignment]
     threading.Thread(target=_watch, args=(Path(path), float(seconds)), name="samples", daemon=True).start()
     sys.argv[1:] = words
     run()

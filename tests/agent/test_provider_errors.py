@@ -71,14 +71,14 @@ class Provider:
 @asynccontextmanager
 async def serving() -> AsyncIterator[Provider]:
     async def answer(request: Request) -> Response:
-        return provider.answer()
+        return own.answer()
 
     async with serve(
         Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])]), lifespan="off"
     ) as url:
         model = OpenAIChatModel("gpt-5-mini", provider=OpenAIProvider(base_url=f"{url}/v1", api_key="k"))
-        provider = Provider(model)
-        yield provider
+        own = Provider(model)
+        yield own
 
 
 @pytest.fixture

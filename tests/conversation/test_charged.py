@@ -59,7 +59,7 @@ async def test_a_name_said_in_turn_1_is_known_in_turn_30(
         async for piece in bakery(messages, info):
             yield piece
 
-    agent = Agent(FunctionModel(stream_function=answer), instructions=prompt)  # type: ignore[arg-type]
+    agent = Agent(FunctionModel(stream_function=answer), instructions=prompt)
     agent.tool_plain(look_up)
     store = create_store(_url(kind, tmp_path, request))
     await store.open()

@@ -169,7 +169,7 @@ async def test_the_offline_script_needs_no_default_filler_and_says_its_own() -> 
 
 def test_what_is_no_text_is_refused() -> None:
     with pytest.raises(DeveloperError, match=r"filler=7: expected a text, a list of texts, or False"):
-        VoiceAgent("odd", Agent(), filler=7)  # type: ignore[arg-type]
+        VoiceAgent("odd", Agent(), filler=7)  # type: ignore[call-overload]
 
 
 def test_the_setting_is_a_list_or_off() -> None:

@@ -106,7 +106,7 @@ async def written(store: Store) -> dict[str, str]:
     """Every page that a command writes."""
     pages = {
         f"report by {by}": report_page(await make_report(store, by=by)) for by in ("conversation", "tool", "model")
-    }  # type: ignore[arg-type]
+    }
     for call in (*CALLS.values(), "old", "odd"):
         turns = await turns_of(store, call, bodies=True)
         pages |= {

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 from loguru import logger
 from packaging.requirements import Requirement
+from pydantic import SecretStr
 
 from layercode_app import ConfigurationError
 from layercode_app.observability import attempts, metrics, setup
@@ -42,7 +43,7 @@ def test_a_library_of_another_version_does_not_stop_the_start(
         monkeypatch.setattr(setup._Sinks, other, None if other == needed else object())
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     dsn = "http://public@127.0.0.1:9/1" if sink == "Sentry" else None
-    setup._open(Settings(sentry_dsn=dsn, metrics_dir=tmp_path), verbose=False)
+    setup._open(Settings(sentry_dsn=SecretStr(dsn) if dsn else None, metrics_dir=tmp_path), verbose=False)
     assert len(warnings) == 1
     assert warnings[0].startswith(f"{sink} cannot be set up, and calls go on without it: ")
     assert "Error: " in warnings[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,13 +76,17 @@ async def test_no_full_disk_ends_the_server_or_a_call_and_all_recover(tmp_path: 
     async with observed(tmp_path, agent=AGENT, name="echo", prefix=disks, METRICS_DIR="metrics") as server:
         logs, metrics, journal = (seen_by(server.process.pid, folder) for folder in folders)
         call = Call(server)
+
+        def warned(folder: Path) -> bool:
+            return WARNINGS[folder.name] in server.printed
+
         await call.answer()
 
         for folder in (logs, metrics):
             fill(folder)
             for _ in range(10):
                 assert "You said" in await call.turn()
-            await call.until(lambda folder=folder: WARNINGS[folder.name] in server.printed, "a warning")
+            await call.until(partial(warned, folder), "a warning")
             empty(folder)
         fill(journal)
         heard = [await call.turn() for _ in range(30)]

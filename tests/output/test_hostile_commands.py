@@ -62,6 +62,7 @@ def test_sessions(command: Command, words: str, terminal: bool) -> None:
     if words == "list":
         command.run("sessions", "list", terminal=terminal)
         return
+    shown = ""
     for call in (*CALLS.values(), "old", "odd"):
         shown = command.run("sessions", words, call, terminal=terminal)
     if words == "show":
@@ -106,6 +107,7 @@ def test_console_of_the_server(project: Project) -> None:
 
 @pytest.mark.parametrize("ending", ["--html", "--no-html"])
 def test_export_and_what_reads_it(command: Command, project: Project, ending: str) -> None:
+    path = project.folder
     for number, call in enumerate((*CALLS.values(), "old", "odd")):
         for more in ((), ("--unredacted",)):
             path = project.folder / f"export-{number}{ending}{len(more)}"

@@ -71,7 +71,7 @@ async def test_a_report_of_hostile_names_is_sent_as_words(tmp_path: Path) -> Non
         controller.start()
         try:
             for by in ("conversation", "tool"):
-                report = await make_report(store, by=by)  # type: ignore[arg-type]
+                report = await make_report(store, by=by)
                 for channel in channels:
                     await send_report(settings(tmp_path, channels=channels), channel, report)
         finally:

@@ -19,14 +19,14 @@ from layercode_app.doctor.remote import check_platform
 from layercode_app.platform.claim import claimed
 from layercode_app.platform.client import READ_BACK_PAUSES, PlatformClient
 from layercode_app.platform.models import AgentInfo
-from layercode_app.server import tunnelling
+from layercode_app.platform.tunnel import Tunnel
 from layercode_app.server.tunnelling import TunnelBeside
 from layercode_app.settings import Settings, load_settings
 
 from ..calling import settings
 from ..serving import serve
-from .far_side import FarSide, answer, far_side
-from .test_client import KEY, NOT_JSON, client_of
+from .far_side import NOT_JSON, FarSide, answer, far_side
+from .test_client import KEY, client_of
 
 pytestmark = pytest.mark.anyio
 
@@ -259,7 +259,7 @@ async def test_a_tunnel_stays_open_when_the_webhook_cannot_be_changed(
     given = platform_settings(tmp_path, far.url)
     secret = given.secrets_for("alone")[0]
     async with serve(LayerCode(VoiceAgent("alone"), settings=given)) as here:
-        monkeypatch.setattr(tunnelling.Tunnel, "from_settings", lambda *_: _NoTunnel(here))
+        monkeypatch.setattr(Tunnel, "from_settings", lambda *_: _NoTunnel(here))
         with TunnelBeside(given, secret=secret, update_webhook=True) as beside:
             async with asyncio.timeout(20):
                 while not any("The tunnel stays open" in line for line in warned):

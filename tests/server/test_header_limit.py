@@ -90,7 +90,7 @@ async def test_a_request_behind_another_in_one_piece_has_the_same_limit(
 ) -> None:
     async with served(tmp_path) as (reader, writer):
         writer.write(head(500, body=BODY, method="POST") + head(LIMIT + over))
-        answers = []
+        answers: list[bytes] = []
         while len(answers) < 2 and expected not in answers:
             answers.append(await status(reader))
         assert answers[-1] == expected

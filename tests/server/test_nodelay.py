@@ -49,7 +49,7 @@ async def run_with_workers(folder: Path) -> AsyncIterator[str]:
     """A worker of `run`: uvicorn binds the socket for it, and does not name TCP."""
     given = settings(folder)
     bounded = partial(BoundedConnection, bounds=Bounds.of(given))
-    config = uvicorn.Config(echo(given), host="127.0.0.1", port=0, log_config=None, http=bounded)
+    config = uvicorn.Config(echo(given), host="127.0.0.1", port=0, log_config=None, http=bounded)  # type: ignore[arg-type]
     server = QuickServer(config)
     with config.bind_socket() as listener:
         task = asyncio.create_task(server.serve(sockets=[listener]))

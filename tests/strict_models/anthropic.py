@@ -232,7 +232,8 @@ def _blocks(message: Message) -> list[Block]:
 
 def _joined(messages: list[Message]) -> Iterator[Message]:
     """The messages with those of one role that follow each other made one."""
-    role, blocks = "", []
+    role = ""
+    blocks: list[dict[str, Any]] = []
     for message in messages:
         if message["role"] != role and blocks:
             yield {"role": role, "content": blocks}

@@ -50,7 +50,7 @@ class StrictResponses(StrictModel):
         refuse(before is not None and before not in self.open_calls, f"Previous response with id '{before}' not found.")
         # OpenAI's answer to a request without input.
         refuse(not items and not before, "Missing required parameter: 'input'.")
-        items = [{"role": "user", "content": items}] if isinstance(items, str) else items
+        items = [{"role": "user", "content": items}] if isinstance(items, str) else items or []
         # github.com/vercel/ai/issues/7883
         refuse_twice(
             [item["id"] for item in items if item.get("id")],
@@ -63,7 +63,7 @@ class StrictResponses(StrictModel):
         return [self._line(item) for item in items]
 
     def _check_id(self, item: dict[str, Any], number: int) -> None:
-        kind, own = item.get("type", "message"), item.get("id")
+        kind, own = item.get("type", "message"), item.get("id") or ""
         prefix = PREFIXES.get(kind, "")
         # github.com/openai/openai-agents-python issues on ids of other providers in `input`.
         refuse(
