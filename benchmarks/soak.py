@@ -234,7 +234,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         program = ("benchmarks.sampled", str(folder / "samples.jsonl"), str(every))
-        logs = {"LOG_DIR": "logs", "LOG_ROTATION": f"{LOG_MB} MB", "LOG_RETENTION": LOG_KEPT}
+        logs: dict[str, Any] = {"LOG_DIR": "logs", "LOG_ROTATION": f"{LOG_MB} MB", "LOG_RETENTION": LOG_KEPT}
         with running(name, program=program, **logs) as server:
             soak = Soak(server, seconds)
             sizes = uvloop.run(_soak(soak, folder, every))

@@ -128,6 +128,8 @@ def line(age: float) -> str:
         ("{} no time of ours", "1 hour", False),
         ('{"time":"yesterday"}', "1 hour", False),
     ],
+    # Not the times themselves: each process that collects the tests would give them other names.
+    ids=["hours", "minutes", "over midnight", "days", "fewer days", "in the future", "no time", "an odd time"],
 )
 def test_a_file_of_an_earlier_process_is_as_old_as_its_first_line(
     first: str, rotation: str, rotated: bool, tmp_path: Path
