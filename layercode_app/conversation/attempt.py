@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -11,6 +10,7 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from ..observability import context, spans
+from . import steady
 from .stores.base import Job, Store
 
 Run = Callable[[Job], Awaitable[float | None]]
@@ -36,7 +36,7 @@ async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Seq
             # The server goes down: another one may have the job at once.
             if not held.lost:
                 with suppress(StoreError):
-                    await store.settle(job, retry_at=time.time())
+                    await store.settle(job, retry_at=steady.now())
             raise
         await _settle(held, again)
         return again
@@ -51,12 +51,12 @@ class _Lease:
         self.store = store
         self.job = job
         self._seconds = seconds
-        self._until = time.time() + seconds
+        self._until = steady.now() + seconds
 
     @property
     def lost(self) -> bool:
         """Whether another worker may have the job by now: this one stood still, or its journal was away."""
-        return time.time() >= self._until
+        return steady.now() >= self._until
 
     async def keep(self) -> None:
         """Keep other workers from a job that takes longer than its lease."""
@@ -64,7 +64,7 @@ class _Lease:
             await asyncio.sleep(self._seconds / RENEWALS)
             if self.lost:
                 return
-            until = time.time() + self._seconds
+            until = steady.now() + self._seconds
             try:
                 await self.store.renew(self.job, until=until)
                 self._until = until
@@ -94,7 +94,7 @@ def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
         return None
     pause = pauses[job.attempts - 1]
     logger.opt(exception=error).warning("Job {} failed, try {}; the next is in {} s", job.id, job.attempts, pause)
-    return time.time() + pause
+    return steady.now() + pause
 
 
 async def _settle(held: _Lease, again: float | None) -> None:

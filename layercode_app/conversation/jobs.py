@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,6 +11,7 @@ from loguru import logger
 
 from ..exceptions import StoreError
 from ..observability import spans
+from . import steady
 from .attempt import Run, attempt
 from .stores.base import Job, Store
 
@@ -106,7 +106,7 @@ class Jobs:
             del self._running[job.id]
             self._due.set()
         if again is not None:
-            asyncio.get_running_loop().call_later(max(again - time.time(), 0.0), self._due.set)
+            asyncio.get_running_loop().call_later(max(again - steady.now(), 0.0), self._due.set)
 
     async def _lease(self) -> Job | None:
         """The next job that there is room for."""
@@ -116,7 +116,7 @@ class Jobs:
         return await self._leased(only=self._first) if self._first and busy < AT_ONCE + MORE_AT_ONCE else None
 
     async def _leased(self, *, only: Sequence[str]) -> Job | None:
-        leasing = asyncio.ensure_future(self._store.lease(now=time.time(), seconds=LEASE_SECONDS, only=only))
+        leasing = asyncio.ensure_future(self._store.lease(now=steady.now(), seconds=LEASE_SECONDS, only=only))
         try:
             return await asyncio.shield(leasing)
         except asyncio.CancelledError:

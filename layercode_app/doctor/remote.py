@@ -94,7 +94,8 @@ async def check_clock(settings: Settings) -> Finding:
     if abs(skew) < SKEW_WARNING:
         return ok("clock", "agrees with the platform's")
     found = failed if abs(skew) > SKEW_LIMIT else warning
-    return found("clock", f"{skew:+.0f} s against the platform's; beyond 300 s every webhook is refused",
+    where = "ahead of" if skew > 0 else "behind"
+    return found("clock", f"{abs(skew):.0f} s {where} the platform's; beyond {SKEW_LIMIT:.0f} s every webhook is refused",
                  "Let it be kept: `timedatectl set-ntp true`, or your system's own way.")  # fmt: skip
 
 

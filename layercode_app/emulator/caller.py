@@ -55,6 +55,7 @@ class TextCaller:
         self.conversation_id = conversation_id or f"conv-{uuid4().hex[:12]}"
         self.session_id = f"sess-{uuid4().hex[:12]}"
         self._started = time.time()
+        self._began = time.monotonic()
         self._transcript: list[dict[str, Any]] = []
         self._last: Reply | None = None
 
@@ -78,12 +79,11 @@ class TextCaller:
 
     async def end(self) -> None:
         """Hang up."""
-        now = time.time()
         event = {
             "type": "session.end",
             "started_at": _iso(self._started),
-            "ended_at": _iso(now),
-            "duration": round((now - self._started) * 1000),
+            "ended_at": _iso(self._now()),
+            "duration": round((self._now() - self._started) * 1000),
             "transcript": self._transcript,
         }
         with suppress(BackendError):
@@ -116,7 +116,11 @@ class TextCaller:
 
     def _note(self, role: str, text: str) -> None:
         if text:
-            self._transcript.append({"role": role, "text": text, "timestamp": round(time.time() * 1000)})
+            self._transcript.append({"role": role, "text": text, "timestamp": round(self._now() * 1000)})
+
+    def _now(self) -> float:
+        """The time of day, by the clock as it was when the call began."""
+        return self._started + (time.monotonic() - self._began)
 
 
 def _take(frame: Received, reply: Reply) -> None:

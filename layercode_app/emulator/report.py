@@ -16,7 +16,9 @@ class Report:
 
     def __init__(self, grant: Grant, session_id: str, *, recorded: bool, ip_address: str) -> None:
         self.started_at = time.time()
+        self._began = time.monotonic()
         self.ended_at: float | None = None
+        """When it began, and how long it lasted since: it cannot end before it began, whatever becomes of the clock."""
         self.recording_status = "in_progress" if recorded else "not_available"
         self.recording_url: str | None = None
         self._grant, self._session_id = grant, session_id
@@ -26,11 +28,14 @@ class Report:
     @property
     def seconds(self) -> float:
         """How long the session was, or has been so far."""
-        return (self.ended_at or time.time()) - self.started_at
+        return (self.ended_at or self._now()) - self.started_at
 
     def end(self) -> None:
         """The session is over now."""
-        self.ended_at = time.time()
+        self.ended_at = self._now()
+
+    def _now(self) -> float:
+        return self.started_at + (time.monotonic() - self._began)
 
     def session_end(
         self, turns: Sequence[AssistantTurn], wall: Callable[[float], float], heard_seconds: float
@@ -40,7 +45,7 @@ class Report:
             "type": "session.end",
             "agent_id": self._grant.agent.id,
             "started_at": _iso(self.started_at),
-            "ended_at": _iso(self.ended_at or time.time()),
+            "ended_at": _iso(self.ended_at or self._now()),
             "duration": round(self.seconds * 1000),
             "transcription_duration_seconds": round(heard_seconds, 3),
             "tts_duration_seconds": round(sum(turn.playback.sent_seconds for turn in turns), 3),

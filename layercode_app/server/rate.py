@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from .sliding import SlidingWindow
+
 if TYPE_CHECKING:
     from limits.aio.strategies import RateLimiter
 
@@ -27,7 +29,8 @@ class RateLimit:
         self._store = store
         self._clock = clock
         self._shared: RateLimiter | None = None
-        self._own: RateLimiter | None = None
+        self._own = SlidingWindow(clock=clock)
+        """One for all outages of Redis: what was counted in one must not start from nothing in the next."""
         self._again_at: float | None = None  # set while Redis is away
 
     async def wait_for(self, client: str) -> float:
@@ -44,9 +47,11 @@ class RateLimit:
             else:
                 self._found()
                 return wait
-        # One for all outages: what was counted in it must not start from nothing whenever Redis fails.
-        self._own = self._own or _limiter(None)
-        return await self._count(self._own, key)
+        from limits import parse
+
+        rate = parse(self._rate)
+        wait = self._own.hit(key, amount=rate.amount, seconds=rate.get_expiry())
+        return max(wait, 1.0) if wait else 0.0
 
     def _ask_redis(self) -> bool:
         if not self._store.startswith(REDIS):
@@ -80,22 +85,16 @@ class RateLimit:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        shared, own = self._shared, self._own
-        self._shared = self._own = None
-        timer = getattr(own and own.storage, "timer", None)
-        if timer is not None:
-            timer.cancel()
+        shared, self._shared = self._shared, None
         if shared is not None:
             storage: Any = shared.storage
             await storage.bridge.storage.aclose()
 
 
-def _limiter(store: str | None) -> RateLimiter:
-    from limits.aio.storage import MemoryStorage, RedisStorage
+def _limiter(store: str) -> RateLimiter:
+    from limits.aio.storage import RedisStorage
     from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-    if store is None:
-        return SlidingWindowCounterRateLimiter(MemoryStorage())
     storage = RedisStorage(
         f"async+{store}", implementation="redispy", socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
     )

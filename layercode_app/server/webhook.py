@@ -19,11 +19,13 @@ from ..observability.turns import running
 from ..platform.probe import PROBE, project_here
 from ..settings import Settings
 from ..stream.response import EventStream, Receive, Send
-from ..webhook import HEADER, Event, Message, SessionStart, Welcome, parse_event, verify
+from ..webhook import HEADER, TOLERANCE_SECONDS, Event, Message, SessionStart, Welcome, parse_event, verify
 from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_json
 from .probe import answer_probe
 
 _SIGNATURE = HEADER.encode()
+SKEW_WARNING = 60.0
+"""Seconds that a signature's time may differ from ours without a warning: deliveries take a while."""
 _ANSWERED = (Message, SessionStart, Welcome)
 """Events that are answered by a stream, when they have a `turn_id`."""
 
@@ -40,6 +42,7 @@ class Webhook:
     """Told of a request whose signature was refused, for alerts."""
     secrets: tuple[str, ...] = field(init=False)
     project: str = field(init=False)
+    _warned_of_clock: bool = False
 
     def __post_init__(self) -> None:
         self.secrets = self.settings.secrets_for(self.agent.name)
@@ -73,8 +76,19 @@ class Webhook:
 
     async def _event(self, scope: Scope, receive: Receive) -> Event:
         body = await read_body(scope, receive, limit=self.settings.body_limit, seconds=self.settings.body_timeout)
-        verify(header(scope, _SIGNATURE), body, self.secrets)
+        self._look_at_clock(verify(header(scope, _SIGNATURE), body, self.secrets))
         return parse_event(body)
+
+    def _look_at_clock(self, skew: float) -> None:
+        """Warn once, before signatures are refused, of a clock that is wrong."""
+        if abs(skew) < SKEW_WARNING or self._warned_of_clock:
+            return
+        self._warned_of_clock = True
+        logger.warning(
+            "This machine's clock is {:.0f} s {} of the platform's; beyond {} s every webhook is refused. "
+            "Set it by NTP; `layercode-create-app doctor` compares the two.",
+            abs(skew), "ahead" if skew > 0 else "behind", TOLERANCE_SECONDS,
+        )  # fmt: skip
 
     async def _acknowledge(self, event: Event, send: Send, received: float) -> None:
         try:

@@ -81,10 +81,12 @@ def call(start_call: Callable[..., AgentCall]) -> AgentCall:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Freeze `time.time()` until `clock.advance(seconds)`; signatures, journal and agent all see this time."""
+    from ..conversation import steady
     from .clock import Clock
 
     frozen = Clock(NOON)
     monkeypatch.setattr(time, "time", frozen)
+    monkeypatch.setattr(steady, "now", frozen)
     return frozen
 
 

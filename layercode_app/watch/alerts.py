@@ -12,10 +12,12 @@ from typing import Any
 
 from loguru import logger
 
+from ..conversation import steady
 from ..conversation.stores.base import Job, Store
 from ..exceptions import DeveloperError
 from ..settings import Settings
 from .channels import Channels
+from .jumps import ClockJumps
 from .refusals import Refusals
 from .rules import Rule, rules_of
 from .window import Windows
@@ -33,21 +35,23 @@ class Alerts:
         self._interval = settings.alert_interval
         self._service = f"{settings.service_name} ({settings.app_env})"
         self._windows = Windows(store, refusals)
+        self._jumps = ClockJumps()
         self._owe = owe
 
     async def look(self, job: Job) -> float:
         """Look at every rule, owe the messages, and tell when to look again (epoch seconds)."""
         now = time.time()
-        values = await self._windows.values(self.rules, now) if self.rules else {}
+        rules = [rule for rule in self.rules if not self._jumps.within(rule.window)]
+        values = await self._windows.values(rules, now) if rules else {}
         states: dict[str, Any] = job.payload
-        for rule in self.rules:
+        for rule in rules:
             state = states.setdefault(rule.name, {"firing": False, "times": 0})
             value, turns = values[rule.name]
             limit = await self._windows.limit(rule, now)
             firing = _fires(rule, value, limit, turns)
             if firing != state["firing"]:
                 await self._tell(rule, state, firing, value, limit)
-        return now + self._interval
+        return steady.now() + self._interval
 
     async def _tell(
         self, rule: Rule, state: dict[str, Any], firing: bool, value: float | None, limit: float | None

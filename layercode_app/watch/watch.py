@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
+from ..conversation import steady
 from ..conversation.record import TurnRecord
 from ..conversation.stores.base import Job, Store
 from ..reports.usage import totals_of
@@ -46,7 +47,7 @@ class Watch:
 
     async def owe_chores(self) -> None:
         """Owe the jobs that come again and again, unless they are owed already. Raises StoreError."""
-        now = time.time()
+        now = steady.now()
         await self._owe(Job(ALERTS, ALERTS, "", {}, due_at=now))
         await self._owe(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
 
@@ -63,7 +64,7 @@ class Watch:
             return await (self.alerts.look(job) if job.name == ALERTS else self._prune())
         except Exception as error:  # noqa: BLE001 - a job that comes again and again is never given up
             logger.opt(exception=error).error("The {} job failed and is tried again later", job.name)
-            return time.time() + LATER_SECONDS
+            return steady.now() + LATER_SECONDS
 
     async def _prune(self) -> float:
         now = time.time()
@@ -73,7 +74,7 @@ class Watch:
                 logger.info("{} turns older than {:g} days were deleted", gone, self._retention_days)
         await self.refusals.prune()
         await self._store.drop_totals(WARNED, before=f"{WARNED}{time.strftime('%Y-%m-%d', time.gmtime(now))}")
-        return now + RETENTION_SECONDS
+        return steady.now() + RETENTION_SECONDS
 
     def count(self, record: TurnRecord) -> None:
         """Count the usage of a turn that has ended."""

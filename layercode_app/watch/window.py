@@ -43,7 +43,7 @@ class Windows:
         if rule.baseline is None:
             return rule.limit
         known = self._baselines.get(rule.name)
-        if known is None or now - known[0] > BASELINE_SECONDS:
+        if known is None or abs(now - known[0]) > BASELINE_SECONDS:
             known = self._baselines[rule.name] = now, await self._baseline(rule, now)
         return None if known[1] is None else rule.limit * known[1]
 

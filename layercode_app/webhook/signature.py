@@ -30,30 +30,42 @@ def verify(
     *,
     now: float | None = None,
     tolerance: float = TOLERANCE_SECONDS,
-) -> None:
+) -> float:
     """Raise SignatureError with the reason unless one `v1` of the header fits one of the secrets.
+
+    Returns by how many seconds our clock is ahead of the signature's time.
 
     Several secrets serve rotation; an empty one fits nothing, since anybody can sign with it. Each comparison is
     in constant time, and every pair is compared, so the time taken does not tell which of them came close.
     """
     stated, candidates = _parse(header)
-    drift = (time.time() if now is None else now) - int(stated)
-    if abs(drift) > tolerance:
-        when = "old" if drift > 0 else "in the future"
-        raise SignatureError(
-            f"The signature's time is {abs(drift):.0f} s {when}; at most {tolerance:.0f} s is accepted. "
-            "Is one of the clocks wrong, or is this a replay?"
-        )
     fits = False
     for secret in filter(None, secrets):
         expected = _digest(secret, stated, body).encode()
         for candidate in candidates:
             # Bytes, because compare_digest refuses non-ASCII text and a header may hold any.
             fits |= hmac.compare_digest(expected, candidate.encode("utf-8", "replace"))
+    skew = (time.time() if now is None else now) - int(stated)
+    if abs(skew) > tolerance:
+        raise SignatureError(_out_of_time(skew, tolerance, fits=fits))
     if not fits:
         raise SignatureError(
             "The signature does not fit the body. Is LAYERCODE_WEBHOOK_SECRET the secret of this agent's webhook?"
         )
+    return skew
+
+
+def _out_of_time(skew: float, tolerance: float, *, fits: bool) -> str:
+    """Tell a clock that is wrong from a secret that is wrong; only the first carries a signature that fits."""
+    when, ours = ("old", "ahead") if skew > 0 else ("in the future", "behind")
+    reason = f"The signature's time is {abs(skew):.0f} s {when}; at most {tolerance:.0f} s is accepted. "
+    if fits:
+        replayed = ", or this is a replay" if skew > 0 else ""
+        return (
+            f"{reason}The signature itself fits, so this machine's clock is {abs(skew):.0f} s {ours} of the sender's"
+            f"{replayed}. Set the clock by NTP; `layercode-create-app doctor` compares it with the platform's."
+        )
+    return f"{reason}It does not fit the body either. Is LAYERCODE_WEBHOOK_SECRET the secret of this agent's webhook?"
 
 
 def _digest(secret: str, at: str, body: bytes) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from uuid import uuid4
 
+from .. import steady
 from ..record import Json, TurnRecord, assign, clone
 from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Store, Summary, tokens_of
 
@@ -229,7 +230,7 @@ class MemoryStore(Store):
             if len(self._settled) > self._max_turns:
                 del self._settled[next(iter(self._settled))]
         elif job.id in self._jobs:
-            job.due_at = retry_at or time.time()
+            job.due_at = retry_at or steady.now()
             self._jobs[job.id] = deepcopy(job)
 
 

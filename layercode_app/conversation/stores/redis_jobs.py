@@ -1,11 +1,14 @@
-"""The owed jobs and the totals in the Redis journal; each kind shares one slot of a cluster."""
+"""The owed jobs and the totals in the Redis journal; each kind shares one slot of a cluster.
+
+Times are handed over with the caller's own clock and kept by that of Redis, so that hosts need not agree on the time.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from .. import steady
 from ..record_json import from_json, to_json
 from . import redis_scripts as lua
 from .base import Job
@@ -21,18 +24,19 @@ def _keys(conversation_id: str) -> list[str]:
 
 async def owe(link: Link, job: Job) -> bool:
     """Keep a job; false when its id is known."""
-    return bool(await link.script(lua.OWE, _keys(job.conversation_id), job.id, to_json(job), job.due_at))
+    keys = _keys(job.conversation_id)
+    return bool(await link.script(lua.OWE, keys, steady.now(), job.id, to_json(job), job.due_at))
 
 
 async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> Job | None:
     """The next due job whose id begins with one of `only`, kept from others until `now + seconds`."""
-    body = await link.script(lua.LEASE, _keys("")[:2], now, now + seconds, *only)
+    body = await link.script(lua.LEASE, _keys("")[:2], steady.now(), now, now + seconds, *only)
     return Job(**from_json(body)) if body else None
 
 
 async def renew(link: Link, job: Job, until: float) -> None:
     """Keep a job from others until then, unless it is done."""
-    await link.run(("ZADD", _keys("")[0], "XX", until, job.id))
+    await link.script(lua.RENEW, _keys("")[:1], steady.now(), job.id, until)
 
 
 async def settle(link: Link, job: Job, retry_at: float | None) -> None:
@@ -41,7 +45,7 @@ async def settle(link: Link, job: Job, retry_at: float | None) -> None:
         job.due_at = retry_at
     due = "" if retry_at is None else retry_at
     keys = _keys(job.conversation_id)
-    await link.script(lua.SETTLE, keys, job.id, to_json(job), due, time.time(), KEEP_DONE_SECONDS)
+    await link.script(lua.SETTLE, keys, steady.now(), job.id, to_json(job), due, KEEP_DONE_SECONDS)
 
 
 async def forget(link: Link, conversation_id: str) -> None:

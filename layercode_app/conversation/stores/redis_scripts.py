@@ -148,18 +148,36 @@ return count
 """
 )
 
-OWE = """
+_CLOCK = """
+local host_now = tonumber(table.remove(ARGV, 1))
+
+-- A time of the caller's clock by the clock of Redis. A small difference is the way here.
+local function ours(at)
+  local time = redis.call("TIME")
+  local ahead = time[1] + time[2] / 1000000 - host_now
+  if math.abs(ahead) < 2 then ahead = 0 end
+  return string.format("%.6f", at + ahead)
+end
+"""
+
+OWE = (
+    _CLOCK
+    + """
 local DUE, BODY, DONE, OF = unpack(KEYS)
 if redis.call("HEXISTS", BODY, ARGV[1]) == 1 or redis.call("ZSCORE", DONE, ARGV[1]) then return 0 end
 redis.call("HSET", BODY, ARGV[1], ARGV[2])
-redis.call("ZADD", DUE, ARGV[3], ARGV[1])
+redis.call("ZADD", DUE, ours(ARGV[3]), ARGV[1])
 redis.call("SADD", OF, ARGV[1])
 redis.call("PERSIST", OF)
 return 1
 """
+)
 
-LEASE = """
+LEASE = (
+    _CLOCK
+    + """
 local DUE, BODY = unpack(KEYS)
+local now = ours(ARGV[1])
 
 local function wanted(id)
   for i = 3, #ARGV do
@@ -171,7 +189,7 @@ end
 local function next_due()
   local from = 0
   while true do
-    local ids = redis.call("ZRANGEBYSCORE", DUE, "-inf", ARGV[1], "LIMIT", from, #ARGV < 3 and 1 or 100)
+    local ids = redis.call("ZRANGEBYSCORE", DUE, "-inf", now, "LIMIT", from, #ARGV < 3 and 1 or 100)
     if #ids == 0 then return nil end
     for _, id in ipairs(ids) do
       if wanted(id) then return id end
@@ -182,26 +200,32 @@ end
 
 local id = next_due()
 if not id then return nil end
-redis.call("ZADD", DUE, ARGV[2], id)
+redis.call("ZADD", DUE, ours(ARGV[2]), id)
 return redis.call("HGET", BODY, id)
 """
+)
 
-SETTLE = """
+RENEW = _CLOCK + 'return redis.call("ZADD", KEYS[1], "XX", ours(ARGV[2]), ARGV[1])'
+
+SETTLE = (
+    _CLOCK
+    + """
 local DUE, BODY, DONE, OF = unpack(KEYS)
-local id, body, retry_at, now, remembered = unpack(ARGV)
+local id, body, retry_at, remembered = unpack(ARGV)
 if redis.call("HEXISTS", BODY, id) == 0 then return 0 end
 if retry_at ~= "" then
   redis.call("HSET", BODY, id, body)
-  redis.call("ZADD", DUE, retry_at, id)
+  redis.call("ZADD", DUE, ours(retry_at), id)
   return 1
 end
 redis.call("HDEL", BODY, id)
 redis.call("ZREM", DUE, id)
-redis.call("ZADD", DONE, now, id)
-redis.call("ZREMRANGEBYSCORE", DONE, "-inf", now - remembered)
+redis.call("ZADD", DONE, ours(host_now), id)
+redis.call("ZREMRANGEBYSCORE", DONE, "-inf", ours(host_now - remembered))
 redis.call("EXPIRE", OF, remembered)
 return 1
 """
+)
 
 FORGET_JOBS = """
 local DUE, BODY, DONE, OF = unpack(KEYS)

@@ -6,11 +6,19 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
+from .. import steady
 from ..record_json import from_json, to_json
 from .base import Job
 
 KEEP_DONE_SECONDS = 7 * 86_400
 """How long a done job is remembered, so that a late duplicate does not owe it again."""
+LONGEST_LEASE = 300.0
+"""No lease lasts longer, so that a later end is one from before the host was started again."""
+
+
+def _uptime(at: float) -> float:
+    """An epoch time of this process as seconds since the host was started, which all its processes count alike."""
+    return at - steady.STARTED
 
 
 def owe(db: sqlite3.Connection, job: Job) -> bool:
@@ -24,21 +32,23 @@ def owe(db: sqlite3.Connection, job: Job) -> bool:
 
 def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str]) -> Job | None:
     """The next due job whose id begins with one of `only`, kept from others until `now + seconds`."""
+    uptime, longest = _uptime(now), max(seconds, LONGEST_LEASE)
     begins = " OR ".join(["substr(id, 1, ?) = ?"] * len(only)) or "1"
     row = db.execute(
-        f"""SELECT id, body FROM jobs WHERE done_at IS NULL AND due_at <= ? AND leased_until <= ? AND ({begins})
+        f"""SELECT id, body FROM jobs WHERE done_at IS NULL AND due_at <= ?
+        AND NOT (leased_until > ? AND leased_until <= ?) AND ({begins})
         ORDER BY due_at LIMIT 1""",  # noqa: S608 - nothing but question marks
-        (now, now, *[part for prefix in only for part in (len(prefix), prefix)]),
+        (now, uptime, uptime + longest, *[part for prefix in only for part in (len(prefix), prefix)]),
     ).fetchone()
     if row is None:
         return None
-    db.execute("UPDATE jobs SET leased_until = ? WHERE id = ?", (now + seconds, row[0]))
+    db.execute("UPDATE jobs SET leased_until = ? WHERE id = ?", (uptime + seconds, row[0]))
     return Job(**from_json(row[1]))
 
 
 def renew(db: sqlite3.Connection, job: Job, until: float) -> None:
     """Keep a job from others until then, unless it is done."""
-    db.execute("UPDATE jobs SET leased_until = ? WHERE id = ? AND done_at IS NULL", (until, job.id))
+    db.execute("UPDATE jobs SET leased_until = ? WHERE id = ? AND done_at IS NULL", (_uptime(until), job.id))
 
 
 def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:

@@ -1,0 +1,50 @@
+"""A sliding window of requests, counted in this process by the monotonic clock: setting the time frees no window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import floor
+
+
+@dataclass(slots=True)
+class _Window:
+    began: float
+    now: int = 0
+    before: int = 0
+
+
+class SlidingWindow:
+    """At most `amount` requests of a key in `seconds`: those of the last window count by the share of it that is left."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._windows: dict[str, _Window] = {}
+        self._swept = clock()
+
+    def hit(self, key: str, *, amount: int, seconds: float) -> float:
+        """Count a request: 0 when it may pass, else the seconds after which the next one may."""
+        now = self._clock()
+        self._sweep(now, seconds)
+        window = self._windows.setdefault(key, _Window(now))
+        self._advance(window, now, seconds)
+        left = 1 - (now - window.began) / seconds
+        if floor(window.before * left) + window.now < amount:
+            window.now += 1
+            return 0.0
+        if window.now >= amount:
+            return left * seconds
+        return (left - (amount - window.now) / window.before) * seconds
+
+    def _advance(self, window: _Window, now: float, seconds: float) -> None:
+        passed = int((now - window.began) // seconds)
+        if passed:
+            window.before, window.now = (window.now if passed == 1 else 0), 0
+            window.began += passed * seconds
+
+    def _sweep(self, now: float, seconds: float) -> None:
+        """Forget, once a window, the keys that no longer count."""
+        if now - self._swept < seconds:
+            return
+        self._swept = now
+        self._windows = {key: window for key, window in self._windows.items() if now - window.began < 2 * seconds}

@@ -1,0 +1,35 @@
+"""Notices when the host's clock is set, so that no rule judges a window whose turns carry times of two clocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from loguru import logger
+
+from ..conversation import steady
+
+LEAST_SECONDS = 30.0
+"""A smaller change is the correction of a clock that drifts."""
+
+
+class ClockJumps:
+    """Compares the time of day with the seconds that the system counts."""
+
+    def __init__(self, *, wall: Callable[[], float] | None = None, uptime: Callable[[], float] = steady.uptime) -> None:
+        self._wall = wall or (lambda: time.time())
+        self._uptime = uptime
+        self._offset = self._wall() - uptime()
+        self._jumped_at: float | None = None
+
+    def within(self, seconds: float) -> bool:
+        """Whether the clock was set in the last seconds."""
+        uptime = self._uptime()
+        offset = self._wall() - uptime
+        if abs(jump := offset - self._offset) >= LEAST_SECONDS:
+            self._offset, self._jumped_at = offset, uptime
+            logger.warning(
+                "This machine's clock was set by {:+.0f} s. Alert rules keep their state until their window has passed.",
+                jump,
+            )
+        return self._jumped_at is not None and uptime - self._jumped_at < seconds
