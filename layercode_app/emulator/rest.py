@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -74,6 +74,8 @@ def _endpoint(emulator: Emulator, handler: Handler) -> Callable[[Request], Await
             if request.url.path.startswith(request.scope.get("root_path", "") + "/v1/"):
                 emulator.check_key(request.headers.get("authorization"))
             return await handler(emulator, request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
         except PlatformAPIError as error:
             return _Answer({"error": str(error)}, error.status or 500)
 

@@ -161,5 +161,8 @@ async def test_the_dev_page_shows_it(tmp_path: Path) -> None:
             answer = await http.get(where)
             assert answer.status_code in (200, 404), (where, answer.text)
         shown = (await http.get("/dev/api/conversations/call/turns/t1")).json()
+        half = b'{"text": "half \\ud83d"}'
+        as_json = {"content-type": "application/json"}
+        assert (await http.post("/dev/api/speech", content=half, headers=as_json)).status_code == 200
     assert shown["user_text"] == f"half {GONE}"
     assert shown["event"]["metadata"]["n"] == str(HUGE)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from ...conversation.record import Json, TurnRecord
 from ...conversation.record_json import to_json
 from ...exceptions import DeveloperError, LayerCodeError, PlatformAPIError, StoreError
+from ...wellformed import load_json
 from .export import export_page
 from .figures import conversation_row, latency, summary, totals, whole
 from .live import events
@@ -86,6 +87,8 @@ def _endpoint(source: Source, handler: Handler) -> Callable[[Request], Awaitable
     async def endpoint(request: Request) -> Response:
         try:
             return await handler(source, request)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
         except NotFoundError as error:
             return _json({"error": str(error)}, 404)
         except PlatformAPIError as error:
@@ -193,11 +196,13 @@ def _newest(source: Source, turn: TurnRecord) -> TurnRecord:
 
 async def _read(request: Request, model: type[ModelT]) -> ModelT:
     try:
-        return model.model_validate_json(await request.body())
+        return model.model_validate(load_json(await request.body()))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
         raise PlatformAPIError(f"{where}: {first['msg']}", status=400) from None
+    except ValueError as error:
+        raise PlatformAPIError(f"The body is not JSON: {error}", status=400) from None
 
 
 def _json(value: Json, status: int = 200) -> Response:
