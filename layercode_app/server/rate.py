@@ -49,7 +49,7 @@ class RateLimit:
                 return wait
         from limits import parse
 
-        rate = parse(self._rate)
+        rate = parse(self.rate)
         wait = self._own.hit(key, amount=rate.amount, seconds=rate.get_expiry())
         return max(wait, 1.0) if wait else 0.0
 
