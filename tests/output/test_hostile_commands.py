@@ -13,6 +13,7 @@ import pytest
 from loguru import logger
 
 from layercode_app.observability import logs
+from layercode_app.wellformed import well_formed
 
 from ..hostile import ALL, CALLS, HALF, LONG, acting, assert_harmless, record
 from .commands import COLUMNS, Command, Stream
@@ -75,7 +76,7 @@ def test_json_is_what_was_said(command: Command) -> None:
     assert {row["conversation_id"] for row in listed} == {ALL, LONG, "old", "odd"}
     turns = json.loads(command.run("sessions", "show", ALL, "--json"))
     assert turns[1]["caller"] == ALL
-    assert json.loads(command.run("sessions", "show", "old", "--json"))[0]["caller"] == HALF
+    assert json.loads(command.run("sessions", "show", "old", "--json"))[0]["caller"] == well_formed(HALF)
     for call in (*CALLS.values(), "old", "odd"):
         assert json.loads(command.run("sessions", "explain", call, "--json"))
 
