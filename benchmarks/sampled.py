@@ -42,6 +42,8 @@ def held(roots: Iterable[Any]) -> Counter[str]:
             if isinstance(value, CONTAINERS):
                 found[name] += len(value)
                 waiting += _inside(value)
+            elif isinstance(value, int) and name.endswith((".size", "._size")):
+                found[name] += value  # a cache that is bounded by bytes
             elif callable(getattr(value, "cache_info", None)):
                 found[name] += value.cache_info().currsize
             elif _is_ours(value):

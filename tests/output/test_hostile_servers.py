@@ -53,7 +53,7 @@ class _Hostile(BaseHTTPRequestHandler):
                   {"type": ALL, "content": LONG}, {"type": "response.end", "turn_id": ALL}]  # fmt: skip
         self._answer(
             200,
-            "".join(f"data: {json.dumps(frame)}\n\n" for frame in frames) + f": {visible_ascii(ALL)}\n\n",
+            "".join(f"data: {json.dumps(frame)}\n\n" for frame in frames) + f": {in_one_line(ALL)}\n\n",
             "text/event-stream",
         )
 
@@ -69,14 +69,19 @@ class _Hostile(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def visible_ascii(text: str) -> str:
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *about: Any) -> None:
+        """Say nothing of a client that hung up: it may, and the traceback would be this server's own."""
+
+
+def in_one_line(text: str) -> str:
     """The text in one line of a stream."""
     return text.replace("\r", " ").replace("\n", " ")
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Hostile) as listening:
+    with _Server(("127.0.0.1", 0), _Hostile) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{listening.server_address[1]}"
         listening.shutdown()

@@ -38,5 +38,5 @@ def test_what_is_shown_is_named() -> None:
 def test_a_message_mentions_and_links_nobody() -> None:
     text = "<!channel> <@U1> @everyone <http://evil.example|click> [m](http://evil.example) a@b.example p95 < 2s"
     assert defused(text) == (
-        "\u2039!channel> \u2039@U1> \uff20everyone \u2039http://evil.example|click> [m] (http://evil.example) a@b.example p95 < 2s"
+        "\u2039!channel> \u2039\uff20U1> \uff20everyone \u2039http://evil.example|click> [m] (http://evil.example) a@b.example p95 < 2s"
     )
