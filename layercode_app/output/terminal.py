@@ -5,6 +5,7 @@ A part is text, or text with a style of Rich's, such as ("late", "bold red"). No
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -61,8 +62,9 @@ def width() -> int | None:
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print JSON."""
-    _write(json_text(value, indent=indent) + "\n")
+    """Print JSON, which stays JSON on a terminal of another encoding than UTF-8."""
+    text = json_text(value, indent=indent)
+    _write((text if _encodable(text) == text else json.dumps(value, indent=indent, default=str)) + "\n")
 
 
 def print_file(text: str) -> None:

@@ -84,6 +84,7 @@ def test_json_is_what_was_said(command: Command) -> None:
 def test_a_terminal_without_unicode_shows_it_too(command: Command) -> None:
     assert "\\u241b]52" in command.run("sessions", "show", "odd", encoding="ascii")
     command.run("report", "--by", "conversation", encoding="ascii")
+    assert json.loads(command.run("sessions", "show", "odd", "--json", encoding="ascii"))[0]["caller"] == ALL
 
 
 @pytest.mark.parametrize("by", ["agent", "model", "day", "month", "conversation", "tool", "stage", "version"])
