@@ -49,6 +49,8 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
         # Copies, so that what one run does to a message is not done to the next one's.
         return [copy(message) for message in _parsed.get(turn.messages)]
     text = JOINED if turn.kind is Kind.GREETING else turn.user_text
+    if is_blank(text) and not turn.speech:
+        return []
     return [portable(ModelRequest(parts=[UserPromptPart(text)]))]
 
 

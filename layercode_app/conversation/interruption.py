@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..webhook import InterruptionContext
-from .portable import is_blank
+from .blank import is_blank
 from .record import Speech, Status, TurnRecord
 
 if TYPE_CHECKING:

@@ -7,25 +7,19 @@ Providers ask for the reasoning of the current turn only, and PydanticAI's run s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .blank import is_blank
+
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 
-_WORDLESS = re.compile("[\\s\u200b-\u200d\u2060\ufeff]*")
-"""White space, and characters without width."""
 _SIGNED = ("anthropic", "bedrock")
 """Providers whose reasoning is signed by itself, with no id that other parts refer to."""
 _WORDS = {"user-prompt": "[The caller said nothing.]", "tool-return": "(no output)"}
-"""What stands for a blank part of a request."""
-
-
-def is_blank(text: str) -> bool:
-    """Whether a text has no character to speak; Anthropic refuses such a block of text."""
-    return _WORDLESS.fullmatch(text) is not None
+"""Stand in place of a blank part of a request."""
 
 
 def portable(message: ModelMessage) -> ModelMessage:
@@ -34,7 +28,14 @@ def portable(message: ModelMessage) -> ModelMessage:
     Reasoning, native tools and files go. Signed reasoning before a tool call stays here: Anthropic asks for it where
     the turn ended with that call.
     """
-    return _with_words(message) if message.kind == "request" else _portable_response(message)
+    if message.kind == "request":
+        return _with_words(_without_blank_prompts(message))
+    return _portable_response(message)
+
+
+def _without_blank_prompts(request: ModelRequest) -> ModelRequest:
+    kept = [part for part in request.parts if not (part.part_kind == "user-prompt" and _is_wordless(part))]
+    return request if len(kept) == len(request.parts) else replace(request, parts=kept)
 
 
 def _portable_response(response: ModelResponse) -> ModelResponse:
