@@ -32,7 +32,6 @@ from ..hostile import ALL, CALLS, HALF, SCRIPT, acting, record
 from ..scaffold.test_projects import project
 from ..serving import serve
 from ..testing.test_bench import series
-from .browser import chromium
 
 pytestmark = pytest.mark.anyio
 HANDLERS = (
@@ -50,12 +49,6 @@ INJECT = f"""() => {{
   return new Promise((done) => setTimeout(() => {{ inline.remove(); image.remove(); done(globalThis.hacked ?? 0); }}, 50));
 }}"""
 """What a page's policy must stop even if something of a stranger became an element."""
-
-
-@pytest.fixture(scope="module")
-async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @dataclass
@@ -85,8 +78,14 @@ class Watched:
         assert {urlsplit(url).hostname for url in self.asked} <= {None, "", "127.0.0.1"}
 
 
-async def watched(browser: Browser) -> Watched:
-    found = Watched(await browser.new_page(viewport={"width": 1400, "height": 900}))
+@pytest.fixture
+async def view(browser: Browser) -> AsyncIterator[Watched]:
+    async with await browser.new_page(viewport={"width": 1400, "height": 900}) as page:
+        yield await watched(page)
+
+
+async def watched(page: Page) -> Watched:
+    found = Watched(page)
 
     async def look(route: Route) -> None:
         found.asked.append(route.request.url)
@@ -96,9 +95,9 @@ async def watched(browser: Browser) -> Watched:
         if message.type == "error":
             found.complaints.append(message.text)
 
-    await found.page.route("**", look)
-    found.page.on("console", note)
-    found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    await page.route("**", look)
+    page.on("console", note)
+    page.on("pageerror", lambda error: found.complaints.append(str(error)))
     return found
 
 
@@ -120,9 +119,8 @@ async def written(store: Store) -> dict[str, str]:
     return pages | {"eval": eval_page(played), "bench": bench_page(measured)}
 
 
-async def test_written_pages_run_nothing_of_a_stranger(tmp_path: Path, browser: Browser) -> None:
+async def test_written_pages_run_nothing_of_a_stranger(tmp_path: Path, view: Watched) -> None:
     async with open_journal(await record(tmp_path)) as store:
-        view = await watched(browser)
         for name, html in (await written(store)).items():
             await view.open(html, tmp_path / "page.html")
             await view.is_harmless()
@@ -130,7 +128,7 @@ async def test_written_pages_run_nothing_of_a_stranger(tmp_path: Path, browser: 
             assert "FORGED" in text or "half" in text or name == "report by model", name
 
 
-async def test_a_profile_draws_its_graph_and_runs_nothing_else(tmp_path: Path, browser: Browser) -> None:
+async def test_a_profile_draws_its_graph_and_runs_nothing_else(tmp_path: Path, view: Watched) -> None:
     profiler = Profiler(interval=0.001)
     profiler.start(target_description=f"</script><script>{SCRIPT}</script>")
     exec(
@@ -138,13 +136,12 @@ async def test_a_profile_draws_its_graph_and_runs_nothing_else(tmp_path: Path, b
         {},
     )
     profiler.stop()
-    view = await watched(browser)
     await view.open(page_of(profiler), tmp_path / "profile.html")
     await expect(view.page.locator("canvas").first).to_be_visible()
     await view.is_harmless()
 
 
-async def test_the_dev_page_runs_nothing_of_a_stranger(tmp_path: Path, browser: Browser) -> None:
+async def test_the_dev_page_runs_nothing_of_a_stranger(tmp_path: Path, view: Watched) -> None:
     agents = tmp_path / "agents"
     agents.mkdir()
     (agents / "hostile.py").write_text(
@@ -152,7 +149,6 @@ async def test_the_dev_page_runs_nothing_of_a_stranger(tmp_path: Path, browser: 
     )
     url = await record(tmp_path)
     async with dev_server(tmp_path, agents=agents, agent="hostile", store=url) as app:
-        view = await watched(browser)
         answer = await view.page.goto(app.url)
         assert answer is not None
         policy = (await answer.all_headers())["content-security-policy"]
@@ -171,7 +167,7 @@ async def test_the_dev_page_runs_nothing_of_a_stranger(tmp_path: Path, browser: 
         await view.page.reload()
         await expect(view.page.locator("body")).to_have_attribute("data-ready", "true")
         await view.is_harmless(served=True)
-    assert [text for text in view.complaints if not _is_about_policy(text) and "404" not in text] == []
+        assert [text for text in view.complaints if not _is_about_policy(text) and "404" not in text] == []
 
 
 def _is_about_policy(text: str) -> bool:
@@ -179,15 +175,11 @@ def _is_about_policy(text: str) -> bool:
     return "Content Security Policy" in text or "ERR_UNKNOWN_URL_SCHEME" in text
 
 
-async def test_a_projects_page_takes_no_handler_from_its_address(tmp_path: Path, browser: Browser) -> None:
+async def test_a_projects_page_takes_no_handler_from_its_address(tmp_path: Path, view: Watched) -> None:
     web = project(tmp_path / "my-shop", "echo", ("web",)) / "web"
     (web / "vendor").mkdir()
     (web / "vendor/layercode-js-sdk.esm.js").write_text("export default class {}")
-    async with (
-        serve(Starlette(routes=[Mount("/", StaticFiles(directory=web, html=True))])) as site,
-        chromium() as browser,
-    ):
-        view = await watched(browser)
+    async with serve(Starlette(routes=[Mount("/", StaticFiles(directory=web, html=True))])) as site:
         await view.page.goto(f"{site}/?onclick={SCRIPT}&onpointerenter={SCRIPT}&style=color:red&agent-id=own")
         voice = view.page.locator("layercode-voice")
         await expect(voice.locator("#connect")).to_be_visible()
