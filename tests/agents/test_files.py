@@ -1,10 +1,8 @@
-"""Each shipped agent file reads as an example: short, public names only, typed strictly, documented."""
+"""Each shipped agent file reads as an example: short, public names only; its types are checked with the projects'."""
 
 from __future__ import annotations
 
 import ast
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import pytest
 import layercode_app
 from layercode_app.agent.discovery import discover
 
-from ..markdown import ROOT
 from .talking import AGENTS
 
 FILES = sorted(AGENTS.glob("*.py"))
@@ -45,11 +42,3 @@ def test_a_file_is_short_and_imports_public_names_only(path: Path) -> None:
             if root == "layercode_app":
                 assert module == root
                 assert {alias.name for alias in node.names} <= set(layercode_app.__all__)
-
-
-def test_every_file_is_typed_strictly(tmp_path: Path) -> None:
-    # A user's copy: inside site-packages mypy would take its neighbours for our own modules.
-    copies = [shutil.copy(path, tmp_path) for path in FILES]
-    command = [sys.executable, "-m", "mypy", "--strict", *copies]
-    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stdout[:2000]
