@@ -6,7 +6,6 @@ run, so that `--help` is quick.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from typing import Annotated
@@ -14,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
-from ..output.terminal import print_block, print_line
+from ..output.terminal import print_block, print_line, replace_unprintable
 from ..server.collector import collect_rarely
 from . import (
     agents,
@@ -88,10 +87,7 @@ def options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Everything between LayerCode and your agent's words."""
-    for stream in (sys.stdout, sys.stderr):
-        # What a terminal cannot show, half a character included, is no reason to stop.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    replace_unprintable()
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ A part is text, or text with a style of Rich's, such as ("late", "bold red"). No
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -23,6 +24,13 @@ LEAST_INDENT = 4
 """Columns before the further lines of a block, whose label may be shorter or empty."""
 NARROWEST = 20
 """Columns that a block keeps beside its label on a narrow terminal."""
+
+
+def replace_unprintable() -> None:
+    """Let the standard streams replace a character that they cannot encode, where they would raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def print_line(*parts: Part, err: bool = False, end: str = "\n") -> None:

@@ -21,7 +21,10 @@ def _amount(value: object) -> float | None:
 
 
 def _time(value: object) -> object:
-    return value if isinstance(value, str) else _amount(value)
+    # Digits in text are a number too large for JSON's readers, and no time.
+    if isinstance(value, str):
+        return None if value.isdecimal() and _amount(value) is None else value
+    return _amount(value)
 
 
 def _mapping(value: object) -> object:
