@@ -32,6 +32,8 @@ class StrictAnthropic(StrictModel):
         """The thinking of a signature, or of redacted data."""
         self.thinking_of: dict[str, list[str]] = {}
         """The signatures of the answer that a tool call was in."""
+        self.began_with: dict[str, str] = {}
+        """The kind of the first block of that answer."""
 
     def model(self, url: str) -> Model:
         provider = AnthropicProvider(api_key="test", base_url=url)
@@ -132,7 +134,9 @@ class StrictAnthropic(StrictModel):
         # requirement is not documented, so it is held here.
         enabled = (body.get("thinking") or {}).get("type") == "enabled"
         refuse(
-            bool(enabled and calls) and self.thinking_of.get(calls[0]) != [] and latest[0]["type"] not in THINKING,
+            bool(enabled and calls)
+            and self.began_with.get(calls[0], "thinking") in THINKING
+            and latest[0]["type"] not in THINKING,
             f"Expected `thinking` or `redacted_thinking`, but found `{latest[0]['type'] if latest else ''}`. When "
             "`thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the "
             "lastmost set of `tool_use` and `tool_result` blocks).",
@@ -160,6 +164,7 @@ class _Answer:
         self.server = server
         self.index = -1
         self.kind = ""
+        self.began_with = ""
         self.thought = ""
         self.signatures: list[str] = []
         self.calls: list[str] = []
@@ -193,6 +198,7 @@ class _Answer:
         own = step.id or self.server.next_id("toolu_")
         self.calls.append(own)
         self.server.thinking_of[own] = self.signatures
+        self.server.began_with[own] = self.began_with or "tool_use"
         yield from self._open("tool_use", {"type": "tool_use", "id": own, "name": step.name, "input": {}})
         yield self._delta({"type": "input_json_delta", "partial_json": step.arguments})
 
@@ -207,6 +213,7 @@ class _Answer:
             return
         yield from self.close()
         self.kind, self.index = kind, self.index + 1
+        self.began_with = self.began_with or kind
         yield _event("content_block_start", index=self.index, content_block=block)
 
     def _delta(self, delta: Block) -> str:

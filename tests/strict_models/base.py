@@ -144,17 +144,28 @@ class StrictModel(ABC):
             return JSONResponse(self.error(400, str(refusal)), 400)
         self.asked.append(asked)
         steps = self.script(asked)
-        first = [step async for step in _first(steps)]
+        first = await _unless_gone(request, steps)
         if first and isinstance(first[0], Fail):
             return JSONResponse(self.error(first[0].status, first[0].message), first[0].status)
         events = self.stream(asked, _played(first, steps))
         return StreamingResponse(events, media_type="text/event-stream")
 
 
-async def _first(steps: AsyncIterator[Step]) -> AsyncIterator[Step]:
+async def _unless_gone(request: Request, steps: AsyncIterator[Step]) -> list[Step]:
+    """The first step, if there is one; none when the client goes away before it."""
+    first = asyncio.ensure_future(_first(steps))
+    gone = asyncio.ensure_future(request.receive())
+    await asyncio.wait({first, gone}, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in (first, gone):
+        waiting.cancel()
+    await asyncio.wait({first, gone})
+    return [] if first.cancelled() else first.result()
+
+
+async def _first(steps: AsyncIterator[Step]) -> list[Step]:
     async for step in steps:
-        yield step
-        return
+        return [step]
+    return []
 
 
 async def _played(first: Sequence[Step], rest: AsyncIterator[Step]) -> AsyncIterator[Step]:

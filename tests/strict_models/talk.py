@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import Any
 
 from pydantic_ai import Agent, RunContext
+from pydantic_ai.models import Model
 
 from layercode_app import Message, Turn, VoiceAgent
 from layercode_app.conversation.answerer import Limits
@@ -19,6 +19,7 @@ from layercode_app.conversation.stores.memory import MemoryStore
 
 from ..conversation.world import Ear
 from ..serving import serve
+from ..waiting import until
 from . import Line, StrictModel
 
 Tool = Callable[[Turn[Any, Any], int], Awaitable[str]]
@@ -29,25 +30,20 @@ async def bumped(turn: Turn[Any, Any], by: int) -> str:
 
 
 class Talk:
-    """Says things to the agent, and knows what its model was sent. `tool` is what the tool `bump` does."""
+    """Says things to the agent, and knows what its model was sent."""
 
-    def __init__(self, server: StrictModel, model: Any, store: Store, tool: Tool = bumped, **options: Any) -> None:
+    def __init__(self, server: StrictModel, voice: VoiceAgent[Any, Any], store: Store, turns: int = 1) -> None:
         self.server = server
         self.store = store
-        self.tool = tool
-        agent = Agent(model, deps_type=Turn, instructions="Be kind.")
-
-        @agent.tool
-        async def bump(ctx: RunContext[Turn], by: int = 1) -> str:
-            return await self.tool(ctx.deps, by)
-
-        self.voice = VoiceAgent("strict", agent, **options)
+        self.voice = voice
         self.handler = TurnHandler(store, limits=Limits())
-        self._turns = count(1)
+        self.turn = turns
+        """The number of the next turn."""
 
     def begin(self, text: str, ear: Ear, **more: Any) -> asyncio.Task[None]:
         """Deliver a message."""
-        ids = {"session_id": "s", "conversation_id": "c", "turn_id": f"turn-{next(self._turns)}"}
+        ids = {"session_id": "s", "conversation_id": "c", "turn_id": f"turn-{self.turn}"}
+        self.turn += "turn_id" not in more
         event = Message.model_validate(ids | {"text": text} | more)
         answer = self.handler.answer(self.voice, event, ear.listener, received=time.perf_counter())
         return asyncio.ensure_future(answer)
@@ -68,12 +64,35 @@ class Talk:
         return " ".join(line.text for line in self.lines if line.role == role)
 
 
+def strict_agent(model: Model, tool: Tool = bumped, **options: Any) -> VoiceAgent[Any, Any]:
+    """An agent whose tool `bump` does what `tool` does."""
+    agent = Agent(model, deps_type=Turn, instructions="Be kind.")
+
+    @agent.tool
+    async def bump(ctx: RunContext[Turn], by: int = 1) -> str:
+        return await tool(ctx.deps, by)
+
+    return VoiceAgent("strict", agent, **options)
+
+
 @asynccontextmanager
-async def talking(server: StrictModel, **options: Any) -> AsyncIterator[Talk]:
-    """A conversation over a journal in memory."""
+async def talking(
+    server: StrictModel, make: Callable[[Model], VoiceAgent[Any, Any]] | None = None, **options: Any
+) -> AsyncIterator[Talk]:
+    """A conversation over a journal in memory; `make` makes another agent of the server's model."""
     async with serve(server.app) as url, server.model(url) as model:
         store = MemoryStore()
         await store.open()
-        talk = Talk(server, model, store, **options)
+        talk = Talk(server, make(model) if make else strict_agent(model, **options), store)
         yield talk
         await talk.handler.drain()
+
+
+async def interrupt(talk: Talk, text: str, when: Callable[[Ear], object], **more: Any) -> str:
+    """Say something, and leave when it is time; what was heard until then."""
+    ear = Ear()
+    turn = talk.begin(text, ear, **more)
+    await until(lambda: when(ear))
+    ear.listener.leave()
+    await turn
+    return ear.spoken

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 from pydantic_ai.models.fallback import FallbackModel
 
-from ..conversation.world import Ear
 from ..serving import serve
-from ..waiting import until
-from . import ALL, Asked, Break, Call, Hang, Say, Step, StrictAnthropic, StrictModel, StrictResponses, Think
-from .talk import Talk, talking
+from . import ALL, Asked, Break, Call, Fail, Hang, Say, Step, StrictAnthropic, StrictModel, StrictResponses, Think
+from .talk import Talk, interrupt, strict_agent, talking
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ALL)]
 
@@ -87,7 +85,7 @@ async def test_a_caller_who_speaks_over_a_text(kind: type[StrictModel], after: s
                 yield Hang()
 
     async with talking(kind(stops)) as talk:
-        await interrupt(talk, lambda ear: ear.spoken == after)
+        await interrupt(talk, "hello", lambda ear: ear.spoken == after)
         talk.server.script = checks_and_tells
         await goes_on(talk)
         assert talk.said("assistant").startswith(after.strip()[:10])
@@ -105,16 +103,8 @@ async def test_a_caller_who_speaks_over_a_tool(kind: type[StrictModel]) -> None:
     async with talking(kind(checks_and_tells), tool=tool) as talk:
         # Twice, so that one unfinished turn is followed by another.
         for number in (1, 2):
-            await interrupt(talk, lambda _, number=number: len(started) == number)
+            await interrupt(talk, "hello", lambda _, number=number: len(started) == number)
         await goes_on(talk)
-
-
-async def interrupt(talk: Talk, when: Any) -> None:
-    ear = Ear()
-    turn = talk.begin("hello", ear)
-    await until(lambda: when(ear))
-    ear.listener.leave()
-    await turn
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])
@@ -148,7 +138,7 @@ async def test_a_stream_that_breaks_after_a_tool(kind: type[StrictModel]) -> Non
 async def test_a_restart(kind: type[StrictModel]) -> None:
     async with talking(kind(checks_and_tells)) as talk:
         await talk.say("hello")
-        again = Talk(talk.server, talk.voice.agent.model, talk.store)  # type: ignore[union-attr]
+        again = Talk(talk.server, talk.voice, talk.store, turns=2)
         await goes_on(again)
         assert again.said("assistant").startswith("Let me check.")
 
@@ -169,25 +159,20 @@ async def test_a_model_of_another_provider_takes_over(kind: type[StrictModel]) -
     """Each provider's turn is in the past of the other's, with its calls, and without what only it can check."""
     other = StrictResponses if kind is StrictAnthropic else StrictAnthropic
     first, second = kind(checks_and_tells), other(checks_and_tells)
-    async with serve(first.app) as url, serve(second.app) as other_url, first.model(url) as own, second.model(
-        other_url
-    ) as fallback:  # fmt: skip
-        store_of = talking(first)
-        async with store_of as talk:
-            talk = Talk(first, FallbackModel(own, fallback), talk.store)
-            await talk.say("hello")
-            first.script = broken
-            talk.server = second
-            await goes_on(talk)
-            assert "Hm." not in talk.said("assistant")
-            # Asked first also in the middle of a turn, with the other's reasoning, which is the run's and not history.
-            first.refused.clear()
-            first.script = checks_and_tells
-            talk.server = first
-            await goes_on(talk)
+    async with (
+        serve(second.app) as url,
+        second.model(url) as fallback,
+        talking(first, lambda model: strict_agent(FallbackModel(model, fallback))) as talk,
+    ):
+        await talk.say("hello")
+        first.script, talk.server = broken, second
+        await goes_on(talk)
+        assert "Hm." not in talk.said("assistant")
+        # Asked first also in the middle of a turn, with the other's reasoning, which is the run's and not history.
+        first.refused.clear()
+        first.script, talk.server = checks_and_tells, first
+        await goes_on(talk)
 
 
 async def broken(asked: Asked) -> AsyncIterator[Step]:
-    from . import Fail
-
     yield Fail(500)
