@@ -147,7 +147,10 @@ class Settings(BaseSettings):
         "Models to try in order when the first (also an agent's own) fails before anything was spoken.",
     )
     history_tokens: int = _setting(
-        8000, "LAYERCODE_HISTORY_TOKENS", "Agents", "Most tokens (estimated) of earlier turns given to the model."
+        8000,
+        "LAYERCODE_HISTORY_TOKENS",
+        "Agents",
+        "Most tokens (estimated) of earlier turns given to the model: text, tool calls and results.",
     )
 
     # --- Conversation
