@@ -17,9 +17,9 @@ LINGER_SECONDS = 2
 
 
 @asynccontextmanager
-async def serve(app: Any, **options: Any) -> AsyncIterator[str]:
-    """Serve the app on a free port of 127.0.0.1; gives its base URL."""
-    with listen("127.0.0.1", 0) as listener:
+async def serve(app: Any, *, port: int = 0, **options: Any) -> AsyncIterator[str]:
+    """Serve the app on 127.0.0.1, on a free port or this one; gives its base URL."""
+    with listen("127.0.0.1", port) as listener:
         server = QuickServer(uvicorn.Config(app, log_config=None, **options))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not task.done():

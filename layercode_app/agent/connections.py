@@ -3,47 +3,103 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import AsyncExitStack, suppress
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from .voice_agent import VoiceAgent
+if TYPE_CHECKING:
+    from .tool_servers import ToolServer
+    from .voice_agent import VoiceAgent
+
+START_SECONDS = 2.0
+"""How long a start waits for what is slow to open; it is opened beside the calls then."""
 
 
 class Connections:
-    """Opens and closes them in one task of its own: what is entered in one task may not be left in another."""
+    """Opens and closes each of them in a task of its own: what is entered in one task may not be left in another."""
 
     def __init__(self) -> None:
-        self._close = asyncio.Event()
+        self._closing = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._servers: dict[int, ToolServer] = {}
 
     async def open(self, voices: Iterable[VoiceAgent[Any, Any]]) -> None:
-        """Open what these agents need; what fails is logged, and tried again by each turn."""
-        opened = asyncio.Event()
-        self._tasks.append(asyncio.create_task(self._keep(list(voices), opened), name="agent-connections"))
-        await opened.wait()
+        """Open what these agents need. What fails is logged; MCP servers are tried again, the rest by each turn."""
+        opening = [part for voice in voices for part in self._open_parts(voice)]
+        waiting = [asyncio.create_task(opened.wait()) for _, opened in opening]
+        if waiting:
+            await asyncio.wait(waiting, timeout=START_SECONDS)
+        for (name, opened), task in zip(opening, waiting, strict=True):
+            if not opened.is_set():
+                logger.warning("{} is slow to open; calls are taken meanwhile", name)
+            task.cancel()
 
     async def close(self) -> None:
         """Close everything."""
-        self._close.set()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        self._closing.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _keep(self, voices: list[VoiceAgent[Any, Any]], opened: asyncio.Event) -> None:
-        async with AsyncExitStack() as stack:
-            for voice in voices:
-                for part in (voice.model, voice.agent):
-                    if part is not None:
-                        await _enter(stack, part, voice.name)
-            opened.set()
-            await self._close.wait()
+    def _open_parts(self, voice: VoiceAgent[Any, Any]) -> Iterator[tuple[str, asyncio.Event]]:
+        """Begin to open an agent's parts; gives the name of each, and the event of its opening."""
+        servers = _tool_servers(voice)
+        for toolset in servers:
+            yield self._open_server(toolset, voice)
+        voice.tool_servers = {id(toolset): self._servers[id(toolset)] for toolset in servers}
+        # An agent with MCP servers is entered in parts: entering it would open them, too, and wait for them.
+        parts = _parts(voice) if servers else [voice.model, voice.agent]
+        for part in parts:
+            if part is not None:
+                opened = asyncio.Event()
+                self._begin(_keep(part, voice.name, opened, self._closing))
+                yield f"{type(part).__name__} of agent {voice.name!r}", opened
+
+    def _open_server(self, toolset: Any, voice: VoiceAgent[Any, Any]) -> tuple[str, asyncio.Event]:
+        from .tool_servers import ToolServer
+
+        server = self._servers.get(id(toolset))
+        if server is None:
+            server = self._servers[id(toolset)] = ToolServer(toolset, voice.name)
+            self._begin(server.keep(self._closing))
+        return f"The MCP server {toolset.label} of agent {voice.name!r}", server.tried
+
+    def _begin(self, work: Any) -> None:
+        self._tasks.append(asyncio.create_task(work, name="agent-connections"))
 
 
-async def _enter(stack: AsyncExitStack, part: Any, name: str) -> None:
+def _tool_servers(voice: VoiceAgent[Any, Any]) -> list[Any]:
+    """The MCP servers of an agent that all runs share."""
+    return [leaf for leaf in _toolsets(voice) if _is_tool_server(leaf)]
+
+
+def _is_tool_server(toolset: Any) -> bool:
+    # By name: naming the class would import the MCP library, which is an extra. A server whose headers depend on the
+    # run is opened by each run.
+    named = any(base.__name__ == "MCPToolset" for base in type(toolset).__mro__)
+    return named and not getattr(toolset, "_resolves_per_run", False)
+
+
+def _toolsets(voice: VoiceAgent[Any, Any]) -> list[Any]:
+    found: list[Any] = []
+    for toolset in getattr(voice.agent, "toolsets", ()):
+        toolset.apply(found.append)
+    return found
+
+
+def _parts(voice: VoiceAgent[Any, Any]) -> list[Any]:
+    """What of an agent is to be entered beside its MCP servers: its model, and its other toolsets."""
+    own = getattr(voice.agent, "model", None)
+    model = voice.model or (None if isinstance(own, str) else own)
+    return [model, *(leaf for leaf in _toolsets(voice) if not _is_tool_server(leaf))]
+
+
+async def _keep(part: Any, name: str, opened: asyncio.Event, closing: asyncio.Event) -> None:
+    """Keep a part open; `opened` is set once it is open, or cannot be."""
     try:
-        await stack.enter_async_context(part)
-    except Exception as error:  # noqa: BLE001 - a tool server that is down must not keep the others from serving
+        async with part:
+            opened.set()
+            await closing.wait()
+    except Exception as error:  # noqa: BLE001 - a part that cannot be opened must not keep the others from serving
         logger.opt(exception=error).error("Agent {!r} could not open {}: {}", name, type(part).__name__, error)
+    finally:
+        opened.set()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.toolsets import AbstractToolset
 
     from .voice_agent import VoiceAgent
 
@@ -59,6 +60,17 @@ class TurnTools(AbstractCapability[Any]):
         """Send only what a provider accepts of what this run's model and tools made."""
         request_context.messages = sendable(request_context.messages)
         return request_context
+
+    def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
+        """Put the servers that are kept open in place of the agent's own toolsets."""
+        servers = self.voice.tool_servers
+        if not servers:
+            return None
+        from .tool_servers import KeptTools
+
+        return toolset.visit_and_replace(
+            lambda leaf: KeptTools(leaf, servers[id(leaf)]) if id(leaf) in servers else leaf
+        )
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Write the call down, run it by its policy, write down how it ended."""

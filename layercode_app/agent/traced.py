@@ -20,6 +20,7 @@ from .tools import TurnTools
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.toolsets import AbstractToolset
 
     from .voice_agent import VoiceAgent
 
@@ -33,6 +34,10 @@ class TracedTurnTools(Instrumentation):
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Send only what a provider accepts."""
         return await self.tools.before_model_request(ctx, await super().before_model_request(ctx, request_context))
+
+    def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
+        """Put the servers that are kept open in place of the agent's own toolsets."""
+        return self.tools.get_wrapper_toolset(toolset)
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Open the tool's span, and within it do what is to be done about a call."""

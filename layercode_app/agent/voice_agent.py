@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
     from pydantic_ai.models import Model
 
+    from .tool_servers import ToolServer
+
 DepsT = TypeVar("DepsT", default=Any)
 OutputT = TypeVar("OutputT", default=Any)
 Greeting: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str] | AsyncIterator[str]] | None"
@@ -185,6 +187,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.script: Script | None = None
         self.model: Model | None = None
         """The model its turns use; None is the agent's own. Set by the server, from `--model` and the settings."""
+        self.tool_servers: Mapping[int, ToolServer] = {}
+        """The MCP servers that are kept open for it, by the id of their toolsets. Set while it is served."""
         self._fingerprint = ""
         self.title = ""
 

@@ -61,6 +61,7 @@ class DevApp:
     ) -> None:
         self.url = url
         self.closing = asyncio.Event()
+        self._reconnecting: asyncio.Task[None] | None = None
         self._files = files
         self._model = model
         self._session_timeout = session_timeout
@@ -144,6 +145,9 @@ class DevApp:
         finally:
             self.close_streams()
             await self.emulator.aclose()
+            if self._reconnecting is not None:
+                self._reconnecting.cancel()
+                await asyncio.wait({self._reconnecting})
             await self.layercode.stop()
             for end in self.layercode.on_stop:
                 await asyncio.to_thread(end)
@@ -198,9 +202,15 @@ class DevApp:
             self.emulator.feed.publish({"kind": "reload", "error": str(error), **self.describe()})
             return
         self._loaded = loaded
+        self._reconnecting = asyncio.create_task(self._reconnect(self._reconnecting), name="reconnect")
         self.layercode.health.failed = loaded.failed
         self.emulator.use(*self._specs())
         logger.info("Reloaded: {}", ", ".join(self.layercode.agents))
         if waiting := need_restart(before, settings):
             logger.warning("Changed, and applied when `dev` is started again: {}", ", ".join(waiting))
         self.emulator.feed.publish({"kind": "reload", "error": None, **self.describe()})
+
+    async def _reconnect(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        await self.layercode.reconnect()

@@ -40,6 +40,8 @@ from .routes import Routes
 from .webhook import Webhook
 
 DRAIN_SECONDS = 10.0
+RECONNECT_SECONDS = 30.0
+"""How long turns of replaced agents may keep their connections."""
 DAY = 86_400
 
 
@@ -217,6 +219,22 @@ class LayerCode:
                 with spans.upkeep():
                     self.jobs.start()
                 self._started = True
+
+    async def reconnect(self) -> None:
+        """Open what the agents of now need, and close what only earlier ones needed, once their turns have ended."""
+        if not self._started:
+            return
+        before, running = self._connections, list(self.turns.running.values())
+        ends = [asyncio.create_task(turn.ended.wait()) for turn in running]
+        self._connections = Connections()
+        try:
+            await self._connections.open(self.agents.values())
+            if ends:
+                await asyncio.wait(ends, timeout=RECONNECT_SECONDS)
+        finally:
+            for end in ends:
+                end.cancel()
+            await asyncio.shield(before.close())
 
     async def drain(self) -> None:
         """Take no more turns, and see those that run to their end, with a goodbye when they take too long."""

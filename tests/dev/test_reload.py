@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from loguru import logger
 from websockets.asyncio.client import connect
@@ -177,3 +178,41 @@ async def test_the_log_lines_of_a_turn_are_read_back_and_no_session_key_is_among
     files = list((tmp_path / "logs").iterdir())
     assert files
     assert not any(key in path.read_text() for path in [*files, tmp_path / "output.txt"])
+
+
+WITH_SERVER = '''"""Has an MCP server."""
+import sys
+from fastmcp.client.transports import StdioTransport
+from pydantic_ai import Agent
+from pydantic_ai.mcp import MCPToolset
+from layercode_app import VoiceAgent
+
+oven = MCPToolset(StdioTransport(sys.executable, ["{server}"]), id="oven")
+agent = VoiceAgent("oven", Agent(toolsets=[oven]), greeting="{word}")
+'''
+
+
+async def test_a_reload_opens_the_new_mcp_servers_and_closes_the_old(tmp_path: Path) -> None:
+    pytest.importorskip("mcp")
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    server = Path(__file__).parents[1] / "agent" / "mcp_server.py"
+
+    def runs(child: psutil.Process) -> bool:
+        try:
+            return str(server) in child.cmdline()
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            return False
+
+    def children() -> set[int]:
+        return {child.pid for child in psutil.Process().children() if runs(child)}
+
+    (folder / "oven.py").write_text(WITH_SERVER.format(server=server, word="before"))
+    async with dev_server(tmp_path, agents=folder, agent="oven") as app:
+        await until(children)
+        before = children()
+        (folder / "oven.py").write_text(WITH_SERVER.format(server=server, word="after"))
+        app.reload(app.layercode.settings)
+        await until(lambda: children() and not children() & before)
+        assert len(children()) == 1
+    await until(lambda: not children())

@@ -1,0 +1,233 @@
+"""MCP servers of an agent, kept open while it is served: one that is lost is opened again with growing pauses.
+
+A turn never opens a server itself, so one that hangs or is down costs no caller's time: its last known tools stay
+visible to the model, and a call of one fails at once with words that the model can pass on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from loguru import logger
+from pydantic_ai.exceptions import ModelRetry, ToolFailed
+from pydantic_ai.toolsets import AbstractToolset, WrapperToolset
+
+OPEN_SECONDS = 10.0
+"""The time limit of one attempt to open a server."""
+PAUSES = (0.2, 30.0)
+"""The first and the longest pause between two attempts; each pause is twice the one before."""
+STABLE_SECONDS = 10.0
+"""A server that was open for less than this is opened again after a pause."""
+CHECK_SECONDS = 15.0
+"""How often an idle server is pinged, so that a dead one is open again before a caller needs it."""
+PING_SECONDS = 5.0
+WAIT_SECONDS = 2.0
+"""How long a turn waits for a server that is being opened."""
+CLOSE_SECONDS = 5.0
+
+CONNECTION_CLOSED = -32000
+"""The code that MCP libraries give to a call whose connection is gone."""
+_LOST = {"TransportError", "ConnectionError", "ClosedResourceError", "BrokenResourceError", "EndOfStream"}
+_GONE = ("session terminated", "session not found", "client is not connected")
+
+DOWN = "The server of this tool cannot be reached now. Tell the caller that this is not possible at the moment."
+LOST = (
+    "The server of this tool was lost during the call and is being opened again. It is not known whether the call was "
+    "carried out: call the tool again only if doing it twice does no harm."
+)
+
+
+class ToolServer:
+    """One MCP server: `keep` opens it until the service ends, and turns list and call its tools."""
+
+    def __init__(self, toolset: AbstractToolset[Any], agent: str) -> None:
+        self.toolset = toolset
+        self.tried = asyncio.Event()
+        """Set once the first attempt to open it has ended."""
+        self._name = f"{toolset.label} of agent {agent!r}"
+        self._opened = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._failures = 0
+        self._tools: dict[str, Any] = {}
+
+    # --- for the service
+
+    async def keep(self, closing: asyncio.Event) -> None:
+        """Keep the server open until `closing` is set."""
+        pause = PAUSES[0]
+        while not closing.is_set():
+            opened_at = time.monotonic()
+            if await self._open(closing):
+                await self._until_lost(closing)
+                await self._close()
+            if time.monotonic() - opened_at >= STABLE_SECONDS and not self._failures:
+                pause = PAUSES[0]
+            elif not closing.is_set():
+                await _within(pause, closing.wait())
+                pause = min(pause * 2, PAUSES[1])
+
+    async def _open(self, closing: asyncio.Event) -> bool:
+        self._lost.clear()
+        try:
+            async with asyncio.timeout(OPEN_SECONDS) as limit, _ended_by(closing, limit):
+                await self.toolset.__aenter__()
+        except Exception as error:  # noqa: BLE001 - a tool server that is down must not keep the agent from serving
+            self._failures += 1
+            if self._failures == 1 and not closing.is_set():
+                logger.opt(exception=error).warning(
+                    "The MCP server {} could not be opened. It is tried again until it answers: {}",
+                    self._name,
+                    type(error).__name__,
+                )
+            return False
+        finally:
+            self.tried.set()
+        if self._failures:
+            logger.info("The MCP server {} is open after {} failed attempts", self._name, self._failures)
+        self._failures = 0
+        self._opened.set()
+        return True
+
+    async def _until_lost(self, closing: asyncio.Event) -> None:
+        while not closing.is_set():
+            await _within(CHECK_SECONDS, closing.wait(), self._lost.wait())
+            if closing.is_set():
+                return
+            if self._lost.is_set() or not await self._answers():
+                logger.warning("The MCP server {} was lost and is opened again", self._name)
+                return
+
+    async def _answers(self) -> bool:
+        ping = getattr(getattr(self.toolset, "client", None), "ping", None)
+        if ping is None:
+            return True
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                await ping()
+        except Exception as error:  # noqa: BLE001 - a server may refuse the ping and be well
+            return not (isinstance(error, TimeoutError) or is_lost(error))
+        return True
+
+    async def _close(self) -> None:
+        """Close the session and the child process, whatever calls still use them."""
+        self._opened.clear()
+        # The transport of a child process outlives its contexts: only `close` ends it.
+        close = getattr(getattr(self.toolset, "client", None), "close", None)
+        if close is not None:
+            # A session whose server is gone raises here, and is closed all the same.
+            with suppress(Exception):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await close()
+        with suppress(Exception):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.toolset.__aexit__(None, None, None)
+
+    # --- for turns
+
+    async def list_tools(self, ctx: Any) -> dict[str, Any]:
+        """List the tools; those that were known last while the server cannot be asked."""
+        if not await self._ready():
+            return self._tools
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                self._tools = await self.toolset.get_tools(ctx)
+        except Exception as error:  # noqa: BLE001 - the agent answers without these tools
+            logger.warning("The MCP server {} did not list its tools: {}", self._name, type(error).__name__)
+            if isinstance(error, TimeoutError) or is_lost(error):
+                self._lost.set()
+        return self._tools
+
+    async def call_tool(self, name: str, args: dict[str, Any], ctx: Any, tool: Any) -> Any:
+        """Call a tool. Raises ToolFailed, for the model to read, when the server is down or was lost."""
+        if not await self._ready():
+            raise ToolFailed(DOWN)
+        try:
+            return await self.toolset.call_tool(name, args, ctx, tool)
+        except Exception as error:
+            if not is_lost(error):
+                raise
+            self._opened.clear()
+            self._lost.set()
+            raise ToolFailed(LOST) from error
+
+    async def _ready(self) -> bool:
+        """Whether the server is open; one that was open until now, or never tried, is waited for."""
+        if not self._opened.is_set() and not self._failures:
+            await _within(WAIT_SECONDS, self._opened.wait())
+        return self._opened.is_set()
+
+
+@dataclass
+class KeptTools(WrapperToolset[Any]):
+    """The tools of a server that is kept open, in place of its toolset in a run."""
+
+    server: ToolServer
+
+    async def __aenter__(self) -> KeptTools:
+        """Leave the server as it is: a run that opened it would wait for one that hangs."""
+        return self
+
+    async def __aexit__(self, *args: object) -> None:
+        """Leave the server open."""
+
+    async def get_tools(self, ctx: Any) -> dict[str, Any]:
+        """List the server's tools."""
+        return await self.server.list_tools(ctx)
+
+    async def call_tool(self, name: str, tool_args: dict[str, Any], ctx: Any, tool: Any) -> Any:
+        """Call one of the server's tools."""
+        return await self.server.call_tool(name, tool_args, ctx, tool)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that the connection to a server is gone."""
+    return any(_says_lost(link) for link in _chain(error))
+
+
+def _says_lost(error: BaseException) -> bool:
+    if isinstance(error, ModelRetry | ToolFailed):
+        return False
+    names = {base.__name__ for base in type(error).__mro__}
+    gone = any(text in str(error).lower() for text in _GONE)
+    return bool(names & _LOST) or gone or getattr(error, "code", None) == CONNECTION_CLOSED
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        if isinstance(link, BaseExceptionGroup):
+            for inner in link.exceptions:
+                yield from _chain(inner)
+        link = link.__cause__
+
+
+@asynccontextmanager
+async def _ended_by(closing: asyncio.Event, limit: asyncio.Timeout) -> AsyncIterator[None]:
+    """Let a time limit end at once when the service ends."""
+
+    def end(task: asyncio.Future[Any]) -> None:
+        if not task.cancelled():
+            limit.reschedule(0)
+
+    watch = asyncio.ensure_future(closing.wait())
+    watch.add_done_callback(end)
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+async def _within(seconds: float, *awaited: Any) -> None:
+    """Wait until the first of these has happened, or the time is over."""
+    tasks = [asyncio.ensure_future(one) for one in awaited]
+    try:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
