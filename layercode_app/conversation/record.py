@@ -153,6 +153,8 @@ class TurnRecord:
     """Cost and tokens of all earlier turns of the conversation, where a budget asked for them; never changed in place."""
     outcomes: list[Json] = field(default_factory=list)
     scores: dict[str, Json] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
+    """What `turn.count` counted: by name, and by `name,label=value`."""
     error_category: str | None = None
     error: str | None = None
     error_detail: str = ""

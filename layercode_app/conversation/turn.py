@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 StateT = TypeVar("StateT", default=None)
 MetadataT = TypeVar("MetadataT", default=dict[str, Any])
 
+MAX_COUNTS = 100
+"""More counters of one turn are not kept in its record."""
 HANDOFF = "handoff"
 """The outcome of a turn that asked for a person."""
 HANDOFF_TEXT = "I've noted that a person should take over from here. "
@@ -168,7 +170,14 @@ class Turn(Generic[StateT, MetadataT]):
         self.record.scores[name] = {"value": value, "comment": comment}
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        """Count something of your own for the metrics: `turn.count("orders", size="large")`; few values per label."""
+        """Count something of your own: `turn.count("orders", size="large")`; few values per label.
+
+        It is a metric, and an alert may watch it: `count(orders, size=large) < 1`.
+        """
+        counts = self.record.counts
+        for key in (name, *(f"{name},{label}={value}" for label, value in labels.items())):
+            if key in counts or len(counts) < MAX_COUNTS:
+                counts[key] = counts.get(key, 0) + amount
         metrics.count(name, amount, **labels)
 
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:

@@ -56,6 +56,8 @@ class Tally:
     impacts: Counter[str] = field(default_factory=Counter)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     scores: dict[str, Scores] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    """What the agents counted with `turn.count`."""
     conversations: set[str] = field(default_factory=set)
     successful: set[str] = field(default_factory=set)
     latencies: dict[tuple[str, str], list[float]] = field(default_factory=dict)
@@ -105,6 +107,8 @@ class Tally:
             outcome.count += 1
             outcome.value += given.get("value") or 0.0
             self.successful.add(record.conversation_id)
+        for name, amount in record.counts.items():
+            self.counts[name] += amount  # type: ignore[assignment]
         for name, score in record.scores.items():
             self.scores.setdefault(name, Scores()).add(score.get("value") if isinstance(score, dict) else score)
 
@@ -170,6 +174,7 @@ class Tally:
             "unknown_cost_requests": self.cost.unknown,
             "success_rate": None if self.success_rate is None else round(self.success_rate, 4),
             "outcomes": {name: self._outcome(outcome) for name, outcome in self.outcomes.items()},
+            "counts": dict(self.counts),
             "scores": {name: _scores(scores) for name, scores in self.scores.items()},
             "latency_ms": {
                 metric: {part: percentiles(self.times(metric, part)) for part in SLICES if self.times(metric, part)}

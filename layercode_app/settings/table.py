@@ -337,6 +337,12 @@ class Settings(BaseSettings):
     alert_interval: float = _setting(
         30.0, "LAYERCODE_ALERT_INTERVAL", "Watching", "Seconds between two looks at the alert rules."
     )
+    trace_url: str = _setting(
+        "",
+        "LAYERCODE_TRACE_URL",
+        "Watching",
+        "Where a trace is seen, such as https://jaeger.example/trace/{trace_id}; alerts link to one of their turns.",
+    )
     channels: dict[str, SecretStr] = _setting(
         {},
         "LAYERCODE_CHANNELS",

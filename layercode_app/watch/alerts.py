@@ -14,28 +14,40 @@ from loguru import logger
 
 from ..conversation import steady
 from ..conversation.stores.base import Job, Store
-from ..exceptions import DeveloperError
+from ..exceptions import ConfigurationError, DeveloperError
 from ..settings import Settings
-from .channels import Channels
+from .channels import Channels, Kind
 from .jumps import ClockJumps
+from .metrics import SYSTEM, VOLUMES
+from .pending import PendingTotals
 from .refusals import Refusals
-from .rules import Rule, rules_of
-from .window import Windows
+from .rules import SHARES, Rule, rules_of
+from .system import System
+from .window import Reading, Windows
 
 ALERTS, ALERT_MESSAGE = "alerts", "alert_message"
+TRACE_ID = "{trace_id}"
+LEVELS = {"info": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
+MARKS: dict[str, Kind] = {"info": "info", "warning": "warning", "critical": "failure"}
 Owe = Callable[[Job], Awaitable[bool]]
 
 
 class Alerts:
     """The alert rules of this installation. Raises ConfigurationError for a rule that cannot work."""
 
-    def __init__(self, settings: Settings, store: Store, refusals: Refusals, owe: Owe) -> None:
+    def __init__(self, settings: Settings, store: Store, pending: PendingTotals, refusals: Refusals, owe: Owe) -> None:
         self.rules = rules_of(settings)
         self._channels = Channels.of(settings)
         self._interval = settings.alert_interval
         self._service = f"{settings.service_name} ({settings.app_env})"
-        self._windows = Windows(store, refusals)
         self._jumps = ClockJumps()
+        self._system = System(store, pending)
+        self._windows = Windows(store, refusals, self._system)
+        self._trace_url = settings.trace_url
+        if self._trace_url and TRACE_ID not in self._trace_url:
+            raise ConfigurationError(
+                f"The setting LAYERCODE_TRACE_URL is wrong: {self._trace_url!r}; expected a URL with {TRACE_ID} in it."
+            )
         self._owe = owe
 
     async def look(self, job: Job) -> float:
@@ -46,33 +58,58 @@ class Alerts:
         states: dict[str, Any] = job.payload
         for rule in rules:
             state = states.setdefault(rule.name, {"firing": False, "times": 0})
-            value, turns = values[rule.name]
             limit = await self._windows.limit(rule, now)
-            firing = _fires(rule, value, limit, turns)
+            firing = fires(rule, values[rule.name], limit, before=state["firing"])
             if firing != state["firing"]:
-                await self._tell(rule, state, firing, value, limit)
+                await self._tell(rule, state, firing, values[rule.name], limit)
         return steady.now() + self._interval
 
     async def _tell(
-        self, rule: Rule, state: dict[str, Any], firing: bool, value: float | None, limit: float | None
+        self, rule: Rule, state: dict[str, Any], firing: bool, reading: Reading, limit: float | None
     ) -> None:
         times = state["times"] + firing
         what = "fired" if firing else "recovered"
-        logger.bind(event="alert", rule=rule.name, value=value).warning("Alert {} {}: {}", rule.name, what, rule.when)
-        title = f"[{self._service}] {rule.name} {what}"
-        body = f"{rule.when} over {_span(rule.window)}: {_shown(rule, value)}{_compared(rule, limit)}."
+        bound = logger.bind(event="alert", rule=rule.name, value=reading.value, severity=rule.severity)
+        bound.log(LEVELS[rule.severity] if firing else "INFO", "Alert {} {}: {}", rule.name, what, rule.when)
+        severity = f" ({rule.severity})" if firing and rule.severity != "warning" else ""
+        title = f"[{self._service}] {rule.name} {what}{severity}"
+        body = f"{rule.when} over {_span(rule.window)}: {_shown(rule, reading.value)}{_compared(rule, limit)}."
+        if firing and reading.trace_id:
+            body += f"\n{self._trace(reading.trace_id)}"
+        kind = MARKS[rule.severity] if firing else "success"
         for channel in rule.channels:
             # The id makes it one message, also when this worker dies before it can say that it looked.
             job_id = f"alert-{rule.name}-{times}-{what}-{channel}"
-            await self._owe(Job(job_id, ALERT_MESSAGE, "", {"channel": channel, "title": title, "body": body}))
+            message = {"channel": channel, "title": title, "body": body, "kind": kind}
+            await self._owe(Job(job_id, ALERT_MESSAGE, "", message))
         state["firing"], state["times"] = firing, times
+
+    def start(self) -> None:
+        """Sample this host where a rule watches the hosts: every worker does, whichever looks at the rules."""
+        if any(rule.metric in SYSTEM for rule in self.rules):
+            self._system.start()
+
+    async def stop(self) -> None:
+        """Sample the host no more."""
+        await self._system.stop()
+
+    async def prune(self) -> None:
+        """Drop samples of the hosts that no rule looks back to."""
+        await self._system.prune()
+
+    def _trace(self, trace_id: str) -> str:
+        """Where one turn of those that fired is seen."""
+        url = self._trace_url.replace(TRACE_ID, trace_id) if self._trace_url else trace_id
+        return f"One of these turns: {url}"
 
     async def deliver(self, job: Job) -> None:
         """Send one message. Raises ChannelError, and is tried again then."""
         name = job.payload["channel"]
         if name not in self._channels.urls:
             raise DeveloperError(f"An alert waits for the channel {name!r}, which this server does not have.")
-        await self._channels.send(name, job.payload["title"], job.payload["body"])
+        # A message of an older version has no kind.
+        kind = job.payload.get("kind", "info")
+        await self._channels.send(name, job.payload["title"], job.payload["body"], kind=kind)
 
 
 async def send_test(settings: Settings) -> dict[str, str | None]:
@@ -91,16 +128,19 @@ async def send_test(settings: Settings) -> dict[str, str | None]:
     return results
 
 
-def _fires(rule: Rule, value: float | None, limit: float | None, turns: int) -> bool:
-    if value is None or limit is None or turns < rule.at_least:
-        return False
-    return rule.broken_by(value, limit)
+def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) -> bool:
+    """Whether a rule fires now. Too few turns to tell leave it as it was `before`: silence is no recovery."""
+    if reading.value is None or limit is None or reading.turns < rule.at_least:
+        return before
+    if rule.broken_by(reading.value, limit):
+        return True
+    return before and reading.of_turns and not reading.turns and rule.metric not in VOLUMES
 
 
 def _shown(rule: Rule, value: float | None) -> str:
     if value is None:
         return "nothing in this time"
-    if rule.metric.endswith("_rate"):
+    if rule.metric.endswith("_rate") or rule.metric in SHARES:
         return f"{value:.1%}"
     if rule.metric == "cost":
         return f"${value:,.4f}"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SETTING = "LAYERCODE_CHANNELS"
 Format = Literal["text", "html"]
+Kind = Literal["info", "success", "warning", "failure"]
+"""How a message is marked, where the channel shows it: a colour, an icon, a priority."""
 
 
 class ChannelError(LayerCodeError):
@@ -55,11 +57,11 @@ class Channels:
             f"into {SETTING}."
         )
 
-    async def send(self, name: str, title: str, body: str, *, form: Format = "text") -> None:
+    async def send(self, name: str, title: str, body: str, *, form: Format = "text", kind: Kind = "info") -> None:
         """Send a message. Raises ChannelError when the channel did not take it."""
         # A report names conversations and tools, which callers and models choose.
         safe = defused(body) if form == "text" else body
-        await _send(name, self.urls[name], defused(title), safe, form)
+        await _send(name, self.urls[name], defused(title), safe, form, kind)
 
 
 async def send_report(settings: Settings, channel: str, report: Report) -> None:
@@ -111,12 +113,13 @@ def _service(url: str) -> Any:
     )
 
 
-async def _send(name: str, url: str, title: str, body: str, form: Format) -> None:
+async def _send(name: str, url: str, title: str, body: str, form: Format, kind: Kind) -> None:
     def notify() -> bool:
         apprise = _apprise()
         channel = apprise.Apprise()
         channel.add(_service(url))
-        return bool(channel.notify(title=title, body=body, body_format=apprise.NotifyFormat(form)))
+        shown = {"notify_type": apprise.NotifyType(kind), "body_format": apprise.NotifyFormat(form)}
+        return bool(channel.notify(title=title, body=body, **shown))
 
     # In a thread, because a channel that hangs must not hold up a call.
     if not await asyncio.to_thread(notify):

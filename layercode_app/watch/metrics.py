@@ -11,6 +11,10 @@ from ..reports.tally import Tally
 
 REFUSALS = ("bad_signatures", "authorize_refusals")
 """Requests that were refused: no turns, so they are counted beside the journal."""
+SYSTEM = ("cpu", "memory", "disk", "network")
+"""Figures of the hosts, sampled beside the journal; see `system.py`."""
+VOLUMES = ("turns", "cost", "tokens", "input_tokens", "output_tokens")
+"""Metrics that fewer calls bring down by themselves: an alert of one recovers when traffic stops, and no other does."""
 Value: TypeAlias = float | None
 Reader: TypeAlias = Callable[[Tally, str], Value]
 
@@ -60,7 +64,9 @@ METRICS: Mapping[str, Metric] = {
     "success_rate": Metric(lambda tally, _: tally.success_rate),
     "outcomes": Metric(_outcomes, grows=True, arguments=None),
     "score": Metric(_mean, arguments=None),
+    "count": Metric(lambda tally, of: float(tally.counts[of]), grows=True, arguments=None),
     **{f"p{percent}": _percentile(percent) for percent in (50, 90, 95, 99)},
     # Counted beside the journal; see `refusals.py`.
     **{name: Metric(lambda tally, _: None, grows=True) for name in REFUSALS},
+    **{name: Metric(lambda tally, _: None) for name in SYSTEM},
 }

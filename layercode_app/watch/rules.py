@@ -11,14 +11,16 @@ from ..exceptions import ConfigurationError
 from ..reports.report import seconds_of
 from ..settings import Settings
 from .channels import Channels
-from .metrics import METRICS, Metric
+from .metrics import METRICS, SYSTEM, Metric
 
 SETTING = "LAYERCODE_ALERTS"
-_CONDITION = re.compile(r"\s*(\w+)\s*(?:\(([\w-]*)\))?\s*(>=?|<=?)\s*(.+?)\s*")
+SHARES = [name for name in SYSTEM if name != "network"]
+_CONDITION = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*(>=?|<=?)\s*(.+?)\s*")
 _BASELINE = re.compile(r"(?:(\d+(?:\.\d+)?)\s*[x*]\s*)?baseline\(([^)]+)\)")
 _NUMBER = re.compile(r"(\$)?(\d+(?:\.\d+)?)\s*(%|ms|s|k|M)?")
 _SCALE = {"%": 0.01, "ms": 1, "s": 1000, "k": 1e3, "M": 1e6}
-_FIELDS = {"name", "when", "window", "channels", "at_least", "agent"}
+_FIELDS = {"name", "when", "window", "channels", "at_least", "agent", "severity"}
+SEVERITIES = ("info", "warning", "critical")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Rule:
     """Seconds before the window that it is compared with."""
     at_least: int = 0
     agent: str | None = None
+    severity: str = "warning"
 
     @property
     def reader(self) -> Metric:
@@ -89,7 +92,14 @@ def _rule(given: Mapping[str, Any], number: int, channels: Channels) -> Rule:
         channels=tuple(channels.check(str(one), f"The setting {SETTING}, rule {name!r},") for one in wanted),
         at_least=_count(name, given.get("at_least", 0)),
         agent=str(given["agent"]) if given.get("agent") else None,
+        severity=_severity(name, given.get("severity", "warning")),
     )
+
+
+def _severity(name: str, value: Any) -> str:
+    if value not in SEVERITIES:
+        raise _wrong(name, f"severity is {value!r}; expected {', '.join(SEVERITIES)}")
+    return str(value)
 
 
 def _count(name: str, value: Any) -> int:
@@ -102,13 +112,16 @@ def _condition(name: str, when: str) -> tuple[str, str, str, str]:
     match = _CONDITION.fullmatch(when)
     if match is None:
         raise _wrong(name, f"{when!r} is no condition; expected one such as error_rate > 5% or p95(ttfs) > 2s")
-    metric, of = match[1], match[2] or ""
+    # A label may be written with spaces, as in count(orders, size=large).
+    metric, of = match[1], re.sub(r"\s", "", match[2] or "")
     if metric not in METRICS:
         raise _wrong(name, f"the metric {metric!r} is not known; expected one of {', '.join(sorted(METRICS))}")
     arguments = METRICS[metric].arguments
     if arguments is not None and of not in (arguments or ("",)):
         expected = ", ".join(filter(None, arguments)) or "nothing"
         raise _wrong(name, f"{metric}({of}): expected {expected} in the brackets")
+    if metric == "count" and not re.fullmatch(r"[\w.-]+(,[\w.-]+=[^,=]+)?", of):
+        raise _wrong(name, f"count({of}): expected a counter, such as count(orders) or count(orders, size=large)")
     return metric, of, match[3], match[4]
 
 
@@ -128,7 +141,7 @@ def _check_unit(name: str, metric: str, text: str, unit: str, limit: float) -> N
     if metric.startswith("p") and metric[1:].isdigit():
         if unit not in ("s", "ms"):
             raise _wrong(name, f"{text!r}: {metric} is a time; expected a limit such as 2s or 800ms")
-    elif metric.endswith("_rate"):
+    elif metric.endswith("_rate") or metric in SHARES:
         if unit not in ("", "%") or limit > 1:
             raise _wrong(name, f"{text!r}: {metric} is a share; expected a limit such as 5%")
     elif unit not in ("", "k", "M", *(("$",) if metric == "cost" else ())):

@@ -39,14 +39,16 @@ class Watch:
         self._pending = PendingTotals(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
         self.refusals = Refusals(store, self._pending)
         self.budgets = Budgets(settings, store, self._pending)
-        self.alerts = Alerts(settings, store, self.refusals, owe)
+        self.alerts = Alerts(settings, store, self._pending, self.refusals, owe)
 
     async def stop(self) -> None:
         """Write what was counted."""
+        await self.alerts.stop()
         await self._pending.stop()
 
     async def owe_chores(self) -> None:
         """Owe the jobs that come again and again, unless they are owed already. Raises StoreError."""
+        self.alerts.start()
         now = steady.now()
         await self._owe(Job(ALERTS, ALERTS, "", {}, due_at=now))
         await self._owe(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
@@ -73,6 +75,7 @@ class Watch:
             if gone:
                 logger.info("{} turns older than {:g} days were deleted", gone, self._retention_days)
         await self.refusals.prune()
+        await self.alerts.prune()
         await self._store.drop_totals(WARNED, before=f"{WARNED}{time.strftime('%Y-%m-%d', time.gmtime(now))}")
         return steady.now() + RETENTION_SECONDS
 

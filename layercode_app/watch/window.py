@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ..conversation.stores.base import Store
 from ..reports.figures import is_counted
 from ..reports.tally import Tally
-from .metrics import REFUSALS
+from .metrics import REFUSALS, SYSTEM
 from .refusals import Refusals
 from .rules import Rule
+from .system import System
+from .witness import Witness
 
 LATE_SECONDS = 300.0
 """Turns are kept in the order they were begun, but a clock may be off by so much."""
@@ -20,23 +23,46 @@ BASELINE_SECONDS = 600.0
 """How long a baseline is good before it is computed again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The value of a rule in its window, the number of turns in it, and the trace of the turn that shows it best."""
+
+    value: float | None
+    turns: int = 0
+    trace_id: str = ""
+    of_turns: bool = True
+    """False of what is counted beside the turns."""
+
+
 class Windows:
     """Reads the values that rules compare."""
 
-    def __init__(self, store: Store, refusals: Refusals) -> None:
+    def __init__(self, store: Store, refusals: Refusals, system: System) -> None:
         self._store = store
         self._refusals = refusals
+        self._system = system
         self._baselines: dict[str, tuple[float, float | None]] = {}
 
-    async def values(self, rules: Sequence[Rule], now: float) -> dict[str, tuple[float | None, int]]:
-        """Each rule's value in its window, and of how many turns."""
-        tallies = await self._count(rules, {rule.name: (now - rule.window, now) for rule in rules}, now)
-        return {rule.name: (await self._value(rule, tallies, now), tallies[rule.name].turns) for rule in rules}
+    async def values(self, rules: Sequence[Rule], now: float) -> dict[str, Reading]:
+        """Each rule's reading of its window."""
+        witnesses: dict[str, Witness] = {rule.name: Witness(rule) for rule in rules}
+        spans = {rule.name: (now - rule.window, now) for rule in rules}
+        tallies = await self._count(rules, spans, now, witnesses)
+        return {rule.name: await self._reading(rule, tallies[rule.name], witnesses[rule.name], now) for rule in rules}
 
-    async def _value(self, rule: Rule, tallies: dict[str, Tally], now: float) -> float | None:
+    async def _reading(self, rule: Rule, tally: Tally, witness: Witness, now: float) -> Reading:
+        beside = await self._beside(rule, now - rule.window, now)
+        if beside is not None:
+            return beside
+        return Reading(rule.reader.read(tally, rule.of), tally.turns, witness.trace_id)
+
+    async def _beside(self, rule: Rule, since: float, until: float) -> Reading | None:
+        """The reading of a metric that is counted beside the turns; None of all others."""
         if rule.metric in REFUSALS:
-            return await self._refusals.between(rule.metric, now - rule.window, now)
-        return rule.reader.read(tallies[rule.name], rule.of)
+            return Reading(await self._refusals.between(rule.metric, since, until), of_turns=False)
+        if rule.metric in SYSTEM:
+            return Reading(await self._system.between(rule.metric, since, until), of_turns=False)
+        return None
 
     async def limit(self, rule: Rule, now: float) -> float | None:
         """What the value is compared with; None while there is no baseline."""
@@ -51,9 +77,8 @@ class Windows:
         """The metric before the window; a sum is scaled to the window's length."""
         assert rule.baseline is not None
         until, since = now - rule.window, now - rule.window - rule.baseline
-        if rule.metric in REFUSALS:
-            value: float | None = await self._refusals.between(rule.metric, since, until)
-            begun = since
+        if (beside := await self._beside(rule, since, until)) is not None:
+            value, begun = beside.value, since
         else:
             tally = (await self._count([rule], {rule.name: (since, until)}, now))[rule.name]
             value, begun = rule.reader.read(tally, rule.of), max(since, self._oldest)
@@ -64,11 +89,15 @@ class Windows:
         return value * rule.window / max(until - begun, rule.window) if rule.reader.grows else value
 
     async def _count(
-        self, rules: Sequence[Rule], spans: dict[str, tuple[float, float]], now: float
+        self,
+        rules: Sequence[Rule],
+        spans: dict[str, tuple[float, float]],
+        now: float,
+        witnesses: Mapping[str, Witness] | None = None,
     ) -> dict[str, Tally]:
         tallies = {rule.name: Tally(rule.name) for rule in rules}
         self._oldest = now
-        reading = [rule for rule in rules if rule.metric not in REFUSALS]
+        reading = [rule for rule in rules if rule.metric not in (*REFUSALS, *SYSTEM)]
         if not reading:
             return tallies
         farthest = min(spans[rule.name][0] for rule in reading)
@@ -88,4 +117,6 @@ class Windows:
                 since, until = spans[rule.name]
                 if since <= ended < until + 1 and rule.agent in (None, record.agent):
                     tallies[rule.name].add(record)
+                    if witnesses is not None:
+                        witnesses[rule.name].look_at(record)
         return tallies

@@ -41,12 +41,15 @@ def titles(box: Any) -> list[str]:
 
 async def test_an_alert_fires_once_and_recovers_once(tmp_path: Path) -> None:
     async with inbox() as box:
-        app = app_with(tmp_path, box.url + "/hook", rule("error_rate > 30%", window="3s"))
+        app = app_with(tmp_path, box.url + "/hook", rule("error_rate > 30%", window="2s"))
         async with calling(app) as caller:
             await caller.say("fail")
             await until(lambda: len(box.bodies) == 1)
             assert titles(box) == ["[layercode-app (development)] rule fired"]
-            assert box.bodies[0]["message"] == "error_rate > 30% over 3s: 100.0%."
+            assert box.bodies[0]["message"] == "error_rate > 30% over 2s: 100.0%."
+            await asyncio.sleep(2.2)
+            assert len(box.bodies) == 1, "no turn in the window is no recovery"
+            await caller.say("hello")
             await until(lambda: len(box.bodies) == 2)
             assert titles(box)[1:] == ["[layercode-app (development)] rule recovered"]
             await caller.say("fail")

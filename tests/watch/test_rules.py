@@ -69,6 +69,10 @@ def test_the_commented_defaults_are_valid_once_uncommented(monkeypatch: pytest.M
         ("score(feedback) < 0.5", 0.5, None),
         ("errors(rate_limit)>3", 3, None),
         ("bad_signatures > 20", 20, None),
+        ("count(orders) < 1", 1, None),
+        ("count( orders, size=large ) < 1", 1, None),
+        ("cpu > 90%", 0.9, None),
+        ("network > 10M", 1e7, None),
     ],
 )
 def test_conditions(when: str, limit: float, baseline: float | None) -> None:
@@ -97,7 +101,12 @@ def test_conditions(when: str, limit: float, baseline: float | None) -> None:
         ({"window": None}, "window is missing"),
         ({"channels": ["pager"]}, "channel 'pager'; there are: ops"),
         ({"at_least": "many"}, "at_least is 'many'"),
-        ({"severity": "high"}, "unknown severity"),
+        ({"severity": "high"}, "severity is 'high'; expected info, warning, critical"),
+        ({"mood": "high"}, "unknown mood"),
+        ({"when": "count > 3"}, "expected a counter"),
+        ({"when": "count(orders, size) > 3"}, "expected a counter"),
+        ({"when": "cpu > 90"}, "is a share"),
+        ({"when": "cpu(0) > 90%"}, "expected nothing in the brackets"),
     ],
 )
 def test_a_wrong_rule_names_the_setting_the_rule_and_the_mistake(changes: Any, message: str) -> None:

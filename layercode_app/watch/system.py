@@ -1,0 +1,87 @@
+"""CPU, memory, disk and network of every host, sampled only while a rule watches them.
+
+Each worker adds its samples to the journal's totals, by minute and host, so one worker can look at all hosts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from ..conversation.stores.base import Store
+from .metrics import SYSTEM
+from .pending import PendingTotals
+from .refusals import KEEP_SECONDS
+
+PREFIX = "system/"
+SAMPLE_SECONDS = 15.0
+
+
+class System:
+    """The figures of the hosts."""
+
+    def __init__(self, store: Store, pending: PendingTotals) -> None:
+        self._store = store
+        self._pending = pending
+        self._sampler: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Sample this host from now on."""
+        if self._sampler is None:
+            self._sampler = asyncio.create_task(self._sample(), name="system-samples")
+
+    async def stop(self) -> None:
+        """Sample no more."""
+        if self._sampler is not None:
+            self._sampler.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sampler
+            self._sampler = None
+
+    async def _sample(self) -> None:
+        before, at = await asyncio.to_thread(_figures), time.monotonic()
+        while True:
+            await asyncio.sleep(SAMPLE_SECONDS)
+            now, later = await asyncio.to_thread(_figures), time.monotonic()
+            # The operating system counts the bytes from its start.
+            rate = (now["network"] - before["network"]) / max(later - at, 1e-9)
+            sample = now | {"network": max(rate, 0.0), "samples": 1.0}
+            self._pending.add(f"{_key(time.time())}/{socket.gethostname()}", sample)
+            before, at = now, later
+
+    async def between(self, name: str, since: float, until: float) -> float | None:
+        """The mean of a figure over a stretch of time, of the host where it is highest; None without a sample."""
+        first, last = _key(since), _key(until)
+        hosts: dict[str, list[float]] = {}
+        for key, amounts in (await self._store.totals(PREFIX)).items():
+            minute, _, host = key.removeprefix(PREFIX).partition("/")
+            if first <= PREFIX + minute <= last:
+                total = hosts.setdefault(host, [0.0, 0.0])
+                total[0] += amounts.get(name, 0.0)
+                total[1] += amounts.get("samples", 0.0)
+        return max((figure / samples for figure, samples in hosts.values() if samples), default=None)
+
+    async def prune(self) -> None:
+        """Drop samples that no rule looks back to."""
+        await self._store.drop_totals(PREFIX, before=_key(time.time() - KEEP_SECONDS))
+
+
+def _figures() -> dict[str, float]:
+    """CPU, memory and disk in use as shares, and the bytes that the network has carried."""
+    import psutil
+
+    network, disk = psutil.net_io_counters(), psutil.disk_usage(".")
+    figures = (
+        psutil.cpu_percent() / 100,
+        psutil.virtual_memory().percent / 100,
+        disk.percent / 100,
+        float(network.bytes_sent + network.bytes_recv),
+    )
+    return dict(zip(SYSTEM, figures, strict=True))
+
+
+def _key(seconds: float) -> str:
+    return PREFIX + datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M")

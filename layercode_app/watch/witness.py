@@ -1,0 +1,41 @@
+"""The one turn of a window that an alert links to: a failed one, the slowest or the dearest, by what the rule watches."""
+
+from __future__ import annotations
+
+from ..conversation.cost import cost_of
+from ..conversation.record import Status, TurnRecord
+from ..reports.figures import interrupted
+from .rules import Rule
+
+
+class Witness:
+    """The best example of a rule's turns so far."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.trace_id = ""
+        self._rule = rule
+        self._weight = float("-inf")
+
+    def look_at(self, record: TurnRecord) -> None:
+        """Keep the turn if it shows better what the rule is about; one without a trace shows nothing."""
+        weight = weight_of(self._rule, record)
+        if weight is not None and record.trace_id and weight > self._weight:
+            self._weight, self.trace_id = weight, record.trace_id
+
+
+def weight_of(rule: Rule, record: TurnRecord) -> float | None:
+    """How well a turn shows what a rule is about; None where it does not."""
+    if rule.metric in ("errors", "error_rate", "recovery_rate"):
+        wanted = record.error_category == rule.of if rule.of else record.status is Status.FAILED
+        return record.started_at if wanted else None
+    if rule.metric in ("interruptions", "interruption_rate"):
+        return record.started_at if interrupted(record) else None
+    if rule.metric == "count":
+        return record.started_at if rule.of in record.counts else None
+    if rule.metric == "cost":
+        return cost_of(record).amount
+    if rule.metric.endswith("tokens"):
+        return float(sum(record.usage.get(name, 0) for name in ("input_tokens", "output_tokens")))
+    if rule.metric.startswith("p") and rule.metric[1:].isdigit():
+        return record.timings.get(rule.of or "total")
+    return record.started_at
