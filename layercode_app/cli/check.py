@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .options import AsJson, Secret
+
+
+class FailOn(StrEnum):
+    """The severity from which a failed check fails the command."""
+
+    error = "error"
+    warning = "warning"
+    never = "never"
 
 
 def check(
@@ -18,6 +27,7 @@ def check(
     only: Annotated[list[str] | None, typer.Option(help="A check or a group, such as turns; again for more.")] = None,
     skip: Annotated[list[str] | None, typer.Option(help="A check or a group to leave out; again for more.")] = None,
     max_ttfs: Annotated[float, typer.Option(help="Most milliseconds to first speech.")] = 1500.0,
+    fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")] = FailOn.warning,
     timeout: Annotated[float, typer.Option(help="Seconds an answer may take.")] = 15.0,
 ) -> None:
     """Test any LayerCode webhook from outside: what fails, why it matters, how to mend it."""
@@ -45,4 +55,4 @@ def check(
         print_json(report.to_json())
     else:
         show(report)
-    raise SystemExit(1 if report.failed else 0)
+    raise SystemExit(1 if report.fails(fail_on.value) else 0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
+from contextvars import ContextVar
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -20,8 +22,22 @@ from .session import Session
 PATH = "/v1/agents/web/websocket"
 
 
+_denied: ContextVar[bool] = ContextVar("layercode_websocket_denied", default=False)
+"""Whether the connection of this task was refused, as it should be."""
+
+
+class _Quiet(logging.Filter):
+    """Drops the error that uvicorn logs after a refused upgrade: it takes the refusal for a missing handshake."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (_denied.get() and "completing handshake" in record.getMessage())
+
+
 def websocket_route(emulator: Emulator) -> WebSocketRoute:
     """The route of the browser WebSocket."""
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    if not any(isinstance(one, _Quiet) for one in uvicorn_log.filters):
+        uvicorn_log.addFilter(_Quiet())
 
     async def endpoint(websocket: WebSocket) -> None:
         try:
@@ -29,6 +45,7 @@ def websocket_route(emulator: Emulator) -> WebSocketRoute:
         except PlatformAPIError as error:
             # Before the upgrade, so that the client sees a refused connection.
             await websocket.send_denial_response(JSONResponse({"error": str(error)}, error.status or 401))
+            _denied.set(True)
             return
         await websocket.accept()
         outbox: asyncio.Queue[dict[str, Any] | str] = asyncio.Queue()

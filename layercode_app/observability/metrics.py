@@ -6,7 +6,7 @@ Names here are OpenTelemetry's; Prometheus sees them with underscores, units and
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
@@ -89,6 +89,11 @@ def _tell(rows: Sequence[Row]) -> None:
             sink.add(rows)
         except Exception:  # noqa: BLE001, S112 - a figure that is lost must not cost a call
             continue
+
+
+def declare(agents: Iterable[str]) -> None:
+    """Begin the count of each agent's failed turns at zero: a rate cannot see the first of a series that begins at one."""
+    _tell([(TURNS, 0, (agent, "message", "failed")) for agent in agents])
 
 
 def count(name: str, amount: float = 1, **labels: str) -> None:

@@ -23,7 +23,7 @@ from ..conversation.stores import create_store
 from ..conversation.stores.base import Store
 from ..conversation.turn import HANDOFF
 from ..exceptions import ConfigurationError, DeveloperError
-from ..observability import spans
+from ..observability import metrics, spans
 from ..observability.setup import keep_metrics
 from ..observability.turns import data_finished, turn_finished
 from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
@@ -216,6 +216,7 @@ class LayerCode:
                     await self._journal.open()
                 self._connections = Connections()
                 await self._connections.open(self.agents.values())
+                metrics.declare(self.agents)
                 with spans.upkeep():
                     self.jobs.start()
                 self._started = True

@@ -26,6 +26,8 @@ WITH_REDIS = pytest.mark.parametrize("extras", [("k8s",), ("k8s", "redis")], ids
 def manifests(folder: Path) -> list[dict[str, Any]]:
     kustomization = (folder / "k8s/kustomization.yaml").read_text()
     listed = yaml.safe_load(kustomization)["resources"]
+    known = {name: yaml.safe_load(kustomization)[name] for name in ("apiVersion", "kind")}
+    assert known == {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
     assert "# - ingress.yaml" in kustomization, "to be taken in when it has a host"
     listed.append("ingress.yaml")
     assert {path.name for path in (folder / "k8s").iterdir()} == {*listed, "kustomization.yaml"}
@@ -79,3 +81,6 @@ def test_the_image_copies_what_there_is_and_runs_as_nobody(tmp_path: Path) -> No
     assert set(copied) == allowed
     assert all((folder / name).exists() for name in copied)
     assert re.findall(r"^USER (\S+)$", dockerfile, re.MULTILINE) == ["10001:10001"]
+    # The shell would split what an unquoted substitution gives (hadolint's SC2046).
+    assert not re.findall(r'(?<!")\$\(', dockerfile)
+    assert {"layercode.toml", "agents"} <= set(copied), "without it no alert and no channel reaches production"

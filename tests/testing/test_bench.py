@@ -127,6 +127,21 @@ async def test_an_answer_that_does_not_come_is_an_error() -> None:
         assert (await bench(target(url), Load(callers=2, turns=1, timeout=0.2))).errors == {"timeout": 2}
 
 
+async def test_an_agent_that_never_speaks_is_an_error() -> None:
+    async def mute(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        turn = json.loads((await receive())["body"])["turn_id"]
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        end = json.dumps({"type": "response.end", "turn_id": turn})
+        await send({"type": "http.response.body", "body": f"data: {end}\n\n".encode()})
+
+    async with serve(mute, lifespan="off") as url:
+        measured = await bench(target(url), Load(callers=2, turns=1))
+    assert measured.errors == {"nothing was said": 2}
+    assert (measured.turns, measured.ttfs) == (0, [])
+
+
 async def test_a_connection_that_the_server_closed_is_opened_again() -> None:
     server = HangsUp()
     async with await asyncio.start_server(server.answer, "127.0.0.1", 0) as listening:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -19,7 +21,8 @@ from layercode_app.agent.offline import offline_model
 from layercode_app.cli.main import app as command
 from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import ConfigurationError
-from layercode_app.testing.check.model import Limits, Report
+from layercode_app.testing.check import run as run_module
+from layercode_app.testing.check.model import Limits, Outcome, Report
 from layercode_app.testing.check.probe import Probe
 from layercode_app.testing.check.report import junit
 from layercode_app.testing.check.run import chosen, run_checks
@@ -161,6 +164,70 @@ async def test_the_report_is_junit_that_parses() -> None:
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
     assert failed == ["bodies.no-internals"]
     assert suite.get("tests") == str(len(report.outcomes))
+
+
+async def test_the_junit_file_has_times_and_errors() -> None:
+    async with serve(Server()) as url:
+        report = await run_checks(url, SECRET, only=["bodies"])
+    suite = ElementTree.fromstring(junit(report))
+    assert (suite.get("errors"), suite.get("failures")) == ("0", "0")
+    times = [float(case.get("time", "")) for case in suite]
+    assert float(suite.get("time", "")) == pytest.approx(sum(times), abs=0.01)
+    assert sum(times) > 0
+
+
+async def test_a_webhook_that_dies_is_said_to_be_dead_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "RESTART_SECONDS", 0.01)
+    server = Server()
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serve(server))
+
+        async def dies(probe: Probe) -> None:
+            await stack.aclose()
+            (await probe.talk().say("hello")).needs_stream()
+
+        checks = [replace(check, body=dies) if check.name == "frames.form" else check for check in chosen()]
+        monkeypatch.setattr(run_module, "chosen", lambda only, skip: checks)
+        report = await run_checks(url, SECRET, limits=PATIENT)
+    (dead,) = report.failed
+    assert (dead.check.name, dead.died) == ("frames.form", True)
+    assert "the webhook has died" in dead.detail
+    after = report.outcomes[report.outcomes.index(dead) + 1 :]
+    assert {outcome.detail for outcome in after} == {"not tried, as the webhook has died"}
+    assert report.fails("never")
+    suite = ElementTree.fromstring(junit(report))
+    assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+    assert [case.get("name") for case in suite if case.find("error") is not None] == ["frames.form"]
+
+
+async def test_a_webhook_that_restarts_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "RESTART_SECONDS", 0.01)
+    async with serve(Server()) as url, WebhookClient(url, SECRET) as client:
+        probe = Probe(client, PATIENT)
+        probe.unreachable = True
+        assert not await run_module._has_died(probe)
+
+
+def report_of(*failed: str) -> Report:
+    outcomes = [Outcome(check, "failed" if check.name in failed else "passed") for check in chosen()]
+    return Report("http://x", outcomes)
+
+
+def test_a_warning_fails_only_where_it_is_asked_to() -> None:
+    slow, wrong = report_of("frames.speed"), report_of("frames.speed", "frames.end")
+    assert [slow.fails(level) for level in ("warning", "error", "never")] == [True, False, False]
+    assert [wrong.fails(level) for level in ("warning", "error", "never")] == [True, True, False]
+    assert not report_of().fails("warning")
+    severities = {check.name: check.severity for check in chosen()}
+    assert severities["frames.speed"] == "warning"
+    assert severities["signature.right"] == "error"
+
+
+def test_the_command_fails_on_a_severity(deaf: str) -> None:
+    run = CliRunner().invoke
+    assert run(command, ["check", deaf, "--secret", "test", "--fail-on", "error"]).exit_code == 1
+    assert run(command, ["check", deaf, "--secret", "test", "--fail-on", "never"]).exit_code == 0
+    assert run(command, ["check", deaf, "--secret", "test", "--fail-on", "sometimes"]).exit_code == 2
 
 
 def test_checks_are_chosen_by_name_and_group() -> None:

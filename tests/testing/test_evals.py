@@ -191,7 +191,10 @@ def test_the_command_writes_every_report(file: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["eval", str(file), "--agents", str(AGENTS), "--json", *outputs])
     told = json.loads(result.stdout)
     assert (result.exit_code, told["ok"], len(told["runs"])) == (0, True, 2)
-    assert ElementTree.parse(tmp_path / "j.xml").getroot().get("tests") == "2"
+    suite = ElementTree.parse(tmp_path / "j.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "0")
+    assert all(float(case.get("time", "")) > 0 for case in suite)
+    assert float(suite.get("time", "")) > 0
     page = (tmp_path / "p.html").read_text()
     assert "order" in page
     assert "passed" in page
@@ -201,6 +204,18 @@ def test_the_command_writes_every_report(file: Path, tmp_path: Path) -> None:
     )
     assert again.exit_code == 0
     assert "1/1" in again.stdout
+
+
+def test_a_judge_that_did_not_answer_is_an_error_and_no_failure() -> None:
+    runs = [
+        Played("s", "", 1, failures=["too slow"], seconds=1.0),
+        Played("s", "", 2, errors=["the judge did not answer"], seconds=0.5),
+        Played("s", "", 3),
+    ]
+    suite = ElementTree.fromstring(report.junit(runs))
+    assert [suite.get(name) for name in ("tests", "failures", "errors", "time")] == ["3", "1", "1", "1.500"]
+    assert [[found.tag for found in case] for case in suite] == [["failure"], ["error"], []]
+    assert [run.passed for run in runs] == [False, False, True]
 
 
 def scenario(agent: str, **more: Any) -> str:

@@ -13,6 +13,8 @@ from .load import Arrivals
 from .usage import Used
 
 PERCENTILES = (50, 90, 95, 99)
+SILENT = "nothing was said"
+"""A turn that ends well and has no speech is an error to the caller who waits for it."""
 Figure = Callable[["Measured"], float | None]
 FIGURES: dict[str, Figure] = {
     "turns_per_second": lambda m: m.per_second,
@@ -56,6 +58,8 @@ class Measured:
             self.errors[heard.error] += 1
         elif heard.total is None:
             self.interrupted += 1
+        elif heard.ttfs is None:
+            self.errors[SILENT] += 1
         else:
             self.samples.append(Sample(turn, at, heard.ttfs, heard.total))
 

@@ -48,6 +48,7 @@ async def not_an_object(probe: Probe) -> None:
     "an event without what it needs is a 400",
     why="a half event that is answered as a whole one hides the mistake",
     mend="Validate type, session_id and conversation_id, and for a message turn_id and text.",
+    severity="warning",
 )
 async def fields(probe: Probe) -> None:
     """Missing fields and wrong types."""

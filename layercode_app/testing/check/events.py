@@ -36,6 +36,7 @@ async def session_start(probe: Probe) -> None:
     "welcome is answered as session.start is",
     why="it is the newer name of the same",
     mend="Handle both types alike.",
+    severity="warning",
 )
 async def welcome(probe: Probe) -> None:
     """The newer style."""
@@ -47,6 +48,7 @@ async def welcome(probe: Probe) -> None:
     "session.start without a turn_id is acknowledged with JSON",
     why="the newer style sends it to tell, not to ask; a greeting here is heard by nobody",
     mend="Without a turn_id answer 200 and JSON.",
+    severity="warning",
 )
 async def session_start_newer(probe: Probe) -> None:
     """No turn id."""

@@ -118,6 +118,7 @@ async def streams(probe: Probe) -> None:
     "headers keep proxies from buffering",
     why="behind a proxy the caller hears nothing until the whole reply is there",
     mend="Send Cache-Control: no-cache, no-transform and X-Accel-Buffering: no.",
+    severity="warning",
 )
 async def no_buffering(probe: Probe) -> None:
     """Two headers: one for caches and compression, one for nginx and its kin."""
@@ -148,6 +149,7 @@ async def unicode(probe: Probe) -> None:
     "speech begins soon",
     why="over 800 ms a caller begins to wonder whether anybody is there",
     mend="Stream the model's first token, keep prompts short, speak a filler, or raise --max-ttfs.",
+    severity="warning",
 )
 async def speed(probe: Probe) -> None:
     """The median of five turns of one conversation."""

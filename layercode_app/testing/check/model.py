@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from .probe import Probe
 
+Severity = Literal["error", "warning"]
+"""How bad a failed check is: calls break, or they may be worse than they need be."""
 Body = Callable[["Probe"], Awaitable[None]]
 
 
@@ -29,6 +31,7 @@ class Check:
     why: str
     mend: str
     body: Body
+    severity: Severity = "error"
 
     @property
     def group(self) -> str:
@@ -38,17 +41,23 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check; `detail` says what failed, or why it was skipped."""
+    """What came of one check; `detail` says what failed, or why it was skipped. `died`: the webhook is gone."""
 
     check: Check
     status: Literal["passed", "failed", "skipped"]
     detail: str = ""
     seconds: float = 0.0
+    died: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         fields = {name: value for name, value in vars(self.check).items() if name != "body"}
-        return fields | {"status": self.status, "detail": self.detail, "seconds": round(self.seconds, 3)}
+        return fields | {
+            "status": self.status,
+            "detail": self.detail,
+            "seconds": round(self.seconds, 3),
+            "died": self.died,
+        }
 
 
 @dataclass
@@ -62,6 +71,17 @@ class Report:
     def failed(self) -> list[Outcome]:
         """Those that failed."""
         return [outcome for outcome in self.outcomes if outcome.status == "failed"]
+
+    @property
+    def died(self) -> bool:
+        """Whether the webhook died while it was checked."""
+        return any(outcome.died for outcome in self.outcomes)
+
+    def fails(self, on: Severity | Literal["never"]) -> bool:
+        """Whether a check of this severity, or a worse one, failed; a webhook that died always fails."""
+        if on == "never":
+            return self.died
+        return self.died or any(on == "warning" or outcome.check.severity == "error" for outcome in self.failed)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -90,11 +110,11 @@ class Limits:
 ALL: list[Check] = []
 
 
-def check(name: str, title: str, *, why: str, mend: str) -> Callable[[Body], Body]:
+def check(name: str, title: str, *, why: str, mend: str, severity: Severity = "error") -> Callable[[Body], Body]:
     """Make a function of the probe one of the checks; it raises FailedError or SkippedError, or all is well."""
 
     def register(body: Body) -> Body:
-        ALL.append(Check(name, title, why, mend, body))
+        ALL.append(Check(name, title, why, mend, body, severity))
         return body
 
     return register

@@ -151,6 +151,7 @@ class Probe:
                         if len(exchange.frames) >= after_frames:
                             break
         except (DeliveryError, TimeoutError) as error:
+            self.unreachable = isinstance(error, DeliveryError) and error.reason == "unreachable"
             exchange.error = str(error) or f"nothing came within {self.limits.timeout:g} s"
         return exchange
 

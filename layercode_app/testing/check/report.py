@@ -14,7 +14,7 @@ SIGNS = {"passed": ("pass", "green"), "failed": ("FAIL", "bold red"), "skipped":
 
 def show(report: Report) -> None:
     """Print a table of the checks, then for each that failed what failed, why it matters and how to mend it."""
-    rows: list[list[Cell]] = [[SIGNS[one.status], one.check.name, _line(one)] for one in report.outcomes]
+    rows: list[list[Cell]] = [[_sign(one), one.check.name, _line(one)] for one in report.outcomes]
     print_table(plain_table(("", "check", ""), rows))
     for outcome in report.failed:
         print_line()
@@ -25,9 +25,17 @@ def show(report: Report) -> None:
             ("mend", outcome.check.mend),
         ):
             print_block(f"  {label}: ", text)
+    if report.died:
+        print_line()
+        print_line(("The webhook died while it was checked; what came after that was not tried.", "bold red"))
     counts = report.counts
     print_line()
     print_line(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped: {report.url}")
+
+
+def _sign(outcome: Outcome) -> tuple[str, str]:
+    warns = outcome.status == "failed" and outcome.check.severity == "warning"
+    return ("warn", "yellow") if warns else SIGNS[outcome.status]
 
 
 def _line(outcome: Outcome) -> str:
@@ -41,14 +49,17 @@ def junit(report: Report) -> str:
         "testsuite",
         name="layercode check",
         tests=str(len(report.outcomes)),
-        failures=str(counts["failed"]),
+        failures=str(counts["failed"] - report.died),
+        errors=str(int(report.died)),
         skipped=str(counts["skipped"]),
+        time=f"{sum(outcome.seconds for outcome in report.outcomes):.3f}",
     )
     for outcome in report.outcomes:
         check = outcome.check
         case = SubElement(suite, "testcase", classname=check.group, name=check.name, time=f"{outcome.seconds:.3f}")
         if outcome.status == "failed":
-            failure = SubElement(case, "failure", message=visible_lines(outcome.detail))
+            kind = "error" if outcome.died else "failure"
+            failure = SubElement(case, kind, message=visible_lines(outcome.detail), type=check.severity)
             failure.text = f"Why it matters: {check.why}\nMend: {check.mend}"
         elif outcome.status == "skipped":
             SubElement(case, "skipped", message=visible_lines(outcome.detail))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,6 +14,9 @@ from .probe import Probe
 
 GROUPS = [module.GROUP for module in (signatures, frames, events, turns, bodies)]
 FIRST = "signature.right"
+DIED = "the webhook has died: nothing listens there any more, since this check or the one before it"
+RESTART_SECONDS = 1.0
+"""How long a webhook that is gone may take to be there again."""
 
 
 async def run_checks(
@@ -35,7 +39,12 @@ async def run_checks(
         probe = Probe(client, limits)
         for check in chosen(only, skip):
             unanswered = any(outcome.check.name == FIRST for outcome in report.failed)
-            outcome = _not_tried(check) if unanswered else await _run(check, probe)
+            if report.died:
+                outcome = _not_tried(check, "the webhook has died")
+            elif unanswered:
+                outcome = _not_tried(check, "an ordinary message is not answered")
+            else:
+                outcome = await _run(check, probe)
             if check.name == FIRST and probe.unreachable:
                 raise ConfigurationError(
                     f"Nothing listens at {url}. Start the server (`layercode-create-app run` or `dev`), or give the URL "
@@ -67,8 +76,17 @@ def _fits(check: Check, name: str) -> bool:
     return name in (check.name, check.group)
 
 
-def _not_tried(check: Check) -> Outcome:
-    return Outcome(check, "skipped", "not tried, as an ordinary message is not answered")
+def _not_tried(check: Check, reason: str) -> Outcome:
+    return Outcome(check, "skipped", f"not tried, as {reason}")
+
+
+async def _has_died(probe: Probe) -> bool:
+    """Whether nothing listens any more, and not only for the time of a restart."""
+    if not probe.unreachable:
+        return False
+    await asyncio.sleep(RESTART_SECONDS)
+    await probe.post(b"{}", {})
+    return probe.unreachable
 
 
 async def _run(check: Check, probe: Probe) -> Outcome:
@@ -76,6 +94,8 @@ async def _run(check: Check, probe: Probe) -> Outcome:
     try:
         await check.body(probe)
     except FailedError as error:
+        if check.name != FIRST and await _has_died(probe):
+            return Outcome(check, "failed", DIED, time.perf_counter() - begun, died=True)
         return Outcome(check, "failed", str(error), time.perf_counter() - begun)
     except SkippedError as error:
         return Outcome(check, "skipped", str(error), time.perf_counter() - begun)

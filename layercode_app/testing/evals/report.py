@@ -86,13 +86,21 @@ def _cell(row: dict[str, Any]) -> Cell:
 
 def junit(played: Sequence[Played]) -> str:
     """As JUnit XML, one test case per run of a scenario."""
-    failed = sum(not one.passed for one in played)
-    suite = Element("testsuite", name="layercode eval", tests=str(len(played)), failures=str(failed))
+    broken = sum(bool(one.errors) for one in played)
+    suite = Element(
+        "testsuite",
+        name="layercode eval",
+        tests=str(len(played)),
+        failures=str(sum(not one.passed for one in played) - broken),
+        errors=str(broken),
+        time=f"{sum(one.seconds for one in played):.3f}",
+    )
     for one in played:
-        name = visible(f"{one.scenario} {one.number}")
-        case = SubElement(suite, "testcase", classname=visible(one.model or "eval"), name=name)
+        name, took = visible(f"{one.scenario} {one.number}"), f"{one.seconds:.3f}"
+        case = SubElement(suite, "testcase", classname=visible(one.model or "eval"), name=name, time=took)
         if not one.passed:
-            failure = SubElement(case, "failure", message=visible_lines("; ".join(one.reasons)))
+            kind = "error" if one.errors else "failure"
+            failure = SubElement(case, kind, message=visible_lines("; ".join(one.reasons)))
             failure.text = visible_lines(one.transcript)
     indent(suite)
     return tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

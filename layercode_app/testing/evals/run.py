@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ class Played:
     number: int
     labels: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    """Why it could not be judged, which is no fault of the agent."""
+    seconds: float = 0.0
     verdicts: list[dict[str, str]] = field(default_factory=list)
     transcript: str = ""
     ttfs_ms: list[float] = field(default_factory=list)
@@ -47,13 +51,13 @@ class Played:
     @property
     def passed(self) -> bool:
         """Whether no check failed and the judge said no to nothing; a failed check always beats the judge."""
-        return not self.failures and not any(verdict["answer"] == "no" for verdict in self.verdicts)
+        return not self.failures and not self.errors and not any(verdict["answer"] == "no" for verdict in self.verdicts)
 
     @property
     def reasons(self) -> list[str]:
         """Why it did not pass."""
         said = [f"the judge says no to {v['question']!r}: {v['reason']}" for v in self.verdicts if v["answer"] == "no"]
-        return [*self.failures, *said]
+        return [*self.errors, *self.failures, *said]
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -136,11 +140,15 @@ async def _play(play: Play, agent: Any, agents: Path | None, judge: Judge | None
     for tool, answer in scenario.mock.items():
         call.mock(tool, returns=answer)
     played = Played(scenario.name, play.model or "", play.number, list(scenario.labels))
+    begun = time.perf_counter()
     try:
         await _converse(call, caller, scenario, played, judge)
-    except (AssertionError, JudgeError) as error:
+    except AssertionError as error:
         played.failures.append(str(error).partition("\n")[0])
+    except JudgeError as error:
+        played.errors.append(str(error).partition("\n")[0])
     finally:
+        played.seconds = round(time.perf_counter() - begun, 3)
         played.transcript = call.transcript
         await call.close()
     return played
