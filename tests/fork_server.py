@@ -113,6 +113,7 @@ def become(request: dict[str, Any]) -> None:
         os.dup2(source, target)
         os.close(source)
     os.close(request["status"])
+    open_streams()
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
@@ -124,6 +125,14 @@ def become(request: dict[str, Any]) -> None:
         import coverage
 
         coverage.process_startup()
+
+
+def open_streams() -> None:
+    """Open the standard streams anew: those of the server know whether its own files can seek, and are terminals."""
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as the process lives
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr.reconfigure(line_buffering=True)
 
 
 def execute(arguments: list[str]) -> None:

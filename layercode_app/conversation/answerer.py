@@ -84,5 +84,9 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """The bounds that the settings name."""
-        return cls(**{each.name: getattr(settings, each.name) for each in fields(cls)})
+        """The bounds that the settings name. Without an apology for tools, your own for everything else is spoken."""
+        given = {each.name: getattr(settings, each.name) for each in fields(cls)}
+        if "tool_apology" not in settings.model_fields_set and "apology" in settings.model_fields_set:
+            # The default is English, and the caller may speak another language.
+            given["tool_apology"] = settings.apology
+        return cls(**given)

@@ -45,12 +45,13 @@ def messages_of(turn: TurnRecord) -> list[ModelMessage]:
 def _stored(turn: TurnRecord) -> list[ModelMessage]:
     from pydantic_ai.messages import ModelRequest, UserPromptPart
 
-    if turn.messages:
-        # Copies, so that what one run does to a message is not done to the next one's.
-        return [copy(message) for message in _parsed.get(turn.messages)]
+    messages = _parsed.get(turn.messages) if turn.messages else []
     text = JOINED if turn.kind is Kind.GREETING else turn.user_text
-    if is_blank(text) and not turn.speech:
+    if is_blank(text) and not turn.speech and all(message.kind == "request" for message in messages):
         return []
+    if messages:
+        # Copies, so that what one run does to a message is not done to the next one's.
+        return [copy(message) for message in messages]
     return [portable(ModelRequest(parts=[UserPromptPart(text)]))]
 
 

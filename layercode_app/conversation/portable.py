@@ -28,14 +28,7 @@ def portable(message: ModelMessage) -> ModelMessage:
     Reasoning, native tools and files go. Signed reasoning before a tool call stays here: Anthropic asks for it where
     the turn ended with that call.
     """
-    if message.kind == "request":
-        return _with_words(_without_blank_prompts(message))
-    return _portable_response(message)
-
-
-def _without_blank_prompts(request: ModelRequest) -> ModelRequest:
-    kept = [part for part in request.parts if not (part.part_kind == "user-prompt" and _is_wordless(part))]
-    return request if len(kept) == len(request.parts) else replace(request, parts=kept)
+    return _with_words(message) if message.kind == "request" else _portable_response(message)
 
 
 def _portable_response(response: ModelResponse) -> ModelResponse:

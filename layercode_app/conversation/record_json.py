@@ -12,6 +12,9 @@ from .record import Frame, Json, Kind, ModelCall, Speech, Stage, Status, ToolCal
 
 _BODIES = frozenset(("position", "messages", "frames"))
 _READ = frozenset(f.name for f in fields(TurnRecord)) - _BODIES
+_FIELDS: dict[type, frozenset[str]] = {
+    part: frozenset(f.name for f in fields(part)) for part in (Speech, ToolCall, Stage, ModelCall)
+}
 _KINDS = {str(kind): kind for kind in Kind}
 STATUSES = {str(status): status for status in Status}
 """The statuses by what is written of them."""
@@ -83,7 +86,8 @@ def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: by
     values["status"] = STATUSES[values["status"]]
     for name, load in (("speech", Speech), ("tools", ToolCall), ("stages", Stage), ("requests", ModelCall)):
         if values.get(name):
-            values[name] = [load(**part) for part in values[name]]
+            known = _FIELDS[load]
+            values[name] = [load(**{k: v for k, v in part.items() if k in known}) for part in values[name]]
     record = TurnRecord(values["conversation_id"], values["turn_id"], values["kind"], values["agent"])
     for name, value in values.items():
         if name in _READ:

@@ -217,7 +217,8 @@ class Settings(BaseSettings):
         "Sorry, I lost my thread for a moment. How would you like to go on?",
         "LAYERCODE_TOOL_APOLOGY",
         "Conversation",
-        "What is spoken when a turn fails after a tool was called: to ask for the same again may order it twice.",
+        "What is spoken when a turn fails after a tool was called: to ask for the same again may order it twice. "
+        "LAYERCODE_APOLOGY, where only that is set.",
     )
     max_turns: int = _setting(
         1000, "LAYERCODE_MAX_TURNS", "Conversation", "Turns that may run at once in a process; 0 is no limit."

@@ -6,11 +6,12 @@ With the argument `hang` it reads what it is sent, and never answers.
 import json
 import os
 import sys
+from typing import Any
 
 TOOL = {"name": "ask", "description": "Ask the oven.", "inputSchema": {"type": "object", "properties": {}}}
 
 
-def result_of(request: dict) -> dict | None:
+def result_of(request: dict[str, Any]) -> dict[str, Any] | None:
     """The result of a request; None where the method is not known."""
     method = request["method"]
     if method == "initialize":

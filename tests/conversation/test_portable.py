@@ -23,8 +23,9 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 
+from layercode_app.conversation.blank import is_blank
 from layercode_app.conversation.history import history_of
-from layercode_app.conversation.portable import is_blank, portable, sendable
+from layercode_app.conversation.portable import portable, sendable
 from layercode_app.conversation.record import Speech, Status, ToolCall, TurnRecord
 from layercode_app.conversation.trimming import fit
 
@@ -137,7 +138,7 @@ def test_blank_texts_are_left_out_and_blank_requests_have_a_word(blank: str) -> 
     for messages in (history_of([past]), sendable(ModelMessagesTypeAdapter.validate_json(past.messages))):
         assert kinds(messages) == [["user-prompt"], ["tool-call"], ["tool-return"]]
         contents = [part.content for message in messages for part in message.parts if hasattr(part, "content")]
-        assert not any(map(is_blank, contents))
+        assert not any(is_blank(str(content)) for content in contents)
 
 
 def test_within_a_run_only_what_its_provider_refuses_is_left_out() -> None:

@@ -130,10 +130,10 @@ async def test_metrics_are_kept_where_they_are_asked_for_and_the_hosts_own_are_l
             await say(url, "hello", "t1")
             await say(url, "fail", "t2")
             scraped = (await http.get(url + "/voice/metrics")).text
-            await asyncio.to_thread(collector.wait_for, lambda: collector.metrics().get("layercode.turn.ttfs") == 2)
+            await asyncio.to_thread(collector.wait_for, lambda: collector.metrics().get("layercode.turn.ttfs") == 1)
             await asyncio.to_thread(collector.wait_for, lambda: len(turns()) == 2)
     assert 'layercode_turns_total{agent="host",kind="message",status="complete"} 1.0' in scraped
-    assert 'layercode_turn_ttfs_seconds_count{agent="host"} 2.0' in scraped
+    assert 'layercode_turn_ttfs_seconds_count{agent="host"} 1.0' in scraped
     assert not (tmp_path / ".layercode" / "metrics").exists()
     assert collector.metrics()["layercode.turns"] == 2
     assert turns() == ["turn host", "turn host"]

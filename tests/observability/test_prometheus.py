@@ -98,7 +98,7 @@ def test_names_that_prometheus_cannot_show_cost_no_scrape() -> None:
     kept = Prometheus(None)
     custom = Metric("layercode.custom.größe", "counter", "Counted.", ("für",))
     kept.add([(custom, 1, ("\ud83d",)), (TURNS, 1, LABELS)])
-    assert b'layercode_custom_gr__e_total{f_r="?"} 1.0' in kept.text()
+    assert b'layercode_custom_gr__e_total{f_r="<U+D83D>"} 1.0' in kept.text()
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ for number in range(3):
 print(kept.text().decode()[-100:], kept.text().count(b"layercode_turns_total{"))
 empty(folder)
 kept.flush()
-print([path.stat().st_size > 60_000 for path in folder.glob("*.json")])
+print([path.stat().st_size > 500 for path in folder.glob("*.json")])
 kept.close()
 """
 

@@ -171,9 +171,13 @@ async def test_a_debug_run_prints_the_tree_of_each_turn(tmp_path: Path) -> None:
         await server.say("use the tool")
         await server.stop()
         tree = server.printed.partition("spans of trace")[2]
-    assert "\n  turn observed  0.0 ms + " in tree
-    assert "\n    history  " in tree
-    assert "\n      execute_tool look_up  " in tree
+    turn, history, tool = (
+        re.search(rf"\n( *){name}  ", tree) for name in ("turn observed", "history", "execute_tool look_up")
+    )
+    assert turn is not None
+    assert history is not None
+    assert tool is not None
+    assert len(turn[1]) < len(history[1]) < len(tool[1]), "each is indented below what it is a part of"
     assert "frame response.end at" in server.printed
     assert "tool look_up done after" in server.printed
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("kind", ALL)]
 def answered(asked: Asked) -> bool:
     """Whether the last thing in a request is a tool's result."""
     return asked.lines[-1].role == "result"
+
+
+def has_started(started: Sequence[object], times: int, _: object) -> bool:
+    """Whether a tool was started so often."""
+    return len(started) == times
 
 
 async def checks_and_tells(asked: Asked) -> AsyncIterator[Step]:
@@ -103,7 +109,7 @@ async def test_a_caller_who_speaks_over_a_tool(kind: type[StrictModel]) -> None:
     async with talking(kind(checks_and_tells), tool=tool) as talk:
         # Twice, so that one unfinished turn is followed by another.
         for number in (1, 2):
-            await interrupt(talk, "hello", lambda _, number=number: len(started) == number)
+            await interrupt(talk, "hello", partial(has_started, started, number))
         await goes_on(talk)
 
 

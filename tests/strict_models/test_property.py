@@ -248,7 +248,7 @@ class Conversation(RuleBasedStateMachine):
         if not dead:
             self.past.append(Past(self.turn, words, ear.spoken, ear.spoken))
             return
-        del self.store.save  # type: ignore[method-assign]
+        del self.store.save
         self.restart()
         kept = self.store._turns["c", f"turn-{self.turn}"]
         kept.owner, before = "a worker that died", kept.spoken_text
@@ -268,7 +268,7 @@ class Conversation(RuleBasedStateMachine):
         async def nothing(*_: Any, **__: Any) -> None:
             """What a dead worker writes."""
 
-        self.store.save = nothing  # type: ignore[method-assign,assignment]
+        self.store.save = nothing  # type: ignore[method-assign]
         dead.append(True)
         for live in self.talk.handler.running.values():
             assert live.task is not None
