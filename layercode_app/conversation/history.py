@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from .blank import is_blank
+from .call_ids import with_unique_ids
 from .interruption import as_heard, heard_speech
 from .portable import portable, without_reasoning
 from .record import Kind, Status, TurnRecord
@@ -27,7 +28,7 @@ UNANSWERED = "The tool call was interrupted before a result was known."
 
 def history_of(turns: Iterable[TurnRecord]) -> list[ModelMessage]:
     """The messages of several turns, oldest first."""
-    return [message for turn in turns for message in messages_of(turn)]
+    return with_unique_ids([message for turn in turns for message in messages_of(turn)])
 
 
 def messages_of(turn: TurnRecord) -> list[ModelMessage]:

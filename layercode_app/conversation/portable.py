@@ -79,8 +79,10 @@ def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
 
 
 def _says_nothing(response: ModelResponse) -> bool:
-    """Whether a response is reasoning, and nothing that was said or called."""
-    return all(part.part_kind == "thinking" or _is_blank_text(part) for part in response.parts)
+    """Whether a response is reasoning, and nothing that was said or called; a suspended one is still going on."""
+    return response.state != "suspended" and all(
+        part.part_kind == "thinking" or _is_blank_text(part) for part in response.parts
+    )
 
 
 def _is_blank_text(part: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,8 +113,20 @@ def test_a_server_that_numbers_its_calls_anew_in_each_response() -> None:
     cut = record(
         ASKED, response(CALL), ModelRequest(parts=[RESULT]), response(CALL), status=Status.INTERRUPTED,
     )  # fmt: skip
-    messages = history_of([cut])
-    assert kinds(messages)[1:5] == [["tool-call"], ["tool-return"], ["tool-call"], ["tool-return"]]
+    messages = history_of([cut, record(ASKED, response(CALL), ModelRequest(parts=[RESULT]))])
+    pairs = [message.parts[0] for message in messages if message.parts[0].part_kind in ("tool-call", "tool-return")]
+    assert [(part.part_kind, part.tool_call_id) for part in pairs] == [
+        (kind, name) for name in ("call_1", "call_1-2", "call_1-3") for kind in ("tool-call", "tool-return")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [("functions.look_up:0", "functions_look_up_0"), ("call_1|fc_1", "call_1_fc_1")]
+)
+def test_ids_that_another_provider_refuses(given: str, sent: str) -> None:
+    call, result = replace(CALL, tool_call_id=given), replace(RESULT, tool_call_id=given)
+    messages = history_of([record(ASKED, response(call), ModelRequest(parts=[result]), response(SAID))])
+    assert [part.tool_call_id for message in messages[1:3] for part in message.parts] == [sent, sent]  # type: ignore[union-attr]
 
 
 def test_a_text_that_is_shortened_has_no_id_of_the_whole_one() -> None:
