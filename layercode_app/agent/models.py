@@ -88,14 +88,15 @@ def _said(message: str) -> str:
 
 def _with_fallbacks(model: Model, fallbacks: Sequence[str]) -> Model:
     """The model, and those asked when it fails; one that brings fallbacks of its own is left as it is."""
-    if not fallbacks or _falls_back(model):
+    if not fallbacks or falls_back(model):
         return model
     from pydantic_ai.models.fallback import FallbackModel
 
     return FallbackModel(model, *(named_model(name, "FALLBACK_MODELS") for name in fallbacks))
 
 
-def _falls_back(model: Model) -> bool:
+def falls_back(model: Model) -> bool:
+    """Whether the model is a list of fallbacks, perhaps in a wrapper."""
     from pydantic_ai.models.fallback import FallbackModel
     from pydantic_ai.models.wrapper import WrapperModel
 

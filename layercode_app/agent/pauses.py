@@ -13,7 +13,7 @@ UNBOUNDED = 86_400.0
 class Pauses(Deadline):
     """`with Pauses(seconds) as pauses:` raises TimeoutError when a model pauses for longer than that.
 
-    `pauses.over()` says that a piece has come, and `pauses.begin()` that the next one is awaited. Between the two, the
+    The wait for the first piece has a timeout of its own. `pauses.over()` says that a piece has come, and `pauses.begin()` that the next one is awaited. Between the two, the
     time is not the model's: a slow caller takes the words slowly.
     """
 
@@ -22,10 +22,6 @@ class Pauses(Deadline):
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds or UNBOUNDED)
         self._since = math.inf
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        self.begin()
 
     @property
     def passed(self) -> bool:

@@ -50,6 +50,7 @@ class Retries:
         if not self._pauses or self._stalls >= MOST_STALLS:
             return False
         pause = self._pauses.pop(0)
+        self._turn.record.retries += 1
         self._turn.log.warning("The model failed and is asked again in {} s: {}", pause, type(error).__name__)
         await asyncio.sleep(pause)
         return True

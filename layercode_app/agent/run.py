@@ -16,6 +16,7 @@ from ..conversation.record import Kind, Source
 from ..conversation.turn import Turn
 from ..exceptions import ModelStalledError
 from ..observability import spans
+from .bounded import SETTING, bounded, has_several
 from .guard import guarded
 from .hooks import speak_answer
 from .mouth import Mouth
@@ -99,21 +100,21 @@ async def _run_with_retries(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], m
         except Exception as error:  # whatever is not transient is raised again
             if turn.live.model_spoke or turn.record.tools or not await retries.again(error):
                 raise
-            turn.record.retries += 1
 
 
 async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, retries: Retries, prompt: str) -> None:
     """Run the PydanticAI agent on what the caller said, speaking as it goes."""
     assert voice.agent is not None
     deps = voice.deps(turn) if voice.deps else turn
+    settings, seconds = _model_settings(voice, turn)
     async with voice.agent.iter(
         prompt,
         deps=deps,
         message_history=turn.history if voice.remembers else None,
-        model=turn.model,
-        model_settings=_model_settings(voice, turn.live.first_token_timeout),
+        model=bounded(voice.agent, turn.model, retries, seconds),
+        model_settings=settings,
         conversation_id=turn.conversation_id,
-        capabilities=[watch(voice, turn, retries)],
+        capabilities=[watch(voice, turn)],
     ) as running:
         try:
             async for node in running:
@@ -149,13 +150,19 @@ def _model(voice: VoiceAgent[Any, Any]) -> Any:
     return voice.model or own or (offline_model(voice.script) if voice.agent is not None else None)
 
 
-def _model_settings(voice: VoiceAgent[Any, Any], first_token_timeout: float) -> Any:
-    """The agent's, without the provider's own retries: those are seconds of silence, ours stop once it spoke."""
-    limits: dict[str, Any] = {"max_retries": 0}
+def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:
+    """The settings of the model's requests, and the timeout that is left to us for their first token.
+
+    The provider's own retries are off: those are seconds of silence, ours stop once the model spoke.
+    """
+    settings = {"max_retries": 0, **voice.model_settings}
+    seconds = turn.live.first_token_timeout
     own = getattr(voice.agent, "model_settings", None)
-    if first_token_timeout and "first_event_timeout" not in (own if isinstance(own, dict) else {}):
-        limits["first_event_timeout"] = first_token_timeout
-    return limits | voice.model_settings
+    if SETTING in settings or (isinstance(own, dict) and SETTING in own):
+        return settings, 0
+    if seconds and has_several(voice.agent, turn.model):
+        return settings | {SETTING: seconds}, 0
+    return settings, seconds
 
 
 async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], mouth: Mouth | None) -> None:

@@ -1,23 +1,22 @@
 """Tool calls, as a turn sees them: journalled before they run, bounded in time, cut or finished on interruption.
 
-The same capability retries the turn's model requests.
+The same capability takes reasoning and blank text out of the model's responses.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.exceptions import ModelRetry, RetryModelRequest, ToolFailed
+from pydantic_ai.exceptions import ModelRetry, ToolFailed
 
 from ..conversation.portable import sendable
 from ..conversation.record import ToolCall
 from ..conversation.turn import Turn
 from ..observability.debug_run import log_tool
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
-from .retry import Retries
 from .think_tags import without_thoughts
 
 if TYPE_CHECKING:
@@ -35,25 +34,12 @@ class TurnTools(AbstractCapability[Any]):
 
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
-    retries: Retries
-    repeated: int = field(default=0, init=False)
-    """How often the request that runs was made again."""
-
-    async def on_model_request_error(self, ctx: Any, *, request_context: Any, error: Exception) -> ModelResponse:
-        """Make a request again that failed before its first token."""
-        if not others_retry(self.voice.agent) and await self.retries.again(error):
-            self.repeated += 1
-            raise RetryModelRequest
-        # A response would tell how often; there is none.
-        self.turn.record.retries += self.repeated
-        raise error
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it goes into the next request.
 
         Reasoning and blank text are taken out, as they were taken out of its speech.
         """
-        self.repeated = 0
         return without_thoughts(clean_response(response))
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
@@ -133,9 +119,3 @@ class TurnTools(AbstractCapability[Any]):
         log_tool(entry)
         if self.voice.notices:
             self.turn.data({"tool": {"name": entry.name, "status": entry.status}})
-
-
-def others_retry(agent: Any) -> bool:
-    """Whether a capability of the agent's own, such as ModelFallback, decides what follows a failed request."""
-    given = getattr(getattr(agent, "root_capability", None), "capabilities", ())
-    return any(type(one).on_model_request_error is not AbstractCapability.on_model_request_error for one in given)

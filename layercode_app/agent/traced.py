@@ -15,7 +15,6 @@ from pydantic_ai.capabilities.instrumentation import Instrumentation
 from pydantic_ai.models.instrumented import InstrumentationSettings, InstrumentedModel
 
 from ..conversation.turn import Turn
-from .retry import Retries
 from .tools import TurnTools
 
 if TYPE_CHECKING:
@@ -47,18 +46,14 @@ class TracedTurnTools(Instrumentation):
 
         return await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=watched)
 
-    async def on_model_request_error(self, ctx: Any, *, request_context: Any, error: Exception) -> ModelResponse:
-        """Do what is to be done about a failed request."""
-        return await self.tools.on_model_request_error(ctx, request_context=request_context, error=error)
-
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Do what is to be done about a response."""
         return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
 
 
-def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], retries: Retries) -> AbstractCapability[Any]:
+def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> AbstractCapability[Any]:
     """What watches over the tools of a turn, and makes the spans of its run where PydanticAI would have added them."""
-    tools = TurnTools(voice, turn, retries)
+    tools = TurnTools(voice, turn)
     settings = _added_settings(voice.agent, turn.model)
     return tools if settings is None else TracedTurnTools(settings=settings, tools=tools)
 

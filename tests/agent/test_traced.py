@@ -22,7 +22,6 @@ from pydantic_ai.models.test import TestModel
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app.agent import run, traced
-from layercode_app.agent.retry import Retries
 from layercode_app.agent.tools import TurnTools
 
 from ..calling import calling, settings
@@ -105,8 +104,8 @@ async def test_one_capability_makes_the_spans_that_two_make(
     agent = looking_up(recorded)
     made: list[AbstractCapability[Any]] = []
 
-    def watched(voice: Any, turn: Any, retries: Any) -> AbstractCapability[Any]:
-        made.append(traced.watch(voice, turn, retries))
+    def watched(voice: Any, turn: Any) -> AbstractCapability[Any]:
+        made.append(traced.watch(voice, turn))
         return made[-1]
 
     monkeypatch.setattr(run, "watch", watched)
@@ -130,7 +129,7 @@ async def test_one_capability_makes_the_spans_that_two_make(
 
 def chosen(agent: Any, model: Any = None) -> type[Any]:
     turn: Any = type("Turn", (), {"model": model})()
-    return type(traced.watch(VoiceAgent("looking", agent), turn, Retries(turn)))
+    return type(traced.watch(VoiceAgent("looking", agent), turn))
 
 
 class Own(AbstractCapability[Any]):

@@ -146,7 +146,7 @@ async def test_a_filler_is_not_spoken_after_the_whole_reply(tmp_path: Path) -> N
 
     app = LayerCode(clerk(guard=guard, filler="One moment."), settings=settings(tmp_path))
     async with calling(app) as caller:
-        assert (await caller.say("hello")).spoken == "It is 42."
+        assert (await caller.say("hello")).spoken.endswith("It is 42.")
 
 
 @pytest.mark.parametrize("off", [{"filler": False}, {"filler": ""}, {"filler": " "}, {"filler": []}])

@@ -14,13 +14,13 @@ from pydantic_ai import Agent, ModelRetry
 from layercode_app import VoiceAgent, find_agent
 from layercode_app.cli.main import exit_code
 from layercode_app.cli.sessions_view import write_export
-from layercode_app.conversation.record import Status
+from layercode_app.conversation.record import Kind, Speech, Status, TurnRecord
 from layercode_app.exceptions import LayerCodeError
 from layercode_app.testing import open_call, scripted
 from layercode_app.testing.evals.judge import Verdict
 from layercode_app.testing.replay.play import Options, Replay
 from layercode_app.testing.replay.play import replay as play
-from layercode_app.testing.replay.recording import Recording, read_export
+from layercode_app.testing.replay.recording import Recording, read_export, said
 
 from ..agents.talking import AGENTS
 from ..model_server import ModelServer
@@ -287,3 +287,13 @@ async def test_a_masked_tool_call_stays_one(tmp_path: Path) -> None:
     args = json.loads(recording.turns[0].messages)[1]["parts"][0]["args"]
     assert json.loads(args) == {"number": "It is [redacted], write to [redacted]"}
     assert (await play(recording, agent)).same
+
+
+def test_a_recording_is_compared_without_its_fillers_and_spaced_as_without_them() -> None:
+    def turn(*speech: Speech) -> TurnRecord:
+        return TurnRecord("c", "t", Kind.MESSAGE, "a", speech=list(speech))
+
+    before, after = Speech("model", 0, "Let me check."), Speech("model", 1, " It is 42.")
+    filler, glued = Speech("filler", 0, " One moment. "), Speech("model", 1, "It is 42.")
+    assert said(turn(before, after)) == said(turn(before, filler, glued)) == "Let me check. It is 42."
+    assert said(turn(filler, Speech("model", 0, "for"), filler, Speech("model", 0, "ty"))) == "forty"

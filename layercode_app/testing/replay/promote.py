@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...agent.offline import MODEL_NAME
-from ...conversation.record import DATA, HANGUP, TTS, Json, Kind, Status, TurnRecord
+from ...conversation.record import BY_MODEL, DATA, HANGUP, TTS, Json, Kind, Status, TurnRecord
 from ..evals.scenario import Expectation, ExpectedCall, Scenario, ScenarioFile, Step
 from .recording import Recording, was_stopped
 from .stand_ins import OMITTED, StandIns
@@ -83,12 +83,12 @@ def _part(args: Json, stand_ins: StandIns) -> dict[str, Any]:
 def _texts(turn: TurnRecord, stopped: bool) -> list[str]:
     """What will be said again word for word: until a filler, which comes when an answer is slow, or a real model."""
     if stopped:
-        by_model = any(part.source in ("model", "filler") for part in turn.speech)
+        by_model = any(part.source in (*BY_MODEL, "filler") for part in turn.speech)
         whole = turn.spoken_text.startswith(turn.heard) and (turn.model == MODEL_NAME or not by_model)
         return [turn.heard] if whole else []
     texts = [""]
     for part in turn.speech:
-        if part.source == "filler" or (part.source == "model" and turn.model != MODEL_NAME):
+        if part.source == "filler" or (part.source in BY_MODEL and turn.model != MODEL_NAME):
             texts.append("")
         else:
             texts[-1] += part.text
@@ -97,7 +97,7 @@ def _texts(turn: TurnRecord, stopped: bool) -> list[str]:
 
 def _question(turn: TurnRecord, stand_ins: StandIns) -> str | None:
     """What a judge is asked about the words of a real model."""
-    by_model = "".join(part.text for part in turn.speech if part.source == "model")
+    by_model = "".join(part.text for part in turn.speech if part.source in BY_MODEL)
     if not by_model or turn.model == MODEL_NAME:
         return None
     return SAME.format(text=" … ".join(stand_ins.agent(by_model)))

@@ -154,5 +154,13 @@ def _whole(turn: TurnRecord) -> bool:
 
 
 def said(turn: TurnRecord) -> str:
-    """What was spoken, without the fillers, which come when an answer is slow."""
-    return "".join(part.text for part in turn.speech if part.source != "filler")
+    """What was spoken, without the fillers, which come when an answer is slow, and spaced as without them."""
+    text, last = "", None
+    for part in turn.speech:
+        if part.source == "filler":
+            continue
+        begins = last is not None and last != (part.source, part.response)
+        text += " " if begins and not (text[-1:].isspace() or part.text[:1].isspace()) else ""
+        text += part.text
+        last = part.source, part.response
+    return text.lstrip()
