@@ -177,6 +177,8 @@ async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], mouth: M
                 pauses.over()
                 if isinstance(event, PartStartEvent):
                     live.first_token()
+                    if event.previous_part_kind not in (None, "text"):
+                        live.begin_segment()
                 text = _text_of(event) if mouth is not None else None
                 if mouth is not None and text:
                     await mouth.say(text)

@@ -43,6 +43,10 @@ class ThinkTags:
     def __init__(self) -> None:
         self._held = ""
         self._inside = False
+        self._cut = False
+        """Reasoning was taken out just before."""
+        self._last = " "
+        """The last character let through."""
         self._thoughts: list[str] = []
 
     @property
@@ -52,7 +56,8 @@ class ThinkTags:
 
     def feed(self, piece: str) -> str:
         """Return what of the text so far is no reasoning."""
-        if not (self._inside or self._held or _MARK.search(piece)):
+        if not (self._inside or self._held or self._cut or _MARK.search(piece)):
+            self._last = piece[-1:] or self._last
             return piece
         text, self._held = self._held + piece, ""
         spoken: list[str] = []
@@ -61,6 +66,7 @@ class ThinkTags:
             self._take(text[start : mark.start()], spoken)
             if (tag := _TAG.match(text, mark.start())) is not None:
                 self._inside = not any(tag.groups()) and not tag[0].endswith("/>")
+                self._cut = True
                 start = tag.end()
             elif _may_become_tag(text[mark.start() :]):
                 self._held = text[mark.start() :]
@@ -79,7 +85,14 @@ class ThinkTags:
         return "".join(spoken)
 
     def _take(self, text: str, spoken: list[str]) -> None:
-        (self._thoughts if self._inside else spoken).append(text)
+        if self._inside:
+            self._thoughts.append(text)
+        elif text:
+            # What stood on both sides of the reasoning would be read as one word.
+            if self._cut and not (self._last.isspace() or text[0].isspace()):
+                spoken.append(" ")
+            spoken.append(text)
+            self._cut, self._last = False, text[-1]
 
 
 def _may_become_tag(text: str) -> bool:

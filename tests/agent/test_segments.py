@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic_ai import Agent, RunContext
-from pydantic_ai.messages import TextPart
+from pydantic_ai.messages import ModelResponse, ModelResponsePart, TextPart, ThinkingPart
+from pydantic_ai.models import CompletedStreamedResponse, StreamedResponse
 from pydantic_ai.models.function import DeltaToolCall, FunctionModel
+from pydantic_ai.models.test import TestModel
 
 from layercode_app import LayerCode, Turn, VoiceAgent
 from layercode_app.conversation.history import messages_of
@@ -116,6 +119,34 @@ async def test_words_around_a_retry_are_kept_apart(tmp_path: Path) -> None:
 
     voice = VoiceAgent("looker", Agent(FunctionModel(stream_function=model)))
     assert (await heard(voice, tmp_path)).spoken_text == "It is It is 42."
+
+
+class Interleaved(TestModel):
+    """Answers with these parts, as a model does that reasons between its texts."""
+
+    parts: Sequence[ModelResponsePart] = ()
+
+    @asynccontextmanager
+    async def request_stream(
+        self, messages: Any, model_settings: Any, model_request_parameters: Any, run_context: Any = None
+    ) -> AsyncGenerator[StreamedResponse]:
+        response = ModelResponse(parts=list(self.parts))
+        yield CompletedStreamedResponse(response, model_request_parameters=model_request_parameters, replay_events=True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "spoken"),
+    [
+        ([TextPart("Let me see."), ThinkingPart("hm"), TextPart("It is 42.")], "Let me see. It is 42."),
+        ([TextPart("It is 4"), TextPart("2.")], "It is 42."),
+    ],
+)
+async def test_texts_around_reasoning_are_kept_apart_and_parts_of_one_text_are_not(
+    parts: Sequence[ModelResponsePart], spoken: str, tmp_path: Path
+) -> None:
+    model = Interleaved()
+    model.parts = parts
+    assert (await heard(VoiceAgent("looker", Agent(model)), tmp_path)).spoken_text == spoken
 
 
 @pytest.mark.parametrize(
