@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from operator import attrgetter
+from typing import Any
 
 import orjson
 
@@ -12,9 +13,6 @@ from .record import Frame, Json, Kind, ModelCall, Speech, Stage, Status, ToolCal
 
 _BODIES = frozenset(("position", "messages", "frames"))
 _READ = frozenset(f.name for f in fields(TurnRecord)) - _BODIES
-_FIELDS: dict[type, frozenset[str]] = {
-    part: frozenset(f.name for f in fields(part)) for part in (Speech, ToolCall, Stage, ModelCall)
-}
 _KINDS = {str(kind): kind for kind in Kind}
 STATUSES = {str(status): status for status in Status}
 """The statuses by what is written of them."""
@@ -79,6 +77,15 @@ def dump_frames(record: TurnRecord) -> bytes:
     return to_json([{"type": f.type, "content": f.content, "at_ms": f.at_ms} for f in record.frames])
 
 
+def _part(load: type[Any], part: dict[str, Json]) -> Any:
+    """A part of the record; unknown fields, of a newer version or of an export, are dropped."""
+    try:
+        return load(**part)
+    except TypeError:
+        known = {f.name for f in fields(load)}
+        return load(**{name: value for name, value in part.items() if name in known})
+
+
 def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: bytes = b"") -> TurnRecord:
     """The record that `dump_head` and `dump_frames` wrote; unknown fields of a newer version are dropped."""
     values = from_json(head)
@@ -86,8 +93,7 @@ def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: by
     values["status"] = STATUSES[values["status"]]
     for name, load in (("speech", Speech), ("tools", ToolCall), ("stages", Stage), ("requests", ModelCall)):
         if values.get(name):
-            known = _FIELDS[load]
-            values[name] = [load(**{k: v for k, v in part.items() if k in known}) for part in values[name]]
+            values[name] = [_part(load, part) for part in values[name]]
     record = TurnRecord(values["conversation_id"], values["turn_id"], values["kind"], values["agent"])
     for name, value in values.items():
         if name in _READ:

@@ -11,7 +11,9 @@ import pytest
 from layercode_app.conversation.record import (
     Frame,
     Kind,
+    ModelCall,
     Speech,
+    Stage,
     Status,
     ToolCall,
     TurnRecord,
@@ -66,6 +68,29 @@ def test_a_head_of_a_newer_or_an_older_version_is_read() -> None:
     del values["impact"], values["position"], values["messages"], values["frames"]
     read = load_record(orjson.dumps({**values, "new_field": 1}), position=7)
     assert (read.impact, read.retries, read.heard_text, read.position) == ("nothing", 2, "h", 7)
+
+
+def test_parts_of_a_newer_version_or_of_an_export_are_read() -> None:
+    record = full()
+    record.stages = [Stage("plan", 1.0)]
+    record.requests = [ModelCall("m", 1.0, usage={"requests": 1}, cost=0.5)]
+    values = asdict(record)
+    for name in ("speech", "tools", "stages", "requests"):
+        values[name] = [part | {"cost_is_partial": False, "new": 1} for part in values[name]]
+    read = load_record(
+        orjson.dumps({name: value for name, value in values.items() if name not in ("messages", "frames")}), position=7
+    )
+    for name in ("speech", "tools", "stages", "requests"):
+        assert getattr(read, name) == getattr(record, name)
+
+
+def test_a_copy_shares_no_request_with_its_original() -> None:
+    record = full()
+    record.requests = [ModelCall("m", 1.0, usage={"requests": 1})]
+    copy = clone(record)
+    copy.requests[0].usage["requests"] = 2
+    copy.requests[0].status = "done"
+    assert record.requests == [ModelCall("m", 1.0, usage={"requests": 1})]
 
 
 def test_a_head_leaves_out_what_is_as_it_was_at_first_and_nothing_else() -> None:

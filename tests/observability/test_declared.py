@@ -1,0 +1,26 @@
+"""An agent's failed turns are counted from zero, so that a rate sees the first one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from layercode_app import VoiceAgent
+from layercode_app.observability import metrics
+from layercode_app.testing.call import open_call
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_count_of_failed_turns_is_there_before_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[metrics.Row] = []
+
+    class Sink:
+        def add(self, rows: Any) -> None:
+            kept.extend(rows)
+
+    monkeypatch.setattr(metrics, "_sinks", [Sink()])
+    async with open_call(VoiceAgent("quiet", greeting="Hello.")) as call:
+        await call.app.start()
+        assert kept == [(metrics.TURNS, 0, ("quiet", "message", "failed"))]
