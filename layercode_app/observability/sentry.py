@@ -91,7 +91,6 @@ def _init(settings: Settings, dsn: str) -> None:
         send_client_reports=False,
         max_breadcrumbs=MOST_BREADCRUMBS,
         max_request_body_size="never",
-        send_default_pii=False,
         include_local_variables=False,
         data_collection={
             "user_info": False,

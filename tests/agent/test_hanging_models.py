@@ -28,7 +28,12 @@ pytestmark = pytest.mark.anyio
 
 LIMIT = 1.0
 """Seconds: for a request to reach the server and be answered on a busy machine."""
-LIMITS = {"first_token_timeout": LIMIT, "piece_timeout": LIMIT, "timeout_apology": "Sorry, too slow."}
+LIMITS = {
+    "first_token_timeout": LIMIT,
+    "piece_timeout": LIMIT,
+    "timeout_apology": "Sorry, too slow.",
+    "tool_apology": "Sorry, too slow.",
+}
 POINTS: list[Point] = ["headers", "body", "sentence", "call", "tool"]
 
 

@@ -17,6 +17,7 @@ from layercode_app import HookError, LayerCode, SessionEnd, Turn, VoiceAgent
 from layercode_app.conversation.record import TurnRecord
 
 from ..calling import Caller, calling, settings
+from ..thoroughness import times
 
 pytestmark = pytest.mark.anyio
 
@@ -340,7 +341,7 @@ async def test_six_hundred_interrupted_turns_leave_nothing_behind(tmp_path: Path
                     break
 
         tasks = len(asyncio.all_tasks())
-        for batch in range(6):
+        for batch in range(times(6)):
             await asyncio.gather(*(interrupted(batch * 100 + number) for number in range(100)))
 
         async def nothing_runs() -> bool:

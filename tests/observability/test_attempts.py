@@ -13,7 +13,7 @@ from loguru import logger
 from packaging.requirements import Requirement
 from pydantic import SecretStr
 
-from layercode_app import ConfigurationError
+from layercode_app import ConfigurationError, observability
 from layercode_app.observability import attempts, metrics, setup
 from layercode_app.settings import Settings
 
@@ -38,6 +38,7 @@ def test_a_library_of_another_version_does_not_stop_the_start(
     # A module of the right name that has none of what is imported from it.
     name = f"layercode_app.observability.{needed}"
     monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.delattr(observability, needed, raising=False)  # set where another test has imported the real one
     monkeypatch.setattr(metrics, "_sinks", [])
     for other in ("prometheus", "tracing"):
         monkeypatch.setattr(setup._Sinks, other, None if other == needed else object())

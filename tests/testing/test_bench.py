@@ -195,6 +195,7 @@ def test_what_was_not_measured_has_no_ratio() -> None:
     assert remote.to_json()["server"] is None
 
 
+@pytest.mark.slow
 async def test_rounds_alternate_and_every_first_turn_is_not_counted() -> None:
     one, two = Timed(), Timed()
     async with serve(one) as first, serve(two) as second:
@@ -277,6 +278,7 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
     assert [path.name for path in tmp_path.iterdir()] == ["bench.html"]
 
 
+@pytest.mark.slow
 def test_agents_are_served_for_the_measurement_and_compared(compared: dict[str, Any]) -> None:
     names = [(one["target"], one["arrivals"]) for one in compared["targets"]]
     assert names == [("echo", "spread"), ("bakery", "spread"), ("echo", "together"), ("bakery", "together")]

@@ -135,7 +135,9 @@ async def test_our_server_passes_with_every_store(store: str, tmp_path: Path, re
     assert report.counts == {"passed": len(chosen()), "failed": 0, "skipped": 0}
 
 
-@pytest.mark.parametrize("name", ["echo", "bakery", "concierge", "helpdesk", "phone_intake"])
+@pytest.mark.parametrize(
+    "name", ["echo", "bakery", pytest.param("concierge", marks=pytest.mark.slow), "helpdesk", "phone_intake"]
+)
 async def test_what_an_agent_remembers_that_does_not_answer_cannot_be_told(name: str, tmp_path: Path) -> None:
     agent = find_agent(name, ROOT / "agents")
     asking = ["turns.memory", "turns.memory-over-sessions", "turns.interrupted"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
     from pydantic_ai.models import Model
     from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+
+HOOK_SECONDS = 0.3
+"""How long an answer waits where a hook spoke meanwhile: an answer that is there at once would stop the hook."""
 
 
 class NothingRecordedError(LayerCodeError):
@@ -31,6 +36,7 @@ class RecordedModel:
         self._turn = turn
         self._conversation_id = conversation_id
         self._helper = offline_model(script, pace=0.0) if turn.model in (MODEL_NAME, "") else None
+        self._spoken_over = any(part.source == "say" for part in turn.speech)
         self.asked = 0
         """How often the agent asked."""
 
@@ -55,7 +61,10 @@ class RecordedModel:
             async for piece in self._asked_of_helper().stream_function(messages, info):  # type: ignore[misc]
                 yield piece
             return
-        for piece in _pieces(self._next()):
+        answer = self._next()
+        if self._spoken_over:
+            await asyncio.sleep(HOOK_SECONDS)
+        for piece in _pieces(answer):
             yield piece
 
     async def _whole(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
