@@ -41,7 +41,18 @@ def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Pa
     made(tmp_path, "my-agent", "--agent", "bakery", "--with", "docker")
     project = tmp_path / "my-agent"
     (project / ".layercode-app.local").write_text(f"layercode-app @ {wheel.as_uri()}\n")
-    ours = ("LAYERCODE_", "DEFAULT_MODEL", "PYTHON", "VIRTUAL_ENV", "COV_", "COVERAGE_", "SSL_CERT_FILE")
+    # MAKEFLAGS would hand the options of the make that runs this suite down to the project's.
+    ours = (
+        "LAYERCODE_",
+        "DEFAULT_MODEL",
+        "PYTHON",
+        "VIRTUAL_ENV",
+        "COV_",
+        "COVERAGE_",
+        "SSL_CERT_FILE",
+        "MAKE",
+        "MFLAGS",
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     if certificates := environment.pop("MACHINES_SSL_CERT_FILE"):
         environment["SSL_CERT_FILE"] = certificates
