@@ -41,7 +41,7 @@ def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Pa
     made(tmp_path, "my-agent", "--agent", "bakery", "--with", "docker")
     project = tmp_path / "my-agent"
     (project / ".layercode-app.local").write_text(f"layercode-app @ {wheel.as_uri()}\n")
-    # MAKEFLAGS would hand the options of the make that runs this suite down to the project's.
+    # The make that runs this suite would hand its options and ARGS down to that of the project.
     ours = (
         "LAYERCODE_",
         "DEFAULT_MODEL",
@@ -52,6 +52,7 @@ def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Pa
         "SSL_CERT_FILE",
         "MAKE",
         "MFLAGS",
+        "ARGS",
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     if certificates := environment.pop("MACHINES_SSL_CERT_FILE"):
