@@ -1,1 +1,1 @@
-"""Stage 2, event and history to turn."""
+"""Stage 2: turn an event and the history into a turn."""

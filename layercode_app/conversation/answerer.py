@@ -1,4 +1,4 @@
-"""What a turn needs of an agent, and the bounds it runs in."""
+"""The interface of an agent that answers turns, and the limits of a turn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .turn import Turn
 
 
 class Answerer(Protocol):
-    """What the handler needs of an agent."""
+    """The interface of an agent that the turn handler needs."""
 
     @property
     def name(self) -> str:
@@ -25,39 +25,39 @@ class Answerer(Protocol):
 
     @property
     def state_type(self) -> type[BaseModel] | None:
-        """The model of its conversations' state."""
+        """The Pydantic model of a conversation's state; None for an agent without state."""
 
     @property
     def metadata_type(self) -> type[BaseModel] | None:
-        """The model of its metadata; None leaves it a dictionary."""
+        """The Pydantic model of the metadata; None leaves the metadata a dictionary."""
 
     @property
     def apology(self) -> str | None:
-        """What it says when a turn fails; None takes the setting."""
+        """The text to say when a turn fails; None uses the setting."""
 
     @property
     def filler(self) -> Filler | None:
-        """What it says into a silence; None says nothing."""
+        """The filler for silences; None says nothing."""
 
     @property
     def turn_timeout(self) -> float | None:
-        """Seconds after which its turn is ended; None takes the setting."""
+        """Seconds after which a turn times out; None uses the setting."""
 
     @property
     def tool_timeout(self) -> float | None:
-        """Seconds one of its tool calls may take; None takes the setting."""
+        """Seconds that a tool call may take; None uses the setting."""
 
     @property
     def timeout_apology(self) -> str | None:
-        """What it says when a turn runs out of time; None takes the setting."""
+        """The text to say when a turn times out; None uses the setting."""
 
     @property
     def tool_apology(self) -> str | None:
-        """What it says when a turn fails after a tool was called; None takes the setting."""
+        """The text to say when a turn fails after a tool was called; None uses the setting."""
 
     @property
     def remembers(self) -> bool:
-        """Whether it reads the earlier turns."""
+        """Whether the agent reads the history of earlier turns."""
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply to this turn."""
@@ -65,7 +65,7 @@ class Answerer(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of a turn; times in seconds."""
+    """The limits of a turn and the texts for failures; times are in seconds."""
 
     turn_timeout: float = 120.0
     tool_timeout: float = 30.0
@@ -78,13 +78,13 @@ class Limits:
     tool_apology: str = "Sorry, I lost my thread for a moment. How would you like to go on?"
     max_turns: int = 0
     fillers: tuple[str, ...] = ()
-    """What an agent with a model says into a silence, where it has no texts of its own."""
+    """The filler texts of an agent with a model whose filler sets no texts."""
     busy: str = "I'm sorry, I can't take that right now. Please try again in a moment."
     hook_timeout: float = 30.0
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """The bounds that the settings name. Without an apology for tools, your own for everything else is spoken."""
+        """Return the limits in the settings. If only `apology` is set, it is used as `tool_apology` too."""
         given = {each.name: getattr(settings, each.name) for each in fields(cls)}
         if "tool_apology" not in settings.model_fields_set and "apology" in settings.model_fields_set:
             # The default is English, and the caller may speak another language.

@@ -1,4 +1,4 @@
-"""One try of an owed job: its lease is renewed while it runs, and how it ended is written down."""
+"""Run one attempt of a job: renew its lease while it runs, and record how it ended."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from . import steady
 from .stores.base import Job, Store
 
 Run = Callable[[Job], Awaitable[float | None]]
-"""Does a job; returns when it is due again (epoch seconds), or None when it is done."""
+"""Runs a job; returns when it is due again (epoch seconds), or None if it is done."""
 
 RENEWALS = 3
-"""How often a lease is renewed before it would end."""
+"""The number of renewals per lease duration."""
 SETTLE_SECONDS = 1.0
-"""How long to wait before the end of a job is written again, when the journal is away."""
+"""Seconds between attempts to record the end of a job while the journal is unavailable."""
 
 
 async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Sequence[float]) -> float | None:
-    """Try a job that was leased for so many seconds; returns when it is due again, or None when it is done with.
+    """Run a job that was leased for `lease` seconds; return when it is due again, or None if it is done or given up.
 
-    `pauses` are the seconds between its tries; after the last one it is given up, and the log says so.
+    `pauses` are the seconds before each retry; after the last one the job is given up with an error in the log.
     """
     held = _Lease(store, job, lease)
     keeping = asyncio.create_task(held.keep())
@@ -33,7 +33,7 @@ async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Seq
         try:
             again = await _try(job, run, pauses)
         except asyncio.CancelledError:
-            # The server goes down: another one may have the job at once.
+            # The server is shutting down: release the job, so that another worker can run it at once.
             if not held.lost:
                 with suppress(StoreError):
                     await store.settle(job, retry_at=steady.now())
@@ -45,7 +45,7 @@ async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Seq
 
 
 class _Lease:
-    """What keeps other workers from a job: renewed in time, or lost to whoever asks next."""
+    """A lease on a job, renewed while the job runs. After it expires, another worker can lease the job."""
 
     def __init__(self, store: Store, job: Job, seconds: float) -> None:
         self.store = store
@@ -55,11 +55,11 @@ class _Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether another worker may have the job by now: this one stood still, or its journal was away."""
+        """Whether the lease has expired, because this worker was stalled or its journal was unavailable."""
         return steady.now() >= self._until
 
     async def keep(self) -> None:
-        """Keep other workers from a job that takes longer than its lease."""
+        """Renew the lease until it is lost or this task is cancelled."""
         while True:
             await asyncio.sleep(self._seconds / RENEWALS)
             if self.lost:
@@ -76,7 +76,7 @@ async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
     job.attempts += 1
     with context.within(context.Ids(job.agent, job.conversation_id)):
         try:
-            # A job of no agent is periodic: a trace for each would be one every few seconds on an idle server.
+            # A job without an agent is periodic: a trace for each run would mean one every few seconds when idle.
             with spans.continued(job.name, job.trace) if job.agent or job.trace else spans.upkeep():
                 again = await run(job)
         except Exception as error:  # noqa: BLE001 - a hook may raise anything; it is tried again
@@ -87,7 +87,7 @@ async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
 
 
 def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
-    """When a job that failed is due again; None when it is given up."""
+    """Return when a failed job is due again; None if it is given up."""
     job.error = f"{type(error).__name__}: {error}"
     if job.attempts > len(pauses):
         logger.opt(exception=error).error("Job {} was given up after {} tries", job.id, job.attempts)
@@ -98,7 +98,10 @@ def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
 
 
 async def _settle(held: _Lease, again: float | None) -> None:
-    """Write how a job ended, as soon as the journal takes it: what was done must not be done again."""
+    """Record how a job ended, retrying while the journal is unavailable: a finished job must not run again.
+
+    A job to be retried is recorded only while its lease is valid.
+    """
     job = held.job
     while again is None or not held.lost:
         try:
@@ -108,5 +111,5 @@ async def _settle(held: _Lease, again: float | None) -> None:
             await asyncio.sleep(SETTLE_SECONDS)
         else:
             return
-    # To write now would take it from whoever has it, and they would be two.
+    # The lease expired; another worker may own the job, and a write now would release it while that one runs it.
     logger.warning("The lease of job {} ran out; its next try is whoever's that took it over", job.id)

@@ -1,4 +1,4 @@
-"""Ids of tool calls that every provider accepts, and that no two calls of a history share."""
+"""Make the ids of tool calls unique within a history and valid for every provider."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NOT_IN_IDS = re.compile("[^a-zA-Z0-9_-]")
 
 
 def with_unique_ids(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """The messages with an id of its own for each tool call, in characters that all providers accept.
+    """Return the messages with a unique id for each tool call, in characters that all providers accept.
 
-    Some servers count calls anew in each response, or write `functions.order:0`; Anthropic refuses both.
+    Some servers restart the ids in each response, or write `functions.order:0`; Anthropic refuses both.
     """
     used: set[str] = set()
     renamed: dict[str, str] = {}
@@ -29,7 +29,7 @@ def with_unique_ids(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
 
 
 def _new_ids(ids: Sequence[str], used: set[str]) -> dict[str, str]:
-    """The new ids of those that cannot stay; all are added to the used ones."""
+    """Return replacements for the ids that are invalid or already used; add all resulting ids to `used`."""
     renamed: dict[str, str] = {}
     for own in ids:
         plain = chosen = _NOT_IN_IDS.sub("_", own)

@@ -1,7 +1,7 @@
-"""What a data event's hook says: its answer is JSON, so a turn of the conversation speaks it.
+"""Carry what the hook of a data event says to a turn that speaks it, because the event itself is answered with JSON.
 
-The turn that runs speaks it after its own words. Where none runs here, it waits in the journal and the conversation's
-next turn speaks it first, whichever worker answers that one.
+A turn that runs in this worker speaks it after its own words. If none runs here, it waits in the journal, and the next
+turn of the conversation, on any worker, speaks it first.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Carried: TypeAlias = dict[str, Any]
 """`say`: a text; `data`: contents for the page; `hangup`: whether to end the call."""
 
 KEY = "layercode.carried"
-"""Where they wait, in the conversation's metadata: every turn reads it anyway."""
+"""The key in the conversation's metadata, which every turn reads anyway, under which they wait."""
 _keeping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 def said_by(live: LiveTurn) -> Carried:
-    """What a hook said, sent and asked for; empty when it did nothing of it."""
+    """Return what a hook said, the data it sent, and whether it asked to hang up; empty if it did none of these."""
     text = "".join([frame.content for frame in live.frames if frame.type == TTS])
     contents = [frame.content for frame in live.frames if frame.type == DATA]
     said: Carried = {"say": text, "data": contents, "hangup": live.hangup}
@@ -34,8 +34,8 @@ def said_by(live: LiveTurn) -> Carried:
 
 
 def hand_to(running: LiveTurn | None, said: Carried) -> bool:
-    """Let the turn that runs speak it; false when there is none, or it is ending."""
-    # One without `save` has not begun: it may only follow another worker's.
+    """Let the running turn speak it; return False if there is none, or if it is ending."""
+    # A turn without `save` has not begun: it may only follow a turn of another worker.
     if running is None or running.save is None or running.ending or running.stopping is not None:
         return False
     for content in said.pop("data", ()):
@@ -45,7 +45,7 @@ def hand_to(running: LiveTurn | None, said: Carried) -> bool:
 
 
 def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
-    """Speak what waits, set apart by a space from the turn's own words: after them, or `first`."""
+    """Speak the waiting output, separated by a space from the turn's own words: after them, or `first`."""
     for said in waiting:
         for content in said.get("data", ()):
             live.emit(DATA, content)
@@ -57,12 +57,12 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
 
 
 def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:
-    """The metadata without what waits in it, and that."""
+    """Split the metadata into the metadata proper and the waiting output."""
     return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
 
 
 async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> None:
-    """Let it wait in the journal for the conversation's next turn. Raises StoreError."""
+    """Store the output in the journal for the conversation's next turn. Raises StoreError."""
     if not said:
         return
     logger.info("What was said without a turn that runs waits for the conversation's next turn")
@@ -72,7 +72,7 @@ async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> N
 
 
 async def forget(store: Store, conversation_id: str, spoken: Sequence[Carried]) -> None:
-    """Clear what was spoken; what came meanwhile waits on. Raises StoreError."""
+    """Remove the spoken output from the journal; output added since then stays. Raises StoreError."""
     async with _keeping.setdefault(conversation_id, asyncio.Lock()):
         waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
         await store.establish(conversation_id, {KEY: waiting[len(spoken) :] or None})

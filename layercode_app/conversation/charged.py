@@ -1,6 +1,6 @@
-"""How much of a prompt a turn takes: the text, tool calls with their arguments, and results that a model is charged for.
+"""Estimate the size of a turn in a prompt: text, the arguments of tool calls, and tool results.
 
-Instructions, reasoning and the ids of messages are not counted: they are in the journal, and not in later requests.
+Instructions, reasoning and message ids are not counted: they are in the journal, but not in later requests.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 4
 MEDIA_CHARACTERS = 4000
-"""What an image or another file in a prompt counts for, however long its data is."""
+"""The characters that an image or another file in a prompt counts as, regardless of its size."""
 _CONTENTS = frozenset(("user-prompt", "system-prompt", "tool-return", "retry-prompt", "retry-feedback", "text"))
-"""Parts that are charged by their content."""
+"""The kinds of parts whose content is counted."""
 
 
 def characters_of(messages: Sequence[ModelMessage]) -> int:
-    """The characters of these messages."""
+    """Count the characters of these messages."""
     return sum(
         _characters(part.part_kind, getattr(part, "content", None), getattr(part, "args", None))
         for message in messages
@@ -32,14 +32,14 @@ def characters_of(messages: Sequence[ModelMessage]) -> int:
 
 
 def characters_of_turn(record: TurnRecord) -> int:
-    """The characters of a turn in later prompts: as it was heard, where that is known."""
+    """Count the characters of a turn in later prompts; an interrupted reply counts as it was heard."""
     besides = len(record.before) + sum(map(len, record.notes))
     if not record.messages:
         return len(record.user_text) + len(record.heard) + besides
     try:
         parts = [part for message in from_json(record.messages) for part in message["parts"]]
     except ValueError:
-        # A journal that something else wrote into; its size is the only measure left.
+        # The JSON is invalid, because another program wrote it; its size is the only measure left.
         return len(record.messages)
     written = record.heard_text is None
     said = sum(len(part.text) for part in record.speech if part.source != "model") if written else len(record.heard)
@@ -59,7 +59,7 @@ def _characters(kind: str, content: Json, arguments: Json) -> int:
 
 
 def text_of(content: Json) -> str:
-    """A part's content as the text that a model is given of it."""
+    """Return the content of a part as the text that the model gets."""
     if content is None or isinstance(content, str):
         return content or ""
     return json.dumps(content, default=str, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What turns and stages cost, in one meaning for every page and report: what is not known is unknown, never zero."""
+"""The cost of turns and stages, defined once for all pages and reports: an unknown cost is unknown, never zero."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FREE_MODEL = "offline"
 
 
 class Priced(Protocol):
-    """Anything that model requests were made for: a turn, or a stage of one."""
+    """A turn or a stage, with the usage and cost of its model requests."""
 
     @property
     def model(self) -> str:
@@ -38,7 +38,7 @@ class Cost:
 
     @property
     def known(self) -> float | None:
-        """The amount for a program: None where nothing of it is known."""
+        """The amount as a number; None if no part of it is known."""
         return None if self.unknown and not self.amount else self.amount
 
     def __add__(self, other: Cost) -> Cost:
@@ -51,14 +51,14 @@ class Cost:
 
 
 def dollars(amount: float) -> str:
-    """An amount as people read it: small ones with more digits."""
+    """Format an amount for people: small amounts get more digits."""
     if not amount:
         return "$0"
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.7f}"
 
 
 def cost_of(priced: Priced) -> Cost:
-    """What it cost; requests without a known price, or cut before they told their tokens, count as unknown."""
+    """Return the cost; requests without a known price, or cut before they reported their tokens, count as unknown."""
     usage = priced.usage
     if priced.model == FREE_MODEL or not (usage.get("requests") or usage.get("unknown_requests")):
         return Cost(priced.cost or 0.0)
@@ -69,7 +69,7 @@ def cost_of(priced: Priced) -> Cost:
 
 
 def price_of(response: ModelResponse) -> float | None:
-    """The dollars of one answer of a model; None where its price is not known."""
+    """Return the price of one response in dollars; None if it is not known."""
     if response.model_name == FREE_MODEL:
         return 0.0
     return None if response.usage.cost is None else float(response.usage.cost)

@@ -1,4 +1,4 @@
-"""Data from the caller's page: a hook answers it with JSON, and has everything that a turn has."""
+"""Answer data events from the caller's page: a hook gets a full turn and returns JSON."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ T = TypeVar("T")
 
 
 class Attendant(Answerer, Protocol):
-    """What events without speech need of an agent."""
+    """The interface of an agent that events without speech need."""
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
-        """The JSON for the page."""
+        """Return the JSON for the page."""
 
     async def notify(self, event: Event) -> None:
-        """Run the hooks that take note of an event."""
+        """Run the hooks for an event; they return nothing."""
 
 
 async def within(seconds: float, work: Awaitable[T], what: str) -> T:
-    """Wait for a hook, at most so long. Raises HookTimeoutError."""
+    """Wait for a hook for up to `seconds`. Raises HookTimeoutError."""
     deadline = Deadline(seconds)
     try:
         return await under(deadline, work)
@@ -42,7 +42,7 @@ async def within(seconds: float, work: Awaitable[T], what: str) -> T:
 
 
 async def answer(work: Work, agent: Attendant, event: Data, running: Callable[[], LiveTurn | None]) -> Json:
-    """Run the hooks for data and give their JSON; `running` tells which turn of the conversation speaks now."""
+    """Run the hooks for data and return their JSON; `running` returns the turn of the conversation that speaks now."""
     record, answered = work.live.record, None
     try:
         turn = work.prepare()
@@ -60,7 +60,10 @@ async def answer(work: Work, agent: Attendant, event: Data, running: Callable[[]
 
 
 async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
-    """Pass on what the hooks said, and save; returns the answer."""
+    """Pass on what the hooks said, save the record, and return the answer.
+
+    A single data item becomes the answer if the hooks returned none and no running turn takes it.
+    """
     live, record, left = work.live, work.live.record, []
     live.end_text()
     said = carried.said_by(live)

@@ -1,4 +1,4 @@
-"""A bound on the time of what a task does, which costs nothing where that is over at once."""
+"""A timeout that is armed only if the awaited work suspends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """`with Deadline(seconds):` raises TimeoutError where its block awaits, when the time is up.
+    """A timeout: `with Deadline(seconds):` raises TimeoutError when its block still awaits after that time.
 
-    Like `asyncio.timeout`, at a third of the cost: every turn has one.
+    It works like `asyncio.timeout` at a third of the cost, which matters because every turn has one.
     """
 
     __slots__ = ("_cancelling", "_passed", "_seconds", "_task", "_timer")
@@ -25,7 +25,7 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Whether the time is up."""
+        """Whether the timeout has expired."""
         return self._passed
 
     def __enter__(self) -> None:
@@ -43,16 +43,16 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._timer.cancel()
-        # Where the task was cancelled by somebody else as well, that is what counts.
+        # A cancellation from outside takes precedence over the timeout.
         if self._passed and self._task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
             raise TimeoutError from error
 
 
 @coroutine
 def under(context: AbstractContextManager[Any], work: Awaitable[T]) -> Generator[Any, Any, T]:
-    """Await something in a context, such as a Deadline, that is entered when it first waits.
+    """Await work in a context, such as a Deadline, that is entered only when the work first suspends.
 
-    Most of what has a deadline never waits: a body that is there, an agent that knows its answer.
+    Most work with a deadline never suspends: reading a body that has arrived, an agent that answers without a model.
     """
     steps = work.__await__()
     try:
@@ -65,7 +65,7 @@ def under(context: AbstractContextManager[Any], work: Awaitable[T]) -> Generator
 
 
 def _go_on(steps: Generator[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
-    """The rest of an awaitable's steps, which stopped at something that it waits for."""
+    """Run the remaining steps of an awaitable that has suspended on `waits_for`."""
     try:
         yield waits_for
     except GeneratorExit:
@@ -78,5 +78,5 @@ def _go_on(steps: Generator[Any, Any, T], waits_for: Any) -> Generator[Any, Any,
             value: T = end.value
             return value
         return (yield from _go_on(steps, waits_for))
-    # An event loop sends nothing but None, with which this goes on too.
+    # An event loop only sends None, and `yield from` also resumes the steps with None.
     return (yield from steps)

@@ -1,6 +1,7 @@
-"""A turn that is delivered again, and turns that other workers run: joined, repeated, followed, displaced.
+"""Handle duplicate deliveries and turns of other workers: replay, join, follow or displace a turn.
 
-The platform does not deduplicate its deliveries, and a newer message may reach another worker than the one that speaks.
+The platform does not deduplicate its deliveries, and a newer message may reach another worker than the one that runs
+the older turn.
 """
 
 from __future__ import annotations
@@ -21,28 +22,28 @@ from .stores.base import Signal, Store
 T = TypeVar("T")
 
 FOLLOW_SECONDS = 0.05
-"""How often the frames of a turn that another worker runs are looked for."""
+"""Seconds between reads, and between writes, of the frames of a turn that another worker follows."""
 PATIENCE_SECONDS = 3.0
-"""How long those who follow a turn wait for a journal that is away, before they hear the apology."""
+"""How long a follower of a turn waits for an unavailable journal before the caller hears the apology."""
 DISPLACE_SECONDS = 2.0
 """How long a newer turn waits for another worker to stop the older one."""
 LOOKS_PER_SIGN_OF_LIFE = 20
-"""How often it looks for the end before it asks whether that worker still lives."""
+"""The number of checks for the turn's end per check that its worker is alive."""
 UNKNOWN_RESULT = "result unknown, it may have taken effect"
 
 
 class CrashedTurnError(LayerCodeError):
-    """A turn died with its worker after tools had started, so it is not run again."""
+    """A worker died during the turn after tools had started, so the turn is not run again."""
 
 
 async def repeat(known: TurnRecord, listener: Listener) -> None:
-    """Send the recorded frames of a turn that has ended."""
+    """Replay the recorded frames of a turn that has ended."""
     frames = known.frames if known.frames and known.frames[-1].type == END else [*known.frames, Frame(END)]
     await listener.catch_up(frames)
 
 
 async def join(live: LiveTurn, listener: Listener) -> None:
-    """Listen to a turn that runs in this worker, from its first frame to its last."""
+    """Send a turn that runs in this worker to another listener, from its first frame to its last."""
     live.add(listener)
     listener.watch()
     await listener.catch_up(live.frames)
@@ -54,7 +55,10 @@ async def join(live: LiveTurn, listener: Listener) -> None:
 
 
 async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
-    """Listen to a turn that another worker runs; false when that worker died before a word was sent."""
+    """Send a turn that another worker runs to a listener, by polling the journal for its frames.
+
+    Return False if that worker died before it had written any frame. Raises StoreError if the journal is unavailable.
+    """
     listener.watch()
     await store.signal(known.owner, Signal("follow", *known.key))
     frames: list[Frame] = []
@@ -70,14 +74,14 @@ async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
                 return await _after_death(frames, listener)
             await asyncio.sleep(FOLLOW_SECONDS)
     finally:
-        # Where the journal is away the turn goes on to its end with nobody to hear it.
+        # If the journal is unavailable, the signal is lost and the turn runs to its end without a listener.
         with suppress(StoreError):
             await store.signal(known.owner, Signal("unfollow", *known.key))
     return True
 
 
 async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
-    """What the journal says, soon. Raises StoreError when it is away for longer than `PATIENCE_SECONDS`."""
+    """Retry a read of the journal. Raises StoreError if it is unavailable for longer than `PATIENCE_SECONDS`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE_SECONDS
     while True:
@@ -97,7 +101,7 @@ async def _after_death(frames: list[Frame], listener: Listener) -> bool:
 
 
 async def displace(store: Store, turn: TurnRecord) -> None:
-    """End an older turn that another worker runs, or ran until it died."""
+    """End an older turn of another worker: ask the worker to stop it, or mark it if the worker is dead or too slow."""
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
         if await wait_until_ended(store, turn):
@@ -110,7 +114,7 @@ async def displace(store: Store, turn: TurnRecord) -> None:
 
 
 async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
-    """Wait until another worker has ended a turn; false after `DISPLACE_SECONDS`, and when that worker died."""
+    """Wait until another worker has ended a turn; return False after `DISPLACE_SECONDS`, or if that worker died."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + DISPLACE_SECONDS
     looks = 0
@@ -119,7 +123,7 @@ async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
         if current is None or current.finished:
             return True
         looks += 1
-        # Less often, because SQLite's answer takes a thread.
+        # Checked less often, because SQLite needs a thread to answer.
         if looks % LOOKS_PER_SIGN_OF_LIFE == 0 and not await store.alive(turn.owner):
             return False
         await asyncio.sleep(0.01)
@@ -127,7 +131,7 @@ async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
 
 
 def _supersede(record: TurnRecord) -> None:
-    """Mark a turn whose worker does not answer; if that worker goes on, it writes its own ending over this."""
+    """Mark a turn of an unresponsive worker as superseded; if the worker recovers, it overwrites this."""
     if record.finished:
         return
     record.status = Status.SUPERSEDED
@@ -135,7 +139,7 @@ def _supersede(record: TurnRecord) -> None:
 
 
 def crash(record: TurnRecord) -> None:
-    """Mark a turn whose worker died."""
+    """Mark a turn as failed because its worker died."""
     if record.finished:
         return
     record.status, record.error, record.error_category = Status.FAILED, "CrashedTurnError", "internal"
@@ -143,13 +147,13 @@ def crash(record: TurnRecord) -> None:
 
 
 def begin_again(record: TurnRecord) -> None:
-    """Keep what a turn's dead worker had spoken: a new attempt begins with nothing spoken."""
+    """Move what the dead worker had spoken into `before`, because a new attempt of the turn begins."""
     spoken = record.before + record.spoken_text
     record.before = spoken if not spoken or spoken[-1].isspace() else spoken + " "
 
 
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
-    """Add the note that tells the next turn's model which tools had been called in a turn that was cut off."""
+    """Add a note to a cut-off turn that tells the model of later turns which tools it had called."""
     if not record.tools:
         return
     calls = "; ".join(f"{call.name}({call.args}) -> {_ending(call.status, call.result)}" for call in record.tools)
@@ -161,7 +165,7 @@ def _ending(status: str, result: object) -> str:
 
 
 def obey(signal: Signal, running: Mapping[str, LiveTurn], store: Store) -> None:
-    """Do what another worker asks about a turn that runs here."""
+    """Handle another worker's signal about a turn that runs here: stop it, or add or remove a follower."""
     live = running.get(signal.conversation_id)
     if live is None or live.record.turn_id != signal.turn_id:
         return
@@ -176,7 +180,7 @@ def obey(signal: Signal, running: Mapping[str, LiveTurn], store: Store) -> None:
 
 
 async def _publish(live: LiveTurn, store: Store) -> None:
-    """Keep the journal up to date with the frames while another worker follows them there."""
+    """Write the frames of a followed turn to the journal until it ends, so that other workers can read them."""
     written, away = 0, False
     while not live.ended.past and not live.ending:
         if (spoken := len(live.frames)) > written:
@@ -194,7 +198,7 @@ async def _publish(live: LiveTurn, store: Store) -> None:
 
 
 async def finish_late(store: Store, turn: TurnRecord, call: ToolCall) -> None:
-    """Write how a tool ended that outlived its turn; by its policy, tell the next turn's model too."""
+    """Record how a tool that outlived its turn ended; with policy `finish_and_tell`, add a note for the model."""
 
     def change(record: TurnRecord) -> None:
         for stored in record.tools:

@@ -1,6 +1,6 @@
 """Feedback from the caller's page: a `data` event `{"feedback": {"turn_id": …, "score": …, "comment": …}}`.
 
-It is a score of the turn that it is about, and kept with it.
+It is stored as a score in the record of the turn that it names.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from .record import Json, TurnRecord
 from .stores.base import Store
 
 NAME = "feedback"
-"""The score that it is recorded as."""
+"""The key of feedback in the event's data, and the name of the score."""
 
 
 class Feedback(BaseModel):
-    """What a caller thinks of a turn; a score of true and false is thumbs up and down."""
+    """A caller's rating of a turn; the scores true and false are thumbs up and thumbs down."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -25,12 +25,12 @@ class Feedback(BaseModel):
 
 
 def feedback_in(data: Json) -> Json | None:
-    """The feedback in the data of an event, not yet checked; None when the event is about something else."""
+    """Return the unvalidated feedback in the data of an event, or None if there is none."""
     return data.get(NAME) if isinstance(data, dict) else None
 
 
 async def take_feedback(store: Store, conversation_id: str, given: Json) -> Json:
-    """Record feedback on its turn; the answer for the page. Raises StoreError."""
+    """Record feedback on its turn, and return the answer for the page. Raises StoreError."""
     try:
         feedback = Feedback.model_validate(given)
     except ValidationError as error:

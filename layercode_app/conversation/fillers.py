@@ -10,23 +10,23 @@ from .live import LiveTurn
 from .record import TTS
 
 CHARACTERS_PER_SECOND = 20
-"""How fast a voice reads, at most: text is assumed to be played sooner rather than later."""
+"""The maximum speed of a voice, so that the estimated end of playback is early rather than late."""
 
 
 @dataclass(frozen=True)
 class Filler:
-    """What an agent says into a silence, and when."""
+    """The filler texts of an agent, and the silences after which they are spoken."""
 
     texts: tuple[str, ...] | None = None
-    """Spoken one after another; None takes the texts of the setting."""
+    """The texts, spoken one after another; None uses the texts of the setting."""
     after: float = 1.5
     """Seconds of silence before a filler is spoken."""
     every: float | None = 3.5
-    """Seconds between the last words and the next filler, at least; None speaks one only before the first words."""
+    """The minimum seconds between the last words and the next filler; None: only before the first words."""
 
 
 class Fillers:
-    """The timer of one turn's fillers. It costs nothing per word: the frames are read when it fires."""
+    """The timer of one turn's fillers. It costs nothing per word, because it reads the frames only when it fires."""
 
     def __init__(self, live: LiveTurn, filler: Filler, texts: Sequence[str]) -> None:
         self._live = live
@@ -34,23 +34,23 @@ class Fillers:
         self._texts = list(texts)
         self._timer: asyncio.TimerHandle | None = None
         self._read = 0
-        """How many frames were read."""
+        """The number of frames read so far."""
         self._last_words = 0.0
         """Milliseconds since the request at which words were last sent."""
         self._played = 0.0
         """Milliseconds since the request at which the words sent so far will have been played."""
 
     def start(self) -> None:
-        """Speak from now on when the turn is silent."""
+        """Start to speak fillers whenever the turn is silent."""
         self._sleep()
 
     def stop(self) -> None:
-        """Speak no more."""
+        """Stop speaking fillers."""
         if self._timer is not None:
             self._timer.cancel()
 
     def due(self) -> float | None:
-        """Milliseconds since the request at which the next filler is due; None when no more will be."""
+        """Return when the next filler is due, in milliseconds since the request; None if there will be none."""
         if not self._texts:
             return None
         after = self._filler.after * 1000
@@ -85,7 +85,7 @@ class Fillers:
         self._sleep()
 
     def _over(self) -> bool:
-        """Whether the silence is no longer the agent's: the reply is complete, or the turn or the call ends."""
+        """Return whether fillers are no longer needed: the reply is complete, or the turn or the call is ending."""
         live = self._live
         ending = live.ending or live.stopping is not None or live.goodbye is not None
         return ending or live.answered or live.hangup

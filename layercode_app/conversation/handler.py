@@ -1,7 +1,7 @@
-"""Who runs a turn: this worker, another one, or nobody because it was answered already. One turn per conversation.
+"""Admit a turn: run it, join or follow it, or replay it. One turn runs per conversation.
 
-The story of a turn: it is begun in the journal, older turns are seen to, the agent speaks (`run.py`), and it is saved
-and ended. The handler is handed its store, the agent and the listener by `server/`; it knows no HTTP and no model.
+The steps of a new turn: it is begun in the journal, older turns are ended, the agent speaks (`run.py`), and the turn is
+saved and ended. `server/` passes the store, the agent and the listener; the handler knows neither HTTP nor models.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .work import Refusal, Services
 
 
 class TurnHandler(Draining):
-    """Answers every turn of this worker. `finished` is told of each turn that ended, for logs, spans and metrics."""
+    """Answer the turns of this worker. `finished` is called for each ended turn, for logs, spans and metrics."""
 
     def __init__(
         self,
@@ -48,13 +48,13 @@ class TurnHandler(Draining):
         store.on_signal(self._obey)
 
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
-        """As above; what waits for the journal to be back is tried once more."""
+        """Refuse new turns, end running ones as `Draining.drain` does, then retry pending saves a last time."""
         await super().drain(seconds, goodbye)
         await self.late.close()
 
     @property
     def limits(self) -> Limits:
-        """The bounds of the turns that begin from now on."""
+        """The limits of the turns that begin from now on."""
         return self.services.limits
 
     @limits.setter
@@ -63,11 +63,11 @@ class TurnHandler(Draining):
 
     @property
     def running(self) -> dict[str, LiveTurn]:
-        """The turns that run now, by conversation."""
+        """The running turns, by conversation id."""
         return self._running
 
     async def answer(self, agent: Answerer, event: TurnEvent, listener: Listener, *, received: float) -> None:
-        """Answer a turn to a listener: run it, join it where it runs already, or repeat it where it has ended."""
+        """Answer a turn to a listener: run it, join or follow it if it is running, or replay it if it has ended."""
         record = _record(agent, event)
         live = LiveTurn(record, received)
         record.timings["verified"] = live.elapsed_ms()
@@ -92,21 +92,27 @@ class TurnHandler(Draining):
             self._let_go(live)
 
     def _overloaded(self, record: TurnRecord) -> bool:
-        """Whether this turn is one too many; one that takes another's place, or joins it, is not."""
+        """Return whether to refuse this turn: too many turns run, or the worker is shutting down.
+
+        A turn that joins a running one is accepted; so is one that replaces a running one, except during shutdown.
+        """
         running = self._running.get(record.conversation_id)
         if running is not None and (not self.closed or running.record.turn_id == record.turn_id):
             return False
         return self.closed or 0 < self.limits.max_turns <= len(self._running)
 
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
-        """Take the conversation for this turn, ending an older one; true when the turn was served another way."""
+        """Claim the conversation for this turn, and stop an older turn of it in this worker.
+
+        Return True if the turn has been served by joining or replaying it instead.
+        """
         conversation_id, turn_id = live.record.key
         while (other := self._running.get(conversation_id)) is not None:
             if other.record.turn_id == turn_id:
                 await delivery.join(other, listener)
                 if other.frames or listener.gone:
                     return True
-                continue  # it only followed another worker's, and so do we
+                continue  # The other one only followed another worker's turn; this one tries on its own.
             known = await self.store.get(conversation_id, turn_id)
             if known is not None and known.finished:
                 await delivery.repeat(known, listener)
@@ -117,17 +123,20 @@ class TurnHandler(Draining):
         return False
 
     async def _repeat(self, agent: Answerer, begun: Begun, live: LiveTurn, listener: Listener) -> bool:
-        """Serve a turn the journal knows; false when it must run again here, because its worker died before a tool."""
+        """Follow or replay a turn that the journal knows; return False if it must run again here.
+
+        That is the case if its worker died and this worker has claimed the turn.
+        """
         known = begun.record
         if begun.outcome == "finished":
             await delivery.repeat(known, listener)
             return True
         while not await self._claimed(known):
-            # It runs elsewhere: whoever comes next here must not wait for us.
+            # It runs on another worker, so later turns of this conversation must not wait for this one here.
             self._let_go(live)
             if await delivery.follow(self.store, known, listener):
                 return True
-            # Its worker died, and another one may have been quicker to take it over.
+            # Its worker died, and another worker may have claimed the turn first.
             live.ended.forget()
             if await self._taken(live, listener):
                 return True
@@ -142,7 +151,10 @@ class TurnHandler(Draining):
         return False
 
     async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
-        """Save what waits of the conversation, which this turn must know; true when it is this turn that waited."""
+        """Flush pending saves of this conversation, whose results this turn needs.
+
+        If the save of this very turn was pending, replay the turn and return True.
+        """
         known = await self.late.hurry(*record.key)
         if known is not None:
             await delivery.repeat(known, listener)

@@ -1,4 +1,4 @@
-"""The journal's turns as the messages a model is given: as they were heard, with every tool call answered."""
+"""Turn the journal's records into model messages: replies as they were heard, with a result for every tool call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
 
 JOINED = "[The caller has joined the call.]"
-"""Stands where a greeting has no words of the caller before it: some providers want a user first."""
+"""The user prompt before a greeting: some providers require that a user message comes first."""
 CUT = "[The caller interrupted here, and heard nothing after the words above.]"
 UNHEARD = "[The caller interrupted here, before hearing any answer.]"
 PARSED_BYTES = 8_000_000
@@ -27,12 +27,12 @@ UNANSWERED = "The tool call was interrupted before a result was known."
 
 
 def history_of(turns: Iterable[TurnRecord]) -> list[ModelMessage]:
-    """The messages of several turns, oldest first."""
+    """Return the messages of several turns, oldest first."""
     return with_unique_ids([message for turn in turns for message in messages_of(turn)])
 
 
 def messages_of(turn: TurnRecord) -> list[ModelMessage]:
-    """The messages of one turn: the caller's words, then the reply as it was heard, then what the model must know."""
+    """Return the messages of one turn: the caller's words, the reply as it was heard, then notes for the model."""
     speech = heard_speech(turn)
     messages = _stored(turn)
     untouched = turn.heard_text is None and all(part.source == "model" for part in speech)
@@ -51,13 +51,13 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
     if is_blank(text) and not turn.speech and all(message.kind == "request" for message in messages):
         return []
     if messages:
-        # Copies, so that what one run does to a message is not done to the next one's.
+        # Copies, because the cached messages are shared and a run may change its own.
         return [copy(message) for message in messages]
     return [portable(ModelRequest(parts=[UserPromptPart(text)]))]
 
 
 def without_blank(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """The messages without blank text, which some providers refuse, and without feedback on drafts that were dropped."""
+    """Return the messages without blank text, which some providers refuse, and without feedback on dropped drafts."""
     from dataclasses import replace
 
     kept: list[ModelMessage] = []
@@ -74,14 +74,14 @@ def without_blank(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
 def _is_blank_part(part: Any) -> bool:
     if part.part_kind not in ("user-prompt", "text") or not isinstance(part.content, str):
         return False
-    # An empty text with an id keeps the place of a provider's item; PydanticAI sends no text for it.
+    # An empty text with an id stands for a provider's item; PydanticAI sends no text for it.
     return is_blank(part.content) and not (part.content == "" and getattr(part, "id", None))
 
 
 class ParsedMessages:
-    """Messages as they were parsed, made portable: every later turn of a conversation asks for the same bytes again.
+    """An LRU cache of parsed, portable messages: every later turn of a conversation needs the same ones again.
 
-    So many bytes of JSON are kept, and what was longest not asked for makes room; they take about three times that.
+    `room` limits the bytes of JSON whose messages are cached; the messages take about three times as much memory.
     """
 
     def __init__(self, room: int) -> None:
@@ -90,7 +90,7 @@ class ParsedMessages:
         self.size = 0
 
     def get(self, messages: bytes) -> list[ModelMessage]:
-        """The messages in this JSON, as every provider accepts them."""
+        """Return the messages in this JSON in the form that every provider accepts."""
         found = self._kept.get(messages)
         if found is not None:
             self._kept.move_to_end(messages)
@@ -113,7 +113,7 @@ _parsed = ParsedMessages(PARSED_BYTES)
 
 
 def _notes(turn: TurnRecord, heard_something: bool) -> list[str]:
-    # A turn that said goodbye was cut by us, not by the caller.
+    # A turn with a goodbye was stopped by the shutdown, not by the caller.
     interrupted = turn.status in (Status.INTERRUPTED, Status.SUPERSEDED) and turn.impact != "goodbye"
     cut = [CUT if heard_something else UNHEARD] if interrupted else []
     return cut + turn.notes
@@ -126,7 +126,10 @@ def _note(text: str) -> ModelMessage:
 
 
 def _paired(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMessage]:
-    """Give every tool call one result right behind it, recorded or not known, and drop results without a call."""
+    """Ensure that a result follows every tool call, and drop results without a call.
+
+    A missing result is taken from the turn's record; if it is not there, the result says that it is not known.
+    """
     results = {call.id: call.result for call in turn.tools if call.status in ("done", "failed")}
     paired: list[ModelMessage] = []
     called: set[str] = set()
@@ -143,7 +146,7 @@ def _paired(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMes
 
 
 def _answers(messages: Sequence[ModelMessage]) -> set[str]:
-    """The ids of the tool results before the next response."""
+    """Return the ids of the tool results before the next response."""
     following = takewhile(lambda message: message.kind == "request", messages)
     return {part.tool_call_id for message in following for part in message.parts if part.part_kind == "tool-return"}
 

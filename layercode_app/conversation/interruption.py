@@ -1,4 +1,4 @@
-"""What the caller heard of a reply that was cut, and the messages of that turn corrected to it."""
+"""Find out what the caller heard of an interrupted reply, and correct the turn's record and messages to it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _WORD = re.compile(r"\S+")
 
 
 def heard_text(spoken: str, context: InterruptionContext) -> str:
-    """The part of what was spoken that the context says was heard, in our own spelling where it can be found.
+    """Return the part of the spoken text that was heard according to the context, in our own spelling if possible.
 
-    The platform may have changed white space, so words are counted rather than letters. A text that is not how the
-    reply began is believed as it is: the platform knows what it played.
+    Words are compared, not letters, because the platform may have changed white space. If the platform's text is not
+    the beginning of the reply, it is returned unchanged, because the platform knows what it played.
     """
     if context.text_heard is None:
         return spoken if context.words_heard is None else _first_words(spoken, context.words_heard)
@@ -47,7 +47,7 @@ def _first_words(text: str, count: int) -> str:
 
 
 def correct(record: TurnRecord, context: InterruptionContext) -> None:
-    """Write into a turn's record what was heard of it. A turn that was already cut keeps its status."""
+    """Record what was heard of a turn, and mark a complete turn as interrupted. Any other status stays."""
     record.heard_text = heard_text(record.spoken_text, context)
     if record.before and not record.spoken_text.startswith(record.heard_text):
         _correct_all(record, context)
@@ -56,7 +56,7 @@ def correct(record: TurnRecord, context: InterruptionContext) -> None:
 
 
 def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:
-    """Take what was heard for the beginning of all attempts together, where it is that."""
+    """Match the heard text against all attempts of the turn together, and split it between them if it matches."""
     whole, end = record.before + record.spoken_text, len(record.before)
     heard = heard_text(whole, context)
     if whole.startswith(heard):
@@ -64,7 +64,7 @@ def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:
 
 
 def heard_speech(record: TurnRecord) -> list[Speech]:
-    """What was spoken, run by run, cut where the caller stopped hearing it; first what earlier attempts spoke."""
+    """Return the speech that the caller heard, run by run, beginning with that of earlier attempts."""
     before = [Speech("say", 0, record.before)] if record.before else []
     return before + _heard_of_attempt(record)
 
@@ -84,9 +84,10 @@ def _heard_of_attempt(record: TurnRecord) -> list[Speech]:
 
 
 def as_heard(messages: Sequence[ModelMessage], speech: Sequence[Speech]) -> list[ModelMessage]:
-    """The portable messages of a turn with each response's text replaced by what was heard of it.
+    """Return the portable messages of a turn with the text of each response replaced by what was heard of it.
 
-    Tool calls and their results stay, because they happened. A response of which nothing is left is dropped.
+    Tool calls and their results stay, because they happened. A response with no parts left is dropped. Speech after the
+    last response becomes a response at the end.
     """
     result: list[ModelMessage] = []
     ordinal = 0
@@ -107,7 +108,7 @@ def _said_in(speech: Sequence[Speech], ordinal: int) -> str:
 def _response_as_heard(response: ModelResponse, heard: str) -> list[ModelMessage]:
     from pydantic_ai.messages import TextPart
 
-    # Anthropic wants reasoning first, and all providers accept calls last.
+    # Anthropic requires reasoning to be first, and all providers accept calls at the end.
     reasoning = [part for part in response.parts if part.part_kind == "thinking"]
     calls = [part for part in response.parts if part.part_kind == "tool-call"]
     parts = [*reasoning, *([] if is_blank(heard) else [TextPart(heard)]), *calls]

@@ -1,4 +1,4 @@
-"""Work that outlives its turn: owed jobs, which survive a restart and are retried, and background coroutines."""
+"""Work that outlives its turn: jobs, which survive a restart and are retried, and background coroutines."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .attempt import Run, attempt
 from .stores.base import Job, Store
 
 RETRY_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
-"""Pauses between the tries of a job; after the last one it is given up, and the log says so."""
+"""Seconds before each retry of a job; after the last one the job is given up with an error in the log."""
 LEASE_SECONDS = 60.0
-"""How long the jobs of a worker that died stay its own; those that run have their lease renewed."""
+"""Length of a job's lease: after this time another worker may take the jobs of a dead one. Running jobs renew it."""
 POLL_SECONDS = 1.0
 AT_ONCE = 8
-"""How many jobs a worker runs at once."""
+"""The maximum number of jobs that a worker runs at once."""
 MORE_AT_ONCE = 4
-"""How many more it runs of those that must not queue behind the others."""
+"""The number of additional slots for the jobs that must not queue behind the others."""
 CANCEL_SECONDS = 2.0
-"""How long what is cut off at shutdown is given to end."""
+"""Seconds that work cancelled at shutdown gets to end."""
 
 
 class Jobs:
-    """Runs the owed jobs of a store, a bounded number at once, and the background coroutines of this worker.
+    """Run the jobs of a store, a bounded number at once, and the background coroutines of this worker.
 
-    Jobs whose id begins with one of `first` never queue behind the others.
+    Jobs whose id begins with one of the prefixes in `first` have additional slots, so they do not queue behind others.
     """
 
     def __init__(self, store: Store, run: Run, *, first: Sequence[str] = ()) -> None:
@@ -44,11 +44,11 @@ class Jobs:
         self._background: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
-        """Begin with what is owed, also by workers that died."""
+        """Start to run the jobs in the store, including those that dead workers left behind."""
         self._worker = asyncio.create_task(self._work(), name="owed-jobs")
 
     async def owe(self, job: Job) -> bool:
-        """Keep a job until it is done; false when it was owed before."""
+        """Enqueue a job, which is kept until it is done; return False if it had been enqueued before."""
         job.trace = job.trace or spans.carrier()
         new = await self._store.owe(job)
         if new:
@@ -56,7 +56,7 @@ class Jobs:
         return new
 
     def background(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine beside the turns; its error is logged, and `drain` waits for it."""
+        """Run a coroutine in the background; its error is logged, and `drain` waits for it."""
         task = asyncio.create_task(coroutine)
         self._background.add(task)
         task.add_done_callback(self._settle_background)
@@ -67,7 +67,10 @@ class Jobs:
             logger.opt(exception=error).error("Background work failed: {}", type(error).__name__)
 
     async def drain(self, seconds: float) -> None:
-        """Take no more, and wait for what runs, at most so long; owed jobs that are not done stay owed."""
+        """Start no more jobs, wait up to `seconds` for running work, then cancel it.
+
+        Jobs that are not done stay in the store.
+        """
         if self._worker is not None:
             self._worker.cancel()
             with suppress(asyncio.CancelledError):
@@ -96,7 +99,7 @@ class Jobs:
 
     def _begin(self, job: Job) -> None:
         if job.id in self._running:
-            return  # its lease had run out, because the journal was away, and is ours again
+            return  # The lease expired while the journal was unavailable, and this worker leased the job again.
         self._running[job.id] = asyncio.create_task(self._attempt(job), name=f"job {job.name}")
 
     async def _attempt(self, job: Job) -> None:
@@ -109,7 +112,7 @@ class Jobs:
             asyncio.get_running_loop().call_later(max(again - steady.now(), 0.0), self._due.set)
 
     async def _lease(self) -> Job | None:
-        """The next job that there is room for."""
+        """Lease the next due job that has a free slot, if any."""
         busy = len(self._running)
         if busy < AT_ONCE:
             return await self._leased(only=())
@@ -120,7 +123,7 @@ class Jobs:
         try:
             return await asyncio.shield(leasing)
         except asyncio.CancelledError:
-            # The server goes down: what was leased in this moment is given back.
+            # The server is shutting down: return a job that has just been leased.
             with suppress(StoreError):
                 if (job := await leasing) is not None:
                     await self._store.settle(job, retry_at=job.due_at)

@@ -1,4 +1,4 @@
-"""Turns whose journal was away when they ended: kept in memory, and written as soon as it is back."""
+"""Retries for turns that could not be saved when they ended: kept in memory until the journal is available again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .record import Json, TurnRecord, clone
 from .stores.base import Job, Signal, Store
 
 PAUSES = (0.5, 1.0, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0, 15.0, 30.0, 60.0)
-"""Seconds between the tries; after the last one the turn is given up, and the log says so."""
+"""Seconds before each retry; after the last one the turn is given up with an error in the log."""
 CLOSE_SECONDS = 1.0
-"""How long the last try may take when the server goes down."""
+"""Timeout for the last retry at shutdown, in seconds."""
 
 
 @dataclass(eq=False, slots=True)
@@ -30,22 +30,28 @@ class _Kept:
 
 
 class LateSaves:
-    """Tries again to save turns. They are lost when the process dies first; what they had begun with is not."""
+    """Retry saving turns that have ended.
+
+    If the process dies first they are lost, except for what the journal already had of them.
+    """
 
     def __init__(self, store: Store, owe: Callable[[Job], Awaitable[object]]) -> None:
         self._store = store
         self._owe = owe
         self._tasks: set[asyncio.Task[Any]] = set()
         self.waiting: dict[tuple[str, str], _Kept] = {}
-        """What is not saved yet, by conversation and turn, the oldest first."""
+        """The turns that are not saved yet, by conversation and turn id, oldest first."""
 
     def keep(self, record: TurnRecord, state: dict[str, Json], jobs: Sequence[Job]) -> None:
-        """Save this turn, what it changed in the state and the work it owes, once that can be done."""
+        """Retry until this turn, its changes to the state and its jobs are saved."""
         kept = self.waiting[record.key] = _Kept(clone(record), state, jobs)
         kept.task = self._start(self._try(kept))
 
     async def hurry(self, conversation_id: str, turn_id: str = "") -> TurnRecord | None:
-        """Try now to save what waits of a conversation; returns the record of the turn asked for if it was waiting."""
+        """Flush the pending saves of a conversation, up to the first that fails.
+
+        Return the record of turn `turn_id` if its save was pending, whether or not it succeeded now.
+        """
         waiting = [kept for kept in self.waiting.values() if kept.record.conversation_id == conversation_id]
         for kept in waiting:
             if not await self._save(kept):
@@ -53,13 +59,13 @@ class LateSaves:
         return next((kept.record for kept in waiting if kept.record.turn_id == turn_id), None)
 
     def obey(self, signal: Signal) -> None:
-        """Another worker waits for the end of a turn: try now to write it."""
+        """Save a pending turn now, because another worker waits for its end."""
         kept = self.waiting.get((signal.conversation_id, signal.turn_id))
         if kept is not None and signal.kind != "unfollow":
             self._start(self._save(kept, awaited=signal.kind == "stop"))
 
     async def close(self) -> None:
-        """Try once more, and give up what still cannot be saved."""
+        """Retry all pending saves once, and give up those that still fail."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -84,7 +90,10 @@ class LateSaves:
         self._give_up(kept, "the journal is still away")
 
     async def _save(self, kept: _Kept, *, awaited: bool = False) -> bool:
-        """Whether it is saved now, by whomever; `awaited` by a newer turn, which does not run yet."""
+        """Save a pending turn; return whether it is saved now, by this call or another one.
+
+        `awaited` tells that a newer turn waits for this save before it runs.
+        """
         async with kept.saving:
             if self.waiting.get(kept.record.key) is not kept:
                 return True
@@ -111,7 +120,7 @@ class LateSaves:
             )
 
     async def _is_newest(self, record: TurnRecord) -> bool:
-        """Whether no later turn may have changed the state meanwhile."""
+        """Return whether this is still the newest turn, so that no later one can have changed the state."""
         newest = await self._store.history(record.conversation_id, tokens=0)
         return not newest or newest[-1].position <= record.position
 

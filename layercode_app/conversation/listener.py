@@ -1,4 +1,4 @@
-"""Who hears a turn: one carrier of its frames, which may leave."""
+"""A listener of a turn: a carrier that its frames are sent to, and that may disconnect."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from .moment import Moment
 from .record import Frame
 
 Send = Callable[[Sequence[Frame]], Awaitable[None]]
-"""Hands frames to a carrier; the last frame of a turn is always `response.end`."""
+"""Sends frames to a carrier; the last frame of a turn is always `response.end`."""
 
 
 class Watcher(Protocol):
-    """What finds out that nobody is at the other end any more, and lets the listener `leave`."""
+    """A detector of client disconnects, which calls `leave` of the listener."""
 
     def watch(self) -> None:
-        """Somebody wants to know from now on."""
+        """Start to watch for a disconnect."""
 
     def rest(self) -> None:
-        """Nobody wants to know for now."""
+        """Stop watching for now."""
 
 
 class Listener:
-    """One carrier of a turn's frames. Its owner calls `leave` when nobody is at the other end any more.
+    """A carrier of a turn's frames. Its owner calls `leave` when the client has disconnected.
 
-    Where to find that out costs something, a `watcher` is told when somebody wants to know.
+    If detecting a disconnect is expensive, a `watcher` is told when to do it.
     """
 
     __slots__ = ("_idle", "_on_leave", "_send", "_sending", "_sent", "_watcher", "left")
@@ -35,54 +35,54 @@ class Listener:
         self._sent = 0
         self._sending = False
         self._idle: Moment | None = None
-        """When that has ended, where somebody waits for it."""
+        """Set when the running send has ended; None if no caller waits for that."""
         self._watcher = watcher
         self._on_leave: Callable[[Listener], None] | None = None
         self.left = Moment()
-        """When the other end is gone."""
+        """Set when the client has disconnected."""
 
     @property
     def gone(self) -> bool:
-        """Whether nobody is at the other end any more."""
+        """Whether the client has disconnected."""
         return self.left.past
 
     def leave(self) -> None:
-        """The other end is gone: nothing more is sent, and the turn stops if nobody else listens."""
+        """Handle a disconnect: send nothing more, and stop the turn if it has no other listener."""
         self.left.come()
         if self._on_leave is not None:
             self._on_leave(self)
 
     def attach(self, on_leave: Callable[[Listener], None]) -> None:
-        """Call `on_leave` when this listener leaves, now if it already has."""
+        """Call `on_leave` when this listener leaves, or now if it already has."""
         self._on_leave = on_leave
         if self.gone:
             on_leave(self)
 
     def let_go(self) -> None:
-        """Nothing is sent any more: let go of carrier and turn, which would otherwise wait for the garbage collector."""
+        """Release the carrier and the turn after the last send, so that no garbage collection is needed for them."""
         self._send = _nowhere
         self._watcher = self._on_leave = None
 
     def watch(self) -> None:
-        """From now on somebody wants to know when the other end is gone."""
+        """Start to watch for a disconnect, if there is a watcher."""
         if self._watcher is not None:
             self._watcher.watch()
 
     def rest(self) -> None:
-        """Nobody wants to know it for now."""
+        """Stop watching for a disconnect for now."""
         if self._watcher is not None:
             self._watcher.rest()
 
     def begin_again(self) -> None:
-        """Listen to the frames of another turn: what was sent counts no more."""
+        """Start over at the first frame, to listen to another turn."""
         self._sent = 0
 
     def up_to_date(self, frames: Sequence[Frame]) -> bool:
-        """Whether every frame was sent."""
+        """Return whether all frames have been sent."""
         return self._sent >= len(frames)
 
     async def catch_up(self, frames: Sequence[Frame]) -> None:
-        """Send every frame not yet sent, in order, however many callers ask at once."""
+        """Send the frames not sent yet, in order; concurrent calls wait for each other."""
         while self._sending:
             self._idle = self._idle or Moment()
             await self._idle.wait()
@@ -99,4 +99,4 @@ class Listener:
 
 
 async def _nowhere(frames: Sequence[Frame]) -> None:
-    """Where a listener sends that was let go."""
+    """Discard frames: the `send` of a released listener."""

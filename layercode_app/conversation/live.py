@@ -1,7 +1,7 @@
-"""A turn while it runs: its frames as they come, who listens, and how it is stopped.
+"""A running turn: its frames, its listeners, and the ways to stop it.
 
-There is no queue and no task per frame: the task that runs the turn hands its frames to the socket itself. Others may
-join, and the turn goes on while one of them is left.
+There is no queue and no task per frame: the task that runs the turn writes its frames to the socket itself. More
+listeners may join, and the turn continues while at least one is left.
 """
 
 from __future__ import annotations
@@ -24,67 +24,67 @@ from .state import LiveState
 
 _SPOKEN_BY = itemgetter(0, 1)
 HOLD_SECONDS = 0.005
-"""So long the last words of a turn wait for its end, to be sent together: a packet for each costs both sides most."""
+"""How long the last words of a turn wait to be sent together with its end: separate packets cost both sides most."""
 
 
 class LiveTurn:
     """The running turn behind a record. `received` is the monotonic time of the request, in seconds."""
 
-    # Defaults of the class, and not of a dataclass, which would set all of them for each turn.
+    # Class attributes, because a dataclass would set all of these defaults for each turn.
     response = 0
     """Ordinal of the model response that is being spoken."""
     stopping: Status | None = None
-    """Why it is being stopped, if it is."""
+    """The status with which the turn is being stopped; None if it is not."""
     ending = False
-    """Nothing more is said; what is left is to save it."""
+    """Whether the turn has said everything and only has to be saved."""
     hangup = False
-    """The agent asked to end the call."""
+    """Whether the agent asked to end the call."""
     spoke = False
-    """Whether words were sent to be spoken; white space is none."""
+    """Whether words were sent to be spoken; blank text does not count."""
     answered = False
-    """The reply is complete. What the agent still does causes no silence that a filler should cover."""
+    """Whether the reply is complete. If the agent continues to work, fillers need not cover the silence."""
     goodbye: str | None = None
-    """What to say at the next sentence's end, because the server goes down."""
+    """The text to say at the end of the next sentence, because the server is shutting down."""
     followed = 0
-    """How many workers elsewhere listen too, and read the frames from the journal."""
+    """The number of other workers that follow this turn by reading its frames from the journal."""
     publisher: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
-    """The task that speaks, while it does."""
+    """The task that speaks, while it runs."""
     state: LiveState[Any] | None = None
     tool_timeout = 30.0
     """Seconds one tool call may take."""
     first_token_timeout = 8.0
-    """Seconds that a model may take to begin to answer a request."""
+    """Seconds that a model may take to begin its answer to a request."""
     piece_timeout = 6.0
     """Seconds that a model may pause within an answer."""
     save: Callable[[], Awaitable[None]] | None = None
-    """Writes the record as it stands; the handler's."""
+    """Save the current record; set when the turn's work is prepared."""
     stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
-    """Answers tool calls in place of the tools, in a fork that must not place a second order; None lets one run."""
+    """Answer a tool call instead of the tool, in a fork that must not place a second order; None runs the tool."""
     late: Callable[[ToolCall], Awaitable[None]] | None = None
-    """Writes the result of a tool that outlived the turn; the handler's."""
+    """Save the result of a tool that outlived the turn; set when the turn's work is prepared."""
     carried: Sequence[dict[str, Any]] = ()
-    """What data events said meanwhile, to be spoken after this turn's own words."""
+    """The output of data events that arrived during this turn, to be spoken after its own words."""
     helpers: Stage | None = None
-    """What the models of helper agents used, and the record does not tell yet."""
+    """The usage of helper agents' models that is not in the record yet."""
     _half = ""
-    """The first half of a character at the end of what was spoken, until the next piece brings the second."""
+    """A high surrogate at the end of the spoken text, until the next piece brings the low one."""
     _half_of: tuple[Source, int] | None = None
-    """Who spoke it, and in which model response."""
+    """The source and model response of `_half`."""
     request: ModelCall | None = None
     """The agent's own model request that runs now."""
     _new_segment = False
-    """The next words are kept apart from those before."""
+    """Whether the next words begin a new segment, to be separated by a space from those before."""
     _waking: asyncio.Handle | None = None
     _flushing = False
-    """What is added now is sent at once by whoever adds it."""
+    """Whether `speak_out` is adding text, which it sends itself, so that `emit` need not schedule a flush."""
 
     def __init__(self, record: TurnRecord, received: float) -> None:
         self.record = record
         self.received = received
         self.ended = Moment()
         self.owed: list[tuple[str, dict[str, Json]]] = []
-        """Tasks the agent asked for, by name, with their arguments."""
+        """The tasks the agent asked for: names and arguments."""
         self.frames: list[Frame] = new_frames()
         self._listeners: list[Listener] = []
         self._pieces: list[tuple[Source, int, str]] = []
@@ -94,23 +94,23 @@ class LiveTurn:
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the request was received."""
-        # To the microsecond; `round` would look at the digits one by one.
+        # Rounded to the microsecond; `round` is slower, because it works on decimal digits.
         return int((time.perf_counter() - self.received) * 1e6 + 0.5) / 1000
 
     def first_token(self) -> None:
-        """Note when the model request that runs now, and the turn, had its first token."""
+        """Record the time of the first token of the current model request and of the turn."""
         if self.request is not None and self.request.first_ms is None:
             self.request.first_ms = self.elapsed_ms()
             self.record.timings.setdefault("ttft", self.request.first_ms)
 
     def emit(self, kind: str, content: Json = None) -> None:
-        """Add a frame; it is sent at the next flush, or at the next tick of the loop."""
+        """Add a frame; it is sent at the next flush or in the next iteration of the event loop."""
         self.frames.append(Frame(kind, content, self.elapsed_ms()))
         if not self._flushing:
             self._wake_soon()
 
     async def speak_out(self, text: str, source: Source) -> None:
-        """Add text to be spoken, and send what is pending to the one who asked first before returning."""
+        """Add text to be spoken, and send all pending frames to the first listener before returning."""
         self._flushing = True
         try:
             self.speak(text, source)
@@ -122,17 +122,17 @@ class LiveTurn:
             await self._listeners[0].catch_up(self.frames)
 
     def speak_last(self, text: str, source: Source) -> None:
-        """Add the last text to be spoken; it is sent with the turn's end, or in a moment where that is not there yet."""
+        """Add the last text to be spoken; it is sent with the end of the turn, or after `HOLD_SECONDS`."""
         if self._waking is None:
             self._waking = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._wake)
         self.speak(text, source)
 
     def begin_segment(self) -> None:
-        """Keep the next words apart from those before, also where both have the same source."""
+        """Separate the next words from those before, even if both have the same source."""
         self._new_segment = True
 
     def speak(self, text: str, source: Source) -> None:
-        """Add text to be spoken; an empty one is nothing."""
+        """Add text to be spoken; an empty text is ignored."""
         if self._half or not text.isascii():
             text = self._whole(text, source)
         if self.goodbye is None:
@@ -145,7 +145,7 @@ class LiveTurn:
                 self._say_goodbye(self.goodbye)
 
     def speak_apart(self, text: str, source: Source) -> None:
-        """Add text that is set apart by a space from the words before it."""
+        """Add text that is separated by a space from the words before it."""
         if text and self._pieces and not self._pieces[-1][2][-1].isspace():
             text = " " + text
         self.speak(text, source)
@@ -161,7 +161,7 @@ class LiveTurn:
             self.record.timings["ttfs"] = self.frames[-1].at_ms
 
     def _whole(self, text: str, source: Source) -> str:
-        """Join a character that comes in two pieces; its first half waits for the second."""
+        """Join a surrogate pair that arrives in two pieces; its first half is held back until the second arrives."""
         by = source, self.response
         if self._half and self._half_of != by:
             self.end_text()
@@ -173,13 +173,13 @@ class LiveTurn:
         return well_formed(text)
 
     def end_text(self) -> None:
-        """Replace half a character that is still waiting: its other half does not come any more."""
+        """Replace a held-back half of a character, because its other half will not arrive any more."""
         if self._half_of is not None:
             (source, _), self._half, self._half_of = self._half_of, "", None
             self._say(REPLACEMENT, source)
 
     def _spaced(self, text: str, source: Source) -> str:
-        """Put a space between words of different segments: a voice would read them as one word."""
+        """Separate words of different segments by a space, because a voice would read them as one word."""
         if self._pieces:
             before, response, said = self._pieces[-1]
             begins = self._new_segment or before != source or response != self.response
@@ -190,28 +190,28 @@ class LiveTurn:
 
     @property
     def model_spoke(self) -> bool:
-        """Whether words of the model's own were sent to be spoken."""
+        """Whether words written by the model were sent to be spoken."""
         return any(source in BY_MODEL and not is_blank(text) for source, _, text in self._pieces)
 
     @property
     def in_mid_sentence(self) -> bool:
-        """Whether the words so far stop within a sentence."""
+        """Whether the words so far end in the middle of a sentence."""
         return bool(self._pieces) and not ends_sentence("".join(text for _, _, text in self._pieces[-20:]))
 
     def collect(self, *, end: Frame | None = None) -> None:
-        """Write frames and speech into the record; `end` is the last frame when it is not sent yet."""
+        """Write frames and speech into the record; `end` is the last frame if it has not been sent yet."""
         self.record.frames = [*self.frames, end] if end else list(self.frames)
         self.record.speech = self._speech()
 
     def _speech(self) -> list[Speech]:
-        """What was spoken, joined into runs of one source."""
+        """Return the spoken text, joined into runs of one source and model response."""
         return [
             Speech(source, response, "".join([text for _, _, text in run]))
             for (source, response), run in groupby(self._pieces, _SPOKEN_BY)
         ]
 
     async def checkpoint(self, *, settle: bool = False) -> None:
-        """Write the turn as it stands; with `settle` what was done to the state stays, whatever comes."""
+        """Save the turn's current record; with `settle` the changes to the state so far are never rolled back."""
         if settle and self.state is not None:
             self.state.settle()
         if self.save is not None and not self.ending:
@@ -219,14 +219,14 @@ class LiveTurn:
             await self.save()
 
     async def finish_late(self, call: ToolCall) -> None:
-        """Write the result of a tool that outlived its turn."""
+        """Save the result of a tool that outlived its turn."""
         if self.late is not None:
             await self.late(call)
 
     # --- listeners
 
     async def flush_all(self) -> None:
-        """Send what is pending to everybody."""
+        """Send the pending frames to all listeners."""
         if self._waking is not None:
             self._waking.cancel()
             self._waking = None
@@ -238,7 +238,7 @@ class LiveTurn:
             self._waking = asyncio.get_running_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
-        """Send what no flush has sent: words of tools and hooks, and what those who joined have not heard yet."""
+        """Send frames that no flush has sent: words of tools and hooks, and frames that joined listeners still lack."""
         self._waking = None
         if all(listener.up_to_date(self.frames) for listener in self._listeners):
             return
@@ -247,17 +247,17 @@ class LiveTurn:
         waker.add_done_callback(self._wakers.discard)
 
     def add(self, listener: Listener) -> None:
-        """Let somebody listen, from the first frame on."""
+        """Add a listener, which gets all frames from the first one on."""
         self._listeners.append(listener)
         listener.attach(self._leave)
 
     def watch(self) -> None:
-        """Find out from now on when a listener leaves: what the agent does would be for nobody."""
+        """Start to watch for disconnects, because the agent should not work without a listener."""
         for listener in self._listeners:
             listener.watch()
 
     def rest(self) -> None:
-        """The agent is done: whoever leaves now stops nothing."""
+        """Stop watching for disconnects: the agent is done, so a disconnect need not stop anything."""
         for listener in self._listeners:
             listener.rest()
 
@@ -267,7 +267,7 @@ class LiveTurn:
         self._stop_if_alone()
 
     def unfollow(self) -> None:
-        """One of the workers elsewhere no longer listens."""
+        """Count one follower on another worker less, and stop the turn if no listener is left."""
         self.followed -= 1
         self._stop_if_alone()
 
@@ -278,7 +278,7 @@ class LiveTurn:
     # --- the end
 
     def say_goodbye(self, text: str, *, at_once: bool = False) -> None:
-        """Say this at the end of the sentence, or at once, and stop; the server goes down."""
+        """Say this at the end of the sentence, or at once, and stop, because the server is shutting down."""
         self.goodbye = text
         if self.stopping is None and (at_once or not self.spoke or ends_sentence(self._pieces[-1][2])):
             self._say_goodbye(text)
@@ -290,7 +290,7 @@ class LiveTurn:
             self.stop(Status.INTERRUPTED)
 
     def stop(self, status: Status) -> None:
-        """End the turn as interrupted or superseded; a turn that is already ending is left alone."""
+        """Stop the turn as interrupted or superseded; do nothing if it is already stopping or ending."""
         if self.stopping is None and not self.ending:
             self.stopping = status
             if self.task is not None:

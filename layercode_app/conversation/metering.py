@@ -1,4 +1,4 @@
-"""The model of a helper agent, metered: its requests are counted for the turn, and for the stage they are made in."""
+"""Meter the model of a helper agent: count its requests for the turn, and for the stages in which they are made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .live import LiveTurn
 
 
 class Metered(WrapperModel):
-    """The model of a helper agent in one turn."""
+    """A model wrapper that counts the requests of a helper agent in one turn."""
 
     def __init__(self, wrapped: Model | str, live: LiveTurn) -> None:
         super().__init__(wrapped)
@@ -29,7 +29,7 @@ class Metered(WrapperModel):
         model_settings: ModelSettings | None,
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
-        """Call the model, and count its answer."""
+        """Call the model and count its response."""
         with stages.requesting(self._live, self.model_name) as call:
             response = await super().request(messages, model_settings, model_request_parameters)
             stages.count(self._live, call, response)
@@ -43,7 +43,7 @@ class Metered(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Call the model, and count its answer when the stream has ended, however it did."""
+        """Call the model and count its response when the stream ends, even if it was cut."""
         cut, began = True, time.perf_counter()
         asked = super().request_stream(messages, model_settings, model_request_parameters, run_context)
         with stages.requesting(self._live, self.model_name) as call:

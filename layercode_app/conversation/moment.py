@@ -1,4 +1,4 @@
-"""Something that happens once while a turn runs, and that hardly anybody waits for."""
+"""A one-time event that is cheap while no task waits for it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ import asyncio
 
 
 class Moment:
-    """Like `asyncio.Event`, of which every call that is on would hold two: this is a tenth of its size."""
+    """An event whose `asyncio.Event` is created only when a task waits.
+
+    Every running turn holds two of them, and this is a tenth of the size of an `asyncio.Event`.
+    """
 
     __slots__ = ("_waiting", "past")
 
     def __init__(self) -> None:
         self.past = False
-        """Whether it has come."""
+        """Whether the event is set."""
         self._waiting: asyncio.Event | None = None
 
     def come(self) -> None:
-        """It is now: whoever waits goes on."""
+        """Set the event and wake the waiting tasks."""
         self.past = True
         if self._waiting is not None:
             self._waiting.set()
 
     def forget(self) -> None:
-        """It has not come after all."""
+        """Clear the event."""
         self.past, self._waiting = False, None
 
     async def wait(self) -> None:
-        """Wait until it comes; returns at once when it is past."""
+        """Wait until the event is set; return at once if it is."""
         if not self.past:
             self._waiting = self._waiting or asyncio.Event()
             await self._waiting.wait()

@@ -1,4 +1,4 @@
-"""The past of a turn, seen to before the turn speaks: older turns ended, and corrected to what was heard of them."""
+"""Prepare the history of a turn before it speaks: end older turns, and correct them to what the caller heard."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .stores.base import Begun, Store
 
 
 async def settle(store: Store, event: TurnEvent, begun: Begun, record: TurnRecord, *, tokens: int) -> None:
-    """End what still runs of the conversation, correct what the platform says was heard, read the history again."""
+    """End older turns that still run, apply the event's interruption, and reload the history if either changed it."""
     for turn in begun.displaced:
         await delivery.displace(store, turn)
     if begun.displaced:
-        # What they changed until they ended is this turn's to know.
+        # The displaced turns may have changed the state until they ended.
         begun.state = (await store.conversation(record.conversation_id)).state
     stale = bool(begun.displaced)
     context = event.interruption_context if isinstance(event, Message) else None
@@ -27,7 +27,7 @@ async def settle(store: Store, event: TurnEvent, begun: Begun, record: TurnRecor
 
 
 async def reload(store: Store, begun: Begun, *, tokens: int) -> None:
-    """Read what a turn needs that was begun by a worker that died."""
+    """Reload the state, metadata and history for a turn that is taken over from a dead worker."""
     record = begun.record
     kept = await store.conversation(record.conversation_id)
     begun.state, begun.metadata = kept.state, kept.metadata
@@ -35,7 +35,7 @@ async def reload(store: Store, begun: Begun, *, tokens: int) -> None:
 
 
 async def _correct(store: Store, context: InterruptionContext, begun: Begun, record: TurnRecord) -> bool:
-    """Correct the turn that the context names, or the newest one; one that is not known is ignored."""
+    """Correct the turn that the context names, or the newest one; return whether it was in the journal."""
     if not (context.previous_turn_interrupted or context.text_heard is not None):
         return False
     named = context.assistant_turn_id or (begun.history[-1].turn_id if begun.history else "")

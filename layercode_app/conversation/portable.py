@@ -1,8 +1,9 @@
-"""Messages in a form that every provider accepts: words, tool calls and results, without a provider's ids.
+"""Convert messages to a form that every provider accepts: text, tool calls and results, without a provider's ids.
 
-A provider refuses ids and signatures whose surroundings changed: OpenAI a function call without its reasoning item,
-Anthropic thinking that was moved. What was heard of a turn, a budget of tokens and a fallback model all change them.
-Providers ask for the reasoning of the current turn only, and PydanticAI's run sends that itself.
+A provider refuses ids and signatures if the messages around them changed: OpenAI refuses a function call without its
+reasoning item, Anthropic refuses thinking that was moved. Cutting a reply to what was heard, trimming to a token budget
+and a fallback to another model all change them. Providers need the reasoning of the current turn only, and PydanticAI's
+run sends that itself.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 
 _SIGNED = ("anthropic", "bedrock")
-"""Providers whose reasoning is signed by itself, with no id that other parts refer to."""
+"""Providers whose reasoning carries its own signature, and no id that other parts refer to."""
 _WORDS = {"user-prompt": "[The caller said nothing.]", "tool-return": "(no output)"}
-"""Stand in place of a blank part of a request."""
+"""Placeholders for blank parts of a request, by the kind of part."""
 
 
 def portable(message: ModelMessage) -> ModelMessage:
-    """Copy a message of an earlier turn without what only its provider can check, and without blank texts.
+    """Copy a message of an earlier turn without provider-specific data and without blank texts.
 
-    Reasoning, native tools and files go. Signed reasoning before a tool call stays here: Anthropic asks for it where
-    the turn ended with that call.
+    Reasoning, native tools and files are removed. Signed reasoning in a response with tool calls is kept here, because
+    Anthropic requires it if the turn ended with such a call; see `without_reasoning`.
     """
     return _with_words(message) if message.kind == "request" else _portable_response(message)
 
 
 def _portable_response(response: ModelResponse) -> ModelResponse:
-    # A call in a response that was cut never ran, and its arguments may be half there.
+    # A tool call in an interrupted response never ran, and its arguments may be incomplete.
     called = response.state != "interrupted" and any(part.part_kind == "tool-call" for part in response.parts)
     parts = [kept for part in response.parts if (kept := _portable_part(part, called)) is not None]
     return replace(
@@ -47,7 +48,7 @@ def _portable_response(response: ModelResponse) -> ModelResponse:
 
 
 def _portable_part(part: Any, called: bool) -> Any:
-    """The part as it is sent to any provider, or None; `called` is whether its response called tools."""
+    """Return the part in its portable form, or None to drop it; `called` is whether its response called tools."""
     if part.part_kind == "text":
         return None if is_blank(part.content) else type(part)(part.content)
     if part.part_kind == "tool-call":
@@ -57,7 +58,7 @@ def _portable_part(part: Any, called: bool) -> Any:
 
 
 def without_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
-    """The portable messages of a turn without reasoning, unless the turn ended between two tool calls."""
+    """Return the portable messages of a turn without reasoning, unless its last response called tools."""
     responses = [message for message in messages if message.kind == "response"]
     if responses and any(part.part_kind == "tool-call" for part in responses[-1].parts):
         return messages
@@ -65,9 +66,9 @@ def without_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
 
 
 def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """The messages of a run without what its own provider refuses: blank texts, and a response of reasoning alone.
+    """Return the messages of a run without blank texts and reasoning-only responses, which its provider refuses.
 
-    A text with an id stays: OpenAI accepts it blank, and asks for it behind its reasoning.
+    A blank text with an id stays: OpenAI accepts it, and requires it after its reasoning.
     """
     kept = [message for message in messages if message.kind == "request" or not _says_nothing(message)]
     return [
@@ -79,7 +80,7 @@ def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
 
 
 def _says_nothing(response: ModelResponse) -> bool:
-    """Whether a response is reasoning, and nothing that was said or called; a suspended one is still going on."""
+    """Return whether a response has only reasoning and blank text; a suspended response is not finished, so False."""
     return response.state != "suspended" and all(
         part.part_kind == "thinking" or _is_blank_text(part) for part in response.parts
     )
@@ -90,14 +91,14 @@ def _is_blank_text(part: Any) -> bool:
 
 
 def _without(message: ModelMessage, unwanted: Callable[[Any], bool]) -> ModelMessage:
-    """The response without some of its parts; a request as it is."""
+    """Return a response without its unwanted parts; return a request unchanged."""
     if message.kind == "request" or not any(map(unwanted, message.parts)):
         return message
     return replace(message, parts=[part for part in message.parts if not unwanted(part)])
 
 
 def _with_words(request: ModelRequest) -> ModelRequest:
-    """The request with a word for each blank prompt and result."""
+    """Return the request with a placeholder for each blank prompt and tool result."""
     if not any(map(_is_wordless, request.parts)):
         return request
     parts: list[Any] = [_with_word(part) if _is_wordless(part) else part for part in request.parts]

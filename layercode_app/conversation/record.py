@@ -1,4 +1,4 @@
-"""The record of a turn: the one thing history, deduplication, replay, reports and the dev page read.
+"""The record of a turn: the data that history, deduplication, replay, reports and the dev page read.
 
 Times are epoch seconds; `at_ms` and everything in `timings` are milliseconds since the request was received.
 """
@@ -17,19 +17,19 @@ Json: TypeAlias = Any
 
 
 class Status(StrEnum):
-    """How a turn stands."""
+    """The status of a turn."""
 
     RUNNING = "running"
     COMPLETE = "complete"
     INTERRUPTED = "interrupted"
-    """The last listener left, or the platform said later that the caller spoke over it."""
+    """The last listener left, the server shut down, or the platform reported later that the caller spoke over it."""
     SUPERSEDED = "superseded"
     """A newer turn of the same conversation stopped it."""
     FAILED = "failed"
 
 
 class Kind(StrEnum):
-    """What asked for the record."""
+    """The kind of event that the record is of."""
 
     GREETING = "greeting"
     MESSAGE = "message"
@@ -38,9 +38,17 @@ class Kind(StrEnum):
 
 
 Source: TypeAlias = Literal["model", "output", "say", "greeting", "filler", "apology"]
-"""Who spoke: the model as it wrote, the accepted output of its run, the agent's code, or a text that covers a silence."""
+"""The source of spoken text.
+
+- `model`: the model's text, as it is streamed
+- `output`: the accepted output of the model's run
+- `say`: the agent's code
+- `greeting`: the agent's opening words
+- `filler`: a text that covers a silence
+- `apology`: a text after a failure, a refusal or a stop
+"""
 BY_MODEL = ("model", "output")
-"""The sources whose words a model chose."""
+"""The sources whose words were written by a model."""
 
 
 TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"
@@ -50,7 +58,7 @@ ERROR = "response.error"
 
 @dataclass(slots=True)
 class Frame:
-    """One event of the answer, before any carrier encodes it."""
+    """One event of the answer, before it is encoded for a carrier."""
 
     type: str
     content: Json = None
@@ -68,7 +76,7 @@ class Speech:
 
 @dataclass(slots=True)
 class ToolCall:
-    """A tool call, written before the tool runs, and again when it ended."""
+    """A tool call, recorded before the tool runs and again when it has ended."""
 
     id: str
     name: str
@@ -82,7 +90,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Stage:
-    """A part of the turn that the agent timed with `turn.span`; `usage` and `cost` are of the model requests in it."""
+    """A part of the turn timed with `turn.span`; `usage` and `cost` sum up the model requests in it."""
 
     name: str
     started_ms: float
@@ -96,16 +104,16 @@ class Stage:
 
 @dataclass(slots=True)
 class ModelCall:
-    """One request to a model, written when it begins and again when it ends; `usage` and `cost` are this request's."""
+    """One request to a model, with its own `usage` and `cost`, recorded when it begins and again when it ends."""
 
     model: str
     started_ms: float
     first_ms: float | None = None
-    """When the first token came; None where there was none, or where the answer was not streamed."""
+    """Time of the first token; None if there was none, or if the response was not streamed."""
     ended_ms: float | None = None
     status: Literal["running", "done", "failed", "cancelled"] = "running"
     stage: str = ""
-    """The innermost stage it was made in, `HELPER` outside of all stages; empty for the agent's own requests."""
+    """The innermost stage of a helper's request, or `HELPER` outside all stages; empty for the agent's own requests."""
     usage: dict[str, int] = field(default_factory=dict)
     cost: float | None = None
     """Known dollars; see `cost_of`."""
@@ -114,12 +122,12 @@ class ModelCall:
 
 
 HELPER = "helper"
-"""The stage of a helper agent's request that no `turn.span` surrounds."""
+"""The stage of a helper agent's request outside every `turn.span`."""
 
 
 @dataclass(slots=True)
 class TurnRecord:
-    """Everything that is known of one turn."""
+    """Everything that the journal knows about one turn."""
 
     conversation_id: str
     turn_id: str
@@ -132,57 +140,57 @@ class TurnRecord:
     owner: str = ""
     attempt: int = 1
     retries: int = 0
-    """How often a model failed and was asked again, or the next of its fallbacks was."""
+    """How often a failed model was retried, or the next fallback was tried."""
     event: Json = None
     user_text: str = ""
     speech: list[Speech] = field(default_factory=list)
     before: str = ""
-    """What earlier attempts of this turn had spoken before their workers died; `speech` is this attempt's."""
+    """The text that earlier attempts of this turn spoke before their workers died; `speech` is of this attempt."""
     heard_text: str | None = None
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     requests: list[ModelCall] = field(default_factory=list)
-    """Every request to a model, in the order they began; empty in journals of older versions."""
+    """The requests to models, in the order they began; empty in journals of older versions."""
     state: Json = None
     metadata: dict[str, Json] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     usage: dict[str, int] = field(default_factory=dict)
     cost: float | None = None
     spent_before: dict[str, float] | None = None
-    """Cost and tokens of all earlier turns of the conversation, where a budget asked for them; never changed in place."""
+    """Cost and tokens of all earlier turns of the conversation, set if a budget needs them; never changed in place."""
     outcomes: list[Json] = field(default_factory=list)
     scores: dict[str, Json] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
-    """What `turn.count` counted: by name, and by `name,label=value`."""
+    """The counters of `turn.count`, by `name` and by `name,label=value`."""
     error_category: str | None = None
     error: str | None = None
     error_detail: str = ""
-    """The status, type, code and parameter that the provider gave, without its text."""
+    """The status, type, code and parameter of the provider's error, without its text."""
     impact: str = "nothing"
     trace_id: str = ""
     span_id: str = ""
     started_at: float = 0.0
     ended_at: float | None = None
     position: int = 0
-    """The order in the journal; set by the store."""
+    """The turn's position in the journal; set by the store."""
     messages: bytes = b""
-    """The messages this turn added, as `ModelMessagesTypeAdapter` writes them; empty when no model ran."""
+    """The messages this turn added, encoded by `ModelMessagesTypeAdapter`; empty if no model ran."""
     frames: list[Frame] = field(default_factory=list)
 
     @property
     def spoken_text(self) -> str:
-        """All that was sent to be spoken."""
+        """All text of this attempt that was sent to be spoken."""
         return "".join(part.text for part in self.speech)
 
     @property
     def heard(self) -> str:
-        """What the caller heard, as far as is known."""
+        """The text that the caller heard; everything spoken, unless an interruption said otherwise."""
         return self.spoken_text if self.heard_text is None else self.heard_text
 
     @property
     def finished(self) -> bool:
-        """Whether the turn has ended, in whatever way."""
+        """Whether the turn has ended, with any status."""
         return self.status is not Status.RUNNING
 
     @property
@@ -192,14 +200,14 @@ class TurnRecord:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Conversation and turn: what a duplicate delivery repeats."""
+        """The conversation id and turn id, which identify a turn across duplicate deliveries."""
         return self.conversation_id, self.turn_id
 
 
 def clone(record: TurnRecord) -> TurnRecord:
-    """A copy that shares no list or dictionary of its own with the record.
+    """Copy a record, including its lists and dictionaries.
 
-    Their items are shared, but for those that change while the turn runs.
+    Their items are shared, except for tool calls, stages and requests, which change while the turn runs.
     """
     copy = TurnRecord(*_all_of(record))
     for name in _LISTS:
@@ -221,7 +229,7 @@ _DICTIONARIES = tuple(f.name for f in fields(TurnRecord) if f.default_factory is
 
 
 def assign(record: TurnRecord, other: TurnRecord) -> None:
-    """Make a record say what another one says; lists and dictionaries are copied."""
+    """Overwrite a record with the values of another one; lists and dictionaries are copied."""
     copy = clone(other)
     for name in TurnRecord.__slots__:
         setattr(record, name, getattr(copy, name))

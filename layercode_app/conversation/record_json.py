@@ -1,4 +1,4 @@
-"""A turn's record as JSON, the way stores write it: small, because every turn is written twice."""
+"""Encode and decode a turn's record as the JSON that stores write; it is small, because every turn is written twice."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _BODIES = frozenset(("position", "messages", "frames"))
 _READ = frozenset(f.name for f in fields(TurnRecord)) - _BODIES
 _KINDS = {str(kind): kind for kind in Kind}
 STATUSES = {str(status): status for status in Status}
-"""The statuses by what is written of them."""
+"""The statuses by their JSON value."""
 
 
 def to_json(value: Json) -> bytes:
-    """The value as JSON, whatever it holds: what JSON has no type for is written as its `str`."""
+    """Encode any value as JSON; a value that JSON has no type for is written as its `str`."""
     return dump_json(value)
 
 
@@ -29,12 +29,15 @@ def sorted_json(value: Json) -> bytes:
 
 
 def from_json(data: bytes | str) -> Json:
-    """What `to_json` wrote, also where an older version wrote half a character or a number that is too large."""
+    """Decode JSON that `to_json` wrote, including lone surrogates and oversized numbers from older versions."""
     return load_json(data)
 
 
 def _most(record: TurnRecord) -> dict[str, Json]:
-    """What nearly every turn has. Field by field: a loop over all, most of them empty, takes three times as long."""
+    """Return the fields that nearly every turn has.
+
+    They are listed one by one: a loop over all fields, most of them empty, takes three times as long.
+    """
     return {
         "conversation_id": record.conversation_id,
         "turn_id": record.turn_id,
@@ -56,13 +59,13 @@ def _most(record: TurnRecord) -> dict[str, Json]:
 
 _new = TurnRecord("", "", Kind.MESSAGE, "")
 _FEW = tuple(f.name for f in fields(TurnRecord) if f.name in _READ - _most(_new).keys() - {"speech"})
-"""What few turns have: left out where it is as it was at first."""
+"""The fields that few turns use; they are left out while they have their default value."""
 _few_of = attrgetter(*_FEW)
 _AT_FIRST = _few_of(_new)
 
 
 def dump_head(record: TurnRecord) -> bytes:
-    """The record as JSON, without its messages and frames, which stores keep beside it."""
+    """Encode the record as JSON without its messages and frames, which stores keep separately."""
     head = _most(record)
     if record.speech:
         head["speech"] = [{"source": p.source, "response": p.response, "text": p.text} for p in record.speech]
@@ -72,13 +75,13 @@ def dump_head(record: TurnRecord) -> bytes:
 
 
 def dump_frames(record: TurnRecord) -> bytes:
-    """The record's frames as a JSON list."""
-    # Dictionaries, because a dataclass with slots takes orjson four times as long.
+    """Encode the record's frames as a JSON list."""
+    # Dictionaries, because orjson takes four times as long to encode a dataclass with slots.
     return to_json([{"type": f.type, "content": f.content, "at_ms": f.at_ms} for f in record.frames])
 
 
 def _part(load: type[Any], part: dict[str, Json]) -> Any:
-    """A part of the record; unknown fields, of a newer version or of an export, are dropped."""
+    """Build a part of the record; drop unknown fields, which a newer version or an export may have."""
     try:
         return load(**part)
     except TypeError:
@@ -87,7 +90,7 @@ def _part(load: type[Any], part: dict[str, Json]) -> Any:
 
 
 def load_record(head: bytes, *, position: int, messages: bytes = b"", frames: bytes = b"") -> TurnRecord:
-    """The record that `dump_head` and `dump_frames` wrote; unknown fields of a newer version are dropped."""
+    """Decode the record that `dump_head` and `dump_frames` encoded; drop unknown fields of a newer version."""
     values = from_json(head)
     values["kind"] = _KINDS[values["kind"]]
     values["status"] = STATUSES[values["status"]]

@@ -1,4 +1,4 @@
-"""A conversation as the journal has it."""
+"""Read a conversation from the journal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .stores.base import Store
 
 
 async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) -> list[TurnRecord]:
-    """The records of a conversation, oldest first. Raises NotRecordedError."""
+    """Return the records of a conversation, oldest first. Raises NotRecordedError if there are none."""
     found = [record async for record in store.turns(conversation_id=conversation_id, bodies=bodies)]
     if not found:
         raise NotRecordedError(

@@ -1,4 +1,4 @@
-"""Write the model requests of a turn into its record, as they begin and as they end."""
+"""Write the model requests of a turn into its record when they begin and when they end."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from .live import LiveTurn
 
 MAX_REQUESTS = 100
-"""More rows than this are not kept for a turn: later requests are added to the last row of the same model."""
+"""The maximum number of request rows of a turn; later requests are added to the last row of the same model."""
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 Ending = Literal["done", "failed", "cancelled"]
 
 
 def begin(live: LiveTurn, model: str, *, stage: str = "") -> ModelCall:
-    """Begin a request to a model."""
+    """Record that a request to a model begins."""
     call = ModelCall(model, live.elapsed_ms(), stage=stage)
     if len(live.record.requests) < MAX_REQUESTS:
         live.record.requests.append(call)
@@ -29,7 +29,10 @@ def begin(live: LiveTurn, model: str, *, stage: str = "") -> ModelCall:
 
 
 def end(live: LiveTurn, call: ModelCall, status: Ending) -> None:
-    """End a request, with whatever `used` has written into it."""
+    """Record that a request has ended.
+
+    Beyond `MAX_REQUESTS` rows its usage, as `used` has written it, is added to the last row of the same model.
+    """
     call.status, call.ended_ms = status, live.elapsed_ms()
     kept = live.record.requests
     if len(kept) < MAX_REQUESTS or any(one is call for one in kept):
@@ -42,7 +45,10 @@ def end(live: LiveTurn, call: ModelCall, status: Ending) -> None:
 
 
 def used(call: ModelCall, response: ModelResponse, price: float | None, *, cut: bool) -> None:
-    """Write what a response used; one that was cut before its end has told none or only some of its tokens."""
+    """Record the model, finish reason, usage and price of a response.
+
+    `cut` marks a response that ended early: its token counts are missing or incomplete.
+    """
     call.model = response.model_name or call.model
     call.finish = response.finish_reason or ""
     _count(call, response.usage, price, cut=cut)
@@ -53,12 +59,12 @@ def _count(call: ModelCall, usage: RequestUsage, price: float | None, *, cut: bo
     if cut:
         call.usage["unknown_requests"] = 1
     call.usage |= {name: amount for name in TOKENS if (amount := getattr(usage, name))}
-    # Of a request that was cut it is the price of what was reported until then.
+    # If the response was cut, this is the price of the tokens reported until then.
     call.cost = price
 
 
 def insert_attempts(live: LiveTurn, call: ModelCall, attempts: Sequence[ModelRequestAttempt]) -> None:
-    """Insert the failed attempts of a fallback chain before the request that went on from them."""
+    """Insert the failed attempts of a fallback chain before the request that followed them."""
     place = next((i for i, one in enumerate(live.record.requests) if one is call), None)
     for number, attempt in enumerate(attempts):
         ended = call.started_ms + attempt.duration.total_seconds() * 1000

@@ -1,4 +1,4 @@
-"""One turn, run to its end: the agent speaks, and whatever happens it is saved and ended once."""
+"""Run one turn to its end: let the agent speak, then save and end the turn exactly once, whatever happens."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .turn import Turn
 from .work import Refusal, Work
 
 CUT = ("length", "content_filter")
-"""The reasons for which a provider ends an answer before the model does."""
+"""The finish reasons of an answer that the provider cut before the model had finished it."""
 
 
 @dataclass(slots=True)
 class Run(Work):
-    """The run of one turn that speaks."""
+    """The run of one spoken turn."""
 
     async def to_the_end(self) -> None:
-        """Speak, save and end; the caller hears an apology when it fails."""
+        """Speak the answer, or an apology if that fails, then save and end the turn."""
         try:
             turn = self.prepare()
             if self.carried:
@@ -41,7 +41,7 @@ class Run(Work):
             await self._end()
 
     async def _speak_carried(self) -> None:
-        """Speak first what data events said while no turn ran."""
+        """Speak what data events said while no turn ran, and remove it from the journal."""
         carried.speak(self.live, self.carried, first=True)
         await carried.forget(self.services.store, self.live.record.conversation_id, self.carried)
 
@@ -60,7 +60,7 @@ class Run(Work):
                 await under(_Listened(live, seconds), self._answer(turn))
         except asyncio.CancelledError:
             if live.stopping is None:
-                # Not ours: the server is going down, and the turn is cut all the same.
+                # The cancellation comes from the server's shutdown, and interrupts the turn as well.
                 live.stopping = Status.INTERRUPTED
                 raise
         finally:
@@ -71,7 +71,7 @@ class Run(Work):
                 fillers.stop()
 
     def _fillers(self) -> Fillers | None:
-        """The fillers of this turn, started; None for an agent that has none."""
+        """Start the fillers of this turn; None for an agent without fillers."""
         filler = self.agent.filler
         if filler is None:
             return None
@@ -80,7 +80,7 @@ class Run(Work):
         return fillers
 
     def _refuse_to_repeat_tools(self) -> None:
-        """A turn that is run again after a crash may have booked the table already."""
+        """Raise CrashedTurnError if a crashed attempt of this turn called tools: the table may be booked already."""
         record = self.live.record
         if record.attempt > 1 and record.tools:
             delivery.note_tools(record)
@@ -93,7 +93,7 @@ class Run(Work):
             self._end_cut_answer()
 
     def _end_cut_answer(self) -> None:
-        """End an answer in words that the provider cut: half a sentence and silence sound like a dead line."""
+        """Complete an answer that the provider cut with a closing text: silence after half a sentence sounds broken."""
         record = self.live.record
         last = next((call for call in reversed(record.requests) if not call.stage), None)
         if last is None or last.finish not in CUT or last.status != "done":
@@ -126,7 +126,7 @@ class Run(Work):
     # --- ending
 
     async def _end(self) -> None:
-        """Save the turn, then send `response.end`: whoever has heard the end may rely on the journal."""
+        """Save the turn, then send `response.end`: a client that gets the end can rely on the journal."""
         live, record = self.live, self.live.record
         live.end_text()
         if live.carried and live.stopping is None:
@@ -140,7 +140,7 @@ class Run(Work):
         if live.stopping is None:
             await self.save(total=end.at_ms, end=end)
         else:
-            # A task of its own, strongly referenced: who stopped the turn must not cancel the save of what was said.
+            # A separate, strongly referenced task, so that stopping the turn does not cancel the save.
             saving = asyncio.ensure_future(self.save(total=end.at_ms, end=end, left=live.carried))
             self.services.saves.add(saving)
             saving.add_done_callback(self.services.saves.discard)
@@ -151,7 +151,7 @@ class Run(Work):
 
 
 class _Listened(Deadline):
-    """The time that an agent may take, in which it is found out when nobody listens any more."""
+    """The timeout of an agent's answer, during which the listeners are watched for disconnects."""
 
     __slots__ = ("_live",)
 
@@ -171,7 +171,7 @@ class _Listened(Deadline):
 
 
 def apology(agent: Answerer, limits: Limits, *, out_of_time: bool = False, called: bool = False) -> str:
-    """What the agent says when a turn fails or runs out of time; `called` is whether it had called a tool."""
+    """Return the text for a turn that failed or, if `out_of_time`, timed out; `called` is whether it called a tool."""
     own, common = agent.apology, limits.apology
     if out_of_time:
         own, common = agent.timeout_apology, limits.timeout_apology

@@ -1,4 +1,4 @@
-"""The events that are no turns: data from the page, and what happens to a session as a whole."""
+"""Handle the events that are not turns: data from the page, and session events such as start, update and end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SESSION_END = "session_end"
 
 
 class SessionHandler:
-    """Answers the events that are no turns, with JSON; none of them waits behind a running turn."""
+    """Answer the events that are not turns with JSON, without waiting for a running turn."""
 
     def __init__(self, services: Services, jobs: Jobs, running: Mapping[str, LiveTurn]) -> None:
         self._services = services
@@ -37,7 +37,7 @@ class SessionHandler:
         self._noting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def answer(self, agent: Attendant, event: Event, *, received: float) -> Json:
-        """The JSON that acknowledges or answers an event."""
+        """Handle an event and return the JSON that acknowledges or answers it."""
         caller_secrets.remember(event.metadata)
         caller_secrets.remember(event.custom_metadata)
         if self._services.late.waiting:
@@ -53,13 +53,13 @@ class SessionHandler:
         if not event.conversation_id:
             await self._take_note(agent, event)
             return {"ok": True}
-        # A duplicate that comes meanwhile waits, and does itself what the first delivery fails at.
+        # A concurrent duplicate waits for the first delivery, and handles the event itself if that one fails.
         async with self._noting.setdefault(record.key, asyncio.Lock()):
             await self._once(agent, event, record)
         return {"ok": True}
 
     async def _once(self, agent: Attendant, event: Event, record: TurnRecord) -> None:
-        """Take note of an event, unless an earlier delivery of it has done so to the end."""
+        """Process an event unless an earlier delivery of it has been processed completely."""
         begun = await self._store.begin(record, history_tokens=0)
         if begun.outcome == "new" or (begun.outcome == "running" and await self._taken_over(begun.record)):
             await self._take_note(agent, event)
@@ -67,7 +67,7 @@ class SessionHandler:
             await self._store.save(begun.record)
 
     async def _taken_over(self, known: TurnRecord) -> bool:
-        """Whether the delivery that began this event failed or died at it, so that it is for this one to see to."""
+        """Claim an event whose earlier delivery failed or whose worker died; return whether that succeeded."""
         if await self._store.held_elsewhere(known) and await delivery.wait_until_ended(self._store, known):
             return False
         return await self._store.claim(known)
@@ -114,7 +114,11 @@ def _record(agent: Answerer, event: Event) -> TurnRecord:
 
 
 def _key(event: Event) -> str:
-    """What makes two deliveries the same: data may repeat on purpose, the others happen once per session."""
+    """Return the key that duplicate deliveries of an event share.
+
+    Data and unknown events may repeat on purpose, so each delivery gets a new key. The others happen once per session;
+    an update once per recording status.
+    """
     if isinstance(event, Data | UnknownEvent):
         return f"{event.type[:64]}-{uuid4().hex}"
     status = event.recording_status if isinstance(event, SessionUpdate) else ""

@@ -1,4 +1,4 @@
-"""What each model of a turn used and cost: the turn's requests summed by model."""
+"""The usage and cost of each model in a turn: the turn's requests, summed by model."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 UNMETERED = "(unmetered)"
-"""The model of usage that a helper agent added to the run without `turn.helper_model()`, which tells no name."""
+"""The model name for usage that a helper agent added to the run without `turn.helper_model()`: its model is unknown."""
 LEAST_DOLLARS = 1e-9
-"""A smaller difference between two sums of floats is rounding."""
+"""The smallest cost difference that counts; below it, a difference between two sums of floats is rounding."""
 
 
 class Call(Protocol):
-    """What is read of a model request."""
+    """The interface of a model request that sums need."""
 
     @property
     def model(self) -> str:
-        """The model that answered, or was asked."""
+        """The model that answered or, if none did, that was called."""
 
     @property
     def usage(self) -> Mapping[str, int]:
@@ -29,7 +29,7 @@ class Call(Protocol):
 
 
 class Shared(Call, Protocol):
-    """What is read of a turn."""
+    """The interface of a turn that sums need."""
 
     @property
     def requests(self) -> Sequence[Call]:
@@ -55,7 +55,7 @@ class Share:
 def shares_of(turn: Shared) -> list[Share]:
     """Sum the requests of a turn by model, in the order the models were first called.
 
-    A record of an older version has no requests, so its one model has everything.
+    A record of an older version has no requests, so its one model gets all usage.
     """
     if not turn.requests:
         return [Share(turn.model, dict(turn.usage), turn.cost)] if turn.usage or turn.cost is not None else []
@@ -68,7 +68,7 @@ def shares_of(turn: Shared) -> list[Share]:
 
 
 def _rest(turn: Shared, shares: Sequence[Share]) -> Share | None:
-    """The part of the turn's usage that none of its requests accounts for."""
+    """Return the part of the turn's usage and cost that its requests do not account for, or None."""
     usage = {
         name: amount - sum(share.usage.get(name, 0) for share in shares)
         for name, amount in turn.usage.items()

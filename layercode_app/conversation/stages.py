@@ -1,7 +1,7 @@
-"""An agent's own stages: `turn.span(...)` times a part of the turn, and counts what the models in it used.
+"""Custom stages: `turn.span(...)` times a part of the turn and sums the usage of its model requests.
 
-A request counts for every stage that is open around it, and once for the turn. What is open is known by context, so
-that stages which run at the same time do not count each other's.
+A request counts for every stage that is open around it, and once for the turn. The open stages are kept in a context
+variable, so that concurrent stages do not count each other's requests.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from .live import LiveTurn
 
 MOST_STAGES = 100
-"""So many of a turn are kept in the journal; a span in a loop has no end."""
+"""The maximum number of stages in the record of one turn: a span in a loop could add any number."""
 
 _open: ContextVar[tuple[Stage, ...]] = ContextVar("layercode_stages", default=())
 
 
 @contextmanager
 def staged(live: LiveTurn, name: str, attributes: Mapping[str, AttributeValue]) -> Iterator[Span]:
-    """A stage of the turn, with a span where there are spans."""
+    """Run the block as a stage of the turn, and as a span if tracing is on."""
     stage = Stage(name, live.elapsed_ms())
     if len(live.record.stages) < MOST_STAGES:
         live.record.stages.append(stage)
@@ -54,11 +54,11 @@ def _close(token: Token[tuple[Stage, ...]]) -> None:
     try:
         _open.reset(token)
     except ValueError:
-        return  # A generator that was left and is closed elsewhere: its context is gone as well.
+        return  # An abandoned generator is closed in another context; the one that held the stage is gone.
 
 
 def _figures(stage: Stage) -> dict[str, Any]:
-    """What the span of a stage says of the model requests in it; nothing where there were none."""
+    """Return the span attributes that sum up the model requests of a stage; empty if there were none."""
     if not stage.usage:
         return {}
     known = cost_of(stage).known
@@ -73,7 +73,7 @@ def _figures(stage: Stage) -> dict[str, Any]:
 
 @contextmanager
 def requesting(live: LiveTurn, model: str) -> Iterator[ModelCall]:
-    """Write one request of a helper's model into the record, however it ends."""
+    """Record one request to a helper's model, whether it succeeds, fails or is cancelled."""
     opened = _open.get()
     call = requests.begin(live, model, stage=opened[-1].name if opened else HELPER)
     status: requests.Ending = "done"
@@ -87,7 +87,10 @@ def requesting(live: LiveTurn, model: str) -> Iterator[ModelCall]:
 
 
 def count(live: LiveTurn, call: ModelCall, response: ModelResponse, *, cut: bool = False) -> None:
-    """Count an answer of a helper's model for the open stages and the turn; one that was cut told no tokens."""
+    """Add the usage of a helper model's response to the open stages and the turn.
+
+    `cut` marks a response that ended early: its price is unknown, and its token counts are missing or incomplete.
+    """
     if live.helpers is None:
         live.helpers = Stage("helpers", 0.0)
     price = None if cut else _price(response)
@@ -98,7 +101,7 @@ def count(live: LiveTurn, call: ModelCall, response: ModelResponse, *, cut: bool
 
 
 def _price(response: ModelResponse) -> float | None:
-    """Its price, which PydanticAI writes into it only after the model has handed it over."""
+    """Return the price in dollars, or None; calculated here if PydanticAI has not set it on the response yet."""
     known = price_of(response)
     if known is not None:
         return known

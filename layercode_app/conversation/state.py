@@ -15,10 +15,10 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 @dataclass(eq=False)
 class LiveState(Generic[ModelT]):
-    """A conversation's state while somebody works on it.
+    """The state of a conversation while turns or tools use it.
 
-    `saved` is what the journal has, `settled` what the tools that ended left: a tool that is cancelled half-way is
-    rolled back to it.
+    `saved` is the state in the journal. `settled` is the state after the last tool that ended; a roll-back of a
+    cancelled tool returns to it. `users` is the number of turns and tools that hold the state.
     """
 
     model: ModelT
@@ -28,7 +28,7 @@ class LiveState(Generic[ModelT]):
 
     @classmethod
     def load(cls, kind: type[ModelT], stored: dict[str, Json], conversation_id: str) -> LiveState[ModelT]:
-        """Build it from what the journal has. Raises StateError when that does not fit the model any more."""
+        """Build the state from the fields in the journal. Raises StateError if they no longer fit the model."""
         try:
             model = kind.model_validate(stored)
         except ValidationError as error:
@@ -41,20 +41,20 @@ class LiveState(Generic[ModelT]):
         return cls(model, dict(stored), model.model_dump(mode="json"))
 
     def settle(self) -> None:
-        """What the state is now stays, whatever happens to the turn."""
+        """Make the current state the one that a roll-back returns to."""
         self.settled = self.model.model_dump(mode="json")
 
     def roll_back(self) -> None:
-        """Return to what was settled last; the model object stays the same one."""
+        """Restore the state that was settled last, in the same model object."""
         restored = type(self.model).model_validate(self.settled)
         for name in type(self.model).model_fields:
             setattr(self.model, name, getattr(restored, name))
 
     def changes(self) -> dict[str, Json]:
-        """The fields that differ from what the journal has; other workers' changes to the rest are not undone."""
+        """Return only the fields that differ from the saved ones, so that other workers' changes to the rest stay."""
         now: dict[str, Any] = self.model.model_dump(mode="json")
         return {name: value for name, value in now.items() if name not in self.saved or self.saved[name] != value}
 
     def mark_saved(self, changes: dict[str, Json]) -> None:
-        """These changes have reached the journal."""
+        """Mark these changes as saved in the journal."""
         self.saved.update(changes)

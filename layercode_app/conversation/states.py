@@ -1,4 +1,4 @@
-"""The states of the conversations that this worker has in hand."""
+"""The states of the conversations that have a running turn or tool in this worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .stores.base import Store
 
 
 class LiveStates:
-    """Hands the same state object to everything that runs in a conversation at once, and saves it."""
+    """Share one state object among everything that runs in a conversation at the same time, and save it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -21,7 +21,10 @@ class LiveStates:
     def enter(
         self, kind: type[BaseModel] | None, conversation_id: str, stored: dict[str, Json]
     ) -> LiveState[Any] | None:
-        """The state of a conversation; None for an agent without one. Each `enter` needs one `leave`."""
+        """Return the state of a conversation; None for an agent without state.
+
+        Each `enter` needs one `leave`.
+        """
         if kind is None:
             return None
         state = self._states.get(conversation_id)
@@ -31,7 +34,10 @@ class LiveStates:
         return state
 
     async def leave(self, record: TurnRecord, state: LiveState[Any] | None, stopped: Status | None) -> None:
-        """Save a turn together with what it changed in the state; a cancelled tool's changes are undone first."""
+        """Save a turn together with its changes to the state, and release the state.
+
+        The changes of a cancelled tool are rolled back first.
+        """
         if state is None:
             await self._store.save(record)
             return
@@ -43,7 +49,7 @@ class LiveStates:
             self._let_go(record.conversation_id, state)
 
     async def release(self, conversation_id: str, state: LiveState[Any] | None) -> None:
-        """Save what a tool that outlived its turn did to the state, and let go of it."""
+        """Save the changes that a tool made after its turn ended, and release the state."""
         if state is None:
             return
         try:
@@ -60,7 +66,7 @@ class LiveStates:
             self._states.pop(conversation_id, None)
 
     async def save(self, record: TurnRecord, state: LiveState[Any] | None) -> None:
-        """Save a turn as it stands, together with what changed in the state so far."""
+        """Save the turn's current record together with the changes to the state so far."""
         changes = state.changes() if state else {}
         if state is not None:
             record.state = state.model.model_dump(mode="json")

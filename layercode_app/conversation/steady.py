@@ -1,7 +1,7 @@
-"""Epoch seconds that do not jump: the time of day when this process began, plus what the system has counted since.
+"""A steady clock in epoch seconds: the time of day when this process began, plus the time that has passed since.
 
-Whoever sets the clock of a host, by an hour or by ten minutes, must not free a lease or shift a retry. `time.time()` is for
-what people read, and for signatures.
+A change of the host's clock must not expire a lease or shift a retry. Use `time.time()` for times that people read and
+for signatures.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import time
 
 _COUNTER = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Counts while the host sleeps as well, and is the same for all processes of a host."""
+"""A clock that also counts while the host sleeps, and that all processes of a host share."""
 
 
 def uptime() -> float:
-    """Seconds since the host was started."""
+    """Return the seconds since the host was started."""
     return time.clock_gettime(_COUNTER)
 
 
 STARTED = time.time() - uptime()
-"""When the host was started, by the time of day that this process began with."""
+"""When the host was started, in epoch seconds, by the time of day at which this process began."""
 
 
 def now() -> float:
-    """Epoch seconds that go on evenly, whatever becomes of the clock."""
+    """Return steady epoch seconds, which changes of the host's clock do not affect."""
     return STARTED + uptime()

@@ -1,4 +1,4 @@
-"""Tasks of an agent: functions whose calls are kept in the journal until they were done."""
+"""Tasks of an agent: functions whose calls are enqueued as jobs in the journal until they are done."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TASK = "task"
 
 
 def mark_task(function: Callable[..., Awaitable[Any]]) -> str:
-    """Mark a function as a task; returns its name."""
+    """Mark a function as a task, and return its name."""
     function.layercode_task = function.__name__  # type: ignore[attr-defined]
     return function.__name__
 
 
 def task_name(function: Callable[..., Awaitable[Any]]) -> str:
-    """The name of a task. Raises HookError, with the mend, for a function that is none."""
+    """Return the name of a task. Raises HookError, which says how to fix it, if the function is not a task."""
     name = getattr(function, "layercode_task", None)
     if name is None:
         shown = getattr(function, "__qualname__", repr(function))
@@ -31,6 +31,6 @@ def task_name(function: Callable[..., Awaitable[Any]]) -> str:
 
 
 def job_of(record: TurnRecord, number: int, name: str, arguments: dict[str, Json]) -> Job:
-    """The owed job of a task; the same turn owes the same one, so a turn that runs again does not owe it twice."""
+    """Build the job of a task. Its id depends on the turn, so a turn that runs again does not enqueue it twice."""
     job_id = f"{TASK}-{record.conversation_id}-{record.turn_id}-{number}"
     return Job(job_id, TASK, record.agent, {"task": name, "arguments": arguments}, record.conversation_id)

@@ -1,4 +1,4 @@
-"""The platform's transcript of a session, held against the journal: it knows how much of each reply was played."""
+"""Correct the journal by the platform's transcript of a session, which tells how much of each reply was played."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .stores.base import SPEAKING_KINDS, Store
 
 
 async def reconcile(store: Store, event: SessionEnd) -> int:
-    """Correct the turns of which the transcript shows less than was sent; returns how many there were."""
+    """Correct the turns of which the transcript shows less than was sent; return how many there were."""
     said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
     if not said:
         return 0
@@ -29,10 +29,11 @@ async def reconcile(store: Store, event: SessionEnd) -> int:
 
 
 def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tuple[TurnRecord, str]]:
-    """The turns, in order, of which a line of the transcript is only the beginning, each with that line.
+    """Yield, in order, each turn of which a line of the transcript is only the beginning, with that line.
 
-    A line that no turn begins with is somebody else's spelling, and is passed over; so is a turn that was corrected
-    while the call went on, which is nearer to what happened.
+    Each line is matched to the next turn that begins with it. A line that no remaining turn begins with, such as one in
+    a different spelling, ends the matching. A turn that was corrected during the call is matched but not yielded: that
+    correction is more accurate.
     """
     waiting = iter(turns)
     for line in said:

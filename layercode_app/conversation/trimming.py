@@ -1,7 +1,7 @@
-"""Fits the messages of earlier turns into a budget of tokens, where the store's choice of whole turns was not enough.
+"""Shorten long texts in the messages of earlier turns until they fit the token budget.
 
-The store hands over the newest turns that fit, and at least one; that one may be a tool's result of a hundred pages.
-Nothing is left out here, so every call keeps its result: long texts are shortened, tools' results first.
+The store returns the newest turns that fit, but at least one, and that one may hold a tool result of a hundred pages.
+No message or part is removed here, so every call keeps its result. Tool results are shortened first.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
 
 STEPS = (8000, 4000, 2000, 1000, 500, 250)
-"""How many characters of a long text are left, tried from generous to strict."""
+"""The lengths in characters to which long texts are cut, tried in this order until the messages fit."""
 
 Long = Callable[[Any], bool]
 
 
 def fit(messages: Sequence[ModelMessage], tokens: int) -> list[ModelMessage]:
-    """The messages, with long texts shortened as far as it takes to fit the budget; the given ones are not changed."""
+    """Return the messages with long texts shortened as far as the budget requires; the originals are not changed.
+
+    The result may still be too large if there are very many parts.
+    """
     fitted = list(messages)
     for kind in (_is_result, _is_text):
         for length in STEPS:

@@ -1,4 +1,4 @@
-"""`Turn`: the one object that is handed to tools and hooks."""
+"""`Turn`: the object that tools and hooks get."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ StateT = TypeVar("StateT", default=None)
 MetadataT = TypeVar("MetadataT", default=dict[str, Any])
 
 MAX_COUNTS = 100
-"""More counters of one turn are not kept in its record."""
+"""The maximum number of counters in the record of one turn; more are dropped from it."""
 HANDOFF = "handoff"
-"""The outcome of a turn that asked for a person."""
+"""The outcome of a turn that asked for a person to take over."""
 HANDOFF_TEXT = "I've noted that a person should take over from here. "
 
 Background = Callable[[Coroutine[Any, Any, Any]], None]
 
 
 class Turn(Generic[StateT, MetadataT]):
-    """One turn of a conversation: what came, what is known, and the ways to answer.
+    """One turn of a conversation: its event, its context, and the methods to answer.
 
-    `state` is this conversation's, typed, and saved with the turn. `metadata` is what `/api/authorize` established,
-    merged with what the event carries.
+    `state` is the typed state of the conversation, saved with the turn. `metadata` is what `/api/authorize`
+    established, merged with the event's metadata.
     """
 
     def __init__(
@@ -67,23 +67,23 @@ class Turn(Generic[StateT, MetadataT]):
         self._tokens = tokens
         self._background = background
         self.model: Model | None = None
-        """What answers this turn, where a model does; set by the runner."""
+        """The model that answers this turn, if any; set by the runner."""
 
-    # --- what came
+    # --- the event
 
     @property
     def conversation_id(self) -> str:
-        """Stable over reconnects; the key of history."""
+        """The id of the conversation: stable over reconnects, and the key of its history."""
         return self._live.record.conversation_id
 
     @property
     def session_id(self) -> str:
-        """One connection."""
+        """The id of the session, which is one connection."""
         return self._live.record.session_id
 
     @property
     def turn_id(self) -> str:
-        """This turn."""
+        """The id of this turn."""
         return self._live.record.turn_id
 
     @property
@@ -93,7 +93,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def text(self) -> str:
-        """What the caller said; empty for a greeting."""
+        """The caller's words; empty for a greeting."""
         return self._live.record.user_text
 
     @property
@@ -108,14 +108,14 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def record(self) -> TurnRecord:
-        """What the journal keeps of this turn."""
+        """The record of this turn, as the journal stores it."""
         return self._live.record
 
     @property
     def past(self) -> Sequence[TurnRecord]:
-        """The earlier turns that fit the history's budget, oldest first.
+        """The earlier turns that fit the token budget of the history, oldest first.
 
-        Raises DeveloperError in an agent without a model that did not ask for them.
+        Raises DeveloperError for an agent without a model, unless it was created with `history=True`.
         """
         if not self._remembers:
             raise DeveloperError(
@@ -126,17 +126,17 @@ class Turn(Generic[StateT, MetadataT]):
 
     @cached_property
     def history(self) -> list[ModelMessage]:
-        """The earlier turns as the model is given them: as they were heard, within the budget of tokens."""
+        """The messages of the earlier turns as the model gets them: as they were heard, within the token budget."""
         return fit(history_of(self.past), self._tokens)
 
     @property
     def last(self) -> TurnRecord | None:
-        """The turn before this one, also for an agent that does not look at its history."""
+        """The turn before this one, or None; also available to an agent that does not read its history."""
         return self._past[-1] if self._past else None
 
     @property
     def resumed(self) -> bool:
-        """Whether this conversation was known before this session."""
+        """Whether this conversation has turns of an earlier session."""
         return any(turn.session_id != self.session_id for turn in self._past)
 
     # --- ways to answer
@@ -150,7 +150,7 @@ class Turn(Generic[StateT, MetadataT]):
         self._live.emit(DATA, content)
 
     def hangup(self) -> None:
-        """End the call once what was said has been played."""
+        """End the call after everything said so far has been played."""
         self._live.hangup = True
 
     def outcome(self, name: str, *, value: float | None = None) -> None:
@@ -158,9 +158,9 @@ class Turn(Generic[StateT, MetadataT]):
         self.record.outcomes.append({"name": name, "value": value})
 
     def handoff(self, reason: str, *, say: str = HANDOFF_TEXT) -> None:
-        """Ask for a person to take over: recorded as an outcome, told to LAYERCODE_HANDOFF_URL, and said to the caller.
+        """Ask for a person to take over: record an outcome, notify LAYERCODE_HANDOFF_URL, and tell the caller.
 
-        The call itself goes on with the agent: the platform has no transfer that this could claim.
+        The call itself goes on with the agent, because the platform cannot transfer calls.
         """
         self.record.outcomes.append({"name": HANDOFF, "value": None, "reason": reason})
         self.say(say)
@@ -170,9 +170,9 @@ class Turn(Generic[StateT, MetadataT]):
         self.record.scores[name] = {"value": value, "comment": comment}
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        """Count something of your own: `turn.count("orders", size="large")`; few values per label.
+        """Increase a custom counter: `turn.count("orders", size="large")`. Use few different values per label.
 
-        It is a metric, and an alert may watch it: `count(orders, size=large) < 1`.
+        The counter is a metric, and an alert can watch it: `count(orders, size=large) < 1`.
         """
         counts = self.record.counts
         for key in (name, *(f"{name},{label}={value}" for label, value in labels.items())):
@@ -181,18 +181,18 @@ class Turn(Generic[StateT, MetadataT]):
         metrics.count(name, amount, **labels)
 
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
-        """A stage of your own below this turn: `with turn.span("look up", table="bookings"):`.
+        """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.
 
-        Its time is kept in the journal, with the tokens and the cost of the models in it that `helper_model` gave.
+        The journal keeps its duration, and the tokens and cost of the requests in it to models from `helper_model`.
         """
         return staged(self._live, name, attributes)
 
     def background(self, work: Coroutine[Any, Any, Any] | Callable[..., Awaitable[Any]], **arguments: Json) -> None:
-        """Let work go on after the turn, with its trace.
+        """Run work beyond the end of the turn, with its trace.
 
-        A coroutine runs at once; its errors are logged, and shutdown waits for it, but a restart ends it. A task of the
-        agent's (`@agent.task`) with JSON arguments is kept in the journal: it runs once, also across a restart, and is
-        tried again when it fails.
+        A coroutine starts at once. Its errors are logged, and shutdown waits for it, but a restart ends it. A task
+        (a function with `@agent.task`) with JSON arguments is enqueued as a job in the journal when the turn ends: it
+        runs once, even across a restart, and is retried if it fails.
         """
         if not isinstance(work, Coroutine):
             self._live.owed.append((task_name(work), arguments))
@@ -217,9 +217,9 @@ class Turn(Generic[StateT, MetadataT]):
         )
 
     def helper_model(self, asked: Model | str | None = None) -> Model | None:
-        """The model for a helper agent: the one asked for, or this turn's own where none is, or where it is offline.
+        """Return the model for a helper agent: `asked`, or this turn's model if that is offline or `asked` is None.
 
-        What it uses is counted for this turn, and for the stages (`turn.span`) it is used in.
+        Its usage counts for this turn, and for the stages (`turn.span`) in which it is called.
         """
         from .metering import Metered
 
@@ -230,11 +230,11 @@ class Turn(Generic[StateT, MetadataT]):
     # --- for the runner
 
     async def speak(self, text: str, source: Source = "model") -> None:
-        """Speak text and hand it to the socket before returning, so that a slow caller slows the model."""
+        """Speak text and write it to the socket before returning, so that a slow client slows down the model."""
         await self._live.speak_out(text, source)
 
     def speak_last(self, text: str, source: Source = "model") -> None:
-        """Speak text after which nothing comes: it may leave with the end of the turn."""
+        """Speak the last text of the turn; it may be sent together with the end of the turn."""
         self._live.speak_last(text, source)
 
     @property

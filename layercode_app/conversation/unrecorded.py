@@ -1,4 +1,4 @@
-"""Turns that the journal has no record of, because it is down or because there are too many: spoken for all the same."""
+"""Speak a text in turns without a record, because the journal is unavailable or too many turns are running."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .work import Services
 
 
 async def apologise(services: Services, agent: Answerer, live: LiveTurn, listener: Listener, error: StoreError) -> None:
-    """The journal is down: the caller hears the apology, and the log has what the journal could not take."""
+    """Speak the apology because the journal is unavailable, and log the error."""
     logger.error("The journal is not available, so the turn was not answered: {}", error)
     live.record.error_category, live.record.error = "store", type(error).__name__
     live.record.impact = "apology"
@@ -22,7 +22,7 @@ async def apologise(services: Services, agent: Answerer, live: LiveTurn, listene
 
 
 async def say_busy(services: Services, live: LiveTurn, listener: Listener, *, running: int) -> None:
-    """One turn too many: the caller is told at once; the journal, which is busy too, is left alone."""
+    """Speak the busy text at once because too many turns run; do not write to the journal, which is busy too."""
     logger.warning("The turn was not taken: {} are running, or the server is going down", running)
     live.record.error_category, live.record.error, live.record.impact = "overload", "OverloadedError", "busy"
     await _speak(services, live, listener, services.limits.busy)
@@ -30,7 +30,7 @@ async def say_busy(services: Services, live: LiveTurn, listener: Listener, *, ru
 
 async def _speak(services: Services, live: LiveTurn, listener: Listener, text: str) -> None:
     live.record.status = Status.FAILED
-    # It may have heard the beginning of a turn that another worker runs.
+    # The listener may have followed a turn of another worker, so some of its frames may count as sent.
     listener.begin_again()
     live.add(listener)
     live.speak(text, "apology")

@@ -1,4 +1,4 @@
-"""The work of one event that an agent answers: the turn that its hooks get, and how everything it did is saved.
+"""Prepare the turn for an event that an agent answers, and save its results.
 
 Turns that speak (`run.py`) and data from the page (`data_events.py`) begin and end in the same way.
 """
@@ -29,16 +29,16 @@ from .stores.base import Begun, Job, Store
 from .turn import Background, Turn
 
 Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
-"""Given a turn and the newest ones before it, what to say instead of answering; None lets the agent answer."""
+"""Given a turn and the newest ones before it, return a text to speak instead of the answer, or None to answer."""
 
 
 @dataclass
 class Services:
-    """What every turn of a worker shares.
+    """The services that all turns of a worker share.
 
-    `refusal` says what to say instead of letting the agent answer, because a budget is used up; `finished` is told of
-    each turn that ended; `saves` are the saves under way that no turn waits for any more, `late` those that wait for the
-    journal to be back.
+    `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
+    record of each turn that has ended. `saves` are the running saves of stopped turns, which drain waits for. `late`
+    holds the saves that are retried until the journal is available again.
     """
 
     store: Store
@@ -52,13 +52,13 @@ class Services:
     saves: set[asyncio.Task[None]] = field(default_factory=set)
 
     def tokens(self, agent: Answerer) -> int:
-        """What to read of the past: for an agent that does not look at it, the newest turn only."""
+        """Return the token budget for reading history; 0, which reads only the newest turn, if the agent reads none."""
         return self.limits.history_tokens if agent.remembers else 0
 
 
 @dataclass(slots=True)
 class Work:
-    """One event that the journal has begun."""
+    """One event whose turn has been begun in the journal."""
 
     services: Services
     agent: Answerer
@@ -67,10 +67,10 @@ class Work:
     begun: Begun
     state: LiveState[Any] | None = None
     carried: list[Carried] = field(default_factory=list)
-    """What earlier data events said, and nothing has spoken yet."""
+    """The output of earlier data events that no turn has spoken yet."""
 
     def prepare(self) -> Turn[Any, Any]:
-        """The turn for the agent's hooks, with state, metadata and history."""
+        """Build the turn for the agent's hooks, with state, metadata and history."""
         live, record, limits = self.live, self.live.record, self.services.limits
         known, self.carried = carried.taken_from(self.begun.metadata)
         record.metadata = known | (self.event.metadata or {}) | (self.event.custom_metadata or {})
@@ -96,7 +96,10 @@ class Work:
         )
 
     async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
-        """Save the record, the state, the tasks that the agent asked for, and the words `left` for the next turn."""
+        """Save the record and the state, enqueue the agent's tasks, and keep the words `left` for the next turn.
+
+        If the journal is unavailable, log the error and retry later.
+        """
         live, record = self.live, self.live.record
         if end is not None:
             live.collect(end=end)
@@ -118,7 +121,7 @@ class Work:
 
 
 async def _finish_late(services: Services, record: TurnRecord, state: LiveState[Any] | None, call: ToolCall) -> None:
-    """A tool outlived the turn: its result and what it did to the state are written down."""
+    """Save the result of a tool that ended after its turn, and its changes to the state."""
     try:
         await delivery.finish_late(services.store, record, call)
     finally:
