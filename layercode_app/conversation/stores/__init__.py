@@ -1,4 +1,4 @@
-"""Where the journal is kept: one contract, several stores, opened by URL."""
+"""The journal's stores: one interface, several implementations, chosen by URL."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ EXPECTED = "expected sqlite:///PATH (sqlite:////ABSOLUTE/PATH), redis://HOST:POR
 
 
 def create_store(url: str, *, keep_seconds: float = 0.0) -> Store:
-    """The store that a URL names, not yet open. Raises ConfigurationError for any other URL.
+    """Return the store for a URL, not yet open. Raises ConfigurationError for a URL that names no store.
 
-    Where the store can expire conversations by itself, it does so `keep_seconds` after their last write; 0 keeps them.
+    A store that can expire conversations itself (Redis) does so `keep_seconds` after their last write; 0 disables it.
     """
     if url == "memory":
         from .memory import MemoryStore

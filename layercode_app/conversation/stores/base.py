@@ -1,4 +1,4 @@
-"""The contract of a journal store. Every store passes the same test-suite, `tests/conversation/stores/`."""
+"""The interface of a journal store. Every store passes the same test suite, `tests/conversation/stores/`."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from ..charged import CHARACTERS_PER_TOKEN, characters_of_turn
 from ..record import Json, Status, TurnRecord
 
 VERIFIED_TURNS = 1000
-"""How many turns are read to see whether a journal is whole."""
+"""Maximum number of turns that `verify` reads."""
 SPEAKING_KINDS = ("greeting", "message")
-"""The kinds that are part of the conversation the model is shown."""
+"""The kinds of turns that are in the history given to the model."""
 
 Change = Callable[[TurnRecord], None]
-"""Changes a record in place; may be called again when another process changed it first, so it is pure otherwise."""
+"""Changes a record in place, without other side effects.
+
+It is called again, with the new record, when another process changed the stored one first.
+"""
 
 
 @dataclass(slots=True)
 class Begun:
-    """What the journal knew when a turn was begun.
+    """The result of beginning a turn.
 
-    `outcome` is "new" when the turn was written, else the stored turn is "running" or "finished" already and
-    `record` is it. `history` is the newest earlier turns, oldest first, without frames; `displaced` the turns of the
-    conversation that were still running.
+    `outcome` is "new" when the turn was written. Otherwise it is "running" or "finished", and `record` is the turn
+    already stored. `history` holds the newest earlier turns, oldest first, without frames. `displaced` holds those of
+    them that are still running.
     """
 
     outcome: Literal["new", "running", "finished"]
@@ -39,7 +42,7 @@ class Begun:
 
 @dataclass(slots=True)
 class Conversation:
-    """What is kept of a conversation beside its turns."""
+    """The state and metadata of a conversation, without its turns."""
 
     conversation_id: str
     state: dict[str, Json] = field(default_factory=dict)
@@ -48,7 +51,7 @@ class Conversation:
 
 @dataclass(slots=True)
 class Summary:
-    """One conversation in a list; times are epoch seconds. `turns` are those that speak: greetings and answers."""
+    """One conversation in a list. Times are epoch seconds; `turns` counts greetings and answers only."""
 
     conversation_id: str
     agent: str
@@ -59,7 +62,7 @@ class Summary:
 
 @dataclass(slots=True)
 class Signal:
-    """A word from one worker to another about a turn that the other one runs."""
+    """A message to another worker about a turn that it runs."""
 
     kind: Literal["stop", "follow", "unfollow"]
     conversation_id: str
@@ -69,7 +72,7 @@ class Signal:
 
 @dataclass(slots=True)
 class Job:
-    """Work owed after a turn or a call: kept until it was done, retried with backoff. `due_at` in epoch seconds."""
+    """Work to do after a turn or a call: stored until it is done, retried with backoff. `due_at` is epoch seconds."""
 
     id: str
     name: str
@@ -83,9 +86,9 @@ class Job:
 
 
 class Store(ABC):
-    """Keeps turns, conversations and owed jobs. Every method may raise StoreError; none blocks the event loop long.
+    """Stores turns, conversations and jobs. Every method may raise StoreError; none blocks the event loop for long.
 
-    `owner` names the worker that this store object serves; a worker is alive while its store is open.
+    `owner` is the id of the worker that uses this store object. A worker is alive while its store is open.
     """
 
     component: str
@@ -93,18 +96,18 @@ class Store(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect and prepare. Raises StoreError naming the place and the reason."""
+        """Connect and create what is missing. Raises StoreError naming the store and the reason."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Write what waits and let go."""
+        """Write pending changes and disconnect."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Write something, to prove that the journal can be written."""
+        """Write a value, to prove that the journal is writable."""
 
     async def verify(self) -> None:
-        """Read the newest turns, to prove that the journal can be read. Raises StoreError."""
+        """Read the newest turns, to prove that the journal is readable. Raises StoreError for a turn that is not."""
         read = 0
         try:
             async for _ in self.turns(newest_first=True):
@@ -120,33 +123,34 @@ class Store(ABC):
 
     @abstractmethod
     async def begin(self, record: TurnRecord, *, history_tokens: int) -> Begun:
-        """Write a new running turn unless the same turn is known, in one step, and tell what the journal knew."""
+        """Write a new running turn, unless it is stored already, and read its conversation: one atomic step."""
 
     @abstractmethod
     async def claim(self, record: TurnRecord) -> bool:
-        """Take a running turn over from its dead owner: true for exactly one caller.
+        """Take a running turn over from its dead owner; return true for exactly one caller.
 
-        `record` is what the caller read. It becomes what the dead owner wrote last, with owner and attempt set.
+        `record` is the turn as the caller read it. A claim replaces its content by the last version that the dead
+        owner wrote, with the new owner and attempt.
         """
 
     @abstractmethod
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
-        """Write the record as it is now, and these fields of the conversation's state, in one step.
+        """Write the current record and these fields of the conversation's state, in one atomic step.
 
-        Nothing is written when another worker owns the turn by now, or when it was forgotten.
+        Nothing is written when another worker owns the turn by now, or when the turn was deleted.
         """
 
     @abstractmethod
     async def get(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
-        """The whole record of a turn, or None."""
+        """Return the whole record of a turn, or None."""
 
     @abstractmethod
     async def update(self, conversation_id: str, turn_id: str, change: Change) -> TurnRecord | None:
-        """Change a stored record in one step; returns it changed, or None when there is no such turn."""
+        """Change a stored record in one atomic step; return the changed record, or None when there is no such turn."""
 
     @abstractmethod
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
-        """The newest turns up to an estimate of tokens (always at least one), oldest first, without frames."""
+        """Return the newest turns that fit the estimated tokens, at least one, oldest first and without frames."""
 
     @abstractmethod
     def turns(
@@ -157,59 +161,65 @@ class Store(ABC):
         newest_first: bool = False,
         bodies: bool = True,
     ) -> AsyncIterator[TurnRecord]:
-        """Records in journal order; `since` is epoch seconds of their start. Without `bodies` no messages, no frames."""
+        """Yield records in journal order, or newest first.
+
+        `since` is the earliest start, in epoch seconds. Without `bodies` the records have no messages and no frames.
+        """
 
     # --- conversations
 
     @abstractmethod
     async def conversation(self, conversation_id: str) -> Conversation:
-        """The state and metadata of a conversation; empty ones when it is not known."""
+        """Return the state and metadata of a conversation; both are empty when it is unknown."""
 
     @abstractmethod
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
-        """Merge metadata into the conversation's."""
+        """Merge these fields into the conversation's metadata."""
 
     @abstractmethod
     async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
-        """Write these fields of the conversation's state."""
+        """Merge these fields into the conversation's state."""
 
     @abstractmethod
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
-        """The conversations heard from last, newest first."""
+        """Return the conversations with the newest turns, newest first."""
 
     @abstractmethod
     async def forget(self, conversation_id: str) -> int:
-        """Delete everything of a conversation; returns how many turns there were."""
+        """Delete a conversation with its turns, state and jobs; return the number of turns."""
 
     @abstractmethod
     async def prune(self, before: float) -> int:
-        """Delete conversations with no turn since `before` (epoch seconds); returns how many turns went.
+        """Delete conversations without a turn since `before` (epoch seconds); return the number of deleted turns.
 
-        What was kept of a conversation that never had a turn goes by when it was written.
+        For a conversation that never had a turn, the last write of its state or metadata counts.
         """
 
     # --- totals
 
     @abstractmethod
     async def add_totals(self, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
-        """Add to the totals under a key, in one step; returns them. No content, no ids: they outlive the turns."""
+        """Add amounts to the totals of a key in one atomic step; return the totals.
+
+        Totals outlive the turns, so they must contain no content and no ids.
+        """
 
     @abstractmethod
     async def totals(self, prefix: str) -> dict[str, dict[str, float]]:
-        """The totals under every key that begins so, in order of their keys."""
+        """Return the totals of every key that begins with `prefix`, sorted by key."""
 
     @abstractmethod
     async def drop_totals(self, prefix: str, *, before: str) -> None:
-        """Delete the totals under keys that begin with `prefix` and sort before `before`."""
+        """Delete the totals of keys that begin with `prefix` and sort before `before`."""
 
     # --- other workers
 
     @abstractmethod
     async def alive(self, owner: str) -> bool:
-        """Whether the worker of that name still runs."""
+        """Return whether the worker with this id still runs."""
 
     async def held_elsewhere(self, record: TurnRecord) -> bool:
-        """Whether the turn is another worker's, which still runs."""
+        """Return whether another worker owns the turn and still runs."""
         return record.owner != self.owner and await self.alive(record.owner)
 
     @abstractmethod
@@ -220,37 +230,37 @@ class Store(ABC):
     def on_signal(self, receive: Callable[[Signal], None]) -> None:
         """Call `receive` for each signal that other workers send to this one."""
 
-    # --- owed jobs
+    # --- jobs
 
     @abstractmethod
     async def owe(self, job: Job) -> bool:
-        """Keep a job until it is done; false when a job of that id was owed before, done or not."""
+        """Enqueue a job; return false when a job with this id was enqueued before, done or not."""
 
     @abstractmethod
     async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
-        """The next job that is due, kept from other workers for some seconds.
+        """Lease the next due job for some seconds: no other worker gets it meanwhile. Return None when none is due.
 
-        With `only`, the next of those whose id begins with one of these.
+        With `only`, consider only jobs whose id begins with one of these prefixes.
         """
 
     @abstractmethod
     async def renew(self, job: Job, *, until: float) -> None:
-        """Keep a leased job from other workers until then (epoch seconds), unless it is done or forgotten."""
+        """Extend the lease of a job to `until` (epoch seconds), unless the job is done or deleted."""
 
     @abstractmethod
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
-        """A job is done, or due again at `retry_at` with its `attempts` and `error`."""
+        """Mark a job as done, or reschedule it for `retry_at` (epoch seconds) with its `attempts` and `error`."""
 
 
 LEAST_TOKENS = 64
-"""What even the shortest turn counts for, so that a budget also bounds the number of turns."""
+"""Minimum tokens that a turn counts for, so that a token budget also bounds the number of turns."""
 
 
 def tokens_of(record: TurnRecord) -> int:
-    """An estimate of the tokens that a model is charged for a turn in a later prompt."""
+    """Estimate the tokens that a turn costs in a later prompt."""
     return max(characters_of_turn(record) // CHARACTERS_PER_TOKEN, LEAST_TOKENS)
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:
-    """Whether a stored count is of the messages' JSON, as earlier releases counted: it is then to be taken again."""
+    """Return whether an earlier release counted the messages' JSON, so that the turn must be counted again."""
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

@@ -1,8 +1,8 @@
-"""One SQLite transaction per tick of the event loop, for all the turns that wait for one.
+"""Group commit for SQLite: the operations of one event loop tick share one transaction.
 
-A statement at a time pays a commit each; a writer thread pays two hand-overs each. Here operations queue up and run
-on the loop's own thread, a few microseconds each, and share the commit. When another worker holds the write lock the
-whole batch is tried again a little later, and the loop goes on meanwhile.
+Separate statements would each pay for a commit; a writer thread would pay for two thread switches per operation. Here
+operations are queued, run on the event loop's thread in a few microseconds each, and share the commit. When another
+worker holds the write lock, the whole batch is retried after a short pause, and the event loop is not blocked.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ Operation = Callable[[sqlite3.Connection], T]
 Entry = tuple[Operation[Any], asyncio.Future[Any]]
 
 BUSY_SECONDS = 5.0
-"""How long a batch waits for other workers before it fails."""
+"""Maximum wait of a batch for the write lock of other workers, before it fails."""
 BUSY_PAUSE_SECONDS = 0.002
 
 
 class GroupCommit:
-    """Runs operations on one connection, in order, batched per tick of the loop; while `held()`, they wait.
+    """Runs operations on one connection, in order, in one batch per event loop tick.
 
-    `begun` is told of each transaction, and `undone` when something that was done in one is rolled back.
+    While `held()` returns true, the operations wait. `begun` is called when a transaction has begun, and `undone` when
+    operations are rolled back.
     """
 
     def __init__(
@@ -44,14 +45,17 @@ class GroupCommit:
         self._held = held
         self._begun = begun
         self._undone = undone
-        # Python 3.11 asks the kernel for the process's id at each call of `get_running_loop`.
+        # Cached, because `get_running_loop` makes a system call (getpid) each time in Python 3.11.
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Entry] = []
         self._scheduled = False
         self._busy_since: float | None = None
 
     def run(self, operation: Operation[T]) -> asyncio.Future[T]:
-        """Run an operation in the next batch; its result comes when it is committed. Raises StoreError."""
+        """Run an operation in the next batch; return a future of its result, set after the commit.
+
+        Awaiting it raises StoreError when SQLite failed, and any other error as the operation raised it.
+        """
         done: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append((operation, done))
         if not self._scheduled:
@@ -82,7 +86,7 @@ class GroupCommit:
         self._answer(batch, results)
 
     def _commit_isolated(self, batch: list[Entry]) -> None:
-        """One bad operation must not take its neighbours along: give each a savepoint of its own."""
+        """Run each operation in its own savepoint, so that one that fails does not fail the others."""
         if not self._begin(batch):
             return
         results: list[Any] = []
@@ -98,13 +102,13 @@ class GroupCommit:
                 self._connection.execute("RELEASE one")
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            # A full disk rolls back the whole transaction, and with it the savepoints.
+            # A full disk rolls back the whole transaction, savepoints included.
             self._rollback()
             results = [error] * len(batch)
         self._answer(batch, results)
 
     def _begin(self, batch: list[Entry]) -> bool:
-        """Begin a transaction; false when the batch was put back, or failed."""
+        """Begin a transaction; return false when the batch was requeued or has failed."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:

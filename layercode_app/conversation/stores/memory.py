@@ -1,4 +1,4 @@
-"""The journal in memory: for tests and trials; one process, gone with it."""
+"""The journal in memory, for tests and trials: one process, and lost when it ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Stor
 
 
 class MemoryStore(Store):
-    """Keeps everything in dictionaries. `max_turns` bounds each of them: the oldest go first, owed jobs never."""
+    """Stores everything in dictionaries.
+
+    `max_turns` bounds the turns, the conversations and the ids of done jobs; the oldest are dropped first, and
+    conversations without turns before others. Pending jobs and totals are never dropped.
+    """
 
     component = "memory"
 
@@ -34,13 +38,13 @@ class MemoryStore(Store):
         self._receive: Callable[[Signal], None] = lambda signal: None
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
 
     async def close(self) -> None:
-        """Nothing to close; the journal stays readable."""
+        """Do nothing: the journal stays readable."""
 
     async def ping(self) -> None:
-        """Memory can always be written."""
+        """Do nothing: memory is always writable."""
 
     async def begin(self, record: TurnRecord, *, history_tokens: int) -> Begun:
         known = self._turns.get(record.key)

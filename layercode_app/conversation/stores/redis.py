@@ -1,7 +1,8 @@
-"""The journal in Redis: for workers on many machines.
+"""The journal in Redis, for workers on many machines.
 
-How durable it is, is the server's business: `appendonly yes` keeps all but the last second through a power cut.
-Nothing is kept longer than the retention, because each write renews the time to live of its conversation.
+Durability depends on the server's settings: with `appendonly yes` a power cut loses at most the last second.
+Each write renews the time to live of its conversation, so a conversation expires one retention period after its last
+write. Its id stays in two indexes until `prune`. Jobs and totals have no time to live.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from .redis_link import Command, Link, component_of
 from .redis_worker import Worker
 
 LEAST_KEEP_SECONDS = 1200
-"""Twice the signature's tolerance and more: so long a duplicate may come."""
+"""Minimum retention: duplicate webhooks can arrive for twice the signature's tolerance (2 x 300 s)."""
 SPOKEN = "layercode:conversations"
-"""Conversations that have turns, by the start of the last one."""
+"""Sorted set of the conversations with turns, scored by the start of the last turn."""
 ESTABLISHED = "layercode:established"
-"""Conversations by when state or metadata was written."""
+"""Sorted set of conversations, scored by the last write of state or metadata."""
 PAGE = 200
 
 
 class RedisStore(Store):
-    """Keeps the journal in the Redis at `url`. Conversations expire `keep_seconds` after their last write, 0: never."""
+    """A journal in the Redis at `url`. Conversations expire `keep_seconds` after their last write; 0 means never."""
 
     def __init__(self, url: str, *, keep_seconds: float = 0.0) -> None:
         self._url = url
@@ -81,7 +82,7 @@ class RedisStore(Store):
         speaking = int(record.kind in SPEAKING_KINDS)
         row = (record.turn_id, self.owner, uuid4().hex, tokens_of(record), speaking, dump_head(record), record.messages)
         more = (history_tokens, record.agent, repr(record.started_at), self._keep)
-        # Listed first: what is in no list would be missed by `forget` and `prune` were we cut off in between.
+        # Index the conversation first: if we crash in between, `prune` and `turns` still find it.
         listed = ("ZADD", SPOKEN, "GT", record.started_at, record.conversation_id)
         outcome, *found = await self._script(lua.BEGIN, record.conversation_id, *row, *more, before=(listed,))
         if outcome == b"known":
@@ -145,7 +146,7 @@ class RedisStore(Store):
                     yield record
 
     async def _places(self, conversation_id: str | None, since: float) -> list[tuple[float, str, str]]:
-        """Position, conversation and turn of every turn that may be meant."""
+        """Return (position, conversation id, turn id) of each turn in one conversation, or in all active since then."""
         if conversation_id is not None:
             names = [conversation_id]
         else:
@@ -188,7 +189,7 @@ class RedisStore(Store):
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         found: list[Summary] = []
         start = 0
-        # Some of those listed may have expired.
+        # Some of the indexed conversations may have expired.
         while len(found) < limit:
             names = (await self._run(("ZREVRANGE", SPOKEN, start, start + PAGE - 1)))[0]
             if not names:
@@ -254,7 +255,7 @@ class RedisStore(Store):
     def on_signal(self, receive: Callable[[Signal], None]) -> None:
         self._worker.receive = receive
 
-    # --- owed jobs
+    # --- jobs
 
     async def owe(self, job: Job) -> bool:
         return await jobs.owe(self._link, job)
@@ -271,7 +272,7 @@ class RedisStore(Store):
 
 @lru_cache(maxsize=4096)
 def _keys(conversation_id: str) -> list[str]:
-    # Quoted, so that no brace in the id ends the hash tag early.
+    # Quote the id: a brace in it would end the hash tag early.
     tag = quote(conversation_id, safe="") or "%"
     return [f"layercode:{{{tag}}}:{part}" for part in lua.PARTS]
 
@@ -288,7 +289,7 @@ def _load(turn: list[bytes]) -> TurnRecord:
 
 
 def _fitting(newest_first: list[list[bytes]], tokens: int) -> list[TurnRecord]:
-    """The turns that fit the budget, at least one, oldest first."""
+    """Return the turns that fit the token budget, at least one, oldest first."""
     chosen: list[TurnRecord] = []
     for turn in newest_first:
         record, counted = _load(turn), int(_meta(turn)[4])

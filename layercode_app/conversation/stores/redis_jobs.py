@@ -1,6 +1,7 @@
-"""The owed jobs and the totals in the Redis journal; each kind shares one slot of a cluster.
+"""Jobs and totals in the Redis journal; all jobs share one cluster slot, and so do all totals.
 
-Times are handed over with the caller's own clock and kept by that of Redis, so that hosts need not agree on the time.
+Each call sends the caller's current time; the scripts convert its times to the clock of Redis, so the hosts' clocks
+need not agree.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ def _keys(conversation_id: str) -> list[str]:
 
 
 async def owe(link: Link, job: Job) -> bool:
-    """Keep a job; false when its id is known."""
+    """Enqueue a job; return false when its id is known."""
     keys = _keys(job.conversation_id)
     return bool(await link.script(lua.OWE, keys, steady.now(), job.id, to_json(job), job.due_at))
 
 
 async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> Job | None:
-    """The next due job whose id begins with one of `only`, kept from others until `now + seconds`."""
+    """Lease the next due job until `now + seconds`; with `only`, one whose id begins with one of these prefixes."""
     body = await link.script(lua.LEASE, _keys("")[:2], steady.now(), now, now + seconds, *only)
     return Job(**from_json(body)) if body else None
 
 
 async def renew(link: Link, job: Job, until: float) -> None:
-    """Keep a job from others until then, unless it is done."""
+    """Extend the lease of a job to `until`, unless the job is done."""
     await link.script(lua.RENEW, _keys("")[:1], steady.now(), job.id, until)
 
 
 async def settle(link: Link, job: Job, retry_at: float | None) -> None:
-    """Mark a job done, or due again."""
+    """Mark a job as done, or reschedule it for `retry_at`."""
     if retry_at is not None:
         job.due_at = retry_at
     due = "" if retry_at is None else retry_at
@@ -49,7 +50,7 @@ async def settle(link: Link, job: Job, retry_at: float | None) -> None:
 
 
 async def forget(link: Link, conversation_id: str) -> None:
-    """Delete the jobs of a conversation."""
+    """Delete the jobs of a conversation, done ones included."""
     await link.script(lua.FORGET_JOBS, _keys(conversation_id))
 
 
@@ -57,20 +58,20 @@ async def forget(link: Link, conversation_id: str) -> None:
 
 
 async def add_totals(link: Link, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
-    """Add to the totals under a key; returns them."""
+    """Add amounts to the totals of a key; return the totals."""
     pairs = [part for name, amount in amounts.items() for part in (name, repr(float(amount)))]
     return _amounts(await link.script(lua.ADD_TOTALS, [f"{_TOTALS}:keys", f"{_TOTALS}:of:{key}"], key, *pairs))
 
 
 async def totals(link: Link, prefix: str) -> dict[str, dict[str, float]]:
-    """The totals under every key that begins so."""
+    """Return the totals of every key that begins with `prefix`, sorted by key."""
     keys = await _keys_from(link, prefix)
     answers = await link.run(*[("HGETALL", f"{_TOTALS}:of:{key}") for key in keys])
     return {key: _amounts(flat) for key, flat in zip(keys, answers, strict=True) if flat}
 
 
 async def drop_totals(link: Link, prefix: str, before: str) -> None:
-    """Delete the totals under keys that begin so and sort before another."""
+    """Delete the totals of keys that begin with `prefix` and sort before `before`."""
     for key in await _keys_from(link, prefix):
         if key < before:
             await link.run(("DEL", f"{_TOTALS}:of:{key}"), ("ZREM", f"{_TOTALS}:keys", key))

@@ -1,4 +1,4 @@
-"""The connections to a Redis server: commands of one tick of the loop share a round trip, and none waits for long."""
+"""Batched commands to a Redis server: those of one event loop tick share a round trip, with a timeout."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ...exceptions import ConfigurationError, StoreError
 Command: TypeAlias = tuple[Any, ...]
 
 ANSWER_SECONDS = 2.0
-"""How long a command may take, with a new connection and one more try, before the journal counts as down."""
+"""Timeout of a command, reconnecting and one retry included. After it the journal counts as down."""
 CONNECT_SECONDS = 1.0
 IN_FLIGHT = 4
-"""Round trips at once; what comes meanwhile shares the next one."""
+"""Maximum concurrent round trips. Commands issued meanwhile share the next one."""
 
 
 class Link:
-    """Sends commands in batches. A command whose answer was lost is sent again once, so each must bear that."""
+    """Sends commands in batches. A command whose reply was lost is sent once more, so it may run twice."""
 
     def __init__(self, url: str) -> None:
         self.component = component_of(url)
@@ -39,14 +39,17 @@ class Link:
         self._scheduled = False
 
     async def close(self) -> None:
-        """Send what waits, and close the connections."""
+        """Send pending commands and close the connections."""
         while self._flights or self._waiting:
             self._depart()
             await asyncio.wait(self._flights)
         await self.client.aclose()
 
     async def run(self, *commands: Command) -> list[Any]:
-        """Run commands in order, and return their answers. Raises StoreError within ANSWER_SECONDS or so."""
+        """Run commands in order and return their replies.
+
+        Raises StoreError; a round trip fails after ANSWER_SECONDS, but a command may first wait for a free one.
+        """
         loop = asyncio.get_running_loop()
         futures = [loop.create_future() for _ in commands]
         self._waiting += zip(commands, futures, strict=True)
@@ -56,12 +59,12 @@ class Link:
         return [await future for future in futures]
 
     async def script(self, text: str, keys: Sequence[str], *arguments: Any, before: Sequence[Command] = ()) -> Any:
-        """Run a script, after some commands that go in the same round trip."""
+        """Run a Lua script and return its reply; the commands `before` run first, in the same round trip."""
         digest = _digests.get(text) or _digests.setdefault(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
         try:
             return (await self.run(*before, ("EVALSHA", digest, len(keys), *keys, *arguments)))[-1]
         except NoScriptError:
-            # The server was restarted, or has never seen it.
+            # The server does not have the script cached: it was restarted, or the script is new to it.
             return (await self.run(("EVAL", text, len(keys), *keys, *arguments)))[-1]
 
     # --- batches
@@ -88,7 +91,7 @@ class Link:
                 continue
             if isinstance(answer, Exception):
                 future.set_exception(self._explain(answer))
-                # Whoever awaits several stops at the first.
+                # Mark the error as retrieved: `run` stops at the first of several, and asyncio would warn of the rest.
                 future.exception()
             else:
                 future.set_result(answer)
@@ -113,7 +116,7 @@ _digests: dict[str, str] = {}
 
 
 def component_of(url: str) -> str:
-    """What the server is called in messages, without its password. Raises ConfigurationError."""
+    """Return the server's name for messages, without its password. Raises ConfigurationError for an invalid URL."""
     try:
         parse_url(url)
         parts = urlsplit(url)

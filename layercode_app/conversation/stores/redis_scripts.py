@@ -1,9 +1,14 @@
-"""The Lua of the Redis journal: each script is one atomic step on the keys of one conversation.
+"""The Lua scripts of the Redis journal: each is one atomic step on a conversation, on the jobs or on the totals.
 
-A conversation is nine keys with its id as their hash tag, so that they share a slot of a cluster and expire together:
-hashes by turn of `meta`, `head`, `messages` and `frames`; the order of all turns and of the speaking ones; `state` and
-`metadata` by field; `info`. A turn's meta is "status owner attempt position tokens revision token"; the token tells a
-step that is sent again after a lost answer from a second one.
+A conversation has nine keys with its id as their hash tag, so that they share a cluster slot and expire together:
+
+- `meta`, `head`, `messages`, `frames`: hashes by turn id.
+- `speaking`, `order`: sorted sets of turn ids by position, of the speaking turns and of all turns.
+- `state`, `metadata`: hashes by field.
+- `info`: a hash with the agent, the times of the first and last turn, and of the last write of state or metadata.
+
+A turn's meta is "status owner attempt position tokens revision token". The token identifies one call of BEGIN or
+CLAIM: if that call is sent again after a lost reply, its token matches, and the script does not apply it twice.
 """
 
 from __future__ import annotations

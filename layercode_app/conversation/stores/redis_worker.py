@@ -1,4 +1,4 @@
-"""A worker's life in Redis: a key that it keeps alive, and the signals that others send it."""
+"""A worker's presence in Redis: a key that it renews while it lives, and the signals that it receives."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .redis_link import ANSWER_SECONDS, Link
 from .sqlite_conversations import signal_of
 
 LEASE_SECONDS = 3.0
-"""How long a worker that says nothing counts as alive."""
+"""Time to live of a worker's key: a worker that stops renewing it counts as dead after this time."""
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.0
-"""After so long without a word the subscription is asked whether it still stands."""
+"""After this time without a message the subscription is pinged; after as much again without a reply it is renewed."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 INBOX_SECONDS = 60
 
 
 class Worker:
-    """Says that this worker lives, and receives its signals; both come back by themselves after an outage."""
+    """Renews this worker's key and receives its signals. Both resume by themselves after an outage."""
 
     def __init__(self) -> None:
         self.owner = uuid4().hex
@@ -36,7 +36,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, link: Link) -> None:
-        """Take the key and subscribe. Raises StoreError."""
+        """Set the key and subscribe to the signals. Raises StoreError."""
         self._link = link
         self._down = False
         self._unsure_until = 0.0
@@ -50,7 +50,7 @@ class Worker:
             await asyncio.wait_for(self._subscribed.wait(), ANSWER_SECONDS)
 
     async def stop(self) -> None:
-        """Let go of the key: from now on this worker is dead."""
+        """Delete the key: from now on other workers regard this one as dead."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -59,7 +59,10 @@ class Worker:
             await self._link.run(("DEL", _key(self.owner), _inbox(self.owner)))
 
     async def alive(self, owner: str) -> bool:
-        """Whether a worker's key is there; after an outage the others are given time to renew theirs."""
+        """Return whether a worker's key exists.
+
+        During an outage, and for LEASE_SECONDS after it, wait for the other worker to renew its key.
+        """
         loop = asyncio.get_running_loop()
         while not (await self._link.run(("EXISTS", _key(owner))))[0]:
             if not self._down and loop.time() >= self._unsure_until:
@@ -68,12 +71,12 @@ class Worker:
         return True
 
     async def send(self, owner: str, signal: Signal) -> None:
-        """Tell another worker; when it does not listen just now, it finds the signal in its inbox."""
+        """Publish a signal to another worker; if it is not subscribed now, put the signal into its inbox."""
         body = to_json(signal)
         if not (await self._link.run(("PUBLISH", _channel(owner), body)))[0]:
             await self._link.run(("RPUSH", _inbox(owner), body), ("EXPIRE", _inbox(owner), INBOX_SECONDS))
 
-    # --- tasks that come back
+    # --- tasks that are restarted after errors
 
     async def _persist(self, work: Callable[[], Any]) -> None:
         pause = FIRST_PAUSE

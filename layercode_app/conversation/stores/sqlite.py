@@ -1,7 +1,7 @@
 """The journal in one SQLite file: the default, for any number of worker processes on one machine.
 
-Write-ahead log with `synchronous=NORMAL`: a `kill -9` loses nothing that was begun, a power cut may lose the last
-commits. The file is readable by its owner only, because it holds the conversations.
+It uses a write-ahead log with `synchronous=NORMAL`: a `kill -9` loses no turn that has begun; a power cut may lose the
+last commits. Only the owner can read the file, because it contains the conversations.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ T = TypeVar("T")
 
 SIGNAL_POLL_SECONDS = 0.02
 PRUNE_BATCH = 10
-"""Conversations deleted in one transaction."""
+"""Number of conversations that `prune` deletes in one transaction."""
 
 
 class SQLiteStore(Store):
-    """Keeps the journal in the file at `path`; `:memory:` is not for it, MemoryStore is."""
+    """A journal in the SQLite file at `path`. Instead of `:memory:`, use MemoryStore."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -84,7 +84,7 @@ class SQLiteStore(Store):
         if self._connection is None:
             return
         with contextlib.suppress(StoreError):
-            await self._run(lambda db: None)  # in order: whatever waits is written before
+            await self._run(lambda db: None)  # operations run in order, so this waits for pending writes
         self._poller.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._poller
@@ -106,7 +106,10 @@ class SQLiteStore(Store):
         return self._commits.run(operation)
 
     def _change(self, conversation_id: str, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Change a conversation in any way but by beginning and saving its turns."""
+        """Run an operation that changes a conversation, and drop the conversation from the cache.
+
+        `begin` and `save` do not need it: they update the cache themselves.
+        """
 
         def change(db: sqlite3.Connection) -> T:
             self._recent.drop(conversation_id)
@@ -115,7 +118,7 @@ class SQLiteStore(Store):
         return self._run(change)
 
     async def _read_beside(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Read on a connection and a thread of their own, so that a report never delays a call."""
+        """Read on a separate connection in a separate thread, so that a report never delays a call."""
 
         def work() -> T:
             with contextlib.closing(connect(self.path)) as db:
@@ -194,13 +197,13 @@ class SQLiteStore(Store):
 
     async def forget(self, conversation_id: str) -> int:
         gone = await self._change(conversation_id, lambda db: conversations.forget(db, conversation_id))
-        # Deleted text would stay in the write-ahead log until the next checkpoint.
+        # Otherwise the deleted text would stay in the write-ahead log until the next checkpoint.
         await asyncio.to_thread(self._checkpointer.truncate)
         return gone
 
     async def prune(self, before: float) -> int:
         gone, silent = 0, await self._read_beside(lambda db: conversations.silent(db, before))
-        # A few at a time: deleting a month of calls in one transaction would stall those that are on.
+        # Delete in small batches: deleting a month of calls in one transaction would stall the calls in progress.
         for start in range(0, len(silent), PRUNE_BATCH):
             batch = silent[start : start + PRUNE_BATCH]
             gone += await self._run(partial(self._forget_silent, batch=batch, before=before))
@@ -238,7 +241,7 @@ class SQLiteStore(Store):
         self._receive = receive
 
     async def _poll_signals(self) -> None:
-        """Look for signals whenever another worker has written; `data_version` costs two microseconds to ask."""
+        """Receive signals whenever another worker has written, which `data_version` tells in two microseconds."""
         seen = None
         while self._connection is not None:
             try:
@@ -256,7 +259,7 @@ class SQLiteStore(Store):
             for signal in await self._run(lambda db: conversations.take_signals(db, self.owner)):
                 self._receive(signal)
 
-    # --- owed jobs
+    # --- jobs
 
     async def owe(self, job: Job) -> bool:
         return await self._run(lambda db: jobs.owe(db, job))

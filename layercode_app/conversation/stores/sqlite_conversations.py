@@ -1,4 +1,4 @@
-"""What the SQLite journal keeps beside the turns: state, metadata, and the signals between workers."""
+"""Conversations in the SQLite journal: state, metadata and deletion; and the signals between workers."""
 
 from __future__ import annotations
 
@@ -23,42 +23,45 @@ _LAST = "SELECT coalesce(max(started_at), 0) FROM turns WHERE conversation_id = 
 
 
 def kept(db: sqlite3.Connection, conversation_id: str) -> tuple[bytes, bytes]:
-    """State and metadata of a conversation, as JSON."""
+    """Return state and metadata of a conversation as JSON."""
     sql = "SELECT state, metadata FROM conversations WHERE conversation_id = ?"
     return db.execute(sql, (conversation_id,)).fetchone() or (b"{}", b"{}")
 
 
 def read(db: sqlite3.Connection, conversation_id: str) -> Conversation:
-    """State and metadata of a conversation."""
+    """Return state and metadata of a conversation."""
     return Conversation(conversation_id, *map(from_json, kept(db, conversation_id)))
 
 
 def merge(db: sqlite3.Connection, conversation_id: str, state: dict[str, Json], metadata: dict[str, Json]) -> None:
-    """Write these fields, and keep the others."""
+    """Merge these fields into a conversation's state and metadata."""
     before = read(db, conversation_id)
     row = (conversation_id, to_json(before.state | state), to_json(before.metadata | metadata), time.time())
     db.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?)", row)
 
 
 def newest(db: sqlite3.Connection, limit: int) -> list[Summary]:
-    """The conversations heard from last."""
+    """Return the conversations with the newest turns, newest first."""
     return [Summary(*row) for row in db.execute(_LIST, (limit,))]
 
 
 def silent(db: sqlite3.Connection, before: float) -> list[str]:
-    """The conversations that have had no turn since."""
+    """Return the ids of conversations without a turn since `before` (epoch seconds).
+
+    For a conversation that never had a turn, the last write of its state or metadata counts.
+    """
     return [row[0] for row in db.execute(_SILENT, {"before": before})]
 
 
 def forget(db: sqlite3.Connection, conversation_id: str) -> int:
-    """Delete everything of a conversation; how many turns there were."""
+    """Delete a conversation with its turns and jobs; return the number of turns."""
     for table in ("conversations", "jobs"):
         db.execute(f"DELETE FROM {table} WHERE conversation_id = ?", (conversation_id,))  # noqa: S608
     return db.execute("DELETE FROM turns WHERE conversation_id = ?", (conversation_id,)).rowcount
 
 
 def forget_silent(db: sqlite3.Connection, names: list[str], before: float) -> int:
-    """Delete those of these conversations that have had no turn meanwhile; how many turns there were."""
+    """Delete the named conversations, unless they have had a turn since `before`; return the number of turns."""
     return sum(forget(db, name) for name in names if db.execute(_LAST, (name,)).fetchone()[0] < before)
 
 
@@ -66,12 +69,12 @@ def forget_silent(db: sqlite3.Connection, names: list[str], before: float) -> in
 
 
 def send(db: sqlite3.Connection, owner: str, signal: Signal) -> None:
-    """Leave a signal for a worker."""
+    """Store a signal for a worker."""
     db.execute("INSERT INTO signals (owner, body) VALUES (?, ?)", (owner, to_json(signal)))
 
 
 def take_signals(db: sqlite3.Connection, owner: str) -> list[Signal]:
-    """The signals for a worker, oldest first; they are removed."""
+    """Remove the signals for a worker and return them, oldest first."""
     rows = db.execute("SELECT id, body FROM signals WHERE owner = ? ORDER BY id", (owner,)).fetchall()
     if rows:
         db.execute("DELETE FROM signals WHERE owner = ? AND id <= ?", (owner, rows[-1][0]))
@@ -79,11 +82,11 @@ def take_signals(db: sqlite3.Connection, owner: str) -> list[Signal]:
 
 
 def drop_signals(db: sqlite3.Connection, alive: list[str]) -> None:
-    """Remove the signals for workers that died before they took them."""
+    """Delete the signals for workers that are no longer alive."""
     db.execute(f"DELETE FROM signals WHERE owner NOT IN ({', '.join('?' * len(alive))})", alive)  # noqa: S608
 
 
 def signal_of(body: bytes) -> Signal:
-    """The signal that `to_json` wrote."""
+    """Decode a signal that `to_json` encoded."""
     values = from_json(body)
     return Signal(values["kind"], values["conversation_id"], values["turn_id"], Status(values["status"]))

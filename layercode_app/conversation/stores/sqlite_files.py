@@ -1,4 +1,4 @@
-"""The files of the SQLite journal: its connection, its write-ahead log, and the locks that show who is alive."""
+"""The files of the SQLite journal: connections, the write-ahead log, and the locks that show which workers live."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ...settings import make_folder
 
 CHECKPOINT_SECONDS = 0.5
 PASSIVE_BYTES = 1 << 20
-"""From this size on the write-ahead log is copied back, beside the writers."""
+"""Above this size the write-ahead log is copied into the database, while writers continue."""
 TRUNCATE_BYTES = 64 << 20
-"""From this size on the writers wait while it is cut: what bounds the file."""
+"""Above this size the log is also truncated, while writers wait. This bounds the file."""
 CHECK_SECONDS = 3.0
-"""How long the pages of a file are checked; a large one takes longer, and is checked in part."""
+"""Maximum duration of the page check. A large file would take longer, so only part of it is checked."""
 TRUNCATE_SECONDS = 1.0
-"""How long a cut may wait for writers of other processes."""
+"""How long a checkpoint is retried while other processes block it."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the journal for its owner only; checkpoints are the Checkpointer's, never a caller's."""
+    """Open the journal, readable by its owner only, and without automatic checkpoints: the Checkpointer makes them."""
     make_folder(path.parent, mode=0o700)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -36,13 +36,13 @@ def connect(path: Path) -> sqlite3.Connection:
     except sqlite3.Error:
         db.close()
         raise
-    # From here on a locked database answers at once; waiting is GroupCommit's, beside the event loop.
+    # From now on a locked database fails at once; GroupCommit retries without blocking the event loop.
     db.execute("PRAGMA busy_timeout=0")
     return db
 
 
 def check_pages(db: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError for a damaged file, as far as that is found within `CHECK_SECONDS`."""
+    """Raise sqlite3.DatabaseError if damage to the file is found within `CHECK_SECONDS`."""
     deadline = time.monotonic() + CHECK_SECONDS
     db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
@@ -58,29 +58,29 @@ def check_pages(db: sqlite3.Connection) -> None:
 
 
 class Checkpointer:
-    """Copies the write-ahead log back in a thread of its own: on the loop a checkpoint's fsync would stall calls."""
+    """Checkpoints the write-ahead log in a separate thread: on the event loop, its fsync would stall calls."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._log = path.with_name(path.name + "-wal")
         self._stopped = threading.Event()
         self.cutting = False
-        """Whether this worker's writers should stay away for a moment; without it they would never leave a gap."""
+        """Whether this worker's writers must wait: without a pause in the writes, truncation would never succeed."""
         self._thread = threading.Thread(target=self._run, name="journal-checkpoint", daemon=True)
 
     def start(self) -> None:
-        """Begin to look at the log's size."""
+        """Start to watch the log's size."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop, after a last checkpoint."""
+        """Stop the thread, and truncate the log a last time."""
         self._stopped.set()
         self._thread.join()
         self.truncate()
 
     def truncate(self) -> None:
-        """Empty the write-ahead log if no other worker is in the way."""
-        # Most of it beside the writers, so that they wait for the rest only.
+        """Copy the write-ahead log into the database and empty it, unless other workers block that."""
+        # Copy most of the log while writers continue, so that they wait only for the rest.
         self._checkpoint("PASSIVE")
         self.cutting = True
         try:
@@ -99,13 +99,13 @@ class Checkpointer:
     def _checkpoint(self, mode: str) -> None:
         deadline = time.monotonic() + TRUNCATE_SECONDS
         with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(connect(self._path)) as db:
-            # Asked often: SQLite's own waiting sleeps so long that busy writers never let it in.
+            # Retry often: SQLite's own busy handler sleeps so long that busy writers always get in first.
             while db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0] and time.monotonic() < deadline:
                 time.sleep(0.0005)
 
 
 class WorkerLock:
-    """A file that a worker holds locked while it lives; the kernel lets go of it even after `kill -9`."""
+    """A file that a worker keeps locked while it lives. The kernel releases the lock even after `kill -9`."""
 
     def __init__(self, path: Path) -> None:
         self.owner = uuid4().hex
@@ -113,22 +113,22 @@ class WorkerLock:
         self._handle: int | None = None
 
     def take(self) -> None:
-        """Create and lock the file, and clear away those of the dead."""
+        """Create and lock the file, and delete the files of dead workers."""
         make_folder(self._path.parent.parent, mode=0o700)
         self._path.parent.mkdir(exist_ok=True, mode=0o700)
         self.others()
-        # Locked before it has its name: a worker that starts at the same time must not take it for a dead one's.
+        # Lock the file before it gets its name, or a worker that starts now could take it for a dead worker's.
         unnamed = self._path.with_name(f".{self.owner}")
         self._handle = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         unnamed.rename(self._path)
 
     def others(self) -> list[str]:
-        """The owners that are alive; what the dead left behind is removed."""
+        """Return the owners that are alive, and delete the files of dead ones."""
         return [lock.name for lock in self._path.parent.iterdir() if lock.name[0] != "." and _is_held(lock)]
 
     def release(self) -> None:
-        """Remove the file: this worker is gone."""
+        """Delete the file and release the lock."""
         if self._handle is not None:
             self._path.unlink(missing_ok=True)
             os.close(self._handle)
@@ -136,7 +136,7 @@ class WorkerLock:
 
 
 def worker_alive(path: Path, owner: str) -> bool:
-    """Whether the worker still holds its lock."""
+    """Return whether the worker still holds its lock; delete the file of a dead one."""
     return _is_held(_lock_path(path, owner))
 
 
@@ -150,7 +150,7 @@ def _is_held(lock: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # Shared, so that two who ask about the same dead worker do not take one another for it.
+        # Use a shared lock: two workers that check a dead one at once must not take each other's lock for its lock.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True

@@ -1,4 +1,4 @@
-"""The past of a conversation in the SQLite journal: its newest turns, decoded only where somebody reads them."""
+"""The history of a conversation in the SQLite journal: its newest turns, decoded when they are read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC L
 
 
 def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: int | None) -> list[Row]:
-    """The newest turns that fit the budget, oldest first, without frames."""
-    # Never more than may fit: the sqlite3 module reads one row ahead, with all that was said.
+    """Return the newest turns that fit the token budget, at least one, oldest first and without frames."""
+    # Limit the rows to those that may fit: the sqlite3 module reads one row ahead, messages included.
     most = max(tokens // LEAST_TOKENS, 1)
     cursor = db.execute(_NEWEST, (conversation_id, END_OF_JOURNAL if before is None else before, most))
     rows = _fitting(cursor, tokens)
@@ -33,7 +33,7 @@ def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: in
 
 
 def _fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:
-    """Those that fit the budget, at least one, oldest first."""
+    """Return the rows that fit the token budget, at least one, oldest first."""
     chosen: list[Row] = []
     for row in map(_counted, newest_first):
         tokens -= row[-1]
@@ -44,12 +44,12 @@ def _fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:
 
 
 def _counted(row: Row) -> Row:
-    """The row with the tokens that this release counts."""
+    """Return the row with its tokens counted as this release counts them."""
     return (*row[:-1], tokens_of(load(row))) if counts_json(row[-1], row[2]) else row
 
 
 def load(row: Row) -> TurnRecord:
-    """The record of a row. Owner and status are the columns': they are what the journal goes by."""
+    """Decode the record of a row. Owner and status are taken from the columns, which are authoritative."""
     position, head, messages, owner, status, frames, _ = row
     record = load_record(head, position=position, messages=messages, frames=frames)
     record.owner, record.status = owner, STATUSES[status]
@@ -57,7 +57,7 @@ def load(row: Row) -> TurnRecord:
 
 
 class LazyRecords(Sequence[TurnRecord]):
-    """Records that are decoded when somebody reads them, once: an agent without a model never does."""
+    """Records that are decoded once, at the first access. An agent without a model never reads them."""
 
     def __init__(self, rows: list[Row]) -> None:
         self._rows = rows
@@ -76,5 +76,5 @@ class LazyRecords(Sequence[TurnRecord]):
         return self._records[index]
 
     def running(self) -> list[TurnRecord]:
-        """Those that have not ended."""
+        """Return the turns that are still running."""
         return [load(row) for row in self._rows if row[4] == Status.RUNNING]

@@ -1,4 +1,4 @@
-"""The owed jobs in the SQLite journal."""
+"""The job queue in the SQLite journal."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from ..record_json import from_json, to_json
 from .base import Job
 
 KEEP_DONE_SECONDS = 7 * 86_400
-"""How long a done job is remembered, so that a late duplicate does not owe it again."""
+"""How long the id of a done job is stored, so that a late duplicate does not enqueue it again."""
 LONGEST_LEASE = 300.0
-"""No lease lasts longer, so that a later end is one from before the host was started again."""
+"""A lease that ends later than this from now is from before the host's restart, and is ignored.
+
+Leases end at an uptime of the host, which starts again at 0. A caller that leases for longer raises this limit.
+"""
 
 
 def _uptime(at: float) -> float:
-    """An epoch time of this process as seconds since the host was started, which all its processes count alike."""
+    """Convert an epoch time of `steady` to the host's uptime in seconds, which is the same in all processes."""
     return at - steady.STARTED
 
 
 def owe(db: sqlite3.Connection, job: Job) -> bool:
-    """Keep a job; false when its id is known."""
+    """Enqueue a job; return false when its id is known."""
     cursor = db.execute(
         "INSERT INTO jobs (id, conversation_id, due_at, leased_until, body) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
         (job.id, job.conversation_id, job.due_at, to_json(job)),
@@ -31,7 +34,7 @@ def owe(db: sqlite3.Connection, job: Job) -> bool:
 
 
 def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str]) -> Job | None:
-    """The next due job whose id begins with one of `only`, kept from others until `now + seconds`."""
+    """Lease the next due job until `now + seconds`; with `only`, one whose id begins with one of these prefixes."""
     uptime, longest = _uptime(now), max(seconds, LONGEST_LEASE)
     begins = " OR ".join(["substr(id, 1, ?) = ?"] * len(only)) or "1"
     row = db.execute(
@@ -47,19 +50,19 @@ def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str
 
 
 def renew(db: sqlite3.Connection, job: Job, until: float) -> None:
-    """Keep a job from others until then, unless it is done."""
+    """Extend the lease of a job to `until`, unless the job is done."""
     db.execute("UPDATE jobs SET leased_until = ? WHERE id = ? AND done_at IS NULL", (_uptime(until), job.id))
 
 
 def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:
-    """Mark a job done, or due again."""
+    """Mark a job as done, or reschedule it for `retry_at`."""
     if retry_at is None:
-        # Only the id is still needed; the body holds what was said.
+        # Only the id is still needed; the body may contain what callers said.
         db.execute("UPDATE jobs SET done_at = ?, body = '' WHERE id = ?", (time.time(), job.id))
         db.execute("DELETE FROM jobs WHERE done_at < ?", (time.time() - KEEP_DONE_SECONDS,))
         return
     job.due_at = retry_at
-    # Another worker may have done it, where the lease had run out: what was said does not come back then.
+    # If the lease expired, another worker may have finished the job. Its deleted body must not be restored then.
     db.execute(
         "UPDATE jobs SET due_at = ?, leased_until = 0, body = ? WHERE id = ? AND done_at IS NULL",
         (retry_at, to_json(job), job.id),

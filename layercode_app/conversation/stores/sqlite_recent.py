@@ -1,8 +1,8 @@
-"""What this worker read or wrote last of its conversations: good while no other worker writes.
+"""A cache of the conversations that this worker used last, valid while no other worker writes.
 
-A turn that follows another one here then begins with one INSERT, and reads nothing. SQLite tells by `data_version`, in
-a transaction that holds the write lock, whether another connection has written since it was asked last; if one has,
-everything is forgotten. So is what a transaction did that was rolled back, and whatever else changes a conversation.
+With it, a further turn of a conversation begins with one INSERT and reads nothing. `data_version`, read in a
+transaction that holds the write lock, tells whether another connection has written since the last check. If so, the
+whole cache is cleared; also when a transaction is rolled back. Any other change of a conversation drops its entry.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from dataclasses import dataclass, field
 from .sqlite_history import Row
 
 ROOM_BYTES = 8_000_000
-"""So much is kept of all conversations; what was longest not asked for makes room."""
+"""Maximum size of the cache. The least recently used conversations are evicted first."""
 OBJECT_BYTES = 250
-"""What Python takes for a row, or for a conversation, beside what is in it."""
+"""Estimated overhead in Python of a row or of a conversation, on top of its contents."""
 
 
 @dataclass(slots=True)
 class Known:
-    """A conversation: its newest turns within a budget of tokens, oldest first, and what is kept beside them."""
+    """A cached conversation: its newest turns within a token budget, oldest first, and its state and metadata."""
 
     tokens: int
     rows: list[Row]
     state: bytes
     metadata: bytes
     used: int = field(init=False)
-    """The tokens of its turns."""
+    """Total tokens of the turns."""
     size: int = field(init=False)
-    """Bytes."""
+    """Estimated size in bytes."""
 
     def __post_init__(self) -> None:
         self.used = sum(row[-1] for row in self.rows)
         self.size = OBJECT_BYTES + len(self.state) + len(self.metadata) + sum(map(size_of, self.rows))
 
     def past(self) -> list[Row]:
-        """The turns that fit the budget; at least the newest."""
+        """Drop the oldest turns over the budget, but never the newest turn; return a copy of the rest."""
         rows = self.rows
         while self.used > self.tokens and len(rows) > 1:
             row = rows.pop(0)
@@ -45,13 +45,13 @@ class Known:
         return rows.copy()
 
     def add(self, row: Row) -> None:
-        """A turn follows."""
+        """Append a turn."""
         self.rows.append(row)
         self.used += row[-1]
         self.size += size_of(row)
 
     def replace(self, row: Row) -> bool:
-        """A turn was written again; false when what is known does not tell the past any more."""
+        """Replace the row of a turn; return false when this entry can no longer be used."""
         place = len(self.rows) - 1
         while place >= 0 and self.rows[place][0] != row[0]:
             place -= 1
@@ -60,17 +60,17 @@ class Known:
         old, self.rows[place] = self.rows[place], row
         self.used += row[-1] - old[-1]
         self.size += size_of(row) - size_of(old)
-        # Where it is smaller than before, an older one may fit that is not known.
+        # If the turn shrank, an older turn that is not cached may fit the budget now.
         return old[-1] <= row[-1]
 
 
 def size_of(row: Row) -> int:
-    """A row's size in bytes."""
+    """Estimate a row's size in bytes."""
     return OBJECT_BYTES + len(row[1]) + len(row[2])
 
 
 class Recent:
-    """The conversations of this worker, by id. Used on the connection that it writes with, and no other."""
+    """The cached conversations by id, least recently used first. Use it only on this worker's writing connection."""
 
     def __init__(self, room: int = ROOM_BYTES) -> None:
         self._room = room
@@ -80,11 +80,17 @@ class Recent:
         self._sure = False
 
     def doubt(self) -> None:
-        """A transaction has begun: others may have written before it, and will not before it ends."""
+        """Require a new check of `data_version`, because a transaction has begun.
+
+        Other workers may have written before it; they cannot write until it ends.
+        """
         self._sure = False
 
     def take(self, db: sqlite3.Connection, conversation_id: str, tokens: int) -> Known | None:
-        """What is known of a conversation, to change it and `keep` it; None when its past within this budget is not."""
+        """Remove a conversation from the cache and return it, to be changed and passed to `keep`.
+
+        Return None when it is not cached, or cached for another token budget.
+        """
         if not self._sure:
             self._make_sure(db)
         known = self.drop(conversation_id)
@@ -97,7 +103,10 @@ class Recent:
         self._version, self._sure = version, True
 
     def keep(self, conversation_id: str, known: Known) -> None:
-        """This is what the journal has of the conversation now. One that would not fit alone takes no other's place."""
+        """Cache a conversation as the journal holds it now, and evict others to make room.
+
+        A conversation that is larger than the whole cache is not cached.
+        """
         if known.size > self._room:
             return
         self._known[conversation_id] = known
@@ -106,19 +115,19 @@ class Recent:
             self.drop(next(iter(self._known)))
 
     def saved(self, conversation_id: str, row: Row) -> None:
-        """A turn was written again, as this row."""
+        """Update the cached conversation after a turn was saved as this row."""
         known = self.drop(conversation_id)
         if known is not None and known.replace(row):
             self.keep(conversation_id, known)
 
     def drop(self, conversation_id: str) -> Known | None:
-        """The conversation was changed in another way; gives what was known of it."""
+        """Remove a conversation from the cache; return its entry, or None."""
         known = self._known.pop(conversation_id, None)
         if known is not None:
             self._size -= known.size
         return known
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Clear the cache."""
         self._known.clear()
         self._size = 0

@@ -7,7 +7,7 @@ import sqlite3
 from . import sqlite_totals as totals
 
 VERSION = 1
-"""Kept as `user_version`: a journal of another version is refused rather than misread."""
+"""Schema version, stored as `user_version`. A journal of another version is refused rather than misread."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS turns (
@@ -31,15 +31,15 @@ CREATE INDEX IF NOT EXISTS due_jobs ON jobs (due_at) WHERE done_at IS NULL;
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Create what is missing. Raises sqlite3.DatabaseError for a journal of another version."""
+    """Create missing tables. Raises sqlite3.DatabaseError for a journal of another version."""
     if _is_ready(db):
         return
-    # One transaction, so that a worker that starts at the same time sees all of it or nothing.
+    # Use one transaction, so that a worker that starts at the same time sees all tables or none.
     db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {totals.SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def _is_ready(db: sqlite3.Connection) -> bool:
-    # One transaction, because another worker may make the tables between two statements.
+    # Use one transaction, because another worker may create the tables between the two statements.
     db.execute("BEGIN")
     try:
         found = db.execute("PRAGMA user_version").fetchone()[0]

@@ -1,4 +1,4 @@
-"""The totals in the SQLite journal: named amounts under a key, which outlive the turns they were counted from."""
+"""Totals in the SQLite journal: named amounts by key. They outlive the turns from which they were counted."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ADD = "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = a
 
 
 def add(db: sqlite3.Connection, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
-    """Add to the totals under a key; returns them."""
+    """Add amounts to the totals of a key; return the totals."""
     db.executemany(_ADD, [(key, name, amount) for name, amount in amounts.items()])
     return dict(db.execute("SELECT name, amount FROM totals WHERE key = ?", (key,)))
 
 
 def read(db: sqlite3.Connection, prefix: str) -> dict[str, dict[str, float]]:
-    """The totals under every key that begins so."""
+    """Return the totals of every key that begins with `prefix`, sorted by key."""
     found: dict[str, dict[str, float]] = {}
     rows = db.execute(
         "SELECT key, name, amount FROM totals WHERE key >= ? AND substr(key, 1, ?) = ? ORDER BY key",
@@ -32,5 +32,5 @@ def read(db: sqlite3.Connection, prefix: str) -> dict[str, dict[str, float]]:
 
 
 def drop(db: sqlite3.Connection, prefix: str, before: str) -> None:
-    """Delete the totals under keys that begin so and sort before another."""
+    """Delete the totals of keys that begin with `prefix` and sort before `before`."""
     db.execute("DELETE FROM totals WHERE key < ? AND substr(key, 1, ?) = ?", (before, len(prefix), prefix))

@@ -1,4 +1,4 @@
-"""The turns in the SQLite journal: every function runs inside a transaction that GroupCommit began."""
+"""Turns in the SQLite journal. Every function except `page` runs inside a transaction that GroupCommit began."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .sqlite_history import END_OF_JOURNAL, WHOLE, LazyRecords, Row, load, newes
 from .sqlite_recent import Known, Recent
 
 Values: TypeAlias = tuple[str, int, bytearray, bytearray, bytearray, int, str]
-"""What an update writes: status, tokens, head, messages and frames, where position and owner are these.
+"""The parameters of `_UPDATE`: status, tokens, head, messages and frames; then the position and owner to match.
 
-As bytearrays, because the sqlite3 module first looks for an adapter of anything bound as `bytes`: a tenth of a save.
+The blobs are bytearrays: for `bytes` the sqlite3 module first looks for an adapter, which takes a tenth of a save.
 """
 
 PAGE = 200
@@ -38,7 +38,7 @@ WHERE position {direction} ? AND started_at >= ? {only} ORDER BY position {order
 
 
 def begin(db: sqlite3.Connection, record: TurnRecord, tokens: int, recent: Recent) -> Begun:
-    """Write a new turn, or find the known one; and what the journal knows of its conversation."""
+    """Insert a new turn and return its conversation's history, state and metadata; or return the stored turn."""
     speaking, row = record.kind in SPEAKING_KINDS, _row_of(record)
     position = _insert(db, record, speaking, row)
     if not position:
@@ -55,7 +55,7 @@ def begin(db: sqlite3.Connection, record: TurnRecord, tokens: int, recent: Recen
 
 
 def _insert(db: sqlite3.Connection, record: TurnRecord, speaking: bool, row: Row) -> int:
-    """The new turn's position; 0 when it is known."""
+    """Insert a new turn; return its position, or 0 when the turn is stored already."""
     _, head, messages, owner, status, _, tokens = row
     ids = record.conversation_id, record.turn_id, int(speaking)
     bodies = tokens, bytearray(head), bytearray(messages)
@@ -69,7 +69,10 @@ def _read(db: sqlite3.Connection, record: TurnRecord, tokens: int) -> Known:
 
 
 def claim(db: sqlite3.Connection, record: TurnRecord, owner: str) -> TurnRecord | None:
-    """The running turn as its dead owner left it, now this owner's; None when it is not as the caller read it."""
+    """Assign a running turn to a new owner; return the turn as its former owner last wrote it.
+
+    Return None when the turn has ended, or its owner or attempt is not what the caller read.
+    """
     stored = get(db, *record.key)
     if stored is None or stored.finished or (stored.owner, stored.attempt) != (record.owner, record.attempt):
         return None
@@ -79,8 +82,8 @@ def claim(db: sqlite3.Connection, record: TurnRecord, owner: str) -> TurnRecord 
 
 
 def _row_of(record: TurnRecord) -> Row:
-    """The record as it is now, without frames."""
-    # Copied: what the encoder returns holds a block of kilobytes, and this may be kept among the recent ones.
+    """Return the current record as a row without frames."""
+    # Copy the head: the encoder's result occupies a block of kilobytes, and this row may stay in the cache.
     head, messages, status = b"%b" % dump_head(record), record.messages, record.status
     return record.position, head, messages, record.owner, status, b"", tokens_of(record)
 
@@ -91,8 +94,11 @@ def _values_of(record: TurnRecord, row: Row) -> Values:
 
 
 def writing(record: TurnRecord) -> Callable[[sqlite3.Connection, Recent], bool]:
-    """What saves the record as it is now; false when its owner is another by now, or it was forgotten."""
-    # Dumped at once, not in the batch: the record may change before its turn comes.
+    """Return a function that saves the record as it is now.
+
+    That function returns false when the turn has another owner by then, or was deleted.
+    """
+    # Encode now, not when the batch runs: the record may change before.
     conversation_id, row = record.conversation_id, _row_of(record)
     values = _values_of(record, row)
 
@@ -106,13 +112,13 @@ def writing(record: TurnRecord) -> Callable[[sqlite3.Connection, Recent], bool]:
 
 
 def get(db: sqlite3.Connection, conversation_id: str, turn_id: str) -> TurnRecord | None:
-    """One whole turn."""
+    """Return a whole turn, or None."""
     row = db.execute(_GET, (conversation_id, turn_id)).fetchone()
     return load(row) if row else None
 
 
 def update(db: sqlite3.Connection, conversation_id: str, turn_id: str, change: Change) -> TurnRecord | None:
-    """Change a stored turn."""
+    """Apply `change` to a stored turn; return the changed record, or None when there is no such turn."""
     record = get(db, conversation_id, turn_id)
     if record is not None:
         change(record)
@@ -128,7 +134,10 @@ def page(
     newest_first: bool,
     columns: str = WHOLE,
 ) -> list[TurnRecord]:
-    """The next turns of the journal; `columns` is WHOLE or HEADS."""
+    """Return up to PAGE turns after the position `after`, in journal order or newest first.
+
+    `columns` is WHOLE or HEADS.
+    """
     edge = after if after is not None else (END_OF_JOURNAL if newest_first else 0)
     direction, order = ("<", "DESC") if newest_first else (">", "ASC")
     only, values = ("", ()) if conversation_id is None else ("AND conversation_id = ?", (conversation_id,))
