@@ -1,1 +1,1 @@
-"""Stage 4, words to Server-Sent Events."""
+"""Stage 4: send the reply as Server-Sent Events."""

@@ -1,4 +1,4 @@
-"""Frames to Server-Sent Events and back: pure functions over bytes."""
+"""Encode frames as Server-Sent Events and decode them, without any I/O."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..conversation.record import DATA, ERROR, Frame, Json
 from ..wellformed import load_odd_json
 
 _CONTENT = {ERROR: "error"}
-"""How the content of a frame is called on the wire, where it is not "content"."""
+"""Name of the content field by frame type, where it is not "content"."""
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
     (b"x-accel-buffering", b"no"),
 ]
-"""What keeps proxies from buffering or compressing the stream."""
+"""Response headers of a stream; they also keep proxies from buffering or compressing it."""
 
 
 def encode(frame: Frame, turn_id: str) -> bytes:
-    """One frame as one Server-Sent Event, carrying the turn's id."""
+    """Encode a frame as one Server-Sent Event with the turn's id."""
     kind, content = frame.type, frame.content
     if content is None and kind != DATA:
         return b"data: " + _dump({"type": kind, "turn_id": turn_id}) + b"\n\n"
@@ -30,7 +30,7 @@ def encode(frame: Frame, turn_id: str) -> bytes:
 
 
 def encode_all(frames: Sequence[Frame], turn_id: str) -> bytes:
-    """Several frames as one piece, so that they cost one write."""
+    """Encode several frames as one byte string, so that they need one write."""
     if len(frames) == 1:
         return encode(frames[0], turn_id)
     return b"".join([encode(frame, turn_id) for frame in frames])
@@ -40,19 +40,19 @@ def _dump(payload: dict[str, Json]) -> bytes:
     try:
         return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # Half a character, or an integer of over 64 bits. What JSON has no type for is still an error.
+        # Half a character, or an integer of over 64 bits. A value that JSON has no type for still raises TypeError.
         return orjson.dumps(load_odd_json(json.dumps(payload)))
 
 
 class Decoder:
-    """Reads Server-Sent Events from chunks of any size; tolerates `\\r\\n`, comments and other fields."""
+    """Decodes Server-Sent Events from chunks of any size. It accepts `\\r\\n`, and skips comments and other fields."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> Iterator[dict[str, Json]]:
-        """Yield each JSON object that the chunk completes; raises ValueError for data that is not one."""
+        """Yield each JSON object that the chunk completes. Raises ValueError for data that is not a JSON object."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             yield from self._line(line.rstrip(b"\r"))

@@ -1,4 +1,4 @@
-"""Frames over one HTTP response, on plain ASGI: sent as they come, and a disconnect is noticed at once."""
+"""Stream frames over one HTTP response on plain ASGI, and notice when the client disconnects."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ START: Message = {"type": "http.response.start", "status": 200, "headers": HEADE
 
 
 class EventStream:
-    """The Server-Sent Events of one turn, towards one client.
+    """The Server-Sent Events of one turn, sent to one client.
 
-    Used as a context: inside it the client's disconnect makes `listener` leave, while somebody wants to know.
+    Use it as a context manager. Inside it, once `watch` was called, a disconnect of the client makes `listener` leave.
     """
 
     def __init__(self, receive: Receive, send: Send, turn_id: str) -> None:
@@ -46,15 +46,15 @@ class EventStream:
         self.listener.let_go()
 
     def watch(self) -> None:
-        """Watch for the client's disconnect from now on, or from a moment after the request."""
-        # A turn that is over in no time needs no watcher, and a task costs as much as the rest of such a turn.
+        """Watch for the client's disconnect, but not before WATCH_AFTER_SECONDS after the request."""
+        # A turn that ends at once needs no watcher, and a task would cost as much as the rest of such a turn.
         if self._watcher is None and self._timer is None:
             wait = self._watching_at - time.perf_counter()
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(wait, self._begin) if wait > 0 else loop.call_soon(self._begin)
 
     def rest(self) -> None:
-        """Nobody wants to know now; a watcher that has begun goes on."""
+        """Cancel a watch that has not begun yet; one that has begun continues."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
