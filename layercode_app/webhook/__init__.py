@@ -1,4 +1,4 @@
-"""Stage 1, bytes to event: is it from LayerCode, and what does it say?"""
+"""Stage 1: verify a webhook's signature and parse its body into an event."""
 
 from .events import (
     Data,

@@ -1,4 +1,4 @@
-"""What to drop from an event so that it can be read: the optional fields whose values are wrong."""
+"""Drop the optional fields of an event whose values are invalid, so that the event can be parsed."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from pydantic import BaseModel, ValidationError
 Path: TypeAlias = tuple[str | int, ...]
 
 SHOWN = 5
-"""How many dropped fields a log line names."""
+"""Maximum number of dropped fields that a log line names."""
 
 
 def drop_unreadable(fields: dict[str, Any], error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Delete each optional value that the error is about; returns their names, none where only required ones are wrong.
+    """Delete each optional value that the error names; return their names.
 
-    The smallest optional value goes: a field of a nested object, or the item of a list that cannot do without it.
+    The list is empty when only required values are wrong. The smallest optional value is deleted: a field of a nested
+    object, or a list item that is wrong or lacks a valid required field.
     """
     errors = error.errors(include_url=False, include_input=False)
     paths = {_optional(each["loc"][1:], model) for each in errors} - {()}
-    # From the end, so that the places of a list's earlier items stay what they are.
+    # Delete from the end, so that the indices of a list's earlier items stay valid.
     for path in sorted(paths, key=_order, reverse=True):
         _delete(fields, path)
     return [".".join(map(str, path)) for path in sorted(paths, key=_order)]
 
 
 def tell_dropped(fields: Mapping[str, Any], dropped: Sequence[str]) -> None:
-    """Log one line that names the dropped fields, and none of their values."""
+    """Log one line that names the dropped fields, but not their values."""
     more = f" and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
     ids = {name: fields.get(name, "") for name in ("conversation_id", "session_id", "turn_id")}
     logger.bind(**ids).warning(
@@ -40,7 +41,7 @@ def tell_dropped(fields: Mapping[str, Any], dropped: Sequence[str]) -> None:
 
 
 def _optional(location: Path, model: type[BaseModel] | None) -> Path:
-    """The longest beginning of the path that ends at an optional field or a list's item; empty when there is none."""
+    """Return the longest prefix of the path that ends at an optional field or a list item; empty if there is none."""
     longest: Path = ()
     for end, part in enumerate(location, 1):
         field = model.model_fields.get(part) if model is not None and isinstance(part, str) else None
@@ -52,14 +53,14 @@ def _optional(location: Path, model: type[BaseModel] | None) -> Path:
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model that a field holds, alone or in a list."""
+    """Return the model in a field's annotation, alone or in a list or union; None if there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def _order(path: Path) -> list[tuple[bool, str | int]]:
-    """Sort names and list places together: Python does not compare text with numbers."""
+    """Return a sort key for a path of names and list indices, because Python cannot compare strings with numbers."""
     return [(isinstance(part, int), part) for part in path]
 
 
@@ -70,5 +71,5 @@ def _delete(fields: dict[str, Any], path: Path) -> None:
             parent = parent[part]
         del parent[path[-1]]
     except (LookupError, TypeError):
-        # The path names a step of the validation and no value, so the whole field goes.
+        # The path names a validation step instead of a value, so delete the whole field.
         fields.pop(str(path[0]), None)

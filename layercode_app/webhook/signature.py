@@ -1,6 +1,6 @@
 """Sign and verify webhook bodies: `v1 = hex(hmac_sha256(secret, t + "." + raw body))`.
 
-Source: the platform's webhook documentation. Everything here works on the raw bytes, before any decoding.
+Source: the platform's webhook documentation. All functions work on the raw bytes, before any decoding.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..exceptions import SignatureError
 
 HEADER = "layercode-signature"
 TOLERANCE_SECONDS = 300
-"""How far a signature's time may lie from ours, in the past or the future."""
+"""Maximum difference between a signature's time and ours, in the past or the future."""
 
 
 def sign(body: bytes, secret: str, *, timestamp: int | None = None) -> str:
@@ -31,12 +31,12 @@ def verify(
     now: float | None = None,
     tolerance: float = TOLERANCE_SECONDS,
 ) -> float:
-    """Raise SignatureError with the reason unless one `v1` of the header fits one of the secrets.
+    """Raise SignatureError unless one `v1` of the header matches one of the secrets and its time is within tolerance.
 
-    Returns by how many seconds our clock is ahead of the signature's time.
+    Returns the seconds by which our clock is ahead of the signature's time.
 
-    Several secrets serve rotation; an empty one fits nothing, since anybody can sign with it. Each comparison is
-    in constant time, and every pair is compared, so the time taken does not tell which of them came close.
+    Several secrets allow rotation. An empty secret never matches, because anyone could sign with it. Each comparison
+    takes constant time and every pair is compared, so the duration does not reveal which pair nearly matched.
     """
     stated, candidates = _parse(header)
     fits = False
@@ -56,7 +56,7 @@ def verify(
 
 
 def _out_of_time(skew: float, tolerance: float, *, fits: bool) -> str:
-    """Tell a clock that is wrong from a secret that is wrong; only the first carries a signature that fits."""
+    """Return the reason: a wrong clock if the signature matches (`fits`), a wrong secret if not."""
     when, ours = ("old", "ahead") if skew > 0 else ("in the future", "behind")
     reason = f"The signature's time is {abs(skew):.0f} s {when}; at most {tolerance:.0f} s is accepted. "
     if fits:
@@ -76,7 +76,7 @@ def _digest(secret: str, at: str, body: bytes) -> str:
 
 @lru_cache(maxsize=64)
 def _keyed(secret: str) -> hmac.HMAC:
-    """The HMAC of nothing yet, to copy: to set one up takes longer than to sign a short body."""
+    """Return an HMAC keyed with the secret, to be copied: keying one takes longer than signing a short body."""
     return hmac.new(secret.encode(), digestmod="sha256")
 
 
