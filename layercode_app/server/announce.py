@@ -1,4 +1,4 @@
-"""What a server says of itself before it listens: what answers where, and what is not as its owner may think."""
+"""Log a server's routes, models and problems before it listens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .app import LayerCode
 
 
 def tell_of(found: Found) -> None:
-    """Say which agent files failed, and what else is not as their owner may think."""
+    """Log which agent files failed to import, and the warnings and notes of the discovery."""
     for path, error in found.failed.items():
         logger.error("{} failed to import, the other agents are served:\n{}", path, error.traceback)
     for warning in found.warnings:
@@ -25,7 +25,7 @@ def tell_of(found: Found) -> None:
 
 
 def announce(app: LayerCode, settings: Settings) -> None:
-    """Say what answers where, and with which model; and whether `layercode-create-app` may be another program."""
+    """Log each agent with its routes and model; warn if the older distribution is installed too."""
     if older := older_distribution():
         logger.warning("Beware: {}. {}", shadow_of(older), UNSHADOW)
     first = next(iter(app.agents.values()))

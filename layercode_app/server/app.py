@@ -1,4 +1,4 @@
-"""`LayerCode`: the ASGI app around one or more agents, served alone or mounted in an app that exists."""
+"""`LayerCode`: the ASGI app around one or more agents, served alone or mounted in another app."""
 
 from __future__ import annotations
 
@@ -41,23 +41,24 @@ from .webhook import Webhook
 
 DRAIN_SECONDS = 10.0
 RECONNECT_SECONDS = 30.0
-"""How long turns of replaced agents may keep their connections."""
+"""How long the connections of replaced agents stay open for their running turns."""
 DAY = 86_400
 
 
 class LayerCode:
     """Answers LayerCode's webhooks with agents: `app.mount("/voice", LayerCode(agent))`.
 
-    The first agent answers at the agent route, and each at `/api/agents/NAME`. Nothing of the host is configured:
-    no logs, no telemetry, no signals. Where nobody runs its lifespan, it starts with the first request.
+    The first agent answers at the agent route, and each agent at `/api/agents/NAME`. The host process is left alone:
+    no logging, telemetry or signal handlers are configured. If its lifespan is not run, the app starts with the first
+    request.
 
     Args:
-        agents: VoiceAgents; a bare PydanticAI agent is given a voice.
-        settings: Where not given, they are read from the environment, `.env` and `layercode.toml`.
-        store: Where not given, the one that the settings name.
-        model: Beats every agent's own model; "offline" plays their scripts.
-        failed: Agent files that did not import, for `/ready`.
-        metrics: Keep metrics: at `/metrics`, and in the OpenTelemetry of the app around this one. `run` always does.
+        agents: VoiceAgents; a bare PydanticAI agent is wrapped in one.
+        settings: By default they are read from the environment, `.env` and `layercode.toml`.
+        store: By default the store that the settings name.
+        model: Override every agent's model; "offline" plays their scripts.
+        failed: Agent files that failed to import, with their errors, for `/ready`.
+        metrics: Collect metrics, for `/metrics` and for the OpenTelemetry of the host app. `run` collects them anyway.
 
     Raises:
         ConfigurationError: no webhook secret is set, or the model cannot be used.
@@ -98,16 +99,16 @@ class LayerCode:
         self._starting: asyncio.Lock | None = None
         self._started = False
         self.on_start: list[Callable[[], None]] = []
-        """Called when the lifespan begins, by whoever serves this app."""
+        """Called when the lifespan begins, after the app has started."""
         self.on_turn: list[Callable[[TurnRecord], None]] = []
-        """Told of every turn that ended."""
+        """Called with the record of every turn that ended, except data events."""
         self.on_stop: list[Callable[[], None]] = []
-        """Called in a thread when the lifespan has ended."""
+        """Called in a thread when the lifespan ends, after the app has stopped."""
         self.use(*agents)
         self._routes = Routes(self).starlette(self._lifespan)
 
     def use(self, *agents: VoiceAgent[Any, Any] | Any) -> None:
-        """Answer with these agents from now on; running turns end with the ones they began with."""
+        """Answer with these agents from now on; running turns keep the agents with which they began."""
         voices = [agent if isinstance(agent, VoiceAgent) else _with_voice(agent) for agent in agents]
         if not voices:
             raise DeveloperError("LayerCode() needs at least one agent, such as LayerCode(my_agent).")
@@ -121,7 +122,7 @@ class LayerCode:
         self.authorize.hooks = voices[0].hooks.get("authorize", [])
 
     def apply(self, settings: Settings, *agents: VoiceAgent[Any, Any] | Any) -> None:
-        """Answer with these settings and agents from the next turn on. Raises DeveloperError, and then changes nothing."""
+        """Answer with these settings and agents from the next turn on. If it raises DeveloperError, nothing changes."""
         before, self.settings = self.settings, settings
         try:
             self.use(*agents)
@@ -149,7 +150,7 @@ class LayerCode:
     # --- ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and log it."""
+        """Answer a request and log it."""
         if scope["type"] != "http":
             await self._routes(scope, receive, send)
             return
@@ -159,7 +160,7 @@ class LayerCode:
             await self._dispatch(scope, receive, watched(send, request))
 
     def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """The webhook first, before any router."""
+        """Send a request to its handler: webhooks first, without any router."""
         path = route_path(scope)
         webhook = self._webhooks.get(path)
         if webhook is not None and scope["method"] == "POST":
@@ -180,7 +181,7 @@ class LayerCode:
         await send_error(send, 404, f"Nothing is at {path[:200]!r}. Agents here: {known}.")
 
     def _counting(self, send: Send) -> Send:
-        """Counts the answers that refuse, for alerts."""
+        """Return a `send` that counts answers with a 4xx status, for alerts."""
 
         async def counted(message: Any) -> None:
             if message["type"] == "http.response.start" and 400 <= message["status"] < 500:
@@ -190,10 +191,10 @@ class LayerCode:
         return counted
 
     def posts_at(self, path: str) -> bool:
-        """Whether a POST is answered there: by an agent, or with a session's key."""
+        """Return whether an agent or the authorize endpoint answers POST at this path."""
         return path in self._webhooks or path == self.settings.authorize_route
 
-    # --- life
+    # --- start and stop
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -208,7 +209,7 @@ class LayerCode:
                 await asyncio.to_thread(end)
 
     async def start(self) -> None:
-        """Open the journal and begin with what is owed. Once, however many ask."""
+        """Open the journal and the agents' connections, and start the jobs. Further calls do nothing."""
         self._starting = self._starting or asyncio.Lock()
         async with self._starting:
             if not self._started:
@@ -222,7 +223,10 @@ class LayerCode:
                 self._started = True
 
     async def reconnect(self) -> None:
-        """Open what the agents of now need, and close what only earlier ones needed, once their turns have ended."""
+        """Open the current agents' connections, then close the former ones.
+
+        Before the former ones close, the running turns get up to RECONNECT_SECONDS to end.
+        """
         if not self._started:
             return
         before, running = self._connections, list(self.turns.running.values())
@@ -238,12 +242,12 @@ class LayerCode:
             await asyncio.shield(before.close())
 
     async def drain(self) -> None:
-        """Take no more turns, and see those that run to their end, with a goodbye when they take too long."""
+        """Refuse new turns and wait for the running ones; those that take too long end with a goodbye."""
         self.health.draining = True
         await self.turns.drain(self.settings.drain_seconds, self.settings.goodbye)
 
     async def stop(self) -> None:
-        """Finish what runs, within bounds, and close the journal."""
+        """Finish turns and jobs within their time limits, and close the connections and the journal."""
         if not self._started:
             return
         self.health.draining = True
@@ -268,7 +272,7 @@ class LayerCode:
 
 
 def create_app(found: Found, first: VoiceAgent[Any, Any], *, settings: Settings, model: str | None = None) -> LayerCode:
-    """The app that `run` and `dev` serve: the chosen agent first, and every other one that was found."""
+    """Return the app that `run` serves: the chosen agent first, then all others found."""
     others = [voice for voice in found.agents.values() if voice.name != first.name]
     failed = {str(path): str(error) for path, error in found.failed.items()}
     return LayerCode(first, *others, settings=settings, model=model, failed=failed)

@@ -1,4 +1,4 @@
-"""Plain ASGI pieces of the hot path: read a body within bounds, answer with JSON."""
+"""ASGI helpers for the hot path: read a body within limits, answer with JSON."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ SECURITY_HEADERS = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
-"""On every answer that is no stream and no page: they are for programs, and nothing in them is to be run or kept."""
+"""Headers of every answer except streams: programs read it, and a browser must not run or cache anything in it.
+
+An HTML page gets only the first and the third of them from `secured`.
+"""
 
 Scope = Any
 """An ASGI scope: a dictionary whose keys depend on its type."""
 
 
 class DisconnectedError(PlatformError):
-    """The client went away before its body had arrived."""
+    """The client disconnected before its body had arrived."""
 
 
 class BodyTimeoutError(PlatformError):
@@ -34,7 +37,7 @@ class BodyTimeoutError(PlatformError):
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The value of a request header, read as Latin-1, which never fails; None when it is missing."""
+    """Return a request header decoded as Latin-1, which never fails; None when it is missing."""
     for key, value in scope["headers"]:
         if key == name:
             return str(value, "latin-1")
@@ -42,13 +45,16 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 def route_path(scope: Scope) -> str:
-    """The path below the mount point of this app."""
+    """Return the path below the mount point of this app."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(root) or "/" if root and path.startswith(root) else path
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
-    """The whole body. Raises PayloadTooLargeError over the limit, BodyTimeoutError when it comes too slowly."""
+    """Return the whole body.
+
+    Raises PayloadTooLargeError over `limit` bytes, BodyTimeoutError when it arrives too slowly, and DisconnectedError.
+    """
     stated = header(scope, b"content-length")
     if stated is not None and stated.isdigit() and int(stated) > limit:
         raise PayloadTooLargeError(f"The body has {stated} bytes; at most {limit} are accepted.")
@@ -103,7 +109,10 @@ async def send_error(send: Send, status: int, reason: str, headers: list[tuple[b
 
 
 def secured(send: Send) -> Send:
-    """Adds the security headers to an answer where it does not set them itself; a page keeps what it may load."""
+    """Return a `send` that adds the security headers that an answer does not set itself.
+
+    An HTML page gets no policy on what it may load, on framing or on caching.
+    """
 
     async def send_secured(message: Message) -> None:
         if message["type"] == "http.response.start":

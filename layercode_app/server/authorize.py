@@ -1,8 +1,8 @@
-"""`POST /api/authorize`: the browser asks for a session key; we add the API key and ask the platform.
+"""`POST /api/authorize`: a browser requests a session key; we add the API key and ask the platform for it.
 
-It spends the owner's money. So: only pages that are listed, only agents that are listed, so many requests a client,
-a small body of known fields, and the agent's `on_authorize` hook before anything is asked. The API key comes back in
-no answer and no log.
+Each session costs the owner money. So we accept only listed pages, listed agents, a limited rate for each client and a
+small body of known fields, and run the agent's `on_authorize` hooks before the platform is asked. The API key appears
+in no answer and no log.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Hook: TypeAlias = Callable[[AuthorizeRequest], Awaitable[Any]]
 
 
 class Authorize:
-    """The endpoint; what it establishes for a conversation is kept and given to its turns as metadata.
+    """The endpoint. It stores the metadata of a new session's conversation, which its turns receive.
 
-    `hooks` are those of the agent that answers at the agent route.
+    `hooks` are the `on_authorize` hooks of the agent that answers at the agent route.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:
@@ -43,19 +43,19 @@ class Authorize:
         self._client: PlatformClient | None = None
 
     def apply(self, settings: Settings) -> None:
-        """Answer by these settings from the next request on."""
+        """Use these settings from the next request on."""
         self._settings = settings
         self._rate.rate = settings.authorize_rate
 
     async def close(self) -> None:
-        """Let go of the connection to the platform."""
+        """Close the connections to the platform and of the rate limit."""
         await self._rate.close()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
 
     async def preflight(self, scope: Scope, send: Send) -> None:
-        """Answer a browser that asks whether its page may ask."""
+        """Answer a CORS preflight request."""
         origin = header(scope, b"origin")
         if not self._allows(scope, origin):
             await send_error(send, 403, _not_listed(origin))
@@ -66,7 +66,7 @@ class Authorize:
         await send({"type": "http.response.body", "body": b""})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request with what the platform answers, its errors included."""
+        """Answer a request with the platform's answer or error, or refuse it."""
         origin = header(scope, b"origin")
         if not self._allows(scope, origin):
             context.refuse("the page is not listed")
@@ -88,7 +88,7 @@ class Authorize:
         except DisconnectedError:
             return
         except PlatformError as error:
-            # Its message may name what the page sent.
+            # Only the type: the message may quote what the page sent.
             context.refuse(type(error).__name__)
             logger.warning("authorize refused with {}: {}", error.status, error)
             status, answer = error.status, {"error": str(error)}
@@ -105,7 +105,7 @@ class Authorize:
             for hook in self.hooks:
                 await hook(request)
         except PlatformError as error:
-            # The page is told why; the log is not, because a hook may quote what the page sent.
+            # The page gets the reason. The log gets a redacted one, because a hook may quote what the page sent.
             context.refuse(type(error).__name__)
             logger.warning("The on_authorize hook refused with {}: {}", error.status, redaction.message_of(error))
             return error.status, {"error": str(error)}
@@ -165,7 +165,7 @@ class Authorize:
         try:
             await self._store.establish(conversation_id, metadata)
         except StoreError as error:
-            # The session is granted and paid for; its webhooks carry the metadata as well.
+            # Continue: the session is granted and paid for, and its webhooks carry the metadata as well.
             logger.error("The metadata of a new session could not be kept: {}", error)
 
 

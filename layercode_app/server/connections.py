@@ -1,7 +1,7 @@
-"""HTTP connections that end: uvicorn's own, with bounds on what a client may send slowly, endlessly, or leave unread.
+"""Uvicorn's HTTP connections with limits for clients that send slowly or endlessly, or do not read their answers.
 
-Uvicorn bounds the time of an idle connection only after its first answer. One that never finishes a request, or never
-reads its answer, would otherwise be kept for ever.
+Uvicorn limits the time of an idle connection only after its first answer. Without our limits a client that never
+finishes a request, or never reads its answer, would keep its connection forever.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .sending import StreamSend
 
 LOOK_SECONDS = 1.0
 SEND_BUFFER_BYTES = 65_536
-"""What a socket takes before we know that nobody reads; left alone it grows to megabytes, and the reply with it."""
+"""Send buffer of a socket. A full one shows that the client does not read; by default it grows to megabytes."""
 BODY_GRACE_SECONDS = 1.0
-"""What reads a body says first that it came too slowly."""
+"""Extra time for a body, so that `read_body` times out first and answers 408."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a client may take; times in seconds, sizes in bytes."""
+    """The limits of a connection; times in seconds, sizes in bytes."""
 
     head_bytes: int
     head_seconds: float
@@ -38,7 +38,7 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: Settings) -> Bounds:
-        """The bounds that the settings name."""
+        """Return the limits from the settings."""
         return cls(
             settings.header_limit, settings.header_timeout, settings.body_timeout + BODY_GRACE_SECONDS,
             settings.unread_timeout,
@@ -46,12 +46,12 @@ class Bounds:
 
     @property
     def look_seconds(self) -> float:
-        """How often a connection is looked at."""
+        """Interval of the checks of a connection."""
         return min(LOOK_SECONDS, self.head_seconds / 4, self.body_seconds / 4, self.unread_seconds / 4)
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection that is looked at every second while it is open, so that a request costs nothing more."""
+    """A connection that is checked by one timer, every second by default, instead of timers for each request."""
 
     def __init__(self, *arguments: Any, bounds: Bounds, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -60,33 +60,33 @@ class BoundedConnection(HttpToolsProtocol):
         self._awaited_since = 0.0
         self._head_bytes = 0
         self._completed = False
-        """Whether a request was completed by the data that is fed now."""
+        """Whether the data being parsed now has completed a request."""
         self._uncounted = False
         self._unread_since: float | None = None
         self._look_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to look."""
+        """Set the socket options and start the checks."""
         super().connection_made(transport)
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        # The sockets that uvicorn binds for its workers do not name TCP, so that asyncio leaves Nagle's algorithm on.
+        # Uvicorn binds its workers' sockets without naming the protocol, so asyncio leaves Nagle's algorithm on.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._await("head")
         self._look_timer = self.loop.call_later(self._bounds.look_seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Look no more."""
+        """Stop the checks."""
         self._look_no_more()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
-        """What carries on has bounds of its own."""
+        """Stop the checks: the WebSocket protocol has its own limits."""
         self._look_no_more()
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser no more of a head than its limit: exactly as many bytes, however they are packed."""
+        """Feed the parser, but no more bytes of a head than its limit, however the client splits them."""
         if self._awaited is None:
             # Blank lines before a request count too: they keep a connection from being idle.
             self._await("head")
@@ -105,24 +105,24 @@ class BoundedConnection(HttpToolsProtocol):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """A request that begins behind another one in the same piece of data has not been counted."""
+        """Note whether the request follows another one in the same data: its head was not counted then."""
         self._uncounted = self._completed
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """From now on its body is awaited."""
+        """Check the size of an uncounted head, and wait for the body from now on."""
         if self._uncounted and self._parsed_bytes() > self._bounds.head_bytes:
             raise ValueError(self._too_large)
         self._await("body")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """Stop waiting: the request is complete."""
         self._awaited, self._head_bytes, self._completed = None, 0, True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, and a head that turned out to be too large."""
+        """Answer 431 if an uncounted head was too large, else 400, because the data is not valid HTTP."""
         if self._uncounted and self._parsed_bytes() > self._bounds.head_bytes:
             self._head_bytes = self._parsed_bytes()
             self._refuse(431, self._too_large)
@@ -130,7 +130,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().send_400_response(msg)
 
     def _parsed_bytes(self) -> int:
-        """The bytes of the head as it was parsed."""
+        """Return the size of the parsed head in bytes."""
         line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n\r\n")
         return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
 
@@ -142,7 +142,8 @@ class BoundedConnection(HttpToolsProtocol):
         )
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # Where a later uvicorn has no such method, its own two are used: slower, and a body whose client has gone is lost.
+        # A later uvicorn without this method uses its own `receive` and `send`. They are slower, and lose the body of a
+        # client that has disconnected.
         def streaming(scope: Any, receive: Any, send: Any) -> Any:
             return app(scope, BodyReceive(cycle, receive), StreamSend(cycle, send))
 
@@ -166,7 +167,7 @@ class BoundedConnection(HttpToolsProtocol):
         waited = now - self._awaited_since
         if self._awaited == "head":
             if self._answering:
-                # It has begun the next request while we still answer: its time begins when we have.
+                # The client sends its next request while we still answer, so its time starts after our answer.
                 self._awaited_since = now
             elif waited > self._bounds.head_seconds:
                 self._refuse(408, f"The request's headers did not arrive within {self._bounds.head_seconds:g} s.")
@@ -174,7 +175,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._end("its body did not arrive in time")
 
     def _look_at_answer(self, now: float) -> None:
-        """The transport holds what the socket does not take, which is far more than an answer: nobody reads there."""
+        """End the connection if the transport has had unsent data for too long: the client does not read."""
         if not self.transport.get_write_buffer_size():
             self._unread_since = None
         elif self._unread_since is None:
@@ -183,7 +184,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._end("it does not read what it is sent")
 
     def _refuse(self, status: int, reason: str) -> None:
-        """Answer with an error and close; a connection on which nothing ever came is only closed."""
+        """Answer with an error and close the connection; only close it if no byte of a request has arrived."""
         self._awaited = None
         if self.transport.is_closing():
             return
@@ -202,7 +203,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     @property
     def _answering(self) -> bool:
-        cycle: Any = self.cycle  # None before the first request, whatever its annotation says
+        cycle: Any = self.cycle  # None before the first request, despite its annotation
         return cycle is not None and not cycle.response_complete
 
     @property

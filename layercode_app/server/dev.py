@@ -1,4 +1,4 @@
-"""What development needs that production does not: a webhook secret of its own, and a word on what git would take in."""
+"""Help for development: create a webhook secret, and warn of private files that git would add."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ JOURNAL_FOLDER = Path(".layercode")
 
 
 def ensure_secret(env_file: Path | str = ENV_FILE) -> bool:
-    """Write a webhook secret into `.env` where none is set anywhere, readable by its owner only; true when it did.
+    """Write a webhook secret into `.env`, readable by its owner only, unless one is set; return whether it did.
 
-    Then call `tell_of_secret`, once the log is set up.
+    If so, call `tell_of_secret` after the logs are set up.
     """
     if load_settings(env_file=env_file).webhook_secret:
         return False
@@ -28,14 +28,14 @@ def ensure_secret(env_file: Path | str = ENV_FILE) -> bool:
 
 
 def tell_of_secret(env_file: Path | str = ENV_FILE) -> None:
-    """Log that a secret was written."""
+    """Log that a webhook secret was written."""
     logger.info("A webhook secret for development was written into {}", Path(env_file))
 
 
 def warn_of_git(settings: Settings, env_file: Path | str = ENV_FILE) -> None:
-    """Warn of what git would take in that is not for a repository: the secret, the conversations, the logs.
+    """Warn if git would add private files to the repository: the secret, the conversations or the logs.
 
-    The folders are made first, because those that we make are left out by git.
+    The folders are created first, because git ignores those that we create.
     """
     folders = [JOURNAL_FOLDER, *([Path(settings.log_dir)] if settings.log_dir else [])]
     for folder in folders:
@@ -52,7 +52,7 @@ def warn_of_git(settings: Settings, env_file: Path | str = ENV_FILE) -> None:
 
 
 def _taken_in(path: Path) -> bool:
-    """Whether git would add this to a repository; where there is none, or no git, it would not."""
+    """Return whether git would add this file; false without a repository or without git."""
     asked = ["git", "check-ignore", "--quiet", "--no-index", path.name]
     try:
         answer = subprocess.run(asked, cwd=path.parent, check=False, capture_output=True, timeout=5)  # noqa: S603 - a name of ours

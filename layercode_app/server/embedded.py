@@ -1,4 +1,4 @@
-"""A server inside a program that does more than serve, such as `chat`."""
+"""Run a server inside another program, such as `chat`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .port import listen
 
 @asynccontextmanager
 async def serving(app: LayerCode) -> AsyncIterator[str]:
-    """Serve an app on a free port of 127.0.0.1 in this event loop; gives its URL."""
+    """Serve an app on a free port of 127.0.0.1 in this event loop; yield its URL."""
     with listen("127.0.0.1", 0) as listener:
         server = _EmbeddedServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2))
         task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -28,9 +28,9 @@ async def serving(app: LayerCode) -> AsyncIterator[str]:
 
 
 class _EmbeddedServer(uvicorn.Server):
-    """Leaves the process's signals to the program around it."""
+    """A server that leaves signals to the surrounding program."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield

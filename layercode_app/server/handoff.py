@@ -1,4 +1,4 @@
-"""Tell a webhook of the user's that a caller wants a person: an owed job, so it survives a restart and is retried."""
+"""Notify the user's webhook that a caller wants a person, with a job that survives restarts and is retried."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 async def owe_handoffs(record: TurnRecord, jobs: Jobs) -> None:
-    """Owe one notice for each hand-off of a turn; the same turn owes it once."""
+    """Enqueue one notice for each hand-off of a turn; calling it again for the same turn adds none."""
     event = record.event if isinstance(record.event, dict) else {}
     for number, outcome in enumerate(record.outcomes):
         if outcome["name"] != HANDOFF:
@@ -43,12 +43,12 @@ async def owe_handoffs(record: TurnRecord, jobs: Jobs) -> None:
 
 
 def wants_person(record: TurnRecord) -> bool:
-    """Whether the turn asked for a person."""
+    """Return whether a hand-off to a person was requested in the turn."""
     return bool(record.outcomes) and any(outcome["name"] == HANDOFF for outcome in record.outcomes)
 
 
 async def notify(job: Job, settings: Settings) -> None:
-    """Post one notice. Raises httpx.HTTPError when it was not taken, and the job is tried again."""
+    """Post one notice. Raises httpx.HTTPError when it was not accepted, so that the job is retried."""
     if settings.handoff_url is None:
         return
     body = dump_json(job.payload)

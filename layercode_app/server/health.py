@@ -1,4 +1,4 @@
-"""`/health`: this process is alive. `/ready`: each part it needs, one by one."""
+"""The readiness report of `/ready`: the state of each component."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PING_SECONDS = 2.0
 
 @dataclass
 class Health:
-    """What readiness is made of. `failed` are agent files that did not import: the others go on, degraded."""
+    """The components of readiness. `failed` maps agent files to import errors; the other agents are still served."""
 
     store: Store
     agents: list[str] = field(default_factory=list)
@@ -22,7 +22,10 @@ class Health:
     draining: bool = False
 
     async def ready(self) -> tuple[bool, dict[str, object]]:
-        """Whether turns can be answered, and each component's state: "ok", "degraded" or "down", with its reason."""
+        """Return whether turns can be answered, and a report.
+
+        The report has the state of each component, "ok", "degraded" or "down", with the reason.
+        """
         components = {"agents": self._agents(), "journal": await self._journal(), "server": self._server()}
         states = {str(part["status"]) for part in components.values()}
         overall = "down" if "down" in states else "degraded" if "degraded" in states else "ok"

@@ -1,4 +1,4 @@
-"""The journal of a server: opened when it starts, and again and again while it cannot be."""
+"""Open a server's journal when it starts, and retry while that fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ REOPEN_SECONDS = 1.0
 
 
 class Journal:
-    """A store that may be away when the server starts. `opened` is awaited once it is open; it may raise StoreError."""
+    """A store that may be unavailable when the server starts. `opened` is awaited once the store is open.
+
+    `opened` may raise StoreError: `open` passes it on; a retry in the background is followed by another one.
+    """
 
     def __init__(self, store: Store, *, opened: Callable[[], Awaitable[None]]) -> None:
         self._store = store
@@ -23,7 +26,7 @@ class Journal:
         self._reopening: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Open it; where it cannot be, callers hear the apology until it can."""
+        """Open the store. If that fails, retry in a task; callers hear the apology until it succeeds."""
         try:
             await self._store.open()
         except StoreError as error:
@@ -42,7 +45,7 @@ class Journal:
                 return
 
     async def close(self) -> None:
-        """Write what waits and let go."""
+        """Stop retrying, and close the store after its pending writes."""
         if self._reopening is not None:
             self._reopening.cancel()
         await self._store.close()

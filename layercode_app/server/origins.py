@@ -1,4 +1,4 @@
-"""Which pages may ask for a session: the rules of browsers (CORS), and our list."""
+"""Which web pages may request a session: the list of allowed origins, and the CORS headers."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 LOCAL_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*", "https://localhost:*")
-"""What `dev` allows: pages of this machine, on whatever port."""
+"""The origins that `dev` allows: pages of this machine, on any port."""
 Headers = list[tuple[bytes, bytes]]
 
 
 def allowed(origin: str | None, host: str | None, rules: Sequence[str]) -> bool:
-    """Whether a page of this origin may ask. No origin means no browser: the other guards are for those."""
+    """Return whether a page of this origin may request a session.
+
+    Without an origin the client is no browser, and is allowed here; the other checks apply to it.
+    """
     if origin is None:
         return True
     return _same_host(origin, host) or any(_matches(origin, rule) for rule in rules)
 
 
 def _same_host(origin: str, host: str | None) -> bool:
-    # The scheme is not compared: behind a proxy that ends TLS we do not know the page's.
+    # Do not compare the scheme: behind a proxy that terminates TLS we do not know which one the client used.
     try:
         return bool(host) and urlsplit(origin).netloc.lower() == str(host).lower()
-    except ValueError:  # such as http://[
+    except ValueError:  # for an invalid origin such as http://[
         return False
 
 
@@ -35,7 +38,10 @@ def _matches(origin: str, rule: str) -> bool:
 
 
 def cors_headers(origin: str | None, rules: Sequence[str]) -> Headers:
-    """What lets the page read the answer. Cookies only for origins that were named, never for `*` alone."""
+    """Return the headers that let the page read the answer.
+
+    They allow credentials only for origins that a rule names, never for `*` alone.
+    """
     headers: Headers = [(b"vary", b"Origin")]
     if origin is not None:
         headers.append((b"access-control-allow-origin", origin.encode("latin-1", "replace")))
@@ -45,7 +51,7 @@ def cors_headers(origin: str | None, rules: Sequence[str]) -> Headers:
 
 
 def preflight_headers(asked: str | None) -> Headers:
-    """What a browser wants to know before it sends the request itself."""
+    """Return the headers that answer a preflight request; `asked` is its Access-Control-Request-Headers."""
     names = (asked or "content-type").encode("latin-1", "replace")
     return [
         (b"access-control-allow-methods", b"POST"),

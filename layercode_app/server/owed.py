@@ -1,4 +1,4 @@
-"""Owed jobs, each to whom it is for: the watch, the desk that takes a call over, or an agent."""
+"""Dispatch a job to its handler: the watch, the hand-off webhook or an agent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def run_owed(app: LayerCode, job: Job) -> float | None:
-    """Do a job; returns when it is due again (epoch seconds), or None when it is done. May raise anything."""
+    """Run a job; return when it is due again (epoch seconds), or None when it is done. May raise any exception."""
     if app.watch.does(job):
         return await app.watch.run(job)
     if job.name == HANDOFF:

@@ -1,4 +1,4 @@
-"""The port that a server listens on."""
+"""Find, check and bind the port on which a server listens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..exceptions import ConfigurationError
 
 
 def free_port() -> int:
-    """One of 127.0.0.1 that nobody has now."""
+    """Return a TCP port that is free on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -16,8 +16,8 @@ def free_port() -> int:
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind a TCP socket for a server in this process. Raises ConfigurationError when the port cannot be used."""
-    # asyncio turns Nagle's algorithm off only where the socket names its protocol. With it each streamed answer after
-    # the first of a connection would wait 40 ms for a delayed acknowledgement.
+    # asyncio turns Nagle's algorithm off only if the socket names its protocol. With Nagle's algorithm each streamed
+    # answer after the first of a connection would wait 40 ms for a delayed acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -29,7 +29,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise ConfigurationError, with the port and who wants it, before uvicorn says only that it is taken."""
+    """Raise ConfigurationError, with port, host and reason, if the port cannot be bound.
+
+    Uvicorn's own message would not say what to do.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""Answers the probe that `--tunnel`, `connect` and `doctor` send: frames a moment apart, and no turn."""
+"""Answer the probe of `--tunnel`, `connect` and `doctor`: frames with pauses between them, without a turn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..stream.response import EventStream, Receive, Send
 
 
 async def answer_probe(receive: Receive, send: Send, *, project: str, agent: str) -> None:
-    """Send the frames, which say who answers; whoever asked measures when they arrive."""
+    """Send frames that name the project and the agent; the client measures when each one arrives."""
     said = {"project": project, "agent": agent}
     frames = [Frame(DATA, {"probe": number, **said}) for number in range(FRAMES)] + [Frame(END)]
     with EventStream(receive, send, PROBE) as stream:

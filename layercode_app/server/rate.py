@@ -1,4 +1,4 @@
-"""How often one client may ask: counted here, or in Redis where the journal is in Redis, so that all hosts count."""
+"""Rate limit for each client: counted in Redis for all hosts if the journal is in Redis, else in this process."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 REDIS = ("redis://", "rediss://", "redis+unix://", "unix://")
 RETRY_SECONDS = 30.0
-"""How long each process counts alone after Redis failed, before it asks Redis again."""
+"""How long a process counts alone after Redis failed, before it tries Redis again."""
 REDIS_TIMEOUT = 2.0
-"""Seconds after which a Redis that hangs has failed."""
+"""Socket timeout of Redis, in seconds."""
 
 
 class RateLimit:
-    """At most so many requests a client in a period, such as "20/minute". Without a rate there is no limit."""
+    """A rate limit for each client, such as "20/minute". Without a rate there is no limit."""
 
     def __init__(self, rate: str, store: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.rate = rate
@@ -30,11 +30,11 @@ class RateLimit:
         self._clock = clock
         self._shared: RateLimiter | None = None
         self._own = SlidingWindow(clock=clock)
-        """One for all outages of Redis: what was counted in one must not start from nothing in the next."""
-        self._again_at: float | None = None  # set while Redis is away
+        """Shared by all outages of Redis, so that the count does not restart at 0 in the next outage."""
+        self._again_at: float | None = None  # set while Redis is unavailable
 
     async def wait_for(self, client: str) -> float:
-        """Count a request: 0 when it may pass, else the seconds after which the next one may."""
+        """Count a request; return 0 if it is allowed, else the seconds to wait before the next one."""
         if not self.rate:
             return 0.0
         key = network_of(client)
@@ -60,7 +60,7 @@ class RateLimit:
             return True
         if self._clock() < self._again_at:
             return False
-        # This request finds out; those beside it are not held up.
+        # Only this request tries Redis again; concurrent ones are not delayed.
         self._again_at = self._clock() + RETRY_SECONDS
         return True
 
@@ -84,7 +84,7 @@ class RateLimit:
         return max(reset - time.time(), 1.0)
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections to Redis."""
         shared, self._shared = self._shared, None
         if shared is not None:
             storage: Any = shared.storage
@@ -102,7 +102,7 @@ def _limiter(store: str) -> RateLimiter:
 
 
 def network_of(client: str) -> str:
-    """The client's address; of an IPv6 address its /64, which one subscriber has whole."""
+    """Return the client's address, or for IPv6 its /64 network, because one subscriber owns a whole /64."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:

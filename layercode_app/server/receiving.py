@@ -1,7 +1,7 @@
-"""The body of a request, as soon as it is whole, and also when its client has gone by then.
+"""Deliver the body of a request once it is complete, even if its client has already disconnected.
 
-Uvicorn answers `receive` with the disconnect where the connection was closed before the application asked: what had
-arrived is dropped. Here that is what a caller said, and what the platform tells of the turn before.
+If the connection was closed before the application called `receive`, uvicorn returns the disconnect and drops the body.
+Here the body holds what a caller said and what the platform reports of the previous turn, so it must not be lost.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..stream.response import Message, Receive
 
 
 class BodyReceive:
-    """An ASGI `receive` in place of that of uvicorn's request-response cycle: a whole body comes first, whatever else."""
+    """An ASGI `receive` that replaces that of uvicorn's request-response cycle: a complete body always comes first."""
 
     __slots__ = ("_cycle", "_given", "_receive")
 
@@ -22,7 +22,7 @@ class BodyReceive:
         self._given = False
 
     async def __call__(self) -> Message:
-        """The next message."""
+        """Return the next message."""
         cycle = self._cycle
         if self._given or cycle.response_complete:
             return await self._receive()
@@ -37,7 +37,7 @@ class BodyReceive:
         cycle, self._given = self._cycle, True
         body, cycle.body = bytes(cycle.body), bytearray()
         if not cycle.disconnected:
-            # What is waited for next is the disconnect.
+            # The next event to wait for is the disconnect.
             cycle.message_event.clear()
             cycle.flow.resume_reading()
         return {"type": "http.request", "body": body, "more_body": False}

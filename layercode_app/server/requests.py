@@ -1,4 +1,4 @@
-"""One log line per HTTP request: method, path, status, duration, the headers that may be logged; and its count."""
+"""Log and count each HTTP request: method, path, status, duration and the headers that may be logged."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ..stream.response import Message, Send
 from .asgi import Scope
 
 PROBES = ("/health", "/ready", "/metrics")
-"""Asked every few seconds by machines: only a debug run logs them."""
+"""Paths that monitoring requests every few seconds; they are logged at DEBUG level only."""
 LONGEST_PATH = 200
 _REASONS = {404: "nothing is there", 405: "another method is answered there"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Logged:
-    """Logs each request when it ends, unless the line of its turn has told it already, and counts it.
+    """Counts each request when it ends, and logs it unless the log line of its turn contains it already.
 
-    Used as `with logged.during(scope) as request`; `headers` are the names of those that may be logged.
+    Use it as `with logged.during(scope) as request`. `headers` are the names of the headers that may be logged.
     """
 
     def __init__(self, headers: Sequence[str]) -> None:
         self._names = frozenset(name.lower().encode() for name in headers)
 
     def during(self, scope: Scope) -> _During:
-        """What is logged when the block ends."""
+        """Return a context manager that logs and counts the request when its block ends."""
         return _During(
             context.Request(str(scope["method"])[:16], _path(scope), time.perf_counter(), self._headers(scope))
         )
@@ -44,7 +44,7 @@ class Logged:
 
 
 class _During:
-    """The time that one request takes. A class, because it costs a third of a generator."""
+    """The context of one request. It is a class, because a generator would cost three times as much."""
 
     __slots__ = ("_request", "_token")
 
@@ -68,20 +68,20 @@ class _During:
 
 
 def _trace_refusal(request: context.Request) -> None:
-    """A span for a request that had none, but for those of machines that ask every few seconds."""
+    """Create a span for a refused request that has none, except for monitoring requests."""
     if not request.path.endswith(PROBES):
         request.refusal = request.refusal or _REASONS.get(request.status or 0, "")
         request_spans.refused(request)
 
 
 def answered() -> AbstractContextManager[None]:
-    """The span of the current request, where it is no event of the platform's."""
+    """Return a context manager with the span of the current request, which is not an event of the platform."""
     request = context.request.get()
     return nullcontext() if request is None else request_spans.answered(request)
 
 
 def watched(send: Send, request: context.Request) -> Send:
-    """Takes note of the status that is answered."""
+    """Return a `send` that stores the status of the answer in `request`."""
 
     def send_watched(message: Message) -> Awaitable[None]:
         if request.status is None and message["type"] == "http.response.start":
@@ -92,7 +92,7 @@ def watched(send: Send, request: context.Request) -> Send:
 
 
 def _path(scope: Scope) -> str:
-    """The path as it was sent, still percent-encoded, so that it cannot break a line of the log."""
+    """Return the path as it was sent, still percent-encoded, so that it cannot break a log line."""
     raw = scope.get("raw_path") or str(scope["path"]).encode("ascii", "backslashreplace")
     return _shown(raw) if len(raw) <= LONGEST_PATH else _shown.__wrapped__(raw)
 
@@ -118,7 +118,7 @@ def _log(request: context.Request) -> None:
 
 @lru_cache(maxsize=256)
 def _labels(method: str, path: str, status: int | None) -> tuple[str, str, str]:
-    """Method, route and status for the count; paths that are not ours share one label: there is no end to them."""
+    """Return method, route and status as metric labels. All unknown paths share one label, to bound their number."""
     known = path in PROBES or path.endswith(("/agent", "/authorize")) or "/api/agents/" in path
     ours = known and status not in (404, 405)
     route = ("/api/agents/*" if "/api/agents/" in path else path) if ours else "other"

@@ -1,4 +1,4 @@
-"""What a server answers beside webhooks: health, readiness, metrics, and that nothing else is there."""
+"""The routes besides webhooks: health, readiness, metrics, and 404 or 405 for all others."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ NO_METRICS = "No metrics are kept here; see TELEMETRY_ENABLED, or LayerCode(metr
 
 
 class Routes:
-    """The routes of a LayerCode app that need no haste."""
+    """The routes of a LayerCode app that are not time-critical."""
 
     def __init__(self, app: LayerCode) -> None:
         self._app = app
 
     def starlette(self, lifespan: Any) -> Starlette:
-        """The app that answers them."""
+        """Return the Starlette app with these routes."""
         routes = [
             Route("/health", self._health),
             Route("/ready", self._ready),

@@ -1,9 +1,9 @@
-"""The pieces of a stream, written to uvicorn's connection at a fifth of the cost.
+"""Write the chunks of a stream to uvicorn's connection, at a fifth of the cost of uvicorn's own `send`.
 
-Uvicorn looks at each header of each answer with two regular expressions. The head of a stream is always the same, and
-so is made once a second, when its date changes; its pieces are chunks. Everything else is sent as uvicorn does.
+Uvicorn checks each header of each answer with two regular expressions. All streams have the same head, so we build it
+only when its date changes, once a second. Everything except streams is sent by uvicorn.
 
-What belongs together is one write: each is a packet, and wakes the one who reads.
+Each message is one write: every write is a packet and wakes the reader.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LAST = b"\r\n0\r\n\r\n"
 
 
 class StreamSend:
-    """An ASGI `send` in place of that of uvicorn's request-response cycle."""
+    """An ASGI `send` that replaces the one of uvicorn's request-response cycle."""
 
     __slots__ = ("_cycle", "_head", "_send", "_streaming")
 
@@ -26,10 +26,10 @@ class StreamSend:
         self._send = send
         self._streaming = False
         self._head = b""
-        """The head, until the first piece takes it along: one packet, and one write, instead of two."""
+        """The head, held back until the first chunk, so that both need only one packet and one write."""
 
     async def __call__(self, message: Message) -> None:
-        """Send a message. Whoever sends `START` has a piece to send after it, and waits for nothing in between."""
+        """Send a message. After `START` the caller must send a chunk at once, because the head waits for it."""
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected:
             await self._as_uvicorn(message)
@@ -65,19 +65,19 @@ class StreamSend:
 
 
 class _Heads:
-    """The head of a stream, made anew when uvicorn's own headers change."""
+    """A cache of the head of a stream, rebuilt when uvicorn's default headers change."""
 
     def __init__(self) -> None:
         self._made: tuple[object, bytes] = (None, b"")
 
     def of(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The head with these headers before its own."""
+        """Return the head: these headers, then those of the stream."""
         known, head = self._made
         if known is not default_headers:
             headers = [*default_headers, *START["headers"]]
             lines = [b"%b: %b\r\n" % header for header in headers]
             head = b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + _CHUNKED
-            # Both at once, and the very list: uvicorn makes a new one.
+            # Store both in one assignment. Compare the list by identity: uvicorn makes a new list when it changes.
             self._made = (default_headers, head)
         return head
 

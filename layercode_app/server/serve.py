@@ -31,21 +31,21 @@ from .warmup import open_connections, warm_up
 
 LINGER_SECONDS = 3
 WORKER_SECONDS = 30
-"""How long a worker may take to answer its parent, also while it starts. uvicorn's 5 s give up a rolling restart, or
-kill workers that still import, where the host is busy."""
+"""Timeout for a worker to answer its parent, also while it starts. On a busy host uvicorn's 5 s would abort a rolling
+restart, or kill workers that are still importing."""
 RELOAD_DRAIN_SECONDS = 1.0
-"""Who works on an agent does not want to wait for it at every reload."""
+"""Drain time with --reload: short, so that developers do not wait at every reload."""
 FACTORY = "layercode_app.server.serve:worker_app"
 _connecting: set[asyncio.Task[None]] = set()
-"""Strong references, or they might be collected while they wait."""
+"""Strong references to tasks that wait, or they might be garbage-collected."""
 
 
 @dataclass
 class ServeOptions:
-    """What `run` was asked for; plain values, because worker processes are handed them."""
+    """The options of `run`. All are plain values, because they are passed to worker processes."""
 
     agent: str = ""
-    """A name or package.module:attribute; else the project's only agent, or the starter."""
+    """A name or package.module:attribute; if empty, the project's only agent, or the starter."""
     agents_dir: str | None = None
     model: str | None = None
     verbose: bool = False
@@ -53,12 +53,12 @@ class ServeOptions:
     workers: int = 1
     reload: bool = False
     local: bool = False
-    """For `dev`: pages of this machine may ask for sessions, of any agent, where nothing else is set."""
+    """For `dev`: by default, pages of this machine may request sessions, with any agent."""
     developing: bool = False
-    """Whether the console is the developer's own terminal, on which an error of the agent says all it has to say."""
+    """Whether the console is the developer's own terminal, so that errors of the agent are shown there in full."""
     tunnel: bool = False
     update_webhook: bool = False
-    """Point the agent's webhook at the tunnel, and give it back at the end."""
+    """Point the agent's webhook at the tunnel, and restore it at the end."""
     needs_tunnel: bool = False
     """End with exit code 1 when the tunnel is lost."""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -72,11 +72,11 @@ class ServeOptions:
 
     @property
     def alone(self) -> bool:
-        """Whether this process serves itself, rather than watch over others that do."""
+        """Whether this process serves the app itself, instead of supervising worker processes."""
         return self.workers == 1 and not self.reload
 
     def load(self) -> Settings:
-        """The settings, with these options over them."""
+        """Load the settings, overridden by these options."""
         given = dict(self.settings)
         if self.verbose:
             given["log_level"] = "DEBUG"
@@ -91,9 +91,9 @@ class ServeOptions:
 
 
 def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambda app: None) -> None:
-    """Serve until told to stop. Raises DeveloperError before anything listens, when it cannot work.
+    """Serve until told to stop. Raises DeveloperError before the server listens, if it cannot work.
 
-    `prepare` is given the app that this process serves.
+    `prepare` is called with the app of this process, before anything listens.
     """
     if options.tunnel and options.load().port == 0:
         options.settings["port"] = free_port()
@@ -138,13 +138,13 @@ def _run(options: ServeOptions, settings: Settings, app: LayerCode) -> None:
 
 
 def worker_app() -> LayerCode:
-    """The app of one worker process, from the options its parent left for it."""
+    """Return the app of a worker process, built from the options that its parent passed."""
     options = ServeOptions(**options_for_workers())
     return build(options, options.load())
 
 
 def build(options: ServeOptions, settings: Settings, *, serving: bool = True) -> LayerCode:
-    """Configure this process and make the app that it serves; one that only watches over workers is not `serving`."""
+    """Configure this process and return its app. `serving` is false in a process that only supervises workers."""
     export_env_file(options.env_file or ENV_FILE)
     configure(settings, verbose=options.verbose, serving=serving, developing=options.developing)
     found, first = _agents(options, settings)
@@ -153,7 +153,7 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     drain_on_signals(app)
     app.on_start.append(catch_all)
     spare_the_collector()
-    # Here, and not at the exit of the process, which a signal would skip.
+    # Not at the exit of the process, because a signal would skip that.
     app.on_stop.append(shutdown)
     if serving:
         warm_up(app.agents.values())
@@ -162,14 +162,14 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
 
 
 def _connect_models(app: LayerCode) -> None:
-    """Beside the start, which waits for no provider; nor does the end."""
+    """Open the connections to the models in a task. Neither start nor shutdown waits for it."""
     connecting = asyncio.create_task(open_connections(app.agents.values()), name="model-connections")
     _connecting.add(connecting)
     connecting.add_done_callback(_connecting.discard)
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
-    """What uvicorn is told, in every kind of process that it makes."""
+    """Return uvicorn's options, the same for every kind of process that it starts."""
     return {
         "host": settings.host,
         "port": settings.port,
@@ -179,7 +179,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": list(settings.trusted_proxies),
         "http": partial(BoundedConnection, bounds=Bounds.of(settings)),
         "timeout_keep_alive": settings.keep_alive,
-        # The turns have ended by then; this bounds the wait for clients that do not let go of their connection.
+        # All turns have ended by then; this limits the wait for clients that keep their connection open.
         "timeout_graceful_shutdown": LINGER_SECONDS,
         "timeout_worker_healthcheck": WORKER_SECONDS,
     }

@@ -1,7 +1,7 @@
-"""What SIGTERM and Ctrl-C do to a served app: the first drains it, the second ends it at once, both with exit code 0.
+"""Handle SIGTERM and Ctrl-C: the first signal drains the app, a second one ends it at once; the exit code is 0.
 
-Uvicorn on its own closes its socket on the first signal, so that `/ready` cannot say why, and then dies of the signal.
-We stand before its handler, in every kind of process it makes, and tell it to exit when the turns have ended.
+Uvicorn itself closes its socket at the first signal, so `/ready` cannot report the reason, and then dies of the signal.
+We replace its handler in every kind of process that it starts, and tell it to exit when the turns have ended.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from .app import LayerCode
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SAME_REQUEST_SECONDS = 0.2
-"""Signals this close together are one request to stop."""
+"""Signals that follow each other within this time count as one request to stop."""
 CUT_SECONDS = 1.0
-"""How long the turns are given to send their last words after the second signal."""
+"""How long the turns may take to send the goodbye after the second signal."""
 
 
 def drain_on_signals(app: LayerCode) -> None:
-    """Drain the app when this process is told to stop; nothing is done where uvicorn does not own the signals."""
+    """Drain the app when this process gets a signal to stop. Does nothing if the signal handler is not uvicorn's."""
     app.on_start.append(lambda: _Shutdown.install(app))
 
 
 class _Shutdown:
-    """Stands before the signal handlers of one uvicorn server."""
+    """Replaces the signal handlers of a uvicorn server."""
 
     def __init__(self, app: LayerCode, server: uvicorn.Server) -> None:
         self._app = app
@@ -47,7 +47,7 @@ class _Shutdown:
     def install(cls, app: LayerCode) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        # Their handler is a method of the server, which is the only way to it in a worker process.
+        # Uvicorn's handler is a method of the server. In a worker process this is the only way to get the server.
         server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if isinstance(server, uvicorn.Server):
             shutdown = cls(app, server)
@@ -55,8 +55,8 @@ class _Shutdown:
                 signal.signal(number, shutdown.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        # A terminal sends Ctrl-C to the workers too, and then their parent sends SIGTERM: that is one request.
-        # `timeout`, and an init that signals its whole group, send the same one twice: that is one request too.
+        # One request to stop may send several signals. A terminal sends Ctrl-C to the workers too, and then their parent
+        # sends them SIGTERM. `timeout`, and an init that signals its whole group, send the same signal twice.
         twice = time.monotonic() - self._last < SAME_REQUEST_SECONDS
         self._last = time.monotonic()
         if twice:
@@ -73,7 +73,7 @@ class _Shutdown:
     async def _drain(self) -> None:
         logger.info("Told to stop: no more turns are taken, {} are running.", len(self._app.turns.running))
         if multiprocessing.parent_process() is not None:
-            # New calls are for the workers that stay, or for the one that comes after a reload.
+            # Leave new calls to the other workers, or to the new one after a reload.
             for listener in self._server.servers:
                 listener.close()
         try:

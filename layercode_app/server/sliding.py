@@ -1,4 +1,4 @@
-"""A sliding window of requests, counted in this process by the monotonic clock: setting the time frees no window."""
+"""A sliding window counter of requests in this process. With a monotonic clock, setting the time does not reset it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ class _Window:
 
 
 class SlidingWindow:
-    """At most `amount` requests of a key in `seconds`: those of the last window count by the share of it that is left."""
+    """Allows `amount` requests of a key in `seconds`.
+
+    Requests of the previous fixed window count in proportion to its part that the sliding window still covers.
+    """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -23,7 +26,7 @@ class SlidingWindow:
         self._swept = clock()
 
     def hit(self, key: str, *, amount: int, seconds: float) -> float:
-        """Count a request: 0 when it may pass, else the seconds after which the next one may."""
+        """Count a request and return 0 if it is allowed; else return the seconds until one is."""
         now = self._clock()
         self._sweep(now, seconds)
         window = self._windows.setdefault(key, _Window(now))
@@ -43,7 +46,7 @@ class SlidingWindow:
             window.began += passed * seconds
 
     def _sweep(self, now: float, seconds: float) -> None:
-        """Forget, once a window, the keys that no longer count."""
+        """Once per window, delete the keys whose requests no longer count."""
         if now - self._swept < seconds:
             return
         self._swept = now

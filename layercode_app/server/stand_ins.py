@@ -1,6 +1,6 @@
-"""Models of the classes that are served, whose provider is a page of canned answers: a turn with them asks nobody.
+"""Models of the served classes with canned answers, so that a turn with them sends no request.
 
-A request through such a model imports, builds and validates all that the first caller's would, but for the network.
+A turn with such a model imports, builds and validates all that the first caller's turn would, except for the network.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 MODULE = "pydantic_ai.models.openai"
-"""The provider that this package brings; the others are imported, and no more."""
+"""The models of the provider that this package installs. Only these get stand-ins."""
 
 
 def single_models(models: Iterable[Any]) -> Iterator[Model]:
-    """The models that make requests, once each: those in a list of fallbacks, or in a wrapper, one by one."""
+    """Yield each model that sends requests once, including those inside fallback models and wrappers."""
     from pydantic_ai.models.fallback import FallbackModel
     from pydantic_ai.models.wrapper import WrapperModel
 
@@ -36,7 +36,7 @@ def single_models(models: Iterable[Any]) -> Iterator[Model]:
 
 
 def stand_ins(models: Iterable[Model]) -> list[Model]:
-    """One model for each class of OpenAI's among these, over the canned answers."""
+    """Return a stand-in with canned answers for each class of OpenAI model among these."""
     kinds = {type(model): model for model in single_models(models) if type(model).__module__.startswith(MODULE)}
     return [_stand_in(model) for model in kinds.values()]
 

@@ -1,6 +1,6 @@
-"""A tunnel beside a server that runs: opened, probed, and the agent's webhook pointed at it while both live.
+"""Run a tunnel alongside a server: open and probe it, and point the agent's webhook at it while both run.
 
-Uvicorn has the main thread (or processes below it), so the tunnel lives in a thread of its own.
+Uvicorn uses the main thread (or child processes), so the tunnel runs in a separate thread.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ JOIN_SECONDS = 60.0
 
 
 def repair_webhook(settings: Settings) -> None:
-    """Give back a webhook that a run which died had pointed here; without a key, say that it waits."""
+    """Restore a webhook that a crashed run had pointed here; without an API key, log that this is still to do."""
     if not FILE.exists():
         return
     if settings.api_key is None:
@@ -45,7 +45,10 @@ def repair_webhook(settings: Settings) -> None:
 
 
 def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
-    """Raise ConfigurationError for what cannot work; gives the webhook's URL as it is now, where it will be changed."""
+    """Raise ConfigurationError if the tunnel or the update of the webhook cannot work.
+
+    Returns the webhook's current URL ("nowhere" if there is none) if it will be changed, else None.
+    """
     check_program(words_of(settings.tunnel_command)[0])
     if not update_webhook:
         return None
@@ -62,10 +65,10 @@ def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
 
 
 class TunnelBeside:
-    """While entered, a thread keeps the tunnel open. Leaving gives the webhook back first, then closes the tunnel.
+    """A context manager that keeps a tunnel open in a thread. On exit it restores the webhook, then closes the tunnel.
 
-    `lost` is for who is of no use without it: it is called, in that thread, when the tunnel never came, does not reach
-    us, or died.
+    `lost` is for a server that is useless without the tunnel. It is called in that thread when the tunnel did not open,
+    does not reach us, or died, or when the webhook could not be changed.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class TunnelBeside:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._begun = threading.Event()
-        # A daemon: where the tunnel does not end in time, the process ends all the same.
+        # A daemon thread, so that the process can end even if the tunnel does not end in time.
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="tunnel", daemon=True)
 
     def __enter__(self) -> TunnelBeside:
@@ -102,7 +105,7 @@ class TunnelBeside:
         working = asyncio.create_task(self._work())
         await asyncio.wait({stopped, working}, return_when=asyncio.FIRST_COMPLETED)
         lost = not stopped.done()
-        # Whatever it is at, it leaves its contexts: the webhook is given back, the tunnel closed.
+        # Cancelling exits its contexts at any point: the webhook is restored and the tunnel closed.
         if not working.done():
             working.cancel()
         stopped.cancel()
@@ -139,7 +142,7 @@ class TunnelBeside:
         except PlatformAPIError as error:
             if self._lost is not None:
                 raise
-            # The tunnel is of use all the same: the URL can be set by hand.
+            # The tunnel is still useful: the URL can be set by hand.
             logger.error("{}", error)
             logger.error("The webhook of {} was not changed. The tunnel stays open: {}", agent_id, url)
         else:
@@ -147,16 +150,16 @@ class TunnelBeside:
 
 
 class EndsWithTunnel:
-    """Ends a server that is of no use without its tunnel, once it serves, when the tunnel is lost."""
+    """Ends a server that is useless without its tunnel when the tunnel is lost, once the server has started."""
 
     def __init__(self, app: LayerCode) -> None:
         self.lost = False
         self._serves = False
-        # After `drain_on_signals`, which has the signal end the process as it should.
+        # Registered after `drain_on_signals`, so that its signal handler is installed before we may send the signal.
         app.on_start.append(self._serving)
 
     def lose(self) -> None:
-        """The tunnel is lost."""
+        """Record that the tunnel is lost, and end the server if it has started."""
         self.lost = True
         if self._serves:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -1,6 +1,6 @@
-"""Turns nobody hears, before the first caller: imports, validators and the price table are paid for at the start.
+"""Warm up before the first call: trial turns load imports, validators and the price table at the start.
 
-Then, once there is a loop, a connection to each model's provider is opened.
+Once the event loop runs, `open_connections` opens a connection to each model's provider.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from ..observability import spans
 from .stand_ins import single_models, stand_ins
 
 SECONDS = 10.0
-"""Over this the server starts cold."""
+"""Maximum duration of the warm-up. After it the server starts anyway."""
 CONNECT_SECONDS = 5.0
 
 
 def warm_up(voices: Iterable[VoiceAgent[Any, Any]] = ()) -> None:
-    """Play turns through PydanticAI and the models' own classes; no span, no log line, no request to anybody."""
+    """Run turns with PydanticAI and the models' own classes, without spans, log lines or network requests."""
     models = models_of(voices)
-    # In a thread, because a worker's loop may be running already.
+    # Use a thread, because a worker's event loop may be running already.
     thread = threading.Thread(target=_play, args=(models,), name="warm-up", daemon=True)
     thread.start()
     thread.join(SECONDS)
 
 
 def models_of(voices: Iterable[VoiceAgent[Any, Any]]) -> list[Any]:
-    """What answers for these agents, where it is known before they are asked."""
+    """Return the models of these agents, except those that are unset or given by name."""
     found = [voice.model or voice.agent.model for voice in voices if voice.agent is not None]
     return [model for model in found if model is not None and not isinstance(model, str)]
 
 
 async def open_connections(voices: Iterable[VoiceAgent[Any, Any]]) -> None:
-    """Ask each model's provider for the head of its base URL, with no key and for no tokens; what fails is no matter."""
+    """Send a HEAD request to the base URL of each model's provider, which uses no tokens. Errors are ignored."""
     with spans.upkeep():
         await asyncio.gather(*map(_connect, single_models(models_of(voices))))
 
 
 async def _connect(model: Any) -> None:
-    # The client that the model's requests will use, or the connection would not be theirs.
+    # Use the HTTP client of the model's requests, so that they reuse this connection.
     client: Any = getattr(getattr(getattr(model, "provider", None), "client", None), "_client", None)
     with suppress(Exception):
         await client.head(model.base_url, timeout=CONNECT_SECONDS)
 
 
 def _play(models: list[Any]) -> None:
-    # A cold start is slow, and nothing worse.
+    # Ignore errors: a failed warm-up only makes the first turn slower.
     with suppress(Exception):
         asyncio.run(_turn())
     with suppress(Exception):

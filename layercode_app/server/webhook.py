@@ -1,4 +1,4 @@
-"""`POST` of an event: verified over its raw bytes, parsed, answered by a stream or by JSON. Plain ASGI."""
+"""The webhook endpoint on plain ASGI: verify the raw bytes, parse the event, answer with a stream or JSON."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .probe import answer_probe
 
 _SIGNATURE = HEADER.encode()
 SKEW_WARNING = 60.0
-"""Seconds that a signature's time may differ from ours without a warning: deliveries take a while."""
+"""Maximum difference in seconds between a signature's time and ours without a warning: deliveries take time."""
 _ANSWERED = (Message, SessionStart, Welcome)
-"""Events that are answered by a stream, when they have a `turn_id`."""
+"""Events that are answered with a stream if they have a `turn_id`."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Webhook:
     sessions: SessionHandler
     settings: Settings
     refused: Callable[[str], None] = lambda metric: None
-    """Told of a request whose signature was refused, for alerts."""
+    """Called with "bad_signatures" when a signature is refused, for alerts."""
     secrets: tuple[str, ...] = field(init=False)
     project: str = field(init=False)
     _warned_of_clock: bool = False
@@ -49,7 +49,7 @@ class Webhook:
         self.project = project_here()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; whatever arrives, the answer is a stream or JSON, and no internals."""
+        """Answer a request with a stream or JSON. No answer reveals internals."""
         received = time.perf_counter()
         try:
             event = await self._event(scope, receive)
@@ -80,7 +80,7 @@ class Webhook:
         return parse_event(body)
 
     def _look_at_clock(self, skew: float) -> None:
-        """Warn once, before signatures are refused, of a clock that is wrong."""
+        """Warn once if the clock is wrong, before the difference is so large that signatures are refused."""
         if abs(skew) < SKEW_WARNING or self._warned_of_clock:
             return
         self._warned_of_clock = True
