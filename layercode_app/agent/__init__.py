@@ -1,1 +1,1 @@
-"""Stage 3, turn to words: the voice agent, where it is found and how it runs."""
+"""Stage 3, from turn to words: find voice agents in agent files, and run their turns."""

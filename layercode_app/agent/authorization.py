@@ -1,4 +1,4 @@
-"""What an `on_authorize` hook is handed: who asks for a session, and what the platform will be asked for."""
+"""The argument of an `on_authorize` hook: the page's request for a session, and the request sent to the platform."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..conversation.record import Json
 
 @dataclass
 class AuthorizeRequest:
-    """A page that asks for a session. The hook reads who it is, and changes what is asked for in its name.
+    """A page's request for a session. The hook reads who sent it, and may change what is sent to the platform.
 
-    `headers` (lower-case names), `client` (the address), `origin` and what the page sent are the caller's word, not to
-    be trusted. To refuse, raise `RefusedError("Sign in first.", status=401)`.
+    `headers` (lower-case names), `client` (the IP address), `origin` and all data of the page come from the caller: do
+    not trust them. To refuse the request, raise `RefusedError("Sign in first.", status=401)`.
 
         @agent.on_authorize
         async def authorize(request: AuthorizeRequest) -> None:
@@ -29,18 +29,18 @@ class AuthorizeRequest:
     client: str
     origin: str | None
     metadata: dict[str, Json] = field(default_factory=dict)
-    """What the page sent, which the hook adds to or replaces; turns get it as `turn.metadata`."""
+    """The page's metadata. The hook may add to it or replace it; turns read it as `turn.metadata`."""
     custom_metadata: dict[str, Json] = field(default_factory=dict)
-    """Sent with every webhook of the session, beside the metadata."""
+    """Sent with every webhook of the session, in addition to the metadata."""
     custom_headers: dict[str, str] = field(default_factory=dict)
-    """Headers that every webhook of the session shall carry."""
+    """Headers that are added to every webhook of the session."""
     config: dict[str, Json] = field(default_factory=dict)
-    """Changes to the agent's configuration at the platform, for this session."""
+    """Overrides of the agent's configuration at the platform, for this session only."""
     extra: dict[str, Json] = field(default_factory=dict)
-    """What else is forwarded: `sdk_version`, and the fields that LAYERCODE_AUTHORIZE_FIELDS allows."""
+    """Other fields that are forwarded: `sdk_version`, and the fields that LAYERCODE_AUTHORIZE_FIELDS allows."""
 
     def body(self) -> dict[str, Json]:
-        """What the platform is sent; empty fields are left out."""
+        """Return the body of the request to the platform, without empty fields."""
         own = {
             "agent_id": self.agent_id,
             "conversation_id": self.conversation_id,

@@ -1,7 +1,7 @@
-"""A model with a timeout for its first token: a request that has not begun is made again, also after tools and words.
+"""A model wrapper with a timeout for the first token, and retries of requests that failed before it.
 
-PydanticAI has such a timeout and such retries, at the cost of a cancel scope for each piece. Here each request has one
-timer, and a piece costs nothing.
+A retry is possible even after tools ran or words were spoken in the same turn. PydanticAI has such a timeout and such
+retries, but enters a cancel scope for each piece. Here each request has one timer, and a piece costs nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ from .models import falls_back
 from .retry import Retries
 
 SETTING: Final = "first_event_timeout"
-"""PydanticAI's own timeout, which bounds each model of several."""
+"""PydanticAI's own timeout setting. It bounds each model of a fallback chain separately."""
 
 
 def bounded(agent: Any, model: Any, retries: Retries, seconds: float) -> Any:
-    """The agent's model with this timeout; one that makes its own spans goes on making them around its requests."""
+    """Wrap the agent's model with the first-token timeout and the retries.
+
+    An instrumented model stays outermost, so that its spans still surround its requests. The model is returned
+    unchanged if a capability of the agent handles failed requests.
+    """
     if others_retry(agent):
         return model
     if isinstance(model, InstrumentedModel):
@@ -39,18 +43,18 @@ def bounded(agent: Any, model: Any, retries: Retries, seconds: float) -> Any:
 
 
 def has_several(agent: Any, model: Any) -> bool:
-    """Whether one request of a run may go to several models, each with a timeout of its own."""
+    """Return whether one request of a run may go to several models, each with its own timeout."""
     return falls_back(model) or others_retry(agent)
 
 
 def others_retry(agent: Any) -> bool:
-    """Whether a capability of the agent's own, such as ModelFallback, decides what follows a failed request."""
+    """Return whether a capability of the agent, such as ModelFallback, handles failed model requests."""
     given = getattr(getattr(agent, "root_capability", None), "capabilities", ())
     return any(type(one).on_model_request_error is not AbstractCapability.on_model_request_error for one in given)
 
 
 class BoundedModel(WrapperModel):
-    """A model of one turn. `seconds` bound the wait for the first token of a request; 0 is no bound."""
+    """The model of one turn, with a timeout of `seconds` for the first token of each request; 0 means no timeout."""
 
     def __init__(self, wrapped: Model | str, retries: Retries, seconds: float) -> None:
         super().__init__(wrapped)
@@ -65,13 +69,13 @@ class BoundedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Ask the model, and again where it failed before its first token."""
+        """Send the request, and retry it if it failed before its first token."""
         while True:
             async with AsyncExitStack() as stack:
                 opened = super().request_stream(messages, model_settings, model_request_parameters, run_context)
                 try:
                     stream = await self._begun(stack, opened)
-                except Exception as error:  # whatever is not transient is raised again
+                except Exception as error:  # errors that are not transient are raised again
                     if not await self._retries.again(error):
                         raise
                     continue
@@ -79,11 +83,12 @@ class BoundedModel(WrapperModel):
                 return
 
     async def _begun(self, stack: AsyncExitStack, opened: Any) -> StreamedResponse:
-        """The stream, when its first event has come."""
+        """Open the stream and wait for its first event. Raises ModelRequestTimeout if that takes too long."""
         try:
             with Deadline(self._seconds) if self._seconds else nullcontext():
                 stream: StreamedResponse = await stack.enter_async_context(opened)
-                # Where a release keeps its events elsewhere, a stream that fails early is not asked for again.
+                # `_event_iterator` is private. In a PydanticAI release without it, a stream that fails before its
+                # first event is not retried.
                 if hasattr(stream, "_event_iterator"):
                     events = aiter(stream)
                     first = await anext(events, None)
@@ -94,7 +99,7 @@ class BoundedModel(WrapperModel):
 
 
 class _Replayed:
-    """The events of a stream whose first one was taken; None where it had none."""
+    """The events of a stream, including the first one, which was read already (None if there was none)."""
 
     __slots__ = ("_events", "_first")
 
@@ -106,7 +111,7 @@ class _Replayed:
         return self
 
     def __anext__(self) -> Awaitable[Any]:
-        # The stream's own awaitable, so that an event passes through no further coroutine.
+        # Return the stream's own awaitable: this adds no coroutine to each event.
         return self._events.__anext__() if self._first is None else self._take_first()
 
     async def _take_first(self) -> Any:

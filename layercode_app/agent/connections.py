@@ -1,4 +1,4 @@
-"""What agents keep open while they are served: their models' HTTP clients and their toolsets' servers."""
+"""The connections that agents hold open while they are served: their models' HTTP clients and their MCP servers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 START_SECONDS = 2.0
-"""How long a start waits for what is slow to open; it is opened beside the calls then."""
+"""How long the service's start waits for connections. Slower ones are opened while calls are already taken."""
 
 
 class Connections:
-    """Opens and closes each of them in a task of its own: what is entered in one task may not be left in another."""
+    """Opens and closes the agents' connections.
+
+    Each connection has its own task, because a context must be left in the task that entered it.
+    """
 
     def __init__(self) -> None:
         self._closing = asyncio.Event()
@@ -25,7 +28,10 @@ class Connections:
         self._servers: dict[int, ToolServer] = {}
 
     async def open(self, voices: Iterable[VoiceAgent[Any, Any]]) -> None:
-        """Open what these agents need. What fails is logged; MCP servers are tried again, the rest by each turn."""
+        """Open the connections of these agents, and log failures.
+
+        An MCP server that failed is retried in the background; any other part is opened by each turn.
+        """
         opening = [part for voice in voices for part in self._open_parts(voice)]
         waiting = [asyncio.create_task(opened.wait()) for _, opened in opening]
         if waiting:
@@ -36,17 +42,17 @@ class Connections:
             task.cancel()
 
     async def close(self) -> None:
-        """Close everything."""
+        """Close all connections."""
         self._closing.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _open_parts(self, voice: VoiceAgent[Any, Any]) -> Iterator[tuple[str, asyncio.Event]]:
-        """Begin to open an agent's parts; gives the name of each, and the event of its opening."""
+        """Start to open an agent's parts. Yield each part's name, and the event that is set when its opening ended."""
         servers = _tool_servers(voice)
         for toolset in servers:
             yield self._open_server(toolset, voice)
         voice.tool_servers = {id(toolset): self._servers[id(toolset)] for toolset in servers}
-        # An agent with MCP servers is entered in parts: entering it would open them, too, and wait for them.
+        # Entering an agent also opens its MCP servers and waits for them. An agent that has some is entered in parts.
         parts = _parts(voice) if servers else [voice.model, voice.agent]
         for part in parts:
             if part is not None:
@@ -68,13 +74,13 @@ class Connections:
 
 
 def _tool_servers(voice: VoiceAgent[Any, Any]) -> list[Any]:
-    """The MCP servers of an agent that all runs share."""
+    """Return the MCP servers of an agent that all runs share."""
     return [leaf for leaf in _toolsets(voice) if _is_tool_server(leaf)]
 
 
 def _is_tool_server(toolset: Any) -> bool:
-    # By name: naming the class would import the MCP library, which is an extra. A server whose headers depend on the
-    # run is opened by each run.
+    # Compare the class by name: importing it would import the MCP library, which is an optional dependency. A server
+    # whose headers depend on the run is opened by each run.
     named = any(base.__name__ == "MCPToolset" for base in type(toolset).__mro__)
     return named and not getattr(toolset, "_resolves_per_run", False)
 
@@ -87,14 +93,14 @@ def _toolsets(voice: VoiceAgent[Any, Any]) -> list[Any]:
 
 
 def _parts(voice: VoiceAgent[Any, Any]) -> list[Any]:
-    """What of an agent is to be entered beside its MCP servers: its model, and its other toolsets."""
+    """Return the parts of an agent to enter, apart from its MCP servers: its model and its other toolsets."""
     own = getattr(voice.agent, "model", None)
     model = voice.model or (None if isinstance(own, str) else own)
     return [model, *(leaf for leaf in _toolsets(voice) if not _is_tool_server(leaf))]
 
 
 async def _keep(part: Any, name: str, opened: asyncio.Event, closing: asyncio.Event) -> None:
-    """Keep a part open; `opened` is set once it is open, or cannot be."""
+    """Hold a part open until `closing` is set. `opened` is set once the part is open or has failed to open."""
     try:
         async with part:
             opened.set()

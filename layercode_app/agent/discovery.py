@@ -1,4 +1,4 @@
-"""Find agent files by path, and the agents in them."""
+"""Find agent files in folders, and the agents in them."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from .voice_agent import VoiceAgent
 
 PRIVATE_PACKAGE = "layercode_app._agent_files"
 STARTER = "starter"
-"""The shipped agent to start from."""
+"""The name of the shipped agent that is used if the project has none."""
 
 
 @dataclass
 class Found:
-    """What a search found: the agents by name, and the files that failed by path."""
+    """The result of a search: the agents and their files by name, and the import errors by path."""
 
     agents: dict[str, VoiceAgent[Any, Any]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     failed: dict[Path, AgentImportError] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    """What its owner would want to know: a file without an agent, an agent that another file has too."""
+    """Problems for the developer: a file without an agent, or two files with an agent of the same name."""
     notes: list[str] = field(default_factory=list)
-    """Agents that are used in place of shipped ones of the same name."""
+    """Messages about agents that override a shipped agent of the same name."""
 
     def own(self) -> list[str]:
-        """The agents of the project's own files, by name."""
+        """Return the names of the agents in the project's own files, sorted."""
         return sorted(name for name, path in self.files.items() if not _is_shipped(path))
 
     def default(self) -> str:
-        """Whom nobody chose: the project's only agent, also when its file failed, else the shipped one to start from."""
+        """Return the name of the default agent: the project's only one, even if its file failed, else STARTER."""
         own = {*self.own(), *(path.stem for path in self.failed if not _is_shipped(path))}
         return own.pop() if len(own) == 1 else STARTER
 
     def get(self, name: str = "") -> VoiceAgent[Any, Any]:
-        """The agent of that name, else the default one.
+        """Return the agent of that name, or the default agent for an empty name.
 
-        Raises the import error of its file, or AgentNotFoundError with the names known.
+        Raises the AgentImportError of its file, or AgentNotFoundError, which lists the known names.
         """
         name = name or self.default()
         if name in self.agents:
@@ -66,16 +66,17 @@ def _is_shipped(path: Path) -> bool:
 
 
 def folders(agents_dir: Path | None) -> list[Path]:
-    """Where agent files are looked for, in order: the given folder, ./agents, the shipped ones."""
+    """Return the existing folders to search, in order: the given one, else ./agents; then the shipped ones."""
     candidates = [agents_dir or Path("agents"), *BUILT_IN]
     unique: dict[Path, None] = {path.resolve(): None for path in candidates if path.is_dir()}
     return list(unique)
 
 
 def discover(agents_dir: Path | None = None) -> Found:
-    """Load every agent file; one that fails is kept with its error, and the others go on.
+    """Load every agent file. A file that fails is recorded with its error, and the others are still loaded.
 
-    Raises AgentNotFoundError when the given folder does not exist. Of two agents with a name, the first folder's wins.
+    Of two agents with the same name, the first one found is used. Raises AgentNotFoundError if the given folder does
+    not exist.
     """
     if agents_dir is not None and not agents_dir.is_dir():
         raise AgentNotFoundError(f"--agents {agents_dir}: no such folder. Create it, or leave the option out.")
@@ -88,15 +89,19 @@ def discover(agents_dir: Path | None = None) -> Found:
 
 
 def find_agent(name: str, agents_dir: Path | None = None) -> VoiceAgent[Any, Any]:
-    """One agent: by its name in a folder, `./agents` or the shipped ones, or as `package.module:attribute`.
+    """Return one agent, addressed by its name or as `package.module:attribute`.
 
-    Raises AgentNotFoundError naming the agents there are, or AgentImportError with the agent file's own traceback.
+    A name is looked up in the given folder, else in `./agents`; then among the shipped agents. Raises
+    AgentNotFoundError, which lists the known agents, or AgentImportError with the agent file's own traceback.
     """
     return find_by_import(name) if ":" in name else discover(agents_dir).get(name)
 
 
 def find_by_import(address: str) -> VoiceAgent[Any, Any]:
-    """The agent at `package.module:attribute`; a bare PydanticAI agent there gets a voice."""
+    """Return the agent at `package.module:attribute`. A bare PydanticAI agent is wrapped in a VoiceAgent.
+
+    Raises AgentNotFoundError if the module cannot be imported or the attribute is no agent.
+    """
     module_name, _, attribute = address.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -138,7 +143,7 @@ def _load_into(found: Found, path: Path) -> None:
 
 
 def _note_twin(found: Found, name: str, path: Path) -> None:
-    """Say which of two agents with a name is used: the first folder's, and in it the first file's."""
+    """Record which of two agents with the same name is used: that of the first folder, and in it of the first file."""
     first = found.files[name]
     if _is_shipped(path):
         found.notes.append(f"The agent {name!r} of {first} is used, and not the shipped one of that name.")
@@ -149,7 +154,7 @@ def _note_twin(found: Found, name: str, path: Path) -> None:
 
 
 def load_file(path: Path) -> ModuleType:
-    """Run an agent file as a module under a private name; `sys.path` is not touched.
+    """Import an agent file as a module with a private name, without changing `sys.path`.
 
     Raises AgentImportError with the file's own traceback.
     """
@@ -172,7 +177,7 @@ def load_file(path: Path) -> ModuleType:
 
 
 def _own_traceback(error: Exception, path: Path) -> str:
-    """The traceback from the agent file on, without the frames of the import machinery."""
+    """Return the traceback from the agent file on, without the frames of the import machinery."""
     frames = traceback.extract_tb(error.__traceback__)
     first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), 0)
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:])]
@@ -180,7 +185,7 @@ def _own_traceback(error: Exception, path: Path) -> str:
 
 
 def _agents_in(module: ModuleType, path: Path) -> list[VoiceAgent[Any, Any]]:
-    """The module's VoiceAgents; where there is none, a bare PydanticAI agent, named after the file."""
+    """Return the module's VoiceAgents; if there are none, its last bare PydanticAI agent, named after the file."""
     voices = [value for value in vars(module).values() if isinstance(value, VoiceAgent)]
     if not voices:
         bare = [value for value in vars(module).values() if _is_pydantic_agent(value)]

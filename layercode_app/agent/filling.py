@@ -1,4 +1,4 @@
-"""What an agent says into a silence, from what `VoiceAgent` was given."""
+"""Build an agent's filler, the words that it says during a silence, from the arguments of `VoiceAgent`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 FillerTexts: TypeAlias = "str | Sequence[str] | Literal[False] | None"
-"""A text, several, False for no filler, or None for the default."""
+"""A text, several texts, False for no filler, or None for the default."""
 EVERY_SECONDS = 3.5
 
 
 def filler_of(given: FillerTexts, after: float, every: float | None, *, model: bool) -> Filler | None:
-    """The filler of an agent, which answers with a model or not. Raises DeveloperError for what is no text."""
+    """Return the filler of an agent; `model` tells whether a model answers. Raises DeveloperError for other types."""
     if every is None and model:
         every = EVERY_SECONDS
     if given is None:
@@ -38,6 +38,6 @@ def _texts(given: object) -> tuple[str, ...]:
 
 
 def is_offline(voice: VoiceAgent[Any, Any]) -> bool:
-    """Whether the agent answers from its script."""
+    """Return whether the agent answers from its offline script, without a model."""
     model = voice.model or (voice.agent.model if voice.agent is not None else None)
     return model is None or getattr(model, "model_name", "") == FREE_MODEL

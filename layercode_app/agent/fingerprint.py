@@ -1,4 +1,4 @@
-"""The version of an agent: a short hash that changes when its prompt, tools, output or model change."""
+"""The version of an agent: a short hash that changes with its prompt, tools, hooks, output or model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def fingerprint(voice: VoiceAgent[Any, Any]) -> str:
-    """Eight hexadecimal digits over everything about the agent that shapes its answers."""
+    """Return eight hexadecimal digits of a hash over everything that shapes the agent's answers."""
     digest = hashlib.sha256()
     for part in _parts(voice):
         digest.update(part.encode() + b"\0")

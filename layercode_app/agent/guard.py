@@ -1,4 +1,4 @@
-"""A guard beside the model: it reads what the caller said while the model answers, and can stop the speech."""
+"""Run a guard concurrently with the model: it checks the caller's words while the model answers, and can stop it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, TypeAlias
 from ..conversation.turn import Turn
 
 Guard: TypeAlias = Callable[[Turn[Any, Any]], Awaitable[str | None]]
-"""Returns None to let the reply be spoken, or what is said instead of the rest of it."""
+"""Returns None to allow the reply, or the text that is said instead of the rest of the reply."""
 
 
 async def guarded(guard: Guard, turn: Turn[Any, Any], speaking: Coroutine[Any, Any, None]) -> None:
-    """Let the agent speak while the guard thinks. An objection ends the speech; a guard that fails ends it too."""
+    """Let the agent speak while the guard checks the turn. An objection or an error of the guard stops the speech."""
     speech: asyncio.Task[None] = asyncio.create_task(speaking)
     verdict: asyncio.Task[str | None] = asyncio.create_task(_ask(guard, turn))
     try:
         await asyncio.wait({speech, verdict}, return_when=asyncio.FIRST_COMPLETED)
         if speech.done():
             speech.result()
-        # What is spoken is not heard yet, so a verdict that comes after it still counts.
+        # Text that was sent may not have been heard yet, so a verdict after the end of the speech still counts.
         objection = await verdict
         if objection is None:
             await speech

@@ -1,4 +1,4 @@
-"""The hooks of a voice agent: async functions, refused where they are registered when they are not."""
+"""The hooks of a voice agent: check that they are async when they are registered, and speak what they answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SpeakingHookT = TypeVar("SpeakingHookT", bound=Callable[..., Awaitable[str | Non
 
 
 def check_hook(name: str, function: object, *, stream: bool = False) -> None:
-    """Raise HookError, with the mend, unless the function is async (or, where `stream`, an async generator)."""
+    """Raise HookError, which shows the fix, unless the function is async. `stream` also allows an async generator."""
     if inspect.iscoroutinefunction(function) or (stream and inspect.isasyncgenfunction(function)):
         return
     shown = getattr(function, "__qualname__", repr(function))
@@ -30,9 +30,10 @@ def check_hook(name: str, function: object, *, stream: bool = False) -> None:
 async def speak_answer(
     answer: Any, say: Callable[[str], Awaitable[None]], hook: str, *, say_last: Callable[[str], None] | None = None
 ) -> None:
-    """Speak what an `on_message` hook or a greeting answered: a text, pieces of text as they come, or nothing.
+    """Speak the answer of a hook or a greeting: a text, a stream of pieces, or None for nothing.
 
-    `say_last` is for a text after which nothing comes; pieces are never held, since the next may take its time.
+    `say_last` speaks a whole text, which is the last of the turn. Pieces are always sent at once with `say`, because
+    the next one may be slow. Raises HookError for an answer of another type.
     """
     if not isinstance(answer, AsyncGeneratorType) and inspect.isawaitable(answer):
         answer = await answer
@@ -51,6 +52,6 @@ async def speak_answer(
                 raise HookError(f"{hook} yielded a {type(piece).__name__}; expected str.")
             await say(piece)
     finally:
-        # In this task: a generator that is closed by the garbage collector leaves its contexts in another one.
+        # Close the generator in this task: the garbage collector would leave the generator's contexts in another one.
         if isinstance(answer, AsyncGeneratorType):
             await answer.aclose()

@@ -1,4 +1,4 @@
-"""What a PydanticAI agent is told: the texts that somebody wrote as its prompt, and what is added to them."""
+"""Read or replace the prompt among the instructions of a PydanticAI agent."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ if TYPE_CHECKING:
 
 
 def instructions_of(agent: AbstractAgent[Any, Any]) -> list[Any]:
-    """The agent's own instructions in their order: texts, parts and functions."""
+    """Return the agent's own instructions in order: texts, parts and functions."""
     inner = getattr(agent, "wrapped", agent)
     return [getattr(part, "instruction", part) for part in getattr(inner, "_instructions", ()) or ()]
 
 
 def prompt_of(agent: AbstractAgent[Any, Any] | None) -> str:
-    """The agent's prompt: what `load_prompt` read, or else its texts but for SPEAK_PLAINLY; empty where it has none."""
+    """Return the agent's prompt, or "" if it has none.
+
+    The prompt is the text that `load_prompt` read, else all texts of the instructions except SPEAK_PLAINLY.
+    """
     parts = instructions_of(agent) if agent else []
     return "\n\n".join(_text(parts[place]) for place in _prompt_places(parts))
 
 
 def with_prompt(agent: AbstractAgent[Any, Any], prompt: str) -> list[Any]:
-    """The agent's instructions with another prompt; functions, and texts that are not the prompt, stay."""
+    """Return the agent's instructions with another prompt. Functions and texts that are not the prompt stay."""
     parts = instructions_of(agent)
     places = _prompt_places(parts)
     first = places[0] if places else 0
@@ -41,7 +44,7 @@ def _prompt_places(parts: list[Any]) -> list[int]:
 
 
 def _text(part: Any) -> str:
-    """The text of a part that is one; a function's is known when it runs."""
+    """Return the text of an instruction, or "" for a function, whose text is known only when it runs."""
     text = part if isinstance(part, str) else getattr(part, "content", "")
     return text if isinstance(text, str) else ""
 

@@ -1,7 +1,7 @@
-"""Which model answers: `--model`, else the agent's own, else DEFAULT_MODEL, else the offline script.
+"""Choose an agent's model: `--model`, else the agent's own, else DEFAULT_MODEL, else the offline script.
 
-Behind whichever it is stand FALLBACK_MODELS. A server that is asked for a model which there is not, or for a fallback
-that cannot be made, does not start; only while the model's key is missing do agents answer offline.
+FALLBACK_MODELS are added to the chosen model. A server does not start if a named model or fallback is unknown or cannot
+be created. If only the key of the agent's own model or of DEFAULT_MODEL is missing, the agent answers offline.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 _VARIABLE = re.compile(r"`[A-Z][A-Z0-9_]+`")
-"""What PydanticAI names when a provider's key, or where its service is, was not given."""
+"""Matches the variable in PydanticAI's error when a provider's key or base URL is missing."""
 
 
 class _MissingKeyError(ConfigurationError):
-    """The model is known, and its key is not set."""
+    """The model is known, but its key is not set."""
 
 
 def choose_model(
     voice: VoiceAgent[Any, Any], *, asked: str | None, default: str | None, fallbacks: Sequence[str] = ()
 ) -> None:
-    """Give the agent the model it is to use. Raises ConfigurationError when one of those named cannot be used."""
+    """Set the model that the agent uses. Raises ConfigurationError if a named model cannot be used."""
     if voice.agent is None:
         return
     if asked == MODEL_NAME:
@@ -60,12 +60,12 @@ def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, fallbacks:
 
 @cache
 def _warn_once(reason: str) -> None:
-    """A server loads many agents, and one missing key concerns them all."""
+    """Log a warning once: a server loads many agents, and a missing key affects all of them."""
     logger.warning("{} Agents that are to use it answer offline, from their scripts.", reason)
 
 
 def named_model(name: str, setting: str) -> Model:
-    """The model of a name. Raises ConfigurationError naming the setting that asks for it, and what is missing."""
+    """Return the model of that name. Raises ConfigurationError, which names the setting and what is missing."""
     from pydantic_ai.exceptions import UserError
     from pydantic_ai.models import infer_model
 
@@ -78,7 +78,7 @@ def named_model(name: str, setting: str) -> Model:
 
 
 def _said(message: str) -> str:
-    """What is wrong, with the nearest name where there is one, and what a name looks like where there is not."""
+    """Shorten PydanticAI's message: keep its suggested name, or else tell what format a model's name has."""
     reason, _, more = message.partition(". ")
     if more.startswith("Did you mean"):
         return message
@@ -87,7 +87,7 @@ def _said(message: str) -> str:
 
 
 def _with_fallbacks(model: Model, fallbacks: Sequence[str]) -> Model:
-    """The model, and those asked when it fails; one that brings fallbacks of its own is left as it is."""
+    """Return the model with its fallbacks. A model that already has its own fallbacks is returned unchanged."""
     if not fallbacks or falls_back(model):
         return model
     from pydantic_ai.models.fallback import FallbackModel
@@ -96,7 +96,7 @@ def _with_fallbacks(model: Model, fallbacks: Sequence[str]) -> Model:
 
 
 def falls_back(model: Model) -> bool:
-    """Whether the model is a list of fallbacks, perhaps in a wrapper."""
+    """Return whether the model is a FallbackModel, possibly in a wrapper."""
     from pydantic_ai.models.fallback import FallbackModel
     from pydantic_ai.models.wrapper import WrapperModel
 

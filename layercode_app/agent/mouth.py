@@ -1,4 +1,4 @@
-"""Where the model's words go: after what is said while it thinks, and without what cannot be spoken."""
+"""Speak the model's text: after the words of the `while_thinking` hook, and without what cannot be spoken."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Mouth:
-    """Speaks one turn's model text.
+    """Speaks the model's text of one turn.
 
-    Text that the agent's validators may reject is held back until `release` or `speak_output`.
+    Text that the agent's validators may reject is held back until `release` or `speak_output` is called.
     """
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], thinking: Thinking) -> None:
@@ -29,20 +29,20 @@ class Mouth:
         self.begin()
 
     def begin(self) -> None:
-        """Expect the text of a new response."""
+        """Reset the filters for the text of a new response."""
         self._tags = ThinkTags()
         self._filter = Speakable() if self._speakable else None
         self._space: str | None = ""
-        """White space at the beginning of the response, until a word follows; None after the first word."""
+        """White space at the start of the response, held until the first word; None after that."""
         self._held: list[str] = []
 
     async def say(self, text: str) -> None:
-        """Speak a piece of text, and hand it to the socket before returning."""
+        """Filter and speak a piece of text, and hand it to the socket before returning."""
         text = self._tags.feed(text)
         await self._write(self._filter.feed(text) if self._filter else text)
 
     async def pause(self) -> None:
-        """The response ends: let out what the filters held back."""
+        """Speak what the filters held back, at the end of the response."""
         text = self._tags.flush()
         if self._filter is not None:
             text = self._filter.feed(text) + self._filter.flush()
@@ -53,7 +53,7 @@ class Mouth:
             if is_blank(text):
                 self._space += text
                 return
-            # At the beginning of a turn it separates nothing.
+            # White space before the first words of a turn separates nothing.
             text = self._space + text if self._turn.live.spoke else text.lstrip()
             self._space = None
         if self.holds:
@@ -62,15 +62,15 @@ class Mouth:
             await self._thinking.said()
             await self._turn.speak(text)
 
-    # --- what is spoken when the response is complete
+    # --- text that is spoken once the response is complete
 
     async def release(self) -> None:
-        """Speak the held text of the last response: it announces tools, and no validator looks at it."""
+        """Speak the held text of the last response. Text before tool calls is not checked by validators."""
         text, self._held = "".join(self._held), []
         await self._speak_whole(text, "model")
 
     async def speak_output(self, text: str) -> None:
-        """Speak the accepted output of the run in place of the last response's text."""
+        """Speak the accepted output of the run instead of the last response's text."""
         self.begin()
         text = self._tags.feed(text) + self._tags.flush()
         if self._filter is not None:
@@ -83,7 +83,7 @@ class Mouth:
         await self._thinking.said()
         live = self._turn.live
         text = text if live.spoke else text.lstrip()
-        # The runner counts a response as soon as it is complete, and this text is of that one.
+        # The runner has already counted the completed response that this text belongs to.
         live.response -= 1
         try:
             await self._turn.speak(text, source)

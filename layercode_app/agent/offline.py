@@ -1,6 +1,6 @@
-"""The model that needs no model: an agent's own script, played through PydanticAI's real machinery.
+"""The offline model: plays an agent's script through PydanticAI, without a provider.
 
-Tools really run, spans and frames are the real ones; only the words come from the script.
+Tools run, and spans and frames are those of a real run; only the words and the tool calls come from the script.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MODEL_NAME = FREE_MODEL
 PACE_SECONDS = 0.015
-"""Between two words, so that a script streams as a model does."""
+"""The pause between two words, so that a script streams like a model."""
 
 _call_ids = count(1)
 
@@ -36,17 +36,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Answered(Call):
-    """A tool call of this turn that was answered."""
+    """A tool call of this turn that has returned, with its result."""
 
     result: Any = None
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a script sees each time the model would have been asked.
+    """The input of a script for one model request.
 
-    `text` is what the caller said last, `said` all that they said, oldest first, and `answered` the tool calls of this
-    turn with their results, in the order they were made.
+    `text` is the caller's last message, `said` holds all their messages, oldest first, and `answered` holds the tool
+    calls of this turn with their results, in the order of the results.
     """
 
     text: str
@@ -57,7 +57,7 @@ class Scene:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The results of the tools called in this turn, by name; of one that was called again, the last."""
+        """The results of this turn's tool calls by tool name; the last result of a tool that was called again."""
         return {call.name: call.result for call in self.answered}
 
     @property
@@ -67,26 +67,26 @@ class Scene:
 
     @property
     def retry(self) -> bool:
-        """Whether the agent has just refused the model's answer or call, and asks for a better one."""
+        """Whether the agent has just rejected the model's answer or tool call, and asks for another."""
         from pydantic_ai.messages import RetryFeedbackPart
 
         return any(isinstance(part, RetryFeedbackPart) or _refused(part) for part in self.messages[-1].parts)
 
     def offers(self, tool: str) -> bool:
-        """Whether a tool, or an output tool, of that name may be called: which of several agents is asking."""
+        """Return whether a tool or output tool of that name can be called, to tell several agents apart."""
         return any(known.name == tool for known in [*self.info.function_tools, *self.info.output_tools])
 
     def says(self, *words: str) -> bool:
-        """Whether the caller's text holds one of the words, in any case."""
+        """Return whether the caller's text contains one of the words, ignoring case."""
         return any(word.lower() in self.text.lower() for word in words)
 
 
 Script: TypeAlias = Callable[[Scene], AsyncIterator[str | Call]]
-"""Yields text to speak, and tool calls; it is asked again once the tools have answered."""
+"""Yields text to speak and tool calls. It is called again once the tools have returned."""
 
 
 def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> FunctionModel:
-    """A model that plays the script; without one it says that it is offline, and repeats the caller's words."""
+    """Return a model that plays the script. Without a script it says that it is offline, and repeats the caller."""
     from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
     from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
@@ -109,7 +109,7 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
             yield ""
 
     async def whole(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        """The same script for an agent that does not stream."""
+        """Play the script at once, for a run that does not stream."""
         pieces = [piece async for piece in played(scene_of(messages, info))]
         text = "".join(piece for piece in pieces if isinstance(piece, str))
         calls = [ToolCallPart(piece.name, piece.args) for piece in pieces if isinstance(piece, Call)]
@@ -119,7 +119,7 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
 
 
 def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
-    """What the messages of a request amount to."""
+    """Build the scene from the messages of a request. Texts that begin with "[" are notes, not the caller's words."""
     from pydantic_ai.messages import ToolCallPart, ToolReturnPart, UserPromptPart
 
     texts: list[str] = []
@@ -138,12 +138,12 @@ def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
 
 
 def _refused(part: object) -> bool:
-    """Whether a tool, or an output's validator, sent a call back to be made better."""
+    """Return whether a tool or an output validator rejected a call and asked for another."""
     return getattr(part, "outcome", None) == "retried"
 
 
 def words(text: str) -> list[str]:
-    """The text in the pieces in which a model would stream it."""
+    """Split the text into words, each with its space, as a model would stream it."""
     *whole, last = text.split(" ")
     return [word + " " for word in whole] + ([last] if last else [])
 

@@ -1,4 +1,4 @@
-"""Speaks the output of a run that is complete: by `speak=`, past a validator, or why there is nothing to speak."""
+"""Speak the output of a completed run: through `speak=`, after a validator accepted it, or as an explanation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 NOT_APPROVED = "I'm sorry, that needs an approval that I can't get during this call, so I have not done it."
-"""Said in place of a tool call that waits for an approval: the caller must know that it was not made."""
+"""Said when a tool call waits for an approval: the caller must know that the tool did not run."""
 NOT_RUN = "The tool was not run: it needs an approval, which cannot be given during a call."
-"""What the model is told of such a call in the next turns."""
+"""The result of such a call that the model reads in the next turns."""
 
 
 async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, output: Any) -> None:
-    """Speak what of the output was not spoken while it streamed.
+    """Speak the output, or the part of it that was not spoken while it streamed.
 
-    Raises HookError for an output that is no text where nothing was said, because nothing says how it is spoken.
+    Raises HookError if the output is not text, nothing was said, and `VoiceAgent` was given no `speak`.
     """
     from pydantic_ai import DeferredToolRequests
 

@@ -1,4 +1,4 @@
-"""What an agent's output is: text that is spoken as it streams, text that may be rejected, or something else."""
+"""Classify an agent's output: text that is spoken while it streams, text that may be rejected, or another type."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 def speaks_text(agent: AbstractAgent[Any, Any]) -> bool:
-    """Whether the agent may answer in plain text."""
+    """Return whether the agent may answer in plain text."""
     return any(kind is str or _is_text_output(kind) for kind in _kinds(agent.output_type))
 
 
 def may_be_rejected(agent: AbstractAgent[Any, Any]) -> bool:
-    """Whether the agent's text is its output only after a function has accepted or changed it."""
+    """Return whether a function must accept the agent's text, or may change it, before it is the output."""
     return bool(_validators(agent)) or any(_is_text_output(kind) for kind in _kinds(agent.output_type))
 
 
 def may_defer(agent: AbstractAgent[Any, Any]) -> bool:
-    """Whether a run may end with tool calls that wait for an approval."""
+    """Return whether a run may end with tool calls that wait for an approval."""
     from pydantic_ai import DeferredToolRequests
 
     return any(kind is DeferredToolRequests for kind in _kinds(agent.output_type))
 
 
 def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -> None:
-    """Log what the caller will notice of an agent's output. `speak` says whether VoiceAgent was told how to speak it."""
+    """Warn about output settings that the caller will notice, unless VoiceAgent was given `speak`."""
     if speak:
         return
     if _validators(agent):
@@ -48,14 +48,14 @@ def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -
 
 
 def _validators(agent: Any) -> Any:
-    """The agent's output validators, also of one that is wrapped; PydanticAI has no public name for them."""
+    """Return the agent's output validators, also if it is wrapped. PydanticAI has no public name for them."""
     while (wrapped := getattr(agent, "wrapped", None)) is not None:
         agent = wrapped
     return getattr(agent, "_output_validators", ())
 
 
 def _kinds(output: Any) -> Iterator[Any]:
-    """The single kinds of output in lists and unions."""
+    """Yield the single output types in nested lists and unions."""
     several = output if isinstance(output, list | tuple) else get_args(output) if _is_union(output) else None
     if several is None:
         yield output

@@ -7,14 +7,14 @@ import math
 from ..conversation.deadline import Deadline
 
 UNBOUNDED = 86_400.0
-"""Seconds; what a timeout of 0 means."""
+"""Seconds that stand for no timeout, which is written as 0."""
 
 
 class Pauses(Deadline):
-    """`with Pauses(seconds) as pauses:` raises TimeoutError when a model pauses for longer than that.
+    """A timeout for each pause: `with pauses:` raises TimeoutError when the model pauses for more than `seconds`.
 
-    The wait for the first piece has a timeout of its own. `pauses.over()` says that a piece has come, and `pauses.begin()` that the next one is awaited. Between the two, the
-    time is not the model's: a slow caller takes the words slowly.
+    Call `over()` when a piece arrives, and `begin()` when the next one is awaited. The time between the two does not
+    count, because a slow caller receives the words slowly. The first piece is not timed here: it has another timeout.
     """
 
     __slots__ = ("_since",)
@@ -29,11 +29,11 @@ class Pauses(Deadline):
         return self._passed
 
     def begin(self) -> None:
-        """The next piece is awaited."""
+        """Start to time a pause: the next piece is awaited."""
         self._since = self._loop_time()
 
     def over(self) -> None:
-        """A piece has come."""
+        """End the pause: a piece has arrived."""
         self._since = math.inf
 
     def _loop_time(self) -> float:
@@ -44,5 +44,5 @@ class Pauses(Deadline):
         if left <= 0:
             super()._pass()
             return
-        # One timer for the whole answer: it costs a piece nothing, and looks again when the pause could be too long.
+        # One timer serves the whole answer, so a piece costs nothing. It fires next when the pause may be too long.
         self._timer = self._task.get_loop().call_later(min(left, self._seconds), self._pass)

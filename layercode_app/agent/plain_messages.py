@@ -1,4 +1,4 @@
-"""Model messages and tool results without half characters: a provider's client cannot encode the next request with one."""
+"""Remove unpaired surrogates from model messages and tool results: a provider's client cannot encode them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..wellformed import plain, well_formed
 
 
 def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
-    """Encode messages for the journal, also those of a response that was cut within a character."""
+    """Encode messages for the journal, even if a response was cut between the two surrogates of a character."""
     try:
         return ModelMessagesTypeAdapter.dump_json(list(messages))
     except PydanticSerializationError:
@@ -23,19 +23,19 @@ def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
 
 
 def clean_response(response: ModelResponse) -> ModelResponse:
-    """Join the halves of characters in a response, and replace single ones; mostly there are none."""
+    """Join surrogate pairs in a response, and replace unpaired surrogates. Returns the same response if it has none."""
     parts: list[Any] = [_cleaned_part(part) for part in response.parts]
     same = all(one is other for one, other in zip(parts, response.parts, strict=True))
     return response if same else replace(response, parts=parts)
 
 
 def jsonable(value: Any) -> Any:
-    """The value as plain JSON, for the journal."""
+    """Return the value as plain JSON, for the journal."""
     return plain(_jsonable(value))
 
 
 def clean_result(result: Any) -> Any:
-    """The result of a tool, as the model is given it: the tool's own, unless that is no plain JSON."""
+    """Return a tool's result for the model: the same object, or a plain JSON copy if it is not plain JSON."""
     if isinstance(result, ToolReturn):
         return replace(result, return_value=clean_result(result.return_value), content=_cleaned(result.content))
     given = _jsonable(result)
@@ -44,7 +44,7 @@ def clean_result(result: Any) -> Any:
 
 
 def clean_refusal(error: Exception) -> None:
-    """Clean, in place, what the model will be told by a tool's error."""
+    """Clean, in place, the text of a tool's error that the model will read."""
     if isinstance(error, ToolRetryError):
         error.tool_retry.content = _cleaned(error.tool_retry.content)
     elif isinstance(error, ToolFailedError):
@@ -54,7 +54,7 @@ def clean_refusal(error: Exception) -> None:
 def _jsonable(value: Any) -> Any:
     try:
         return to_jsonable_python(value, serialize_unknown=True)
-    except UnicodeEncodeError:  # half a character in a key
+    except UnicodeEncodeError:  # an unpaired surrogate in a key
         return to_jsonable_python(_cleaned(value), serialize_unknown=True)
 
 
@@ -70,7 +70,7 @@ def _is_ascii(value: Any) -> bool:
 
 
 def _cleaned(value: Any) -> Any:
-    """The value with every text in it well formed; the same object where nothing is to be changed."""
+    """Return the value with every text in it well formed; the same object if nothing changes."""
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What the model is asked in a turn: the caller's words, or a note where there are none."""
+"""Choose the prompt of a turn: the caller's words, or a note if there are none."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..conversation.record import Status
 from ..conversation.turn import Turn
 
 GO_ON = "[The caller interrupted, but no words could be made out. Go on from where you were cut off.]"
-"""Asked in place of a blank transcript that cut a reply short: otherwise both sides would be silent."""
+"""The prompt for a blank transcript that interrupted a reply: otherwise both sides would stay silent."""
 
 
 def prompt_of(turn: Turn[Any, Any]) -> str | None:
-    """The prompt of a turn; None where the caller said nothing new, so that nothing is to be answered.
+    """Return the prompt of a turn, or None if the caller said nothing that needs an answer.
 
     Speech recognition sends a blank transcript for a cough. Models refuse blank text, some of them for the rest of the
     conversation.
@@ -24,6 +24,6 @@ def prompt_of(turn: Turn[Any, Any]) -> str | None:
 
 
 def _was_cut(turn: Turn[Any, Any]) -> bool:
-    """Whether the caller did not hear the end of the reply before."""
+    """Return whether the previous reply was cut off, unless it was a goodbye."""
     last = turn.last
     return last is not None and last.status in (Status.INTERRUPTED, Status.SUPERSEDED) and last.impact != "goodbye"

@@ -1,4 +1,4 @@
-"""Prompts in files beside the agents that use them."""
+"""Load prompts from the `prompts` folder next to an agent file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _loaded: set[str] = set()
 
 
 def load_prompt(name: str) -> str:
-    """The text of `prompts/<name>.md` (or `.txt`) beside the file that calls this.
+    """Return the text of `prompts/<name>.md` (or `.txt`) in the folder of the calling file.
 
-    Raises DeveloperError naming the files it looked for.
+    Raises DeveloperError, which names the files that were tried.
     """
     frame = inspect.currentframe()
     caller = frame.f_back if frame else None
@@ -29,5 +29,5 @@ def load_prompt(name: str) -> str:
 
 
 def was_loaded(text: str) -> bool:
-    """Whether `load_prompt` gave this text to somebody."""
+    """Return whether `load_prompt` has returned this text."""
     return text in _loaded

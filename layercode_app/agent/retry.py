@@ -1,4 +1,4 @@
-"""Retries of a model: which errors are worth one, and how many a turn makes."""
+"""Retries of a model request: which errors are retried, and how often."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..exceptions import ModelStalledError
 from ..observability.errors import category_of
 
 RETRY_SECONDS = (0.2, 0.8)
-"""Pauses before a model is asked again."""
+"""The pauses before the first and the second retry."""
 MOST_STALLS = 2
-"""A model that did not begin in time may do so once more; each time is seconds of silence."""
+"""A response is not retried after this many timeouts, because each one is seconds of silence."""
 TRANSIENT = {"rate_limit", "network", "timeout"}
 
 
 def transient(error: BaseException) -> bool:
-    """Whether the same request may succeed a moment later."""
+    """Return whether the same request may succeed when it is retried shortly."""
     from pydantic_ai.exceptions import ModelAPIError, ModelQuotaExceededError, ModelRequestRejectedError
 
     if isinstance(error, ModelQuotaExceededError | ModelRequestRejectedError):
@@ -31,8 +31,8 @@ def transient(error: BaseException) -> bool:
 class Retries:
     """The retries of one turn, counted for each response of the model.
 
-    A request that failed before its first token is made again by itself, so it may follow tools and words. A response
-    that broke off later can only be had by running the whole turn again. Both use up the same retries.
+    A request that failed before its first token is retried alone, so tools and words may precede it. A response that
+    broke off later requires another run of the whole turn. Both kinds count against the same limit.
     """
 
     def __init__(self, turn: Turn[Any, Any]) -> None:
@@ -42,7 +42,7 @@ class Retries:
         self._stalls = 0
 
     async def again(self, error: Exception) -> bool:
-        """Pause, and say whether to ask the model again after this error."""
+        """Return whether to retry after this error. If so, first count the retry and wait for the backoff."""
         if not transient(error):
             return False
         self._turn_to(self._turn.live.response)
@@ -61,7 +61,7 @@ class Retries:
 
 
 def _single(error: BaseException) -> Iterator[BaseException]:
-    """The errors of a group, one by one."""
+    """Yield the errors of a group, also of nested groups; any other error is yielded itself."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
             yield from _single(one)

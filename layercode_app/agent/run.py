@@ -1,7 +1,7 @@
-"""One turn through the agent: greeting, hook or PydanticAI run, streamed so that every text is spoken.
+"""Run one turn of an agent: a greeting, a hook or a PydanticAI run, whose text is spoken while it streams.
 
-The run is driven node by node, so text before *and* after tool calls is heard, as it comes and without debounce;
-thinking never is. What the run did is written into the turn's record however it ends.
+The run is driven node by node, so that text before *and* after tool calls is spoken at once, without debounce. Thinking
+is never spoken. Messages, usage and cost are written into the turn's record however the run ends.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 async def answer(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-    """Speak the reply to a turn."""
+    """Speak the reply of a turn."""
     turn.model = _model(voice)
     _set_limits(voice, turn)
     try:
@@ -45,7 +45,7 @@ async def answer(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
 
 
 async def answer_data(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], data: Any) -> Any:
-    """The JSON that answers data from the page: what the last hook returned."""
+    """Run the `on_data` hooks. Return the JSON answer to the page: the last hook's result."""
     turn.model = _model(voice)
     answered: Any = None
     try:
@@ -92,18 +92,18 @@ def _nothing_to_say(voice: VoiceAgent[Any, Any]) -> Exception:
 
 
 async def _run_with_retries(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, prompt: str) -> None:
-    """Run the agent, and again when its answer broke off before a word of it was spoken or a tool was called."""
+    """Run the agent, and retry it if it failed before a word of the model was spoken and before a tool was called."""
     retries = Retries(turn)
     while True:
         try:
             return await run(voice, turn, mouth, retries, prompt)
-        except Exception as error:  # whatever is not transient is raised again
+        except Exception as error:  # errors that are not transient are raised again
             if turn.live.model_spoke or turn.record.tools or not await retries.again(error):
                 raise
 
 
 async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, retries: Retries, prompt: str) -> None:
-    """Run the PydanticAI agent on what the caller said, speaking as it goes."""
+    """Run the PydanticAI agent with the prompt, and speak its text while it streams."""
     assert voice.agent is not None
     deps = voice.deps(turn) if voice.deps else turn
     settings, seconds = _model_settings(voice, turn)
@@ -137,7 +137,7 @@ async def run(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, r
 
 
 def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-    """Apply the agent's own limits of its model in place of the settings'."""
+    """Override the timeouts of the settings by those of the agent."""
     if voice.first_token_timeout is not None:
         turn.live.first_token_timeout = voice.first_token_timeout
     if voice.piece_timeout is not None:
@@ -145,15 +145,19 @@ def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
 
 
 def _model(voice: VoiceAgent[Any, Any]) -> Any:
-    """What answers: the server's choice, the agent's own, or the script; an agent that is only a hook has none."""
+    """Return the model that answers: the server's choice, else the agent's own, else the offline script.
+
+    Returns None for a voice agent without a PydanticAI agent.
+    """
     own = voice.agent.model if voice.agent is not None else None
     return voice.model or own or (offline_model(voice.script) if voice.agent is not None else None)
 
 
 def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:
-    """The settings of the model's requests, and the timeout that is left to us for their first token.
+    """Return the settings of the model's requests, and the first-token timeout that BoundedModel applies (0: none).
 
-    The provider's own retries are off: those are seconds of silence, ours stop once the model spoke.
+    PydanticAI applies the timeout itself if the agent's settings have it, or if several models may answer a request.
+    The provider's own retries are off by default: they add seconds of silence, and ours stop once the model spoke.
     """
     settings = {"max_retries": 0, **voice.model_settings}
     seconds = turn.live.first_token_timeout
@@ -166,7 +170,7 @@ def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[
 
 
 async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], mouth: Mouth | None) -> None:
-    """Speak the text of a response as it comes. Raises ModelStalledError where the model pauses for too long."""
+    """Speak the text of a response while it streams. Raises ModelStalledError if the model pauses for too long."""
     live = turn.live
     pauses = Pauses(live.piece_timeout)
     if mouth is not None:
@@ -195,7 +199,7 @@ async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], mouth: M
 
 
 def _text_of(event: Any) -> str | None:
-    """The text that an event of a response adds."""
+    """Return the text that an event adds to the response, or None."""
     if isinstance(event, PartDeltaEvent):
         return event.delta.content_delta if isinstance(event.delta, TextPartDelta) else None
     if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):

@@ -1,8 +1,8 @@
-"""Where the shipped agents lie; apart from what loads them, since `new` only copies one and is quicker without."""
+"""The folders of the shipped agents. Separate from discovery, so that `new`, which only copies a file, starts fast."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 BUILT_IN = (Path(__file__).parent.parent / "agents", Path(__file__).parent.parent.parent / "agents")
-"""Inside the installed package, or beside it in a checkout."""
+"""Inside the installed package, or next to the package in a checkout."""

@@ -1,7 +1,7 @@
-"""Text that can be spoken: markdown, emoji and link syntax taken out while it streams, and a prompt that avoids them.
+"""Make text speakable: a streaming filter for markdown, emoji and links, and a prompt that avoids them.
 
-The filter looks at one character at a time and holds back only a mark whose meaning the next character decides, so a
-word is never delayed, and pieces of any size give the same words.
+The filter reads one character at a time. It holds back only a mark whose meaning depends on the next character, so no
+word is delayed, and the size of the pieces does not change the result.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Everything you write is spoken aloud by a machine that reads it as it stands.
 - Addresses the way one says them on the phone: "twelve Mill Lane, second floor"; an e-mail address with "at" and "dot".
 - Units and abbreviations written out: "kilometres per hour", "for example", "Doctor Lee".
 """
-"""Instructions for numbers, dates and addresses: `Agent(instructions=[load_prompt("mine"), SPEAK_PLAINLY])`."""
+"""Instructions for speakable text, numbers and dates: `Agent(instructions=[load_prompt("mine"), SPEAK_PLAINLY])`."""
 
 _MARKS = "*_~`#>-+=!]\\"
-"""Held until the next character says what they are."""
+"""Marks that are held back until the next character shows their meaning."""
 _EMOJI = (
     "\u20e3\u2022\u231a\u231b\u23cf\u23e9-\u23fa\u25a0-\u25ff\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f000-\U0001faff"
     "\U000e0020-\U000e007f"
@@ -31,37 +31,37 @@ _PUNCTUATION = set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 
 def speakable(text: str) -> str:
-    """The whole text, as it can be spoken."""
+    """Return the speakable form of a whole text."""
     one = Speakable()
     return one.feed(text) + one.flush()
 
 
 class Speakable:
-    """The filter of one turn: `feed` it pieces as they come, `flush` it where the model stops for a while."""
+    """The streaming filter: call `feed` with each piece of a response, and `flush` at its end."""
 
     def __init__(self) -> None:
         self._held = ""
         self._before = "\n"
-        """The source character before the held mark."""
+        """The unfiltered character before the held mark."""
         self._prev = "\n"
         self._out = "\n"
-        """The last character let through."""
+        """The last character that was returned."""
         self._line_start = True
         self._table = False
         self._dropped = False
         self._skip = ""
-        """The character that ends what is being skipped: a link's target, the first line of a code block."""
+        """The character that ends the skipped text: a link's target, or the first line of a code block."""
         self._depth = 0
 
     def feed(self, piece: str) -> str:
-        """What of the text so far can be spoken now."""
+        """Filter the next piece. Return the text that can be spoken now."""
         if self._plain and piece and not _SPECIAL.search(piece):
             self._prev = self._out = piece[-1]
             return piece
         return "".join([self._step(char) for char in piece])
 
     def flush(self) -> str:
-        """What was held back; the text that follows begins a line."""
+        """Return the text that was held back. The text after it counts as the start of a line."""
         out = self._resolve("")[0] if self._held else ""
         self._held = self._skip = ""
         self._line_start, self._table, self._prev = True, False, "\n"
@@ -69,7 +69,7 @@ class Speakable:
 
     @property
     def _plain(self) -> bool:
-        """Whether nothing before matters to ordinary text."""
+        """Whether the state has no effect on text without special characters."""
         return not (self._held or self._skip or self._line_start or self._dropped or self._table)
 
     def _step(self, char: str) -> str:
@@ -88,7 +88,7 @@ class Speakable:
         return before + self._fresh(char)
 
     def _fresh(self, char: str) -> str:
-        """A character with nothing held before it."""
+        """Process a character while no mark is held."""
         if char in _MARKS:
             self._held, self._before, self._prev = char, self._prev, char
             return ""
@@ -103,7 +103,7 @@ class Speakable:
     def _silent(self, char: str, before: str) -> bool:
         if char == "[" or _IS_EMOJI.match(char):
             return True
-        if char == "\u200d":  # it joins emoji, but letters too, in scripts that need it
+        if char == "\u200d":  # the zero-width joiner joins emoji, and in some scripts also letters
             return bool(_IS_EMOJI.match(before))
         return self._table and (char == "|" or (char == ":" and before in "|- "))
 
@@ -120,7 +120,7 @@ class Speakable:
         return text
 
     def _skipping(self, char: str) -> str:
-        """Inside a link's target or the first line of a code block; a new line ends both."""
+        """Skip a character of a link's target or of a code block's first line. A newline ends both."""
         self._prev = char
         self._depth += char == "("
         if char == "\n":
@@ -133,7 +133,10 @@ class Speakable:
         return ""
 
     def _resolve(self, char: str) -> tuple[str, bool]:
-        """What the held mark is, now that the next character is known ("" at the end), and whether that is used up."""
+        """Decide the held mark by the next character, which is "" at the end.
+
+        Returns the text to speak, and whether the next character was consumed.
+        """
         mark = self._held[0]
         if mark == "\\" and char in _PUNCTUATION:
             return self._emit(char), True
@@ -148,7 +151,7 @@ class Speakable:
         return self._emit(kept), False
 
     def _opens_line(self, mark: str, char: str) -> bool:
-        """Whether the mark is a heading, bullet, quote, rule or code fence: those stand at the start of a line."""
+        """Return whether the mark, at the start of a line, is a heading, bullet, quote, rule or code fence."""
         count = len(self._held)
         if mark == "`" and count >= 3:
             self._skip = "" if char in ("", "\n") else "\n"
@@ -160,7 +163,7 @@ class Speakable:
         return char == " " and (mark in "#>" or (mark in "-+*" and count == 1))
 
     def _kept(self, mark: str, char: str) -> str:
-        """How much of the mark is text."""
+        """Return the part of the mark that is text."""
         held, before = self._held, self._before
         if mark in "`]":
             return ""

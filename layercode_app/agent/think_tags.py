@@ -1,7 +1,7 @@
-"""Reasoning that a model writes into its text, between `<think>` tags and the like: taken out while it streams.
+"""Remove reasoning that a model writes into its text, between `<think>` tags or similar ones, while it streams.
 
-Text without such tags passes as it is. A mark that could begin a tag is held only until the next characters decide, so
-no word is delayed, and pieces of any size give the same words.
+Text without such tags is unchanged. Characters that may begin a tag are held only until the next ones decide, so no
+word is delayed, and the size of the pieces does not change the result.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ NAMES = (
     *("think", "thinking", "thought", "thoughts", "reason", "reasoning", "reflection", "scratchpad"),
     *("inner_monologue", "internal_monologue", "antml:thinking"),
 )
-"""The tags' names, in any case."""
+"""The names of the tags, matched without case."""
 MOST_ATTRIBUTES = 200
-"""Characters of attributes that a tag may have; a longer one is text."""
+"""The maximum number of characters of attributes in a tag; a longer tag is text."""
 
 _MARK = re.compile(r"[<\[\u25c1]")
 """The characters that may begin a tag."""
 _NAME = "|".join(sorted(NAMES, key=len, reverse=True))
 _REST = rf"(?:\s[^<>]{{0,{MOST_ATTRIBUTES}}})?/?"
-# `[THINK]` is Mistral's, and `◁think▷` Kimi's.
+# Mistral writes `[THINK]`, and Kimi writes `◁think▷`.
 _TAG = re.compile(
     rf"<(?P<end>/?)(?:{_NAME}){_REST}>|\[(?P<end2>/?)THINK\]|\u25c1(?P<end3>/?)think\u25b7", re.IGNORECASE
 )
@@ -38,15 +38,15 @@ _WHOLE += ["[think]", "[/think]", "\u25c1think\u25b7", "\u25c1/think\u25b7"]
 
 
 class ThinkTags:
-    """The filter of one response: `feed` it pieces as they come, `flush` it at the end."""
+    """The filter of one response: call `feed` with each piece, and `flush` at the end."""
 
     def __init__(self) -> None:
         self._held = ""
         self._inside = False
         self._cut = False
-        """Reasoning was taken out just before."""
+        """Whether reasoning was removed just before."""
         self._last = " "
-        """The last character let through."""
+        """The last character that was returned."""
         self._thoughts: list[str] = []
 
     @property
@@ -55,7 +55,7 @@ class ThinkTags:
         return "".join(self._thoughts)
 
     def feed(self, piece: str) -> str:
-        """Return what of the text so far is no reasoning."""
+        """Filter the next piece. Return the text that is not reasoning and can be spoken now."""
         if not (self._inside or self._held or self._cut or _MARK.search(piece)):
             self._last = piece[-1:] or self._last
             return piece
@@ -78,7 +78,7 @@ class ThinkTags:
         return "".join(spoken)
 
     def flush(self) -> str:
-        """Return what was held back. Reasoning that was not closed ends here."""
+        """Return the text that was held back. Reasoning without an end tag ends here."""
         spoken: list[str] = []
         self._take(self._held, spoken)
         self._held, self._inside = "", False
@@ -88,7 +88,7 @@ class ThinkTags:
         if self._inside:
             self._thoughts.append(text)
         elif text:
-            # What stood on both sides of the reasoning would be read as one word.
+            # Without a space, the words before and after the reasoning would be read as one.
             if self._cut and not (self._last.isspace() or text[0].isspace()):
                 spoken.append(" ")
             spoken.append(text)
@@ -96,13 +96,13 @@ class ThinkTags:
 
 
 def _may_become_tag(text: str) -> bool:
-    """Whether more characters could make this a tag."""
+    """Return whether more characters could complete this text to a tag."""
     lower = text.lower()
     return any(whole.startswith(lower) for whole in _WHOLE) or _BEGUN.fullmatch(text) is not None
 
 
 def without_thoughts(response: ModelResponse) -> ModelResponse:
-    """The response with its reasoning in parts of its own, and without blank text, which some providers refuse."""
+    """Move tagged reasoning into separate thinking parts, and remove blank text, which some providers refuse."""
     from pydantic_ai.messages import TextPart
 
     texts = [part.content for part in response.parts if isinstance(part, TextPart)]
@@ -128,6 +128,6 @@ def _cleaned(parts: Sequence[ModelResponsePart]) -> list[ModelResponsePart]:
         if not is_blank(text):
             cleaned.append(part if text == part.content else replace(part, content=text))
         elif part.id is not None:
-            # Its provider wants the item back that it sent, and PydanticAI sends no text for it.
+            # The provider expects to get back each item that it sent. PydanticAI sends this item without text.
             cleaned.append(replace(part, content=""))
     return cleaned

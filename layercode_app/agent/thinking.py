@@ -1,4 +1,4 @@
-"""What is said while the model thinks: a hook that speaks beside the model until the answer is ready."""
+"""Run the `while_thinking` hook, which speaks while the model prepares the answer."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 SENTENCE_SECONDS = 1.0
-"""How long a finished answer waits for the hook to end the sentence it is in."""
+"""How long an answer waits for the hook to end its current sentence."""
 END_SECONDS = 1.0
-"""How long the turn waits for a hook that was cancelled."""
+"""How long the turn waits for a cancelled hook to end."""
 
 
 class Thinking:
-    """`async with Thinking(voice, turn) as thinking`: the hook speaks at once; `await thinking.said()` before the answer.
+    """A context that runs the `while_thinking` hook: await `said()` before the answer is spoken.
 
-    A hook that has begun a sentence may end it. One that has said nothing by then is stopped, so that a slow or failing
-    hook holds nothing back.
+    The hook starts when the context is entered. `said()` lets it end a sentence that it has begun, for at most
+    SENTENCE_SECONDS; otherwise the hook is stopped at once, so that a slow or failing hook delays nothing.
     """
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-        # Such a hook mostly asks a small model about the caller's words, and there are none.
+        # Such a hook usually asks a small model about the caller's words, and here there are none.
         hooks = None if is_blank(turn.text) else voice.hooks.get("thinking")
         self._turn = turn
         self._hook = hooks[0] if hooks else None
         self._task: asyncio.Task[None] | None = None
         self._between = asyncio.Event()
-        """Set while the hook is in no sentence."""
+        """Set while the hook is not within a sentence."""
         self._speaking = False
         self._over = False
 
     async def __aenter__(self) -> Thinking:
-        """Let the hook begin to speak."""
+        """Start the hook."""
         if self._hook is not None:
             self._between.set()
             self._task = asyncio.create_task(self._run(self._hook))
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        """Stop the hook where the turn was stopped or the answer was complete."""
+        """Stop the hook, because the turn was stopped or the answer is complete."""
         if self._task is None:
             return
         if raised[0] is None:
@@ -55,7 +55,7 @@ class Thinking:
         await asyncio.wait({self._task}, timeout=END_SECONDS)
 
     async def said(self) -> None:
-        """Wait until the hook has ended its sentence, and let it say no more."""
+        """Wait until the hook has ended its sentence, then stop it."""
         task = self._task
         if task is None or self._over:
             return
@@ -72,7 +72,7 @@ class Thinking:
 
     def _stop(self, task: asyncio.Task[None]) -> None:
         self._over = True
-        # While its words are being sent, a cancelled task would lose them; it ends itself after that.
+        # Cancelling the task while it sends words would lose them. In that case `_speak` ends the hook after sending.
         if not self._speaking:
             task.cancel()
 
@@ -80,7 +80,7 @@ class Thinking:
         try:
             await speak_answer(hook(self._turn), self._speak, "while_thinking")
         except Exception as error:  # noqa: BLE001 - the answer itself is on its way
-            # Its text only where a sink may show it: it may quote the caller.
+            # The message names only the error's type: its text may quote the caller, so each sink decides about it.
             log = self._turn.log.opt(exception=error)
             log.warning("while_thinking failed, and the answer goes on without it: {}", type(error).__name__)
 

@@ -1,7 +1,7 @@
-"""MCP servers of an agent, kept open while it is served: one that is lost is opened again with growing pauses.
+"""Hold an agent's MCP servers open while it is served, and reopen a lost one with exponential backoff.
 
-A turn never opens a server itself, so one that hangs or is down costs no caller's time: its last known tools stay
-visible to the model, and a call of one fails at once with words that the model can pass on.
+A turn never opens a server itself, so a server that hangs or is down does not delay the caller. Its last known tools
+stay visible to the model, and a call of one fails at once with a message for the model.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from pydantic_ai.exceptions import ModelRetry, ToolFailed
 from pydantic_ai.toolsets import AbstractToolset, WrapperToolset
 
 OPEN_SECONDS = 10.0
-"""The time limit of one attempt to open a server."""
+"""The timeout of one attempt to open a server."""
 PAUSES = (0.2, 30.0)
-"""The first and the longest pause between two attempts; each pause is twice the one before."""
+"""The first and the longest pause between two attempts. Each pause is twice as long as the previous one."""
 STABLE_SECONDS = 10.0
-"""A server that was open for less than this is opened again after a pause."""
+"""A server that was open for at least this time is reopened without a pause."""
 CHECK_SECONDS = 15.0
-"""How often an idle server is pinged, so that a dead one is open again before a caller needs it."""
+"""The interval of the pings to a server, so that a dead one is reopened before a caller needs it."""
 PING_SECONDS = 5.0
 WAIT_SECONDS = 2.0
-"""How long a turn waits for a server that is being opened."""
+"""How long a turn waits for a server that is being opened, and for its list of tools."""
 CLOSE_SECONDS = 5.0
 
 CONNECTION_CLOSED = -32000
-"""The code that MCP libraries give to a call whose connection is gone."""
+"""The error code of MCP libraries for a call whose connection is lost."""
 _LOST = {"TransportError", "ConnectionError", "ClosedResourceError", "BrokenResourceError", "EndOfStream"}
 _GONE = ("session terminated", "session not found", "client is not connected")
 
@@ -43,12 +43,12 @@ LOST = (
 
 
 class ToolServer:
-    """One MCP server: `keep` opens it until the service ends, and turns list and call its tools."""
+    """One MCP server: the service holds it open with `keep`, and turns list and call its tools."""
 
     def __init__(self, toolset: AbstractToolset[Any], agent: str) -> None:
         self.toolset = toolset
         self.tried = asyncio.Event()
-        """Set once the first attempt to open it has ended."""
+        """Set once the first attempt to open the server has ended."""
         self._name = f"{toolset.label} of agent {agent!r}"
         self._opened = asyncio.Event()
         self._lost = asyncio.Event()
@@ -58,7 +58,7 @@ class ToolServer:
     # --- for the service
 
     async def keep(self, closing: asyncio.Event) -> None:
-        """Keep the server open until `closing` is set."""
+        """Hold the server open until `closing` is set: reopen it when it is lost."""
         pause = PAUSES[0]
         while not closing.is_set():
             opened_at = time.monotonic()
@@ -114,12 +114,12 @@ class ToolServer:
         return True
 
     async def _close(self) -> None:
-        """Close the session and the child process, whatever calls still use them."""
+        """Close the session and the child process, even if calls still use them."""
         self._opened.clear()
-        # The transport of a child process outlives its contexts: only `close` ends it.
+        # The transport of a child process stays open after its contexts are left: only `close` ends it.
         close = getattr(getattr(self.toolset, "client", None), "close", None)
         if close is not None:
-            # A session whose server is gone raises here, and is closed all the same.
+            # A session whose server is gone raises here, but is closed nevertheless.
             with suppress(Exception):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await close()
@@ -130,7 +130,7 @@ class ToolServer:
     # --- for turns
 
     async def list_tools(self, ctx: Any) -> dict[str, Any]:
-        """List the tools; those that were known last while the server cannot be asked."""
+        """Return the server's tools, or the last known ones if the server cannot list them."""
         if not await self._ready():
             return self._tools
         try:
@@ -143,7 +143,7 @@ class ToolServer:
         return self._tools
 
     async def call_tool(self, name: str, args: dict[str, Any], ctx: Any, tool: Any) -> Any:
-        """Call a tool. Raises ToolFailed, for the model to read, when the server is down or was lost."""
+        """Call a tool. Raises ToolFailed, with a message for the model, if the server is down or was lost."""
         if not await self._ready():
             raise ToolFailed(DOWN)
         try:
@@ -156,7 +156,7 @@ class ToolServer:
             raise ToolFailed(LOST) from error
 
     async def _ready(self) -> bool:
-        """Whether the server is open; one that was open until now, or never tried, is waited for."""
+        """Return whether the server is open. Wait up to WAIT_SECONDS for it unless its last attempt to open failed."""
         if not self._opened.is_set() and not self._failures:
             await _within(WAIT_SECONDS, self._opened.wait())
         return self._opened.is_set()
@@ -164,12 +164,12 @@ class ToolServer:
 
 @dataclass
 class KeptTools(WrapperToolset[Any]):
-    """The tools of a server that is kept open, in place of its toolset in a run."""
+    """The toolset of an open server in a run, in place of the server's own toolset."""
 
     server: ToolServer
 
     async def __aenter__(self) -> KeptTools:
-        """Leave the server as it is: a run that opened it would wait for one that hangs."""
+        """Do not open the server: the run would wait for a server that hangs."""
         return self
 
     async def __aexit__(self, *args: object) -> None:
@@ -185,7 +185,7 @@ class KeptTools(WrapperToolset[Any]):
 
 
 def is_lost(error: BaseException) -> bool:
-    """Whether an error says that the connection to a server is gone."""
+    """Return whether an error, or one of its causes, means that the connection to a server is lost."""
     return any(_says_lost(link) for link in _chain(error))
 
 
@@ -209,7 +209,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 @asynccontextmanager
 async def _ended_by(closing: asyncio.Event, limit: asyncio.Timeout) -> AsyncIterator[None]:
-    """Let a time limit end at once when the service ends."""
+    """Expire a timeout at once when `closing` is set."""
 
     def end(task: asyncio.Future[Any]) -> None:
         if not task.cancelled():
@@ -224,7 +224,7 @@ async def _ended_by(closing: asyncio.Event, limit: asyncio.Timeout) -> AsyncIter
 
 
 async def _within(seconds: float, *awaited: Any) -> None:
-    """Wait until the first of these has happened, or the time is over."""
+    """Wait until one of the awaitables is done or the time is over, then cancel the others."""
     tasks = [asyncio.ensure_future(one) for one in awaited]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,6 @@
-"""Tool calls, as a turn sees them: journalled before they run, bounded in time, cut or finished on interruption.
+"""Run the tool calls of a turn: record them first, apply a timeout, and cancel or finish them on interruption.
 
-The same capability takes reasoning and blank text out of the model's responses.
+The same capability removes reasoning and blank text from the model's responses.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class TurnTools(AbstractCapability[Any]):
-    """Watches over the tool calls and the model requests of one turn."""
+    """The capability that handles the tool calls and the model requests of one turn."""
 
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
-        """Clean a complete response before its tools run and before it goes into the next request.
+        """Clean a complete response before its tools run and before it becomes part of the next request.
 
-        Reasoning and blank text are taken out, as they were taken out of its speech.
+        Reasoning and blank text are removed, as they were removed from the speech.
         """
         return without_thoughts(clean_response(response))
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
-        """Send only what a provider accepts of what this run's model and tools made."""
+        """Remove or replace the parts of the messages that a provider would refuse."""
         request_context.messages = sendable(request_context.messages)
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Put the servers that are kept open in place of the agent's own toolsets."""
+        """Replace the toolsets of the agent's open MCP servers by those servers."""
         servers = self.voice.tool_servers
         if not servers:
             return None
@@ -59,7 +59,7 @@ class TurnTools(AbstractCapability[Any]):
         )
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
-        """Write the call down, run it by its policy, write down how it ended."""
+        """Record the call, save a checkpoint, and run the tool according to its policy."""
         record, live = self.turn.record, self.turn.live
         policy = self.voice.tools.get(call.tool_name, "cancel")
         entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), live.elapsed_ms(), policy=policy)
@@ -76,7 +76,7 @@ class TurnTools(AbstractCapability[Any]):
             self._notice(entry)
 
     async def _timed(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
-        """Run the tool to its end and write the result down; a tool over its time fails for the model to see."""
+        """Run the tool and record its result or error. Raises ToolFailed, for the model, if the tool times out."""
         live = self.turn.live
         try:
             async with asyncio.timeout(live.tool_timeout):
@@ -98,20 +98,20 @@ class TurnTools(AbstractCapability[Any]):
         return result
 
     async def _finishing(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
-        """Run the tool in a task of its own, which an interruption does not reach."""
+        """Run the tool in a separate task, which an interruption does not cancel."""
         task = asyncio.ensure_future(self._timed(entry, work))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.done():
                 if self.turn.live.state is not None:
-                    # Until then, whoever comes next works on the same state.
+                    # Until the tool has ended, later turns share this state object.
                     self.turn.live.state.users += 1
                 self.turn.background(self._record_late(entry, task))
             raise
 
     async def _record_late(self, entry: ToolCall, task: asyncio.Future[Any]) -> None:
-        """Write the result of a tool that outlived its turn where the next turn's history finds it."""
+        """Wait for a tool that outlived its turn, and save its result for the history of the next turns."""
         await asyncio.wait({task})
         await self.turn.live.finish_late(entry)
 

@@ -1,7 +1,7 @@
-"""One capability for two: PydanticAI's own spans of a run, and the watch over its tool calls.
+"""Combine two capabilities in one: PydanticAI's spans of a run, and our handling of its tool calls.
 
-PydanticAI asks every capability at some thirty points of a run, with a context made for each, whether or not it does
-anything there. Where spans are recorded, that costs as much as the spans.
+PydanticAI calls every capability at about thirty points of a run, each with a new context, even if the capability does
+nothing there. With spans recorded, a second capability would cost as much as the spans.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class TracedTurnTools(Instrumentation):
-    """The spans that PydanticAI would make of a run by itself, around the watch over its tools."""
+    """PydanticAI's instrumentation of a run, which calls TurnTools within its spans."""
 
     tools: TurnTools = field(kw_only=True)
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
-        """Send only what a provider accepts."""
+        """Remove or replace the parts of the messages that a provider would refuse."""
         return await self.tools.before_model_request(ctx, await super().before_model_request(ctx, request_context))
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Put the servers that are kept open in place of the agent's own toolsets."""
+        """Replace the toolsets of the agent's open MCP servers by those servers."""
         return self.tools.get_wrapper_toolset(toolset)
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
-        """Open the tool's span, and within it do what is to be done about a call."""
+        """Open the tool's span, and run the call within it."""
 
         async def watched(args: Any) -> Any:
             return await self.tools.wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=handler)
@@ -47,20 +47,23 @@ class TracedTurnTools(Instrumentation):
         return await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=watched)
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
-        """Do what is to be done about a response."""
+        """Clean a complete response."""
         return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
 
 
 def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> AbstractCapability[Any]:
-    """What watches over the tools of a turn, and makes the spans of its run where PydanticAI would have added them."""
+    """Return the capability of a turn: TurnTools, with PydanticAI's instrumentation if PydanticAI would add it."""
     tools = TurnTools(voice, turn)
     settings = _added_settings(voice.agent, turn.model)
     return tools if settings is None else TracedTurnTools(settings=settings, tools=tools)
 
 
 def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
-    """Of the spans that PydanticAI adds for all agents; None where it is asked for none, or for others."""
-    # Where a release keeps it elsewhere, two capabilities do the same.
+    """Return the settings of the instrumentation that PydanticAI adds to all agents.
+
+    Returns None if there is none, or if the agent or its model has other instrumentation or capabilities around tools.
+    """
+    # `_instrument_default` is private. In a PydanticAI release without it, two separate capabilities do the same.
     default = getattr(Agent, "_instrument_default", None)
     if not isinstance(default, InstrumentationSettings) or isinstance(model, InstrumentedModel):
         return None
@@ -68,9 +71,9 @@ def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
 
 
 def _is_plain(agent: Agent[Any, Any]) -> bool:
-    """Whether nothing comes between the spans and the watch: no capability but PydanticAI's, none around tool calls.
+    """Return whether all capabilities of the agent are PydanticAI's, and none of them wraps tool calls.
 
-    The agent's own spans are around tool calls, too.
+    Another one might have to run between the spans and TurnTools. The agent's own instrumentation wraps tool calls too.
     """
     return all(
         type(one).__module__.startswith("pydantic_ai.capabilities.")

@@ -1,4 +1,4 @@
-"""What a turn used, into its record: messages, tokens and cost of its run, and of the helpers that were asked in it."""
+"""Write the usage of a turn into its record: messages, tokens and cost of its run and of its helper agents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNKNOWN = ("unpriced_requests", "unknown_requests")
 
 @contextmanager
 def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
-    """Write one model request of a run into the record, however it ends."""
+    """Record one model request of a run, however it ends."""
     live, known = turn.live, len(running.ctx.state.message_history)
     call = live.request = requests.begin(live, getattr(turn.model, "model_name", ""))
     status: requests.Ending = "done"
@@ -37,11 +37,11 @@ def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
 
 
 def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> None:
-    """Take the figures of a request from the response that the run has added for it."""
+    """Fill in a request's model and usage from the response that the run has added for it."""
     response = next((message for message in reversed(added) if message.kind == "response"), None)
     before = [one.model for one in turn.record.requests if not one.stage and one.status == "done"]
     if before:
-        # A response that was cut before its first token does not name its model.
+        # A response that was cut before its first token does not name its model, so start with the last known one.
         call.model = before[-1]
     if response is not None:
         cut = response.state == "interrupted"
@@ -52,8 +52,11 @@ def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> No
 def _note_attempts(
     turn: Turn[Any, Any], call: ModelCall, attempts: Sequence[ModelRequestAttempt], *, all_failed: bool = False
 ) -> None:
-    """Count the failed attempts of a fallback chain as retries, and give each its own row."""
-    # A list of fallbacks that failed as a whole is an attempt as well, besides those of its models.
+    """Record each failed attempt of a fallback chain as a request, and count it as a retry if a later model answered.
+
+    If all models failed, the last attempt is the request `call` itself.
+    """
+    # A nested chain that failed as a whole is listed as an attempt too, in addition to the attempts of its models.
     attempts = [attempt for attempt in attempts if not attempt.model_name.startswith("fallback:")]
     if not attempts:
         return
@@ -68,7 +71,7 @@ def _note_attempts(
 
 
 def write_down(running: Any, turn: Turn[Any, Any]) -> None:
-    """Write messages, usage and cost of a run into the record, also of one that was cut."""
+    """Write the messages, usage and cost of a run into the record, even if the run was cut."""
     record, usage, messages = turn.record, running.usage, running.new_messages()
     record.messages = dump_messages(messages)
     responses = [message for message in messages if message.kind == "response"]
@@ -92,14 +95,17 @@ def write_down(running: Any, turn: Turn[Any, Any]) -> None:
 
 
 def _sent_back(part: Any) -> bool:
-    """Whether a tool or a validator asked the model to try again; older messages have a part of their own for it."""
+    """Return whether a tool or a validator asked the model to try again. Older messages use `retry-prompt` for it."""
     return part.part_kind in ("retry-feedback", "retry-prompt") or getattr(part, "outcome", "") == "retried"
 
 
 def _with_helpers(
     helpers: Stage, responses: Sequence[ModelResponse], counted: dict[str, int], own_cost: float, cost: float | None
 ) -> float | None:
-    """Count the helpers once, whether or not they were run with `usage=ctx.usage`; the cost of both."""
+    """Add the helpers' usage to `counted`, and return the total cost.
+
+    Helpers count only once, whether or not they were run with `usage=ctx.usage`.
+    """
     for name in COUNTED:
         own = len(responses) if name == "requests" else sum(getattr(one.usage, name, 0) for one in responses)
         counted[name] = max(counted[name], own + helpers.usage.get(name, 0))
@@ -109,7 +115,7 @@ def _with_helpers(
 
 
 def write_down_helpers(turn: Turn[Any, Any]) -> None:
-    """What helpers used in a turn that no run of its own has told of, such as one that `on_message` answers."""
+    """Record the usage of helpers that no run has recorded, such as in a turn that `on_message` answers."""
     helpers, turn.live.helpers = turn.live.helpers, None
     if helpers is not None:
         _add(turn.record, helpers.usage, helpers.cost)

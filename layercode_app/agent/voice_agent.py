@@ -1,4 +1,4 @@
-"""`VoiceAgent`: an agent with a voice. A module-level one in an agent file is its registration."""
+"""`VoiceAgent`: an agent with a voice. An agent file registers one by assigning it to a module-level name."""
 
 from __future__ import annotations
 
@@ -39,35 +39,37 @@ class VoiceAgent(Generic[StateT, MetadataT]):
     """An agent with a voice: a name, and either a PydanticAI agent or an `on_message` hook.
 
     Args:
-        name: How it is addressed: `--agent NAME`, `POST /api/agents/NAME`.
+        name: The agent's address: `--agent NAME`, `POST /api/agents/NAME`.
         agent: The PydanticAI agent that answers. Without `deps` its dependencies are the `Turn`, or nothing.
-        state: A Pydantic model; each conversation has one of its own, saved with every turn.
+        state: A Pydantic model for `turn.state`. Each conversation has its own instance, saved with every turn.
         metadata: A Pydantic model for `turn.metadata`; without one it is a dictionary.
-        deps: Makes the dependencies of an agent that has a type of its own for them.
+        deps: A function of the turn that returns the agent's dependencies, for an agent with another dependency type.
         greeting: The opening words, or a function of the turn that returns or streams them.
-        speak: How an output that is not text is spoken.
-        offline: What it says without a model; see `layercode_app.Scene`. Also a decorator: `@agent.offline`.
-        apology: What it says when a turn fails; the setting LAYERCODE_APOLOGY otherwise.
-        filler: What it says into a silence: a text, or several, each spoken at most once a turn. False says nothing.
+        speak: A function that turns the agent's output into the text to speak, for output that is not text.
+        apology: The words for a turn that fails; by default the setting LAYERCODE_APOLOGY.
+        filler: The words for a silence: one text, or several, each spoken at most once a turn. False means none.
             By default an agent with a model says the texts of the setting LAYERCODE_FILLER.
         filler_after: Seconds of silence before a filler is spoken.
-        filler_every: Seconds between the last words and a further filler, at least; by default 3.5 where a model
-            answers. Other agents speak a filler only before their first words.
-        guard: Runs beside the model on every message; what it returns is said instead of the rest of the reply.
-        turn_timeout: Seconds a turn may take; the setting LAYERCODE_TURN_TIMEOUT otherwise.
-        tool_timeout: Seconds one tool call may take; the setting LAYERCODE_TOOL_TIMEOUT otherwise.
-        first_token_timeout: Seconds in which its model must begin to answer a request; the setting
-            LAYERCODE_FIRST_TOKEN_TIMEOUT otherwise. A model that reasons for long needs more.
-        piece_timeout: Seconds its model may pause within an answer; the setting LAYERCODE_PIECE_TIMEOUT otherwise.
-        timeout_apology: What it says when a turn runs out of time.
-        tool_apology: What it says when a turn fails after a tool was called: to ask for the same again may order it
-            twice. Otherwise `apology`, and without that the setting LAYERCODE_TOOL_APOLOGY.
-        tools: What an interruption does to a running tool, by its name: "cancel" (default), "finish",
+        filler_every: Minimum seconds between the last words and another filler; by default 3.5 if a model answers.
+            Other agents speak a filler only before their first words.
+        guard: Runs concurrently with the model on every message. If it returns a text, that text replaces the rest of
+            the reply.
+        turn_timeout: Seconds a turn may take; by default the setting LAYERCODE_TURN_TIMEOUT.
+        tool_timeout: Seconds one tool call may take; by default the setting LAYERCODE_TOOL_TIMEOUT.
+        first_token_timeout: Seconds until the model must begin to answer a request; by default the setting
+            LAYERCODE_FIRST_TOKEN_TIMEOUT. A model that reasons for long needs more.
+        piece_timeout: Seconds the model may pause within an answer; by default the setting LAYERCODE_PIECE_TIMEOUT.
+        timeout_apology: The words for a turn that runs out of time.
+        tool_apology: The words for a turn that fails after a tool was called: repeating the request may order
+            something twice. By default `apology`, else the setting LAYERCODE_TOOL_APOLOGY.
+        tools: The effect of an interruption on a running tool, by tool name: "cancel" (default), "finish" or
             "finish_and_tell".
-        notices: Tell the browser when a tool starts and ends, by name and status.
-        speakable: Take markdown, emoji and link syntax out of what the model says, as it streams.
-        history: Whether earlier turns are read; by default where there is a PydanticAI agent.
+        notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
+        speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
+        history: Whether earlier turns are read; by default only if there is a PydanticAI agent.
         model_settings: Settings of the model's requests.
+
+    The decorator `@agent.offline` sets the script that answers without a model; see `layercode_app.Scene`.
 
     """
 
@@ -161,7 +163,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.name = name
         self.agent = agent
         if agent is not None and agent.name is None:
-            # Else PydanticAI calls each of them "agent", in spans too.
+            # Otherwise PydanticAI names every agent "agent", also in spans.
             agent.name = name
         self.state_type: type[BaseModel] | None = state  # type: ignore[assignment]
         self.metadata_type: type[BaseModel] | None = metadata  # type: ignore[assignment]
@@ -186,9 +188,9 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.tasks: dict[str, Hook] = {}
         self.script: Script | None = None
         self.model: Model | None = None
-        """The model its turns use; None is the agent's own. Set by the server, from `--model` and the settings."""
+        """The model of the turns; None means the agent's own. The server sets it from `--model` and the settings."""
         self.tool_servers: Mapping[int, ToolServer] = {}
-        """The MCP servers that are kept open for it, by the id of their toolsets. Set while it is served."""
+        """The agent's open MCP servers by the `id()` of their toolsets. Set while the agent is served."""
         self._fingerprint = ""
         self.title = ""
 
@@ -197,29 +199,29 @@ class VoiceAgent(Generic[StateT, MetadataT]):
 
     @property
     def fingerprint(self) -> str:
-        """A short hash of agent, prompt, tools and model: the version of a turn."""
+        """The agent's version: a short hash of its prompt, tools, hooks, output and model."""
         if not self._fingerprint:
             self._fingerprint = fingerprint(self)
         return self._fingerprint
 
     @property
     def filler(self) -> Filler | None:
-        """What it says into a silence; None says nothing. The offline script, which answers at once, needs no default."""
+        """The filler for silences, or None. Offline there is no default filler, because the script answers at once."""
         default = self._filler is not None and self._filler.texts is None
         return None if default and is_offline(self) else self._filler
 
     def use_model(self, model: Model | None) -> None:
-        """Answer with this model from now on; None is the agent's own."""
+        """Answer with this model from now on; None means the agent's own."""
         self.model, self._fingerprint = model, ""
 
     def describe(self, title: str) -> None:
-        """Say in a line what the agent is for; discovery takes it from its module."""
+        """Set the agent's title, one line. Discovery takes it from the module's docstring."""
         self.title = title
 
     # --- hooks
 
     def on_message(self, hook: SpeakingHookT) -> SpeakingHookT:
-        """Take the turn over: return a str, yield str pieces, or speak with `turn.say()`."""
+        """Answer messages with `hook(turn)`, which returns a str, yields str pieces, or calls `turn.say()`."""
         check_hook("on_message", hook, stream=True)
         self.hooks["message"] = [hook]
         return hook
@@ -227,7 +229,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
     def while_thinking(self, hook: SpeakingHookT) -> SpeakingHookT:
         """Speak what `hook(turn)` returns or yields while the model thinks.
 
-        When the answer is ready, the hook may end its sentence, at most for a second, and is cancelled.
+        When the answer is ready, the hook has at most one second to end its sentence, and is then cancelled.
         """
         check_hook("while_thinking", hook, stream=True)
         self.hooks["thinking"] = [hook]
@@ -238,7 +240,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         return self._add("session_start", hook)
 
     def on_data(self, hook: HookT) -> HookT:
-        """Call `await hook(turn, data)` when the page sends data; what it returns reaches the page as JSON."""
+        """Call `await hook(turn, data)` when the page sends data. Its result is sent to the page as JSON."""
         return self._add("data", hook)
 
     def on_session_update(self, hook: HookT) -> HookT:
@@ -246,25 +248,25 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         return self._add("session_update", hook)
 
     def on_session_end(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` once after a session, also across a restart; retried when it fails."""
+        """Call `await hook(event)` once after a session, even after a restart. It is retried if it fails."""
         return self._add("session_end", hook)
 
     def task(self, function: HookT) -> HookT:
-        """Let `turn.background(function, **arguments)` keep its calls in the journal until they were done."""
+        """Register a task: `turn.background(function, **arguments)` then stores its calls in the journal until done."""
         check_hook("task", function)
         self.tasks[mark_task(function)] = function
         return function
 
     def on_event(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` for every event, known or not, beside whatever else answers it."""
+        """Call `await hook(event)` for every event, known or unknown, in addition to its other handlers."""
         return self._add("event", hook)
 
     def on_authorize(self, hook: HookT) -> HookT:
-        """Call `await hook(request)` before a page is given a session: see `AuthorizeRequest`."""
+        """Call `await hook(request)` before a session is granted to a page; see `AuthorizeRequest`."""
         return self._add("authorize", hook)
 
     def offline(self, script: Script) -> Script:
-        """Answer with this script when there is no model or no key for it."""
+        """Answer with this script if there is no model, or no key for it."""
         self.script = script
         return script
 
@@ -276,11 +278,11 @@ class VoiceAgent(Generic[StateT, MetadataT]):
     # --- answering
 
     def answer(self, turn: Turn[Any, Any]) -> Coroutine[Any, Any, None]:
-        """Speak the reply to a turn."""
+        """Speak the reply of a turn."""
         return _runner()(self, turn)
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
-        """The JSON that answers a `data` event: what the last hook returned."""
+        """Run the `on_data` hooks. Return the JSON answer to the event: the last hook's result."""
         if not self.hooks.get("data"):
             return None
         from .run import answer_data
@@ -288,7 +290,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         return await answer_data(self, turn, event.data)
 
     async def notify(self, event: Event) -> None:
-        """Run the hooks that only take note of an event; `session_end` runs as an owed job instead."""
+        """Run the hooks that only observe an event. `session_end` hooks run as an enqueued job instead."""
         for hook in self.hooks.get("event", ()):
             await hook(event)
         if isinstance(event, SessionUpdate):
@@ -296,14 +298,14 @@ class VoiceAgent(Generic[StateT, MetadataT]):
                 await hook(event)
 
     async def end_session(self, event: SessionEnd) -> None:
-        """Run the hooks of a session's end."""
+        """Run the `on_session_end` hooks."""
         for hook in self.hooks.get("session_end", ()):
             await hook(event)
 
 
 @cache
 def _runner() -> Callable[[VoiceAgent[Any, Any], Turn[Any, Any]], Coroutine[Any, Any, None]]:
-    """What runs a turn: looked up once, and not before it is needed, because it imports PydanticAI."""
+    """Return the function that runs a turn. It is imported on first use, because it imports PydanticAI."""
     from .run import answer
 
     return answer
