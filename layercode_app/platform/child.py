@@ -1,6 +1,6 @@
-"""Start a child process with a process group of its own, and end it with every process that it started.
+"""Start a child process in a new process group, and end the whole group.
 
-A signal to the child alone would not reach what a shell script started without `exec`.
+A signal to the child alone would not reach the programs that a shell script starts without `exec`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 STOP_SECONDS = 5.0
-"""Seconds that a process group has between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL to a process group."""
 KILL_SECONDS = 1.0
-"""Seconds that the system has to remove a process group after SIGKILL."""
+"""Seconds to wait for a process group to disappear after SIGKILL."""
 POLL_SECONDS = 0.05
 
 
@@ -25,7 +25,8 @@ async def start_group(*command: str, **options: Any) -> asyncio.subprocess.Proce
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        # Cancelled itself, it would kill the program alone and wait for what that has started.
+        # Let the start finish, then kill the group. A cancelled start would kill the program alone, and wait for the
+        # programs that it has started.
         with suppress(OSError):
             await kill_group(await starting)
         raise
@@ -39,7 +40,10 @@ async def kill_group(process: asyncio.subprocess.Process) -> None:
 
 
 async def end_group(pid: int, *, seconds: float = STOP_SECONDS) -> bool:
-    """End a process group: SIGTERM first, SIGKILL after `seconds`. Returns whether all of it is gone."""
+    """End a process group: SIGTERM first, SIGKILL after `seconds`.
+
+    Returns whether no process is left that we may signal and that has not ended.
+    """
     for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, KILL_SECONDS)):
         if not _send(pid, number) or await _gone(pid, patience):
             return True
@@ -57,26 +61,26 @@ async def _gone(pid: int, seconds: float) -> bool:
 
 
 def _only_zombies(group: int) -> bool:
-    """Whether the rest of a group has ended already and waits for init to reap it, which some containers never do."""
+    """Return whether all processes of a group are zombies. They wait for init, which some containers do not have."""
     states = [words for stat in Path("/proc").glob("[0-9]*/stat") if (words := _words(stat))]
     members = [state for state, _, of, *_ in states if of == str(group)]
     return bool(states) and all(state == "Z" for state in members)
 
 
 def _words(stat: Path) -> list[str]:
-    """The fields after the program's name: state, parent, group and others."""
+    """Return the fields of a `stat` file after the program's name: state, parent, group and others."""
     try:
         return stat.read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:  # the process has ended since
+    except OSError:  # the process has ended meanwhile
         return []
 
 
 def _send(pid: int, number: int) -> bool:
-    """Signal a group; false when no process of it is left."""
+    """Signal a group. Returns false if it has no process left, or none that we may signal."""
     try:
         os.killpg(pid, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # what is left changed its user, so it is not ours to end
+    except PermissionError:  # the remaining processes run as another user, so we cannot end them
         return False
     return True

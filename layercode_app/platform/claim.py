@@ -1,7 +1,7 @@
-"""Point an agent's webhook at this machine for a while, and give it back, whatever happens to us meanwhile.
+"""Point an agent's webhook at this machine temporarily, and restore it later, even after a crash.
 
-What was there before is written to `.layercode/webhook.json` before the platform is told. A lock, which the system
-takes from a dead process, says whether somebody still stands behind that file: if not, the next start gives it back.
+The previous URL is written to `.layercode/webhook.json` before the platform is changed. The process that owns this file
+holds a lock, which the system releases if the process dies. If nothing holds the lock, the next start restores the URL.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 FILE = Path(".layercode/webhook.json")
 TRIES = 3
 PAUSE = 0.5
-"""Seconds before the second try to give back; the third waits twice as long."""
+"""Seconds before the second attempt to restore the webhook; the third attempt waits twice as long."""
 GIVE_BACK_SECONDS = 15.0
-"""All of it together, so that Ctrl-C ends also where the platform does not answer."""
+"""The timeout of all attempts together, so that Ctrl-C ends the program even if the platform does not answer."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Whose webhook was taken, where it went before, and where it goes now.
+    """A changed webhook: the agent's id, the URL before (`previous`) and our URL now (`ours`).
 
-    `earlier` are addresses of ours that the platform may still have, because it failed when they were to be given
-    back; `account` tells apart who may say that the agent is gone.
+    `earlier` are URLs of ours that the platform may still have, because restoring the webhook failed. `account`
+    identifies the account of the claim: a 404 for another account does not mean that the agent is gone.
     """
 
     agent_id: str
@@ -50,11 +50,11 @@ class Claim:
     account: str = ""
 
     def is_at(self, url: str | None) -> bool:
-        """Whether a webhook that goes there is still the one that was taken."""
+        """Return whether the URL is one of ours, so that nothing else has changed the webhook since."""
         return any(same_url(url, ours) for ours in (self.ours, *self.earlier))
 
     def write(self, file: Path) -> None:
-        """Keep it, also through a crash of the machine."""
+        """Write the claim to the file atomically, and sync it, so that it survives a crash of the machine."""
         make_folder(file.parent)
         beside = file.with_suffix(".tmp")
         with beside.open("w", encoding="utf-8") as out:
@@ -65,12 +65,12 @@ class Claim:
 
     @staticmethod
     def forget(file: Path) -> None:
-        """It was given back."""
+        """Delete the file, because the webhook needs no restoring any more."""
         file.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, file: Path) -> Claim | None:
-        """The claim that was kept, if there is one that can be read."""
+        """Return the claim in the file; None if there is no file, or, with an error in the log, if it is unreadable."""
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -81,7 +81,7 @@ class Claim:
 
 
 def refuse_production(agent_id: str, settings: Settings) -> None:
-    """Raise ConfigurationError for an agent that is listed as production."""
+    """Raise ConfigurationError if the agent is listed in LAYERCODE_PRODUCTION_AGENTS."""
     if agent_id in settings.production_agents:
         raise ConfigurationError(
             f"The agent {agent_id} is listed in LAYERCODE_PRODUCTION_AGENTS, so a tunnel may not take its webhook. "
@@ -91,9 +91,10 @@ def refuse_production(agent_id: str, settings: Settings) -> None:
 
 @asynccontextmanager
 async def claimed(client: PlatformClient, agent_id: str, url: str, *, file: Path = FILE) -> AsyncIterator[Claim]:
-    """Point the agent's webhook at `url` inside the context, and give it back after, unless somebody changed it.
+    """Point the agent's webhook at `url` inside the context, and restore it afterwards unless it was changed meanwhile.
 
-    Raises ConfigurationError when another process of this folder has it, PlatformAPIError when the platform refuses.
+    Raises ConfigurationError if another process of this folder has changed a webhook, or if an earlier claim cannot be
+    replaced. Raises PlatformAPIError if the platform refuses.
     """
     with _lock(file) as locked:
         if not locked:
@@ -111,7 +112,10 @@ async def claimed(client: PlatformClient, agent_id: str, url: str, *, file: Path
 
 
 async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
-    """Give back what a process that died had taken; true when there was something to give back."""
+    """Restore the webhook that a dead process had changed. Returns whether a claim was settled.
+
+    Returns false if there is no claim, if its process still runs, or if the platform failed.
+    """
     if Claim.read(file) is None:
         return False
     with _lock(file) as locked:
@@ -119,7 +123,10 @@ async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
 
 
 def _kept(file: Path, agent_id: str) -> Claim | None:
-    """The claim that could not be given back. Raises ConfigurationError where ours would take its place."""
+    """Return this agent's claim from an earlier run whose restoring failed, if there is one.
+
+    Raises ConfigurationError if the new claim would overwrite the only record of another agent's webhook.
+    """
     if not file.exists():
         return None
     claim = Claim.read(file)
@@ -143,12 +150,16 @@ async def _claim(client: PlatformClient, agent_id: str, url: str, kept: Claim | 
     current = (await client.agent(agent_id)).webhook_url
     if kept is None or not kept.is_at(current):
         return Claim(agent_id, current, url, account=client.account)
-    # What the platform has is a dead tunnel of ours, never where the webhook belongs.
+    # The platform's current URL is a dead tunnel of ours, so keep the previous URL of the earlier claim.
     return Claim(agent_id, kept.previous, url, earlier=[*kept.earlier, kept.ours], account=client.account)
 
 
 async def _give_back(client: PlatformClient, file: Path) -> bool:
-    """Whether nothing of ours is left at the platform; where it is, the claim stays for the next start."""
+    """Restore the webhook of the claim in the file, and delete the claim. Returns whether that was done.
+
+    A claim is also deleted if the platform refuses it for good (400 or 404). After any other failure it stays for the
+    next start.
+    """
     claim = Claim.read(file)
     if claim is None:
         return False
@@ -156,7 +167,7 @@ async def _give_back(client: PlatformClient, file: Path) -> bool:
         async with asyncio.timeout(GIVE_BACK_SECONDS):
             await _restore(client, claim)
     except PlatformAPIError as error:
-        # A stranger's key finds no agent either, and must not make us forget.
+        # Another account's key also gets 404, so the claim is kept.
         if error.status not in (400, 404) or claim.account not in ("", client.account):
             logger.error("The webhook of {} is given back at the next start: {}", claim.agent_id, error)
             return False
@@ -169,7 +180,11 @@ async def _give_back(client: PlatformClient, file: Path) -> bool:
 
 
 async def _restore(client: PlatformClient, claim: Claim) -> None:
-    """Looks first, each time: a try whose answer was lost may have done it, or somebody changed it since."""
+    """Restore the previous URL, with retries, unless there was none or the webhook is not ours any more.
+
+    Every attempt reads the webhook first: an earlier attempt whose answer was lost may have succeeded, or the webhook
+    may have been changed meanwhile.
+    """
     current: str | None = None
     for attempt in range(1, TRIES + 1):
         current = (await client.agent(claim.agent_id)).webhook_url
@@ -204,7 +219,7 @@ def _tell(claim: Claim, current: str | None) -> None:
 
 
 class _lock:  # noqa: N801 - reads as the context that it is
-    """Entering gives whether this process has the lock now; the system lets go of it when the process dies."""
+    """A lock on the claim. Entering it returns whether this process got it. The system releases it if we die."""
 
     def __init__(self, file: Path) -> None:
         self._path = file.with_suffix(".lock")

@@ -1,4 +1,4 @@
-"""The platform's REST API as methods; every failure is a PlatformAPIError that says what to do."""
+"""A client of the platform's REST API. Every failure is a PlatformAPIError that says what to do."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ANSWERED = 200
-"""The status of an error whose cause is an answer that cannot be used."""
+"""The status of an error for a successful answer with unusable content."""
 READ_BACK_PAUSES = (0.3, 1.0)
-"""Seconds between the looks whether a change of the webhook was kept."""
+"""Seconds between the reads that check whether a change of the webhook was stored."""
 
 
 class PlatformClient:
-    """Calls the platform with an API key; use it as a context, or call `aclose`. Times are seconds."""
+    """Calls the platform with an API key. Use it as a context, or call `aclose`. Times are in seconds."""
 
     def __init__(
         self, api_key: str, *, base_url: str = "https://api.layercode.com/v1", timeout: float = 10.0,
@@ -36,11 +36,11 @@ class PlatformClient:
     ) -> None:  # fmt: skip
         self.transport = Transport(api_key, base_url, timeout=timeout, sleep=sleep)
         self.account = sha256(f"{base_url}\n{api_key}".encode()).hexdigest()[:16]
-        """Tells accounts apart where the key itself must not be written."""
+        """A hash that identifies the account in files, where the key itself must not be written."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PlatformClient:
-        """The client of these settings. Raises ConfigurationError without an API key."""
+        """Return a client with these settings. Raises ConfigurationError if they have no API key."""
         if settings.api_key is None:
             raise ConfigurationError(
                 "LAYERCODE_API_KEY is not set. Take the key from the platform's dashboard and put it into .env."
@@ -56,13 +56,13 @@ class PlatformClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self.transport.client.aclose()
 
     # --- agents
 
     async def agents(self) -> list[AgentInfo]:
-        """Every agent of the account."""
+        """Return all agents of the account, except for items without an id."""
         answer = await self.transport.json("GET", "agents")
         found = answer.get("agents")
         if not isinstance(found, list):
@@ -72,18 +72,18 @@ class PlatformClient:
         return [_read(AgentInfo, item) for item in found if _has_id(item)]
 
     async def agent(self, agent_id: str) -> AgentInfo:
-        """One agent."""
+        """Return one agent."""
         return _read(AgentInfo, _inner(await self.transport.json("GET", f"agents/{_id(agent_id)}")))
 
     async def create_agent(self, template_id: str | None = None) -> AgentInfo:
-        """Make an agent; this answer alone carries its `webhook_secret`."""
+        """Create an agent. Only this answer contains its `webhook_secret`."""
         body = {"template_id": template_id} if template_id else {}
         return _read(AgentInfo, _inner(await self.transport.json("POST", "agents", body)))
 
     async def set_webhook(self, agent_id: str, url: str) -> AgentInfo:
-        """Send the agent's webhooks to `url`, and return the agent as it reads afterwards.
+        """Set the agent's webhook to `url`, and return the agent as it is read back.
 
-        Raises PlatformAPIError when the platform accepted the change and did not keep it.
+        Raises PlatformAPIError if the platform accepted the change but did not store it.
         """
         await self.transport.send("POST", f"agents/{_id(agent_id)}", {"webhook_url": url})
         found = await self.agent(agent_id)
@@ -103,17 +103,17 @@ class PlatformClient:
     # --- sessions and calls
 
     async def authorize_session(self, request: Mapping[str, Any]) -> Granted:
-        """A key with which a browser may open one session; it lives an hour."""
+        """Return a key with which a browser can open one session. The key is valid for an hour."""
         return _read(Granted, await self.transport.json("POST", "agents/web/authorize_session", request))
 
     async def session(self, agent_id: str, session_id: str) -> SessionInfo:
-        """One session."""
+        """Return one session."""
         return _read(
             SessionInfo, await self.transport.json("GET", f"agents/{_id(agent_id)}/sessions/{_id(session_id)}")
         )
 
     async def call(self, agent_id: str, *, from_number: str, to_number: str) -> str:
-        """Let the agent dial a number; gives the conversation's id. It costs money and is never tried twice."""
+        """Let the agent dial a number, and return the conversation's id. A call costs money, so it is never retried."""
         body = {"from_phone_number": from_number, "to_phone_number": to_number}
         answer = await self.transport.json("POST", f"agents/{_id(agent_id)}/calls/initiate_outbound", body)
         conversation_id = answer.get("conversation_id")
@@ -123,7 +123,7 @@ class PlatformClient:
 
 
 def _has_id(item: object) -> bool:
-    """Whether a list's item is an agent at all; one that is not must not hide the others."""
+    """Return whether an item of the list has an id. An item without one must not hide the other agents."""
     if isinstance(item, dict) and isinstance(item.get("id"), str | int):
         return True
     logger.warning("The platform listed an agent without an id; it is left out: {!r}", str(item)[:80])
@@ -135,7 +135,7 @@ def _id(value: str) -> str:
 
 
 def _inner(answer: dict[str, Any]) -> dict[str, Any]:
-    """The agent itself, should it come as `{"agent": {…}}`."""
+    """Return the agent's fields, also from an answer of the form `{"agent": {…}}`."""
     inner = answer.get("agent")
     return {**answer, **inner} if isinstance(inner, dict) and "id" not in answer else answer
 

@@ -1,6 +1,6 @@
-"""The answers of the platform's REST API, typed.
+"""Typed answers of the platform's REST API.
 
-They are read tolerantly: fields that we do not know are kept, and an optional field that cannot be read counts as absent.
+Parsing is tolerant: unknown fields are kept, and an optional field that cannot be read counts as absent.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ class AgentInfo(_Answer):
 
     @property
     def webhook_url(self) -> str | None:
-        """Where its webhooks go: the first of the places that name a URL."""
+        """The URL of the agent's webhook: that of the first place that has one."""
         return next(iter(self.webhook_places.values()), None)
 
     @property
     def webhook_places(self) -> dict[str, str]:
-        """Every place that names a webhook, and its URL; the one that counts is first."""
+        """The webhook URLs by their places in the description. The first one takes precedence."""
         return webhook_places(self.own_url, self.config or {})
 
     def contradictions(self) -> dict[str, str]:
-        """The places that name another webhook than the first one does."""
+        """Return the places whose webhook URL differs from the first one, with their URLs."""
         return {place: url for place, url in self.webhook_places.items() if not same_url(url, self.webhook_url)}
 
 
 class Line(BaseModel):
-    """One line of a transcript. `latency_ms` is given where the platform gives it."""
+    """One line of a transcript. `latency_ms` is None if the platform does not send it."""
 
     role: str
     text: str
@@ -52,7 +52,7 @@ class Line(BaseModel):
 
 
 class SessionInfo(_Answer):
-    """One session: its times, its figures (milliseconds), its transcript, and whether there is a recording."""
+    """One session: its times, its durations in milliseconds, its transcript and the status of its recording."""
 
     id: Text = Field(default=None, validation_alias="session_id")
     conversation_id: Text = None
@@ -71,7 +71,7 @@ class SessionInfo(_Answer):
 
 
 class Granted(_Answer):
-    """What a browser needs to open a session."""
+    """The data that a browser needs to open a session."""
 
     client_session_key: str = Field(repr=False, validation_alias=AliasChoices("client_session_key", "clientSessionKey"))
     conversation_id: Identifier = Field(validation_alias=AliasChoices("conversation_id", "conversationId"))
@@ -84,7 +84,7 @@ class Granted(_Answer):
 
 
 def _lines(entry: object) -> Iterator[dict[str, Any]]:
-    """`{role, text}` is one line, `{user_message, assistant_message}` are two; anything else is none."""
+    """Yield the lines of an entry: one for `{role, text}`, up to two for `{user_message, assistant_message}`."""
     if not isinstance(entry, dict):
         return
     at = entry.get("timestamp")

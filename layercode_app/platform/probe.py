@@ -1,7 +1,8 @@
-"""Whether a webhook's address reaches our server, and whether its stream arrives as it is sent.
+"""Probe a webhook's URL: does it reach our server, and does the answer arrive unbuffered?
 
-The probe is a signed event that only our server knows: it answers with frames that are a moment apart, starts no turn
-and leaves nothing in the journal. The frames say which project answers, to whoever has its secret.
+The probe is a signed event of a type that only our server knows. The server answers with frames that are sent
+PAUSE_SECONDS apart; it starts no turn and writes nothing to the journal. The frames name the project that answers, for
+a client that has its secret.
 """
 
 from __future__ import annotations
@@ -22,38 +23,38 @@ from ..webhook import HEADER, sign
 PROBE = "layercode_app.probe"
 FRAMES = 3
 PAUSE_SECONDS = 0.25
-"""Between two frames of the answer."""
+"""Seconds between two frames of the answer."""
 TIMEOUT_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a probe; `reason` says why not, and how to mend it."""
+    """The result of a probe. `reason` says what is wrong and how to fix it."""
 
     reached: bool
     unbuffered: bool
     reason: str = ""
     milliseconds: float = 0.0
-    """To the first frame."""
+    """The time to the first frame."""
     project: str = ""
-    """Whose server it is; see `project_here`."""
+    """The hash of the server's project; see `project_here`."""
     agent: str = ""
-    """Which agent answers there."""
+    """The name of the agent that answers at the URL."""
 
     @property
     def fine(self) -> bool:
-        """Whether calls can go through there."""
+        """Whether calls work through this URL."""
         return self.reached and self.unbuffered
 
 
 def project_here() -> str:
-    """What tells the project of this process from others on the machine: a hash of its folder."""
+    """Return a hash of the working folder, which identifies this process's project on the machine."""
     return hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
 
 
 async def probe(url: str, secret: str) -> Verdict:
-    """Probe a webhook's full URL; again before it is said to hold back, since this process may have been busy."""
+    """Probe a webhook's full URL. A buffered result is probed once more, because this process may have been busy."""
     verdict = await _probe_once(url, secret)
     return await _probe_once(url, secret) if verdict.reached and not verdict.unbuffered else verdict
 
@@ -82,7 +83,7 @@ async def _probe_once(url: str, secret: str) -> Verdict:
 
 
 def _identity(stream: bytes) -> dict[str, str]:
-    """What the first frame says of the server; nothing where it is of an older version."""
+    """Return the project and the agent that the first frame names, or {} if it names none (older servers)."""
     found = re.search(rb"^data: (.+)$", stream, re.MULTILINE)
     try:
         content = orjson.loads(found[1])["content"] if found else {}
@@ -112,7 +113,10 @@ def _refused(response: httpx.Response) -> str:
 
 
 async def probe_until_reached(url: str, secret: str, *, seconds: float) -> Verdict:
-    """Probe again and again until the address is known everywhere; the last verdict when time is up."""
+    """Probe repeatedly until the URL reaches the server, since a new address takes time to spread.
+
+    Returns the last verdict if that takes longer than `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while True:
         verdict = await probe(url, secret)

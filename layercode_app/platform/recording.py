@@ -1,4 +1,4 @@
-"""Fetch a session's recording: to a file beside first, so that a broken download goes on where it stopped."""
+"""Download a session's recording into a partial file first, so that a broken download can be resumed."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ..exceptions import PlatformAPIError
 from .client import PlatformClient
 
 Progress = Callable[[int, int | None], None]
-"""Told how many bytes there are, and of how many, where that is known."""
+"""Called with the number of bytes so far, and the total number or None if it is unknown."""
 ATTEMPTS = 3
 PAST_THE_END = 416
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What came so far of one session's recording, and what the server said the whole of it is."""
+    """The partial file of one session's recording, and a file with the ETag of the recording."""
 
     file: Path
     version_file: Path
 
     @classmethod
     def of(cls, target: Path, session_id: str) -> _Part:
-        """Named after the session: another one's beginning is of no use."""
+        """Return the part of a session's recording. Its files are named after the session, so parts never mix."""
         name = f"{target.name}.{quote(session_id, safe='')}"
         return cls(target.with_name(f"{name}.part"), target.with_name(f"{name}.version"))
 
@@ -39,14 +39,14 @@ class _Part:
         return _size(self.file)
 
     def request_headers(self) -> dict[str, str]:
-        """Ask for the rest, if it is still the rest of the same."""
+        """Return headers that request the remaining bytes, provided that the recording has not changed since."""
         if not self.size:
             return {}
         version = self.version_file.read_text(encoding="latin-1") if self.version_file.exists() else ""
         return {"range": f"bytes={self.size}-"} | ({"if-range": version} if version else {})
 
     def remember(self, response: httpx.Response) -> None:
-        """Keep the ETag for the next run. A weak one says too little for a range to be asked for by it."""
+        """Save the ETag for the next run. A weak ETag is not saved, because it is not valid for a range request."""
         etag = response.headers.get("etag", "")
         self.version_file.unlink(missing_ok=True)
         if etag.startswith('"'):
@@ -60,10 +60,10 @@ class _Part:
 async def download(
     client: PlatformClient, agent_id: str, session_id: str, target: Path, *, progress: Progress = lambda done, of: None
 ) -> int:
-    """Write the WAV to a file and return its size in bytes; a line that breaks is taken up again.
+    """Download the recording as a WAV file, and return its size in bytes. A broken download is resumed.
 
-    Raises PlatformAPIError when there is none, or when it breaks too often; what came stays in
-    `<file>.<session>.part`, and the next try goes on from there.
+    Raises PlatformAPIError if there is no recording or the connection breaks ATTEMPTS times. The bytes so far stay in
+    `<file>.<session>.part`, and the next call resumes from there.
     """
     path = f"agents/{quote(agent_id, safe='')}/sessions/{quote(session_id, safe='')}/recording"
     part = _Part.of(target, session_id)
@@ -94,7 +94,7 @@ def _keep(part: _Part, target: Path) -> None:
 
 
 async def _fetch(client: PlatformClient, path: str, part: _Part, progress: Progress) -> bool:
-    """Whether all of it is there; if not, what was there was of no use and is gone."""
+    """Download the remaining bytes. Returns false if the partial file did not fit the recording and was deleted."""
     have, headers = part.size, part.request_headers()
     async with client.transport.stream("GET", path, headers=headers, accept=(PAST_THE_END,)) as response:
         start, whole = _range(response)
@@ -105,7 +105,7 @@ async def _fetch(client: PlatformClient, path: str, part: _Part, progress: Progr
             part.forget()
             return False
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
-            have = 0  # the whole of it comes, so what is there is written over
+            have = 0  # the server sends the whole recording, so the partial file is overwritten
         part.remember(response)
         length = response.headers.get("content-length")
         whole = have + int(length) if length and length.isdigit() else whole
@@ -115,7 +115,7 @@ async def _fetch(client: PlatformClient, path: str, part: _Part, progress: Progr
 
 
 def _range(response: httpx.Response) -> tuple[int | None, int | None]:
-    """Where the part that is sent begins, and how long the whole is, as far as `Content-Range` says."""
+    """Return the first byte's position and the total length from `Content-Range`; None for what it does not say."""
     found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("content-range", ""))
     start, whole = found.groups() if found else (None, None)
     return (int(start) if start else None), (int(whole) if whole and whole != "*" else None)

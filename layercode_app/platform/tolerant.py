@@ -1,4 +1,4 @@
-"""Field types that accept what another service may send: a value that cannot be read counts as absent."""
+"""Tolerant field types for the data of another service: a value that cannot be read counts as absent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _amount(value: object) -> float | None:
 
 
 def _time(value: object) -> object:
-    # Digits in text are a number too large for JSON's readers, and no time.
+    # Text of digits only that is no finite number (`load_json` keeps an oversized integer as text) is no time.
     if isinstance(value, str):
         return None if value.isdecimal() and _amount(value) is None else value
     return _amount(value)
@@ -36,10 +36,10 @@ def _is_number(value: object) -> bool:
 
 
 Identifier: TypeAlias = Annotated[str, BeforeValidator(_text)]
-"""Text that must be there; a number is taken for its digits."""
+"""Required text; a number becomes the text of its digits."""
 Text: TypeAlias = Annotated[str | None, BeforeValidator(_text)]
 Amount: TypeAlias = Annotated[float | None, BeforeValidator(_amount)]
-"""A finite number, or text that is one."""
+"""A finite number, also written as text."""
 Timestamp: TypeAlias = Annotated[float | str | None, BeforeValidator(_time)]
 """Epoch milliseconds, or an ISO time."""
 Mapping: TypeAlias = Annotated[dict[str, Any] | None, BeforeValidator(_mapping)]

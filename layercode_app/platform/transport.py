@@ -1,4 +1,4 @@
-"""One call to the platform's REST API: sent, retried where that is safe, and its failure said clearly."""
+"""Send requests to the platform's REST API, retry them if that is safe, and turn failures into clear errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
 RETRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
-"""Seconds before the first retry, and the most that a `Retry-After` is obeyed for."""
+"""Seconds before the first retry, and the maximum pause, also for a longer `Retry-After`."""
 REMEDIES = {
     400: "Check the key, the ids and the fields of the request",
     401: "LAYERCODE_API_KEY is not accepted; take the key from the platform's dashboard",
@@ -30,7 +30,10 @@ MAX_REASON = 300
 
 
 class Transport:
-    """Sends requests with the API key, which appears in no error. GET alone is retried: on 429, 5xx and lost lines."""
+    """Sends requests with the API key, which appears in no error.
+
+    Only GET is retried: after status 429 or 5xx, and if the request failed without an answer.
+    """
 
     def __init__(self, api_key: str, base_url: str, *, timeout: float, sleep: Sleep = asyncio.sleep) -> None:
         self._key = api_key
@@ -40,20 +43,23 @@ class Transport:
         )
 
     async def json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The JSON object that answers a call. Raises PlatformAPIError for everything else."""
+        """Send a request and return the JSON object of its answer. Raises PlatformAPIError for any other answer."""
         request = self.client.build_request(method, path.lstrip("/"), json=body)
         response = await self._send(request, whole=True)
         return self._object(response.content, response)
 
     async def send(self, method: str, path: str, body: Mapping[str, Any]) -> None:
-        """Make a call whose answer is not read; its status must be 2xx. Raises PlatformAPIError."""
+        """Send a request, and ignore the content of its answer. Raises PlatformAPIError unless the status is 2xx."""
         await self._send(self.client.build_request(method, path.lstrip("/"), json=body), whole=True)
 
     @asynccontextmanager
     async def stream(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, accept: Collection[int] = ()
     ) -> AsyncIterator[httpx.Response]:
-        """A successful answer whose body is not read yet, or one of the statuses that are accepted as well."""
+        """Send a request and yield its answer, whose body is not read yet.
+
+        Raises PlatformAPIError unless the status is 2xx or one of `accept`.
+        """
         request = self.client.build_request(method, path.lstrip("/"), headers=headers)
         response = await self._send(request, accept=accept)
         try:
@@ -128,7 +134,7 @@ class Transport:
         return value
 
     def hide(self, text: str) -> str:
-        """The text without the API key, should the other side have echoed it."""
+        """Return the text with the API key replaced, since the server may have echoed the key."""
         return text.replace(self._key, "[key]") if self._key else text
 
 
@@ -137,7 +143,7 @@ def _name(request: httpx.Request) -> str:
 
 
 def _reason_in(raw: bytes) -> str:
-    """What `{"error": "…"}` says; empty when the body is something else."""
+    """Return the message in `{"error": "…"}` or `{"error": {"message": "…"}}`, or "" for any other body."""
     try:
         value = load_json(raw)
     except ValueError:

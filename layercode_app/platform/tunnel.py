@@ -1,4 +1,4 @@
-"""A tunnel from the internet to this machine: cloudflared, or a command of the user's, as a child process."""
+"""A tunnel from the internet to this machine: a child process that runs cloudflared or the user's own command."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 KEPT_LINES = 5
 OUTPUT_SECONDS = 1.0
-"""Seconds to read the rest of the output after the program has ended."""
+"""Seconds to read the remaining output after the program has ended."""
 NOT_A_TUNNEL = ("https://api.trycloudflare.com",)
-"""What cloudflared names in its errors, and what looks like a tunnel."""
+"""URLs in cloudflared's errors that look like a tunnel's URL, but are not."""
 
 
 class TunnelError(LayerCodeError):
-    """The tunnel gave no URL, or ended."""
+    """The tunnel could not start, printed no URL, or ended."""
 
 
 class Tunnel:
-    """Runs the tunnel's command while it is entered. What it prints goes to a log file, and its URL is found in that.
+    """A context that runs the tunnel's command, logs its output to a file, and finds the public URL in the output.
 
-    It ends by itself only when something is wrong: `until_it_dies` raises then, and so does `url`.
+    The program should not end by itself. If it does, `until_it_dies` and `url` raise TunnelError.
     """
 
     def __init__(self, command: str, target: str, *, pattern: str, log_dir: str) -> None:
@@ -52,7 +52,7 @@ class Tunnel:
 
     @classmethod
     def from_settings(cls, settings: Settings, target: str) -> Tunnel:
-        """The tunnel of these settings, to a local URL."""
+        """Return a tunnel with these settings to the local URL `target`."""
         command, pattern = settings.tunnel_command, settings.tunnel_pattern
         return cls(command, target, pattern=pattern, log_dir=settings.log_dir)
 
@@ -65,14 +65,17 @@ class Tunnel:
         return self
 
     async def _start(self) -> tuple[asyncio.StreamReader, asyncio.ReadTransport, asyncio.subprocess.Process]:
-        """Start the program with a pipe of ours, which can be closed even while a process of it still holds the other end."""
+        """Start the program with our own pipe for its output.
+
+        We can close this pipe even if a process that the program started still holds the other end.
+        """
         ours, theirs = os.pipe()
         reader = asyncio.StreamReader()
         pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb")
         )
         try:
-            # A session of its own: Ctrl-C is for us, who give the webhook back before the tunnel closes.
+            # The program runs in its own session, so Ctrl-C reaches only us: we restore the webhook, then end it.
             process = await start_group(*self._command, stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=theirs)
         except OSError as error:
             pipe.close()
@@ -98,14 +101,14 @@ class Tunnel:
             self._url.cancel()
 
     async def url(self, seconds: float) -> str:
-        """The public URL, once it is printed. Raises TunnelError when the child ends first, or takes too long."""
+        """Wait for the public URL. Raises TunnelError if the program ends before, or prints none within `seconds`."""
         try:
             return await asyncio.wait_for(asyncio.shield(self._url), seconds)
         except TimeoutError:
             raise TunnelError(f"The tunnel printed no URL within {seconds:g} s. {self._said()}") from None
 
     async def until_it_dies(self) -> None:
-        """Wait for the child to end without being told to, and raise TunnelError then."""
+        """Wait until the program ends by itself, and raise TunnelError then."""
         await asyncio.shield(self._died)
 
     async def _read(self, output: asyncio.StreamReader, process: asyncio.subprocess.Process) -> None:
@@ -122,7 +125,7 @@ class Tunnel:
         if not self._url.done():
             self._url.set_exception(error)
         for told in (self._died, self._url):
-            told.exception()  # marks it as seen: there may be no task that waits for it
+            told.exception()  # marks the exception as retrieved, because no task may be waiting for it
 
     def _look_at(self, line: str) -> None:
         if line:
@@ -138,7 +141,7 @@ class Tunnel:
 
 
 def words_of(command: str) -> list[str]:
-    """A command's program and arguments. Raises ConfigurationError for a command that cannot be run."""
+    """Split a command into program and arguments. Raises ConfigurationError if it is blank or a quote is open."""
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -151,7 +154,7 @@ def words_of(command: str) -> list[str]:
 
 
 def check_program(name: str) -> str:
-    """The path of the tunnel's program. Raises ConfigurationError with where to get it."""
+    """Return the path of the tunnel's program. Raises ConfigurationError, with a download link, if it is missing."""
     found = shutil.which(name)
     if found is None:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""The output of the tunnel's program: read by line, and kept in a log file."""
+"""Read the output of the tunnel's program line by line, and write it to a log file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_LINE = 65_536
 
 
 class OutputLog:
-    """The file that keeps the program's output. A disk that fails costs the file and never the tunnel."""
+    """The log file of the program's output. If writing fails, logging stops with a warning and the tunnel continues."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -31,7 +31,7 @@ class OutputLog:
         return self
 
     def write(self, data: bytes) -> None:
-        """Append to the file, while it can be written."""
+        """Append to the file, unless it could not be opened or an earlier write failed."""
         if self._file is not None:
             with self._reported():
                 self._file.write(data)
@@ -52,7 +52,7 @@ class OutputLog:
 
 
 async def lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Yield each line as it arrives, and a line without an end in pieces."""
+    """Yield each line as it arrives. A line that exceeds MAX_LINE bytes is yielded in pieces."""
     rest = b""
     while chunk := await stream.read(8192):
         *whole, rest = (rest + chunk).split(b"\n")

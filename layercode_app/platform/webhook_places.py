@@ -1,6 +1,6 @@
-"""The places of an agent's description that have held the URL of its webhook.
+"""Find the URL of an agent's webhook in the platform's description of the agent.
 
-The platform's documentation names three, and an update of one may leave the others as they were.
+The platform's documentation names three places for it, and an update of one may leave the others unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEGACY = "config.endpoint"
 
 
 def webhook_places(own: str | None, config: Mapping[str, Any]) -> dict[str, str]:
-    """Each place that names a URL, the one that counts first."""
+    """Return the URLs by place, in order of precedence, without places that have none."""
     places = {
         OWN: own,
         PLUGIN: next(_plugin_urls(config.get("plugins")), None),
@@ -33,7 +33,7 @@ def _plugin_urls(plugins: object) -> Iterator[str]:
 
 
 def _url_in(value: object) -> str | None:
-    """The URL in options: under `url`, as JSON text, or the text itself."""
+    """Return the URL in a plugin's options: their `url` (also in options as JSON text), or the text itself."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             value = json.loads(value)
@@ -46,7 +46,7 @@ def _url_in(value: object) -> str | None:
 
 
 def same_url(one: str | None, other: str | None) -> bool:
-    """Whether two URLs are the same address, however the platform spells it."""
+    """Return whether two URLs are equal, ignoring a trailing slash and the case of scheme and host."""
     return one == other or (one is not None and other is not None and _spelt(one) == _spelt(other))
 
 
