@@ -1,1 +1,1 @@
-"""`doctor`: this installation seen from inside, each thing that can be wrong with how to mend it."""
+"""`doctor`: check this installation, and report each problem with its fix."""

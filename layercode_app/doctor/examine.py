@@ -1,4 +1,4 @@
-"""Every check, in the order of the report; none of them lasts long, and none takes the others with it."""
+"""Run every check, in the order of the report. A check that hangs or raises an error does not affect the others."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _CREDENTIALS = re.compile(r"://[^/@\s]*@")
 
 @dataclass
 class Examination:
-    """The findings, and the settings with where each came from."""
+    """The findings, and the settings with their values and sources."""
 
     findings: list[Finding] = field(default_factory=list)
     settings: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing failed."""
+        """Whether no check failed."""
         return all(finding.state is not State.FAILED for finding in self.findings)
 
 
 async def examine(*, agent: str | None = None, offline: bool = False) -> Examination:
-    """Look at everything; `agent` is whose model is tried, else that of each agent of the project's own.
+    """Run all checks. The model of `agent` is tried, or by default the models of the project's own agents.
 
-    `offline` leaves out what needs the network.
+    `offline` skips the checks that need the network. If the settings are wrong, no other check runs.
     """
     try:
         settings = load_settings()
@@ -62,7 +62,7 @@ async def examine(*, agent: str | None = None, offline: bool = False) -> Examina
 
 
 def _chosen(agent: str | None, found: Found) -> list[str]:
-    """The agent asked for, else the project's own, else the shipped one to start from."""
+    """Return the names of the agents to try: the given one, else the project's own, else the shipped STARTER."""
     if agent is not None:
         return [agent] if agent in found.agents else []
     return found.own() or [name for name in (STARTER,) if name in found.agents]
@@ -79,7 +79,7 @@ async def _remote(settings: Settings, voices: list[Any], *, offline: bool) -> li
         lambda: _all(remote.check_sinks(settings, environment())),
     ]
     first, *rest = zip(names, checks, strict=True)
-    # Alone, because it measures when frames arrive, and importing a model's library holds everything up.
+    # The platform check runs alone: it measures when frames arrive, and importing a model's library blocks the loop.
     results = [await _bounded(*first)]
     results += await asyncio.gather(*(_bounded(name, check) for name, check in rest))
     return [finding for result in results for finding in (result if isinstance(result, list) else [result])]
@@ -105,7 +105,7 @@ def _said(settings: Settings) -> str:
 
 
 def table(settings: Settings) -> list[dict[str, str]]:
-    """Every setting: its variable, its value (never a secret's) and its source."""
+    """Return every setting's variable, value (hidden for secrets) and source."""
     return [
         {"name": env_name(info), "value": _shown(getattr(settings, name)), "source": settings.sources[name]}
         for name, info in type(settings).model_fields.items()

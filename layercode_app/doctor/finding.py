@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How a thing is."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
     """It works, but not as well as it could."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Not looked at: it is not set up, or the network it needs is not there."""
+    """Not checked: it is not configured, or the network that it needs is not available."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; `mend` says what to do where something is to be done."""
+    """One line of the report. `mend` says how to fix a problem, and is empty if there is none."""
 
     name: str
     state: State
@@ -28,20 +28,20 @@ class Finding:
 
 
 def ok(name: str, detail: str) -> Finding:
-    """It is as it should be."""
+    """Return a finding without a problem."""
     return Finding(name, State.OK, detail)
 
 
 def warning(name: str, detail: str, mend: str) -> Finding:
-    """It could be better."""
+    """Return a finding of something that works, but not as well as it could."""
     return Finding(name, State.WARNING, detail, mend)
 
 
 def failed(name: str, detail: str, mend: str) -> Finding:
-    """It does not work."""
+    """Return a finding of something that does not work."""
     return Finding(name, State.FAILED, detail, mend)
 
 
 def skipped(name: str, detail: str, mend: str = "") -> Finding:
-    """It was not looked at."""
+    """Return a finding of something that was not checked."""
     return Finding(name, State.SKIPPED, detail, mend)

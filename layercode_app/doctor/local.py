@@ -1,4 +1,4 @@
-"""The checks that need no network: secrets, agent files, the journal, the log folder, the port, the tunnel's program."""
+"""Checks that need no network: secrets, agent files, journal, log folder, port, the command, the tunnel's program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DASHBOARD = "Copy it from the platform's dashboard into .env"
 
 
 def check_secrets(settings: Settings) -> Iterator[Finding]:
-    """The webhook secrets, the API key and the agent's id: there, and not spoilt by copying."""
+    """Check that the webhook secrets, the API key and the agent's id are set, and that the secrets look intact."""
     secrets = [secret.get_secret_value() for secret in (*settings.webhook_secret, *settings.agent_secrets.values())]
     if not secrets:
         yield failed("webhook secret", "none is set, so no webhook can be trusted",
@@ -52,7 +52,7 @@ def check_secrets(settings: Settings) -> Iterator[Finding]:
 
 
 def check_agents(settings: Settings) -> tuple[Found, list[Finding]]:
-    """Every agent file imports."""
+    """Check that every agent file can be imported, and return the agents with the findings."""
     try:
         found = discover(settings.agents_dir)
     except DeveloperError as error:
@@ -70,21 +70,21 @@ def check_agents(settings: Settings) -> tuple[Found, list[Finding]]:
 
 
 def _named(found: Found) -> str:
-    """The project's own agents, and then the shipped ones."""
+    """List the names of the project's own agents, then those of the shipped ones."""
     own = found.own()
     shipped = sorted(name for name in found.agents if name not in own)
     return "; ".join([*([", ".join(own)] if own else []), *([f"shipped: {', '.join(shipped)}"] if shipped else [])])
 
 
 def check_command() -> Finding:
-    """The command is this distribution's, and no older one of the same name stands in its way."""
+    """Check that no older distribution with the same command is installed."""
     if older := older_distribution():
         return warning("command", shadow_of(older), UNSHADOW)
     return ok("command", "no older layercode-create-app beside this one")
 
 
 async def check_store(settings: Settings) -> Finding:
-    """The journal can be opened, written and read."""
+    """Check that the journal can be opened, written and read."""
     mend = "Check LAYERCODE_STORE: that the folder may be written, or that the Redis runs and is reachable."
     try:
         store = create_store(settings.store)
@@ -109,7 +109,7 @@ def _is_damaged(error: StoreError) -> bool:
 
 
 def check_log_folder(settings: Settings) -> Finding:
-    """The log folder can be written."""
+    """Check that files can be written in the log folder."""
     if not settings.log_dir:
         return skipped("log folder", "LOG_DIR is empty: no log files are written")
     folder = Path(settings.log_dir)
@@ -124,7 +124,7 @@ def check_log_folder(settings: Settings) -> Finding:
 
 
 async def check_port(settings: Settings) -> Finding:
-    """The port is free, or it is this project's own server that has it."""
+    """Check that the port is free, or that this project's own server uses it."""
     where = f"{settings.host}:{settings.port}"
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -143,7 +143,11 @@ async def check_port(settings: Settings) -> Finding:
 
 
 async def _who_has(url: str, settings: Settings) -> str | None:
-    """Who has the port: None for this project, the words for another server of ours, "" for anything else."""
+    """Find out which server uses the port.
+
+    Returns None for a server of this project, a description for a layercode-app server of another project, and "" for
+    any other program.
+    """
     if not await _is_ours(url):
         return ""
     secrets = [secret.get_secret_value() for secret in (*settings.webhook_secret, *settings.agent_secrets.values())]
@@ -165,7 +169,7 @@ async def _is_ours(url: str) -> bool:
 
 
 def check_tunnel_program(settings: Settings) -> Finding:
-    """What --tunnel runs is installed."""
+    """Check that the program that --tunnel runs is installed."""
     try:
         program = words_of(settings.tunnel_command)[0]
     except ConfigurationError as error:

@@ -1,6 +1,6 @@
-"""The checks that need the network: the model, the clock, the platform, and the sinks of telemetry.
+"""Checks that need the network: the model, the clock, the platform, and the telemetry backends.
 
-Where a host of the internet cannot be reached at all they are skipped, because then nothing can be said about it.
+If a host on the internet cannot be reached, its check is skipped: a missing network says nothing about the host.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from ..agent.voice_agent import VoiceAgent
 
 SKEW_LIMIT, SKEW_WARNING = 300.0, 30.0
-"""Seconds: signatures further off are refused; less is a clock that is not kept."""
+"""Seconds of clock skew: above the limit signatures are refused; above the warning the clock is not synchronized."""
 TIMEOUT_SECONDS = 10.0
 NO_NETWORK = "the network it needs cannot be reached from here"
 
 
 async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Finding:
-    """The model answers one request for one token."""
+    """Check that the agent's model answers one request for one token."""
     name = f"model of {voice.name}"
     if voice.agent is None:
         return skipped(name, "the agent needs none")
@@ -76,13 +76,13 @@ async def _ask(name: str, label: str, model: Any) -> Finding:
 
 
 def _cut_short(error: Exception) -> bool:
-    """Some providers call an answer of one token an error, which proves as much as an answer."""
+    """Return whether the error is only about the one-token limit, which proves as much as an answer."""
     text = str(error).lower()
     return "max_tokens" in text or "max_output_tokens" in text or "token limit" in text
 
 
 async def check_clock(settings: Settings) -> Finding:
-    """This machine's clock against the platform's."""
+    """Compare this machine's clock with the platform's."""
     try:
         async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
             stated = (await client.get(settings.api_url)).headers.get("date", "")
@@ -100,7 +100,7 @@ async def check_clock(settings: Settings) -> Finding:
 
 
 async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
-    """The key is accepted, the agent is there, and its webhook reaches this server, unbuffered."""
+    """Check that the API key is accepted, the agent exists, and its webhook reaches a server of ours unbuffered."""
     if settings.api_key is None or settings.agent_id is None:
         yield skipped("webhook at the platform", "LAYERCODE_API_KEY and LAYERCODE_AGENT_ID are needed for it")
         return
@@ -144,7 +144,7 @@ async def _through(url: str, settings: Settings) -> Finding:
 
 
 async def check_sinks(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[Finding]:
-    """Logfire, the OTLP collector and Sentry take something from us."""
+    """Check that Logfire, the OTLP collector and Sentry accept a test, each if it is configured."""
     if not settings.telemetry_enabled:
         yield skipped("telemetry", "TELEMETRY_ENABLED is false")
         return
@@ -169,7 +169,7 @@ def _headers(text: str) -> dict[str, str]:
 
 
 async def _otlp(name: str, url: str, headers: Mapping[str, str], setting: str) -> Finding:
-    # An export of nothing is a whole and valid request.
+    # An empty body is a valid export request without spans.
     return await _post(name, url, b"", {**headers, "content-type": "application/x-protobuf"}, setting)
 
 
