@@ -1,7 +1,7 @@
-"""The one table of settings, and the only reader of the environment, `.env` and `layercode.toml`.
+"""The table of all settings, and the only code that reads the environment, `.env` and `layercode.toml`.
 
-Precedence: argument, environment, `.env`, `layercode.toml`, default. `Settings.sources` tells where each value
-came from; `.env.example` and `doctor` are made from this table.
+Precedence: argument, environment, `.env`, `layercode.toml`, default. `Settings.sources` tells the source of each value.
+`.env.example` and the report of `doctor` are generated from this table.
 """
 
 from .environment import (

@@ -1,4 +1,4 @@
-"""Change single variables of a `.env` file, leave every other line as it is, and remember what was there."""
+"""Change single variables of a `.env` file without touching its other lines, and undo such changes later."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Values = Mapping[str, str | None]
 
 
 def set_values(values: Values, *, env_file: Path, undo_file: Path = UNDO_FILE) -> None:
-    """Write variables; None takes one out. What they were before the first change is kept, for `undo`."""
+    """Set variables, or remove those that are None. Their values before the first change are saved for `undo`."""
     text = _read(env_file)
     _remember({name: _find(text, name) for name in values}, undo_file)
     change(values, env_file=env_file)
 
 
 def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
-    """Put back what `set_values` changed; the names that were put back."""
+    """Restore the variables that `set_values` changed, and return their names."""
     if not undo_file.exists():
         return []
     before = _remembered(undo_file)
@@ -32,13 +32,13 @@ def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
 
 
 def change(values: Values, *, env_file: Path) -> None:
-    """Write variables for good; None takes one out. Raises ConfigurationError for a value of several lines."""
+    """Set variables without undo, or remove those that are None. Raises ConfigurationError for a multi-line value."""
     _write(env_file, _changed(_read(env_file), values))
 
 
 def _remember(before: Values, undo_file: Path) -> None:
     known = _remembered(undo_file) if undo_file.exists() else {}
-    # The first value wins: it is the one from before we came.
+    # A value that is saved already wins: it is the one from before our first change.
     _write(undo_file, json.dumps(dict(before) | known))
 
 
@@ -70,12 +70,12 @@ def _changed(text: str, values: Values) -> str:
 
 
 def _read(path: Path) -> str:
-    """With its own ends of lines."""
+    """Return the text with its line endings unchanged, or "" if the file does not exist."""
     return path.read_bytes().decode("utf-8") if path.exists() else ""
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all, and for its owner's eyes only; where the path is a link, what it leads to."""
+    """Replace the file atomically, readable only by its owner. If the path is a link, its target is replaced."""
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".new")

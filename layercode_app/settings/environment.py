@@ -1,4 +1,4 @@
-"""The process's environment: its only reader, and its only writer."""
+"""The only code that reads or writes the process's environment."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ _WORKER_OPTIONS = "LAYERCODE_WORKER_OPTIONS"
 
 
 def environment() -> Mapping[str, str]:
-    """The process's environment, for the few who pass it on to a child."""
+    """Return the process's environment, for code that passes it to a child or needs variables other than settings."""
     return os.environ
 
 
 def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Put the variables of `.env` that are not ours (a model provider's key) where its SDK looks for them.
+    """Export the variables of `.env` to the environment, so that a model provider's SDK finds its key.
 
-    The environment wins over the file. Only `run`, `dev` and their kin call this, never an embedded app. Returns what
-    the file set; given back as `exported` after the file has changed, that changes with it.
+    A variable that is already set in the environment takes precedence over the file. Only commands such as `run` and
+    `dev` call this, never an embedded app. Returns the variables that were set. Pass them as `exported` after the file
+    has changed to update them.
     """
     from dotenv import dotenv_values
 
@@ -35,14 +36,14 @@ def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, s
 
 
 def overlay(values: Mapping[str, str]) -> None:
-    """Set variables for libraries that read no other way; those that are set already stay."""
+    """Set variables for libraries that can be configured in no other way. Variables that are set already stay."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
 
 
 @contextmanager
 def overlaid(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for a library that reads no other way, until the block ends."""
+    """Set variables for a library that can be configured in no other way, and restore them when the block ends."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -56,10 +57,10 @@ def overlaid(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def pass_to_workers(options: Mapping[str, Any]) -> None:
-    """Leave what the parent was asked for where its worker processes find it."""
+    """Store the parent's options in the environment, where its worker processes read them."""
     os.environ[_WORKER_OPTIONS] = json.dumps(options)
 
 
 def options_for_workers() -> dict[str, Any]:
-    """What the parent process left."""
+    """Return the options that the parent process stored."""
     return dict(json.loads(os.environ[_WORKER_OPTIONS]))

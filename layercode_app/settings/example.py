@@ -1,4 +1,4 @@
-"""`.env.example`, made from the table."""
+"""Generate `.env.example` from the table of settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .table import Settings, env_name
 
 
 def env_example() -> str:
-    """The text of `.env.example`, one commented line per setting."""
+    """Return the text of `.env.example`: each setting commented out, below its description."""
     lines = ["# Copy to .env and fill in what you need; every line is optional. Made from the settings table."]
     section = ""
     for info in Settings.model_fields.values():

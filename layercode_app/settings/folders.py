@@ -1,4 +1,4 @@
-"""Folders that we make ourselves hold what callers said: git leaves them alone."""
+"""Create folders that git ignores, because they hold what callers said."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ IGNORE_ALL = "# Made by layercode-app: conversations, logs and what belongs to t
 
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
-    """Make a folder where there is none, and tell git to leave out what is in it. One that is there is left as it is.
+    """Create a folder, and let git ignore everything in it. A folder that exists already is left unchanged.
 
-    Raises OSError.
+    Raises OSError if the folder cannot be created.
     """
     if folder.exists():
         return
@@ -21,7 +21,7 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     while not newest.parent.exists():
         newest = newest.parent
     folder.mkdir(parents=True, exist_ok=True, mode=mode)
-    # It is a help, and nothing depends on it; another process may have been quicker.
+    # The .gitignore is optional, so errors are ignored; another process may also have written it first.
     with suppress(OSError):
         if not _ours(newest.parent):
             with open(newest / IGNORE_FILE, "x", encoding="utf-8", opener=_for_its_owner) as file:
@@ -29,7 +29,7 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
 
 
 def _for_its_owner(path: str, flags: int) -> int:
-    """Everything in the journal's folder is readable by its owner only."""
+    """Open a file that only its owner can read, as for everything in the journal's folder."""
     return os.open(path, flags, 0o600)
 
 

@@ -1,4 +1,4 @@
-"""Reading the table's values: argument, environment, `.env`, `layercode.toml`, default, and where each came from."""
+"""Load the settings from arguments, environment, `.env` and `layercode.toml`, and record the source of each value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .table import Settings, env_name
 TOML_FILE = "layercode.toml"
 _PASSWORD = re.compile(r"://[^/\s@]+@")
 EMPTY_MEANS_NONE = ("authorize_rate", "log_dir")
-"""Settings for which an empty variable is a value."""
+"""Settings for which an empty variable is a value. For all others an empty variable counts as not set."""
 
 
 def load_settings(
@@ -32,10 +32,10 @@ def load_settings(
     env_file: Path | str | None = ENV_FILE,
     toml_file: Path | str | None = TOML_FILE,
 ) -> Settings:
-    """Read every source once and return the settings.
+    """Read every source once, and return the settings.
 
-    Arguments that are None count as not given. Raises ConfigurationError naming the setting, its value's source,
-    what was expected, and never the value of a secret.
+    Arguments that are None count as not given. Raises ConfigurationError, which names the setting, what was expected,
+    and the value unless it is a secret.
     """
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
     if env_file is not None and env_file != ENV_FILE and not Path(env_file).is_file():
@@ -70,7 +70,7 @@ def _loader(env_file: Path | str | None, toml_file: Path | str | None) -> Callab
 
 
 def _emptied(env_file: Path | str | None) -> dict[str, str]:
-    """The settings that are set to nothing on purpose; elsewhere an empty variable counts as not set."""
+    """Return the settings of EMPTY_MEANS_NONE whose variable is set to an empty value."""
     from dotenv import dotenv_values
 
     in_file = dotenv_values(env_file) if env_file and Path(env_file).is_file() else {}

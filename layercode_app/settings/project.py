@@ -1,4 +1,4 @@
-"""The version of the user's project, which names the service on logs, spans and errors."""
+"""Find the version of the user's project, which logs, spans and errors report as the service's version."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _TOOLKIT = "layercode-app"
 
 
 def service_version(settings: Settings, *, folder: Path | None = None) -> str:
-    """The version of the service: SERVICE_VERSION, else that of the project in the working directory, else "".
+    """Return the service's version: SERVICE_VERSION, else that of the project in `folder` (by default ".").
 
-    An image has the project installed and not its pyproject.toml; there SERVICE_NAME names the distribution.
+    If there is no pyproject.toml, as in an image where the project is installed, the version is that of the installed
+    distribution that SERVICE_NAME names. Returns "" if no version is found.
     """
     if settings.service_version:
         return settings.service_version
@@ -26,7 +27,7 @@ def service_version(settings: Settings, *, folder: Path | None = None) -> str:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """The project's table of pyproject.toml, or Poetry's; empty where there is none."""
+    """Return the `project` table of pyproject.toml, completed by Poetry's; {} if there is neither."""
     import tomllib
 
     try:

@@ -1,4 +1,4 @@
-"""Secrets that cannot be the real ones: spoilt while they were copied, or a placeholder that was never replaced."""
+"""Detect secrets that cannot be real: damaged by copying, or a placeholder that was never replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_SECRET = (
 
 
 def fault_of(secret: str) -> str:
-    """Why this cannot be a secret, as the end of a sentence; "" when it can."""
+    """Return why this text cannot be a secret, as the end of a sentence, or "" if it can be one."""
     if not secret:
         return "is empty"
     if not secret.isascii() or not secret.isprintable() or any(character.isspace() for character in secret):
@@ -25,7 +25,7 @@ def fault_of(secret: str) -> str:
 
 
 def refuse_faulty_secrets(settings: Settings) -> None:
-    """Raise ConfigurationError for a secret that everybody could guess, or nobody can use; its value is not shown."""
+    """Raise ConfigurationError for an empty, damaged or placeholder secret. The error does not show its value."""
     for name, source, secret in _secrets(settings):
         if fault := fault_of(secret):
             raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""The table: one row per setting, with its default, its variable, its section and its meaning."""
+"""The table of settings: one row per setting, with its default, variable, section and description."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ FILLERS = (
     "I'm still here. | Still working on it. | Thank you for your patience. | I haven't forgotten you. | "
     "It is taking its time today. | I'm sorry about the wait. | Please stay on the line."
 )
-"""One every few seconds: they last for a tool that takes its 30 seconds, and for a model that fails after it."""
+"""The default fillers, spoken every few seconds. They suffice for a 30 s tool call and a model that fails after it."""
 OFF = "off"
 
 
 def _setting(default: Any, env: str, section: str, description: str) -> Any:
-    """One row of the table: its default, its environment variable, the section it is shown in, what it means."""
+    """Return one row of the table: its default, environment variable, section of `.env.example`, and description."""
     alias = AliasChoices(env.lower(), env)
     extra: dict[str, Any] = {"env": env, "section": section}
     return Field(default, validation_alias=alias, description=description, json_schema_extra=extra)
 
 
 class Settings(BaseSettings):
-    """Every setting, with its meaning; build it with `load_settings`."""
+    """All settings with their descriptions. Create it with `load_settings`."""
 
     model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True, frozen=True)
 
@@ -355,23 +355,23 @@ class Settings(BaseSettings):
 
     @property
     def fillers(self) -> tuple[str, ...]:
-        """The texts of `filler`, one by one."""
+        """The single texts of `filler`; none if it is "off"."""
         if self.filler.strip().lower() == OFF:
             return ()
         return tuple(text for part in self.filler.split("|") if (text := part.strip()))
 
     @property
     def sources(self) -> Mapping[str, str]:
-        """Where each value came from: argument, environment, the file's name, or default."""
+        """The source of each value: argument, environment, the file's name, or default."""
         return self._sources
 
     def secrets_for(self, agent: str) -> tuple[str, ...]:
-        """The webhook secrets that this agent accepts: its own, or else the common ones."""
+        """Return the webhook secrets that this agent accepts: its own one, or else the common ones."""
         own = self.agent_secrets.get(agent)
         return (own.get_secret_value(),) if own else tuple(s.get_secret_value() for s in self.webhook_secret)
 
 
 def env_name(info: FieldInfo) -> str:
-    """The environment variable of one row of the table."""
+    """Return the name of a setting's environment variable."""
     extra = info.json_schema_extra
     return str(extra["env"]) if isinstance(extra, dict) else ""

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, and what is wrong with one that is not of its kind."""
+"""The types of the settings' values. Their validators raise ValueError, which says what is wrong."""
 
 from __future__ import annotations
 
