@@ -1,6 +1,6 @@
-"""The test kit for agents: call one in process through real signed requests, and look at what was heard and done.
+"""A test kit for agents: call an agent in process through real signed requests, and assert on what it said and did.
 
-Installed with the package as a pytest plugin, which gives the fixture `call`:
+The package installs it as a pytest plugin, which provides the fixture `call`:
 
     @pytest.mark.agent("bakery")
     async def test_it_takes_an_order(call):
@@ -42,7 +42,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first used: pytest loads the plugin of every installed package."""
+    """Import a public name on first use, because pytest imports this package in every run where it is installed."""
     from importlib import import_module
 
     if name not in __all__:

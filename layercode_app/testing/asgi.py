@@ -1,6 +1,6 @@
-"""HTTP without a socket: an httpx transport that runs an ASGI app in this event loop and streams its answer.
+"""An httpx transport that runs an ASGI app in this event loop, without a socket, and streams its response.
 
-Unlike httpx's own, the answer is there as it is sent, and closing it early is a disconnect for the app.
+Unlike httpx's own, it delivers each chunk when the app sends it. An early close is a disconnect for the app.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import httpx
 
 
 class InProcess(httpx.AsyncBaseTransport):
-    """Sends every request to one ASGI app."""
+    """A transport that sends every request to one ASGI app."""
 
     def __init__(self, app: Callable[[Any, Any, Any], Awaitable[None]]) -> None:
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Start the app on the request; returns when its status and headers are there."""
+        """Start the app on the request, and return once it has sent status and headers."""
         exchange = _Exchange(await request.aread())
         exchange.task = asyncio.create_task(self._run(_scope(request), exchange))
         try:
@@ -38,7 +38,7 @@ class InProcess(httpx.AsyncBaseTransport):
 
 
 class _Exchange(httpx.AsyncByteStream):
-    """One request and its answer, as the app sees them and as the client does."""
+    """One request and its response: ASGI messages for the app, a byte stream for the client."""
 
     def __init__(self, body: bytes) -> None:
         self._body: bytes | None = body
@@ -64,7 +64,7 @@ class _Exchange(httpx.AsyncByteStream):
     # --- for the client
 
     async def next(self) -> dict[str, Any]:
-        """The next message of the app; raises what it raised, or ReadError when it just stopped."""
+        """Return the app's next message. Raises the app's exception, or ReadError if the app returned early."""
         message = await self._sent.get()
         if message is None:
             assert self.task is not None

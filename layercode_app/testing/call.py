@@ -32,21 +32,21 @@ BLOCKED = "Model requests are not allowed"
 
 
 class CallError(AssertionError):
-    """The call cannot go on; the message ends with the conversation so far."""
+    """The call cannot continue; the message ends with the transcript so far."""
 
 
 class AgentCall:
-    """A call to one agent. It opens with the first thing that is said; ids count up from 1, so runs are alike.
+    """A call to one agent, opened by its first event. Ids count up from 1, so every run has the same ids.
 
     Args:
         agent: A VoiceAgent, a PydanticAI agent, the name of an agent file's agent, or `package.module:attribute`.
-        agents: Folder or search result in which a name is looked up.
-        model: Beats the agent's own: a PydanticAI model, such as `scripted(...)`, or its name. Without one an agent
-            that has an offline script plays it.
-        settings: Settings by name, over their defaults; no file and no environment is read for the others.
+        agents: Folder, or result of `discover`, in which an agent's name is looked up.
+        model: Overrides the agent's own: a PydanticAI model, such as `scripted(...)`, or its name. Without it, an agent
+            that has an offline script uses it.
+        settings: Settings by name. The others come from the environment and the defaults, not from a file.
         store: The journal; in memory by default.
-        conversation_id: Which conversation this is.
-        metadata: Goes with every event.
+        conversation_id: The id of the conversation.
+        metadata: Sent with every event.
 
     """
 
@@ -64,9 +64,9 @@ class AgentCall:
         self.conversation_id = conversation_id
         self.session_id = events.SESSION_ID
         self.turns: list[HeardTurn] = []
-        """What was said so far."""
+        """The turns so far."""
         self.sent: list[dict[str, Json]] = []
-        """The events that were delivered."""
+        """The events delivered so far, without those of `send` and `resend`."""
         self._metadata = dict(metadata or {})
         self._mocks = Mocks()
         self._seen = Seen()
@@ -77,29 +77,30 @@ class AgentCall:
         self._http = httpx.AsyncClient(transport=InProcess(self.app))
         self._client = WebhookClient(f"http://agent.test/api/agents/{self.agent.name}", SECRET, http=self._http)
 
-    # --- what a caller does
+    # --- actions of the caller
 
     async def greet(self, **fields: Json) -> HeardTurn:
-        """Connect, and hear the greeting."""
+        """Connect and return the greeting."""
         return await self._turn(events.session_start(**fields), "")
 
     async def say(self, text: str, **fields: Json) -> HeardTurn:
-        """Say something, and hear the reply; `fields` are further fields of the event, such as `metadata`."""
+        """Say something and return the reply; `fields` are further fields of the event, such as `metadata`."""
         last = self.turns[-1] if self.turns else None
         if last is not None and last.interrupted and "interruption_context" not in fields:
             fields["interruption_context"] = events.interruption(last.heard, last.turn_id)
         return await self._turn(events.message(text, **fields), text)
 
     def interrupt(self, *, after: int | float | str | None = None, playing: bool = False) -> None:
-        """Speak over the next reply: after so many words, so many seconds (a float), or once this text was heard.
+        """Interrupt the next reply after a number of words (int), after seconds (float), or once this text was heard.
 
-        The turn raises CallError when that point never came. Without `after` the connection is closed before the first word. With `playing` the reply was already whole
-        and was spoken over while it played, which the agent learns only from the next message.
+        The turn raises CallError if that point is never reached. Without `after` the connection is closed before the
+        first word. With `playing` the reply was complete, and the caller spoke over its playback: the agent learns this
+        only from the next message.
         """
         self._cut = Cut(after, playing=playing)
 
     async def resend(self) -> HeardTurn:
-        """Deliver the last turn once more, as the platform may; it is no new turn of the conversation."""
+        """Deliver the last turn again, as the platform may. It adds no turn to the conversation."""
         if not self.turns:
             raise self._error("resend() needs a turn; say something first")
         event = next(event for event in reversed(self.sent) if event.get("turn_id") == self.turns[-1].turn_id)
@@ -108,33 +109,33 @@ class AgentCall:
         return turn
 
     async def send_data(self, content: Json, **fields: Json) -> Json:
-        """Send data from the caller's page; returns the JSON that answers it."""
+        """Send data from the caller's page, and return the JSON response."""
         return await self._acknowledged(events.data(content, **fields))
 
     async def update(self, **fields: Json) -> Json:
-        """Tell the agent of a change of the session, such as a recording that is ready."""
+        """Send a change of the session, such as a finished recording, and return the JSON response."""
         return await self._acknowledged(events.session_update(**fields))
 
     async def end(self, **fields: Json) -> Json:
-        """Hang up, and wait until the agent's `on_session_end` hooks are done."""
+        """Hang up, and wait until the agent's `on_session_end` hooks have finished."""
         said = [(role, text) for turn in self.turns for role, text in (("user", turn.text), ("assistant", turn.heard))]
         answer = await self._acknowledged(events.session_end([entry for entry in said if entry[1]], **fields))
         await self._session_ended()
         return answer
 
     def reconnect(self) -> None:
-        """Go on with the conversation in a new session."""
+        """Continue the conversation in a new session."""
         self._sessions += 1
         self.session_id = f"session-{self._sessions}"
 
     async def send(self, event: Mapping[str, Json]) -> Json:
-        """Deliver any event; returns its JSON, or the payloads of its frames."""
+        """Deliver any event, and return the JSON response or the payloads of its frames."""
         async with self._client.deliver(self._with_ids(event)) as answer:
             if answer.is_stream:
                 return [frame.payload async for frame in answer.frames()]
             return await answer.json()
 
-    # --- what a test sets and sees
+    # --- setup and inspection for the test
 
     def mock(
         self,
@@ -142,36 +143,36 @@ class AgentCall:
         function: Callable[..., Any] | None = None,
         **answer: Any,
     ) -> None:
-        """Answer a tool in its place: `mock("weather", returns="sunny")`, `raises=error`, or a function of its arguments.
+        """Mock a tool: `mock("weather", returns="sunny")`, `raises=error`, or a function of its arguments.
 
-        Raises DeveloperError when the agent is known to have no tool of that name: the real one would run.
+        Raises DeveloperError if the agent is known to have no such tool: with a misspelt name the real one would run.
         """
         check_tool(self.agent, tool)
         self._mocks.set(tool, function, **answer)
 
     def use_model(self, model: Any) -> None:
-        """Answer with this model from the next turn on, such as `scripted(...)`."""
+        """Use this model from the next turn on, such as `scripted(...)`."""
         self.agent.use_model(model)
 
     async def state(self) -> dict[str, Json]:
-        """The conversation's state, as the journal keeps it."""
+        """Return the conversation's state from the journal."""
         return (await self.app.store.conversation(self.conversation_id)).state
 
     async def records(self) -> list[TurnRecord]:
-        """Everything that the journal keeps of this conversation, oldest first."""
+        """Return the conversation's records from the journal, oldest first."""
         return [record async for record in self.app.store.turns(conversation_id=self.conversation_id)]
 
     @property
     def transcript(self) -> str:
-        """The conversation so far, for people."""
+        """The conversation so far, as readable text."""
         return transcript(self.turns)
 
     async def close(self) -> None:
-        """Finish what runs. The journal of a call in memory stays readable."""
+        """Stop the server and finish its running work. A journal in memory stays readable."""
         await self._http.aclose()
         await self.app.stop()
 
-    # --- how
+    # --- internals
 
     async def _turn(self, event: dict[str, Json], text: str) -> HeardTurn:
         event = self._with_ids(event)
@@ -202,7 +203,7 @@ class AgentCall:
         turn.error = self._seen.errors.get(turn.turn_id)
 
     async def _leave_at_once(self, event: dict[str, Json]) -> None:
-        """Close the connection once the turn has begun, before a word of it is heard."""
+        """Close the connection once the turn has begun, before any of its speech is read."""
         async with asyncio.TaskGroup() as tasks:
             delivering = tasks.create_task(self._drop(event))
             while self.app.turns.running.get(self.conversation_id) is None and not delivering.done():
@@ -238,7 +239,7 @@ class AgentCall:
             return await answer.json()
 
     def _with_ids(self, event: Mapping[str, Json]) -> dict[str, Json]:
-        """The event in this conversation; a builder's standard turn id gives way to the next one of this call."""
+        """Return the event with this call's ids and metadata. Ids that differ from the builders' defaults are kept."""
         own: dict[str, Json] = {}
         if event.get("conversation_id", events.CONVERSATION_ID) == events.CONVERSATION_ID:
             own["conversation_id"] = self.conversation_id
@@ -252,7 +253,7 @@ class AgentCall:
         return dict(event) | own
 
     def _raise_what_no_caller_causes(self, turn: HeardTurn) -> None:
-        """A test that forgot a scripted answer, or would call a real model, is told so rather than heard an apology."""
+        """Fail a test that lacks a scripted answer or would call a real model, instead of returning an apology."""
         if isinstance(turn.error, ScriptedModelError):
             raise turn.error
         if isinstance(turn.error, RuntimeError) and str(turn.error).startswith(BLOCKED):
@@ -277,7 +278,7 @@ class AgentCall:
 
 @asynccontextmanager
 async def open_call(agent: VoiceAgent[Any, Any] | Any, **options: Any) -> AsyncIterator[AgentCall]:
-    """A call for the length of a block; the options are those of AgentCall."""
+    """Open a call for the duration of a block. The options are those of AgentCall."""
     call = AgentCall(agent, **options)
     try:
         yield call

@@ -1,18 +1,18 @@
-"""A clock that stands still until it is told to go on."""
+"""A frozen clock for tests, advanced by hand."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """The time of day, in epoch seconds. Durations are measured by another clock, which goes on."""
+    """The time of day in epoch seconds. Durations are not affected: they are measured by a monotonic clock."""
 
     def __init__(self, now: float) -> None:
         self.now = now
 
     def __call__(self) -> float:
-        """What `time.time()` returns under this clock."""
+        """Return the frozen time, in place of `time.time()`."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass at once."""
+        """Move the clock forward by this many seconds."""
         self.now += seconds

@@ -1,6 +1,6 @@
-"""Builders of the platform's events, with ids that are the same in every run: dictionaries ready to be signed and sent.
+"""Builders of platform events: dictionaries ready to be signed and sent, with the same ids in every run.
 
-Every builder takes further fields as keywords, and they win: `message("Hello", metadata={"user": 7}, turn_id="t-9")`.
+Keyword arguments add or override fields: `message("Hello", metadata={"user": 7}, turn_id="t-9")`. None leaves one out.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ Event = dict[str, Any]
 
 
 def message(text: str, **fields: Any) -> Event:
-    """The caller said something."""
+    """Build a `message`: the caller said something."""
     return _event("message", {"turn_id": TURN_ID, "text": text}, fields)
 
 
 def session_start(**fields: Any) -> Event:
-    """A session began and wants its greeting; with `turn_id=None` it only wants to be acknowledged."""
+    """Build a `session.start`, which asks for a greeting; with `turn_id=None` only for an acknowledgement."""
     return _event("session.start", {"turn_id": TURN_ID, "text": ""}, fields)
 
 
 def welcome(**fields: Any) -> Event:
-    """The newer name of the request for a greeting."""
+    """Build a `welcome`, the newer name of the request for a greeting."""
     return _event("welcome", {"turn_id": TURN_ID, "text": ""}, fields)
 
 
 def data(content: Any, **fields: Any) -> Event:
-    """The caller's page sent data."""
+    """Build a `data` event: the caller's page sent data."""
     return _event("data", {"turn_id": TURN_ID, "data": content}, fields)
 
 
 def session_update(**fields: Any) -> Event:
-    """A recording is ready."""
+    """Build a `session.update`: a recording is ready."""
     own = {"recording_status": "completed", "recording_url": "https://recordings.example/1.wav"}
     return _event("session.update", {**own, "recording_duration": 60.0}, fields)
 
 
 def session_end(transcript: Sequence[tuple[str, str]] = (), **fields: Any) -> Event:
-    """A session ended; the transcript is pairs of role and text."""
+    """Build a `session.end`. The transcript is pairs of role and text."""
     entries = [{"role": role, "text": text, "timestamp": STARTED_AT} for role, text in transcript]
     own = {"started_at": STARTED_AT, "ended_at": ENDED_AT, "duration": 60_000, "transcript": entries}
     return _event("session.end", own, fields)
 
 
 def interruption(text_heard: str, assistant_turn_id: str = TURN_ID) -> Event:
-    """The `interruption_context` of the message after a reply that was spoken over."""
+    """Build the `interruption_context` of the message after an interrupted reply."""
     return {
         "previous_turn_interrupted": True,
         "words_heard": len(text_heard.split()),

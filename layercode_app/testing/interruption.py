@@ -1,4 +1,4 @@
-"""When a caller speaks over a reply, and what they have heard of it by then."""
+"""The point at which a caller interrupts a reply, and the text heard by then."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _WORD = re.compile(r"\S+")
 
 
 class Point(Enum):
-    """What the moment of an interruption is told by."""
+    """The condition that triggers an interruption."""
 
     AT_ONCE = auto()
     WORDS = auto()
@@ -18,28 +18,28 @@ class Point(Enum):
 
 
 class Cut:
-    """One interruption: after so many words (int), seconds (float), once a text was heard (str), or at once (None)."""
+    """One interruption: after words (int), after seconds (float), once a text was heard (str), or at once (None)."""
 
     def __init__(self, after: int | float | str | None, *, playing: bool = False) -> None:
         self._after = after
         self._playing = playing
         self.in_time = False
-        """Whether the reply still ran when its seconds were over."""
+        """Whether the reply was still running when the seconds had passed."""
         if playing and isinstance(after, float):
             raise ValueError(f"interrupt(after={after}, playing=True): a reply that is whole is cut by words or text")
         self.point = Point.TEXT if playing and not after else _point(after)
 
     @property
     def seconds(self) -> float | None:
-        """When the connection is closed, if time decides."""
+        """Seconds after which the connection is closed; None unless the interruption is timed."""
         return float(self._after) if self.point is Point.SECONDS and self._after is not None else None
 
     def reached(self, spoken: str) -> bool:
-        """Whether the connection is closed now that this was spoken."""
+        """Return whether to close the connection, given the text spoken so far."""
         return not self._playing and self._end(spoken) is not None
 
     def came(self, spoken: str) -> bool:
-        """Whether it happened at all, now that no more will be spoken than this."""
+        """Return whether the interruption happened, given the complete text."""
         return self.in_time or self._end(spoken) is not None
 
     def __str__(self) -> str:
@@ -52,12 +52,12 @@ class Cut:
         )
 
     def heard(self, spoken: str) -> str:
-        """The part of what was spoken that was heard."""
+        """Return the part of the spoken text that was heard."""
         end = self._end(spoken)
         return spoken if end is None else spoken[:end]
 
     def _end(self, spoken: str) -> int | None:
-        """Where in the text the interruption falls; None when it has not come yet."""
+        """Return the index in the text at which the interruption falls; None if it is not reached yet."""
         if not self._after:
             return 0
         if isinstance(self._after, str):

@@ -1,4 +1,4 @@
-"""Tools that answer what a test says, in place of those that would place an order."""
+"""Mocked tools, which return a test's answers instead of placing a real order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNSET = object()
 
 
 class Mocks:
-    """The tools of one call that are not to run, by name, and what they answer instead."""
+    """The mocked tools of one call by name, with their answers."""
 
     def __init__(self) -> None:
         self._answers: dict[str, Callable[..., Any]] = {}
@@ -32,20 +32,20 @@ class Mocks:
         returns: Any = _UNSET,
         raises: BaseException | None = None,
     ) -> None:
-        """Answer a tool with what `function(**args)` returns or awaits, with a value, or with an error."""
+        """Mock a tool with `function(**args)`, sync or async, with a value, or with an error: exactly one of them."""
         given = [function is not None, returns is not _UNSET, raises is not None]
         if sum(given) != 1:
             raise TypeError(f"mock({tool!r}): expected one of a function, returns=... and raises=...")
         self._answers[tool] = function or _constant(returns, raises)
 
     def stand_in(self, call: ToolCall) -> Awaitable[Json] | None:
-        """The answer to a tool call; None lets the tool run."""
+        """Return the mocked answer to a tool call; None lets the tool run."""
         function = self._answers.get(call.name)
         return None if function is None else _answer(function, call)
 
 
 def check_tool(voice: VoiceAgent[Any, Any], name: str) -> None:
-    """Raise DeveloperError when the agent has no such tool; what only a running toolset knows is not looked into."""
+    """Raise DeveloperError if the agent has no such tool. Not checked if a toolset lists its tools only at run time."""
     toolsets = voice.agent.toolsets if voice.agent is not None else []
     if not toolsets or not all(hasattr(toolset, "tools") for toolset in toolsets):
         return
@@ -75,16 +75,16 @@ async def _answer(function: Callable[..., Any], call: ToolCall) -> Json:
 
 @dataclass
 class Seen:
-    """What a test sees of its agent besides the answers."""
+    """Errors and session ends of the agent under test."""
 
     errors: dict[str, BaseException] = field(default_factory=dict)
-    """What turns raised, by their ids."""
+    """The exception of each failed turn, by turn id."""
     ended: dict[str, BaseException | None] = field(default_factory=dict)
-    """The sessions whose end was handled, and what the hooks raised."""
+    """The sessions whose end was handled, by id, each with the exception of its hooks or None."""
 
 
 def under_test(voice: VoiceAgent[Any, Any], mocks: Mocks, seen: Seen) -> VoiceAgent[Any, Any]:
-    """A copy of the agent whose tools may be mocked and whose errors are seen."""
+    """Return a copy of the agent whose tools can be mocked and whose errors are recorded."""
     tested = copy.copy(voice)
     voice_answer, voice_end = tested.answer, tested.end_session
 

@@ -1,8 +1,8 @@
 """The pytest plugin: the fixtures `call`, `start_call` and `clock`, and the marks `agent` and `real_model`.
 
-It is loaded with every run of pytest where the package is installed, so it imports nothing heavy until a fixture is
-used. Async tests that use `call` need no other plugin; under anyio's or pytest-asyncio's they run as those run them.
-Agents run on asyncio, so a test on trio is told so.
+Pytest loads it in every run where the package is installed, so it imports nothing heavy until a fixture is used.
+Async tests that use `call` need no other plugin; a test marked for anyio or pytest-asyncio is run by that plugin.
+Agents run on asyncio, so a test on trio fails with an explanation.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from .clock import Clock
 
 NOON = 1_767_268_800.0
-"""1 January 2026, 12:00 UTC: where the frozen clock stands."""
+"""1 January 2026, 12:00 UTC: the time of the frozen clock."""
 
 _calls: pytest.StashKey[list[AgentCall]] = pytest.StashKey()
 _found: pytest.StashKey[dict[Path | None, Found]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Which agent is called, and from which folder, where no mark says it."""
+    """Add the ini options for the default agent and the folder of agent files."""
     parser.addini("layercode_agent", "The agent that the fixture `call` talks to.", default="")
     parser.addini("layercode_agents", "Folder of the agent files; default ./agents.", default="")
 
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def start_call(request: pytest.FixtureRequest) -> Iterator[Callable[..., AgentCall]]:
-    """Start as many calls as a test wants: `start_call("bakery", model=scripted("Hello"))`; the options of AgentCall."""
+    """Start any number of calls: `start_call("bakery", model=scripted("Hello"))`, with the options of AgentCall."""
     from pydantic_ai.models import override_allow_model_requests
 
     started: list[AgentCall] = []
@@ -73,14 +73,14 @@ def start_call(request: pytest.FixtureRequest) -> Iterator[Callable[..., AgentCa
 
 @pytest.fixture
 def call(start_call: Callable[..., AgentCall]) -> AgentCall:
-    """A call to the agent that `@pytest.mark.agent("name")` or the ini option `layercode_agent` names."""
+    """A call to the agent named by `@pytest.mark.agent("name")` or by the ini option `layercode_agent`."""
     opened: AgentCall = start_call()
     return opened
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Freeze `time.time()` until `clock.advance(seconds)`; signatures, journal and agent all see this time."""
+    """Freeze `time.time()` until `clock.advance(seconds)`; signatures, journal and agent all use this time."""
     from ..conversation import steady
     from .clock import Clock
 
@@ -91,7 +91,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def _marked(request: pytest.FixtureRequest) -> tuple[Callable[[], Any], dict[str, Any]]:
-    """How to find the agent that the test is about, and the options its mark gives."""
+    """Return a function that finds the test's agent, and the options of its mark."""
     mark = request.node.get_closest_marker("agent")
     if mark is not None and mark.args:
         return lambda: mark.args[0], dict(mark.kwargs)
@@ -100,7 +100,7 @@ def _marked(request: pytest.FixtureRequest) -> tuple[Callable[[], Any], dict[str
 
 
 def _agents(config: pytest.Config) -> Found:
-    """The agent files, read once per run."""
+    """Return the agent files, discovered once per run."""
     from ..agent.discovery import discover
 
     given = config.getini("layercode_agents")
@@ -126,8 +126,8 @@ def _only_agent(config: pytest.Config) -> str:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Any:
-    """Close a test's calls in the loop they ran in, and run an async test that no other plugin would run."""
-    # Before the item runs: pytest-asyncio replaces the test by a plain function then.
+    """Close a test's calls in their event loop, and run an async test that no other plugin runs."""
+    # Read before the item runs, because pytest-asyncio then replaces the test with a plain function.
     test = getattr(item, "obj", None)
     if not isinstance(item, pytest.Function) or _calls not in item.stash or not inspect.iscoroutinefunction(test):
         return (yield)
@@ -180,7 +180,7 @@ def _in_a_loop(test: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Show the conversation so far under a failure."""
+    """Add the transcripts of a failed test to its report."""
     report: pytest.TestReport = yield
     if report.failed:
         for number, held in enumerate(_started(item), 1):

@@ -1,4 +1,4 @@
-"""A model that answers from a list: one entry for each request that the agent makes of it."""
+"""A model that answers from a list, one entry per request."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from pydantic_ai.models.function import FunctionModel
 
 Answer: TypeAlias = "str | Call | Sequence[str | Call]"
-"""What the model answers to one request: words, a tool call, or several of both."""
+"""The model's answer to one request: words, a tool call, or a sequence of both."""
 
 
 class ScriptedModelError(AssertionError):
-    """The agent asked the scripted model more often than it has answers."""
+    """The agent sent the scripted model more requests than it has answers."""
 
 
 def scripted(*answers: Answer) -> FunctionModel:
-    """A model that gives these answers in turn, through PydanticAI's real machinery; tools really run.
+    """Return a model that gives these answers in order, through PydanticAI's real machinery; tools really run.
 
-    A turn that asks for more than there is fails, and `call.say` raises ScriptedModelError.
+    A turn that needs a further answer fails, and `call.say` raises ScriptedModelError.
     """
     waiting = list(answers)
 

@@ -1,4 +1,4 @@
-"""What came of one turn: what was heard, and what was done, with ways to look at it in an assertion."""
+"""The result of one turn, its speech and tool calls, with helpers for assertions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..output.visible import visible, visible_lines
 
 
 class Called:
-    """An expected tool call: its name, and some of its arguments. Nested objects may be given in part as well.
+    """An expected tool call: its name and some of its arguments. Nested objects may be partial too.
 
     `Called("add_item", item="croissant") in turn.tools`
     """
@@ -25,7 +25,7 @@ class Called:
         return shown_call(self.name, self.args)
 
     def fits(self, call: ToolCall) -> bool:
-        """Whether a call has this name and at least these arguments."""
+        """Return whether a call has this name and at least these arguments."""
         return call.name == self.name and is_part(self.args, call.args)
 
 
@@ -38,7 +38,7 @@ class ToolCalls(list[ToolCall]):
         return any(_expected(wanted).fits(call) for call in self) if _is_expectation(wanted) else False
 
     def __eq__(self, other: object) -> bool:
-        """Whether these calls were made and no others, in any order."""
+        """Return whether exactly these calls were made, in any order."""
         if not isinstance(other, list | tuple | set) or not all(_is_expectation(wanted) for wanted in other):
             return list.__eq__(self, other) if isinstance(other, ToolCalls) else False
         return len(self) == len(other) and self.include(*other)
@@ -47,7 +47,7 @@ class ToolCalls(list[ToolCall]):
         return not self == other
 
     def include(self, *wanted: str | Called) -> bool:
-        """Whether each of these was called, in any order; one call serves one expectation only."""
+        """Return whether each of these was called, in any order. A call matches one expectation only."""
         return _assign([_expected(one) for one in wanted], list(self))
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ class ToolCalls(list[ToolCall]):
 
 @dataclass
 class HeardTurn:
-    """One turn, from the caller's side and from the journal's. Times in milliseconds since the request."""
+    """One turn as the caller heard it and as the journal recorded it. Times are in milliseconds since the request."""
 
     turn_id: str
     text: str
@@ -66,20 +66,20 @@ class HeardTurn:
     frames: list[Received] = field(default_factory=list)
     interrupted: bool = False
     heard: str = ""
-    """The part of what was spoken that the caller heard."""
+    """The part of the speech that the caller heard."""
     record: TurnRecord | None = None
-    """What the journal keeps of the turn."""
+    """The turn's record in the journal."""
     error: BaseException | None = None
-    """What the agent raised, where the caller heard an apology."""
+    """The agent's exception, for which the caller heard an apology."""
 
     @property
     def spoken(self) -> str:
-        """All that was spoken, as one text."""
+        """The complete speech as one text."""
         return "".join(frame.content for frame in self.frames if frame.type == TTS)
 
     @property
     def data(self) -> list[Any]:
-        """What was sent to the caller's browser."""
+        """The data sent to the caller's browser."""
         return [frame.content for frame in self.frames if frame.type == DATA]
 
     @property
@@ -89,7 +89,7 @@ class HeardTurn:
 
     @property
     def tools(self) -> ToolCalls:
-        """The tools that were called."""
+        """The tool calls of the turn."""
         return ToolCalls(self.record.tools if self.record else [])
 
     @property
@@ -99,7 +99,7 @@ class HeardTurn:
 
     @property
     def total(self) -> float | None:
-        """When the turn's end arrived; None when it was cut."""
+        """Time to the end of the turn; None if it did not arrive."""
         return next((frame.at_ms for frame in self.frames if frame.type == END), None)
 
     @property
@@ -109,7 +109,7 @@ class HeardTurn:
 
 
 def is_part(wanted: Any, whole: Any) -> bool:
-    """Whether a value is wholly there: objects by some of their fields, lists by length and item, others equal."""
+    """Return whether a value matches: objects by the wanted fields, lists by length and item, others by equality."""
     if isinstance(wanted, Mapping):
         return isinstance(whole, Mapping) and all(
             name in whole and is_part(value, whole[name]) for name, value in wanted.items()
@@ -124,7 +124,7 @@ def is_part(wanted: Any, whole: Any) -> bool:
 
 
 def _assign(wanted: list[Called], calls: list[ToolCall]) -> bool:
-    """Whether every expectation finds a call of its own."""
+    """Return whether every expectation can be matched with a different call."""
     if not wanted:
         return True
     first, *rest = wanted
@@ -143,14 +143,14 @@ def _expected(wanted: object) -> Called:
 
 
 def shown_call(name: str, args: Any) -> str:
-    """A tool call as people read it."""
+    """Return a tool call in readable form."""
     if not isinstance(args, Mapping):
         return f"{name}({args!r})"
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in args.items())})"
 
 
 def transcript(turns: Iterable[HeardTurn]) -> str:
-    """The conversation as text, for a person who wants to know why a test failed."""
+    """Return the conversation as readable text, to show why a test failed."""
     lines: list[str] = []
     for turn in turns:
         lines.append(spoken_line("caller", turn.text) if turn.text else "(the call begins)")
@@ -170,5 +170,5 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
 
 
 def spoken_line(speaker: str, text: str) -> str:
-    """A line of a transcript. Its further lines are indented, so that none can pass for another speaker's."""
+    """Return a line of a transcript. Further lines are indented, so that none can pass for another speaker's."""
     return f"{speaker + ':':<8}{visible_lines(text, indent=' ' * 8)}"

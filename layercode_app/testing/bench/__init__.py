@@ -1,1 +1,1 @@
-"""Load on a webhook: callers who hold conversations at the same time, and how long each of them waits."""
+"""Load tests of webhooks: many callers hold conversations at once, and each turn's latency is measured."""

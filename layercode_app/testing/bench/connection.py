@@ -1,7 +1,7 @@
-"""One caller's HTTP connection, made to cost the measuring side little: a turn is written as bytes, and timed as it comes.
+"""One caller's HTTP connection with little client overhead: requests are plain bytes, and frames are timed on arrival.
 
-`emulator.webhooks` reads answers for everybody else. Where fifty callers begin in one instant, it would take so long to
-send their requests that the times were its own.
+All other code uses `emulator.webhooks`. With fifty callers starting at once, that client takes so long to send the
+requests that the measured times would be its own.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from ...stream.frames import Decoder
 from ...webhook import HEADER, sign
 
 LAST_CHUNK_SECONDS = 1.0
-"""How long the connection is given to end an answer after `response.end`, before it is dropped."""
+"""Time that the server has to end its answer after `response.end`, before the connection is closed."""
 
 
 @dataclass
 class Heard:
-    """What came back for one turn. Times in milliseconds since it was begun, None for what did not come."""
+    """The answer to one turn. Times are in milliseconds since its beginning, None if the event did not arrive."""
 
     status: int = 0
     ttfs: float | None = None
     total: float | None = None
     frames: int = 0
     cut: bool = False
-    """The caller spoke over it."""
+    """Whether the caller interrupted it."""
     error: str = ""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a webhook is. Raises ConfigurationError for what is no HTTP URL."""
+    """The address of a webhook. Raises ConfigurationError if it is not an HTTP URL."""
 
     url: str
 
@@ -61,21 +61,21 @@ class Address:
 
     @property
     def host(self) -> str:
-        """Name or address of the host."""
+        """The host's name or address."""
         return self.parts.hostname or ""
 
     @property
     def port(self) -> int:
-        """The port, also where the URL leaves it out."""
+        """The port, or the scheme's default."""
         return self.parts.port or (443 if self.parts.scheme == "https" else 80)
 
     @cached_property
     def ssl(self) -> ssl.SSLContext | None:
-        """How to trust the host, where it is asked for in HTTPS."""
+        """The TLS context for https, None for http."""
         return ssl.create_default_context() if self.parts.scheme == "https" else None
 
     def request(self, event: Mapping[str, Any], secret: str) -> bytes:
-        """The event as a signed HTTP request."""
+        """Return the event as a signed HTTP request."""
         body = stringify(event).encode()
         target = (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
         lines = [
@@ -91,7 +91,7 @@ class Address:
 
 
 class Line:
-    """A caller's line to a webhook: one connection, opened when it is needed and kept while the server keeps it."""
+    """A caller's line to a webhook: one connection, opened on demand and reused while the server keeps it alive."""
 
     def __init__(self, address: Address, *, timeout: float = 60.0) -> None:
         self._address = address
@@ -99,7 +99,7 @@ class Line:
         self._connection: _Connection | None = None
 
     async def turn(self, request: bytes, *, cut: bool = False) -> Heard:
-        """Send a request and hear its answer; `cut` hangs up at the first words. Failures are in what is returned."""
+        """Send a request and return its answer, failures included. `cut` hangs up at the first speech."""
         begun = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
@@ -117,7 +117,7 @@ class Line:
                 self._connection = await self._connect()
             assert self._connection is not None
             heard = await self._connection.turn(request, begun, cut=cut)
-            # The server may have closed a connection that it had kept in the moment of our writing to it.
+            # The server may close a kept-alive connection just as we write to it, so retry on a new one.
             if not (kept and heard.error == "broken" and not heard.status):
                 return heard
 
@@ -135,7 +135,7 @@ class Line:
 
 
 class _Connection(asyncio.Protocol):
-    """Carries one turn at a time; httptools calls the `on_` methods."""
+    """A protocol that carries one turn at a time; httptools calls the `on_` methods."""
 
     def __init__(self) -> None:
         self._ended: asyncio.Future[None] | None = None
@@ -143,7 +143,7 @@ class _Connection(asyncio.Protocol):
         self.usable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are not asyncio's classes, only like them.
+        # uvloop's transports are no subclasses of asyncio's, but have the same methods.
         self._transport = cast(asyncio.Transport, transport)
         self.usable = True
 
@@ -173,7 +173,7 @@ class _Connection(asyncio.Protocol):
             self._heard.error = "no response.end" if self._is_stream() and error is None else "broken"
         self._end(keep=False)
 
-    # --- what httptools calls
+    # --- callbacks of httptools
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() == b"content-type":
@@ -215,7 +215,7 @@ class _Connection(asyncio.Protocol):
         return "no stream" if self._heard.status == 200 else f"status {self._heard.status}"
 
     def _heard_nothing_wrong(self) -> bool:
-        """Whether the answer ended without our having heard its end."""
+        """Return whether the turn is still open: no `response.end`, no interruption and no error so far."""
         return self._ended is not None and self._heard.total is None and not self._heard.cut and not self._heard.error
 
     def _fail(self, reason: str) -> None:

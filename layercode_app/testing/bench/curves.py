@@ -1,4 +1,4 @@
-"""The plots of what `bench` measured: a line per webhook."""
+"""Plots of a `bench` result, with one line per webhook."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .measured import Measured, Sample, Series, percentile
 SHARES = (10, 25, 50, 75, 90, 95, 99, 100)
 PARTS = 24
 LONG_SECONDS = 2.0
-"""A shorter run has no course worth drawing."""
+"""Minimum length of a run that is plotted over time."""
 Points = list[tuple[float, float]]
 
 
 class Plot(NamedTuple):
-    """A plot as SVG, its title, and what its axis means."""
+    """A plot as SVG, its title, and the meaning of its axis."""
 
     title: str
     meaning: str
@@ -25,7 +25,7 @@ class Plot(NamedTuple):
 
 
 def plots_of(series: Sequence[Series]) -> Iterator[Plot]:
-    """What to draw of webhooks that were measured with the same arrivals."""
+    """Yield the plots of webhooks that were measured with the same arrivals."""
     yield _shares("Time to first speech", series, lambda sample: sample.ttfs)
     yield _shares("Whole turn", series, lambda sample: sample.total)
     if len(series) == 1:
@@ -71,7 +71,7 @@ def _by_turn(series: Sequence[Series]) -> Plot:
 def _over_time(
     title: str, meaning: str, series: Sequence[Series], points_of: Callable[[Measured], Points], unit: str
 ) -> Plot:
-    """Points over equal parts of the longest run, its rounds one after another; of each part the 95th percentile."""
+    """Plot the 95th percentile for equal parts of the longest run, with its rounds one after another."""
     runs = [list(_one_after_another(one, points_of)) for one in series]
     end = max((at for points in runs for at, _ in points), default=0.0) or 1.0
     lines = []

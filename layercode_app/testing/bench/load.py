@@ -1,4 +1,4 @@
-"""What callers do to a webhook while it is measured."""
+"""The load that callers put on a webhook."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ ARRIVALS: dict[str, tuple[Arrivals, ...]] = {
     "together": ("together",),
     "both": ("spread", "together"),
 }
-"""What may be asked for, and what is then measured."""
+"""The choices of arrivals, and the kinds that each one measures."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """How many callers, with how many turns each. Times in seconds.
+    """The number of callers and of turns each, and their pace. Times are in seconds.
 
-    `spread` callers come one after another over `ramp`, and then go on at their own pace; of callers who are `together`
-    the nth turns all begin in the same instant. `think` is how long a caller waits before the next turn, give or take
-    a half where they are spread. `interrupt` is the share of turns that are spoken over after the first words,
-    `timeout` how long a turn may take, and `say` what is said, in turn.
+    `spread` callers arrive one after another over `ramp`, then continue at their own pace; callers who arrive
+    `together` all begin their nth turn at the same time. `think` is the pause before a caller's next turn, varied by
+    up to half for `spread`. `interrupt` is the share of turns that are interrupted at the first speech, `timeout` the
+    limit for a turn, and `say` the texts that each caller says in order.
     """
 
     callers: int = 10
@@ -34,11 +34,11 @@ class Load:
     say: tuple[str, ...] = ()
 
     def text(self, caller: int, turn: int) -> str:
-        """What this caller says in this turn; both are counted from 0."""
+        """Return the caller's words in this turn; both numbers count from 0."""
         if self.say:
             return self.say[turn % len(self.say)]
         return f"Hello, this is caller {caller + 1}, turn {turn + 1}."
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return {name: value for name, value in vars(self).items() if name not in ("arrivals", "say")}

@@ -1,4 +1,4 @@
-"""What was measured: one round on one webhook, several rounds of it, and one webhook against another."""
+"""Measurements: one round on one webhook, a series of rounds, and the ratios between webhooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .usage import Used
 
 PERCENTILES = (50, 90, 95, 99)
 SILENT = "nothing was said"
-"""A turn that ends well and has no speech is an error to the caller who waits for it."""
+"""The error for a turn that ends well without speech, because the caller waited for speech."""
 Figure = Callable[["Measured"], float | None]
 FIGURES: dict[str, Figure] = {
     "turns_per_second": lambda m: m.per_second,
@@ -23,15 +23,15 @@ FIGURES: dict[str, Figure] = {
     "cpu_ms_per_turn": lambda m: m.cpu_ms_per_turn,
     "rss_mb_peak": lambda m: m.server.peak_mb if m.server else None,
 }
-"""What is compared, round by round."""
+"""The figures to compare, each computed per round."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One turn that was heard to its end: when it was, in seconds of the round, and what it took, in milliseconds."""
+    """One completed turn: `at` is its start in seconds of the round; `ttfs` and `total` are milliseconds."""
 
     turn: int
-    """Counted from 0 in its conversation."""
+    """The turn's number in its conversation, from 0."""
     at: float
     ttfs: float | None
     total: float
@@ -39,7 +39,7 @@ class Sample:
 
 @dataclass
 class Measured:
-    """One round on one webhook. Interrupted turns are counted, and kept out of the times."""
+    """One round on one webhook. Interrupted turns are counted but have no times."""
 
     url: str
     samples: list[Sample] = field(default_factory=list)
@@ -48,11 +48,11 @@ class Measured:
     errors: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     caller_cpu: float = 0.0
-    """CPU seconds that the measuring side took."""
+    """CPU seconds used by the load generator."""
     server: Used | None = None
 
     def add(self, heard: Heard, *, turn: int, at: float) -> None:
-        """Count a turn: a time, an interruption or an error."""
+        """Record a turn as a sample, an interruption or an error."""
         self.frames += heard.frames
         if heard.error:
             self.errors[heard.error] += 1
@@ -65,31 +65,31 @@ class Measured:
 
     @property
     def ttfs(self) -> list[float]:
-        """Milliseconds to the first speech of each turn that spoke."""
+        """Time to first speech of each turn, in milliseconds."""
         return [sample.ttfs for sample in self.samples if sample.ttfs is not None]
 
     @property
     def total(self) -> list[float]:
-        """Milliseconds of each turn."""
+        """Duration of each turn, in milliseconds."""
         return [sample.total for sample in self.samples]
 
     @property
     def turns(self) -> int:
-        """Turns that were answered, those that were spoken over among them."""
+        """The number of answered turns, interrupted ones included."""
         return len(self.samples) + self.interrupted
 
     @property
     def per_second(self) -> float:
-        """Turns that were answered in a second."""
+        """Answered turns per second."""
         return self.turns / self.seconds if self.seconds else 0.0
 
     @property
     def cpu_ms_per_turn(self) -> float | None:
-        """What a turn cost the server."""
+        """CPU milliseconds of the server per turn; None if not measured."""
         return self.server.cpu_seconds * 1000 / self.turns if self.server and self.turns else None
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return {
             "turns": self.turns,
             "turns_per_second": round(self.per_second, 1),
@@ -106,7 +106,7 @@ class Measured:
 
 @dataclass
 class Series:
-    """The rounds of one webhook with one kind of arrivals; a figure of it is the median over them."""
+    """The rounds of one webhook with one kind of arrivals. Each figure is the median over the rounds."""
 
     target: str
     url: str
@@ -114,14 +114,14 @@ class Series:
     rounds: list[Measured] = field(default_factory=list)
 
     def figure(self, name: str) -> float | None:
-        """One of FIGURES; None where a round has none."""
+        """Return the median of one of FIGURES; None if a round lacks it."""
         values = [FIGURES[name](measured) for measured in self.rounds]
         known = [value for value in values if value is not None]
         return median(known) if known and len(known) == len(values) else None
 
     @property
     def errors(self) -> Counter[str]:
-        """The failures of all rounds."""
+        """The errors of all rounds."""
         return sum((measured.errors for measured in self.rounds), Counter())
 
     @property
@@ -130,7 +130,7 @@ class Series:
         return sum(measured.turns for measured in self.rounds)
 
     def to_json(self) -> dict[str, Any]:
-        """For programs: counts are sums over the rounds, figures their medians."""
+        """Return the JSON form: counts are sums over the rounds, figures are medians."""
         figures = {name: _rounded(self.figure(name)) for name in FIGURES}
         return {
             "target": self.target,
@@ -162,7 +162,7 @@ class Series:
 
 
 def ratios(series: Sequence[Series]) -> list[dict[str, Any]]:
-    """Each webhook against the first one with the same arrivals: per figure the median of its ratios, round by round."""
+    """Compare each webhook with the first one of the same arrivals: per figure, the median of the rounds' ratios."""
     found = []
     for one in series:
         first = next(other for other in series if other.arrivals == one.arrivals)
@@ -183,11 +183,11 @@ def _rounded(value: float | None) -> float | None:
 
 
 def percentile(values: Sequence[float], which: float) -> float | None:
-    """The smallest value that so many percent do not exceed; None where there is none."""
+    """Return the smallest value that at least `which` percent of the values do not exceed; None if there are none."""
     ordered = sorted(values)
     return ordered[max(-int(-len(ordered) * which // 100) - 1, 0)] if ordered else None
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:
-    """p50, p90, p95 and p99."""
+    """Return p50, p90, p95 and p99."""
     return {f"p{p}": _rounded(percentile(values, p)) for p in PERCENTILES}

@@ -1,4 +1,4 @@
-"""The result of `bench` as one self-contained HTML page: no script, nothing loaded from anywhere."""
+"""The result of `bench` as one self-contained HTML page, without scripts or external resources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TILES = ("turns per second", "first speech p50", "first speech p99", "server CPU
 
 
 def as_html(result: Result) -> str:
-    """The result as a page."""
+    """Return the result as an HTML page."""
     heads, ratio_table = ratio_rows(result)
     return render(
         "bench.html",
@@ -49,7 +49,7 @@ def _title(result: Result) -> str:
 
 
 def _against(result: Result) -> str:
-    """What the tiles compare; empty for one webhook."""
+    """Return what the tiles compare; empty for one webhook."""
     if not result.compared:
         return ""
     found = ratios(result.series)[0]
@@ -71,7 +71,7 @@ def _tiles(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def _sections(result: Result) -> Iterator[tuple[str, list[Plot]]]:
-    """The plots of each kind of arrivals, under a head where there are both."""
+    """Yield the plots of each kind of arrivals, with a heading if both were measured."""
     for kind in ARRIVALS[result.arrivals]:
         series = [one for one in result.series if one.arrivals == kind]
         yield HEADS[kind] if result.arrivals == "both" else "", list(plots_of(series))

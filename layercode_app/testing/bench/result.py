@@ -1,4 +1,4 @@
-"""The whole of what `bench` found, for programs, tables and the page."""
+"""The complete result of `bench`, for JSON, tables and the page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .load import Load
 from .measured import Series, ratios
 
 BUSY = 0.85
-"""Share of a processor from which the measuring side is what is measured."""
+"""Above this CPU share the load generator is the bottleneck."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What was asked for, and what was found."""
+    """The load, and the measurements of each webhook."""
 
     load: Load
     arrivals: str
@@ -26,20 +26,20 @@ class Result:
 
     @property
     def errors(self) -> Counter[str]:
-        """The failures of all webhooks."""
+        """The errors of all webhooks."""
         return sum((one.errors for one in self.series), Counter())
 
     @property
     def compared(self) -> bool:
-        """Whether there are several webhooks."""
+        """Whether the result compares several webhooks."""
         return len({one.target for one in self.series}) > 1
 
     def label(self, one: Series) -> str:
-        """What to call a series beside the others."""
+        """Return the label of a series."""
         return f"{one.target}, {one.arrivals}" if self.arrivals == "both" else one.target
 
     def notes(self) -> list[str]:
-        """What whoever reads the figures must know."""
+        """Return the caveats that a reader of the figures must know."""
         found = []
         if any(one.caller_cpu > BUSY * one.seconds for series in self.series for one in series.rounds if one.seconds):
             found.append(
@@ -59,7 +59,7 @@ class Result:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return {
             "load": self.load.to_json() | {"arrivals": self.arrivals, "rounds": self.rounds},
             "targets": [one.to_json() for one in self.series],

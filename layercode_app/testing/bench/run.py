@@ -1,4 +1,4 @@
-"""Hold many calls at once against webhooks, and measure what each caller waits."""
+"""Hold many calls at once against webhooks, and measure how long each caller waits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .measured import Measured, Series
 from .usage import Server
 
 Done = Callable[[], None]
-"""Told of each turn that ended."""
+"""Called after each turn."""
 
 MENDS = {
     "unreachable": "nothing listens there. Is the server running, and is this its address?",
@@ -37,7 +37,7 @@ MENDS = {
 
 @dataclass(frozen=True)
 class Target:
-    """A webhook to measure, what to call it, and its processes where they can be watched."""
+    """A webhook to measure, its label, and its server processes if they can be inspected."""
 
     name: str
     url: str
@@ -46,12 +46,12 @@ class Target:
 
     @cached_property
     def address(self) -> Address:
-        """Where it is. Raises ConfigurationError for what is no HTTP URL."""
+        """The webhook's address. Raises ConfigurationError if the URL is not HTTP."""
         return Address(self.url)
 
 
 async def greet(target: Target, load: Load) -> None:
-    """One turn that is not counted, for what a server does only once. Raises DeliveryError where it fails, saying why."""
+    """Run a warm-up turn that is not counted. Raises DeliveryError with the reason if it fails."""
     line = Line(target.address, timeout=load.timeout)
     try:
         heard = await line.turn(_request(target, Talk(), load.text(0, 0)))
@@ -70,9 +70,9 @@ async def measure(
     rounds: int = 1,
     done: Done = lambda: None,
 ) -> list[Series]:
-    """Measure webhooks in turns, each as often, so that a machine that grows slower or faster does so for all.
+    """Measure webhooks alternately, so that a change in the machine's speed affects all of them alike.
 
-    Every round goes over all of them, the next one in the other order.
+    Every round measures each webhook once, and the next round does so in reverse order.
     """
     found = [Series(target.name, target.url, kind) for kind in arrivals for target in targets]
     order = [(series, target) for series, target in zip(found, [*targets] * len(arrivals), strict=True)]
@@ -86,7 +86,7 @@ async def measure(
 
 
 async def bench(target: Target, load: Load, *, seed: int = 0, done: Done = lambda: None) -> Measured:
-    """One round on one webhook. The same seed interrupts the same turns."""
+    """Run one round on one webhook. The same seed interrupts the same turns."""
     measured = Measured(target.url)
     async with AsyncExitStack() as stack:
         if target.server is not None:
@@ -103,7 +103,7 @@ async def bench(target: Target, load: Load, *, seed: int = 0, done: Done = lambd
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep the garbage collector from stopping the clock of whoever is being answered."""
+    """Disable the garbage collector, so that its pauses do not add to the measured times."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -115,7 +115,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 class _Caller:
-    """Holds one conversation."""
+    """A caller who holds one conversation."""
 
     def __init__(
         self, number: int, target: Target, load: Load, measured: Measured, together: asyncio.Barrier, seed: int
@@ -126,7 +126,7 @@ class _Caller:
         self._line = Line(target.address, timeout=load.timeout)
 
     async def call(self, begun: float, done: Done) -> None:
-        """From the first turn to the last; `begun` is when the round was, on the performance counter."""
+        """Hold the conversation from first to last turn; `begun` is the round's start on the performance counter."""
         talk = Talk()
         try:
             for turn in range(self._load.turns):

@@ -1,4 +1,4 @@
-"""The figures of a result as rows of text: for the console and for the page."""
+"""The figures of a result as rows of text, for the console and the page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RATIOS = {
 
 
 def figures(result: Result) -> Rows:
-    """What was measured, a column per series."""
+    """Return the measurements, with a column per series."""
     found = [one.to_json() for one in result.series]
     rows = [
         ("turns", [f"{one['turns']:,}" for one in found]),
@@ -45,7 +45,7 @@ def figures(result: Result) -> Rows:
 
 
 def ratio_rows(result: Result) -> tuple[list[str], Rows]:
-    """Each webhook as times the first: the heads of the columns, and the rows; nothing where there is only one."""
+    """Return each webhook as a multiple of the first: column heads and rows. With one webhook there are no columns."""
     found = ratios(result.series)
     both = result.arrivals == "both"
     heads = [f"{one['target']}, {one['arrivals']}" if both else one["target"] for one in found]
@@ -53,14 +53,14 @@ def ratio_rows(result: Result) -> tuple[list[str], Rows]:
 
 
 def milliseconds(value: float | None) -> str:
-    """A time as people read it."""
+    """Return a time in readable form."""
     if value is None:
         return UNKNOWN
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"
 
 
 def times(value: float | None) -> str:
-    """A ratio."""
+    """Return a ratio in readable form."""
     if value is None:
         return UNKNOWN
     return f"{value:,.0f} x" if value >= 100 else f"{value:.1f} x" if value >= 10 else f"{value:.2f} x"

@@ -1,4 +1,4 @@
-"""What is measured: a webhook that runs somewhere, or an agent that is served for the measurement and stopped after it."""
+"""Targets of a measurement: a running webhook, or an agent that is served only while it is measured."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LAST_LINES = 12
 ERRORS: dict[int, type[DeveloperError]] = {2: ConfigurationError, 3: AgentNotFoundError}
-"""What the exit codes of `run` stand for."""
+"""The errors that the exit codes of `run` stand for."""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """How agents are served: plain values for the command line of `run`."""
+    """Options for serving agents, passed to `run` on its command line."""
 
     agents_dir: Path | None = None
     model: str | None = None
@@ -43,10 +43,10 @@ class Serving:
 
 @contextmanager
 def open_targets(names: Sequence[str], *, secret: str, serving: Serving) -> Iterator[list[Target]]:
-    """A target for each URL or agent, in this order; agents are served until the block ends, also by SIGTERM.
+    """Open a target for each URL or agent, in this order. Agents are served until the block ends, also by SIGTERM.
 
-    `secret` signs for the URLs. Raises AgentNotFoundError, ConfigurationError or DeveloperError where one cannot be
-    served.
+    `secret` signs the requests to URLs. Raises AgentNotFoundError, ConfigurationError or DeveloperError if an agent
+    cannot be served.
     """
     with ExitStack() as stack:
         stack.enter_context(_ended_by_sigterm())
@@ -61,13 +61,13 @@ def open_targets(names: Sequence[str], *, secret: str, serving: Serving) -> Iter
 
 
 def is_url(name: str) -> bool:
-    """Whether this is a webhook's URL, and no agent's name."""
+    """Return whether this is a webhook's URL rather than an agent's name."""
     return "/" in name
 
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Leave the block, and so stop what it started, where SIGTERM would end us without a word."""
+    """Exit the block on SIGTERM, so that its cleanup runs; by default the process would end at once."""
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
@@ -84,7 +84,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _served(agent: str, label: str, serving: Serving) -> Iterator[Target]:
-    """`run` in a process of its own, with a journal that is thrown away, and without telemetry or alerts."""
+    """Serve an agent by `run` in a separate process, with a temporary journal and without telemetry or alerts."""
     with TemporaryDirectory(prefix="layercode-bench-", ignore_cleanup_errors=True) as folder:
         port, secret, output = free_port(), f"bench-{secrets.token_hex(16)}", Path(folder, "output.txt")
         command = [sys.executable, "-m", "layercode_app", "run", "--agent", agent, "--host", "127.0.0.1"]
@@ -121,7 +121,7 @@ def _wait_for(agent: str, port: int, process: subprocess.Popen[bytes], output: P
 
 
 def _reason(agent: str, code: int, output: Path) -> DeveloperError:
-    """What `run` said when it ended, as the error that it was."""
+    """Return the error for which `run` ended, read from its output and exit code."""
     before, marker, said = output.read_text(errors="replace").rpartition("Error: ")
     if marker and code in ERRORS:
         kind = AgentImportError if code == 3 and "Traceback" in before else ERRORS[code]

@@ -1,4 +1,4 @@
-"""CPU time and memory of a server's processes, where they run on this machine and may be looked at."""
+"""CPU time and memory of a server's processes, if they run on this machine and can be inspected."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ MB = 1e6
 
 @dataclass
 class Used:
-    """What a server's processes used in one round, their children among them."""
+    """Resources that a server's processes and their children used in one round."""
 
     cpu_seconds: float = 0.0
     processes: int = 0
     memory: list[tuple[float, float]] = field(default_factory=list)
-    """Seconds of the round, and resident megabytes then; what processes share is counted in each."""
+    """Samples of seconds in the round and resident megabytes. Shared memory is counted in each process."""
 
     @property
     def before_mb(self) -> float:
-        """Resident megabytes when the round began."""
+        """Resident megabytes at the start of the round."""
         return round(self.memory[0][1], 1)
 
     @property
     def after_mb(self) -> float:
-        """When it had ended."""
+        """Resident megabytes at the end of the round."""
         return round(self.memory[-1][1], 1)
 
     @property
     def peak_mb(self) -> float:
-        """The most that was seen."""
+        """The highest sample of resident megabytes."""
         return round(max(mb for _, mb in self.memory), 1)
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return {
             "cpu_seconds": round(self.cpu_seconds, 3),
             "rss_mb_before": self.before_mb,
@@ -54,14 +54,14 @@ class Used:
 
 
 class Server:
-    """The processes behind a webhook, by the ids of those that listen; their children are found anew each time."""
+    """The processes of a webhook, given the ids of those that listen. Their children are looked up for each sample."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[Used]:
-        """What is used until the block ends; whole when it has ended."""
+        """Measure the resources used until the block ends; the result is complete after the block."""
         used, begun = Used(), time.perf_counter()
         cpu = self._look(used, begun)
         watcher = asyncio.create_task(self._watch(used, begun))
@@ -77,7 +77,7 @@ class Server:
             self._look(used, begun)
 
     def _look(self, used: Used, begun: float) -> float:
-        """Note the memory, and give the CPU seconds since the processes began."""
+        """Record the memory, and return the processes' CPU seconds since their start."""
         cpu = memory = 0.0
         used.processes = 0
         for process in self._processes():
@@ -99,7 +99,7 @@ class Server:
 
 
 def server_of(url: str) -> Server | None:
-    """The processes that listen where this URL leads; None where that is another machine, or nobody we may look at."""
+    """Return the processes that listen at this URL; None if it is on another machine or they cannot be inspected."""
     address = Address(url)
     if not _is_here(address.host):
         return None
@@ -111,12 +111,12 @@ def server_of(url: str) -> Server | None:
 
 
 def _is_at(connection: Any, port: int) -> bool:
-    """Whether somebody waits there for connections."""
+    """Return whether this is a listening socket on the port."""
     return bool(connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port)
 
 
 def _first(process: psutil.Process, port: int) -> psutil.Process:
-    """The process that opened the port; the system names only one of those that hold it, such as the last worker."""
+    """Return the process that opened the port. The system names only one of its holders, such as the last worker."""
     parent = process.parent()
     with suppress(psutil.Error):
         if parent is not None and any(_is_at(c, port) for c in parent.net_connections("tcp")):

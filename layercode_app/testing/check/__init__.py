@@ -1,1 +1,1 @@
-"""Conformance of any LayerCode webhook, ours or another, in any language, seen from outside through HTTP."""
+"""Conformance checks for any LayerCode webhook, in any language, from outside over HTTP."""

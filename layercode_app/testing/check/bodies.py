@@ -1,4 +1,4 @@
-"""Bodies that are no events, with a signature that holds: a 4xx with a reason, never a 5xx, and no internals."""
+"""Check malformed bodies with a valid signature: the answer is a 4xx with a reason, never a 5xx, and no internals."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ async def _refused(probe: Probe, body: bytes) -> None:
 
 @check("bodies.not-json", "a body that is not JSON is a 400", why=CRASH, mend="Catch what the parser raises.")
 async def not_json(probe: Probe) -> None:
-    """Nothing, half of it, and something else."""
+    """Send an empty body, truncated JSON, and other formats."""
     for body in (b"", b"{", b'{"type": "message"', b"<xml/>", b"{'type': 1}"):
         await _refused(probe, body)
 
 
 @check("bodies.not-utf8", "a body that is not UTF-8 is a 400", why=CRASH, mend="Catch what decoding raises.")
 async def not_utf8(probe: Probe) -> None:
-    """Raw bytes, and raw bytes inside a text."""
+    """Send invalid bytes, alone and inside a JSON text."""
     for body in (b"\xff\xfe\x00", b'{"type": "message", "text": "\xff"}'):
         await _refused(probe, body)
 
 
 @check("bodies.not-an-object", "a body that is no object is a 400", why=CRASH, mend="Check the type after parsing.")
 async def not_an_object(probe: Probe) -> None:
-    """Everything else that JSON can be."""
+    """Send lists, null, a number and a text."""
     for body in (b"[]", b"null", b"1", b'"message"', b'[{"type": "message"}]'):
         await _refused(probe, body)
 
@@ -51,7 +51,7 @@ async def not_an_object(probe: Probe) -> None:
     severity="warning",
 )
 async def fields(probe: Probe) -> None:
-    """Missing fields and wrong types."""
+    """Send events with missing fields and with wrong types."""
     await _refused(probe, b"{}")
     event = probe.talk().event("message", text="Hello")
     for broken in ({"text": ...}, {"text": 5}, {"turn_id": ...}, {"conversation_id": ...}, {"conversation_id": 5}):
@@ -66,7 +66,7 @@ async def fields(probe: Probe) -> None:
     mend="Answer with a short reason; keep the traceback for the log.",
 )
 async def no_internals(probe: Probe) -> None:
-    """What came back from several bad bodies."""
+    """Search the answers to several malformed bodies for internals."""
     for body in (b"{", b"\xff", b"[]", b"{}", b'{"type": 5}'):
         text = (await _post(probe, body)).body.decode(errors="replace")
         for mark in INTERNALS:
@@ -81,5 +81,5 @@ async def no_internals(probe: Probe) -> None:
     mend="Look for what a bad request leaves behind.",
 )
 async def afterwards(probe: Probe) -> None:
-    """One more turn."""
+    """Send one more valid turn."""
     (await probe.talk().say("Hello again")).needs_whole_turn()

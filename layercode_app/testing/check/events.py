@@ -1,4 +1,4 @@
-"""Every type of event, in both styles, with fields that are there, missing, unknown, or null."""
+"""Check every event type, in both protocol styles, with fields present, missing, unknown or null."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOW_MS, NOW_ISO = 1_767_268_800_000, "2026-01-01T12:00:00.000Z"
 
 
 def _labelled(what: str, exchange: Exchange) -> Exchange:
-    """The exchange as a whole turn, or FailedError that says which of several it was."""
+    """Return the exchange if it is a whole turn; otherwise raise FailedError with this label."""
     try:
         return exchange.needs_whole_turn()
     except FailedError as error:
@@ -27,7 +27,7 @@ def _labelled(what: str, exchange: Exchange) -> Exchange:
     mend="Answer it as a turn: a stream with response.end, even if nothing is said.",
 )
 async def session_start(probe: Probe) -> None:
-    """The older style."""
+    """Send it with a turn id: the older style."""
     (await probe.talk().send("session.start")).needs_whole_turn()
 
 
@@ -39,7 +39,7 @@ async def session_start(probe: Probe) -> None:
     severity="warning",
 )
 async def welcome(probe: Probe) -> None:
-    """The newer style."""
+    """Send the newer style's request for a greeting."""
     (await probe.talk().send("welcome")).needs_whole_turn()
 
 
@@ -51,7 +51,7 @@ async def welcome(probe: Probe) -> None:
     severity="warning",
 )
 async def session_start_newer(probe: Probe) -> None:
-    """No turn id."""
+    """Send it without a turn id."""
     (await probe.talk().send("session.start", turn_id=...)).needs_json()
 
 
@@ -62,7 +62,7 @@ async def session_start_newer(probe: Probe) -> None:
     mend="Answer 200 and JSON; never a stream. `data` may be any JSON.",
 )
 async def data(probe: Probe) -> None:
-    """An object, a list, a text, null, and no turn id."""
+    """Send an object, a list, a text, a number and null, and one event without a turn id."""
     talk = probe.talk()
     for content in ({"clicked": 1}, [1], "text", 2.5, None):
         try:
@@ -79,7 +79,7 @@ async def data(probe: Probe) -> None:
     mend="Answer 200 and JSON, for a recording that is ready and for one that failed.",
 )
 async def session_update(probe: Probe) -> None:
-    """Both outcomes."""
+    """Send a finished and a failed recording."""
     talk = probe.talk()
     ready = {"recording_status": "completed", "recording_url": "https://recordings.example/1.wav"}
     (await talk.send("session.update", **ready, recording_duration=61.5)).needs_json()
@@ -93,7 +93,7 @@ async def session_update(probe: Probe) -> None:
     mend="Answer 200 and JSON; a timestamp may be a number of milliseconds or an ISO text, and fields may be missing.",
 )
 async def session_end(probe: Probe) -> None:
-    """Timestamps in both styles, and as little as there may be."""
+    """Send timestamps in both styles, and an event with no optional field."""
     for stamp in (NOW_ISO, NOW_MS):
         transcript = [{"role": role, "text": "Hello", "timestamp": stamp} for role in ("user", "assistant")]
         whole: dict[str, Any] = {
@@ -112,7 +112,7 @@ async def session_end(probe: Probe) -> None:
     mend="Answer 200 to a type you do not know.",
 )
 async def unknown_types(probe: Probe) -> None:
-    """One that exists already, and one that does not."""
+    """Send a type that already exists, and an invented one."""
     talk = probe.talk()
     for kind in ("user.transcript.interim_delta", "of.tomorrow"):
         exchange = await talk.send(kind, content="Hel", delta_counter=1)
@@ -122,7 +122,7 @@ async def unknown_types(probe: Probe) -> None:
 
 @check("events.unknown-fields", "unknown fields are accepted", why=UNKNOWN, mend="Ignore fields you do not know.")
 async def unknown_fields(probe: Probe) -> None:
-    """At the top, and deep down."""
+    """Send unknown fields at the top level and in nested objects."""
     context = {"previous_turn_interrupted": True, "seconds_heard": 1.5}
     exchange = await probe.talk().say("Hello", mood="curious", nested={"deep": [1]}, interruption_context=context)
     exchange.needs_whole_turn()
@@ -135,7 +135,7 @@ async def unknown_fields(probe: Probe) -> None:
     mend="Treat metadata, custom_metadata, phone numbers and interruption_context as optional.",
 )
 async def optional_fields(probe: Probe) -> None:
-    """A call by phone with metadata, one with null, one with nothing."""
+    """Send a phone call with metadata, an event without optional fields, and one with nulls."""
     phone = {"from_phone_number": "+15550100", "to_phone_number": "+15550101"}
     _labelled("with all", await probe.talk().say("Hello", **phone, metadata={"a": 1}, custom_metadata={"b": [2]}))
     _labelled("with nothing", await probe.talk().say("Hello"))
@@ -149,7 +149,7 @@ async def optional_fields(probe: Probe) -> None:
     mend="Every field of it is optional.",
 )
 async def interruption_context(probe: Probe) -> None:
-    """After a turn that was heard in part."""
+    """Send whole, partial and empty contexts after a turn."""
     talk = probe.talk()
     (await talk.say("Hello")).needs_whole_turn()
     heard = {"previous_turn_interrupted": True, "assistant_turn_id": talk.turn_id}
@@ -165,7 +165,7 @@ async def interruption_context(probe: Probe) -> None:
     mend="Accept bodies of 100 kB at least.",
 )
 async def long_text(probe: Probe) -> None:
-    """About 20,000 characters; the answer need only begin."""
+    """Send about 20,000 characters; the answer need only begin."""
     event = probe.talk().event("message", text="And then she said hello to me. " * 650)
     (await probe.abort(event, after_frames=1)).needs_stream()
 
@@ -177,7 +177,7 @@ async def long_text(probe: Probe) -> None:
     mend="Answer it as a turn; saying nothing is fine.",
 )
 async def blank_text(probe: Probe) -> None:
-    """Empty, and white space. Silence is an answer."""
+    """Send an empty text and white space. Silence is a valid answer."""
     for text in ("", "  "):
         exchange = await probe.talk().say(text)
         if exchange.error or exchange.status != 200 or "response.end" not in [frame.type for frame in exchange.frames]:

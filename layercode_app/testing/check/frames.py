@@ -1,4 +1,4 @@
-"""The answer to a turn: Server-Sent Events that can be spoken as they come."""
+"""Check the answer to a turn: Server-Sent Events that can be spoken as they arrive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .probe import Probe
 GROUP = "frames"
 BUFFERED_MS, AT_ONCE_MS, FRAMES = 150.0, 10.0, 4
 MANGLED = ("Ã¼", "Ã©", "ä½", "ðŸ", "\ufffd")
-"""What UTF-8 looks like when it was read as something else."""
+"""UTF-8 text as it looks after decoding with another encoding."""
 
 
 @check(
@@ -19,7 +19,7 @@ MANGLED = ("Ã¼", "Ã©", "ä½", "ðŸ", "\ufffd")
     mend="Send Content-Type: text/event-stream.",
 )
 async def content_type(probe: Probe) -> None:
-    """By its header."""
+    """Check the header of the sample."""
     sample = await probe.sample()
     if not sample.is_stream:
         raise FailedError(f"expected Content-Type: text/event-stream, got {sample.headers.get('content-type')!r}")
@@ -32,7 +32,7 @@ async def content_type(probe: Probe) -> None:
     mend="Write `data: ` + compact JSON + two newlines.",
 )
 async def form(probe: Probe) -> None:
-    """Every byte of the sample."""
+    """Check every byte of the sample."""
     sample = await probe.sample()
     if sample.malformed:
         raise FailedError(sample.malformed[0])
@@ -46,7 +46,7 @@ async def form(probe: Probe) -> None:
     mend="Send response.tts with a string as content, response.data, and response.end.",
 )
 async def types(probe: Probe) -> None:
-    """Types and contents of the sample."""
+    """Check the types and contents of the sample's events."""
     for frame in (await probe.sample()).needs_stream().frames:
         if not frame.type.startswith("response."):
             raise FailedError(f"expected a type such as response.tts, got {frame.payload!r}")
@@ -61,7 +61,7 @@ async def types(probe: Probe) -> None:
     mend="Copy turn_id from the request into every event, response.end included.",
 )
 async def turn_id(probe: Probe) -> None:
-    """Every event of the sample."""
+    """Check every event of the sample."""
     sample = (await probe.sample()).needs_stream()
     for frame in sample.frames:
         if frame.turn_id != probe.sample_turn_id:
@@ -75,7 +75,7 @@ async def turn_id(probe: Probe) -> None:
     mend="Send response.end in a `finally`, in one place.",
 )
 async def end(probe: Probe) -> None:
-    """Counted in the sample."""
+    """Count `response.end` in the sample."""
     count = [frame.type for frame in (await probe.sample()).needs_stream().frames].count(END)
     if count != 1:
         raise FailedError(f"expected response.end once, got it {count} times")
@@ -88,7 +88,7 @@ async def end(probe: Probe) -> None:
     mend="Wait for everything that speaks before you send response.end.",
 )
 async def end_last(probe: Probe) -> None:
-    """The last event of the sample."""
+    """Check that no event of the sample follows `response.end`."""
     types = [frame.type for frame in (await probe.sample()).needs_stream().frames]
     if END in types and types[-1] != END:
         raise FailedError(f"after response.end came {types[types.index(END) + 1]}")
@@ -101,11 +101,11 @@ async def end_last(probe: Probe) -> None:
     mend="Flush every event. Look for a middleware, compression or proxy that collects the answer.",
 )
 async def streams(probe: Probe) -> None:
-    """A stream has no length beforehand; nor do many words come at once after a wait."""
+    """Check for a Content-Length, compression, and speech that arrives all at once after a wait."""
     sample = (await probe.sample()).needs_stream()
     if "content-length" in sample.headers:
         raise FailedError("the answer has a Content-Length, so it was whole before it was sent")
-    # The platform's own SDK for Node says "none", which is no coding, and compresses nothing.
+    # The platform's SDK for Node sends "none", which is not a valid coding; it does not compress.
     if sample.headers.get("content-encoding", "identity") not in ("identity", "none"):
         raise FailedError(f"the answer is compressed ({sample.headers['content-encoding']}), which collects it")
     spoken = [frame.at_ms for frame in sample.frames if frame.type == TTS]
@@ -121,7 +121,7 @@ async def streams(probe: Probe) -> None:
     severity="warning",
 )
 async def no_buffering(probe: Probe) -> None:
-    """Two headers: one for caches and compression, one for nginx and its kin."""
+    """Check two headers: one for caches and compression, one for nginx and similar proxies."""
     headers = (await probe.sample()).needs_stream().headers
     if "no-cache" not in headers.get("cache-control", ""):
         raise FailedError(f"expected Cache-Control: no-cache, no-transform, got {headers.get('cache-control')!r}")
@@ -136,7 +136,7 @@ async def no_buffering(probe: Probe) -> None:
     mend="Read the body as UTF-8, and write UTF-8 or \\u escapes.",
 )
 async def unicode(probe: Probe) -> None:
-    """The reply must not hold what badly read UTF-8 looks like."""
+    """Check that the reply holds no wrongly decoded UTF-8."""
     exchange = await probe.talk().say("Say this again, please: Grüße, 你好, 🎉, é")
     spoken = exchange.needs_whole_turn().spoken
     for mark in MANGLED:
@@ -152,7 +152,7 @@ async def unicode(probe: Probe) -> None:
     severity="warning",
 )
 async def speed(probe: Probe) -> None:
-    """The median of five turns of one conversation."""
+    """Measure the median TTFS of five turns of one conversation."""
     talk = probe.talk()
     times = [(await talk.say(f"Tell me something, number {n}.")).needs_stream().ttfs for n in range(1, 6)]
     heard = sorted(time for time in times if time is not None)

@@ -1,4 +1,4 @@
-"""What a check is, and what came of it."""
+"""Checks, their outcomes, and the report of a run."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from .probe import Probe
 
 Severity = Literal["error", "warning"]
-"""How bad a failed check is: calls break, or they may be worse than they need be."""
+"""How bad a failed check is: an error breaks calls, a warning may make them worse than necessary."""
 Body = Callable[["Probe"], Awaitable[None]]
 
 
 class FailedError(Exception):
-    """The webhook does not do what the check asks; the message says what it did instead."""
+    """The webhook failed the check; the message says what it did instead."""
 
 
 class SkippedError(Exception):
-    """The check cannot tell; the message says why."""
+    """The check could not be decided; the message says why."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing a webhook must do: why it matters, and how to mend it."""
+    """One requirement for a webhook: why it matters, and how to fix it."""
 
     name: str
     title: str
@@ -35,13 +35,13 @@ class Check:
 
     @property
     def group(self) -> str:
-        """The part of the protocol it belongs to."""
+        """The part of the protocol that the check belongs to."""
         return self.name.partition(".")[0]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check; `detail` says what failed, or why it was skipped. `died`: the webhook is gone."""
+    """The outcome of one check; `detail` says what failed, or why it was skipped. `died`: the webhook is gone."""
 
     check: Check
     status: Literal["passed", "failed", "skipped"]
@@ -50,7 +50,7 @@ class Outcome:
     died: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         fields = {name: value for name, value in vars(self.check).items() if name != "body"}
         return fields | {
             "status": self.status,
@@ -69,41 +69,41 @@ class Report:
 
     @property
     def failed(self) -> list[Outcome]:
-        """Those that failed."""
+        """The outcomes of the failed checks."""
         return [outcome for outcome in self.outcomes if outcome.status == "failed"]
 
     @property
     def died(self) -> bool:
-        """Whether the webhook died while it was checked."""
+        """Whether the webhook died during the checks."""
         return any(outcome.died for outcome in self.outcomes)
 
     def fails(self, on: Severity | Literal["never"]) -> bool:
-        """Whether a check of this severity, or a worse one, failed; a webhook that died always fails."""
+        """Return whether a check of at least this severity failed. A webhook that died always fails."""
         if on == "never":
             return self.died
         return self.died or any(on == "warning" or outcome.check.severity == "error" for outcome in self.failed)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many passed, failed and were skipped."""
+        """The number of passed, failed and skipped checks."""
         statuses = [outcome.status for outcome in self.outcomes]
         return {status: statuses.count(status) for status in ("passed", "failed", "skipped")}
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return {"url": self.url, "ok": not self.failed, **self.counts, "checks": [o.to_json() for o in self.outcomes]}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is asked of the webhook's speed and patience. Seconds, and milliseconds for speech."""
+    """The limits of a run: `timeout` in seconds, `max_ttfs` in milliseconds, and the number of concurrent callers."""
 
     timeout: float = 15.0
     max_ttfs: float = 1500.0
     callers: int = 10
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return asdict(self)
 
 
@@ -111,7 +111,7 @@ ALL: list[Check] = []
 
 
 def check(name: str, title: str, *, why: str, mend: str, severity: Severity = "error") -> Callable[[Body], Body]:
-    """Make a function of the probe one of the checks; it raises FailedError or SkippedError, or all is well."""
+    """Register a function of the probe as a check, which raises FailedError or SkippedError unless it passes."""
 
     def register(body: Body) -> Body:
         ALL.append(Check(name, title, why, mend, body, severity))

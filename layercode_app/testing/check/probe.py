@@ -1,4 +1,4 @@
-"""Asks a webhook and looks closely at its answer: status, headers, every byte of the stream and when it came."""
+"""A client that records a webhook's answer exactly: status, headers, every byte of the stream and its arrival time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STORY = "Please tell me about yourself, in three sentences."
 
 @dataclass
 class Exchange:
-    """One request and what came back. Times in milliseconds since the request."""
+    """One request and its answer. Times are in milliseconds since the request."""
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -31,14 +31,14 @@ class Exchange:
     body: bytes = b""
     frames: list[Received] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
-    """What is not as an event must be written."""
+    """Violations of the event format."""
     error: str = ""
     """Why the answer did not arrive or broke off."""
     ended_ms: float = 0.0
 
     @property
     def spoken(self) -> str:
-        """All that was spoken."""
+        """The complete speech."""
         return "".join(str(frame.content) for frame in self.frames if frame.type == TTS)
 
     @property
@@ -48,14 +48,14 @@ class Exchange:
 
     @property
     def summary(self) -> str:
-        """What came back, in a few words."""
+        """The answer in a few words."""
         if self.error:
             return self.error
         shown = self.body[:120].decode(errors="replace")
         return f"{self.status} {shown!r}"
 
     def needs_stream(self) -> Exchange:
-        """This exchange, when it is a stream of speech; FailedError otherwise."""
+        """Return this exchange. Raises FailedError unless it is a 200 with events."""
         if self.error or self.status != 200:
             raise FailedError(f"expected 200 and a stream, got {self.summary}")
         if not self.frames:
@@ -63,13 +63,13 @@ class Exchange:
         return self
 
     def needs_whole_turn(self) -> Exchange:
-        """This exchange, when it speaks and ends."""
+        """Return this exchange. Raises FailedError unless it is a 200 with events, one of them `response.end`."""
         if END not in [frame.type for frame in self.needs_stream().frames]:
             raise FailedError("the stream has no response.end")
         return self
 
     def needs_json(self) -> Any:
-        """The JSON of an acknowledgement; FailedError otherwise."""
+        """Return the JSON of an acknowledgement, None for an empty body. Raises FailedError for any other answer."""
         if self.error or not 200 <= self.status < 300 or self.is_stream:
             kind = "a stream" if self.is_stream else self.summary
             raise FailedError(f"expected 200 and JSON, got {kind}")
@@ -79,29 +79,29 @@ class Exchange:
             raise FailedError(f"expected JSON, got {self.summary}") from None
 
     def needs_status(self, *statuses: int) -> None:
-        """FailedError unless the answer has one of these statuses."""
+        """Raise FailedError unless the answer has one of these statuses."""
         if self.error or self.status not in statuses:
             raise FailedError(f"expected {' or '.join(map(str, statuses))}, got {self.summary}")
 
 
 class Probe:
-    """Delivers events to one webhook."""
+    """A client that delivers events to one webhook."""
 
     def __init__(self, client: WebhookClient, limits: Limits) -> None:
         self._client = client
         self.limits = limits
         self.unreachable = False
-        """Whether nothing listened where the last request went."""
+        """Whether nothing listened at the URL during the last request."""
         self._sample: Exchange | None = None
         self._crashed = False
         self.sample_turn_id = ""
 
     def talk(self) -> Talk:
-        """A new conversation."""
+        """Return a new conversation."""
         return Talk(self)
 
     async def sample(self) -> Exchange:
-        """The answer to an ordinary message; several checks look at the same one."""
+        """Return the answer to an ordinary message. It is requested once and shared by several checks."""
         if self._sample is None:
             talk = self.talk()
             self._sample = await talk.say(STORY)
@@ -109,15 +109,15 @@ class Probe:
         return self._sample
 
     async def deliver(self, event: Event, *, headers: Mapping[str, str] | None = None) -> Exchange:
-        """Deliver an event, signed as it should be."""
+        """Deliver an event with a valid signature."""
         body = stringify(event).encode()
         return await self.post(body, {HEADER: self.sign(body), **(headers or {})})
 
     async def post(self, body: bytes, headers: Mapping[str, Any]) -> Exchange:
-        """Post these bytes with these headers; whatever happens is in the exchange.
+        """Post these bytes with these headers. Failures are recorded in the exchange.
 
-        Servers close a connection after a crash without saying so, and what is sent on it next is lost, which is no
-        fault of that request: it is sent once more.
+        After a crash a server may close the connection silently, and the next request on it is lost. That is no fault
+        of the request, so it is sent once more.
         """
         after_a_crash = self._crashed
         exchange = await self._post(body, headers)
@@ -140,7 +140,10 @@ class Probe:
         return exchange
 
     async def abort(self, event: Event, *, after_frames: int) -> Exchange:
-        """Deliver an event and close the connection after so many events of the answer; gives what came till then."""
+        """Deliver an event, close the connection after this many events of the answer, and return what arrived.
+
+        With 0, the connection is closed at the first chunk, or after 30 ms.
+        """
         body = stringify(event).encode()
         exchange = Exchange()
         try:
@@ -156,7 +159,7 @@ class Probe:
         return exchange
 
     def sign(self, body: bytes, *, timestamp: int | None = None) -> str:
-        """The right signature of a body, now or at another time."""
+        """Return the valid signature of a body, now or at another time."""
         return sign(body, self._client.secret, timestamp=timestamp)
 
 
@@ -170,7 +173,7 @@ class Talk:
         self.turn_id = ""
 
     def event(self, kind: str, **fields: Any) -> Event:
-        """An event of this conversation, with a new turn id where its type has one."""
+        """Build an event of this conversation, with a new turn id if its type has one. A field of `...` is left out."""
         ids = {"type": kind, "session_id": self.session_id, "conversation_id": self.conversation_id}
         if kind in ("message", "session.start", "welcome", "data"):
             self.turn_id = f"turn-{uuid4().hex[:12]}"
@@ -185,11 +188,11 @@ class Talk:
         return await self._probe.deliver(self.event(kind, **fields))
 
     async def say(self, text: str, **fields: Any) -> Exchange:
-        """Say something."""
+        """Send a message of the caller."""
         return await self.send("message", text=text, **fields)
 
     def reconnect(self) -> None:
-        """Go on in a new session."""
+        """Continue in a new session."""
         self.session_id = f"session-{uuid4().hex[:12]}"
 
 
@@ -202,7 +205,7 @@ async def _read(answer: Answer, exchange: Exchange) -> None:
 
 
 async def _events(answer: Answer, exchange: Exchange) -> AsyncIterator[float]:
-    """Read the body strictly: each event one `data:` line of JSON and a blank line."""
+    """Read the body strictly, each event one `data:` line of JSON and a blank line; yield the time of each chunk."""
     rest = b""
     at_ms = 0.0
     async for at_ms, chunk in answer.chunks():

@@ -1,4 +1,4 @@
-"""A report of checks for people, and for programs that read JUnit."""
+"""Show a report of checks on the terminal or as JUnit XML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNS = {"passed": ("pass", "green"), "failed": ("FAIL", "bold red"), "skipped":
 
 
 def show(report: Report) -> None:
-    """Print a table of the checks, then for each that failed what failed, why it matters and how to mend it."""
+    """Print a table of the checks, then for each failed one what failed, why it matters and how to fix it."""
     rows: list[list[Cell]] = [[_sign(one), one.check.name, _line(one)] for one in report.outcomes]
     print_table(plain_table(("", "check", ""), rows))
     for outcome in report.failed:
@@ -43,7 +43,7 @@ def _line(outcome: Outcome) -> str:
 
 
 def junit(report: Report) -> str:
-    """The report as JUnit XML, one test case per check."""
+    """Return the report as JUnit XML, with one test case per check."""
     counts = report.counts
     suite = Element(
         "testsuite",

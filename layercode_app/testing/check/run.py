@@ -16,7 +16,7 @@ GROUPS = [module.GROUP for module in (signatures, frames, events, turns, bodies)
 FIRST = "signature.right"
 DIED = "the webhook has died: nothing listens there any more, since this check or the one before it"
 RESTART_SECONDS = 1.0
-"""How long a webhook that is gone may take to be there again."""
+"""How long an unreachable webhook is given to restart."""
 
 
 async def run_checks(
@@ -28,10 +28,10 @@ async def run_checks(
     skip: Sequence[str] = (),
     done: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Report:
-    """Check a webhook; `only` and `skip` name checks or groups of them, and `done` is told of each that ended.
+    """Check a webhook. `only` and `skip` name checks or groups, and `done` is called with each outcome.
 
-    When not even an ordinary message is answered, that alone is reported as failed; when nothing listens there at all,
-    ConfigurationError is raised.
+    If even an ordinary message is not answered, only that check fails and the others are skipped. Raises
+    ConfigurationError if nothing listens at the URL.
     """
     limits = limits or Limits()
     report = Report(url)
@@ -56,7 +56,7 @@ async def run_checks(
 
 
 def chosen(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
-    """The checks to run; the first one always is. Raises ConfigurationError for a name that fits none."""
+    """Return the checks to run, always with the first one. Raises ConfigurationError for an unknown name."""
     known = sorted(ALL, key=lambda check: GROUPS.index(check.group))
     for name in (*only, *skip):
         if not any(_fits(check, name) for check in known):
@@ -81,7 +81,7 @@ def _not_tried(check: Check, reason: str) -> Outcome:
 
 
 async def _has_died(probe: Probe) -> bool:
-    """Whether nothing listens any more, and not only for the time of a restart."""
+    """Return whether nothing listens any more, even after the time of a restart."""
     if not probe.unreachable:
         return False
     await asyncio.sleep(RESTART_SECONDS)

@@ -1,4 +1,4 @@
-"""Who may speak to the webhook: `layercode-signature: t=<unix seconds>,v1=<hex>` over the raw bytes."""
+"""Check the signature header: `layercode-signature: t=<unix seconds>,v1=<hex>` over the raw bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY = 86_400
 
 
 async def _refused(probe: Probe, header: Any, *, body: bytes | None = None) -> None:
-    """FailedError unless a message with this header is refused with 401."""
+    """Raise FailedError unless a message with this header is refused with 401."""
     if body is None:
         body = stringify(probe.talk().event("message", text="Hello")).encode()
     headers = {} if header is None else {HEADER: header}
@@ -35,7 +35,7 @@ def _body(probe: Probe) -> bytes:
     mend="Is --secret the secret that the backend verifies with? Verify hex(hmac_sha256(secret, t + '.' + raw body)).",
 )
 async def right(probe: Probe) -> None:
-    """The platform itself must get in."""
+    """Send an ordinary message with a valid signature."""
     (await probe.talk().say("Hello")).needs_stream()
 
 
@@ -46,7 +46,7 @@ async def right(probe: Probe) -> None:
     mend="Verify the bytes of the request before anything parses them; never re-serialise.",
 )
 async def raw_bytes(probe: Probe) -> None:
-    """White space, escapes and numbers that no two languages write alike."""
+    """Sign white space, escapes and numbers that differ between JSON writers."""
     event = probe.talk().event("message", text="Grüße 2.0", metadata={"ratio": 2.0, "10": 1, "9": 1e-7})
     body = json.dumps(event, indent=3, ensure_ascii=False).replace("ü", "\\u00fc", 1).encode()
     (await probe.post(body, {HEADER: probe.sign(body)})).needs_stream()
@@ -54,13 +54,13 @@ async def raw_bytes(probe: Probe) -> None:
 
 @check("signature.missing", "a request without signature is refused with 401", why=FORGE, mend="Answer 401 without it.")
 async def missing(probe: Probe) -> None:
-    """No header."""
+    """Send no header."""
     await _refused(probe, None)
 
 
 @check("signature.wrong", "a wrong signature is refused with 401", why=FORGE, mend="Compare in constant time, refuse.")
 async def wrong(probe: Probe) -> None:
-    """The right form, of another body and of another secret."""
+    """Send zeros as digest, the signature of another body, and one made with another secret."""
     body = _body(probe)
     await _refused(probe, f"t={int(time.time())},v1={'0' * 64}", body=body)
     await _refused(probe, probe.sign(body + b" "), body=body)
@@ -74,7 +74,7 @@ async def wrong(probe: Probe) -> None:
     mend="Sign t + '.' + body, with the t of the header.",
 )
 async def time_is_signed(probe: Probe) -> None:
-    """Another time under the same digest."""
+    """Send a digest with another time than the signed one."""
     body, now = _body(probe), int(time.time())
     digest = probe.sign(body, timestamp=now - 5).partition("v1=")[2]
     await _refused(probe, f"t={now},v1={digest}", body=body)
@@ -87,7 +87,7 @@ async def time_is_signed(probe: Probe) -> None:
     mend="Refuse when t lies more than 300 s in the past.",
 )
 async def stale(probe: Probe) -> None:
-    """Just over the limit, and long ago."""
+    """Send signatures just over the limit and a day old."""
     body = _body(probe)
     for age in (330, DAY):
         await _refused(probe, probe.sign(body, timestamp=int(time.time()) - age), body=body)
@@ -100,7 +100,7 @@ async def stale(probe: Probe) -> None:
     mend="Refuse when t lies more than 300 s in the future: compare the absolute difference.",
 )
 async def future(probe: Probe) -> None:
-    """Just over the limit, and tomorrow."""
+    """Send signatures just over the limit and a day ahead."""
     body = _body(probe)
     for ahead in (330, DAY):
         await _refused(probe, probe.sign(body, timestamp=int(time.time()) + ahead), body=body)
@@ -113,7 +113,7 @@ async def future(probe: Probe) -> None:
     mend="Accept t within 300 s of your clock.",
 )
 async def tolerance(probe: Probe) -> None:
-    """Within the limit."""
+    """Send signatures four minutes old and four minutes ahead."""
     for drift in (-240, 240):
         body = _body(probe)
         header = probe.sign(body, timestamp=int(time.time()) + drift)
@@ -127,7 +127,7 @@ async def tolerance(probe: Probe) -> None:
     mend="Collect every v1 part, and accept when one of them fits.",
 )
 async def rotation(probe: Probe) -> None:
-    """The right one first, and last."""
+    """Send the valid part first, then last."""
     for parts in ("{right},{wrong}", "{wrong},{right}"):
         body = _body(probe)
         stated, _, digest = probe.sign(body).partition(",")
@@ -146,7 +146,7 @@ async def rotation(probe: Probe) -> None:
     mend="Treat every header that cannot be parsed as a wrong signature.",
 )
 async def garbage(probe: Probe) -> None:
-    """Half there, the wrong types, and long."""
+    """Send incomplete, mistyped and very long headers."""
     now = int(time.time())
     for header in ("garbage", "t=", f"t={now}", f"v1={'0' * 64}", "t=now,v1=x", f"t={now},v1=", "=,=,=", "t" * 5000):
         await _refused(probe, header)
@@ -160,7 +160,7 @@ async def garbage(probe: Probe) -> None:
     mend="Compare bytes.",
 )
 async def non_ascii(probe: Probe) -> None:
-    """Bytes no hex digit is made of, and digits of another script."""
+    """Send bytes that are not hex digits, and digits of another script."""
     now = int(time.time())
     for value in (f"t={now},v1=".encode() + b"\xff\xfe" * 32, "t=١٢٣,v1=é".encode()):
         await _refused(probe, value)
@@ -173,6 +173,6 @@ async def non_ascii(probe: Probe) -> None:
     mend="Verify first; parse only what held.",
 )
 async def first(probe: Probe) -> None:
-    """Bodies no parser takes, and no signature."""
+    """Send malformed bodies without a signature."""
     for body in (b"{", b"\xff", b"[]", b""):
         await _refused(probe, None, body=body)

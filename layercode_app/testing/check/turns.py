@@ -1,4 +1,4 @@
-"""A conversation over its turns: delivered twice, spoken over, remembered, and beside others."""
+"""Check the turns of a conversation: duplicates, interruptions, memory, and concurrent callers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ GROUP = "turns"
 CODE, OTHER = "marzipan", "periwinkle"
 ASK = "What was the first word I asked you to remember before?"
 NONSENSE = "Which fendle did you wug before?"
-"""With words of the other question, since some agents look for words."""
+"""A nonsense question that shares words with ASK, since some agents match on words."""
 LONG_REQUEST = "Then tell me a long story about it, with many turns and twists, and a good end, and take your time."
 _WORD = re.compile(r"\w+")
 SLACK_SECONDS = 2.0
-"""A busy machine works for all callers by turns, which is not the fault that is looked for."""
+"""Tolerance for a busy machine, which serves callers by turns; the check looks for a blocking server."""
 TRIES = 3
 
 
@@ -28,7 +28,7 @@ TRIES = 3
     mend="Keep the frames of a turn by conversation_id and turn_id, and send them again.",
 )
 async def duplicate(probe: Probe) -> None:
-    """The second delivery must bring the same words."""
+    """Deliver a turn twice; the second answer must have the same words."""
     talk = probe.talk()
     (await talk.say("Hello")).needs_whole_turn()
     event = talk.event("message", text="How many times have I spoken?")
@@ -45,14 +45,14 @@ async def duplicate(probe: Probe) -> None:
     mend="Let the second delivery join the running turn.",
 )
 async def duplicate_at_once(probe: Probe) -> None:
-    """Both must be whole."""
+    """Deliver a turn twice at the same time; both answers must be whole."""
     event = probe.talk().event("message", text="Hello twice")
     for exchange in await asyncio.gather(probe.deliver(event), probe.deliver(event)):
         exchange.needs_whole_turn()
 
 
 async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
-    """FailedError unless the answer holds the word; SkippedError when the agent does not answer such a question."""
+    """Raise FailedError unless the answer holds the word, SkippedError if the agent answers no such question."""
     spoken = asked.needs_whole_turn().spoken
     if word in spoken.lower():
         return
@@ -62,7 +62,7 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
 
 
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
-    """Whether the question was answered as one is that makes no sense, but for its own words."""
+    """Return whether the answer equals the one to a nonsense question, ignoring the words of both questions."""
     nonsense = (await probe.talk().say(NONSENSE)).spoken
     return _own_words(spoken) == _own_words(nonsense)
 
@@ -73,7 +73,7 @@ def _own_words(spoken: str) -> list[str]:
 
 
 async def _can_recall(probe: Probe) -> bool:
-    """Whether the agent can say what it was told in the simplest of cases."""
+    """Return whether the agent can repeat a word that it was told in the previous turn."""
     talk = probe.talk()
     await _tell(talk, CODE)
     return CODE in (await talk.say(ASK)).spoken.lower()
@@ -91,7 +91,7 @@ async def _tell(talk: Talk, word: str) -> None:
     "is checked with --skip turns.memory.",
 )
 async def memory(probe: Probe) -> None:
-    """A word of the first turn is asked for in the third."""
+    """Ask in the third turn for a word of the first."""
     talk = probe.talk()
     await _tell(talk, CODE)
     (await talk.say("Thank you.")).needs_whole_turn()
@@ -105,7 +105,7 @@ async def memory(probe: Probe) -> None:
     mend="Use conversation_id as the key of history, never session_id.",
 )
 async def memory_over_sessions(probe: Probe) -> None:
-    """The same conversation in a new session."""
+    """Ask in a new session of the same conversation."""
     talk = probe.talk()
     await _tell(talk, CODE)
     talk.reconnect()
@@ -119,7 +119,7 @@ async def memory_over_sessions(probe: Probe) -> None:
     mend="Keep nothing of a conversation in globals, nor in the agent.",
 )
 async def privacy(probe: Probe) -> None:
-    """Another conversation, before and after."""
+    """Tell two callers different words; the second must not hear the first one's."""
     before, after = probe.talk(), probe.talk()
     await _tell(before, CODE)
     await _tell(after, OTHER)
@@ -129,7 +129,7 @@ async def privacy(probe: Probe) -> None:
 
 
 async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
-    """A turn that is cut, and the next one, which must be answered and know what the caller had said."""
+    """Interrupt a turn; the next one must be answered and know what the caller had said."""
     talk = probe.talk()
     text = f"Please remember this word: {CODE}. {LONG_REQUEST}"
     await probe.abort(talk.event("message", text=text), after_frames=after_frames)
@@ -144,7 +144,7 @@ async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
     mend="Notice the disconnect, stop the model, and keep the caller's words before you ask for the first token.",
 )
 async def interrupted(probe: Probe) -> None:
-    """The connection is closed after the first event."""
+    """Close the connection after the first event."""
     await _spoken_over(probe, after_frames=1)
 
 
@@ -155,7 +155,7 @@ async def interrupted(probe: Probe) -> None:
     mend="Save the caller's message before you answer; release locks in a `finally`.",
 )
 async def interrupted_early(probe: Probe) -> None:
-    """The connection is closed a moment after the request."""
+    """Close the connection shortly after the request."""
     talk = probe.talk()
     await probe.abort(talk.event("message", text="Hello, I would like to"), after_frames=0)
     (await talk.say("order something")).needs_whole_turn()
@@ -168,7 +168,7 @@ async def interrupted_early(probe: Probe) -> None:
     mend="Do not block: use async clients, no global lock, and enough workers.",
 )
 async def at_once(probe: Probe) -> None:
-    """Together they must not take several times as long as one alone; a busy moment is no reason to say so."""
+    """Compare many callers at once with one alone; fail only if each of several tries is much slower."""
     alone = together = 0.0
     for _ in range(TRIES):
         alone, together = await _one_and_all(probe)
@@ -178,7 +178,7 @@ async def at_once(probe: Probe) -> None:
 
 
 async def _one_and_all(probe: Probe) -> tuple[float, float]:
-    """Seconds that one caller takes, and that all of them take at once."""
+    """Return the seconds for one caller alone, and for all callers at once."""
     begun = time.perf_counter()
     (await probe.talk().say("Hello, number 0")).needs_whole_turn()
     alone = time.perf_counter() - begun
@@ -196,7 +196,7 @@ async def _one_and_all(probe: Probe) -> tuple[float, float]:
     mend="Keep the turn in local variables.",
 )
 async def apart(probe: Probe) -> None:
-    """Each event of each stream must carry the id of its own turn."""
+    """Check that each event of each stream carries the id of its own turn."""
     talks = [probe.talk() for _ in range(probe.limits.callers)]
     exchanges = await asyncio.gather(*(talk.say(f"Hello from caller {n}") for n, talk in enumerate(talks)))
     for talk, exchange in zip(talks, exchanges, strict=True):

@@ -1,1 +1,1 @@
-"""Evaluations: scenarios in YAML, played against an agent, judged by code and, where asked, by a model."""
+"""Evaluations: play YAML scenarios against an agent, and judge them by code and optionally by a model."""

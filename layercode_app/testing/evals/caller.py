@@ -1,4 +1,4 @@
-"""Who calls in an evaluation: a script of turns, or anything that decides its next words by what it has heard."""
+"""Callers in an evaluation: a script of turns, or any object that chooses its next words from what it has heard."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from ..turn import HeardTurn
 from .scenario import Scenario, Step
 
 MOST_TURNS = 100
-"""After so many turns a caller who does not hang up has failed."""
+"""Maximum number of turns; a caller who has not hung up by then has failed."""
 
 
 class Caller(Protocol):
-    """One side of one conversation. A caller played by a model implements this; `ScriptedCaller` is the simplest."""
+    """The caller's side of one conversation. `ScriptedCaller` is the simplest; a model could also play this role."""
 
     async def next(self, heard: Sequence[HeardTurn]) -> Step | None:
-        """What the caller does now, given the conversation so far; None hangs up.
+        """Return the caller's next step, given the conversation so far; None hangs up.
 
-        `Step(say=...)` is said, `Step()` is the connection that the greeting answers. It may carry what is expected of
-        the reply, a question for the judge, and where the caller interrupts.
+        `Step(say=...)` says something; `Step()` connects, which the greeting answers. A step may also hold an
+        expectation of the reply, a question for the judge, and an interruption.
         """
 
 
 class ScriptedCaller:
-    """Says the turns of a scenario one after the other, whatever is answered."""
+    """A caller who says a scenario's turns in order, whatever the agent answers."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._steps = iter(scenario.turns)
 
     async def next(self, heard: Sequence[HeardTurn]) -> Step | None:
-        """The scenario's next turn."""
+        """Return the scenario's next turn."""
         return next(self._steps, None)
 
 

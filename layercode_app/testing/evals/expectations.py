@@ -1,4 +1,4 @@
-"""Code that compares one turn with what was expected of it, and says both when they differ."""
+"""Compare one turn with its expectation, and report each difference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .scenario import Expectation
 
 
 def failures(turn: HeardTurn, expected: Expectation) -> list[str]:
-    """What is not as expected, each with what was expected and what was heard or done."""
+    """Return the failed expectations, each with the expected and the actual value."""
     return [*_words(turn, expected), *_deeds(turn, expected)]
 
 

@@ -24,11 +24,11 @@ class Verdict(BaseModel):
 
 
 Judge: TypeAlias = Callable[[str, str], Awaitable[Verdict]]
-"""Asked a question about the end of a transcript. Raises JudgeError when it does not answer."""
+"""A function of a question and a transcript, about the transcript's end. Raises JudgeError if there is no answer."""
 
 
 def model_judge(model: Any) -> Judge:
-    """A judge that asks a model, by name or itself. Raises ConfigurationError for a name that cannot be used."""
+    """Return a judge that asks this model or model name. Raises ConfigurationError for an unusable name."""
     from pydantic_ai import Agent
     from pydantic_ai.exceptions import AgentRunError
 

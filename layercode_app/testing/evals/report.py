@@ -1,4 +1,4 @@
-"""What evaluations found: a summary per scenario and model, a baseline to compare with, a table, JUnit and HTML."""
+"""Reports of evaluations: a summary per scenario and model, a comparison with a baseline, a table, JUnit and HTML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .run import Played
 
 
 def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Per scenario and model: runs, how many passed, the spread of that, and the median of first speech in ms."""
+    """Summarize each scenario and model: runs, passes, their standard deviation, and median TTFS in ms."""
     groups: dict[tuple[str, str], list[Played]] = {}
     for one in played:
         groups.setdefault((one.scenario, one.model), []).append(one)
@@ -40,7 +40,7 @@ def _row(scenario: str, model: str, runs: list[Played]) -> dict[str, Any]:
 
 
 def regressions(rows: Sequence[dict[str, Any]], baseline: Path) -> list[str]:
-    """What passes less often than in a saved baseline. Raises ConfigurationError when that cannot be read."""
+    """Return the rows that pass less often than in a baseline. Raises ConfigurationError if it cannot be read."""
     try:
         known = {(row["scenario"], row["model"]): row for row in json.loads(baseline.read_text(encoding="utf-8"))}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -56,7 +56,7 @@ def regressions(rows: Sequence[dict[str, Any]], baseline: Path) -> list[str]:
 
 
 def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
-    """Print the table, models side by side, and what was heard wherever something failed."""
+    """Print the table with models side by side, and the transcript of each failed run."""
     rows = summary(played)
     models = list(dict.fromkeys(row["model"] for row in rows))
     cells: list[list[Cell]] = []
@@ -85,7 +85,7 @@ def _cell(row: dict[str, Any]) -> Cell:
 
 
 def junit(played: Sequence[Played]) -> str:
-    """As JUnit XML, one test case per run of a scenario."""
+    """Return the runs as JUnit XML, with one test case per run of a scenario."""
     broken = sum(bool(one.errors) for one in played)
     suite = Element(
         "testsuite",
@@ -107,7 +107,7 @@ def junit(played: Sequence[Played]) -> str:
 
 
 def html(played: Sequence[Played]) -> str:
-    """As one HTML page that needs nothing else; what failed comes first."""
+    """Return the runs as one self-contained HTML page, failed runs first."""
     runs = sorted(played, key=lambda one: one.passed)
     return render("eval.html", title=_title(played), tiles=list(_tiles(played)), played=runs)
 

@@ -1,4 +1,4 @@
-"""Play scenarios against an agent, each as a case of pydantic-evals, some at the same time."""
+"""Play scenarios against an agent concurrently, each as a case of pydantic-evals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .scenario import Scenario, ScenarioFile, Step
 
 @dataclass(frozen=True)
 class Play:
-    """One scenario to be played once with one model."""
+    """One run to play: a scenario with one model."""
 
     agent: str
     scenario: Scenario
@@ -34,7 +34,7 @@ class Play:
 
 @dataclass
 class Played:
-    """One scenario as it went: failures of code, verdicts of the judge, and the conversation."""
+    """The result of one run: failed checks, verdicts of the judge, and the conversation."""
 
     scenario: str
     model: str
@@ -42,7 +42,7 @@ class Played:
     labels: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    """Why it could not be judged, which is no fault of the agent."""
+    """Why the judge gave no verdict, which is no fault of the agent."""
     seconds: float = 0.0
     verdicts: list[dict[str, str]] = field(default_factory=list)
     transcript: str = ""
@@ -50,26 +50,26 @@ class Played:
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed and the judge said no to nothing; a failed check always beats the judge."""
+        """Whether no check failed, the judge answered, and no verdict is no. A failed check overrides the judge."""
         return not self.failures and not self.errors and not any(verdict["answer"] == "no" for verdict in self.verdicts)
 
     @property
     def reasons(self) -> list[str]:
-        """Why it did not pass."""
+        """The reasons why it did not pass."""
         said = [f"the judge says no to {v['question']!r}: {v['reason']}" for v in self.verdicts if v["answer"] == "no"]
         return [*self.errors, *self.failures, *said]
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return {**vars(self), "passed": self.passed, "reasons": self.reasons}
 
 
 @dataclass
 class Expected(Evaluator[Play, Played, Any]):
-    """Tells pydantic-evals whether a scenario went as expected, and why not."""
+    """An evaluator that reports to pydantic-evals whether a scenario passed, and why not."""
 
     def evaluate(self, ctx: EvaluatorContext[Play, Played, Any]) -> EvaluationReason:
-        """The assertion of one case."""
+        """Return the assertion of one case."""
         return EvaluationReason(ctx.output.passed, "; ".join(ctx.output.reasons))
 
 
@@ -85,9 +85,9 @@ async def evaluate(
     caller: MakeCaller = ScriptedCaller,
     done: Callable[[], None] = lambda: None,
 ) -> list[Played]:
-    """Play every scenario of a file, with every model, so many times; `agent` beats the one that the file names.
+    """Play every scenario of a file `repeat` times with every model. `agent` overrides the file's agent.
 
-    `caller` makes the one who calls; by default they say what the scenario says.
+    `caller` makes the caller of each run; by default a caller who says the scenario's turns.
     """
     plays = [
         Play(file.agent, scenario, model, number)
@@ -106,7 +106,7 @@ async def evaluate(
     make: Any = Dataset
     dataset = make(cases=cases, evaluators=[Expected()], **_taken(make, name="scenarios"))
     with warnings.catch_warnings():
-        # Its spans are for those who have set Logfire up; to the others it would say so in the middle of the table.
+        # Without Logfire, pydantic-evals would warn about missing spans in the middle of the table.
         warnings.filterwarnings("ignore", message="No logs or spans will be created")
         try:
             await dataset.evaluate(task, max_concurrency=concurrency, **_taken(dataset.evaluate, progress=False))
@@ -119,13 +119,13 @@ async def evaluate(
 
 
 def _first(errors: ExceptionGroup[LayerCodeError]) -> LayerCodeError:
-    """Scenarios run at once, so that one mistake is met many times."""
+    """Return the first error: concurrent scenarios raise the same one many times."""
     first = errors.exceptions[0]
     return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _taken(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Those of the arguments that this release of pydantic-evals knows."""
+    """Return the arguments that the installed release of pydantic-evals accepts."""
     known = signature(function).parameters
     return {name: value for name, value in arguments.items() if name in known}
 
@@ -155,7 +155,7 @@ async def _play(play: Play, agent: Any, agents: Path | None, judge: Judge | None
 
 
 async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
-    """Let the caller speak until they hang up."""
+    """Run the conversation until the caller hangs up, or fail it after MOST_TURNS turns."""
     while (step := await caller.next(tuple(call.turns))) is not None:
         if len(call.turns) == MOST_TURNS:
             played.failures.append(f"the caller did not hang up within {MOST_TURNS} turns")

@@ -1,4 +1,4 @@
-"""Scenario files: what the caller says, and what is expected of the agent. The models also make the JSON schema."""
+"""Scenario files: the caller's turns and the expected replies. The models also define the JSON schema."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ScenarioFile(_Part):
 
 
 def load(path: Path) -> ScenarioFile:
-    """Read a scenario file. Raises ConfigurationError naming the place and what was expected there."""
+    """Read a scenario file. Raises ConfigurationError with the place of the error and what was expected."""
     yaml = _yaml()
     try:
         return ScenarioFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -94,7 +94,7 @@ def load(path: Path) -> ScenarioFile:
 
 
 def _yaml() -> Any:
-    """PyYAML, which is an extra. Raises ConfigurationError saying how to install it."""
+    """Return PyYAML, an optional dependency. Raises ConfigurationError with the install command if it is missing."""
     try:
         import yaml
     except ModuleNotFoundError:
@@ -103,7 +103,7 @@ def _yaml() -> Any:
 
 
 def dump(file: ScenarioFile) -> str:
-    """A scenario file as YAML, with what is not the default only."""
+    """Return a scenario file as YAML, without default values."""
     yaml = _yaml()
     values = file.model_dump(mode="json", exclude_defaults=True)
     text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
@@ -111,5 +111,5 @@ def dump(file: ScenarioFile) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a scenario file, for editors."""
+    """Return the JSON schema of a scenario file, for editors."""
     return ScenarioFile.model_json_schema()

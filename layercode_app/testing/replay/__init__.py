@@ -1,1 +1,1 @@
-"""Replay: a recorded call against today's agent, what differs turn by turn, and the call as an eval scenario."""
+"""Replay a recorded call against today's agent, compare it turn by turn, or turn it into an eval scenario."""

@@ -1,7 +1,7 @@
-"""What differs between a recorded turn and the same turn answered again, as data: what, what was recorded, what came.
+"""Compare a recorded turn with its replay. A difference holds its kind, the recorded value and the replayed value.
 
-Strictly, everything must be equal. By meaning (`semantic`), white space, upper and lower case and the order of tool
-calls and data do not count, and the words are a judge's to compare where there is one.
+The strict comparison requires equality. The `semantic` one ignores white space, case and the order of tool calls and
+data, and leaves the words to a judge if there is one.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from .recording import messages_in, said, was_stopped
 
 NOT_RUN = "data, hang-up, outcomes and state: its tools answered from the recording (--run-tools runs them)"
 AROUND = 60
-"""How many characters of a prompt are shown before a change in it."""
+"""Number of characters of a prompt shown before a change in it."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that was not as recorded; None stands for nothing at all."""
+    """One difference from the recording; None means that the value is absent."""
 
     what: str
     recorded: Json
     came: Json
 
     def to_json(self) -> dict[str, Json]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return {"what": self.what, "recorded": self.recorded, "came": self.came}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One recorded turn and what came; `stood_in` are the ids of the tool calls that a recording answered."""
+    """One recorded turn and its replay. `stood_in` holds the ids of tool calls answered from a recording."""
 
     old: TurnRecord
     new: TurnRecord
@@ -49,22 +49,22 @@ class Comparison:
     stood_in: frozenset[str] = frozenset()
     error: Exception | None = None
     masked: bool = False
-    """Whether the recording is masked: what came is compared as it would be, if it were exported."""
+    """Whether the recording is masked. If so, the replay is masked as an export would be before it is compared."""
 
     @property
     def tools_ran(self) -> bool:
-        """Whether what tools do beside their result can be compared."""
+        """Whether all tools ran, so that their side effects can be compared."""
         return not self.stood_in
 
     def differences(self) -> list[Difference]:
-        """Everything that differs, but for the words."""
+        """Return all differences except those of the words."""
         found = [*self._instructions(), *self._tools()]
         if self.tools_ran:
             found += [*self._data(), *self._deeds()]
         return [*found, *self._ending()]
 
     def words(self) -> Difference | None:
-        """The words, where they differ. Of a turn that was stopped, those that had been said by then."""
+        """Return the difference of the words, if any. For a stopped turn only the words up to there count."""
         recorded, came = self._plain(said(self.old)), self._plain(said(self.new))
         if was_stopped(self.old):
             came = came[: len(recorded)]
@@ -72,13 +72,13 @@ class Comparison:
 
     def _plain(self, text: str) -> str:
         if self.masked:
-            text = redact(text).replace(MASK, MASK.strip("[]"))  # an agent that speaks plainly leaves brackets out
+            text = redact(text).replace(MASK, MASK.strip("[]"))  # plain speech drops brackets
         return " ".join(text.casefold().split()) if self.semantic else text
 
     def _instructions(self) -> Iterator[Difference]:
-        """The prompts, where the model's answers are recorded ones, which cannot show what another prompt does.
+        """Yield differences of the prompts if the model's answers are recorded: those do not react to a new prompt.
 
-        A prompt may tell what a tool did; one that did not run has done nothing by the second request.
+        A prompt may depend on a tool's side effects, so if tools did not run, only the first request is compared.
         """
         if not self.recorded_model:
             return
@@ -100,7 +100,7 @@ class Comparison:
                 yield Difference(f"result of {old.name}", _outcome(old), _outcome(call))
 
     def _comparable(self, old: ToolCall, call: ToolCall) -> bool:
-        """Whether two calls came to an end each, and to different ones."""
+        """Return whether both calls ended, with different results."""
         ended = {old.status, call.status} <= {"done", "failed"}
         return ended and self._key(_outcome(old)) != self._key(_outcome(call))
 
@@ -129,7 +129,7 @@ class Comparison:
             yield Difference("ending", _ended(self.old), _ended(self.new, self.error))
 
     def _key(self, value: Json) -> bytes:
-        """What two values are compared by."""
+        """Return the key by which two values are compared."""
         value = redact(value) if self.masked else value
         value = self._normal(value) if self.semantic else value
         return sorted_json(value)
@@ -145,7 +145,7 @@ class Comparison:
 def _paired(
     old: Sequence[Any], new: Sequence[Any], key: Callable[[Any], bytes], any_order: bool
 ) -> Iterator[tuple[Any, Any]]:
-    """What stands against what: equals first, so that one thing more or less does not shift all others."""
+    """Pair old and new items, aligned by equality, so that one extra or missing item does not shift all others."""
     if any_order:
         old, new = sorted(old, key=key), sorted(new, key=key)
     matcher = SequenceMatcher(None, [key(one) for one in old], [key(one) for one in new], autojunk=False)
@@ -158,7 +158,7 @@ def _outcome(call: ToolCall) -> Json:
 
 
 def _why_no_call(old: ToolCall, new: TurnRecord) -> str | None:
-    """What kept a recorded call from being made: today's agent refused it."""
+    """Return why a recorded call was not made, if today's agent refused it."""
     for message in messages_in(new):
         for part in message.parts:
             if part.part_kind == "tool-return" and part.outcome == "retried" and part.tool_name == old.name:
@@ -177,7 +177,7 @@ def _ended(turn: TurnRecord, error: Exception | None = None) -> str:
 
 
 def _prompts(turn: TurnRecord) -> list[str]:
-    """What the model was instructed with each request."""
+    """Return the instructions of each request to the model."""
     requests = [message for message in messages_in(turn) if message.kind == "request"]
     return [
         "\n\n".join(
@@ -188,7 +188,7 @@ def _prompts(turn: TurnRecord) -> list[str]:
 
 
 def _changed_parts(recorded: str, came: str) -> tuple[str, str]:
-    """The passages of two long texts that differ, each with a few words before it."""
+    """Return the differing passages of two long texts, each with a few words of context before it."""
     old: list[str] = []
     new: list[str] = []
     before = ""

@@ -1,4 +1,4 @@
-"""The forms in which a detail is said, and stand-ins in the same form: figures, digits in words, addresses."""
+"""The spoken and written forms of personal details, and replacements in the same form."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _TOKEN = re.compile(r"\d|\b(?:oh|" + "|".join(DIGITS) + r")\b", re.IGNORECASE)
 PART_OF_NUMBER = rf"(?<![\w.])(?:{_TOKEN.pattern})(?:[\s,-]*(?:{_TOKEN.pattern})){{3,5}}(?!\w|\.\d)"
-"""A few digits, which may be the end of a number that is personal."""
+"""A few digits, which may be part of a personal number."""
 LAST_DIGITS = re.compile(rf"(?:(?:{_TOKEN.pattern})[\s,.-]*)+$", re.IGNORECASE)
 
 
 def key_of(kind: str, found: str) -> str:
-    """What makes two details the same, however they are said: an address, or the last digits of a number."""
+    """Return a key that is equal for all forms of the same detail: the address, or the last 7 digits of a number."""
     if "address" in kind:
         return re.sub(r"\s+at\s+", "@", re.sub(r"\s+dot\s+", ".", found.casefold()))
     return digits_in(found)[-7:]
 
 
 def digits_in(found: str) -> str:
-    """The digits of a number, however they are said."""
+    """Return the digits of a number, given as figures or words."""
     return "".join(_digit(token) for token in _TOKEN.findall(found))
 
 
@@ -29,12 +29,12 @@ def _digit(token: str) -> str:
 
 
 def fictional(count: int, number: int) -> str:
-    """So many digits of a telephone number that nobody has: 555-0100 and up."""
+    """Return this many digits of a fictional telephone number, 555-0100 and up."""
     return f"{'1' * count}202555{100 + number % 100:04d}"[-count:]
 
 
 def formed(kind: str, found: str, number: int) -> str:
-    """The stand-in in the form in which the detail was said."""
+    """Return a replacement in the form of the detail found."""
     if kind == "e-mail address":
         return f"caller{number}@example.com"
     if kind == "spoken e-mail address":
@@ -43,7 +43,7 @@ def formed(kind: str, found: str, number: int) -> str:
 
 
 def with_digits(found: str, digits: str) -> str:
-    """Other digits in the same form: figures or words, with the same spaces."""
+    """Replace the digits but keep the form: figures or words, with the same spaces."""
     given = iter(digits)
     return _TOKEN.sub(lambda token: _like(token[0], next(given)), found)
 

@@ -1,4 +1,4 @@
-"""The model of a replay: it answers what the model answered in the recording, and asks nobody."""
+"""The model of a replay. It returns the recorded answers; no real model is called."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class NothingRecordedError(LayerCodeError):
 
 
 class RecordedModel:
-    """Answers the requests of one turn, in order, as the recorded model did.
+    """A model that answers the requests of one turn in order, as the recorded model did.
 
-    `script` answers the helper agents of an agent that was recorded offline: their answers are in no recording.
+    `script` answers helper agents if the turn was recorded offline, since recordings do not hold their answers.
     """
 
     def __init__(self, turn: TurnRecord, *, conversation_id: str, script: Script | None) -> None:
@@ -42,16 +42,16 @@ class RecordedModel:
 
     @property
     def recorded(self) -> int:
-        """How many answers there are."""
+        """The number of recorded answers."""
         return len(self._answers)
 
     @property
     def exhausted(self) -> bool:
-        """Whether more was asked for than is recorded, in a turn whose recorded model did not fail."""
+        """Whether the agent made more requests than were recorded, in a turn that was recorded without an error."""
         return self.asked > self.recorded and self._turn.error is None
 
     def model(self) -> Model:
-        """As PydanticAI uses it. Its name keeps helper agents from asking a real model."""
+        """Return the PydanticAI model. Its name keeps helper agents from calling a real model."""
         from pydantic_ai.models.function import FunctionModel
 
         return FunctionModel(self._whole, stream_function=self._stream, model_name=MODEL_NAME)
@@ -73,9 +73,9 @@ class RecordedModel:
         return await self._asked_of_helper().function(messages, info)  # type: ignore[misc, no-any-return]
 
     def _is_own(self, messages: Sequence[ModelMessage]) -> bool:
-        """Whether the agent asks, and not a helper agent inside of one of its tools or hooks, a conversation of its own.
+        """Return whether the agent itself asks, and not a helper agent, which has another conversation id.
 
-        After an interruption PydanticAI joins the request to the note about it, which is of the recorded past.
+        After an interruption PydanticAI joins the request to the note about it, which has the recorded id.
         """
         return messages[-1].conversation_id in (self._conversation_id, self._turn.conversation_id, None)
 
@@ -94,7 +94,7 @@ class RecordedModel:
 
 
 def _pieces(response: Any) -> list[Any]:
-    """A response as a stream: its words, then its tool calls; a call that was cut in the middle never ran."""
+    """Return the words and tool calls of a response; calls of an interrupted response never ran and are left out."""
     from pydantic_ai.models.function import DeltaToolCall
 
     pieces: list[Any] = []

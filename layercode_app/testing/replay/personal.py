@@ -1,4 +1,4 @@
-"""Who the caller is, as a recording gives it away: names and addresses in metadata and tool calls, and names they said."""
+"""Find personal details of the caller in a recording: in metadata, tool calls and data, and names they said."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ANSWER = re.compile(
 
 @dataclass(frozen=True)
 class Detail:
-    """One personal text. `given` when the caller brought it, and not something that the agent knows of them."""
+    """One personal text. `given` if it came from the caller, not only from the agent's own data."""
 
     text: str
     kind: Kind
@@ -45,7 +45,7 @@ class Detail:
 
 
 def details_in(turns: Sequence[TurnRecord]) -> list[Detail]:
-    """Every text of a conversation that is personal by the name of its field, or by the way it was said."""
+    """Return every text that is personal by its field's name or by the way it was said."""
     spoken = " ".join(turn.user_text for turn in turns).casefold()
     found: list[Detail] = []
     asked = False
@@ -59,7 +59,7 @@ def details_in(turns: Sequence[TurnRecord]) -> list[Detail]:
 
 
 def _written(turn: TurnRecord) -> Iterator[Json]:
-    """What tools were given and gave, and what else is kept of the turn."""
+    """Yield the turn's tool arguments and results, its state and its data."""
     for call in turn.tools:
         yield from (call.args, call.result)
     yield turn.state
@@ -93,12 +93,12 @@ def _kind_of(field: str, value: Any, *, metadata: bool, said: str) -> Kind | Non
         return None
     if metadata and isinstance(value, str) and _NAME_IN_METADATA.search(plain):
         return "name"
-    # A product has a name too; a person's is one that the caller said, with a capital.
+    # Products have names too: count only a capitalized name that the caller said.
     if plain == "name" and isinstance(value, str) and value[:1].isupper() and value.casefold() in said:
         return "name"
     return next((kind for kind, pattern in _KEYS.items() if pattern.search(plain)), None)
 
 
 def snake_case(name: str) -> str:
-    """A field's name as `first_name`, however it is written."""
+    """Return a field's name in snake case, such as `first_name`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("-", "_").lower()

@@ -1,4 +1,4 @@
-"""Play a recording against today's agent: every turn is answered again, after the past that it was recorded with."""
+"""Replay a recording against today's agent: answer every turn again, each with its recorded history."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ QUESTION = (
 
 @dataclass(frozen=True)
 class Options:
-    """How to replay. Without `model` the model answers as recorded, without `run_tools` the tools do.
+    """Options of a replay. Without `model` the recorded model answers are used, without `run_tools` the tools' results.
 
-    A `judge` compares the words by their meaning, and makes the comparison `semantic`.
+    A `judge` compares the words by meaning, and makes the comparison `semantic`.
     """
 
     model: str | None = None
@@ -47,7 +47,7 @@ class Options:
 
 @dataclass
 class ReplayedTurn:
-    """One turn, recorded and answered again; `new` is None where it could not be, and `note` says why."""
+    """One turn, recorded and replayed. If it could not be replayed, `new` is None and `note` says why."""
 
     number: int
     old: TurnRecord
@@ -57,7 +57,7 @@ class ReplayedTurn:
     verdict: dict[str, str] | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """For programs."""
+        """Return a dictionary for JSON."""
         return {
             "number": self.number,
             "turn_id": self.old.turn_id,
@@ -79,18 +79,18 @@ class Replay:
     options: Options
     masked: bool
     versions: list[str]
-    """The agent's versions that were recorded."""
+    """The agent's versions in the recording."""
     today: str | None
-    """Today's version, None where it cannot be compared."""
+    """The agent's current version; None if it cannot be compared."""
     turns: list[ReplayedTurn] = field(default_factory=list)
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs."""
+        """Whether no turn differs."""
         return not any(turn.differences for turn in self.turns)
 
     def to_json(self) -> dict[str, Json]:
-        """As `replay --json` prints it."""
+        """Return the replay as `replay --json` prints it."""
         options = self.options
         return {
             "ok": self.same,
@@ -113,7 +113,7 @@ async def replay(
     limits: Limits | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Replay:
-    """Answer every turn again and compare. Raises ForkError for a model where no model answers."""
+    """Answer every turn again and compare. Raises ForkError for a `model` if the agent answers without one."""
     options = options or Options()
     versions = list(dict.fromkeys(turn.fingerprint for turn in recording.spoken))
     today = _version(recording, voice)
@@ -129,7 +129,7 @@ async def replay(
 
 
 def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
-    """The agent's version as it would be recorded. A model is a part of it, and a provider's has other names as well."""
+    """Return the agent's version as it would be recorded; None for a real model, whose name in the version can vary."""
     if voice.agent is None:
         return voice.fingerprint
     if any(turn.model not in (MODEL_NAME, "") for turn in recording.spoken):
@@ -139,7 +139,7 @@ def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
 
 @asynccontextmanager
 async def _model(voice: VoiceAgent[Any, Any], name: str | None) -> AsyncIterator[Model | None]:
-    """The model that is asked, with its connections open; None where the recording answers."""
+    """Open the model that answers, with its connections; None if the recording answers."""
     model = None if name is None else Rehearsal(voice, model=name).model
     if model is None:
         yield None
@@ -185,7 +185,7 @@ async def _play(
 
 
 def _count_answers(turn: ReplayedTurn, recorded: RecordedModel, options: Options) -> None:
-    """More or fewer requests than were recorded: the agent no longer does what it did."""
+    """Add a difference if the agent made more or fewer model requests than were recorded."""
     if options.model is not None or was_stopped(turn.old):
         return
     if recorded.exhausted or (recorded.asked < recorded.recorded and turn.old.error is None):
@@ -205,7 +205,7 @@ async def _compare_words(turn: ReplayedTurn, comparison: Comparison, recording: 
 
 
 async def _refused(turn: ReplayedTurn, recording: Recording, judge: Judge) -> str | None:
-    """What the judge has against other words; None when they mean the same, or may."""
+    """Return the judge's objection to the new words; None unless the verdict is no. A failed judge also objects."""
     try:
         verdict = await judge(QUESTION.format(recorded=said(turn.old)), _transcript(recording, turn))
     except JudgeError as error:
@@ -215,7 +215,7 @@ async def _refused(turn: ReplayedTurn, recording: Recording, judge: Judge) -> st
 
 
 def _transcript(recording: Recording, turn: ReplayedTurn) -> str:
-    """The call as it was heard before this turn, and the turn as it came."""
+    """Return the transcript: the call as heard before this turn, then the replayed turn."""
     assert turn.new is not None
     lines: list[str] = []
     for past in recording.spoken[: turn.number - 1]:
@@ -227,14 +227,14 @@ def _transcript(recording: Recording, turn: ReplayedTurn) -> str:
 
 
 def _no_model() -> AbstractContextManager[None]:
-    """Nobody is asked while the recording answers, whatever a tool or hook may try."""
+    """Block model requests while the recording answers, also those of tools and hooks."""
     from pydantic_ai.models import override_allow_model_requests
 
     return override_allow_model_requests(False)
 
 
 class _Caller(Listener):
-    """The caller of one recorded turn: leaves where the recorded one did, once as much was said and done."""
+    """The caller of one recorded turn. It leaves where the recorded caller did: after as much speech and tool calls."""
 
     def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json]] | None) -> None:
         super().__init__(self._hear)
@@ -251,12 +251,12 @@ class _Caller(Listener):
         await asyncio.sleep(0)
 
     def answer_tool(self, call: ToolCall) -> Awaitable[Json] | None:
-        """What a tool answers in its place; None lets it run."""
+        """Return the recorded answer to a tool call; None lets the tool run."""
         self._calls -= 1
         self._check()
         return None if self._tools is None else self._tools(call)
 
     def _check(self) -> None:
         if self._leaves and self._words <= 0 and self._calls <= 0:
-            # From outside of the turn, as a caller leaves: a task that cancels itself is cancelled at a later place.
+            # Leave from outside the turn, as a caller does: a task that cancels itself stops only at a later await.
             asyncio.get_running_loop().call_soon(self.leave)

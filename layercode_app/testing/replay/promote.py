@@ -1,4 +1,4 @@
-"""A recording as an eval scenario: what was said, done and heard, without whom it was said by."""
+"""Turn a recording into an eval scenario: what was said, done and heard, without personal details."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SAME = "Does the reply say the same as this one, in whatever words? {text!r}"
 
 
 def promote(recording: Recording, stand_ins: StandIns, *, name: str, agent: str | None = None) -> ScenarioFile:
-    """The scenario of a recording, for the agent that answered or another one.
+    """Return the scenario of a recording, for the agent that answered or another one.
 
-    Words of a real model are a judge's to compare; all other words are expected.
+    A judge compares the words of a real model; all other words are expected literally.
     """
     turns = [turn for turn in recording.spoken if recording.why_not(turn) is None]
     shared = _shared([turn.metadata for turn in turns])
@@ -36,7 +36,7 @@ def promote(recording: Recording, stand_ins: StandIns, *, name: str, agent: str 
 
 
 def _shared(every: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """The metadata that all turns have."""
+    """Return the metadata that all turns share."""
     first = every[0] if every else {}
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in every)}
 
@@ -55,7 +55,7 @@ def _step(turn: TurnRecord, shared: Mapping[str, Json], stand_ins: StandIns) -> 
         interrupt=len(turn.heard.split()) if cut else None,
         playing=cut and not stopped,
         metadata=stand_ins.metadata(own),
-        # A call that failed is worth a scenario: what is expected of it is that it no longer fails.
+        # A failed turn is kept with an empty expectation, so that the scenario checks that it no longer fails.
         expect=Expectation() if failed else _expectation(turn, stopped, stand_ins),
         judge=None if failed or cut else _question(turn, stand_ins),
     )
@@ -81,7 +81,7 @@ def _part(args: Json, stand_ins: StandIns) -> dict[str, Any]:
 
 
 def _texts(turn: TurnRecord, stopped: bool) -> list[str]:
-    """What will be said again word for word: until a filler, which comes when an answer is slow, or a real model."""
+    """Return the texts that will repeat word for word, split at fillers, which depend on timing, and at real models."""
     if stopped:
         by_model = any(part.source in (*BY_MODEL, "filler") for part in turn.speech)
         whole = turn.spoken_text.startswith(turn.heard) and (turn.model == MODEL_NAME or not by_model)
@@ -96,7 +96,7 @@ def _texts(turn: TurnRecord, stopped: bool) -> list[str]:
 
 
 def _question(turn: TurnRecord, stand_ins: StandIns) -> str | None:
-    """What a judge is asked about the words of a real model."""
+    """Return the judge's question about the words of a real model; None if no real model spoke."""
     by_model = "".join(part.text for part in turn.speech if part.source in BY_MODEL)
     if not by_model or turn.model == MODEL_NAME:
         return None
@@ -104,7 +104,7 @@ def _question(turn: TurnRecord, stand_ins: StandIns) -> str | None:
 
 
 def _heard_until(turn: TurnRecord) -> float:
-    """When the last word that was heard had been sent, in milliseconds."""
+    """Return the time at which the last heard word was sent, in milliseconds."""
     left = len(turn.heard.rstrip())
     at = 0.0
     for frame in turn.frames:

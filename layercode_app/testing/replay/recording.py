@@ -1,4 +1,4 @@
-"""A recorded conversation: out of the journal, or out of a file that `sessions export` wrote."""
+"""A recorded conversation, read from the journal or from a file written by `sessions export`."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ CRASHED = "CrashedTurnError"
 
 @dataclass(frozen=True)
 class Recording:
-    """The turns of one conversation, oldest first; `masked` when personal details were taken out of it."""
+    """The turns of one conversation, oldest first. `masked` if personal details were removed."""
 
     turns: Sequence[TurnRecord]
     masked: bool = False
 
     @property
     def conversation_id(self) -> str:
-        """Which conversation it is."""
+        """The id of the conversation."""
         return self.turns[0].conversation_id
 
     @property
     def agent(self) -> str:
-        """Who answered last."""
+        """The agent that answered last."""
         return self.turns[-1].agent
 
     @property
     def spoken(self) -> list[TurnRecord]:
-        """The turns of the conversation, without the events beside it."""
+        """The spoken turns, without events such as data or session updates."""
         return [turn for turn in self.turns if turn.kind in SPEAKING_KINDS]
 
     def why_not(self, turn: TurnRecord) -> str | None:
-        """Why a turn cannot be answered again; None when it can."""
+        """Return why a turn cannot be answered again; None if it can."""
         if not turn.finished:
             return "it was still running when it was recorded"
         if turn.impact == "refusal":
@@ -55,10 +55,10 @@ class Recording:
 
 
 async def find_recording(source: str, *, store: str) -> Recording:
-    """A recording by the path of an export, or by the conversation's id in the journal at a store's URL.
+    """Return a recording, by the path of an export or by the conversation's id in the journal at a store's URL.
 
-    Raises ConfigurationError for a file that is no export, and where the journal has no such conversation: elsewhere
-    that ends a command with 1, which here stands for a difference.
+    Raises ConfigurationError for a file that is no export, and for a conversation that the journal does not hold: the
+    usual exit code for that is 1, which `replay` uses for a difference.
     """
     recording = _exported(Path(source)) or await _recorded(source, store)
     if not any(recording.why_not(turn) is None for turn in recording.spoken):
@@ -86,12 +86,12 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except (OSError, ValueError):
-        # The id of a conversation may be longer than the name of a file, or hold what no name can.
+        # A conversation id may be too long for a file name, or hold characters that no file name can.
         return False
 
 
 def read_export(path: Path) -> Recording:
-    """The recording in a file. Raises ConfigurationError saying what is wrong with it and how to write one."""
+    """Return the recording in a file. Raises ConfigurationError saying what is wrong and how to write the file anew."""
     try:
         text = path.read_text(encoding="utf-8")
         page = _EMBEDDED.search(text)
@@ -122,30 +122,30 @@ def _messages(messages: Json) -> bytes:
     return to_json(messages) if messages else b""
 
 
-# --- what a turn did
+# --- contents of a turn
 
 
 def messages_in(turn: TurnRecord) -> list[Any]:
-    """The messages that this turn added. Raises ValueError when they are none."""
+    """Return the messages that this turn added. Raises ValueError if they are malformed."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
     return ModelMessagesTypeAdapter.validate_json(turn.messages) if turn.messages else []
 
 
 def responses_of(turn: TurnRecord) -> list[Any]:
-    """What the model answered in this turn, request by request."""
+    """Return the model's responses in this turn, in order."""
     return [message for message in messages_in(turn) if message.kind == "response"]
 
 
 def was_stopped(turn: TurnRecord) -> bool:
-    """Whether the turn ended before its reply was whole, and not only before all of it was heard."""
+    """Return whether the turn ended before its reply was complete, not only before all of it was heard."""
     if turn.error == CRASHED:
         return True
     return turn.status in _CUT and not _whole(turn)
 
 
 def _whole(turn: TurnRecord) -> bool:
-    """Whether the model had said all it wanted; of a reply that no model made, nobody knows."""
+    """Return whether the model had finished its reply. False for a reply without a model, where it is unknown."""
     messages = messages_in(turn)
     last = messages[-1] if messages else None
     if last is None or last.kind != "response" or last.state == "interrupted":
@@ -154,7 +154,7 @@ def _whole(turn: TurnRecord) -> bool:
 
 
 def said(turn: TurnRecord) -> str:
-    """What was spoken, without the fillers, which come when an answer is slow, and spaced as without them."""
+    """Return the spoken text without fillers, which depend on timing, and spaced as if there were none."""
     text, last = "", None
     for part in turn.speech:
         if part.source == "filler":

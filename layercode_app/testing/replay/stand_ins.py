@@ -1,7 +1,7 @@
-"""Stand-ins for what is personal: always the same for the same detail, and of the same form, so that tools take them.
+"""Replace personal details, consistently and in the same form, so that tools accept the replacements.
 
-What the caller brought along is replaced wherever it comes up. What only the agent knows cannot be replaced, because
-the agent will say it again: it is cut out of what is expected.
+Details that came from the caller are replaced everywhere. Details that only the agent knows cannot be replaced, because
+the agent will say them again: they are cut out of the expectations.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .forms import LAST_DIGITS, PART_OF_NUMBER, digits_in, fictional, formed, ke
 from .personal import Detail, details_in
 
 GAP = "\0"
-"""Stands in a text where something was cut out."""
+"""Marks a place in a text where something was cut out."""
 OMITTED = object()
-"""Stands for a value that cannot be expected."""
+"""Marks a value that cannot be part of an expectation."""
 MASKED = "something private"
-"""What an export masked, without brackets: those mark what is no word of the caller."""
+"""Replaces an export's mask. It has no brackets, which would mark text that the caller did not say."""
 NAMES = ("Robin", "Garcia", "Alex", "Meyer", "Kim", "Novak", "Sasha", "Olsen")
 _PATTERNS = {name.replace(" ", "_").replace("-", "_"): (name, pattern) for name, pattern in PERSONAL.items()}
 
 
 class StandIns:
-    """Replaces the personal details of one conversation; `also` are further texts to replace, `keep` those to leave."""
+    """Replaces the personal details of one conversation, and the texts in `also`; leaves the texts in `keep`."""
 
     def __init__(self, turns: Sequence[TurnRecord], *, also: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
         self._replaced: Counter[tuple[str, str, str]] = Counter()
         self._keys: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
-        """Every number the caller brought, by its digits."""
+        """Every personal number from the caller, by its digits."""
         self._kept = {text.casefold() for text in keep}
         self._everything = " ".join(turn.user_text + " " + turn.spoken_text for turn in turns).casefold()
         self._details: dict[str, Detail] = {}
@@ -48,26 +48,26 @@ class StandIns:
 
     @property
     def replaced(self) -> list[dict[str, Json]]:
-        """What was replaced by what and how often, the original only by its first letter; `by` None was left out."""
+        """The replacements and their counts. Of an original only the first letter is shown; `by` None means omitted."""
         return [
             {"kind": kind, "original": shown, "by": by or None, "times": times}
             for (kind, shown, by), times in sorted(self._replaced.items())
         ]
 
     def caller(self, text: str) -> str:
-        """Words of the caller, with their details replaced."""
+        """Return the caller's words with their details replaced."""
         return self._sub(text, given=True)
 
     def agent(self, text: str) -> list[str]:
-        """Words of the agent, in the pieces between what was cut out."""
+        """Return the agent's words as pieces between the details cut out."""
         return [piece for part in self._sub(text, given=False).split(GAP) if len(piece := part.strip()) > 1]
 
     def beginning(self, text: str) -> list[str]:
-        """Words of the agent that were cut somewhere: a number at their end is not whole."""
+        """Return the pieces of interrupted words of the agent, without a number at the end, which may be incomplete."""
         return self.agent(LAST_DIGITS.sub("", text))
 
     def metadata(self, values: Mapping[str, Json]) -> dict[str, Json]:
-        """Metadata without secrets, its details replaced."""
+        """Return metadata without secrets, with its details replaced."""
         for name in filter(is_secret_name, values):
             self._replaced["secret", name, ""] += 1
         known = {name: value for name, value in values.items() if not is_secret_name(name)}
@@ -83,7 +83,7 @@ class StandIns:
         return self._number(value) if str(value) in self._details else value
 
     def expected(self, value: Json) -> Json:
-        """A value of the agent's, in part: what holds something that was cut out is OMITTED."""
+        """Return an agent's value for an expectation; a part that holds a cut-out detail is OMITTED."""
         if isinstance(value, Mapping):
             known = {name: item for name, item in value.items() if not is_secret_name(str(name))}
             parts = [(self._sub(str(name), given=False), self.expected(item)) for name, item in known.items()]
@@ -101,7 +101,7 @@ class StandIns:
     # --- finding
 
     def _add(self, detail: Detail) -> None:
-        """Take a detail up: a name also word for word, because a caller is called by one of them."""
+        """Register a detail, and each word of a name too, because callers are addressed by one of them."""
         key = detail.text.strip().casefold()
         if key in self._kept:
             return
@@ -127,7 +127,7 @@ class StandIns:
         return re.compile("|".join(patterns), re.IGNORECASE)
 
     def _learn(self, turn: TurnRecord) -> None:
-        """Take up what the caller brought: in their words, in metadata, or by calling from somewhere."""
+        """Register the caller's details: from their words, metadata and phone numbers."""
         event = turn.event or {}
         self.caller(turn.user_text)
         self.metadata(turn.metadata)
@@ -159,7 +159,7 @@ class StandIns:
         return self._note(kind, found, formed(kind, found, number))
 
     def _part(self, found: str) -> str:
-        """A few digits: replaced where they are a part of a number that is."""
+        """Replace a few digits if they are part of a number that is replaced."""
         digits = digits_in(found)
         for whole, number in self._numbers.items():
             if (at := whole.rfind(digits)) >= 0:
@@ -181,6 +181,6 @@ class StandIns:
         return f"{number} Example Street" if detail.kind == "address" else f"example {number}"
 
     def _number(self, value: Any) -> int:
-        """A number under a personal name, which JSON may hold as one."""
+        """Replace a number that JSON holds in a personal field."""
         number = self._keys.setdefault(str(value), len(self._keys) + 1)
         return int(self._note("number", str(value), fictional(len(str(value)), number)))
