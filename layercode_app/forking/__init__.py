@@ -1,1 +1,1 @@
-"""Fork a call: run a recorded conversation on from one of its turns, with other words, another prompt or model."""
+"""Fork a call: continue a recorded conversation from one of its turns, with other words, another prompt or model."""

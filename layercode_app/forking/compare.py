@@ -1,4 +1,4 @@
-"""A fork as data: old and new side by side, with what was said, how fast, for how much, and the words that differ."""
+"""A fork as data: recorded and new turns side by side, with words, timings, cost and a diff of the words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 
 @dataclass(slots=True)
 class Pair:
-    """A recorded turn and what became of it in the fork; `old` is None for words that the caller never said."""
+    """A recorded turn and its answer in the fork; `old` is None if the fork adds words that the caller never said."""
 
     old: TurnRecord | None
     new: TurnRecord
@@ -24,7 +24,7 @@ class Pair:
 
 @dataclass(slots=True)
 class Fork:
-    """What a fork answered. `number` counts the turns of the conversation from 1, the greeting included."""
+    """The result of a fork. `number` is the forked turn's number from 1, the greeting included."""
 
     conversation_id: str
     turn_id: str
@@ -35,7 +35,7 @@ class Fork:
     """By the id of each tool call of the fork: `recording`, `nothing`, or absent when the tool ran."""
 
     def to_json(self) -> dict[str, Json]:
-        """The fork as `fork --json` prints it and the dev page shows it."""
+        """Return the fork as `fork --json` prints it and the dev page shows it."""
         return {
             "conversation_id": self.conversation_id,
             "turn_id": self.turn_id,
@@ -58,7 +58,7 @@ class Fork:
 
 
 def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[str, Json]:
-    """One turn, as one side of the comparison; times in milliseconds, cost in dollars, None where unknown."""
+    """Return one side of the comparison. Times are in milliseconds, costs in dollars, None if unknown."""
     cost = cost_of(turn)
     return {
         "turn_id": turn.turn_id,
@@ -97,7 +97,7 @@ def _model(share: Share) -> dict[str, Json]:
 
 
 def totals(turns: Iterable[TurnRecord]) -> dict[str, Json]:
-    """Tokens and cost of several turns; a cost that is not known of all of them is partial, and None where of none."""
+    """Sum tokens and cost of several turns. The cost is partial if some are unknown, and None if all are."""
     known = list(turns)
     cost = sum((cost_of(turn) for turn in known), Cost())
     return {
@@ -109,7 +109,7 @@ def totals(turns: Iterable[TurnRecord]) -> dict[str, Json]:
 
 
 def diff(old: str, new: str) -> list[dict[str, str]]:
-    """The words of two texts as runs of `same`, `removed` and `added`; joined without `removed` they are `new`."""
+    """Return the words of two texts as runs of `same`, `removed` and `added`; without `removed` they join to `new`."""
     left, right = _PIECES.findall(old), _PIECES.findall(new)
     runs: list[dict[str, str]] = []
     for kind, a, b, c, d in _changes(left, right):
@@ -123,7 +123,7 @@ def diff(old: str, new: str) -> list[dict[str, str]]:
 
 
 def _changes(left: list[str], right: list[str]) -> list[tuple[str, int, int, int, int]]:
-    """The changes between two lists of words; spaces and marks that two changes happen to share join them."""
+    """Return the changes between two lists of words, merged if only shared spaces or marks lie between them."""
     joined: list[tuple[str, int, int, int, int]] = []
     opcodes = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
     for place, (kind, a, b, c, d) in enumerate(opcodes):

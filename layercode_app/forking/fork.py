@@ -1,4 +1,4 @@
-"""Run a recorded conversation on from one of its turns, beside the journal: the recorded call stays as it is."""
+"""Continue a recorded conversation from one of its turns, in a sandbox: the journal does not change."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .sandbox import Sandbox
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different in the fork; nothing is, where nothing is given.
+    """The changes that a fork makes; by default none.
 
-    `say` are the caller's words from the forked turn on, `prompt` replaces the agent's prompt, `model` its model.
-    With `rest`, the call goes on with what the caller said next. Tools answer from their recordings unless `run_tools`.
+    `say` holds the caller's words from the forked turn on; `prompt` and `model` replace the agent's. With `rest`,
+    the call continues with the caller's recorded words. Tools answer from their recordings unless `run_tools`.
     """
 
     say: Sequence[str] = ()
@@ -41,9 +41,10 @@ async def fork(
     changes: Changes | None = None,
     limits: Limits | None = None,
 ) -> Fork:
-    """Answer a recorded turn again, and those after it as the changes say; `at` is its number from 1, or its id.
+    """Answer a recorded turn again, and later turns as the changes say; `at` is the turn's number from 1, or its id.
 
-    Raises ForkError naming the turn, what was expected and the turns there are.
+    Raises ForkError for an unknown turn, naming the valid ones, for `say` at the greeting, and for changes that the
+    agent does not allow.
     """
     changes = changes or Changes()
     number, forked = _find(turns, at)
@@ -71,7 +72,7 @@ def _find(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnRecord]:
 def _script(
     turns: Sequence[TurnRecord], forked: TurnRecord, sandbox: Sandbox, changes: Changes
 ) -> list[tuple[TurnRecord | None, TurnEvent]]:
-    """The events of the fork, each with the recorded turn it stands against."""
+    """Return the events of the fork, each with the recorded turn to compare with."""
     later = [turn for turn in turns if turn.position > forked.position and turn.kind is Kind.MESSAGE]
     old: list[TurnRecord] = [forked, *later]
     count = len(old) if changes.rest else max(len(changes.say), 1)

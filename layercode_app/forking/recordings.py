@@ -1,4 +1,4 @@
-"""Tools that answer from the recordings of a call, so that a fork places no second order."""
+"""Tools that return recorded results, so that a fork places no second order."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ..conversation.record import Json, ToolCall, TurnRecord
 from ..conversation.record_json import sorted_json
 
 LONGEST_SECONDS = 5.0
-"""A recorded tool takes as long as it took, but no longer than this."""
+"""Maximum delay of a recorded tool, which otherwise takes as long as it did in the call."""
 NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the recording has no such tool call."
 
 
 class Recordings:
-    """Answers a tool call with what the same tool answered to the same arguments in the recorded call.
+    """Answers a tool call with the recorded result of the same tool for the same arguments.
 
-    `types` are what the tools return, by name: a recorded result is JSON, and becomes one of them again. At most
-    `longest` seconds are spent on taking as long as the tool did.
+    `types` holds the tools' return types by name; recorded JSON results are converted to them. A result is delayed as
+    long as the tool took, but at most `longest` seconds.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Recordings:
         longest: float = LONGEST_SECONDS,
     ) -> None:
         self.used: dict[str, Literal["recording", "nothing"]] = {}
-        """By the id of each tool call: whether a recording answered it."""
+        """What answered each tool call, by the call's id."""
         self._types = types or {}
         self._longest = longest
         self._calls: dict[tuple[str, bytes], deque[ToolCall]] = defaultdict(deque)
@@ -44,7 +44,7 @@ class Recordings:
                     self._calls[_key(call)].append(call)
 
     async def __call__(self, call: ToolCall) -> Any:
-        """The recorded result, after as long as it took. Raises ToolFailed where there is none, or where it failed."""
+        """Return the recorded result after its recorded duration. Raises ToolFailed if there is none or it failed."""
         from pydantic_ai.exceptions import ToolFailed
 
         recorded = self._take(call)
@@ -57,7 +57,7 @@ class Recordings:
         return self._typed(call.name, recorded.result)
 
     def _take(self, call: ToolCall) -> ToolCall | None:
-        """The next recording of this call; the last one answers again."""
+        """Return the next recording of this call; the last one is reused."""
         known = self._calls.get(_key(call))
         if not known:
             return None
@@ -72,16 +72,16 @@ class Recordings:
 
 
 def own_first(turns: Sequence[TurnRecord], turn: TurnRecord) -> list[TurnRecord]:
-    """The turns of a conversation in the order in which their recordings are to answer one of them."""
+    """Return the turns with this one first: its own recordings are used before those of the others."""
     return [turn, *(other for other in turns if other is not turn)]
 
 
 def result_types(voice: VoiceAgent[Any, Any]) -> dict[str, Any]:
-    """What each function tool of the agent says it returns."""
+    """Return the annotated return type of each function tool of the agent."""
     types: dict[str, Any] = {}
     for toolset in voice.agent.toolsets if voice.agent else ():
         for name, tool in getattr(toolset, "tools", {}).items():
-            # An annotation may name what only a type checker imports.
+            # An annotation may name a type that is imported only for type checking.
             with suppress(NameError, TypeError):
                 hints = get_type_hints(getattr(tool, "function", tool))
                 types |= {name: hints["return"]} if "return" in hints else {}

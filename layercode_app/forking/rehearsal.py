@@ -1,4 +1,4 @@
-"""The agent of a fork or a replay: the same agent, with another prompt or model, and tools that answer from recordings."""
+"""The agent of a fork or a replay: a copy with another prompt or model, and tools that answer from recordings."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 class Rehearsal:
-    """Answers turns that were recorded. The agent that serves calls is left as it is.
+    """A copy of an agent that answers recorded turns. The agent that serves calls is not changed.
 
     `prompt` replaces the agent's own, as `prompt_of` gives it; its instruction functions and SPEAK_PLAINLY stay.
 
-    Raises ForkError for an empty prompt, and a prompt or a model where no model answers, ConfigurationError for a model that cannot be used.
+    Raises ForkError for an empty prompt, and for a prompt or model if the agent answers without one; ConfigurationError
+    for a model that cannot be used.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Rehearsal:
         self._tools = tools
         self._fillers = fillers
         self.error: Exception | None = None
-        """What the last turn raised, where the caller heard an apology."""
+        """The exception of the last turn, for which the caller heard an apology."""
         if isinstance(model, str):
             choose_model(self._voice, asked=model, default=None)
         elif model is not None:
@@ -56,7 +57,7 @@ class Rehearsal:
 
     @property
     def model(self) -> Model | None:
-        """What answers, where it was chosen for this agent; whoever wants its connections closed enters it."""
+        """The model chosen for this agent, if any. The caller must enter it to have its connections closed."""
         return self._voice.model
 
     @property
@@ -66,53 +67,53 @@ class Rehearsal:
 
     @property
     def fingerprint(self) -> str:
-        """The agent's version; another prompt makes it another one."""
+        """The agent's version; a replaced prompt changes it."""
         own = self._voice.fingerprint
         return own if self._prompt is None else hashlib.sha256(f"{own}\0{self._prompt}".encode()).hexdigest()[:8]
 
     @property
     def state_type(self) -> type[BaseModel] | None:
-        """The model of its conversations' state."""
+        """The Pydantic model of the conversations' state."""
         return self._voice.state_type
 
     @property
     def metadata_type(self) -> type[BaseModel] | None:
-        """The model of its metadata."""
+        """The Pydantic model of the metadata."""
         return self._voice.metadata_type
 
     @property
     def apology(self) -> str | None:
-        """What it says when a turn fails."""
+        """The apology when a turn fails."""
         return self._voice.apology
 
     @property
     def filler(self) -> Filler | None:
-        """What it says into a silence."""
+        """The filler for silences; None if fillers are off."""
         return self._voice.filler if self._fillers else None
 
     @property
     def turn_timeout(self) -> float | None:
-        """Seconds after which its turn is ended."""
+        """The timeout of a turn, in seconds."""
         return self._voice.turn_timeout
 
     @property
     def tool_timeout(self) -> float | None:
-        """Seconds one of its tool calls may take."""
+        """The timeout of a tool call, in seconds."""
         return self._voice.tool_timeout
 
     @property
     def timeout_apology(self) -> str | None:
-        """What it says when a turn runs out of time."""
+        """The apology when a turn times out."""
         return self._voice.timeout_apology
 
     @property
     def tool_apology(self) -> str | None:
-        """What it says when a turn fails after a tool was called."""
+        """The apology when a turn fails after a tool call."""
         return self._voice.tool_apology
 
     @property
     def remembers(self) -> bool:
-        """Whether it reads the earlier turns."""
+        """Whether the agent reads the earlier turns."""
         return self._voice.remembers
 
     async def answer(self, turn: Turn[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Where a recorded turn is answered again: the conversation as it stood before it, beside the journal."""
+"""A sandbox in which a recorded turn is answered again: a copy of the conversation before it, in memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..webhook import TurnEvent, parse_event
 
 
 class Sandbox:
-    """The past of one turn, under a conversation id of its own; turns that are answered here add to it."""
+    """The history of one turn under a new conversation id. Turns answered here are added to it."""
 
     def __init__(self, turn: TurnRecord, limits: Limits | None) -> None:
         self.conversation_id = f"fork-{uuid4().hex[:8]}-{turn.conversation_id}"[:512]
@@ -30,7 +30,7 @@ class Sandbox:
 
     @classmethod
     async def before(cls, turns: Sequence[TurnRecord], turn: TurnRecord, *, limits: Limits | None = None) -> Sandbox:
-        """Everything that had happened in the conversation when this turn of it began."""
+        """Return a sandbox with the conversation's turns, state and metadata from before this turn."""
         sandbox = cls(turn, limits)
         state: dict[str, Any] = {}
         for past in turns:
@@ -43,9 +43,9 @@ class Sandbox:
         return sandbox
 
     def event(self, text: str | None = None) -> TurnEvent:
-        """The recorded event with other ids, and other words where they are given.
+        """Return the recorded event with new ids, and with other words if given.
 
-        What was heard before it is in the history already.
+        The interruption context is left out, because the history already holds what was heard.
         """
         values = {name: value for name, value in (self._turn.event or {}).items() if name != "interruption_context"}
         values |= {"conversation_id": self.conversation_id, "turn_id": f"fork-{uuid4().hex[:12]}"}
@@ -56,23 +56,23 @@ class Sandbox:
         return event
 
     async def answer(self, agent: Answerer, event: TurnEvent, listener: Listener | None = None) -> TurnRecord:
-        """Let the agent answer; the record of what it said and did."""
+        """Let the agent answer, and return the record of the turn."""
         await self._handler.answer(agent, event, listener or Listener(_nobody), received=time.perf_counter())
         record = await self._store.get(event.conversation_id, event.turn_id or "")
         assert record is not None
         return record
 
     async def finish(self) -> None:
-        """Wait for the background work of the turns."""
+        """Wait until the turns' background work is done."""
         await self._background.finish()
 
 
 async def _nobody(frames: Sequence[Frame]) -> None:
-    """Nobody hears a rehearsal as it runs."""
+    """Discard the frames: a rehearsal has no listener."""
 
 
 class _Background:
-    """Background work of a rehearsal: done before the rehearsal is."""
+    """Background work of a rehearsal, which is awaited before the rehearsal ends."""
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[Any]] = []
