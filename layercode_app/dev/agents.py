@@ -1,4 +1,4 @@
-"""The agents of a development server: loaded, and loaded again when a file changes; the last good version stays."""
+"""The agents of a development server, reloaded when a file changes; a broken file keeps its last good version."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Voice = VoiceAgent[Any, Any]
 
 @dataclass
 class Loaded:
-    """What a load gave: the agents, the chosen one first, and the files that failed with their tracebacks.
+    """The result of a load: the agents, the chosen one first, and the failed files with their tracebacks.
 
-    `kept` are those of the failed files whose last good version answers.
+    `kept` holds the failed files whose last good version still answers.
     """
 
     voices: list[Voice] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Loaded:
 
 @dataclass
 class AgentFiles:
-    """Where a development server's agents come from. `chosen` is a name, package.module:attribute, or empty."""
+    """The source of a development server's agents. `chosen` is a name, package.module:attribute, or empty."""
 
     chosen: str
     agents_dir: Path | None = None
@@ -43,9 +43,9 @@ class AgentFiles:
     _files: dict[str, Path] = field(default_factory=dict)
 
     def load(self) -> Loaded:
-        """Load every agent file. One that fails is said and keeps its last good version, and the others go on.
+        """Load every agent file. A file that fails is reported and keeps its last good version; the others are loaded.
 
-        Raises AgentNotFoundError or AgentImportError when the chosen agent has no version at all.
+        Raises AgentNotFoundError or AgentImportError if the chosen agent has no version at all.
         """
         found = discover(self.agents_dir)
         kept = self._kept(found)
@@ -60,7 +60,7 @@ class AgentFiles:
         return Loaded([first, *others], failed, frozenset(map(str, files.values())))
 
     def _kept(self, found: Found) -> dict[str, Voice]:
-        """The last good versions of the agents whose file failed now; one that is shipped under that name is no such."""
+        """Return the last good agents of the files that failed now; a shipped agent of the same name does not count."""
         return {name: voice for name, voice in self._last.items() if self._files.get(name) in found.failed}
 
     def _first(self, found: Found, agents: dict[str, Voice]) -> Voice:
@@ -70,7 +70,7 @@ class AgentFiles:
         return agents[chosen] if chosen in agents else found.get(chosen)
 
     def watched(self) -> list[Path]:
-        """The folders in which a change means loading again."""
+        """Return the folders in which a change triggers a reload."""
         found = folders(self.agents_dir)
         module = sys.modules.get(self.chosen.partition(":")[0]) if ":" in self.chosen else None
         own = getattr(module, "__file__", None)
@@ -78,7 +78,7 @@ class AgentFiles:
 
 
 def _import_again(address: str) -> Voice:
-    """The agent at an import address, from its module as it is now; the module stays as it was when that fails."""
+    """Import the agent anew from its module; if that fails, the old module stays in place."""
     name = address.partition(":")[0]
     before: ModuleType | None = sys.modules.pop(name, None)
     importlib.invalidate_caches()
@@ -91,7 +91,7 @@ def _import_again(address: str) -> Voice:
 
 
 def describe(voice: Voice) -> dict[str, Json]:
-    """An agent as the dev page lists it."""
+    """Return an agent as the dev page lists it."""
     model = voice.model or (voice.agent.model if voice.agent else None)
     name = "" if voice.agent is None else str(getattr(model, "model_name", model))
     return {

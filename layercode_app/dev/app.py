@@ -34,16 +34,16 @@ from .reload import need_restart
 
 RECORDINGS = Path(".layercode/recordings")
 OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
-"""Below these, and at `/`, the page and the emulator answer; everything else is the agent server's."""
+"""Path prefixes of the page and the emulator, besides `/`; all other paths belong to the agent server."""
 
 
 class DevApp:
-    """One port for everything. `url` is where it is served, such as http://127.0.0.1:8000.
+    """The development server, all on one port. `url` is its address, such as http://127.0.0.1:8000.
 
-    `voice` is the emulator's, `recordings` its folder of WAV files, `faults` what it does wrong until the page says
-    otherwise, `session_timeout` the seconds of silence after which it ends a call, and `transcriber` its speech recognition.
+    The other arguments are for the emulator: its `voice`, its `recordings` folder of WAV files, its initial `faults`,
+    the `session_timeout` in seconds of silence after which it ends a call, and its `transcriber` of speech.
 
-    Raises DeveloperError when the chosen agent cannot be loaded at all.
+    Raises DeveloperError if the chosen agent cannot be loaded at all.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class DevApp:
         return self.layercode.settings
 
     def _specs(self) -> list[AgentSpec]:
-        """Every agent as the emulated platform knows it: by its name, and the first by LAYERCODE_AGENT_ID too."""
+        """Return the agents for the emulated platform, with names as ids; the first also by LAYERCODE_AGENT_ID."""
         names = list(self.layercode.agents)
         ids = {name: name for name in names} | ({self._settings.agent_id: names[0]} if self._settings.agent_id else {})
         return [
@@ -125,7 +125,7 @@ class DevApp:
         elif scope["type"] == "websocket" or scope["path"].startswith(OWN_PATHS) or self._is_page(scope):
             await self._own(scope, receive, send)
         elif scope["path"] == self._settings.authorize_route:
-            # Its keys are the emulator's, so that they are of use to this machine's pages only.
+            # It hands out the emulator's keys, so only this machine's pages and programs may call it.
             await self._authorize(scope, receive, send)
         else:
             await self.layercode(scope, receive, send)
@@ -153,13 +153,13 @@ class DevApp:
                 await asyncio.to_thread(end)
 
     def close_streams(self) -> None:
-        """End the page's live feed, so that nothing waits for it."""
+        """End the page's live feed, so that the shutdown does not wait for it."""
         self.closing.set()
 
-    # --- what the page asks for
+    # --- calls from the page
 
     def describe(self) -> dict[str, Any]:
-        """The agents, and the files that failed with their own traceback."""
+        """Return the agents, and the failed files with their tracebacks."""
         agents = [describe(voice) for voice in self.layercode.agents.values()]
         kept = self._loaded.kept
         failed = [
@@ -181,13 +181,13 @@ class DevApp:
     # --- reload
 
     def watched(self) -> list[Path]:
-        """The folders in which a change means loading again."""
+        """Return the folders in which a change triggers a reload."""
         return self._files.watched()
 
     def reload(self, settings: Settings) -> None:
-        """Load the agents again and answer with them from the next turn on; what runs, runs on.
+        """Reload the agents and use them from the next turn on; running turns are not affected.
 
-        Nothing changes when that fails: the reason is printed and shown on the page.
+        If that fails, nothing changes, and the reason is logged and shown on the page.
         """
         try:
             loaded = self._files.load()

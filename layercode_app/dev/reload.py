@@ -1,4 +1,4 @@
-"""Watches agent files, prompts and `.env`, and reloads in the process that serves: no socket is closed."""
+"""Watch agent files, prompts and settings files, and reload within the serving process: no socket is closed."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ APPLIED = frozenset(each.name for each in fields(Limits)) | {
     "authorize_origins", "authorize_rate", "authorize_route", "body_limit", "body_timeout", "default_model",
     "drain_seconds", "fallback_models", "goodbye", "handoff_url", "webhook_secret",
 }  # fmt: skip
-"""The settings that a reload applies; the others are read once, when the server starts."""
+"""The settings that a reload applies; the others are read only when the server starts."""
 
 
 def need_restart(before: Settings, after: Settings) -> list[str]:
-    """The variables of the settings that changed and that only a restart applies."""
+    """Return the environment variables of changed settings that only a restart applies."""
     changed = (name for name in Settings.model_fields if getattr(before, name) != getattr(after, name))
     return [env_name(Settings.model_fields[name]) for name in changed if name not in APPLIED]
 
 
 class _Sources(DefaultFilter):
-    """Agent files and prompts; what editors and Python leave beside them is not."""
+    """A filter for agent files and prompts; temporary files of editors and Python are ignored."""
 
     def __call__(self, change: Change, path: str) -> bool:
         return path.endswith(SUFFIXES) and super().__call__(change, path)
@@ -47,7 +47,7 @@ def _is_settings(change: Change, path: str) -> bool:
 
 @asynccontextmanager
 async def watching(folders: Iterable[Path], reload: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `reload` after each change, until the block is left. A folder that does not exist is not watched."""
+    """Call `reload` after each change until the block ends. Folders that do not exist are not watched."""
     stop = asyncio.Event()
     present = [folder for folder in folders if folder.is_dir()]
     tasks = [

@@ -1,4 +1,4 @@
-"""Serve a development server until it is told to stop."""
+"""Run a development server until it is stopped."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ DEV_KEY = "dev-key-of-the-local-emulator"
 
 @dataclass
 class DevOptions:
-    """What `dev` was asked for."""
+    """The options of `dev`."""
 
     agent: str = ""
-    """A name or package.module:attribute; else the project's only agent, or the starter."""
+    """A name or package.module:attribute; by default the project's only agent, or the starter."""
     port: int | None = None
     agents_dir: Path | None = None
     model: str | None = None
     verbose: bool = False
     fault: str = ""
-    """What the emulated platform does wrong, such as `duplicate,latency=200`."""
+    """Faults of the emulated platform, such as `duplicate,latency=200`."""
     session_timeout: float | None = None
     voice: Literal["espeak", "silence"] | None = None
     stt: str | None = None
-    """Speech recognition: a URL or a command; else the setting's."""
+    """Speech recognition: a URL or a command; by default from the settings."""
     tunnel: bool = False
     update_webhook: bool = False
-    """Point the agent's webhook at the tunnel, and give it back at the end."""
+    """Whether to point the agent's webhook at the tunnel, and to restore it at the end."""
     exported: dict[str, str] = field(default_factory=dict)
 
     def settings(self, url: str = "") -> Settings:
-        """The settings as they are now: the platform they name is the emulator beside us."""
+        """Read the current settings; with a `url` their platform is the local emulator."""
         given: dict[str, Any] = {"host": HOST, "port": self.port, "drain_seconds": DRAIN_SECONDS, "stt": self.stt}
         if url:
             given |= {"api_url": f"{url}/v1", "api_key": DEV_KEY}
@@ -68,14 +68,14 @@ class DevOptions:
 
 
 def serve_dev(options: DevOptions) -> None:
-    """Serve on 127.0.0.1 until told to stop. Raises DeveloperError before anything listens, when it cannot work."""
+    """Serve on 127.0.0.1 until stopped. Raises DeveloperError for a wrong setup before anything listens."""
     fresh = ensure_secret()
     options.exported = export_env_file()
     configure(options.settings(), verbose=options.verbose, developing=True)
     if fresh:
         tell_of_secret()
     warn_of_git(options.settings())
-    # It logs each WebSocket with its address, and that holds the session's key.
+    # uvicorn logs each WebSocket with its URL, which holds the session's key.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "WebSocket" not in str(record.msg))
     repair_webhook(options.settings())
     asyncio.run(_serve(options))
@@ -105,7 +105,7 @@ async def _serve(options: DevOptions) -> None:
 
 
 def _tunnel(options: DevOptions, app: LayerCode, port: int) -> AbstractContextManager[object]:
-    """The tunnel, where one was asked for: to the real platform, not to the emulator beside us."""
+    """Return the tunnel if requested. It connects to the real platform, not to the emulator."""
     if not options.tunnel:
         return nullcontext()
     settings = options.settings().model_copy(update={"port": port})
@@ -114,7 +114,7 @@ def _tunnel(options: DevOptions, app: LayerCode, port: int) -> AbstractContextMa
 
 
 def make_dev_app(options: DevOptions, url: str) -> DevApp:
-    """The app that is served at `url`."""
+    """Return the app to serve at `url`."""
     settings = options.settings(url)
     files = AgentFiles(options.agent, options.agents_dir or settings.agents_dir)
     return DevApp(
@@ -130,25 +130,25 @@ def make_dev_app(options: DevOptions, url: str) -> DevApp:
 
 
 def reload(app: DevApp, options: DevOptions) -> None:
-    """Read `.env` and the settings again, and load the agents again. Raises ConfigurationError for wrong settings."""
+    """Read `.env` and the settings again, and reload the agents. Raises ConfigurationError for wrong settings."""
     options.exported = export_env_file(exported=options.exported)
     app.reload(options.settings(app.url))
 
 
 class DevServer(uvicorn.Server):
-    """Says where the page is when it is there, and ends its open streams first, so that stopping never waits for them."""
+    """A uvicorn server that logs the page's URL on startup, and on shutdown first ends the page's open streams."""
 
     def __init__(self, config: uvicorn.Config, app: DevApp) -> None:
         super().__init__(config)
         self._app = app
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve; the address is the last line, where it is looked for."""
+        """Start serving, then log the address, as the last line so that it is easy to find."""
         await super().startup(sockets)
         if self.started:
             logger.info("Talk to your agent at {}/", self._app.url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close what is open."""
+        """End the page's streams, then shut down; otherwise the shutdown would wait for them."""
         self._app.close_streams()
         await super().shutdown(sockets)
