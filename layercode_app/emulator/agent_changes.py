@@ -1,4 +1,4 @@
-"""An update of an agent by the REST API: only the fields that it carries change."""
+"""An update of an agent by the REST API. Only the fields present in it are changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .webhooks import check_url
 
 
 class AgentChanges(BaseModel):
-    """The body of `POST /agents/{id}`; fields that are not known are ignored, as the platform ignores them."""
+    """The body of `POST /agents/{id}`. Unknown fields are ignored, as the platform does."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -39,7 +39,7 @@ class AgentChanges(BaseModel):
         return config
 
     def apply(self, agent: AgentSpec) -> None:
-        """Change the agent."""
+        """Apply the changes to the agent."""
         if self.name is not None:
             agent.name = self.name
         if self.config is not None:
@@ -48,7 +48,7 @@ class AgentChanges(BaseModel):
 
 
 def _without_webhook(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration without the places of the webhook, which the agent itself keeps."""
+    """Return the configuration without the webhook URLs, which the agent stores separately."""
     kept = {name: value for name, value in config.items() if name != "endpoint"}
     if isinstance(plugins := kept.get("plugins"), list):
         kept["plugins"] = [plugin for plugin in plugins if not is_webhook(plugin)]

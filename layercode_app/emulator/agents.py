@@ -1,4 +1,4 @@
-"""The agents that the emulated platform knows, and what a session of one is granted."""
+"""The agents of the emulated platform, and the grants for their sessions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .protocol import Style, Trigger
 
 @dataclass(slots=True)
 class AgentSpec:
-    """An agent as the platform sees it: where its webhook is, and how turns are taken.
+    """An agent as the platform knows it: its webhook, and how turns are taken.
 
-    Events that ask for no speech go to `session_webhook_url` where there is one. `session_timeout` is in seconds.
+    Events that ask for no speech go to `session_webhook_url` if it is set. `session_timeout` is in seconds.
     """
 
     id: str
@@ -27,17 +27,17 @@ class AgentSpec:
     style: Style = "session.start"
     session_timeout: float | None = None
     kept_config: Mapping[str, Any] = field(default_factory=dict)
-    """What an update of the agent put into its configuration."""
+    """The configuration that updates of the agent have set."""
 
     def config(self) -> dict[str, Any]:
-        """The least that the official clients need; without `transcription.trigger` they hang."""
+        """Return the minimum that the official clients need: without `transcription.trigger` they hang."""
         automatic = self.trigger == "automatic"
         transcription = {"trigger": self.trigger, "can_interrupt": self.can_interrupt, "automatic": automatic}
         kept = {name: value for name, value in self.kept_config.items() if name not in _OF_THE_AGENT}
         return merge({"transcription": transcription, "vad": {"enabled": False}}, kept)
 
     def describe(self) -> dict[str, Any]:
-        """The agent as the REST API shows it."""
+        """Return the agent as the REST API shows it."""
         return {
             "id": self.id,
             "name": self.name or self.id,
@@ -52,17 +52,17 @@ class AgentSpec:
 
 
 _OF_THE_AGENT = {"plugins", "endpoint", "clients", "metadata"}
-"""The parts of a configuration that no session is granted."""
+"""The parts of a configuration that are not passed on to sessions."""
 
 
 def is_webhook(plugin: object) -> bool:
-    """Whether a plugin of a configuration is the one that names the webhook."""
+    """Return whether a plugin of a configuration is the one that names the webhook."""
     return isinstance(plugin, dict) and plugin.get("use") == WEBHOOK_PLUGIN
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an authorized session may be opened with, once or again, until it expires or is replaced."""
+    """The right to open a session, any number of times, until it expires or is replaced."""
 
     key: str
     agent: AgentSpec
@@ -97,7 +97,7 @@ class Grant:
 
 
 def merge(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay changes over a configuration, group by group."""
+    """Merge changes into a configuration recursively; return a new dictionary."""
     merged = dict(config)
     for key, value in changes.items():
         old = merged.get(key)

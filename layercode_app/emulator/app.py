@@ -1,4 +1,4 @@
-"""The emulator as an ASGI app: alone, or mounted beside an agent server."""
+"""The emulator as an ASGI app, standalone or mounted next to an agent server."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def create_emulator(
 ) -> Starlette:
     """Emulate the platform for the backend at `webhook_url`, whose webhook secret is `secret`.
 
-    Raises ConfigurationError for a webhook that is no URL. `notices` is called with a line for each thing that a person
-    should know, such as a webhook that failed.
+    Raises ConfigurationError for an invalid webhook URL. `notices` is called with one line for each event that a person
+    should know of, such as a failed webhook.
 
     The platform's base URL is then `http://<host>:<port>/v1`. `app.state.emulator` is the Emulator behind it, with its
-    `feed`, `faults` and `sessions`; who mounts the app without running its lifespan calls `emulator.aclose()`.
+    `feed`, `faults` and `sessions`. If you mount the app without running its lifespan, call `emulator.aclose()`.
     """
     for url in filter(None, (webhook_url, session_webhook_url)):
         check_url(url)

@@ -1,4 +1,4 @@
-"""A caller without a voice: holds a conversation with a backend by text, as the platform would deliver it."""
+"""A text caller: holds a conversation with a backend by the events that the platform would deliver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .webhooks import Answer, Received, WebhookClient
 
 @dataclass
 class Reply:
-    """What a turn was answered. Times in milliseconds since the request; `ttfs_ms` is None when nothing was spoken."""
+    """The answer to a turn. Times are in milliseconds since the request; `ttfs_ms` is None if nothing was spoken."""
 
     turn_id: str
     conversation_id: str
@@ -32,12 +32,12 @@ class Reply:
     hangup: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return asdict(self)
 
 
 class BackendError(PlatformError):
-    """The backend refused an event."""
+    """The backend answered an event with a status that is not 2xx."""
 
 
 class TextCaller:
@@ -60,11 +60,11 @@ class TextCaller:
         self._last: Reply | None = None
 
     async def greet(self) -> Reply:
-        """Connect, and hear the greeting."""
+        """Connect and return the greeting."""
         return await self._turn({"type": "session.start"} | NO_TEXT, "")
 
     async def say(self, text: str) -> Reply:
-        """Say something, and hear the reply. Cancelling this interrupts the agent, as speaking over it would."""
+        """Say something and return the reply. Cancelling this interrupts the agent, as a barge-in would."""
         self._note("user", text)
         event: dict[str, Any] = {"type": "message", "text": text}
         if self._last is not None and self._last.interrupted:
@@ -119,7 +119,7 @@ class TextCaller:
             self._transcript.append({"role": role, "text": text, "timestamp": round(self._now() * 1000)})
 
     def _now(self) -> float:
-        """The time of day, by the clock as it was when the call began."""
+        """Return the time of day, advanced monotonically from the start of the call."""
         return self._started + (time.monotonic() - self._began)
 
 

@@ -1,4 +1,4 @@
-"""The webhooks of one session: one stream at a time, and whatever else is posted beside it."""
+"""The webhooks of one session: one stream at a time, and other events concurrently."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .protocol import Accepted, BackendFrame, DataAnswer, Deliver, DeliverData, 
 from .webhooks import Answer, WebhookClient
 
 _UNSENT = 5.0
-"""How long a webhook that is to be closed may take to be sent first, so that no words of the caller are lost."""
+"""Seconds that an aborted webhook has to send its request first, so that no words of the caller are lost."""
 _DUPLICATE_AFTER = 0.02
 Read: TypeAlias = Callable[[Answer, Callable[[], None]], Awaitable[None]]
-"""Reads an answer, and calls what it is given with each event of it."""
+"""A function that reads an answer, and calls its second argument for each event."""
 
 
 class Deliveries:
-    """Posts the events of one session and reports what comes back through `report`; `watch` sees everything."""
+    """Posts the events of one session, and passes the answers to `report`. `watch` is called with every step."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Deliveries:
         task.add_done_callback(lambda _: self._running.pop(what.turn_id, None))
 
     def abort(self, turn_id: str) -> None:
-        """Close the connection of a turn's webhook, once its request is out."""
+        """Close the connection of a turn's webhook, once its request is sent."""
         if running := self._running.get(turn_id):
             self._closing = self._spawn(self._close(*running))
 
@@ -65,11 +65,11 @@ class Deliveries:
         self._spawn(self.acknowledge(event))
 
     async def acknowledge(self, event: dict[str, Any]) -> None:
-        """Post an event and wait for the acknowledgement, or its failure."""
+        """Post an event, and wait until it is acknowledged or has failed."""
         await self._post(self._session, event, _ignore)
 
     async def settle(self, *, within: float) -> None:
-        """Wait for whatever is under way, for so many seconds; then close it."""
+        """Wait up to `within` seconds for running deliveries, then cancel the rest."""
         if pending := set(self._tasks):
             _, late = await asyncio.wait(pending, timeout=within)
             for task in late:
@@ -140,7 +140,7 @@ class Deliveries:
         read: Read,
         on_sent: Callable[[], None] | None = None,
     ) -> str | None:
-        """Post one event; gives what went wrong, in words, or None."""
+        """Post one event; return the error message, or None."""
         await self._lag()
         self._watch("webhook", event=event, url=str(client.url), dropped=self._faults.drop_webhooks)
         if self._faults.drop_webhooks:

@@ -1,4 +1,4 @@
-"""The emulated platform itself: its agents, the sessions it granted, the ones that are open, and what may go wrong."""
+"""The emulated platform: its agents, granted and open sessions, and faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .transcription import Transcriber
 from .webhooks import WebhookClient
 
 KEY_LIFETIME = 3600.0
-"""Seconds a client's session key may be used."""
+"""Seconds for which a client's session key is valid."""
 _KEPT_SESSIONS = 1000
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -31,12 +31,12 @@ _RESERVED = {HEADER, "content-type", "content-length", "content-encoding", "tran
 
 
 class Emulator:
-    """LayerCode on this machine. Everything a client or a backend can ask of the platform is a method here.
+    """LayerCode's platform on this machine. Each request of a client or a backend is a method.
 
-    With `any_agent`, an id that is not known is served by the default agent under that id; so it is where no other
-    `agents` are given. `recordings` is the folder for WAV files, None for no recordings. `transcriber` understands the
-    callers' audio; without one a transcript says that nobody does. Refusals are PlatformAPIError
-    with the status that the platform would answer.
+    With `any_agent`, which is the default if no other `agents` are given, the default agent serves unknown ids.
+    `recordings` is the folder for WAV files, None for no recordings. `transcriber` transcribes the callers' audio;
+    without one a transcript says that speech recognition is off. Refused requests raise PlatformAPIError with the
+    status that the platform would answer.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Emulator:
         self.faults = faults or Faults()
         self.feed = Feed()
         self.sessions: dict[str, Session] = {}
-        """The latest sessions, open or over."""
+        """The latest sessions by id, open or closed."""
         self._any_agent = not agents if any_agent is None else any_agent
         self._api_key = api_key
         self.voice = voice or pick_voice()
@@ -70,17 +70,17 @@ class Emulator:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def use(self, default: AgentSpec, *others: AgentSpec) -> None:
-        """Know these agents from now on; open sessions go on with the ones they began with."""
+        """Replace the agents. Open sessions keep the agents that they started with."""
         self._default = default
         self.agents = {agent.id: agent for agent in (default, *others)}
 
     def check_key(self, authorization: str | None) -> None:
-        """Refuse a request whose `Authorization` header does not carry the API key, where one was set."""
+        """Raise PlatformAPIError (400) unless the `Authorization` header carries the API key, if one is set."""
         if self._api_key is not None and authorization != f"Bearer {self._api_key}":
             raise PlatformAPIError("Invalid API key", status=400)
 
     def agent(self, agent_id: object) -> AgentSpec:
-        """The agent of that id; 400 where there is none."""
+        """Return the agent with this id. Raises PlatformAPIError (400) if there is none."""
         if isinstance(agent_id, str) and agent_id in self.agents:
             return self.agents[agent_id]
         if self._any_agent and isinstance(agent_id, str) and agent_id:
@@ -89,20 +89,20 @@ class Emulator:
         raise PlatformAPIError(f"Agent {agent_id!r} not found; this emulator has {known}", status=400)
 
     def add_agent(self) -> AgentSpec:
-        """Make another agent with a new secret; its webhook is the default one's until it is set."""
+        """Add an agent with a new secret. Until it is changed, its webhook is that of the default agent."""
         agent = AgentSpec(f"agent-{self._new_id()}", self._default.webhook_url, secrets.token_hex(16))
         self.agents[agent.id] = agent
         return agent
 
     def change_agent(self, agent_id: object, changes: AgentChanges) -> AgentSpec:
-        """Change an agent and return it; an id that the default agent served becomes an agent itself."""
+        """Change an agent and return it. An id that the default agent served becomes a separate agent."""
         agent = self.agent(agent_id)
         changes.apply(agent)
         self.agents[agent.id] = agent
         return agent
 
     def session_of(self, agent_id: str, session_id: str) -> Session | None:
-        """A session of an agent; those of ids that are not known are the default agent's too, which serves them."""
+        """Return a session of an agent, or None. Sessions of unknown ids also belong to the default agent."""
         session = self.sessions.get(session_id)
         if session is None:
             return None
@@ -120,9 +120,9 @@ class Emulator:
         custom_headers: Mapping[str, str] | None = None,
         phones: Mapping[str, str] | None = None,
     ) -> Grant:
-        """Grant a session of a new conversation, or another of an old one, whose last key this replaces.
+        """Grant a session of a new conversation, or a further one of an existing one, which replaces its last key.
 
-        A conversation need not be known here: backends remember conversations for longer than an emulator runs.
+        The conversation may be unknown here: backends keep conversations for longer than an emulator runs.
         """
         self.refuse_on_demand()
         agent = self.agent(agent_id)
@@ -147,13 +147,13 @@ class Emulator:
         self._grants = {g.key: g for g in kept if g.conversation_id != conversation_id and g.expires_at > now}
 
     def refuse_on_demand(self) -> None:
-        """Refuse with the status that a fault asks for."""
+        """Raise PlatformAPIError with the status that the faults set, if any."""
         if status := self.faults.authorize_status:
             reason = {402: "Insufficient balance", 429: "Too many requests"}.get(status, "Refused on demand")
             raise PlatformAPIError(reason, status=status)
 
     def redeem(self, key: str | None) -> Grant:
-        """The grant of a client's key; 401 for a key that is wrong, replaced or too old."""
+        """Return the grant of a client's key. Raises PlatformAPIError (401) if it is wrong, replaced or expired."""
         grant = self._grants.get(key or "")
         if grant is None or grant.expires_at < steady.now():
             raise PlatformAPIError("The client_session_key is wrong, replaced or expired", status=401)
@@ -168,7 +168,7 @@ class Emulator:
         ip_address: str = "127.0.0.1",
         base_url: str = "",
     ) -> Session:
-        """Open a session; an older connection of the same conversation is closed."""
+        """Open a session, and close an older connection of the same conversation."""
         if grant.conversation_id in self._open:
             self.spawn(self.close(self._open[grant.conversation_id], "replaced by a newer connection"))
         session_id = f"sess-{self._new_id()}"
@@ -195,7 +195,7 @@ class Emulator:
         return session
 
     async def close(self, session: Session, reason: str = "") -> None:
-        """Close a session; it ends in its own time, whoever waits for it or not."""
+        """Close a session. Cancelling the caller of this does not stop the closing."""
         if self._open.get(session.conversation_id) is session:
             del self._open[session.conversation_id]
         hang_up = self._hang_ups.pop(session.id, None)
@@ -204,7 +204,7 @@ class Emulator:
         await asyncio.shield(self.spawn(session.close()))
 
     def call(self, agent_id: object, *, say: Sequence[str] = (), phones: Mapping[str, str] | None = None) -> Grant:
-        """Simulate a caller who listens, says these things one after another, and hangs up; returns at once."""
+        """Simulate a caller who listens, says these texts in order, and hangs up. Return at once."""
         grant = self.authorize(agent_id, phones=phones)
         self.spawn(self._converse(grant, say))
         return grant
@@ -220,14 +220,14 @@ class Emulator:
         await self.close(session)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run something beside, until it is done or the emulator closes."""
+        """Run a coroutine in the background, until it is done or the emulator closes."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def aclose(self, *, within: float = 5) -> None:
-        """End every session, wait so many seconds for the last webhooks, and close the connections."""
+        """End every session, wait up to `within` seconds for the last webhooks, and close the connections."""
         for session in list(self._open.values()):
             self.spawn(self.close(session, "the platform shuts down"))
         if self._tasks:
@@ -262,7 +262,7 @@ async def _say_all(session: Session, say: Sequence[str]) -> None:
 
 
 def _allowed(headers: Mapping[str, str]) -> dict[str, str]:
-    """Custom headers may add to a webhook, never replace what it is made of."""
+    """Return the custom headers without reserved ones. Raises PlatformAPIError (400) for an invalid header."""
     for name, value in headers.items():
         if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
             raise PlatformAPIError(f"custom_headers: {name!r}: {value!r} cannot be sent as a header", status=400)

@@ -1,4 +1,4 @@
-"""One line for each webhook that failed: the event, the status, what came back, and what to do."""
+"""Messages for failed webhooks, one line each: the event, the status, the answer, and what to do."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from ..exceptions import DeliveryError
 
 SHOWN = 200
-"""Characters of an answer that are shown."""
+"""Number of characters shown of an answer."""
 QUIET_SECONDS = 10.0
-"""How long a backend may send nothing before that is reported, while it is still waited for."""
+"""Seconds without data from the backend after which this is reported. The delivery continues to wait."""
 _REMEDIES = {
     400: "The backend does not accept this event; its answer should say which field is wrong.",
     401: "The secrets differ: give the backend's LAYERCODE_WEBHOOK_SECRET to --secret.",
@@ -27,12 +27,12 @@ _ADVICE = {
     "broken": "See the backend's log.",
     "malformed": "Send each event of a stream as one line of `data: {json}`, and every other answer as JSON.",
 }
-"""By the reason of a DeliveryError; one that is unreachable says itself what to do."""
+"""Advice by the reason of a DeliveryError. The message of `unreachable` already says what to do."""
 _END = "End each answer with response.end, then close it."
 
 
 def refused(event: dict[str, Any], status: int, body: bytes) -> str:
-    """The backend answered with a status that is not 2xx."""
+    """Return the message for a status that is not 2xx."""
     if 300 <= status < 400:
         remedy = "Redirects are not followed: give the final URL with --webhook."
     else:
@@ -41,19 +41,19 @@ def refused(event: dict[str, Any], status: int, body: bytes) -> str:
 
 
 def undelivered(event: dict[str, Any], error: DeliveryError) -> str:
-    """No whole answer came."""
+    """Return the message for a missing or incomplete answer."""
     return _line(event, f"{error}. {_ADVICE[error.reason]}" if error.reason in _ADVICE else str(error))
 
 
 def quiet(event: dict[str, Any], seconds: float, *, answered: bool) -> str:
-    """Nothing has come for a while, and the answer is not over."""
+    """Return the message for an unfinished answer that has sent nothing for a while."""
     if not answered:
         return _line(event, f"no answer for {seconds:g} s. Answer at once, and send the stream as it is made.")
     return _line(event, f"the stream has sent no event for {seconds:g} s and is not closed. {_END}")
 
 
 class Quiet:
-    """Reports once that a backend has been quiet for `QUIET_SECONDS` while its answer is waited for."""
+    """A timer that reports once if the backend sends nothing for `QUIET_SECONDS` during its answer."""
 
     def __init__(self, event: dict[str, Any], tell: Callable[[str], None]) -> None:
         self._event, self._tell = event, tell
@@ -61,14 +61,14 @@ class Quiet:
         self._timer = self._arm()
 
     def heard(self) -> None:
-        """The status or an event of the stream has come."""
+        """Restart the timer: the status or an event of the stream has arrived."""
         self._answered = True
         self._timer.cancel()
         if not self._told:
             self._timer = self._arm()
 
     def stop(self) -> None:
-        """The answer is over."""
+        """Stop the timer: the answer is over."""
         self._timer.cancel()
 
     def _arm(self) -> asyncio.TimerHandle:
@@ -80,18 +80,18 @@ class Quiet:
 
 
 def unended(event: dict[str, Any]) -> str:
-    """The stream was closed without its last event."""
+    """Return the message for a stream that ended without `response.end`."""
     return _line(event, f"the stream ended without response.end. {_END}")
 
 
 def no_stream(event: dict[str, Any], status: int, kind: str, body: bytes) -> str:
-    """The answer to the caller's words is no stream of speech."""
+    """Return the message for an answer to the caller's words that is not a stream."""
     expected = f"{status} with content-type {kind or 'none'!r}, not text/event-stream, so nothing is spoken"
     return _line(event, f"the backend answered {expected}: {shown(body)}.")
 
 
 def shown(body: bytes) -> str:
-    """The beginning of an answer in one line, with every character that could act on a terminal escaped."""
+    """Return the beginning of an answer on one line, with control characters escaped."""
     text = body[: 4 * SHOWN].decode("utf-8", "replace")
     return repr(text[:SHOWN]) + ("…" if len(text) > SHOWN else "") if text.strip() else "an empty body"
 

@@ -1,4 +1,4 @@
-"""What may go wrong on demand."""
+"""Faults that the emulator simulates on demand."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ WORDS = {
     "duplicate": "duplicate", "drop": "drop_webhooks", "latency": "latency_ms",
     "interrupt": "interrupt_after_ms", "status": "authorize_status",
 }  # fmt: skip
-"""The faults as the command line calls them."""
+"""The names of the faults on the command line, and their fields."""
 _SWITCHES = {"duplicate", "drop"}
 EXPECTED = "duplicate, drop, latency=MS, interrupt=MS or status=CODE"
 
 
 class Faults(BaseModel):
-    """Faults that stay on until they are changed. Nothing is wrong by default."""
+    """Simulated faults, which stay on until they are changed. All are off by default."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
@@ -27,15 +27,15 @@ class Faults(BaseModel):
     duplicate: bool = False
     """Deliver every turn twice."""
     latency_ms: float = Field(default=0, ge=0, le=60_000, allow_inf_nan=False)
-    """A slow network: every delivery, and every frame of its answer, comes this much later."""
+    """Delay every delivery, and every frame of its answer, like a slow network."""
     drop_webhooks: bool = False
-    """Lose every webhook on its way."""
+    """Drop every webhook instead of sending it."""
     interrupt_after_ms: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Speak over every turn this long after the backend accepted it, unless the caller may not interrupt."""
+    """Interrupt every turn this long after the backend accepted it, if the caller may interrupt."""
 
     @classmethod
     def read(cls, text: str) -> Faults:
-        """The faults of a list such as `duplicate,latency=200`. Raises ConfigurationError for one there is not."""
+        """Parse a list such as `duplicate,latency=200`. Raises ConfigurationError for a wrong fault or value."""
         values: dict[str, Any] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, given, value = part.partition("=")

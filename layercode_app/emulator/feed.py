@@ -1,4 +1,4 @@
-"""What happens in the emulator, live, for whoever watches. Nothing is kept: the journal has the turns."""
+"""A live feed of the emulator's events for watchers. Nothing is stored: the journal has the turns."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 Item: TypeAlias = dict[str, Any]
-"""`kind`, `at` (epoch seconds), `session_id`, `conversation_id`, `agent_id`, and what the kind brings with it.
+"""`kind`, `at` (epoch seconds), `session_id`, `conversation_id`, `agent_id`, and the fields of the kind.
 
 Kinds: `session` (opened, closed), `client` and `server` (a message of either side, audio as a count of bytes),
 `webhook` (an event was posted), `answer` (its status), `frame` (with `at_ms`), `turn` (over: text, heard, interrupted),
-`notice` (`text`: one line that a person should know, such as a webhook that failed).
+`notice` (`text`: one line for a person, such as a failed webhook).
 """
 
 
 class Feed:
-    """Hands every item to every watcher. A watcher that is too slow loses the oldest items, never holds up a call."""
+    """Passes every item to every watcher. A slow watcher loses the oldest items, so it never delays a call."""
 
     def __init__(self, *, backlog: int = 2000) -> None:
         self._backlog = backlog
         self._watchers: set[asyncio.Queue[Item]] = set()
         self.listeners: list[Callable[[Item], None]] = []
-        """Called with every item at once; none may block or raise."""
+        """Called synchronously with every item; they must not block or raise."""
 
     def publish(self, item: Item) -> None:
-        """Tell every watcher."""
+        """Pass an item to every listener and watcher."""
         for listener in self.listeners:
             listener(item)
         for queue in self._watchers:
@@ -36,7 +36,7 @@ class Feed:
 
     @contextmanager
     def subscribe(self) -> Iterator[AsyncIterator[Item]]:
-        """Watch from now on, until the block is left."""
+        """Watch the feed from now on, until the block ends."""
         queue: asyncio.Queue[Item] = asyncio.Queue(self._backlog)
         self._watchers.add(queue)
         try:

@@ -1,8 +1,8 @@
-"""Keeps foreign pages away from the development server and the emulator, which need no password.
+"""Protect the development server and the emulator, which need no password, from foreign pages.
 
-A page from anywhere may make a browser send requests to 127.0.0.1, and with DNS rebinding even read the answers. So the
-`Host` must name this machine, an `Origin` must be a page of this machine, and a request that a proxy or a tunnel forwarded is
-refused. WebSockets are held to the same rules. The dev page's bodies must be JSON, which makes a browser ask first.
+Any web page can make a browser send requests to 127.0.0.1, and with DNS rebinding even read the answers. So the `Host`
+must name this machine, an `Origin` must be a page of this machine, and requests forwarded by a proxy or a tunnel are
+refused. The same rules apply to WebSockets. The dev page's bodies must be JSON, which forces a CORS preflight.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOCAL = {"127.0.0.1", "localhost", "::1"}
 HOSTS = LOCAL | {"host.docker.internal", "gateway.docker.internal", "host.containers.internal"}
-"""The names of this machine, also as its containers call it. No foreign page can have an address of such a name."""
+"""The names of this machine, also those that its containers use. No foreign page can have such a host name."""
 FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"cf-connecting-ip"}
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self'; "
@@ -31,9 +31,9 @@ HEADERS = [
 
 
 class Guard:
-    """Lets only this machine's own pages and programs through to an app, and tells all others why.
+    """Middleware that passes on only requests of this machine's pages and programs, and refuses others with a reason.
 
-    With `page` the answers carry the headers of a page, and bodies must be JSON.
+    With `page`, answers get the security headers of a page, and request bodies must be JSON.
     """
 
     def __init__(self, app: ASGIApp, *, page: bool = True) -> None:
@@ -41,7 +41,7 @@ class Guard:
         self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse with 403 or 415, or pass on."""
+        """Pass the request on, or refuse it with 403 or 415."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -56,7 +56,7 @@ class Guard:
 
 
 def foreign(headers: Mapping[bytes, bytes]) -> str:
-    """Why a request is not from this machine's own pages and programs; empty for one that is."""
+    """Return why a request is not from this machine's pages and programs; empty if it is."""
     if forwarded := FORWARDED & headers.keys():
         return f"This is for this machine only; the request was forwarded ({min(forwarded).decode()})."
     host = headers.get(b"host", b"").decode("latin-1")

@@ -1,4 +1,4 @@
-"""What becomes of a caller's audio: words, where speech recognition is on, and else a transcript that says it is off."""
+"""Turn a caller's audio into words; without speech recognition, answer with a transcript that says it is off."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .utterances import SILENCE_SECONDS, Began, Found, Utterances
 OFF = "Speech recognition is off in this emulator. Type instead, or start it with --stt COMMAND or --stt URL."
 FAILED = "Speech recognition failed; the emulator's console shows why."
 INTERIM_SECONDS = 1.0
-"""How much more must have been said before the next interim transcript."""
+"""Seconds of further speech before the next interim transcript."""
 
 
 class Hearing(Protocol):
-    """Takes a caller's audio. Times are not needed: audio is taken as it arrives."""
+    """A consumer of a caller's audio. It needs no timestamps, because audio is processed as it arrives."""
 
     def audio(self, pcm: bytes) -> None:
-        """Take PCM16 mono 8 kHz."""
+        """Process PCM16 mono 8 kHz."""
         ...
 
     def signal(self, what: UserStarted | UserStopped) -> None:
-        """The client itself says that the caller began or stopped speaking."""
+        """Note the client's signal that the caller began or stopped speaking."""
         ...
 
     async def close(self) -> None:
@@ -36,14 +36,14 @@ class Hearing(Protocol):
 
 
 class NoHearing:
-    """Answers the first audio of a session with a transcript that says that nobody listens."""
+    """Answers the first audio of a session with a transcript that says that speech recognition is off."""
 
     def __init__(self, *, new_id: Callable[[], str], send: Callable[[dict[str, Any]], None], notice: Callable[[str], None]) -> None:  # fmt: skip
         self._new_id, self._send, self._notice = new_id, send, notice
         self._said = False
 
     def audio(self, pcm: bytes) -> None:
-        """Say once that it is not understood."""
+        """Send the transcript and a notice, once per session."""
         if self._said:
             return
         self._said = True
@@ -51,14 +51,14 @@ class NoHearing:
         send_transcript(self._send, OFF, self._new_id())
 
     def signal(self, what: UserStarted | UserStopped) -> None:
-        """It makes no difference when they speak."""
+        """Ignore the signal."""
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: nothing is open."""
 
 
 class Listening:
-    """Finds the pieces of speech, transcribes them in order, and hands each in as the caller's words."""
+    """Detects pieces of speech, transcribes them in order, and passes each to the session as the caller's words."""
 
     def __init__(
         self,
@@ -82,14 +82,14 @@ class Listening:
         self._silence: asyncio.TimerHandle | None = None
 
     def audio(self, pcm: bytes) -> None:
-        """Take audio, and hand in what is said in it."""
+        """Process audio, and pass on the speech found in it."""
         for found in self._utterances.feed(pcm):
             self._found(found, told=self._utterances.told)
         self._expect_more()
         self._maybe_interim()
 
     def signal(self, what: UserStarted | UserStopped) -> None:
-        """Cut the audio where the client says."""
+        """Start or end a piece of speech at the client's signal."""
         if isinstance(what, UserStarted):
             if not self._utterances.speaking:
                 self._begin()
@@ -99,7 +99,7 @@ class Listening:
             self._found(found, told=True)
 
     async def close(self) -> None:
-        """Stop what runs."""
+        """Cancel the timer and the running transcriptions."""
         if self._silence is not None:
             self._silence.cancel()
         running = [task for task in (self._worker, self._interim) if task is not None]
@@ -125,7 +125,7 @@ class Listening:
             self._worker = asyncio.create_task(self._work())
 
     def _expect_more(self) -> None:
-        """A client that stops sending audio has stopped speaking."""
+        """Restart the timer that ends the speech if the client sends no more audio."""
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
@@ -144,7 +144,7 @@ class Listening:
             self._interim = asyncio.create_task(self._send_interim(self._turn_id, pcm))
 
     async def _send_interim(self, turn_id: str, pcm: bytes) -> None:
-        # Where it fails, the transcript of the whole piece fails too, and says so.
+        # If this fails, the final transcription fails too and reports it.
         with suppress(TranscriptionError):
             if text := await self._text(pcm):
                 self._send(delta("user.transcript.interim_delta", text, turn_id))
@@ -170,11 +170,11 @@ class Listening:
 
 
 def delta(kind: str, text: str, turn_id: str) -> dict[str, Any]:
-    """A transcript of a piece of speech; a later one with the same counter takes its place."""
+    """Return a transcript message; a later one with the same counter replaces it in the client."""
     return {"type": kind, "content": text, "turn_id": f"user-{turn_id}", "delta_counter": 0}
 
 
 def send_transcript(send: Callable[[dict[str, Any]], None], text: str, turn_id: str) -> None:
-    """Show a text where clients show the caller's words; the official templates read only the delta."""
+    """Send a text as the caller's transcript. The delta is needed too: the official templates read only that."""
     send(delta("user.transcript.delta", text, turn_id))
     send({"type": "user.transcript", "content": text, "turn_id": f"user-{turn_id}"})

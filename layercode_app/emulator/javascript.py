@@ -1,4 +1,4 @@
-"""JSON as JavaScript reads and prints it: what `JSON.stringify(JSON.parse(body))` gives, for any value that JSON can hold.
+"""Parse and print JSON like JavaScript: as `JSON.stringify(JSON.parse(body))` does, for any JSON value.
 
 The official Node examples verify a signature over the body as they re-stringified it, so a body is only verified
 everywhere if it is already in that form: Python's `json.dumps` differs on floats such as `2.0` and `1e-7`, on
@@ -18,13 +18,13 @@ _ESCAPED = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LARGEST_INDEX = 2**32 - 2
 DEEPEST = 100
-"""How far values may be nested. Deeper ones overrun the stack, if not here, then where they are printed."""
+"""Maximum nesting of values. Deeper ones overflow the stack, here or when they are printed."""
 
 
 def parse(text: str | bytes) -> Any:
-    """Read a JSON value, half an emoji included.
+    """Parse a JSON value, lone surrogates included.
 
-    Raises ValueError for what is no JSON, and for what is nested deeper than anybody means.
+    Raises ValueError for invalid JSON, and for values nested more than DEEPEST levels deep.
     """
     try:
         value = json.loads(text)
@@ -39,7 +39,7 @@ _TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 
 
 def _is_nested(value: Any, deeper_than: int) -> bool:
-    """Level by level, so that nothing recurses."""
+    """Return whether a value is nested deeper than this, level by level to avoid recursion."""
     level = [value]
     for _ in range(deeper_than):
         level = [inner for outer in level for inner in _inside(outer)]
@@ -57,7 +57,7 @@ def _inside(value: Any) -> Iterable[Any]:
 def stringify(value: Any) -> str:
     """Print a JSON value as JavaScript would after parsing it.
 
-    Raises TypeError, naming the type, for what JSON cannot hold.
+    Raises TypeError, naming the type, for a value that JSON cannot hold.
     """
     if value is None:
         return "null"
@@ -77,13 +77,13 @@ def stringify(value: Any) -> str:
 def _string(text: Any) -> str:
     if not isinstance(text, str):
         raise TypeError(f"a JSON object's keys are text, not {type(text).__name__}: {text!r}")
-    # UTF-16 and back joins two halves of one character, which JavaScript cannot tell from the whole.
+    # The round trip through UTF-16 joins surrogate pairs, which JavaScript treats as one character.
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     return '"' + _ESCAPED.sub(lambda match: _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), joined) + '"'
 
 
 def _ordered(mapping: Mapping[Any, Any]) -> list[Any]:
-    """Array indices first, ascending; then the other keys as they came."""
+    """Return the keys in JavaScript's order: array indices ascending, then the others in insertion order."""
     indices = [key for key in mapping if _is_index(key)]
     return [*sorted(indices, key=int), *(key for key in mapping if not _is_index(key))]
 
@@ -93,7 +93,7 @@ def _is_index(key: Any) -> bool:
 
 
 def _number(value: float) -> str:
-    """ECMAScript's Number::toString; Python's repr already finds the same shortest digits."""
+    """Format a number as ECMAScript's Number::toString. Python's repr already yields the same shortest digits."""
     try:
         number = float(value)
     except OverflowError:
@@ -105,7 +105,7 @@ def _number(value: float) -> str:
     mantissa, _, exponent = repr(abs(number)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     digits = (whole + fraction).lstrip("0")
-    # `point` is where the decimal point stands, counted from the first significant digit.
+    # `point` is the position of the decimal point, counted from the first significant digit.
     point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
     return ("-" if number < 0 else "") + _place(digits.rstrip("0"), point)
 

@@ -1,4 +1,4 @@
-"""Run a program to its end, within a bound; nothing of it is left when that is over or cancelled."""
+"""Run a program with a timeout; kill its process group on timeout or cancellation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..platform.child import kill_group, start_group
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a program ended, and what it wrote."""
+    """A program's exit code and output."""
 
     code: int
     output: bytes
@@ -19,7 +19,7 @@ class Finished:
 
 
 async def run_program(command: Sequence[str], *, stdin: bytes, seconds: float) -> Finished:
-    """Run a program with this input. Raises OSError when it cannot be started, TimeoutError when it takes too long."""
+    """Run a program with this input. Raises OSError if it cannot be started, TimeoutError after `seconds`."""
     pipe = asyncio.subprocess.PIPE
     process = await start_group(*command, stdin=pipe, stdout=pipe, stderr=pipe)
     try:

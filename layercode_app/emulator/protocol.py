@@ -1,4 +1,4 @@
-"""What goes into the turn manager and what comes out of it, and how the client's messages are read."""
+"""Inputs and outputs of the turn manager, and the parsing of client messages."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from .speech import Speech
 
 Trigger: TypeAlias = Literal["automatic", "push_to_talk"]
 Style: TypeAlias = Literal["session.start", "welcome"]
-"""How the greeting is asked for: `session.start` with a turn, or the newer `welcome` beside a `session.start` without."""
+"""The request for a greeting: `session.start` with a turn id, or a `session.start` without and the newer `welcome`."""
 GREETED: tuple[Style, ...] = ("session.start", "welcome")
 NO_TEXT = {"text": ""}
-"""Goes with these: the official templates put the text of every event into their history, or require it."""
+"""An empty text for these events: the official templates add every event's text to their history, or require it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The client can play and hear: the session may begin."""
+    """The client can play and record, so the session may begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The caller said or typed this; spoken words have a turn id already, which their interim transcripts carried."""
+    """The caller said or typed a text. Spoken words already have the turn id of their interim transcripts."""
 
     content: str
     turn_id: str | None = None
@@ -52,7 +52,7 @@ class UserStopped:
 
 @dataclass(frozen=True, slots=True)
 class ReplayFinished:
-    """The client says it has played all audio; the official JavaScript client does not say of which turn."""
+    """The client has played all audio. The official JavaScript client does not name the turn."""
 
     turn_id: str | None
 
@@ -66,7 +66,7 @@ class ClientAudio:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The client is gone, or the platform ends the session."""
+    """The client disconnected, or the platform ends the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class BackendFrame:
 
 @dataclass(frozen=True, slots=True)
 class StreamClosed:
-    """The backend's answer is over; `error` says why when it did not end as it should."""
+    """The backend's answer is over; `error` is the reason if it ended abnormally."""
 
     turn_id: str
     error: str | None = None
@@ -103,7 +103,7 @@ class DataAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A segment of a turn became audio."""
+    """A segment of a turn was converted to audio."""
 
     turn_id: str
     text: str
@@ -112,7 +112,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed."""
+    """The time of `wake_at` was reached."""
 
 
 FromClient: TypeAlias = (
@@ -154,14 +154,14 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Close the connection of this turn's webhook: the caller spoke over it, or left."""
+    """Close the connection of this turn's webhook, because the caller interrupted it or left."""
 
     turn_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Speak:
-    """Turn this segment of a turn into audio, in order."""
+    """Convert this segment of a turn to audio, in order."""
 
     turn_id: str
     text: str
@@ -169,7 +169,7 @@ class Speak:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End the session: the backend hung up, or nobody said anything for too long."""
+    """End the session, because the backend hung up or the silence timed out."""
 
     reason: Literal["hangup", "timeout"]
 
@@ -180,7 +180,7 @@ _VAD: dict[str, FromClient] = {"vad_start": UserStarted(vad=True), "vad_end": Us
 
 
 def parse_client(message: Mapping[str, Any]) -> FromClient | None:
-    """Read a client's message; None for one that needs no answer, is unknown or malformed."""
+    """Parse a client's message. Return None if it needs no answer, is unknown or malformed."""
     kind, content = message.get("type"), message.get("content")
     if kind == "client.ready":
         return Ready()

@@ -1,4 +1,4 @@
-"""The recording of a session: a WAV of 16 kHz, the caller on the left, the agent as it was heard on the right."""
+"""The recording of a session: a 16 kHz WAV with the caller on the left, and the agent as heard on the right."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import Iterable
 from .speech import RATE, resample
 
 CALLER_RATE = 8_000
-"""Samples a second of the audio that clients send."""
+"""Sample rate of the audio that clients send, in Hz."""
 LONGEST = 1_800
-"""Seconds after which nothing more is recorded."""
+"""Maximum length of a recording, in seconds."""
 _ADJACENT = 0.5
 
 
 class CallerAudio:
-    """What the caller's microphone sent, placed in time."""
+    """The audio of the caller's microphone, in pieces with start times."""
 
     def __init__(self) -> None:
         self.pieces: list[tuple[float, bytearray]] = []
@@ -26,11 +26,11 @@ class CallerAudio:
 
     @property
     def seconds(self) -> float:
-        """How much there is."""
+        """Seconds of audio received."""
         return self._samples / CALLER_RATE
 
     def add(self, content: str, now: float) -> bytes:
-        """Take a message's base64, and return its audio; what is not audio is ignored."""
+        """Add a message's base64 audio, and return it decoded; empty if it is malformed."""
         try:
             pcm = base64.b64decode(content, validate=True)
         except ValueError:
@@ -51,12 +51,12 @@ class CallerAudio:
         self.pieces.append((now, bytearray(pcm)))
 
     def forget(self) -> None:
-        """Let go of the audio; how much there was stays."""
+        """Free the audio; `seconds` keeps its value."""
         self.pieces.clear()
 
 
 def render(caller: Iterable[tuple[float, bytes]], agent: Iterable[tuple[float, bytes]], seconds: float) -> bytes:
-    """The WAV of a session; pieces are placed by the second they begin at, counted from the session's start."""
+    """Return the WAV of a session. Each piece comes with its start, in seconds from the session's start."""
     length = int(min(max(seconds, 0), LONGEST) * RATE)
     both = array("h", bytes(4 * length))
     both[0::2] = _track(((at, resample(bytes(pcm), CALLER_RATE)) for at, pcm in caller), length)

@@ -1,4 +1,4 @@
-"""How a session went, as `session.end`, `session.update` and the REST API tell it."""
+"""The report of a session, for `session.end`, `session.update` and the REST API."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .turn import AssistantTurn
 
 
 class Report:
-    """The figures of one session. Times are epoch seconds; `wall` turns the session's clock into them."""
+    """The report of one session. Times are epoch seconds; `wall` converts the session's clock to them."""
 
     def __init__(self, grant: Grant, session_id: str, *, recorded: bool, ip_address: str) -> None:
         self.started_at = time.time()
         self._began = time.monotonic()
         self.ended_at: float | None = None
-        """When it began, and how long it lasted since: it cannot end before it began, whatever becomes of the clock."""
+        """None while the session is open. Measured with a monotonic clock, so it is never before `started_at`."""
         self.recording_status = "in_progress" if recorded else "not_available"
         self.recording_url: str | None = None
         self._grant, self._session_id = grant, session_id
@@ -27,11 +27,11 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """How long the session was, or has been so far."""
+        """The session's duration, so far if it is open."""
         return (self.ended_at or self._now()) - self.started_at
 
     def end(self) -> None:
-        """The session is over now."""
+        """Record the end of the session."""
         self.ended_at = self._now()
 
     def _now(self) -> float:
@@ -40,7 +40,7 @@ class Report:
     def session_end(
         self, turns: Sequence[AssistantTurn], wall: Callable[[float], float], heard_seconds: float
     ) -> dict[str, Any]:
-        """The `session.end` event."""
+        """Return the `session.end` event."""
         return {
             "type": "session.end",
             "agent_id": self._grant.agent.id,
@@ -57,7 +57,7 @@ class Report:
         }
 
     def recording_completed(self, url: str, seconds: float) -> dict[str, Any]:
-        """The `session.update` event of a recording that can be fetched."""
+        """Record that the recording is ready, and return its `session.update` event."""
         self.recording_status, self.recording_url = "completed", url
         return {
             "type": "session.update",
@@ -67,12 +67,12 @@ class Report:
         }
 
     def recording_failed(self, reason: str) -> dict[str, Any]:
-        """The `session.update` event of a recording that could not be written."""
+        """Record that the recording failed, and return its `session.update` event."""
         self.recording_status = "not_available"
         return {"type": "session.update", "recording_status": "failed", "error_message": reason}
 
     def describe(self, turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -> dict[str, Any]:
-        """The session as the REST API shows it."""
+        """Return the session as the REST API shows it."""
         return {
             "session_id": self._session_id,
             "agent_id": self._grant.agent.id,
@@ -88,7 +88,7 @@ class Report:
 
 
 def transcript(turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -> list[dict[str, Any]]:
-    """What was said, and of the agent's words those that were heard; timestamps in epoch milliseconds."""
+    """Return the caller's words and the heard part of the agent's. Timestamps are epoch milliseconds."""
     lines = []
     for turn in turns:
         if turn.said_by_user is not None:
@@ -100,7 +100,7 @@ def transcript(turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -
 
 
 def latency_ms(turns: Sequence[AssistantTurn]) -> int | None:
-    """The mean time from the caller's last word to the agent's first audio."""
+    """Return the mean milliseconds from a turn's start to the agent's first audio; None without audio."""
     waits = [turn.first_audio - turn.began for turn in turns if turn.first_audio is not None]
     return round(1000 * sum(waits) / len(waits)) if waits else None
 

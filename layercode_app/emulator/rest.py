@@ -1,4 +1,4 @@
-"""The platform's REST API, and what only an emulator has: its faults."""
+"""The platform's REST API, and the emulator's own routes for faults."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _AuthorizeSession(BaseModel):
 
 
 class _OutboundCall(BaseModel):
-    """`say` is what the simulated callee says; the platform has no such field."""
+    """A request for an outbound call. `say`, which the platform does not have, is what the simulated callee says."""
 
     model_config = ConfigDict(extra="ignore")
     from_phone_number: str = Field(min_length=1)
@@ -44,14 +44,14 @@ class _OutboundCall(BaseModel):
 
 
 class _Answer(JSONResponse):
-    """JSON in ASCII, which carries whatever a client or a backend may have said, half an emoji included."""
+    """A response of ASCII JSON, which can carry any text of a client or a backend, even lone surrogates."""
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content).encode()
 
 
 def rest_routes(emulator: Emulator) -> list[BaseRoute]:
-    """The routes, below the root that the platform's base URL names."""
+    """Return the routes, relative to the root of the platform's base URL."""
     table: list[tuple[str, str, Handler]] = [
         ("POST", "/v1/agents/web/authorize_session", _authorize),
         ("GET", "/v1/agents", _list_agents),
@@ -75,7 +75,7 @@ def _endpoint(emulator: Emulator, handler: Handler) -> Callable[[Request], Await
                 emulator.check_key(request.headers.get("authorization"))
             return await handler(emulator, request)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
+            return Response(status_code=400)  # the client is gone
         except PlatformAPIError as error:
             return _Answer({"error": str(error)}, error.status or 500)
 
@@ -131,7 +131,7 @@ async def _get_faults(emulator: Emulator, request: Request) -> Response:
 async def _set_faults(emulator: Emulator, request: Request) -> Response:
     wanted = await _read(request, Faults)
     for name in Faults.model_fields:
-        # Running sessions hold this same object.
+        # Change the object in place, because running sessions share it.
         setattr(emulator.faults, name, getattr(wanted, name))
     return _Answer(emulator.faults.model_dump())
 

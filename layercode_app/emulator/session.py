@@ -1,4 +1,4 @@
-"""One session: drives the turn manager with a client, a backend, a voice and a clock."""
+"""One session, which connects the turn manager to a client, a backend, a voice and a clock."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ from .webhooks import WebhookClient
 
 Send: TypeAlias = Callable[[dict[str, Any]], None]
 _SETTLE = 10.0
-"""Seconds that webhooks under way at the end of a session may take."""
+"""Seconds that running webhooks have at the end of a session."""
 
 
 class Session:
-    """One connection of one conversation. `send` takes messages for the client, `hang_up` closes its connection."""
+    """One connection of a conversation. `send` sends a message to the client, `hang_up` closes its connection."""
 
     def __init__(
         self,
@@ -101,16 +101,16 @@ class Session:
 
     @property
     def conversation_id(self) -> str:
-        """The conversation that this is one connection of."""
+        """The id of the session's conversation."""
         return self.grant.conversation_id
 
     @property
     def turns(self) -> list[AssistantTurn]:
-        """Every turn so far: what was said, and what was heard of it."""
+        """Every turn so far, with what was said and what was heard."""
         return self._turns.turns
 
     def receive(self, message: Mapping[str, Any]) -> None:
-        """Take a message of the client, as it would send it."""
+        """Process a message from the client."""
         if message.get("type") != "client.audio":
             self._watch("client", message=dict(message))
         if (what := parse_client(message)) is not None:
@@ -131,21 +131,21 @@ class Session:
         return Listening(transcriber, trigger=trigger, new_id=new_id, send=send, take=self._take, notice=notice)
 
     def describe(self) -> dict[str, Any]:
-        """The session as the REST API shows it."""
+        """Return the session as the REST API shows it."""
         return self.report.describe(self.turns, self._wall)
 
     async def idle(self) -> None:
-        """Wait until the agent has nothing more to say and has been heard."""
+        """Wait until the agent has finished speaking and its audio has been played."""
         await self._idle.wait()
 
     async def close(self) -> None:
-        """The client is gone: stop the turn, tell the backend how the session went, and write the recording."""
+        """End the session: stop the turn, send `session.end` to the backend, and write the recording."""
         if self._turns.over:
             return
         try:
             await self._end()
         finally:
-            # The session is kept for who asks after it, and nobody asks for its audio any more.
+            # The session stays available to the REST API, which does not need its audio.
             self._caller.forget()
             for turn in self.turns:
                 turn.playback.forget()
@@ -220,7 +220,7 @@ class Session:
                 self._take(Spoken(what.turn_id, what.text, await self._voice.speak(what.text)))
 
     def _announce(self) -> None:
-        """Tell the feed of turns that are over, and whoever waits that nothing is being said."""
+        """Publish turns that are over, and update the event that `idle` waits for."""
         while self._announced < len(self.turns) and (turn := self.turns[self._announced]).over:
             self._announced += 1
             cut = {"heard": turn.heard, "words_heard": turn.words_heard, "interrupted": turn.interrupted}

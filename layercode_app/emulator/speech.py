@@ -1,4 +1,4 @@
-"""Text to PCM16 mono 16 kHz: espeak-ng where it is installed, else silence as long as the speech would be.
+"""Text to PCM16 mono 16 kHz, by espeak-ng if it is installed, else as silence of about the same length.
 
 Nothing here blocks the event loop: espeak-ng runs as a process, and resampling in a thread.
 """
@@ -20,39 +20,39 @@ from ..exceptions import ConfigurationError
 from .program import run_program
 
 RATE = 16_000
-"""Samples a second of the audio that clients are sent."""
+"""Sample rate of the audio sent to clients, in Hz."""
 MINIMUM_BYTES = 256
 """The shortest audio that the official clients play."""
 _CHUNK_BYTES = RATE  # half a second
 _SECONDS_PER_CHARACTER = 0.065
 _PAUSES = {",": 4, ";": 4, ":": 4, ".": 8, "!": 8, "?": 8}
-"""How long a mark is heard, in characters."""
+"""The pause after a mark, in characters."""
 SECONDS = 30.0
-"""How long espeak-ng may take for one text."""
+"""Timeout of espeak-ng for one text, in seconds."""
 _SYNTHESES = 2
-"""How many espeak-ng processes may run at a time."""
+"""Maximum number of concurrent espeak-ng processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Audio of a text. `word_ends` has the second at which each word of the text (as split by spaces) ends."""
+    """Audio of a text. `word_ends` holds the end, in seconds, of each word of the text (as split by spaces)."""
 
     pcm: bytes
     word_ends: tuple[float, ...]
 
     @property
     def seconds(self) -> float:
-        """How long the audio plays."""
+        """Duration of the audio."""
         return duration(self.pcm)
 
 
 def duration(pcm: bytes) -> float:
-    """How long PCM16 mono 16 kHz plays, in seconds."""
+    """Return the duration of PCM16 mono 16 kHz, in seconds."""
     return len(pcm) / 2 / RATE
 
 
 def chunks(pcm: bytes) -> Iterator[bytes]:
-    """Cut audio into pieces of about half a second: even, none under 256 bytes, base64 far under 1 MiB."""
+    """Split audio into pieces of about half a second: whole samples, 256 bytes or more, base64 far under 1 MiB."""
     for start in range(0, len(pcm), _CHUNK_BYTES):
         rest = len(pcm) - start - _CHUNK_BYTES
         if 0 < rest < MINIMUM_BYTES:
@@ -62,27 +62,27 @@ def chunks(pcm: bytes) -> Iterator[bytes]:
 
 
 class Voice(Protocol):
-    """Turns text into speech."""
+    """A text-to-speech voice."""
 
     async def speak(self, text: str) -> Speech:
-        """Say the text. Never raises: what cannot be said is silence."""
+        """Return the text as speech. Never raises: text that cannot be spoken becomes silence."""
         ...
 
 
 class Silence:
-    """Says nothing, for as long as saying it would take; `pace` 10 takes a tenth of that."""
+    """A voice of silence, as long as speech would take; `pace` 10 makes it ten times shorter."""
 
     def __init__(self, *, pace: float = 1) -> None:
         self.pace = pace
 
     async def speak(self, text: str) -> Speech:
-        """Silence as long as the text."""
+        """Return silence of the text's estimated duration."""
         seconds = _weight(text) * _SECONDS_PER_CHARACTER / self.pace
         return timed(text, bytes(2 * math.ceil(seconds * RATE)))
 
 
 class Espeak:
-    """Speaks with espeak-ng in a process of its own; a text it fails on is silence."""
+    """A voice that runs espeak-ng as a process. A text on which it fails becomes silence."""
 
     def __init__(self, program: str, *, language: str = "en", words_per_minute: int = 175) -> None:
         self._command = (program, "--stdin", "--stdout", "-v", language, "-s", str(words_per_minute))
@@ -90,7 +90,7 @@ class Espeak:
         self._silence = Silence()
 
     async def speak(self, text: str) -> Speech:
-        """Say the text, spoken marks and all."""
+        """Return the text as speech, or silence if espeak-ng fails."""
         if not text.strip():
             return await self._silence.speak(text)
         async with self._slots:
@@ -107,7 +107,7 @@ class Espeak:
 
 
 def pick_voice(wanted: Literal["espeak", "silence"] | None = None, *, language: str = "en") -> Espeak | Silence:
-    """The voice that is wanted, else the best of this machine. Raises ConfigurationError where it is not installed."""
+    """Return the requested voice, by default the best available. Raises ConfigurationError if it is not installed."""
     program = None if wanted == "silence" else shutil.which("espeak-ng")
     if program is None and wanted == "espeak":
         raise ConfigurationError("The voice espeak is not here: expected the program espeak-ng. Install it.")
@@ -115,7 +115,7 @@ def pick_voice(wanted: Literal["espeak", "silence"] | None = None, *, language: 
 
 
 def timed(text: str, pcm: bytes) -> Speech:
-    """Give each word its share of the audio, by its length; audio that is too short for clients is padded."""
+    """Return speech with word ends in proportion to the words' lengths. Audio too short for clients is padded."""
     pcm = pcm[: len(pcm) // 2 * 2].ljust(MINIMUM_BYTES, b"\0")
     words = text.split()
     weights = [_weight(word) for word in words]
@@ -132,7 +132,7 @@ def _weight(text: str) -> int:
 
 
 def from_wav(wav: bytes) -> bytes:
-    """The samples of a mono PCM16 WAV at 16 kHz; empty when it is none. Sizes in a streamed header are not trusted."""
+    """Return a mono PCM16 WAV's samples at 16 kHz; empty if it is none. Sizes in a streamed header are not trusted."""
     position = wav.find(b"data", 12)
     if wav[:4] != b"RIFF" or position < 0 or len(wav) < 44:
         return b""
@@ -144,7 +144,7 @@ def from_wav(wav: bytes) -> bytes:
 
 
 def resample(pcm: bytes, rate: int) -> bytes:
-    """PCM16 mono at any rate to 16 kHz, by linear interpolation."""
+    """Convert PCM16 mono from any rate to 16 kHz, by linear interpolation."""
     if rate == RATE or not pcm:
         return pcm
     source = _samples(pcm)

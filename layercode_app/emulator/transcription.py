@@ -1,4 +1,4 @@
-"""Speech to text by a program or a service of the user's choice: whisper.cpp, OpenAI, or anything with their interface."""
+"""Speech to text by a program or a service: whisper.cpp, OpenAI, or anything with the same interface."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from .program import Finished, run_program
 from .webhooks import check_url, is_loopback
 
 SECONDS = 30.0
-"""How long one transcription may take."""
+"""Timeout of one transcription, in seconds."""
 ENDPOINT = "/audio/transcriptions"
 FILE = "{wav}"
 _SHOWN = 200
-# whisper.cpp prints a time before each line, and a mark where nobody speaks.
+# whisper.cpp prints a time before each line, and a mark for silence.
 _TIMES = re.compile(r"^\[[\d:.,]+ --> [\d:.,]+\]\s*", re.MULTILINE)
 _MARKS = re.compile(r"\[[A-Z_ ]+\]|\((?:silence|inaudible)\)")
 
 
 class TranscriptionError(LayerCodeError):
-    """The program or the service gave no transcript."""
+    """The program or the service returned no transcript."""
 
 
 class Transcriber(Protocol):
-    """Turns speech into text."""
+    """A speech-to-text converter."""
 
     async def transcribe(self, wav: bytes) -> str:
-        """The words of a WAV file, or an empty text. Raises TranscriptionError."""
+        """Return the words of a WAV file, or an empty text. Raises TranscriptionError."""
         ...
 
     async def aclose(self) -> None:
@@ -45,13 +45,13 @@ class Transcriber(Protocol):
 
 
 class ProgramTranscriber:
-    """Runs a program for each piece of speech: `{wav}` in its arguments is a file, else it reads the WAV on stdin."""
+    """Runs a program for each piece of speech, with a WAV file in place of `{wav}`, or else the WAV on stdin."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
 
     async def transcribe(self, wav: bytes) -> str:
-        """The program's standard output."""
+        """Return the words in the program's standard output."""
         if not any(FILE in word for word in self._command):
             return await self._run(self._command, wav)
         with tempfile.NamedTemporaryFile(prefix="layercode-", suffix=".wav") as file:
@@ -73,11 +73,11 @@ class ProgramTranscriber:
         return words_in(done.output.decode("utf-8", "replace"))
 
     async def aclose(self) -> None:
-        """Nothing is open between two pieces of speech."""
+        """Do nothing: no process stays open."""
 
 
 class ServiceTranscriber:
-    """Asks a service with OpenAI's interface of transcriptions."""
+    """Calls a service with OpenAI's transcription interface."""
 
     def __init__(self, url: httpx.URL, *, key: str | None, model: str) -> None:
         self._url, self._model = url, model
@@ -85,7 +85,7 @@ class ServiceTranscriber:
         self._http = httpx.AsyncClient(timeout=SECONDS, headers=headers, trust_env=not is_loopback(url.host))
 
     async def transcribe(self, wav: bytes) -> str:
-        """The `text` of its JSON answer, or the whole of an answer in plain text."""
+        """Return the `text` of the JSON answer, or the whole plain-text answer."""
         fields = {"model": self._model, "response_format": "json"}
         try:
             answer = await self._http.post(self._url, data=fields, files={"file": ("speech.wav", wav, "audio/wav")})
@@ -113,7 +113,7 @@ class ServiceTranscriber:
 
 
 def pick_transcriber(stt: str | None, *, key: str | None = None, model: str = "whisper-1") -> Transcriber | None:
-    """The transcriber for a command or a URL; None for none. Raises ConfigurationError for what cannot work."""
+    """Return the transcriber for a command or a URL, None if empty. Raises ConfigurationError if it cannot work."""
     if not stt or not stt.strip():
         return None
     if stt.strip().lower().startswith(("http://", "https://")):
@@ -130,13 +130,13 @@ def pick_transcriber(stt: str | None, *, key: str | None = None, model: str = "w
 
 
 def transcriber_of(settings: Settings) -> Transcriber | None:
-    """The transcriber that the settings name. Raises ConfigurationError for one that cannot work."""
+    """Return the transcriber from the settings. Raises ConfigurationError if it cannot work."""
     key = None if settings.stt_key is None else settings.stt_key.get_secret_value()
     return pick_transcriber(settings.stt, key=key, model=settings.stt_model)
 
 
 def _endpoint(url: str) -> httpx.URL:
-    """The URL as it is; of a base URL such as http://host/v1, the endpoint below it."""
+    """Return the URL; to a base URL such as http://host or http://host/v1, the endpoint is added."""
     found = check_url(url)
     path = found.path.rstrip("/")
     if path == "":
@@ -145,12 +145,12 @@ def _endpoint(url: str) -> httpx.URL:
 
 
 def words_in(transcript: str) -> str:
-    """The words of a transcript on one line, without times and marks of silence."""
+    """Return the words of a transcript on one line, without times and marks of silence."""
     return " ".join(_MARKS.sub(" ", _TIMES.sub("", transcript)).split())
 
 
 def to_wav(pcm: bytes, rate: int) -> bytes:
-    """A WAV file of PCM16 mono."""
+    """Return a WAV file of PCM16 mono."""
     target = io.BytesIO()
     with wave.open(target, "wb") as wav:
         wav.setnchannels(1)

@@ -1,4 +1,4 @@
-"""One reply of the backend, from its webhook to the last word the client played: a state machine without IO or clock."""
+"""A backend's reply, from the webhook to the last word played, as a state machine without IO or clock."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from .protocol import Abort, Output, Speak, ToClient
 from .speech import Speech, chunks
 
 STALL = 0.25
-"""How long, in seconds, text may wait for the rest of its sentence before it is spoken as it is."""
+"""Seconds that text waits for the rest of its sentence before it is spoken as it is."""
 
 
 @dataclass(slots=True)
 class AssistantTurn:
-    """One webhook that asked for speech, and what became of it: the platform's own record of what was heard."""
+    """A webhook that asked for speech and its reply, with the platform's record of what was heard."""
 
     id: str
     began: float
     said_by_user: str | None = None
     """What the caller said; None for a greeting."""
     text: str = ""
-    """All that the backend said."""
+    """The complete text from the backend."""
     heard: str | None = None
-    """What was played of it; None while that may still grow."""
+    """The part of the text that was played; None while it may still grow."""
     interrupted: Literal["user", "disconnect"] | None = None
     accepted: bool = False
     """Whether the backend answered with 2xx."""
     error: str | None = None
-    """Why the answer did not end as it should."""
+    """Why the answer ended abnormally."""
     first_audio: float | None = None
     hangup: bool = False
     closed: bool = False
@@ -41,27 +41,27 @@ class AssistantTurn:
     playback: Playback = field(default_factory=Playback)
     _streaming: bool = True
     _segmenter: Segmenter = field(default_factory=Segmenter)
-    _making: int = 0  # segments that are being made into audio
+    _making: int = 0  # segments that are being converted to audio
     _held: deque[tuple[str, Speech]] = field(default_factory=deque)
     _stalls_at: float | None = None
 
     @property
     def words_heard(self) -> int:
-        """How many words were heard; 0 while that is not known."""
+        """The number of words heard; 0 while it is unknown."""
         return len((self.heard or "").split())
 
     @property
     def over(self) -> bool:
-        """Whether what was heard is settled."""
+        """Whether the turn is over, so that `heard` is final."""
         return self.heard is not None
 
     def accept(self) -> list[Output]:
-        """The backend answered with 2xx."""
+        """Record that the backend answered with 2xx."""
         self.accepted = True
         return [self._message("turn.start", role="assistant")]
 
     def take(self, kind: str, content: Any, now: float) -> list[Output]:
-        """Take one event of the backend's stream; what follows the end is ignored."""
+        """Process one event of the backend's stream; events after the end are ignored."""
         if not self._streaming:
             return []
         if kind == TTS and isinstance(content, str) and content:
@@ -77,7 +77,7 @@ class AssistantTurn:
         return []
 
     def end_stream(self, error: str | None = None) -> list[Output]:
-        """Nothing more comes from the backend."""
+        """Record the end of the backend's stream, and speak the remaining text."""
         self.error = self.error or error
         if not self._streaming:
             return []
@@ -86,12 +86,12 @@ class AssistantTurn:
         return self._make(self._segmenter.flush())
 
     def spoken(self, text: str, speech: Speech) -> None:
-        """A segment became audio."""
+        """Queue a segment that was converted to audio."""
         self._making -= 1
         self._held.append((text, speech))
 
     def advance(self, now: float, *, quiet_until: float, new_id: Callable[[], str]) -> list[Output]:
-        """Do what is due: speak what stalls, play what is ready, close, and settle what was heard."""
+        """Do what is due: speak stalled text, play finished audio, close the response, and set `heard`."""
         out: list[Output] = []
         if self._stalls_at is not None and now >= self._stalls_at:
             self._stalls_at = None
@@ -108,7 +108,7 @@ class AssistantTurn:
         return out
 
     def cut(self, by: Literal["user", "disconnect"], now: float) -> list[Output]:
-        """Stop here: what has been played by now is all that was heard."""
+        """Interrupt the turn: only what has been played by now counts as heard."""
         out: list[Output] = [Abort(self.id)] if self._streaming else []
         self._streaming = False
         self._held.clear()
@@ -118,7 +118,7 @@ class AssistantTurn:
         return out
 
     def wake_at(self, quiet_until: float) -> float | None:
-        """When time alone will change something."""
+        """Return the next time at which `advance` has something to do, or None."""
         times = [] if self._stalls_at is None else [self._stalls_at]
         if self._held:
             times.append(quiet_until)

@@ -1,7 +1,7 @@
-"""Who speaks when: the turns of one session, as a state machine without IO or clock.
+"""Turn-taking in one session, as a state machine without IO or clock.
 
-`handle(input, now)` takes what a client or a backend did and gives what the platform does about it. `wake_at` is when
-to hand in a `Tick`. Times are seconds of any one clock.
+`handle(input, now)` takes an input from a client or a backend and returns the platform's outputs. `wake_at` is the time
+of the next `Tick`. Times are in seconds, all from the same clock.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class TurnManager:
     ) -> None:
         self.turns: list[AssistantTurn] = []
         self.started = False
-        """Whether the greeting was asked for."""
+        """Whether the greeting was requested."""
         self.over = False
         self._new_id = new_id
-        # The push-to-talk client stops its own playback whatever we think of it.
+        # A push-to-talk client always stops its own playback, so it must be able to interrupt.
         self._can_interrupt = can_interrupt or trigger == "push_to_talk"
         self._trigger = trigger
         self._style = style
@@ -88,14 +88,14 @@ class TurnManager:
 
     @property
     def wake_at(self) -> float | None:
-        """When time alone will change something."""
+        """The time of the next `Tick`, or None."""
         if self.over or self._ending:
             return None
         own = self._current.wake_at(self._quiet_until) if self._current else None
         return min((time for time in (own, self._interrupts_at, self._idle_at()) if time is not None), default=None)
 
     def handle(self, what: Input, now: float) -> list[Output]:
-        """Take what happened; gives what to do, in order."""
+        """Process an input, and return the outputs in order."""
         self._out = []
         if isinstance(what, Disconnected):
             self._leave(now)
@@ -110,7 +110,7 @@ class TurnManager:
             case Ready() | Text() | ClientData() | UserStarted() | UserStopped() | ReplayFinished():
                 self._from_client(what, now)
             case Accepted() | BackendFrame() | StreamClosed() | Spoken():
-                # What comes of a turn that was cut is of no use to anybody.
+                # Late results of an interrupted turn are dropped.
                 if self._current is not None and self._current.id == what.turn_id:
                     self._from_turn(self._current, what, now)
             case DataAnswer(turn_id, content):
@@ -134,7 +134,7 @@ class TurnManager:
             case UserStopped(vad):
                 self._user_stopped(now, vad=vad)
             case ReplayFinished(turn_id):
-                # Without a turn's id it may follow an interruption, so only our own reckoning tells.
+                # Without a turn id it may belong to an interrupted turn, so the computed playback decides.
                 if self._current is not None and self._current.id == turn_id:
                     self._current.playback.finish(now)
             case _:
@@ -249,7 +249,7 @@ class TurnManager:
     def _advance(self, now: float) -> None:
         if self._interrupts_at is not None and now >= self._interrupts_at:
             self._interrupts_at = None
-            # As this caller would: speech is heard, or the button of push-to-talk is pressed.
+            # Interrupt like this kind of caller: by detected speech, or by the push-to-talk button.
             vad = self._trigger == "automatic"
             self._user_started(now, vad=vad)
             self._user_stopped(now, vad=vad)

@@ -1,4 +1,4 @@
-"""Finds the pieces of speech in a caller's audio by its loudness: no IO, and time is counted in samples."""
+"""Detect pieces of speech in a caller's audio by loudness, without IO; time is counted in samples."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .recording import CALLER_RATE
 _FRAME_BYTES = 2 * CALLER_RATE // 50
 _FRAMES_PER_SECOND = 50
 SILENCE_SECONDS = 0.7
-"""How much silence ends a piece of speech."""
+"""Seconds of silence that end a piece of speech."""
 LONGEST_SECONDS = 30.0
-"""How long a piece of speech may be before it is cut."""
-_BEFORE = 15  # frames that are kept from before the first loud one
+"""Maximum length of a piece of speech in seconds, after which it is split."""
+_BEFORE = 15  # frames kept from before the detection of speech
 _BEGINS = 6  # loud frames among the last ten
-_LEAST = 5  # loud frames of a piece that is worth a transcript
+_LEAST = 5  # minimum loud frames of a piece to transcribe
 _QUIETEST = 200.0
 _LOUDER_THAN_NOISE = 3.0
 
@@ -30,7 +30,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The caller stopped: this is what they said, PCM16 mono 8 kHz."""
+    """The caller stopped speaking; `pcm` is the piece of speech, PCM16 mono 8 kHz."""
 
     pcm: bytes
 
@@ -39,7 +39,7 @@ Found: TypeAlias = Began | Ended
 
 
 class Utterances:
-    """Cuts audio into pieces of speech. `begin` and `finish` are for clients that tell themselves when one speaks."""
+    """Splits audio into pieces of speech. `begin` and `finish` are for clients that signal speech themselves."""
 
     def __init__(self, *, told: bool = False) -> None:
         self._always_told = told
@@ -53,21 +53,21 @@ class Utterances:
 
     @property
     def speaking(self) -> bool:
-        """Whether a piece of speech has begun and not ended."""
+        """Whether a piece of speech is open."""
         return self._open is not None
 
     @property
     def told(self) -> bool:
-        """Whether the client says when the caller stops."""
+        """Whether the open piece ends by the client's signal, not by silence."""
         return self._told
 
     @property
     def so_far(self) -> bytes:
-        """The audio of the piece that has not ended."""
+        """The audio of the open piece."""
         return bytes(self._open or b"")
 
     def feed(self, pcm: bytes) -> list[Found]:
-        """Take audio; gives what begins and ends in it."""
+        """Process audio, and return the pieces of speech that begin or end in it."""
         found: list[Found] = []
         self._rest += pcm
         while len(self._rest) >= _FRAME_BYTES:
@@ -76,13 +76,13 @@ class Utterances:
         return found
 
     def begin(self) -> None:
-        """The client says that the caller speaks; it ends with `finish`."""
+        """Begin a piece at the client's signal; it ends with `finish`."""
         self._told = True
         if self._open is None:
             self._start()
 
     def finish(self) -> list[Found]:
-        """End the piece that is open: the client says so, or sends no more audio."""
+        """End the open piece, because the client says so or sends no more audio."""
         spoken, loud = self.so_far + self._rest, self._loud
         was_open = self._open is not None
         self._open, self._rest, self._told, self._loud = None, b"", False, 0

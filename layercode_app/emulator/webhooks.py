@@ -1,12 +1,11 @@
-"""Delivers signed events to a backend and reads its answer as it arrives: the only HTTP client for webhooks here.
+"""Deliver signed events to a backend, and read its answer as it arrives.
 
     async with WebhookClient(url, secret) as client, client.deliver(event) as answer:
         async for frame in answer.frames():
             print(frame.at_ms, frame.type, frame.content)
 
-Leaving the `deliver` block early, or cancelling the task that is in it, closes the TCP connection, before or after the
-first byte: that is what an interruption looks like to the backend. Every time is in milliseconds since the request
-was begun.
+Leaving the `deliver` block early, or cancelling its task, closes the TCP connection, before or after the first byte: an
+interruption looks like this to the backend. Times are in milliseconds since the start of the request.
 """
 
 from __future__ import annotations
@@ -29,36 +28,36 @@ LAST_PORT = 65_535
 
 
 class Received(NamedTuple):
-    """One event of a backend's stream, as it came, and when."""
+    """One event of a backend's stream, with its arrival time."""
 
     at_ms: float
     payload: dict[str, Any]
 
     @property
     def type(self) -> str:
-        """The event's type, such as `response.tts`; empty when it has none."""
+        """The event's type, such as `response.tts`; empty if it has none."""
         kind = self.payload.get("type")
         return kind if isinstance(kind, str) else ""
 
     @property
     def content(self) -> Any:
-        """What a `response.tts` says, or a `response.data` carries."""
+        """The text of a `response.tts`, or the data of a `response.data`."""
         return self.payload.get("content")
 
     @property
     def turn_id(self) -> Any:
-        """The turn that the event belongs to, as the backend says."""
+        """The event's turn id, as sent by the backend."""
         return self.payload.get("turn_id")
 
 
 class Answer:
-    """A backend's answer: status and headers are there, the body is read as it arrives. Read it once."""
+    """A backend's answer, with status and headers received. The body is read as it arrives, once."""
 
     def __init__(self, response: httpx.Response, elapsed: Callable[[], float]) -> None:
         self._response = response
         self._elapsed = elapsed
         self.accepted_ms = elapsed()
-        """When status and headers had arrived."""
+        """Time at which status and headers had arrived."""
 
     @property
     def status(self) -> int:
@@ -82,7 +81,7 @@ class Answer:
         return kind.strip().lower() == "text/event-stream"
 
     async def frames(self) -> AsyncIterator[Received]:
-        """Yield each event as it arrives. Raises DeliveryError when the stream breaks off or is not what it should be."""
+        """Yield each event as it arrives. Raises DeliveryError if the stream breaks off or is malformed."""
         decoder = Decoder()
         with _delivery_errors(self._response.request.url):
             async for chunk in self._response.aiter_bytes():
@@ -90,18 +89,18 @@ class Answer:
                     yield Received(self._elapsed(), payload)
 
     async def chunks(self) -> AsyncIterator[tuple[float, bytes]]:
-        """Yield the body as it arrives, with the times. Raises DeliveryError when it breaks off."""
+        """Yield each chunk of the body with its arrival time. Raises DeliveryError if it breaks off."""
         with _delivery_errors(self._response.request.url):
             async for chunk in self._response.aiter_bytes():
                 yield self._elapsed(), chunk
 
     async def body(self) -> bytes:
-        """The whole body."""
+        """Return the whole body. Raises DeliveryError if it breaks off."""
         with _delivery_errors(self._response.request.url):
             return await self._response.aread()
 
     async def json(self) -> Any:
-        """The body as JSON; None when it is empty. Raises DeliveryError when it is something else."""
+        """Return the body as JSON, None if it is empty. Raises DeliveryError if it is not JSON."""
         body = await self.body()
         try:
             return parse(body) if body.strip() else None
@@ -112,7 +111,7 @@ class Answer:
 class WebhookClient:
     """Posts events to one webhook URL, signed with one secret.
 
-    `timeout` is how many seconds may pass without a byte, `headers` go with every request, and an own `http` client
+    `timeout` is the maximum of seconds without a byte; `headers` are sent with every request. A given `http` client
     (for limits, proxies or in-process transport) is not closed with this one.
     """
 
@@ -147,8 +146,8 @@ class WebhookClient:
     ) -> AbstractAsyncContextManager[Answer]:
         """Post an event, signed now or at `timestamp` (Unix seconds); use as an async context manager.
 
-        `on_sent` is called when the whole request is on the wire. Entering raises DeliveryError when no answer comes;
-        a status that is not 2xx is an answer.
+        `on_sent` is called when the whole request is sent. Entering raises DeliveryError if no answer comes; an answer
+        with another status than 2xx does not raise.
         """
         body = stringify(event).encode()
         signature = sign(body, self.secret, timestamp=timestamp)
@@ -157,7 +156,7 @@ class WebhookClient:
     def send(
         self, body: bytes, *, headers: Mapping[str, str] | None = None, on_sent: Callable[[], None] | None = None
     ) -> AbstractAsyncContextManager[Answer]:
-        """Post any bytes with the headers given and no signature of our own, as a stranger would."""
+        """Post any bytes with the given headers, and without adding a signature."""
         content_type = {"content-type": "application/json", "accept-encoding": "identity"}
         request = self._http.build_request(
             "POST",
@@ -179,7 +178,7 @@ class WebhookClient:
             await response.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections that are kept open."""
+        """Close the kept-alive connections, unless the `http` client was given."""
         if self._owned:
             await self._http.aclose()
 
@@ -222,7 +221,7 @@ def _delivery_errors(url: httpx.URL) -> Iterator[None]:
 
 
 def check_url(url: str) -> httpx.URL:
-    """The URL of a webhook. Raises ConfigurationError for what is none."""
+    """Return the parsed URL of a webhook. Raises ConfigurationError if it is not valid."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
@@ -235,7 +234,7 @@ def check_url(url: str) -> httpx.URL:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, which no proxy reaches."""
+    """Return whether a host is this machine, for which no proxy may be used."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

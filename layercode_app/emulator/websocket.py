@@ -1,4 +1,4 @@
-"""The WebSocket that the official browser clients talk to; one span each, where somebody traces."""
+"""The WebSocket for the official browser clients, with one span per connection if tracing is on."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ PATH = "/v1/agents/web/websocket"
 
 
 _denied: ContextVar[bool] = ContextVar("layercode_websocket_denied", default=False)
-"""Whether the connection of this task was refused, as it should be."""
+"""Whether this task refused its connection on purpose."""
 
 
 class _Quiet(logging.Filter):
-    """Drops the error that uvicorn logs after a refused upgrade: it takes the refusal for a missing handshake."""
+    """A log filter that drops uvicorn's error after a refused upgrade, which it takes for a missing handshake."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (_denied.get() and "completing handshake" in record.getMessage())
 
 
 def websocket_route(emulator: Emulator) -> WebSocketRoute:
-    """The route of the browser WebSocket."""
+    """Return the route of the browser WebSocket."""
     uvicorn_log = logging.getLogger("uvicorn.error")
     if not any(isinstance(one, _Quiet) for one in uvicorn_log.filters):
         uvicorn_log.addFilter(_Quiet())
@@ -43,7 +43,7 @@ def websocket_route(emulator: Emulator) -> WebSocketRoute:
         try:
             grant = emulator.redeem(websocket.query_params.get("client_session_key"))
         except PlatformAPIError as error:
-            # Before the upgrade, so that the client sees a refused connection.
+            # Refuse before the upgrade, so that the client sees a refused connection.
             await websocket.send_denial_response(JSONResponse({"error": str(error)}, error.status or 401))
             _denied.set(True)
             return
@@ -66,7 +66,7 @@ def websocket_route(emulator: Emulator) -> WebSocketRoute:
 async def _serve(
     emulator: Emulator, session: Session, websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any] | str]
 ) -> None:
-    """Carry messages until one side is done, then end the session without holding up the connection."""
+    """Relay messages until one side is done, then end the session in the background."""
     sides = [asyncio.create_task(_receive(websocket, session)), asyncio.create_task(_send(websocket, outbox))]
     try:
         await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
@@ -88,7 +88,7 @@ async def _receive(websocket: WebSocket, session: Session) -> None:
 
 
 async def _send(websocket: WebSocket, outbox: asyncio.Queue[dict[str, Any] | str]) -> None:
-    """Send messages in order; a text instead of a message is the reason to close."""
+    """Send messages in order. A string instead of a message closes the connection, with the string as reason."""
     try:
         while isinstance(item := await outbox.get(), dict):
             await websocket.send_text(json.dumps(item))

@@ -1,1 +1,1 @@
-"""The dev page: talk to an agent in the browser, and see inside every turn. It only ever reads the journal."""
+"""The dev page: talk to an agent in the browser, and inspect every turn. It only reads the journal."""

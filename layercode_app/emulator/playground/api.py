@@ -27,7 +27,7 @@ from .source import ForkRequest, Source
 
 STATIC = Path(__file__).parent / "static"
 NEWEST_TURNS = 2000
-"""How far back the list of conversations looks."""
+"""Number of recent turns from which the list of conversations is made."""
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Handler = Callable[[Source, Request], Awaitable[Response]]
 
@@ -37,7 +37,7 @@ class NotFoundError(LayerCodeError):
 
 
 class _AnyId(StringConvertor):
-    """An id as a caller chose it, with slashes and line ends."""
+    """An id in a path, which may contain slashes and line ends."""
 
     regex = r"[\s\S]+"
 
@@ -46,7 +46,7 @@ register_url_convertor("id", _AnyId())
 
 
 class SessionRequest(BaseModel):
-    """A session that the page wants to open, of a new conversation or an old one."""
+    """A request to open a session, of a new or an existing conversation."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,7 +56,7 @@ class SessionRequest(BaseModel):
 
 
 class SpeechRequest(BaseModel):
-    """Words to hear; the answer is PCM16 mono 16 kHz."""
+    """A request to speak a text; the answer is PCM16 mono 16 kHz."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,7 +64,7 @@ class SpeechRequest(BaseModel):
 
 
 def page_routes(source: Source) -> list[BaseRoute]:
-    """The page at `/`, its files, and everything below `/dev/`."""
+    """Return the routes of the page at `/`, its files, and everything below `/dev/`."""
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/", _page),
         ("GET", "/dev/api/agents", _agents),
@@ -88,7 +88,7 @@ def _endpoint(source: Source, handler: Handler) -> Callable[[Request], Awaitable
         try:
             return await handler(source, request)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
+            return Response(status_code=400)  # the client is gone
         except NotFoundError as error:
             return _json({"error": str(error)}, 404)
         except PlatformAPIError as error:
@@ -186,7 +186,7 @@ def _ids(request: Request) -> tuple[str, str]:
 
 
 def _newest(source: Source, turn: TurnRecord) -> TurnRecord:
-    """The turn as it stands in memory, while it runs here."""
+    """Return the live record from memory if the turn runs in this process, else the given one."""
     live = source.running().get(turn.conversation_id)
     if live is None or live.record.turn_id != turn.turn_id or live.ending:
         return turn

@@ -1,4 +1,4 @@
-"""One recorded call as one HTML file: no server, no network, nothing installed; personal details masked."""
+"""Export a recorded call as one HTML file that works offline, with personal details masked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .masking import masked_turns, redact
 
 STATIC = Path(__file__).parent / "static"
 MODULES = ("dom", "format", "waterfall", "details", "transcript", "inspector", "export")
-"""What the exported page needs, in the order in which it needs it."""
+"""The scripts of the exported page, in dependency order."""
 STYLES = ("base", "talk", "turn", "export")
 
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE)
@@ -25,7 +25,7 @@ _ICON = re.compile(r'url\("\.\./icon\.svg"\)')
 
 
 def export_page(turns: Sequence[TurnRecord], *, redacted: bool = True) -> str:
-    """The page of one conversation, its turns oldest first. `redacted` masks secrets, phone numbers and addresses."""
+    """Return the page of a conversation; `turns` are oldest first. `redacted` masks secrets and personal details."""
     call: Json = from_json(to_json(conversation_row(turns) | {"turns": [whole(turn) for turn in turns]}))
     if redacted:
         call |= {"title": redact(call["title"]), "turns": masked_turns(call["turns"])}

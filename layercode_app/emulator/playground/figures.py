@@ -1,4 +1,4 @@
-"""Records as JSON for the page, and the figures over many of them."""
+"""Turn records as JSON for the page, with aggregate figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BODIES = ("messages", "frames")
 
 
 def summary(turn: TurnRecord) -> dict[str, Json]:
-    """A turn without its bodies: what a list and a transcript show."""
+    """Return a turn without its bodies, as lists and transcripts show it."""
     head = {field.name: getattr(turn, field.name) for field in fields(turn) if field.name not in _BODIES}
     cost = cost_of(turn)
     return head | {
@@ -38,20 +38,20 @@ def _priced(part: Stage | ModelCall | Share) -> dict[str, Json]:
 
 
 def whole(turn: TurnRecord) -> dict[str, Json]:
-    """A turn with its model messages decoded and every frame."""
+    """Return a turn with its decoded model messages and every frame."""
     messages = from_json(turn.messages) if turn.messages else []
     return summary(turn) | {"messages": messages, "frames": turn.frames}
 
 
 def cut_text(turn: TurnRecord) -> str:
-    """What was spoken and not heard; empty where all of it was."""
+    """Return the text that was spoken but not heard; empty if all of it was heard."""
     if turn.heard_text is None or not turn.spoken_text.startswith(turn.heard_text):
         return ""
     return turn.spoken_text[len(turn.heard_text) :]
 
 
 def percentiles(values: Iterable[float]) -> dict[str, float] | None:
-    """The 50th, 90th, 95th and 99th percentile (nearest rank), and how many values there were."""
+    """Return the 50th, 90th, 95th and 99th percentile (nearest rank) and the number of values; None without values."""
     ordered = sorted(values)
     if not ordered:
         return None
@@ -60,7 +60,7 @@ def percentiles(values: Iterable[float]) -> dict[str, float] | None:
 
 
 def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
-    """Time to first speech in percentiles: turns that used tools apart, interrupted and failed ones left out."""
+    """Return TTFS percentiles of complete replies, separately for turns with tools."""
     answered = [t for t in turns if t.kind is Kind.MESSAGE and t.status is Status.COMPLETE and "ttfs" in t.timings]
     return {
         "ttfs": percentiles(t.timings["ttfs"] for t in answered if not t.tools),
@@ -69,7 +69,7 @@ def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
 
 
 def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
-    """Counts, tokens and cost of several turns; a cost that is not known for all of them is said to be partial."""
+    """Return counts, tokens and cost of several turns. The cost is partial if some of it is unknown."""
     speaking = [turn for turn in turns if turn.kind in (Kind.GREETING, Kind.MESSAGE)]
     cost = sum((cost_of(turn) for turn in speaking), Cost())
     asked = any(turn.usage.get("requests") for turn in speaking)
@@ -85,7 +85,7 @@ def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
 
 
 def conversation_row(turns: Sequence[TurnRecord]) -> dict[str, Any]:
-    """One conversation in the list; its turns oldest first."""
+    """Return a conversation's row in the list, given its turns, oldest first."""
     said = next((turn.user_text for turn in turns if turn.user_text), "")
     return {
         "conversation_id": turns[0].conversation_id,

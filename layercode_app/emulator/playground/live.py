@@ -1,4 +1,4 @@
-"""The live feed as Server-Sent Events: what the emulator sees, and word that the journal has changed."""
+"""The live feed as Server-Sent Events: the emulator's events, and changes of the journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEARTBEAT = b": still here\n\n"
 
 
 async def events(feed: Feed, closing: asyncio.Event) -> AsyncIterator[bytes]:
-    """Every item from now on, until the other end leaves or the server closes."""
+    """Yield every item from now on, until the client disconnects or the server closes."""
     stopping = asyncio.ensure_future(closing.wait())
     with feed.subscribe() as items:
         yield HEARTBEAT
@@ -34,5 +34,5 @@ async def events(feed: Feed, closing: asyncio.Event) -> AsyncIterator[bytes]:
 
 
 def encode(item: Item) -> bytes:
-    """One item as one event."""
+    """Encode an item as a Server-Sent Event."""
     return b"data: " + to_json(item) + b"\n\n"

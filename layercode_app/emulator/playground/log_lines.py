@@ -1,4 +1,4 @@
-"""The log lines of one turn, read back from the JSON log files."""
+"""Read the log lines of a turn from the JSON log files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from ...wellformed import load_json
 
 NEWEST_BYTES = 8_000_000
-"""How much of each log file, from its end, is searched."""
+"""Bytes searched at the end of each log file."""
 
 
 def lines_of_turn(log_dir: Path | None, turn_id: str) -> list[dict[str, Any]]:
-    """Every line that carries the turn's id, oldest first; none where no log files are written. Blocks: use a thread."""
+    """Return every line with the turn's id, oldest first; none without log files. This blocks: call it in a thread."""
     if log_dir is None or not log_dir.is_dir():
         return []
     found = [line for path in log_dir.glob("*.log*") if path.suffix != ".gz" for line in _matching(path, turn_id)]

@@ -1,7 +1,7 @@
-"""What an exported call must not show: secrets and personal details, by the name of a field or the look of a text.
+"""Mask secrets and personal details in an exported call, found by field name or by pattern.
 
-A reply is spoken in pieces, and kept in several: as frames, as runs of speech, as what was heard and what was cut, as the
-model's own parts. A number that is whole in none of them is masked in all of them, by how they read together.
+A reply is recorded several times in pieces: as frames, runs of speech, heard and unheard text, and the model's parts. A
+number may be split between pieces, so the pieces are masked as the joined text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...observability.redaction import MASK, PERSONAL, clean
 from ...wellformed import dump_json, load_json
 
 Known: TypeAlias = Mapping[str, str]
-"""Texts that are masked otherwise than by their own look, and by what: pieces of a longer text."""
+"""Replacements for texts that are part of a longer text, and so cannot be masked by their own pattern."""
 
 _SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|phone|email", re.IGNORECASE)
 _PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
@@ -26,17 +26,17 @@ _TIME = re.compile(r"time|date|duration|expires|_(at|ms|s)$", re.IGNORECASE)
 _WORD = re.compile(r"\s*\S+|\s+$")
 _IDS = ("conversation_id", "turn_id", "session_id", "trace_id", "span_id", "fingerprint", "tool_call_id", "run_id")
 _OURS = frozenset((*_IDS, "timestamp", "timings", "usage"))
-"""What the record itself names so holds no word of the caller; what an agent or a tool names so may."""
+"""Fields of the record that hold no words of the caller. Fields of these names set by an agent or a tool may."""
 
 
 def masked_turns(turns: Sequence[Json]) -> list[Json]:
-    """The records of one conversation as `whole` gives them, masked."""
+    """Mask the records of a conversation, in the form that `whole` returns."""
     known = {" ".join(turn["heard"].split()): _heard(turn) for turn in turns if turn["heard_text"]}
     return [_turn(turn, known) for turn in turns]
 
 
 def masked_rows(rows: Sequence[Json]) -> list[Json]:
-    """What `sessions export` writes of each turn, its `record` among it, masked."""
+    """Mask the rows that `sessions export` writes, each with its `record`."""
     masked = []
     for row, record in zip(rows, masked_turns([row["record"] for row in rows]), strict=True):
         words = {"agent_said": record["spoken_text"], "heard": record["heard"], "unheard": record["cut"]}
@@ -45,7 +45,7 @@ def masked_rows(rows: Sequence[Json]) -> list[Json]:
 
 
 def redact(value: Json, known: Known | None = None) -> Json:
-    """The value with what looks personal or secret masked."""
+    """Return the value with personal and secret parts masked."""
     return _redact("", value, known or {})
 
 
@@ -62,12 +62,12 @@ def _redact(name: str, value: Any, known: Known) -> Json:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it looks like the number of a phone, a card or an account."""
+    """Return whether a value looks like the number of a phone, a card or an account."""
     return isinstance(value, int) and 10 <= len(str(abs(value))) <= 19
 
 
 def _text(text: str, known: Known) -> str:
-    """A text masked; the arguments of a tool call are JSON in a text, and stay JSON."""
+    """Mask a text. If it is a JSON object, such as a tool call's arguments, it stays valid JSON."""
     if text.startswith("{"):
         with suppress(ValueError):
             return dump_json(redact(load_json(text), known)).decode()
@@ -78,7 +78,7 @@ def _mask(text: str) -> str:
     return clean(_PERSONAL.sub(MASK, text))
 
 
-# --- a record: its own fields, and the texts in it that are pieces
+# --- a record: its fields, and texts that are pieces of others
 
 
 def _turn(turn: Json, known: Known) -> Json:
@@ -106,7 +106,7 @@ def _heard(turn: Json) -> str:
 
 
 def _own(values: Json, known: Known, *, ids: Iterable[str] = (), inside: Iterable[str] = ()) -> Json:
-    """What the record names; `inside` is left for whoever looks inside."""
+    """Mask the record's own fields. Those in `ids` and `inside` are left as they are; the caller masks `inside`."""
     left = _OURS.union(ids, inside)
     return {name: value if name in left else _redact(name, value, known) for name, value in values.items()}
 
@@ -126,13 +126,13 @@ def _parts(messages: Iterable[Json]) -> list[Json]:
 
 
 def _join(pieces: Sequence[Json], masked: Sequence[Json], name: str, whole: str) -> None:
-    """Let pieces read as they do together."""
+    """Replace the masked pieces by those of the masked whole text."""
     for into, text in zip(masked, masked_pieces([piece[name] for piece in pieces], whole), strict=True):
         into[name] = text
 
 
 def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
-    """The pieces of one text so that together they read as the whole text masked; it may go on after them."""
+    """Return the pieces of a text so that they join to the masked text. `whole` may continue after them."""
     joined = "".join(pieces)
     whole = whole if whole.startswith(joined) else joined
     masked = _mask(whole)
@@ -146,7 +146,7 @@ def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
 
 
 def _places(whole: str, masked: str) -> Callable[[int], int]:
-    """Where in the masked text a place of the whole one is: what was masked goes to the piece it began in."""
+    """Return a map from positions in the text to the masked text; a mask belongs to the piece in which it begins."""
     old, new = _WORD.findall(whole), _WORD.findall(masked)
     starts, news = _starts(old), _starts(new)
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

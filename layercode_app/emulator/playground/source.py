@@ -1,4 +1,4 @@
-"""What the dev page reads, and whom it asks to act: handed in by whoever composes a development server."""
+"""The data and actions that the dev page uses, provided by the development server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..emulator import Emulator
 
 
 class ForkRequest(BaseModel):
-    """A fork, as the page asks for it; `turn_id` is where it begins."""
+    """A fork requested by the page, which begins at `turn_id`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,11 +37,11 @@ class Source:
     store: Store
     emulator: Emulator
     agents: Callable[[], Json]
-    """The agents, and the agent files that failed."""
+    """Return the agents, and the agent files that failed."""
     running: Callable[[], Mapping[str, LiveTurn]]
-    """The turns that run now, by conversation."""
+    """Return the running turns, by conversation."""
     fork: Callable[[ForkRequest], Awaitable[Any]]
-    """Forks a recorded call; gives the comparison as JSON. May raise DeveloperError."""
+    """Fork a recorded call, and return the comparison as JSON. May raise DeveloperError."""
     log_dir: Path | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the server is to stop: open streams end."""
+    """Set when the server stops, to end open streams."""
