@@ -79,7 +79,7 @@ def check_command(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("block", SHELL, ids=lambda block: block.place)
 def test_commands_exist(block: Block) -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for words in commands(block):
         if (arguments := _ours(words)) is not None:
             check_command(arguments)

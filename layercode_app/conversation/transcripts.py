@@ -32,15 +32,15 @@ def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tupl
     """Yield, in order, each turn of which a line of the transcript is only the beginning, with that line.
 
     Each line is matched to the next turn that begins with it. A line that no remaining turn begins with, such as one in
-    a different spelling, ends the matching. A turn that was corrected during the call is matched but not yielded: that
+    a different spelling, is passed over. A turn that was corrected during the call is matched but not yielded: that
     correction is more accurate.
     """
-    waiting = iter(turns)
+    rest = list(turns)
     for line in said:
         words = line.split()
-        for turn in waiting:
-            spoken = turn.spoken_text.split()
-            if spoken[: len(words)] == words:
-                if len(words) < len(spoken) and turn.heard_text is None:
-                    yield turn, line
-                break
+        place = next((n for n, turn in enumerate(rest) if turn.spoken_text.split()[: len(words)] == words), None)
+        if place is None:
+            continue
+        turn, rest = rest[place], rest[place + 1 :]
+        if len(words) < len(turn.spoken_text.split()) and turn.heard_text is None:
+            yield turn, line
