@@ -1,1 +1,1 @@
-"""What keeps an eye on running calls: usage, budgets, alerts, retention."""
+"""Usage, budgets, alerts and retention of running calls."""

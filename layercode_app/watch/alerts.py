@@ -1,7 +1,7 @@
-"""Alerts: rules looked at every so often by one worker at a time; each fires once, and recovers once.
+"""Evaluate alert rules periodically, by one worker at a time; a rule reports once that it fires and once that it recovers.
 
-What fires is kept in the owed job itself, so it survives restarts and is the same for every worker of every host.
-Messages are owed jobs of their own: a channel that is down is tried again, and holds up nothing else.
+The state of the rules is stored in the alerts job, so it survives restarts and all workers of all hosts share it.
+Each message is a separate job: a channel that is down is retried and delays nothing else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Owe = Callable[[Job], Awaitable[bool]]
 
 
 class Alerts:
-    """The alert rules of this installation. Raises ConfigurationError for a rule that cannot work."""
+    """The alert rules of this installation. Raises ConfigurationError for an invalid rule, channel or trace URL."""
 
     def __init__(self, settings: Settings, store: Store, pending: PendingTotals, refusals: Refusals, owe: Owe) -> None:
         self.rules = rules_of(settings)
@@ -51,7 +51,10 @@ class Alerts:
         self._owe = owe
 
     async def look(self, job: Job) -> float:
-        """Look at every rule, owe the messages, and tell when to look again (epoch seconds)."""
+        """Evaluate every rule, enqueue the messages, and return when to evaluate again (epoch seconds).
+
+        A rule whose window contains a change of the clock keeps its state.
+        """
         now = time.time()
         rules = [rule for rule in self.rules if not self._jumps.within(rule.window)]
         values = await self._windows.values(rules, now) if rules else {}
@@ -78,42 +81,42 @@ class Alerts:
             body += f"\n{self._trace(reading.trace_id)}"
         kind = MARKS[rule.severity] if firing else "success"
         for channel in rule.channels:
-            # The id makes it one message, also when this worker dies before it can say that it looked.
+            # The id prevents a second message if this worker dies before the state is saved.
             job_id = f"alert-{rule.name}-{times}-{what}-{channel}"
             message = {"channel": channel, "title": title, "body": body, "kind": kind}
             await self._owe(Job(job_id, ALERT_MESSAGE, "", message))
         state["firing"], state["times"] = firing, times
 
     def start(self) -> None:
-        """Sample this host where a rule watches the hosts: every worker does, whichever looks at the rules."""
+        """Start to sample this host if a rule uses host metrics. Every worker samples; one evaluates the rules."""
         if any(rule.metric in SYSTEM for rule in self.rules):
             self._system.start()
 
     async def stop(self) -> None:
-        """Sample the host no more."""
+        """Stop sampling this host."""
         await self._system.stop()
 
     async def prune(self) -> None:
-        """Drop samples of the hosts that no rule looks back to."""
+        """Delete old samples of the hosts."""
         await self._system.prune()
 
     def _trace(self, trace_id: str) -> str:
-        """Where one turn of those that fired is seen."""
+        """Return a line that links to a turn the rule fired for, or that names its trace id if no trace URL is set."""
         url = self._trace_url.replace(TRACE_ID, trace_id) if self._trace_url else trace_id
         return f"One of these turns: {url}"
 
     async def deliver(self, job: Job) -> None:
-        """Send one message. Raises ChannelError, and is tried again then."""
+        """Send one message. Raises ChannelError when sending fails, DeveloperError for an unknown channel."""
         name = job.payload["channel"]
         if name not in self._channels.urls:
             raise DeveloperError(f"An alert waits for the channel {name!r}, which this server does not have.")
-        # A message of an older version has no kind.
+        # A message enqueued by an older version has no kind.
         kind = job.payload.get("kind", "info")
         await self._channels.send(name, job.payload["title"], job.payload["body"], kind=kind)
 
 
 async def send_test(settings: Settings) -> dict[str, str | None]:
-    """Send a test to every channel: its name, and what went wrong or None. Raises ConfigurationError."""
+    """Send a test to every channel; return its error, or None, by channel name. Raises ConfigurationError."""
     from .channels import ChannelError
 
     rules, channels = rules_of(settings), Channels.of(settings)
@@ -129,7 +132,7 @@ async def send_test(settings: Settings) -> dict[str, str | None]:
 
 
 def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) -> bool:
-    """Whether a rule fires now. Too few turns to tell leave it as it was `before`: silence is no recovery."""
+    """Return whether a rule fires now. With too few turns it stays as it was `before`: no traffic is no recovery."""
     if reading.value is None or limit is None or reading.turns < rule.at_least:
         return before
     if rule.broken_by(reading.value, limit):

@@ -1,7 +1,7 @@
-"""Budgets: of one conversation, and of a day over every worker and host. First the log warns, then calls are refused.
+"""Budgets of a conversation and of a day over all workers and hosts: warn in the log first, then refuse turns.
 
-A conversation's spending is carried in its turns' records, a day's in the usage totals: both are counted once,
-wherever the turns ran. A budget is looked at before a turn; the turn that crosses it is still answered.
+A conversation's spending is stored in its turns' records, a day's in the usage totals. Both count each turn once, on
+whichever worker it ran. A budget is checked before a turn, so the turn that crosses it is still answered.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _SCALE = {None: 1.0, "k": 1e3, "M": 1e6}
 
 @dataclass(frozen=True)
 class Amount:
-    """How much may be spent: dollars or tokens."""
+    """A spending limit in dollars or tokens."""
 
     limit: float
     unit: str
 
     def of(self, cost: float, tokens: float) -> float:
-        """The one of the two that counts."""
+        """Return the one of the two that is in this limit's unit."""
         return cost if self.unit == "$" else tokens
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Amount:
 
 
 def parse_amount(text: str, setting: str) -> Amount | None:
-    """The amount in "$5", "5" or "200k tokens"; None for an empty text. Raises ConfigurationError."""
+    """Parse "$5", "5" or "200k tokens"; return None for an empty text. Raises ConfigurationError."""
     if not text.strip():
         return None
     match = _AMOUNT.fullmatch(text.strip())
@@ -54,7 +54,7 @@ def parse_amount(text: str, setting: str) -> Amount | None:
 
 
 class Budgets:
-    """The budgets of this installation. Raises ConfigurationError for one that cannot be read."""
+    """The budgets of this installation. Raises ConfigurationError for one that cannot be parsed."""
 
     def __init__(self, settings: Settings, store: Store, pending: PendingTotals) -> None:
         self._store = store
@@ -66,13 +66,13 @@ class Budgets:
 
     @property
     def any(self) -> bool:
-        """Whether there is one at all."""
+        """Whether a budget is set."""
         return self._day is not None or self._conversation is not None
 
     async def refusal(self, record: TurnRecord, history: Sequence[TurnRecord]) -> str | None:
-        """What to say instead of answering this turn, or None when it may be answered. Raises StoreError.
+        """Return what to say instead of answering this turn, or None if it may be answered. Raises StoreError.
 
-        `history` is the newest turns before it.
+        `history` holds the newest turns before it.
         """
         if record.kind is not Kind.MESSAGE:
             return None
@@ -95,7 +95,7 @@ class Budgets:
     async def _spent(self, amount: Amount, current: TurnRecord, history: Sequence[TurnRecord]) -> bool:
         known = await spent_before(self._store, current, history)
         spent, last = amount.of(known.cost, known.tokens), amount.of(*cost_and_tokens(known.last))
-        # Only the turn that crossed the line is followed by a warning.
+        # Warn once: only after the turn that crossed the warning threshold.
         if self._warns(spent, amount) and not self._warns(spent - last, amount):
             logger.warning("The conversation's budget of {} is used to {:.0%}", amount, spent / amount.limit)
         return spent >= amount.limit
@@ -104,7 +104,7 @@ class Budgets:
         return spent >= amount.limit * self._warning
 
     async def _first(self, day: str) -> bool:
-        """Whether this worker is the first of all to warn today; asked of the store once a day."""
+        """Return whether this worker is the first of all to warn on this day; ask the store once a day."""
         if getattr(self, "_warned_on", None) == day:
             return False
         self._warned_on = day

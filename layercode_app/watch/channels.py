@@ -1,6 +1,6 @@
-"""Where alerts and reports are sent: e-mail, Slack, a webhook and a hundred others, by apprise's URLs.
+"""Channels for alerts and reports: e-mail, Slack, a webhook and a hundred others, given as apprise URLs.
 
-A channel has a name in `layercode.toml`; its URL holds secrets, so no message shows it.
+A channel has a name in `layercode.toml`. Its URL contains secrets, so no message shows it.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 SETTING = "LAYERCODE_CHANNELS"
 Format = Literal["text", "html"]
 Kind = Literal["info", "success", "warning", "failure"]
-"""How a message is marked, where the channel shows it: a colour, an icon, a priority."""
+"""How a message is marked, if the channel can show it: by a colour, an icon or a priority."""
 
 
 class ChannelError(LayerCodeError):
-    """A channel did not take a message."""
+    """A channel did not accept a message."""
 
 
 @dataclass(frozen=True)
 class Channels:
-    """The named channels; `urls` are apprise's."""
+    """The named channels; `urls` holds the apprise URL of each."""
 
     urls: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Channels:
-        """The channels of the settings, `${NAME}` filled in. Raises ConfigurationError for one that cannot work."""
+        """Return the channels of the settings, `${NAME}` replaced. Raises ConfigurationError for an invalid one."""
         urls = {name: _fill(name, url.get_secret_value()) for name, url in settings.channels.items()}
         for name, url in urls.items():
             if _service(url) is None:
@@ -48,7 +48,7 @@ class Channels:
         return cls(urls)
 
     def check(self, name: str, setting: str) -> str:
-        """The name, if there is such a channel. Raises ConfigurationError naming the setting that asks for it."""
+        """Return the name if such a channel exists. Raises ConfigurationError that names the setting with that name."""
         if name in self.urls:
             return name
         known = ", ".join(sorted(self.urls)) or "none"
@@ -58,14 +58,14 @@ class Channels:
         )
 
     async def send(self, name: str, title: str, body: str, *, form: Format = "text", kind: Kind = "info") -> None:
-        """Send a message. Raises ChannelError when the channel did not take it."""
-        # A report names conversations and tools, which callers and models choose.
+        """Send a message. Raises ChannelError when the channel does not accept it."""
+        # A report contains names of conversations and tools, which callers and models choose.
         safe = defused(body) if form == "text" else body
         await _send(name, self.urls[name], defused(title), safe, form, kind)
 
 
 async def send_report(settings: Settings, channel: str, report: Report) -> None:
-    """Send a report as text to a channel, by its name or its URL. Raises ConfigurationError or ChannelError."""
+    """Send a report as text to a channel, given by name or URL. Raises ConfigurationError or ChannelError."""
     from ..reports.text import as_text, title
 
     channels = Channels.of(settings)
@@ -94,10 +94,10 @@ def _apprise() -> Any:
     import logging
     import warnings
 
-    # It writes addresses into its log, and they hold secrets.
+    # apprise logs the URLs, which contain secrets.
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
-        # Its plugins, loaded when one is first asked for, import what the standard library is about to drop.
+        # The first use loads the plugins of apprise, which import deprecated parts of the standard library.
         warnings.simplefilter("ignore", DeprecationWarning)
         import apprise
 
@@ -107,7 +107,7 @@ def _apprise() -> Any:
 
 def _service(url: str) -> Any:
     instantiate = _apprise().Apprise.instantiate
-    # A plain web address takes JSON by POST.
+    # A plain web URL gets the message as JSON by POST.
     return instantiate(url) or (
         instantiate(re.sub("^http", "json", url)) if url.startswith(("http://", "https://")) else None
     )
@@ -121,6 +121,6 @@ async def _send(name: str, url: str, title: str, body: str, form: Format, kind: 
         shown = {"notify_type": apprise.NotifyType(kind), "body_format": apprise.NotifyFormat(form)}
         return bool(channel.notify(title=title, body=body, **shown))
 
-    # In a thread, because a channel that hangs must not hold up a call.
+    # In a thread, so that a channel that hangs does not block calls.
     if not await asyncio.to_thread(notify):
         raise ChannelError(f"The channel {name!r} did not take the message.")

@@ -1,4 +1,4 @@
-"""Notices when the host's clock is set, so that no rule judges a window whose turns carry times of two clocks."""
+"""Detect that the host's clock was set, so that no rule is evaluated on a window with times from before and after."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from loguru import logger
 from ..conversation import steady
 
 LEAST_SECONDS = 30.0
-"""A smaller change is the correction of a clock that drifts."""
+"""A smaller change is a correction of clock drift."""
 
 
 class ClockJumps:
-    """Compares the time of day with the seconds that the system counts."""
+    """Detects that the clock was set, by comparing the time of day with the uptime."""
 
     def __init__(self, *, wall: Callable[[], float] | None = None, uptime: Callable[[], float] = steady.uptime) -> None:
         self._wall = wall or (lambda: time.time())
@@ -23,7 +23,7 @@ class ClockJumps:
         self._jumped_at: float | None = None
 
     def within(self, seconds: float) -> bool:
-        """Whether the clock was set in the last seconds."""
+        """Return whether the clock was set within the last `seconds`."""
         uptime = self._uptime()
         offset = self._wall() - uptime
         if abs(jump := offset - self._offset) >= LEAST_SECONDS:

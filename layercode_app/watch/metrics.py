@@ -1,4 +1,4 @@
-"""What an alert may watch: each metric's value over the turns of a window."""
+"""The metrics of alert rules: each computes its value from the turns of a window."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ..reports.figures import LATENCIES, percentile
 from ..reports.tally import Tally
 
 REFUSALS = ("bad_signatures", "authorize_refusals")
-"""Requests that were refused: no turns, so they are counted beside the journal."""
+"""Refused requests. They are not turns, so they are counted apart from the journal's records; see `refusals.py`."""
 SYSTEM = ("cpu", "memory", "disk", "network")
-"""Figures of the hosts, sampled beside the journal; see `system.py`."""
+"""Host metrics, which are sampled and not computed from turns; see `system.py`."""
 VOLUMES = ("turns", "cost", "tokens", "input_tokens", "output_tokens")
-"""Metrics that fewer calls bring down by themselves: an alert of one recovers when traffic stops, and no other does."""
+"""Metrics that fall with the number of calls. Only their alerts, of all alerts on turns, recover when traffic stops."""
 Value: TypeAlias = float | None
 Reader: TypeAlias = Callable[[Tally, str], Value]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is read. One that `grows` is a sum, and twice as large in twice the time."""
+    """How a metric is computed. One that `grows` is a sum: it is twice as large over twice the time."""
 
     read: Reader
     grows: bool = False
     arguments: tuple[str, ...] | None = ()
-    """What may stand in its brackets; None takes anything, or nothing."""
+    """The arguments allowed in its brackets; None allows any argument or none."""
 
 
 def _percentile(percent: int) -> Metric:
@@ -66,7 +66,7 @@ METRICS: Mapping[str, Metric] = {
     "score": Metric(_mean, arguments=None),
     "count": Metric(lambda tally, of: float(tally.counts[of]), grows=True, arguments=None),
     **{f"p{percent}": _percentile(percent) for percent in (50, 90, 95, 99)},
-    # Counted beside the journal; see `refusals.py`.
+    # Not computed from turns; see `refusals.py` and `system.py`.
     **{name: Metric(lambda tally, _: None, grows=True) for name in REFUSALS},
     **{name: Metric(lambda tally, _: None) for name in SYSTEM},
 }

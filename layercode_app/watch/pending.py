@@ -1,4 +1,4 @@
-"""Amounts counted in memory and added to the journal's totals together: one write for many turns, not one for each."""
+"""Collect amounts in memory and add them to the journal's totals in batches: one write for many turns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..conversation.stores.base import Store
 from ..exceptions import StoreError
 
 WRITE_SECONDS = 0.05
-"""How long an amount waits for others: what a `kill -9` may lose, since the turns themselves are in the journal."""
+"""How long amounts are batched. A `kill -9` loses at most these totals; the turns themselves are in the journal."""
 RETRY_SECONDS = 1.0
 
 
 class PendingTotals:
-    """What waits to be added to the totals, by key, for so many seconds. Used within a running event loop."""
+    """Amounts by key that are added to the totals after `seconds`. Use it within a running event loop."""
 
     def __init__(self, store: Store, *, seconds: float = WRITE_SECONDS) -> None:
         self._store = store
@@ -26,7 +26,7 @@ class PendingTotals:
         self._stopping = False
 
     def add(self, key: str, amounts: Mapping[str, float]) -> None:
-        """Add to the totals under a key, a moment later."""
+        """Add amounts to the totals under a key, with the next batch."""
         self._add(key, amounts)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write(), name="pending-totals")
@@ -52,18 +52,18 @@ class PendingTotals:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def flush(self) -> None:
-        """Write what waits now. Raises StoreError, and keeps what could not be written."""
+        """Write the pending amounts now. Raises StoreError; amounts that were not written stay pending."""
         while self._waiting:
             key, amounts = self._waiting.popitem()
             try:
                 await self._store.add_totals(key, amounts)
             except StoreError:
-                # More may have been counted meanwhile.
+                # Add them to what was counted during the write.
                 self._add(key, amounts)
                 raise
 
     async def stop(self) -> None:
-        """Write the rest; what cannot be written is lost."""
+        """Write the pending amounts; those that cannot be written are lost."""
         self._stopping = True
         if self._writer is not None:
             await self._writer

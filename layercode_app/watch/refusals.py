@@ -1,6 +1,6 @@
-"""Requests that were refused before they became a turn: counted by the minute.
+"""Count, per minute, the requests that were refused before they became a turn.
 
-A burst of them may be an attack, so one costs an addition in memory, and never a write of its own.
+A burst may be an attack, so a refusal costs an addition in memory, and no separate write.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from .pending import PendingTotals
 
 PREFIX = "refused/"
 KEEP_SECONDS = 8 * 86_400
-"""Longer than the usual baseline."""
+"""How long counts and host samples are stored: longer than the usual baseline."""
 
 
 class Refusals:
-    """Counts of refused requests."""
+    """The counts of refused requests."""
 
     def __init__(self, store: Store, pending: PendingTotals) -> None:
         self._store = store
@@ -30,13 +30,13 @@ class Refusals:
         self._pending.add(_key(time.time()), {name: 1})
 
     async def between(self, name: str, since: float, until: float) -> float:
-        """How many there were in a stretch of time, to the minute."""
+        """Return the number of refusals between two times (epoch seconds), to the minute."""
         first, last = _key(since), _key(until)
         kept = await self._store.totals(PREFIX)
         return sum(counts.get(name, 0.0) for key, counts in kept.items() if first <= key <= last)
 
     async def prune(self) -> None:
-        """Forget those that no rule looks back to."""
+        """Delete the counts older than KEEP_SECONDS."""
         await self._store.drop_totals(PREFIX, before=_key(time.time() - KEEP_SECONDS))
 
 

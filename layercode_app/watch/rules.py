@@ -1,4 +1,4 @@
-"""Alert rules, as `layercode.toml` writes them: a condition, a window, channels."""
+"""Parse the alert rules of `layercode.toml`: each has a condition, a window and channels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEVERITIES = ("info", "warning", "critical")
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. `limit` is in the metric's own unit (milliseconds, a share, dollars), or a multiple of a baseline."""
+    """An alert rule. `limit` is in the metric's unit (milliseconds, a share, dollars), or a multiple of a baseline."""
 
     name: str
     when: str
@@ -37,25 +37,25 @@ class Rule:
     window: float
     channels: tuple[str, ...]
     baseline: float | None = None
-    """Seconds before the window that it is compared with."""
+    """Length in seconds of the period before the window that it is compared with; None for a fixed limit."""
     at_least: int = 0
     agent: str | None = None
     severity: str = "warning"
 
     @property
     def reader(self) -> Metric:
-        """How its metric is read."""
+        """The metric that computes its value."""
         return METRICS[self.metric]
 
     def broken_by(self, value: float, limit: float) -> bool:
-        """Whether a value is on the wrong side of the limit."""
+        """Return whether a value is on the wrong side of the limit."""
         if self.inclusive and value == limit:
             return True
         return value > limit if self.above else value < limit
 
 
 def rules_of(settings: Settings) -> tuple[Rule, ...]:
-    """The rules of the settings. Raises ConfigurationError naming the rule and what is wrong with it."""
+    """Return the rules of the settings. Raises ConfigurationError that names the rule and what is wrong with it."""
     channels = Channels.of(settings)
     rules = tuple(_rule(given, number, channels) for number, given in enumerate(settings.alerts, 1))
     names = [rule.name for rule in rules]
@@ -137,7 +137,7 @@ def _limit(name: str, metric: str, text: str) -> tuple[float, float | None]:
 
 
 def _check_unit(name: str, metric: str, text: str, unit: str, limit: float) -> None:
-    """Refuse a limit that the metric can never reach, or always does: nobody would find out before an outage."""
+    """Refuse a limit that the metric never or always exceeds; otherwise the mistake shows only in an outage."""
     if metric.startswith("p") and metric[1:].isdigit():
         if unit not in ("s", "ms"):
             raise _wrong(name, f"{text!r}: {metric} is a time; expected a limit such as 2s or 800ms")

@@ -1,7 +1,7 @@
-"""What a conversation has spent, carried from turn to turn: each record knows what all before it came to.
+"""Compute what a conversation has spent: each turn's record stores the sum of all turns before it.
 
-Only the turns since the newest record that knows are read, which is one as a rule, however long the call. A journal
-in which no record knows yet, because no budget was set, is read once.
+Only the turns since the newest record with such a sum are read: usually one, however long the call is. If no record
+has a sum yet, because no budget was set, the whole conversation is read once.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from ..conversation.stores.base import Store
 from ..reports.figures import is_turn
 
 READ_TOKENS = 1000
-"""How much more of the past is read at first, by the journal's own estimate; then twice as much each time."""
+"""Size of the first further read of history, in tokens as the journal estimates them; each next read is doubled."""
 LATE_SECONDS = 600.0
-"""A turn that did not end may still be saved by its worker, when the journal is back; older ones have died."""
+"""A younger turn without an end may still be saved by its worker once the journal is back; an older one is dead."""
 
 
 @dataclass
 class Spent:
-    """Dollars and tokens; `last` is the newest turn's share of them."""
+    """Dollars and tokens spent; `last` is the newest turn."""
 
     cost: float = 0.0
     tokens: float = 0.0
     last: TurnRecord | None = None
 
     def add(self, cost: float, tokens: float) -> None:
-        """Count some more."""
+        """Add dollars and tokens."""
         self.cost += cost
         self.tokens += tokens
 
 
 def cost_and_tokens(record: TurnRecord | None) -> tuple[float, float]:
-    """What one turn spent."""
+    """Return the dollars and tokens that one turn spent; zeros for None."""
     if record is None:
         return 0.0, 0.0
     return cost_of(record).amount, record.usage.get("input_tokens", 0) + record.usage.get("output_tokens", 0)
 
 
 async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnRecord]) -> Spent:
-    """What the turns before this one spent, which its record knows from now on. Raises StoreError.
+    """Return what the turns before this one spent, and store the sum in its record if it is final. Raises StoreError.
 
-    `history` is the newest of them, as the journal had them when this turn was begun.
+    `history` holds the newest of them, as they were in the journal when this turn began.
     """
     spent, settled, tokens = Spent(), True, READ_TOKENS
     while history:

@@ -1,6 +1,6 @@
-"""CPU, memory, disk and network of every host, sampled only while a rule watches them.
+"""Sample the CPU, memory, disk and network of every host, if a rule uses them.
 
-Each worker adds its samples to the journal's totals, by minute and host, so one worker can look at all hosts.
+Each worker adds its samples to the journal's totals by minute and host, so one worker can evaluate all hosts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SAMPLE_SECONDS = 15.0
 
 
 class System:
-    """The figures of the hosts."""
+    """The sampled metrics of the hosts."""
 
     def __init__(self, store: Store, pending: PendingTotals) -> None:
         self._store = store
@@ -29,12 +29,12 @@ class System:
         self._sampler: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Sample this host from now on."""
+        """Start to sample this host."""
         if self._sampler is None:
             self._sampler = asyncio.create_task(self._sample(), name="system-samples")
 
     async def stop(self) -> None:
-        """Sample no more."""
+        """Stop sampling this host."""
         if self._sampler is not None:
             self._sampler.cancel()
             with suppress(asyncio.CancelledError):
@@ -46,14 +46,14 @@ class System:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
             now, later = await asyncio.to_thread(_figures), time.monotonic()
-            # The operating system counts the bytes from its start.
+            # The system's byte counter starts at boot.
             rate = (now["network"] - before["network"]) / max(later - at, 1e-9)
             sample = now | {"network": max(rate, 0.0), "samples": 1.0}
             self._pending.add(f"{_key(time.time())}/{socket.gethostname()}", sample)
             before, at = now, later
 
     async def between(self, name: str, since: float, until: float) -> float | None:
-        """The mean of a figure over a stretch of time, of the host where it is highest; None without a sample."""
+        """Return the mean of a metric between two times, on the host where it is highest; None without samples."""
         first, last = _key(since), _key(until)
         hosts: dict[str, list[float]] = {}
         for key, amounts in (await self._store.totals(PREFIX)).items():
@@ -65,12 +65,12 @@ class System:
         return max((figure / samples for figure, samples in hosts.values() if samples), default=None)
 
     async def prune(self) -> None:
-        """Drop samples that no rule looks back to."""
+        """Delete the samples older than KEEP_SECONDS."""
         await self._store.drop_totals(PREFIX, before=_key(time.time() - KEEP_SECONDS))
 
 
 def _figures() -> dict[str, float]:
-    """CPU, memory and disk in use as shares, and the bytes that the network has carried."""
+    """Return the CPU, memory and disk in use as shares, and the bytes sent and received since boot."""
     import psutil
 
     network, disk = psutil.net_io_counters(), psutil.disk_usage(".")

@@ -1,4 +1,4 @@
-"""Everything that keeps watch beside the calls of one worker; what the server starts, asks and stops."""
+"""Run usage counting, budgets, alerts and retention for the server."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ from .refusals import Refusals
 RETENTION = "retention"
 RETENTION_SECONDS = 3600.0
 CHORES = ("alert", RETENTION)
-"""What the ids of the jobs of this watch begin with."""
+"""Prefixes of the ids of this module's jobs."""
 LATER_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
 
 
 class Watch:
-    """Usage, budgets, alerts and retention. Raises ConfigurationError for settings that cannot work.
+    """Usage, budgets, alerts and retention. Raises ConfigurationError for invalid settings.
 
-    Alerts and retention are owed jobs that never end: whichever worker leases one does it for all.
+    Alerts and retention are recurring jobs: the worker that leases one runs it for all workers.
     """
 
     def __init__(self, settings: Settings, store: Store, owe: Callable[[Job], Awaitable[bool]]) -> None:
         self._store = store
         self._retention_days = settings.retention_days
         self._owe = owe
-        # A day's budget is counted over every worker and host, so that nobody may wait to tell.
+        # All workers and hosts share a day's budget, so each writes its usage without delay.
         self._pending = PendingTotals(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
         self.refusals = Refusals(store, self._pending)
         self.budgets = Budgets(settings, store, self._pending)
         self.alerts = Alerts(settings, store, self._pending, self.refusals, owe)
 
     async def stop(self) -> None:
-        """Write what was counted."""
+        """Stop sampling, and write the pending counts."""
         await self.alerts.stop()
         await self._pending.stop()
 
     async def owe_chores(self) -> None:
-        """Owe the jobs that come again and again, unless they are owed already. Raises StoreError."""
+        """Start sampling, and enqueue the recurring jobs unless they are enqueued already. Raises StoreError."""
         self.alerts.start()
         now = steady.now()
         await self._owe(Job(ALERTS, ALERTS, "", {}, due_at=now))
         await self._owe(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
 
     def does(self, job: Job) -> bool:
-        """Whether a job is one of these."""
+        """Return whether `run` handles this job."""
         return job.name in (ALERTS, ALERT_MESSAGE, RETENTION)
 
     async def run(self, job: Job) -> float | None:
-        """Do a job; returns when it is due again (epoch seconds), or None when it is done."""
+        """Run a job; return when it is due again (epoch seconds), or None if it is done."""
         if job.name == ALERT_MESSAGE:
             await self.alerts.deliver(job)
             return None

@@ -1,4 +1,4 @@
-"""The turns of a window, counted for a rule; read off the hot path, newest first, and no further back than needed."""
+"""Count the turns of a rule's window: off the hot path, newest first, and no further back than needed."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .system import System
 from .witness import Witness
 
 LATE_SECONDS = 300.0
-"""Turns are kept in the order they were begun, but a clock may be off by so much."""
+"""Tolerated clock error: the journal orders turns by when they began, but their start times may be off by this much."""
 BREATH, BREATH_SECONDS = 50, 0.002
-"""After so many records the loop is left to the calls for so long."""
+"""After BREATH records the event loop is left to the calls for BREATH_SECONDS."""
 BASELINE_SECONDS = 600.0
-"""How long a baseline is good before it is computed again."""
+"""How long a baseline is cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The value of a rule in its window, the number of turns in it, and the trace of the turn that shows it best."""
+    """A rule's value in its window, the number of turns in it, and the trace of the turn that illustrates it best."""
 
     value: float | None
     turns: int = 0
     trace_id: str = ""
     of_turns: bool = True
-    """False of what is counted beside the turns."""
+    """False for a metric that is not computed from turns."""
 
 
 class Windows:
@@ -44,7 +44,7 @@ class Windows:
         self._baselines: dict[str, tuple[float, float | None]] = {}
 
     async def values(self, rules: Sequence[Rule], now: float) -> dict[str, Reading]:
-        """Each rule's reading of its window."""
+        """Return each rule's reading of its window."""
         witnesses: dict[str, Witness] = {rule.name: Witness(rule) for rule in rules}
         spans = {rule.name: (now - rule.window, now) for rule in rules}
         tallies = await self._count(rules, spans, now, witnesses)
@@ -57,7 +57,7 @@ class Windows:
         return Reading(rule.reader.read(tally, rule.of), tally.turns, witness.trace_id)
 
     async def _beside(self, rule: Rule, since: float, until: float) -> Reading | None:
-        """The reading of a metric that is counted beside the turns; None of all others."""
+        """Return the reading of a metric that is not computed from turns; None for all others."""
         if rule.metric in REFUSALS:
             return Reading(await self._refusals.between(rule.metric, since, until), of_turns=False)
         if rule.metric in SYSTEM:
@@ -65,7 +65,7 @@ class Windows:
         return None
 
     async def limit(self, rule: Rule, now: float) -> float | None:
-        """What the value is compared with; None while there is no baseline."""
+        """Return the limit that the value is compared with; None while there is no baseline."""
         if rule.baseline is None:
             return rule.limit
         known = self._baselines.get(rule.name)
@@ -74,7 +74,7 @@ class Windows:
         return None if known[1] is None else rule.limit * known[1]
 
     async def _baseline(self, rule: Rule, now: float) -> float | None:
-        """The metric before the window; a sum is scaled to the window's length."""
+        """Return the metric's value over the period before the window; a sum is scaled to the window's length."""
         assert rule.baseline is not None
         until, since = now - rule.window, now - rule.window - rule.baseline
         if (beside := await self._beside(rule, since, until)) is not None:
@@ -85,7 +85,7 @@ class Windows:
             value = value if tally.turns else None
         if not value:
             return None
-        # A young journal has not seen the whole time yet.
+        # A new journal covers only a part of the period.
         return value * rule.window / max(until - begun, rule.window) if rule.reader.grows else value
 
     async def _count(
@@ -105,7 +105,7 @@ class Windows:
         async for record in self._store.turns(newest_first=True, bodies=False):
             read += 1
             if read % BREATH == 0:
-                # The calls first: whoever waits for this has time.
+                # Calls go first: alerts can wait.
                 await asyncio.sleep(BREATH_SECONDS)
             if record.started_at < farthest - LATE_SECONDS:
                 break

@@ -1,4 +1,4 @@
-"""The one turn of a window that an alert links to: a failed one, the slowest or the dearest, by what the rule watches."""
+"""Choose the turn that an alert links to: a failed, slow, expensive or recent one, depending on the rule's metric."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .rules import Rule
 
 
 class Witness:
-    """The best example of a rule's turns so far."""
+    """The turn that illustrates a rule best, of those seen so far."""
 
     def __init__(self, rule: Rule) -> None:
         self.trace_id = ""
@@ -17,14 +17,14 @@ class Witness:
         self._weight = float("-inf")
 
     def look_at(self, record: TurnRecord) -> None:
-        """Keep the turn if it shows better what the rule is about; one without a trace shows nothing."""
+        """Choose this turn if it illustrates the rule better than the last choice; ignore a turn without a trace."""
         weight = weight_of(self._rule, record)
         if weight is not None and record.trace_id and weight > self._weight:
             self._weight, self.trace_id = weight, record.trace_id
 
 
 def weight_of(rule: Rule, record: TurnRecord) -> float | None:
-    """How well a turn shows what a rule is about; None where it does not."""
+    """Return how well a turn illustrates a rule (higher is better); None if it does not."""
     if rule.metric in ("errors", "error_rate", "recovery_rate"):
         wanted = record.error_category == rule.of if rule.of else record.status is Status.FAILED
         return record.started_at if wanted else None
