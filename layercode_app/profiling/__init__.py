@@ -1,1 +1,1 @@
-"""Where the time and the memory of an agent's turns go."""
+"""Profile the time and memory of an agent's turns."""

@@ -1,4 +1,4 @@
-"""The page of a profile: pyinstrument's, which opens with the flame graph and loads nothing from anywhere."""
+"""Render a profile as pyinstrument's HTML page: it opens with the flame graph and loads no other resource."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ try {
 
 
 MORE = "style-src-attr 'unsafe-inline'; img-src data:"
-"""The flame graph colours its frames by attributes of style."""
+"""The flame graph colours its frames with style attributes."""
 _DATA = re.compile(r"(?<=const sessionData = ).*(?=;\n)")
 
 
 def page_of(profiler: Profiler) -> str:
-    """What was measured, as one page; its policy keeps a font from being asked for."""
+    """Return the profile as one page; its content security policy blocks the download of a font."""
     page = _DATA.sub(lambda found: embedded(found[0]), profiler.output_html(), count=1)
     return sealed(page.replace('<meta charset="utf-8">', HEAD, 1), more=MORE)

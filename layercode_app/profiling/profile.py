@@ -1,6 +1,6 @@
-"""A profile: CPU by pyinstrument, allocations by tracemalloc, and the stages by the journal's own times.
+"""Profile an agent: CPU with pyinstrument, allocations with tracemalloc, stages with the journal's timings.
 
-CPU and allocations are measured over separate turns, because tracing allocations makes everything slower.
+CPU and allocations are measured in separate turns, because tracing allocations slows everything down.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STAGES = ("verified", "history", "ttft", "ttfs", "total")
 
 @dataclass
 class Function:
-    """A function's own time over all turns, waiting included where it awaited, in milliseconds."""
+    """A function's own time over all turns in milliseconds, without the time it awaited."""
 
     name: str
     where: str
@@ -38,7 +38,7 @@ class Function:
 
 @dataclass
 class Allocation:
-    """A line that holds more memory after the turns than before, in bytes."""
+    """A source line that holds more memory after the turns than before; `size` is in bytes."""
 
     where: str
     size: int
@@ -47,7 +47,7 @@ class Allocation:
 
 @dataclass
 class Profile:
-    """What was measured over some turns."""
+    """The measurements of some turns."""
 
     agent: str
     turns: int
@@ -56,13 +56,13 @@ class Profile:
     functions: list[Function]
     allocations: list[Allocation]
     peaks: list[int]
-    """Of each turn, the bytes that were held at its peak and not before it; most are freed when it ends."""
+    """For each turn, the bytes held at its peak less those held before it; most are freed when it ends."""
     stages: dict[str, dict[str, float | None]]
     page: str
     """The flame graph, as a page that needs no server."""
 
     def as_json(self) -> Json:
-        """The profile for a program, without the page."""
+        """Return the profile as JSON, without the page."""
         return {
             "agent": self.agent,
             "turns": self.turns,
@@ -75,7 +75,7 @@ class Profile:
         }
 
     def as_text(self) -> Iterator[str]:
-        """The profile in lines."""
+        """Yield the profile as lines of text."""
         yield f"{self.agent}: {self.turns} turns, {self.cpu_ms / self.turns:.2f} ms of CPU each"
         if self.failed:
             yield f"{self.failed} of them failed; see what `chat` says."
@@ -100,7 +100,7 @@ class Profile:
 async def profile(
     agent: VoiceAgent[Any, Any], *, turns: int, settings: Settings, texts: Sequence[str], model: str | None = None
 ) -> Profile:
-    """Measure so many turns of an agent, and as many again for its allocations."""
+    """Profile `turns` turns of an agent, and as many again for its allocations."""
     import time
 
     from pyinstrument import Profiler
@@ -114,7 +114,7 @@ async def profile(
         finally:
             profiler.stop()
         cpu = (time.process_time() - before) * 1000
-    # A conversation of its own: turns that follow on others carry a longer history.
+    # Start a new conversation: turns that follow others carry a longer history.
     async with rehearsing(agent, settings=settings, model=model, texts=texts) as caller:
         tracemalloc.start(8)
         try:
@@ -140,7 +140,7 @@ async def profile(
 
 
 async def _peak(caller: Caller) -> int:
-    """Take a turn; the bytes at its peak that were not held before it."""
+    """Run a turn; return the bytes held at its peak less those held before it."""
     tracemalloc.reset_peak()
     before, _ = tracemalloc.get_traced_memory()
     await caller.say(1)
@@ -190,6 +190,6 @@ def _stages(records: Sequence[TurnRecord]) -> dict[str, dict[str, float | None]]
 
 
 def _short(path: str | None) -> str:
-    """A file as it is recognised: from its package on."""
+    """Return a file's path from its package on, or its last three parts if it is in no installed package."""
     parts = Path(path or "?").parts
     return "/".join(parts[parts.index("site-packages") + 1 :] if "site-packages" in parts else parts[-3:])

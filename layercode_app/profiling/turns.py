@@ -1,4 +1,4 @@
-"""Run turns of an agent in this process, on a journal in memory and with no HTTP: what is measured is the turn."""
+"""Run turns of an agent in this process with a journal in memory and no HTTP, to measure the turn alone."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..webhook import Message
 
 SECRET = "unused"  # noqa: S105 - nothing is signed here
 APART = {"budget_conversation": "", "budget_day": "", "alerts": (), "handoff_url": None}
-"""Settings of the project that have no place in a measurement."""
+"""Overrides of the project's settings that would disturb a measurement."""
 
 
 @dataclass
 class Caller:
-    """Somebody who talks to one agent, always in the same conversation."""
+    """A simulated caller who talks to one agent, always in the same conversation."""
 
     app: LayerCode
     agent: VoiceAgent[Any, Any]
@@ -31,7 +31,7 @@ class Caller:
     said: int = 0
 
     async def say(self, turns: int) -> list[TurnRecord]:
-        """Take so many turns; their records."""
+        """Run `turns` turns and return their records."""
         records = []
         for _ in range(turns):
             event = self._event()
@@ -50,14 +50,14 @@ class Caller:
 
 
 async def _drop(frames: Sequence[Frame]) -> None:
-    """A listener at the other end of an infinitely fast line."""
+    """Discard frames, as a client on an infinitely fast connection would."""
 
 
 @asynccontextmanager
 async def rehearsing(
     agent: VoiceAgent[Any, Any], *, settings: Settings, model: str | None, texts: Sequence[str]
 ) -> AsyncIterator[Caller]:
-    """A caller of the agent, its first turn already taken: what only the first one pays for is left out."""
+    """Yield a caller of the agent after one warm-up turn, so that first-turn costs are not measured."""
     own = settings.model_copy(update={name: value for name, value in APART.items() if hasattr(settings, name)})
     app = LayerCode(agent, settings=own, store=MemoryStore(), model=model)
     await app.start()
