@@ -1,1 +1,1 @@
-"""What the journal tells afterwards: figures, reports, explanations, exports; and the log files, read back."""
+"""Read the journal and the log files: figures, reports, explanations, exports, log lines."""

@@ -1,4 +1,4 @@
-"""Conversations out of the journal: which there are, and one of them turn by turn, as it was heard."""
+"""Show the conversations of the journal: a list of them, and one turn by turn with what the caller heard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LATENCY = ("ttfs", "ttft", "total")
 
 
 def summary_json(summary: Summary) -> Json:
-    """One line of the list for a program."""
+    """Return one entry of the list as JSON."""
     return {
         "conversation_id": summary.conversation_id,
         "agent": summary.agent,
@@ -26,7 +26,7 @@ def summary_json(summary: Summary) -> Json:
 
 
 def turn_json(record: TurnRecord) -> Json:
-    """A turn for a program: what was said and heard, and its figures; times in milliseconds, cost in dollars."""
+    """Return a turn as JSON: what was said and heard, and its figures; times in milliseconds, cost in dollars."""
     cost = cost_of(record)
     return {
         "turn_id": record.turn_id,
@@ -64,7 +64,7 @@ def turn_json(record: TurnRecord) -> Json:
 
 
 def models_json(record: TurnRecord) -> list[Json]:
-    """Each model of a turn with its own tokens and cost, for a program."""
+    """Return each model of a turn with its tokens and cost, as JSON."""
     return [
         {"model": share.model, "usage": share.usage, "cost": cost.known, "cost_is_partial": bool(cost.unknown)}
         for share in record.shares
@@ -73,13 +73,13 @@ def models_json(record: TurnRecord) -> list[Json]:
 
 
 def request_json(call: ModelCall) -> Json:
-    """A model request for a program."""
+    """Return a model request as JSON."""
     cost = cost_of(call)
     return asdict(call) | {"cost": cost.known if call.usage else None, "cost_is_partial": bool(cost.unknown)}
 
 
 def stage_json(stage: Stage) -> Json:
-    """A stage of a turn for a program."""
+    """Return a stage of a turn as JSON."""
     cost = cost_of(stage)
     return {
         "name": stage.name,
@@ -93,26 +93,26 @@ def stage_json(stage: Stage) -> Json:
 
 
 def unheard(record: TurnRecord) -> str:
-    """The end of the reply that was sent, and that the caller did not hear."""
+    """Return the end of the reply that was sent but that the caller did not hear."""
     spoken, heard = record.spoken_text, record.heard
     return spoken[len(heard) :] if spoken.startswith(heard) else ""
 
 
 def is_spoken(record: TurnRecord) -> bool:
-    """Whether the record is a part of the conversation, and not an event beside it."""
+    """Return whether the record is a greeting or a message, and not another event of the conversation."""
     return record.kind in (Kind.GREETING, Kind.MESSAGE)
 
 
 def was_cut(record: TurnRecord) -> bool:
-    """Whether the caller missed some of the reply."""
+    """Return whether the turn was interrupted, or the caller missed the end of the reply."""
     return interrupted(record) or bool(unheard(record))
 
 
 def sessions_in(records: Sequence[TurnRecord]) -> list[str]:
-    """The ids of the connections that a conversation was held over."""
+    """Return the distinct session ids of a conversation's records, in order."""
     return list(dict.fromkeys(record.session_id for record in records if record.session_id))
 
 
 def moment(seconds: float | None) -> str | None:
-    """A time as ISO 8601 in UTC."""
+    """Format epoch seconds as ISO 8601 in UTC; return None for None or 0."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else None

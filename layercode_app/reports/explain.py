@@ -1,4 +1,4 @@
-"""One sentence for each turn: why it was slow, silent or cut, from its record alone."""
+"""Explain why a turn failed or was slow, silent or cut, from its record alone."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from .figures import milliseconds, refused
 from .steps import answered_ms, gaps, steps_of
 
 SLOW_MS = 1500.0
-"""To the first speech; longer, and callers ask whether the line is dead."""
+"""Time to first speech from which a turn is slow: callers then ask whether the line is dead."""
 LONG_MS = 500.0
-"""A part of the wait that is worth naming."""
+"""The shortest part of a wait that an explanation names."""
 _ADVICE = {
     "bad_request": "The provider refused the request itself, so the same request fails again: see the code it gave.",
     "bad_response": "The model's answer could not be read.",
     "content_filter": "The provider's content filter refused the request or the answer.",
     "length": "The answer reached the token limit: raise max_tokens, or ask for shorter answers.",
 }
-"""What the categories of errors mean that people cannot guess."""
+"""What an error category means, for the categories whose name does not tell."""
 _GOT = {"apology": "the caller heard the apology", "filler": "the caller heard a filler"}
 
 
 def explain(record: TurnRecord) -> str:
-    """Why the turn went as it did, in a sentence."""
+    """Explain how the turn went and why, in one sentence or a few."""
     if record.status is Status.RUNNING:
         return "It is running, or its worker died before it could end."
     said = _failed(record) or _refused(record) or _silent(record) or _cut(record) or _slow(record) or _well(record)
@@ -39,7 +39,7 @@ def _first(record: TurnRecord) -> str:
 
 
 def explain_json(record: TurnRecord) -> Json:
-    """The explanation for a program."""
+    """Return the explanation as JSON."""
     return {
         "turn_id": record.turn_id,
         "status": str(record.status),
@@ -117,7 +117,7 @@ def _slow(record: TurnRecord) -> str | None:
 
 
 def _well(record: TurnRecord) -> str | None:
-    """What went wrong, or took long, in a turn that was answered in time."""
+    """Explain the pauses in a turn that was answered in time; return None if there were none."""
     sentences = [_pause(record, *gap) for gap in gaps(record, SLOW_MS)] or _long_tool(record)
     first = f"first speech after {milliseconds(record.timings.get('ttfs'))}"
     return f"It paused: {first}, but {'; '.join(sentences)}." if sentences else None
@@ -129,7 +129,7 @@ def _pause(record: TurnRecord, start: float, end: float) -> str:
 
 
 def _long_tool(record: TurnRecord) -> list[str]:
-    """The slowest tool, of a record that came without its frames."""
+    """Name the slowest tool if it was slow; only for a record without frames, which has no gaps to explain."""
     slowest = max(record.tools, key=_took, default=None)
     if record.frames or slowest is None or _took(slowest) < SLOW_MS:
         return []
@@ -137,7 +137,7 @@ def _long_tool(record: TurnRecord) -> list[str]:
 
 
 def _trouble(record: TurnRecord) -> list[str]:
-    """What went wrong in a turn that was answered all the same: tools that failed, an answer that was cut."""
+    """Return what went wrong in a turn that was answered nevertheless: an answer that was cut, tools that failed."""
     told = ["The answer was cut. " + _ADVICE[record.error_category or ""]] if record.impact == "cut" else []
     return told + [
         f"The tool {call.name} {'timed out' if call.result == 'timed out' else 'failed'} after {milliseconds(_took(call))}."
@@ -147,7 +147,7 @@ def _trouble(record: TurnRecord) -> list[str]:
 
 
 def _waiting(record: TurnRecord, start: float, end: float) -> str:
-    """Where the time of a silence went."""
+    """Return a sentence about where the time of a silence went, or an empty text."""
     named = _named(record, start, end)
     return f"It waited {', '.join(named)}." if named else ""
 
@@ -157,7 +157,7 @@ def _named(record: TurnRecord, start: float, end: float) -> list[str]:
 
 
 def waits(record: TurnRecord, start: float, end: float) -> list[tuple[str, float]]:
-    """The milliseconds that each step took between two times, the longest first; steps of one name are summed."""
+    """Return the milliseconds that each step took between two times, longest first; steps of one name are summed."""
     found: dict[str, float] = {}
     for step in steps_of(record):
         if (took := step.within(start, end)) > 0:

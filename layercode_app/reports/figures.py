@@ -1,4 +1,4 @@
-"""The figures of one turn, and the statistics over many: the same wherever they are shown."""
+"""Figures of one turn and statistics over many, shared by all reports and alerts."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ DAY_SECONDS = 86_400
 
 
 def is_turn(record: TurnRecord) -> bool:
-    """Whether the record is a turn that has ended, and not an event beside the conversation."""
+    """Return whether the record is a greeting or a message that has ended, and not another event."""
     return record.finished and record.kind in (Kind.GREETING, Kind.MESSAGE)
 
 
 def is_counted(record: TurnRecord) -> bool:
-    """Whether reports and alerts count the record: a turn, or data from the page that achieved or used something."""
+    """Return whether reports and alerts count the record: a turn, or page data with an outcome, score or usage."""
     if record.kind is not Kind.DATA:
         return is_turn(record)
     return record.finished and bool(record.outcomes or record.scores or record.usage)
 
 
 def interrupted(record: TurnRecord) -> bool:
-    """Whether the turn was cut; its times say when it was cut, not how fast it was."""
+    """Return whether the turn was cut; its times say when it was cut, not how fast it was."""
     return record.status in CUT
 
 
 def refused(record: TurnRecord) -> bool:
-    """Whether the turn was not given to the agent because a budget was used up."""
+    """Return whether the turn was not given to the agent because a budget was used up."""
     return record.error_category == "budget" and record.error is None
 
 
 def day_of(record: TurnRecord) -> str:
-    """The day a turn began, in UTC."""
+    """Return the day on which a turn began, in UTC."""
     return _day(int(record.started_at // DAY_SECONDS))
 
 
@@ -48,12 +48,12 @@ def _day(number: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number of things: `1 turn`, `2,000 turns`."""
+    """Format a count with its noun: `1 turn`, `2,000 turns`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The percentile of the values, interpolated between neighbours; None when there are none."""
+    """Return a percentile of the values, interpolated between neighbours; None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -64,20 +64,20 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float | None]:
-    """How many values, and p50, p90, p95 and p99 of them."""
+    """Return the number of values, and their p50, p90, p95 and p99."""
     found = {f"p{percent}": percentile(values, percent) for percent in PERCENTILES}
     return {"n": len(values), **{name: None if value is None else round(value, 1) for name, value in found.items()}}
 
 
 def milliseconds(value: float | None) -> str:
-    """A time as people read it."""
+    """Format milliseconds for people, from 10,000 on as seconds."""
     if value is None:
         return "-"
     return f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"
 
 
 def compact(value: float) -> str:
-    """A large number in three digits: 950, 12.3k, 1.09M."""
+    """Format a large number with three digits: 950, 12.3k, 1.09M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g}{letter}"

@@ -1,4 +1,4 @@
-"""Forget a conversation: the journal with its write-ahead log, the recordings, the exports."""
+"""Delete a conversation from the journal with its write-ahead log, the recordings and the exports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ class Forgotten:
 
 
 def export_path(conversation_id: str, ending: str, folder: Path = EXPORTS) -> Path:
-    """Where an export is written, so that `forget` finds it; an id may hold what a file's name may not."""
+    """Return the path for an export, where `forget` finds it.
+
+    Characters of the id that are unsafe in a file name are replaced, and a hash keeps the name unique.
+    """
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in conversation_id)[:80]
     if plain != conversation_id:
         plain += "-" + hashlib.sha256(conversation_id.encode()).hexdigest()[:8]
@@ -43,7 +46,7 @@ def export_path(conversation_id: str, ending: str, folder: Path = EXPORTS) -> Pa
 async def forget(
     store: Store, conversation_id: str, *, recordings: Path = RECORDINGS, exports: Path = EXPORTS
 ) -> Forgotten:
-    """Delete everything that is kept of a conversation. What is not there is no error. Raises StoreError."""
+    """Delete everything stored of a conversation; missing files are no error. Raises StoreError."""
     records = [record async for record in store.turns(conversation_id=conversation_id, bodies=False)]
     done = Forgotten(conversation_id, await store.forget(conversation_id))
     paths = [export_path(conversation_id, ending, exports) for ending in ("json", "html")]
@@ -54,7 +57,7 @@ async def forget(
 
 
 def _is_plain(session_id: str) -> bool:
-    """Whether a session's id, which came from outside, can only name a file in the folder."""
+    """Return whether a session id, which came from outside, can only name a file in the folder."""
     return session_id.replace("-", "").replace("_", "").isalnum()
 
 

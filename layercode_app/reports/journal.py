@@ -1,4 +1,4 @@
-"""Open the journal for a command that reads it, beside the servers that write it."""
+"""Open the journal for a command that reads it while servers write it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SQLITE = "sqlite:///"
 
 @asynccontextmanager
 async def open_journal(url: str) -> AsyncIterator[Store]:
-    """The store at a URL, open. Raises ConfigurationError where no command can read it, StoreError when it is down."""
+    """Yield the open store at a URL. Raises ConfigurationError if no command can read it, StoreError if it is down."""
     _check(url)
     store = create_store(url)
     await store.open()

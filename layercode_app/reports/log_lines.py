@@ -1,4 +1,4 @@
-"""The JSON log files, read back: every worker's, the rotated ones too, in the order of their times."""
+"""Read the JSON log files of all workers, rotated ones included, in order of time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POLL_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which lines to show: those of a conversation, a turn, an agent, from a level on, not older than `since`."""
+    """A filter for log lines: by conversation, turn, agent, minimum level and age."""
 
     conversation: str | None = None
     turn: str | None = None
@@ -37,12 +37,12 @@ class Wanted:
         if self.level.upper() not in LEVELS:
             raise ConfigurationError(f"--level {self.level!r}: expected one of {', '.join(LEVELS)}.")
         asked = (self.conversation, self.turn, self.agent)
-        # As it stands in JSON: most lines are left out before they are parsed.
+        # Searched for in the raw JSON, so that most lines are skipped without parsing.
         object.__setattr__(self, "needles", tuple(orjson.dumps(one) for one in asked if one is not None))
 
     @property
     def described(self) -> str:
-        """What was asked for, in words that follow a verb; empty where anything is wanted."""
+        """The filter in words that follow a verb; empty if it lets everything through."""
         asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
         parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]
         parts += [f"level {self.level.upper()} and above"] if self.level.upper() != LEVELS[0] else []
@@ -50,7 +50,7 @@ class Wanted:
         return f" {', '.join(parts)}" if parts else ""
 
     def parse(self, raw: bytes) -> Line | None:
-        """The line, when it is wanted."""
+        """Return the line if it passes the filter, else None."""
         if not all(needle in raw for needle in self.needles):
             return None
         try:
@@ -70,12 +70,12 @@ class Wanted:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The log files of every worker, rotated ones included. Those per agent repeat what these say."""
+    """Return the log files of all workers, rotated ones included. Files per agent repeat the same lines."""
     return sorted(path for path in folder.glob(f"{NAME}*.log") if path.is_file())
 
 
 def newest(folder: Path, wanted: Wanted, *, limit: int) -> list[Line]:
-    """The newest wanted lines, oldest first. Raises ConfigurationError where there is no such folder."""
+    """Return the newest `limit` wanted lines, oldest first. Raises ConfigurationError if the folder does not exist."""
     if not folder.is_dir():
         raise ConfigurationError(
             f"LOG_DIR {str(folder)!r}: there is no such folder, so no log files are written there."
@@ -92,11 +92,11 @@ def _read(path: Path, wanted: Wanted) -> Iterator[Line]:
                 if (line := wanted.parse(raw)) is not None:
                     yield line
     except FileNotFoundError:
-        return  # It was cleaned away meanwhile.
+        return  # The file was deleted in the meantime.
 
 
 class Follower:
-    """Reads what is written from now on, over rotations and new workers."""
+    """Reads the lines written from now on, across rotations and new workers."""
 
     def __init__(self, folder: Path, wanted: Wanted) -> None:
         self._folder = folder
@@ -104,18 +104,18 @@ class Follower:
         self._offsets = {path.stat().st_ino: path.stat().st_size for path in files_in(folder)}
 
     def poll(self) -> list[Line]:
-        """The lines that came since the last call, in order."""
+        """Return the lines written since the last call, in order of time."""
         lines = [line for path in files_in(self._folder) for line in self._more(path)]
         return sorted(lines, key=_seconds)
 
     def lines(self) -> Iterator[Line]:
-        """Every line that comes, until the caller stops asking."""
+        """Yield lines as they are written, until the caller stops iterating."""
         while True:
             yield from self.poll()
             time.sleep(POLL_SECONDS)
 
     def _more(self, path: Path) -> Iterator[Line]:
-        # By its inode, because a rotated file goes on under another name.
+        # Offsets are stored by inode, because rotation renames a file.
         try:
             with path.open("rb") as file:
                 inode = path.stat().st_ino

@@ -1,4 +1,4 @@
-"""What a log line says beside its message, as people read it: a turn's figures, and whatever else was bound to it."""
+"""Format the fields of a log line for people: a turn's figures, and the other bound values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HIDDEN = {
 
 
 def details(line: Line) -> str:
-    """The fields that are worth a look, as `name=value`."""
+    """Format the fields that are worth showing, as `name=value`."""
     fields = {name: value for name, value in line.items() if name not in SHOWN and name not in HIDDEN}
     return " ".join(f"{name}={value}" for name, value in _pairs(fields))
 
@@ -42,7 +42,7 @@ def _pairs(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _used(fields: Mapping[str, Any], usage: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Tokens in and out and what they cost, where a model was asked."""
+    """Yield the requests, tokens and cost, if a model was called."""
     if not usage.get("requests"):
         return
     yield "requests", str(usage["requests"])
@@ -54,7 +54,7 @@ def _used(fields: Mapping[str, Any], usage: dict[str, Any]) -> Iterator[tuple[st
 
 
 class _Priced:
-    """What `cost_of` reads, out of a log line."""
+    """The attributes that `cost_of` reads, taken from a log line."""
 
     def __init__(self, model: str, usage: Mapping[str, int], cost: float | None) -> None:
         self.model = model

@@ -1,4 +1,4 @@
-"""Where money or time could be saved, each with the figure it was measured by."""
+"""Find where money or time could be saved, each with the measured figure."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..conversation.shares import Share
 from .figures import interrupted, percentile
 
 LEAST_TURNS = 5
-"""Fewer turns say nothing."""
+"""Fewer turns are not significant."""
 LONG_PROMPT = 1024
-"""Tokens from which providers cache the beginning of a prompt."""
+"""Prompt length in tokens from which providers cache its beginning."""
 LONG_HISTORY = 4000
 SLOW_TOOL_MS = 1500.0
 DEAR = 3.0
-"""How much dearer per answer one model must be than another to be worth a trial."""
+"""How many times the cheapest model's cost per turn a model must exceed, before a trial of the cheapest is advised."""
 
 
 @dataclass(frozen=True)
 class Opportunity:
-    """One thing that could be improved: what was measured, and what to try."""
+    """A possible improvement: what was measured, and what to try."""
 
     kind: str
     where: str
@@ -31,7 +31,7 @@ class Opportunity:
     advice: str
 
     def as_json(self) -> Json:
-        """The opportunity for a program."""
+        """Return the opportunity as JSON."""
         return asdict(self)
 
 
@@ -46,14 +46,14 @@ class _Spending:
 
 
 class Sightings:
-    """What is kept of the turns in order to find opportunities."""
+    """The figures of turns from which opportunities are found."""
 
     def __init__(self) -> None:
         self._spending: dict[tuple[str, str], _Spending] = defaultdict(_Spending)
         self._tools: dict[str, list[float]] = defaultdict(list)
 
     def add(self, record: TurnRecord) -> None:
-        """Look at one turn."""
+        """Collect the figures of one turn."""
         for call in record.tools:
             if call.ended_ms is not None:
                 self._tools[call.name].append(call.ended_ms - call.started_ms)
@@ -74,7 +74,7 @@ class Sightings:
         spent.cost += cost_of(share)
 
     def opportunities(self) -> list[Opportunity]:
-        """What was found, in no particular order of worth."""
+        """Return the opportunities, grouped by kind and not ordered by value."""
         return [*self._uncached(), *self._histories(), *self._slow_tools(), *self._dear_models()]
 
     def _often(self) -> Iterator[tuple[str, str, _Spending]]:

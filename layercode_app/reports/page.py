@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML page: no script, nothing loaded from anywhere."""
+"""Render a report as one self-contained HTML page: no script, no external resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @cache
 def templates() -> Environment:
-    """The pages' templates; everything put into them is made visible and escaped."""
+    """Return the pages' templates; they escape every value and make its invisible characters visible."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
@@ -36,17 +36,17 @@ def templates() -> Environment:
 
 
 def _safe(value: object) -> object:
-    """A plot is a page's own; any other text may come from outside."""
+    """Make invisible characters of a text visible, as it may come from outside; our own markup passes unchanged."""
     return value if hasattr(value, "__html__") or not isinstance(value, str) else visible_lines(value)
 
 
 def render(template: str, **values: Any) -> str:
-    """A page that needs nothing else, with its policy."""
+    """Render a template as a self-contained page with its content security policy."""
     return sealed(templates().get_template(template).render(**values))
 
 
 def as_html(report: Report) -> str:
-    """The report as a page."""
+    """Render the report as a page."""
     return render(
         "report.html",
         title=title(report),

@@ -1,4 +1,4 @@
-"""What is counted of the timed parts of turns, tools and stages alike: how often, how long, how well, at what cost."""
+"""Tally the timed parts of turns, tools and stages: runs, durations, failures and costs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .tally import rounded
 
 @dataclass
 class PartTally:
-    """One tool's or stage's; times in milliseconds."""
+    """The tally of one tool or stage; times in milliseconds."""
 
     key: str
     times: int = 0
-    """How often it ran, however it ended."""
+    """The number of runs, however they ended."""
     failed: int = 0
     cancelled: int = 0
     milliseconds: list[float] = field(default_factory=list)
@@ -32,7 +32,7 @@ class PartTally:
             self.milliseconds.append(part.ended_ms - part.started_ms)
 
     def json_of(self, times: str, **tokens: int) -> Json:
-        """It for a program; `times` is what its runs are called."""
+        """Return the tally as JSON; `times` is the key for the number of runs."""
         return {
             "key": self.key,
             times: self.times,

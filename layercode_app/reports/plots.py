@@ -1,4 +1,4 @@
-"""Plots as inline SVG: they need no script, print well, and follow the page's light or dark colours."""
+"""Draw plots as inline SVG: they need no script, print well, and follow the page's light or dark colours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Line:
 
 
 def lines(labels: Sequence[str], series: Sequence[Line], *, unit: str) -> str:
-    """Lines over labels, such as percentiles over days."""
+    """Draw lines over labels, such as percentiles over days."""
     top = _ceiling(max((v for line in series for v in line.values if v is not None), default=0.0))
     body = [_grid(top, unit), _labels(labels)]
     for number, line in enumerate(series):
@@ -37,10 +37,10 @@ def lines(labels: Sequence[str], series: Sequence[Line], *, unit: str) -> str:
 
 
 def bars(labels: Sequence[str], values: Sequence[float], *, unit: str, name: str = "") -> str:
-    """A bar for each label."""
+    """Draw a bar for each label."""
     top = _ceiling(max(values, default=0.0))
     if not unit and top < 20:
-        top = -(-top // 4) * 4.0  # Counts have no quarters.
+        top = -(-top // 4) * 4.0  # Grid lines are at quarters, and counts are whole.
     step = (WIDTH - LEFT - RIGHT) / max(len(values), 1)
     wide = min(step * 0.7, 48)
     body = [_grid(top, unit), _labels(labels)]
@@ -54,7 +54,7 @@ def bars(labels: Sequence[str], values: Sequence[float], *, unit: str, name: str
 
 
 def histogram(values: Sequence[float], *, unit: str, bins: int = 24) -> str:
-    """How often which value occurred; the last bar holds everything above the 99th percentile."""
+    """Draw a histogram; the axis ends near the 99th percentile, and the last bar includes all larger values."""
     if not values:
         return _svg([_grid(1, unit)])
     ordered = sorted(values)
@@ -67,7 +67,7 @@ def histogram(values: Sequence[float], *, unit: str, bins: int = 24) -> str:
 
 
 def escape(text: str) -> str:
-    """A text as an element of a page shows it."""
+    """Escape a text for an HTML element, and make its invisible characters visible."""
     return escape_html(visible(text))
 
 
@@ -81,7 +81,7 @@ def _y(value: float, top: float) -> float:
 
 
 def _ceiling(value: float) -> float:
-    """The next round number, so that the grid's lines fall on round ones."""
+    """Return the next round number, so that the grid lines are at round numbers."""
     if value <= 0:
         return 1.0
     scale: float = 10 ** floor(log10(value))
@@ -100,7 +100,7 @@ def _grid(top: float, unit: str) -> str:
 
 def _labels(labels: Sequence[str]) -> str:
     every = max(1, -(-len(labels) // 8))
-    # On a phone the text is larger, and there is room for half of it.
+    # On a phone the text is larger, and only every second label fits.
     thin = [" thin" if len(labels) > 4 and i // every % 2 else "" for i in range(len(labels))]
     return "".join(
         f'<text class="tick{thin[i]}" x="{_x(i, len(labels)):.1f}" y="{HEIGHT - 10}" text-anchor="middle">{escape(label)}</text>'

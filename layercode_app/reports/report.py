@@ -1,4 +1,4 @@
-"""The report: one pass over the journal, counted in groups."""
+"""Make a report: read the journal once and count its turns in groups."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 @dataclass
 class Report:
-    """What a stretch of the journal amounts to. Times are epoch seconds; `since` is 0 for all of it."""
+    """The counts of a period of the journal. Times are epoch seconds; `since` is 0 for the whole journal."""
 
     since: float
     until: float
@@ -47,10 +47,10 @@ class Report:
     stages: list[StageTally] = field(default_factory=list)
     opportunities: list[Opportunity] = field(default_factory=list)
     forgotten: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Usage by day of turns that the journal holds no longer; only their totals were kept."""
+    """Usage by day of turns that are no longer in the journal; only their totals remain."""
 
     def as_json(self) -> Json:
-        """The report for a program."""
+        """Return the report as JSON."""
         return {
             "since": _moment(self.since),
             "until": _moment(self.until),
@@ -67,7 +67,7 @@ class Report:
 
 
 def seconds_of(text: str, setting: str = "--since") -> float:
-    """The seconds in a span such as 90s, 10m, 24h, 7d or 2w. Raises ConfigurationError naming the setting."""
+    """Parse a duration such as 90s, 10m, 24h, 7d or 2w into seconds. Raises ConfigurationError that names `setting`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip())
     if match is None:
         raise ConfigurationError(f"{setting} {text!r}: expected a span of time such as 30m, 24h or 7d.")
@@ -75,7 +75,10 @@ def seconds_of(text: str, setting: str = "--since") -> float:
 
 
 def beginning(since: str | None) -> float:
-    """Epoch seconds of `--since`: a span back from now, a day such as 2026-01-31, or 0 for everything."""
+    """Parse `--since` into epoch seconds: a duration back from now, a UTC day such as 2026-01-31, or 0 if it is empty.
+
+    Raises ConfigurationError for anything else.
+    """
     if not since:
         return 0.0
     try:
@@ -85,9 +88,9 @@ def beginning(since: str | None) -> float:
 
 
 async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> Report:
-    """Read the journal from `since` on and count it. Raises StoreError."""
+    """Read the journal from `since` on and count its turns. Raises StoreError."""
     report = Report(since, time.time(), by)
-    # Only what tools cost is read off the messages, which are most of the journal's bytes.
+    # Only the tools' costs need the messages, which are most of the journal's bytes.
     await _count(report, store.turns(since=since, bodies=by == "tool"))
     report.forgotten = await _forgotten(store, report)
     return report
@@ -119,7 +122,7 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord]) -> None:
 
 
 def _every_day(days: dict[str, Tally]) -> dict[str, Tally]:
-    """The days in order, those without a call too, so that a plot over them does not lie."""
+    """Return the days in order, including days without a call, so that plots show them as empty."""
     if not days:
         return days
     first, last = (date.fromisoformat(edge(days)) for edge in (min, max))
@@ -142,7 +145,7 @@ def _by_model(report: Report) -> list[dict[str, Tally]]:
 
 
 def _count_models(groups: dict[str, Tally], record: TurnRecord, *, first: bool) -> None:
-    """Count a turn for the model that answered, and each model's own tokens and cost."""
+    """Count a turn for the model that answered, and tokens and cost for each model that used them."""
     shares = {share.model or NO_MODEL: share for share in record.shares}
     main = record.model or NO_MODEL
     groups.setdefault(main, Tally(main)).add(record, first=first, share=shares.pop(main, Share(main)))
@@ -151,7 +154,7 @@ def _count_models(groups: dict[str, Tally], record: TurnRecord, *, first: bool) 
 
 
 async def _forgotten(store: Store, report: Report) -> dict[str, dict[str, float]]:
-    """Totals kept by day, less what the journal still holds of that day."""
+    """Return the stored totals by day, less what the journal still holds of that day."""
     from .usage import totals_by_day
 
     gone: dict[str, dict[str, float]] = {}

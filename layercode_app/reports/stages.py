@@ -1,4 +1,4 @@
-"""The agents' own stages in a report: how often, how long, how well, and what the models in them used."""
+"""Tally the agents' own stages for a report: runs, durations, failures, and model usage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .parts import PartTally
 
 @dataclass
 class StageTally(PartTally):
-    """What is counted of one stage. A stage inside another counts in both."""
+    """The tally of one stage. The usage of a nested stage counts in both."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -25,12 +25,12 @@ class StageTally(PartTally):
         self.cost += cost_of(stage)
 
     def as_json(self) -> Json:
-        """The stage for a program."""
+        """Return the tally as JSON."""
         return self.json_of("runs", input_tokens=self.input_tokens, output_tokens=self.output_tokens)
 
 
 class Stages:
-    """The stages of many turns, by agent and name."""
+    """The stage tallies of many turns, by agent and stage name."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, StageTally] = {}
@@ -42,5 +42,5 @@ class Stages:
             self._by_name.setdefault(key, StageTally(key)).add(stage)
 
     def tallies(self) -> list[StageTally]:
-        """Those that took the most time first."""
+        """Return the tallies, longest total time first."""
         return sorted(self._by_name.values(), key=lambda tally: (-sum(tally.milliseconds), tally.key))

@@ -1,4 +1,4 @@
-"""The steps of one turn and the words between them, from its record alone: where the time of a silence went."""
+"""Find the steps and spoken words of a turn in its record, to explain its silences."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Step:
     ended_ms: float
 
     def within(self, start: float, end: float) -> float:
-        """The milliseconds of this step between two times."""
+        """Return the milliseconds of this step between two times."""
         return max(min(self.ended_ms, end) - max(self.started_ms, start), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A piece of speech as it was sent."""
+    """A piece of speech that was sent; `at_ms` is in milliseconds since the request."""
 
     at_ms: float
     source: str
@@ -32,7 +32,7 @@ class Word:
 
 
 def words_of(record: TurnRecord) -> list[Word]:
-    """Every piece that was sent to be spoken, with its source; empty where the record came without its frames."""
+    """Return every piece that was sent to be spoken, with its source; empty for a record without frames."""
     frames = [frame for frame in record.frames if frame.type == TTS]
     runs = [(part.source, len(part.text)) for part in record.speech]
     words: list[Word] = []
@@ -47,7 +47,10 @@ def words_of(record: TurnRecord) -> list[Word]:
 
 
 def answered_ms(record: TurnRecord) -> float | None:
-    """When the first word of the answer was sent, fillers left out; None where nothing but fillers was."""
+    """Return when the first word of the answer, fillers left out, was sent; None if none was.
+
+    For a record without frames it is the time to first speech.
+    """
     words = words_of(record)
     if not words:
         return record.timings.get("ttfs") if record.speech else None
@@ -55,7 +58,7 @@ def answered_ms(record: TurnRecord) -> float | None:
 
 
 def gaps(record: TurnRecord, least_ms: float) -> list[tuple[float, float]]:
-    """The silences between two pieces of the answer, and between the last one and the end of the turn."""
+    """Return the silences of at least `least_ms` between pieces of the answer, and from the last to the turn's end."""
     times = [word.at_ms for word in words_of(record)]
     first = answered_ms(record)
     if first is None or not times:
@@ -66,14 +69,14 @@ def gaps(record: TurnRecord, least_ms: float) -> list[tuple[float, float]]:
 
 
 def steps_of(record: TurnRecord) -> list[Step]:
-    """Every step that took time: the journal, each model request in two parts, tools, stages, the agent's own code."""
+    """Return each step that took time: the journal, model requests in two parts, tools, stages, the agent's code."""
     end = record.timings.get("total") or max((step.ended_ms for step in _timed(record, 0.0)), default=0.0)
     begun = record.timings.get("history", 0.0)
     found = [Step("the journal and an older turn", 0.0, begun), *_timed(record, end)]
     own = [call for call in record.requests if not call.stage]
     if own or "ttft" in record.timings or record.status is Status.RUNNING:
         return found
-    # Without a model the agent's own code runs all the time; what it called is named by its own steps.
+    # Without a model of the turn, the agent's own code runs all the time; what it called has steps, too.
     return [*found, Step("the agent's own code", begun, end)]
 
 
@@ -82,13 +85,13 @@ def _timed(record: TurnRecord, end: float) -> Iterator[Step]:
     for number, call in enumerate(own, 1):
         yield from _request_steps(call, number, end)
     if not record.requests and (first := record.timings.get("ttft")) is not None:
-        # A journal of an older version knows the first token only.
+        # A record of an older version has the time of the first token only.
         retried = f" ({record.retries} retries)" if record.retries else ""
         yield Step(f"the model's first token{retried}", record.timings.get("history", 0.0), first)
     for tool in record.tools:
         yield Step(f"the tool {tool.name}", tool.started_ms, _ended(tool.ended_ms, end))
     if not own:
-        # Beside a model, stages run within its tools or at the same time, as guards do.
+        # With a model of the turn, stages run within tools or in parallel, as guards do.
         for stage in record.stages:
             yield Step(f"the stage {stage.name}", stage.started_ms, _ended(stage.ended_ms, end))
         for call in record.requests:
@@ -96,7 +99,7 @@ def _timed(record: TurnRecord, end: float) -> Iterator[Step]:
 
 
 def _request_steps(call: ModelCall, number: int, end: float) -> Iterator[Step]:
-    """The wait for the first token, and the rest of the answer."""
+    """Yield the wait for the first token and the rest of the answer, or one step for a request that failed before."""
     ended = _ended(call.ended_ms, end)
     if call.status == "failed" and call.first_ms is None:
         yield Step(f"a failed request to {call.model or 'the model'}", call.started_ms, ended)

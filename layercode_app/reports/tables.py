@@ -1,4 +1,4 @@
-"""The tables of a report, as rows of text: printed in a terminal, laid out on a page."""
+"""Build the tables of a report as rows of text, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tools import ToolTally
 
 @dataclass(frozen=True)
 class Rows:
-    """A table: its title, its heads and its rows; the first column is the name of the row."""
+    """A table: title, column heads and rows; the first column names the row."""
 
     title: str
     heads: tuple[str, ...]
@@ -22,7 +22,7 @@ class Rows:
 
 
 def all_tables(report: Report) -> Iterator[Rows]:
-    """Every table that has something to say."""
+    """Yield every table that has content."""
     if not report.total.turns:
         return
     yield _latencies(report.total)

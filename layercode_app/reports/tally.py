@@ -1,4 +1,4 @@
-"""One group of turns, such as all of an agent or a day, and everything that is counted of it."""
+"""Count a group of turns, such as all turns of an agent or a day."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from ..conversation.shares import Share
 from .figures import LATENCIES, TOKENS, interrupted, percentiles, refused
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
-"""All answers to something the caller said. Interrupted ones and greetings stand apart; failed turns are left out."""
+"""The groups of latencies. `all` holds the answers to the caller, which `first` and the two for tools divide further.
+
+Interrupted turns and greetings are separate; failed and refused turns are left out.
+"""
 
 
 @dataclass
 class Outcome:
-    """How often something was achieved, and what it was worth together."""
+    """How often an outcome was recorded, and its total value."""
 
     count: int = 0
     value: float = 0.0
@@ -24,13 +27,13 @@ class Outcome:
 
 @dataclass
 class Scores:
-    """One quality score over many turns: the mean of its numbers, and how often each value was given."""
+    """A quality score over many turns: its numbers, for the mean, and how often each value was given."""
 
     numbers: list[float] = field(default_factory=list)
     values: Counter[str] = field(default_factory=Counter)
 
     def add(self, value: Json) -> None:
-        """Count one score; true counts as 1."""
+        """Count one score; true counts as 1, false as 0."""
         if isinstance(value, bool | int | float):
             self.numbers.append(float(value))
         self.values[f"{value:g}" if isinstance(value, float) else str(value)] += 1
@@ -38,12 +41,12 @@ class Scores:
 
 @dataclass
 class Tally:
-    """What is counted of a group of turns."""
+    """The counts of a group of turns."""
 
     key: str
     turns: int = 0
     helped: int = 0
-    """Of a model: turns in which only helper agents called it. They count as turns of the model that answered."""
+    """For a model: turns in which only helper agents called it. They count as turns of the model that answered."""
     interrupted: int = 0
     failed: int = 0
     refused: int = 0
@@ -61,12 +64,12 @@ class Tally:
     conversations: set[str] = field(default_factory=set)
     successful: set[str] = field(default_factory=set)
     latencies: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    """By metric and slice, in milliseconds."""
+    """Milliseconds by metric and slice."""
 
     def add(self, record: TurnRecord, *, first: bool = False, share: Share | None = None) -> None:
         """Count a turn, or the usage and quality of data from the page.
 
-        `first` marks the first answer in its conversation; `share` is the only usage to count.
+        `first` marks the first answer in its conversation; `share` is counted instead of the record's whole usage.
         """
         self.conversations.add(record.conversation_id)
         self._count_usage(share or record)
@@ -79,7 +82,7 @@ class Tally:
         self._time(record, first)
 
     def add_helper(self, share: Share) -> None:
-        """Count a model that helped another one in a turn."""
+        """Count the usage of a model that helped another one in a turn."""
         self.helped += 1
         self._count_usage(share)
 
@@ -114,7 +117,7 @@ class Tally:
 
     def _time(self, record: TurnRecord, first: bool) -> None:
         if refused(record) or record.status is Status.FAILED:
-            # What was spoken then is a refusal or an apology.
+            # The speech was a refusal or an apology, so its latency says nothing about answers.
             return
         if interrupted(record):
             slices = ["interrupted"]
@@ -134,7 +137,7 @@ class Tally:
 
     @property
     def recovery_rate(self) -> float | None:
-        """The share of model failures that a retry mended: of all turns that were retried or failed."""
+        """The share of turns that a retry saved, among those and all failed turns; None if there are neither."""
         troubled = self.recovered + self.failed
         return self.recovered / troubled if troubled else None
 
@@ -145,15 +148,15 @@ class Tally:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of conversations that recorded an outcome; None when none did, as of agents that record none."""
+        """The share of conversations that recorded an outcome; None if none did, as with agents that record none."""
         return len(self.successful) / len(self.conversations) if self.outcomes else None
 
     def times(self, metric: str, part: str = "all") -> list[float]:
-        """The milliseconds of a metric in a slice."""
+        """Return the milliseconds of a metric in a slice."""
         return self.latencies.get((metric, part), [])
 
     def as_json(self) -> Json:
-        """The group for a program; `unknown_cost_requests` are not in `cost`."""
+        """Return the group as JSON; `cost` does not include the `unknown_cost_requests`."""
         return {
             "key": self.key,
             "turns": self.turns,
@@ -183,7 +186,7 @@ class Tally:
         }
 
     def cost_per(self, outcome: Outcome) -> Cost:
-        """What one outcome cost, all turns of the group included."""
+        """Return the cost per outcome: the cost of all turns of the group, divided by the outcome's count."""
         return Cost(self.cost.amount / outcome.count if outcome.count else 0.0, self.cost.unknown)
 
     def _outcome(self, outcome: Outcome) -> Json:
@@ -192,7 +195,7 @@ class Tally:
 
 
 def rounded(cost: Cost) -> float | None:
-    """Dollars to a millionth; None where nothing is known."""
+    """Return dollars rounded to a millionth; None if no cost is known."""
     return None if cost.known is None else round(cost.known, 6)
 
 

@@ -1,4 +1,4 @@
-"""A report as text for a terminal, an e-mail or a chat."""
+"""Format a report as text for a terminal, an e-mail or a chat."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..output.tables import Table
 
 LONGEST_NAME = 80
-"""Characters of the name of a row, which a caller may choose; `--json` has all of it."""
+"""Maximum characters of a row's name, which a caller may choose; `--json` has all of it."""
 
 
 def print_report(report: Report) -> None:
@@ -33,12 +33,12 @@ def print_report(report: Report) -> None:
 
 
 def as_text(report: Report) -> str:
-    """The report as plain text of 100 columns."""
+    """Return the report as plain text of 100 columns."""
     return as_lines([title(report), *_parts(report)], width=100)
 
 
 def _parts(report: Report) -> Iterator[str | Table]:
-    """The lines and tables below the title."""
+    """Yield the lines and tables below the title."""
     if not report.total.turns:
         yield "No turns in the journal in this time."
     else:
@@ -50,13 +50,13 @@ def _parts(report: Report) -> Iterator[str | Table]:
 
 
 def title(report: Report) -> str:
-    """What the report is about, in a line."""
+    """Return the period of the report in one line."""
     since = datetime.fromtimestamp(report.since, UTC).strftime("%Y-%m-%d %H:%M") if report.since else "the beginning"
     return f"Calls from {since} to {datetime.fromtimestamp(report.until, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def summary(total: Tally) -> Iterator[str]:
-    """The total in a few sentences."""
+    """Yield a few sentences about the total."""
     yield (
         f"{counted(total.turns, 'turn')} in {counted(len(total.conversations), 'conversation')}; {total.interrupted:,} interrupted, "
         f"{total.failed:,} failed ({total.error_rate:.1%}), {total.refused:,} refused by a budget."
@@ -77,7 +77,7 @@ def _unknown(cost: Cost) -> str:
 
 
 def forgotten(report: Report) -> Iterator[str]:
-    """What was used by calls that were deleted."""
+    """Yield a sentence about the usage of turns that were deleted, if there are any."""
     if report.forgotten:
         turns = counted(round(sum(day.get("turns", 0) for day in report.forgotten.values())), "turn")
         cost = sum(day.get("cost", 0) for day in report.forgotten.values())

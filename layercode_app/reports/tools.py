@@ -1,4 +1,4 @@
-"""Tools in a report: how often, how long, how well, and what the model requests cost that their results led to."""
+"""Tally the tools for a report: calls, durations, failures, and the cost of the model requests after their results."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
 
 ANSWER = "(no tool)"
-"""The requests of a turn before any tool has answered."""
+"""The key of model requests that follow no tool result, such as the first of a turn."""
 RETRY = "(retry)"
-"""An answer that could not be used, and was asked for again."""
+"""The key of model requests that repeat an answer which could not be used."""
 INSIDE = "(inside tools)"
-"""Model requests that tools made themselves, such as those of an agent that is asked by another."""
+"""The key of model requests made inside tools, such as those of an agent that a tool calls."""
 
 
 @dataclass
 class ToolTally(PartTally):
-    """What is counted of one tool."""
+    """The tally of one tool."""
 
     tokens: int = 0
 
     def as_json(self) -> Json:
-        """The tool for a program."""
+        """Return the tally as JSON."""
         return self.json_of("calls", tokens=self.tokens)
 
 
 class Tools:
-    """The tools of many turns by name, and beside them the stages without one."""
+    """The tallies of many turns by tool name, or by ANSWER, RETRY or INSIDE for requests that no tool result led to."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, ToolTally] = {}
@@ -53,7 +53,7 @@ class Tools:
 
 
 def requests(record: TurnRecord) -> Iterator[tuple[str, int, Cost]]:
-    """Each model request of a turn: the tools whose results it was given, its tokens and its cost."""
+    """Yield each model request of a turn: the tools whose results it got, its tokens and its cost."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
     messages = ModelMessagesTypeAdapter.validate_json(record.messages) if record.messages else []
@@ -78,7 +78,7 @@ def _tokens(usage: Mapping[str, int]) -> int:
 
 
 def _inside_a_tool(call: ModelCall, tools: Iterable[ToolCall]) -> bool:
-    """Whether a tool was running when the request began; a guard's or a hook's requests are no tool's."""
+    """Return whether a tool was running when the request began; the requests of guards and hooks belong to no tool."""
     return any(tool.started_ms <= call.started_ms <= (tool.ended_ms or call.started_ms) for tool in tools)
 
 

@@ -1,4 +1,4 @@
-"""Usage totals by day, agent and model: no content, no ids, so they may outlive the turns they were counted from."""
+"""Total the usage by day, agent and model. Totals contain no content and no ids, so they may outlive their turns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PREFIX = "usage/"
 
 
 def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
-    """What a turn adds to the totals, by key: the turn once, and each model's own usage."""
+    """Return what a turn adds to the totals, by key: the turn once, and each model's own usage."""
     totals = {_key(record, record.model): _counts(record)}
     if record.usage or record.cost:
         for share in record.shares:
@@ -23,7 +23,7 @@ def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
 
 
 def _key(record: TurnRecord, model: str) -> str:
-    """A model's name may hold slashes, so it is last."""
+    """Return the key of a total. The model is last, because its name may contain slashes."""
     return f"{PREFIX}{day_of(record)}/{record.agent}/{model}"
 
 
@@ -51,7 +51,7 @@ def _spent(share: Share) -> dict[str, float]:
 
 
 async def totals_by_day(store: Store, prefix: str = "") -> dict[str, dict[str, float]]:
-    """The totals of each day that begins with `prefix`, over all agents and models."""
+    """Return the totals of each day that begins with `prefix`, over all agents and models."""
     days: dict[str, dict[str, float]] = {}
     for key, amounts in (await store.totals(PREFIX + prefix)).items():
         total = days.setdefault(key.removeprefix(PREFIX).split("/", 1)[0], {})
