@@ -1,4 +1,4 @@
-"""Evaluate alert rules periodically, by one worker at a time; a rule reports once that it fires and once that it recovers.
+"""Evaluate alert rules periodically, in one worker at a time. A rule reports once that it fires, once that it recovers.
 
 The state of the rules is stored in the alerts job, so it survives restarts and all workers of all hosts share it.
 Each message is a separate job: a channel that is down is retried and delays nothing else.
