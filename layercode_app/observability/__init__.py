@@ -1,1 +1,1 @@
-"""What happened: logs, spans, errors and metrics. Imports no stage, so every stage may use it."""
+"""Logs, spans, errors and metrics. Imports no stage, so every stage may use it."""

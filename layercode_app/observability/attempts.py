@@ -1,4 +1,4 @@
-"""Set a sink up, or say once that it cannot be: a library of another version must not stop the start."""
+"""Set up a sink, or warn and go on without it: an incompatible library version must not prevent the start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import redaction
 
 
 def attempt(sink: str, set_up: Callable[[], object]) -> bool:
-    """Set a sink up; where that fails, warn and go on without it. Raises ConfigurationError for a wrong setting."""
+    """Set up a sink and return whether that worked; warn if not. Raises ConfigurationError for a wrong setting."""
     try:
         set_up()
     except ConfigurationError:

@@ -1,4 +1,4 @@
-"""Attributes of spans as OTLP, framed by hand: a message of protobuf's for each costs five times as much."""
+"""Encode span attributes as OTLP by hand: a protobuf message for each costs five times as much."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1 import trace_pb2 as wire
 
 MOST_KNOWN = 2000
-"""How many attributes are kept as bytes; ids of turns come and go among them."""
+"""Maximum encoded attributes in the cache. It is cleared when full, because it also holds ids of past turns."""
 LONGEST_KNOWN = 500
 _ATTRIBUTES, _KEY, _VALUE, _STRING, _BOOL, _INT, _DOUBLE = (
     bytes((tag,)) for tag in (0x4A, 0x0A, 0x12, 0x0A, 0x10, 0x18, 0x21)
 )
-"""A field's number in its message, and how it is written: of a span, of a pair, and of a value."""
+"""Protobuf tags (field number and wire type) of a span's attributes, a pair's key and value, and value types."""
 _double = struct.Struct("<d").pack
 _known: dict[tuple[str, str], bytes] = {}
 _keys: dict[str, bytes] = {}
 
 
 def of_span(attributes: Iterable[tuple[str, Any]]) -> bytes:
-    """A span that has these attributes and nothing else."""
+    """Encode a span that has these attributes and no other fields."""
     found = []
     for pair in attributes:
         try:
             found.append(_known.get(pair) or _text(*pair) if type(pair[1]) is str else _other(*pair))
         except ValueError:
-            # A text with half a character, or a number of over 64 bits, cannot be sent.
+            # A text with a lone surrogate, or a number of over 64 bits, cannot be encoded.
             continue
     return b"".join(found)
 
@@ -41,7 +41,7 @@ def _text(key: str, value: str) -> bytes:
 
 
 def _other(key: str, value: Any) -> bytes:
-    # By its very type: whole numbers are true and false, too.
+    # Compare the exact type, because bool is a subclass of int.
     kind = type(value)
     if kind is float:
         return _attribute(key, _DOUBLE + _double(value))
@@ -72,7 +72,7 @@ def _remember(known: dict[Any, bytes], key: Any, made: bytes) -> bytes:
 
 
 def key_values(attributes: Mapping[str, Any] | None) -> list[KeyValue]:
-    """Those that can be encoded: a text with half a character, or a number of over 64 bits, cannot."""
+    """Return the attributes that can be encoded; a text with a lone surrogate, or a number of over 64 bits, cannot."""
     found = []
     for key, value in (attributes or {}).items():
         try:
@@ -85,7 +85,7 @@ def key_values(attributes: Mapping[str, Any] | None) -> list[KeyValue]:
 def _value(value: Any) -> AnyValue:
     if isinstance(value, str):
         return AnyValue(string_value=value)
-    # Before the whole numbers, of which it is one.
+    # Before int, because bool is a subclass of it.
     if isinstance(value, bool):
         return AnyValue(bool_value=value)
     if isinstance(value, int):
@@ -105,12 +105,12 @@ def _value(value: Any) -> AnyValue:
 
 
 def field(tag: bytes, message: bytes) -> bytes:
-    """A message or a text as a field of another."""
+    """Encode a message or a text as a length-delimited field of another message."""
     return tag + varint(len(message)) + message
 
 
 def varint(number: int) -> bytes:
-    """A whole number that is not negative."""
+    """Encode a non-negative integer as a varint."""
     if number < 128:
         return _SMALL[number]
     found = bytearray()

@@ -1,4 +1,4 @@
-"""Do several things at once, and wait for them no longer than so."""
+"""Run several callables in parallel with a timeout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 
 def wait_for(calls: Sequence[Callable[[], object]], seconds: float) -> None:
-    """Run each call in a thread of its own; those that are not done in time are left behind, and end with the process."""
+    """Run each call in a separate daemon thread and wait up to `seconds`; unfinished calls end with the process."""
     threads = [threading.Thread(target=call, daemon=True) for call in calls]
     for thread in threads:
         thread.start()

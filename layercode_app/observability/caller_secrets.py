@@ -1,4 +1,4 @@
-"""The secrets that callers send in their metadata, such as a token: known by the names of their fields."""
+"""Collect the secrets that callers send in their metadata, such as a token, by the names of their fields."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SECRET_NAMES = (
     "credential",
 )
 KEPT = 256
-"""How many of the newest are known outside of their turns."""
+"""How many of the newest secrets are remembered outside of their turns."""
 
 _newest: dict[str, None] = {}
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a field of this name holds a secret."""
+    """Return whether a field of this name holds a secret."""
     lowered = name.lower()
     return any(word in lowered for word in SECRET_NAMES)
 
 
 def remember(metadata: Mapping[str, Any] | None) -> None:
-    """Know a turn's secrets also where nobody knows the turn: in its threads, and in errors that nobody catches."""
+    """Remember a turn's secrets for code without the turn's context: its threads, and handlers of uncaught errors."""
     for secret in _named_secrets(metadata) if metadata else ():
         _newest.pop(secret, None)
         _newest[secret] = None
@@ -41,7 +41,7 @@ def remember(metadata: Mapping[str, Any] | None) -> None:
 
 
 def known() -> Iterable[str]:
-    """The secrets of the current turn; where its metadata is not known, the newest of all turns."""
+    """Return the secrets of the current turn, or the newest of all turns if there is no current metadata."""
     metadata = getattr(context.current(), "metadata", None)
     return _named_secrets(metadata) if metadata else tuple(_newest)
 

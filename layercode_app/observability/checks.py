@@ -1,4 +1,4 @@
-"""The settings of sinks, looked at before anything starts: what is wrong is one clear error, not a silent sink."""
+"""Check the settings of sinks before anything starts: a wrong one is a clear error, not a silent sink."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SAMPLERS = (
 
 
 def check(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Raise ConfigurationError that names the first setting that is wrong; a secret's value is never in it."""
+    """Raise ConfigurationError that names the first wrong setting, and never contains a secret's value."""
     logs.check(rotation=settings.log_rotation, retention=settings.log_retention)
     for header in settings.log_headers:
         if header.lower() in FORBIDDEN_HEADERS:

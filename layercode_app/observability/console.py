@@ -1,4 +1,4 @@
-"""Log lines for people, on stderr: time, level, whose turn it is, and what happened."""
+"""Write log lines for people to stderr: time, level, agent and turn, message, error."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ FORMAT = (
     "{extra[_who]}<level>{extra[_told]}</level>{extra[_error]}\n"
 )
 OWN = ("_who", "_told", "_error")
-"""What a line's format needs, among what is bound to it; no other sink writes them."""
+"""Bound values that only this format needs; no other sink writes them."""
 INDENT = "    "
 
 
 def add(*, level: str, brief: bool, **options: Any) -> int:
-    """Show lines from this level on; gives the number of the handler. With `brief` an error has all its text, and only the frames of the agent's files."""
+    """Add a handler for lines from `level` on, and return its number.
+
+    With `brief` an error is shown with all its text, and only the frames of the agent's files.
+    """
 
     def format_line(record: Record) -> str:
         extra, exception = record["extra"], record["exception"]
         turn = extra.get("turn_id")
         extra["_who"] = visible(f"[{extra.get('agent', '')} {str(turn)[:12]}] ") if turn else ""
-        # Further lines are indented: a message or an error that quotes a caller must not pass for another log line.
+        # Further lines are indented, so that text quoted from a caller cannot pass for another log line.
         extra["_told"] = visible_lines(record["message"], indent=INDENT)
         described = _describe(exception, brief) if exception is not None else ""
         extra["_error"] = f"\n{INDENT}" + visible_lines(described, indent=INDENT) if described else ""

@@ -1,4 +1,4 @@
-"""The ids of the turn that the current task works on: set here once, read by every sink."""
+"""The ids of the turn that the current task works on: set once, read by every sink."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Identified(Protocol):
-    """Anything that carries a turn's ids."""
+    """An object that carries a turn's ids."""
 
     conversation_id: str
     session_id: str
@@ -22,7 +22,7 @@ class Identified(Protocol):
 
 @dataclass(slots=True)
 class Ids:
-    """The ids of work that is no turn, such as an owed job."""
+    """The ids of work that is not a turn, such as a job."""
 
     agent: str
     conversation_id: str = ""
@@ -34,7 +34,7 @@ class Ids:
 
 @dataclass(slots=True)
 class Request:
-    """The HTTP request that the current task answers; `headers` are those that may be logged."""
+    """The HTTP request that the current task answers; `headers` holds only those that may be logged."""
 
     method: str
     path: str
@@ -42,11 +42,11 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int | None = None
     logged: bool = False
-    """Whether a line with its figures was written already."""
+    """Whether a log line with its figures was written."""
     traced: bool = False
-    """Whether it has a span already."""
+    """Whether it has a span."""
     refusal: str = ""
-    """Why it was refused, without anything that it sent."""
+    """Why it was refused; quotes nothing that was sent."""
 
 
 request: ContextVar[Request | None] = ContextVar("layercode_request", default=None)
@@ -55,39 +55,39 @@ _for_somebody: ContextVar[bool] = ContextVar("layercode_for_somebody", default=F
 
 
 def refuse(reason: str) -> None:
-    """The current request is refused for this reason, which quotes nothing of what was sent."""
+    """Record why the current request is refused; the reason must quote nothing that was sent."""
     if (asked := request.get()) is not None:
         asked.refusal = reason
 
 
 class _Isolation:
-    """What separates the work for one caller from that for others, in a sink that keeps state by task."""
+    """Holds the function that separates work for different callers in a sink with state per task, such as Sentry."""
 
     begin: Callable[[], None] | None = None
 
 
 def isolate_with(begin: Callable[[], None]) -> None:
-    """Call this where the work for a caller begins."""
+    """Set the function to call where the work for a caller begins."""
     _Isolation.begin = begin
 
 
 def isolate() -> None:
-    """From here on, this task and those it starts share nothing in a sink with the work for other callers."""
+    """Separate this task, and those it starts, from the work for other callers in a sink with state per task."""
     if _Isolation.begin is not None:
         _Isolation.begin()
 
 
 def enter(turn: Identified) -> None:
-    """From here on, this task and those it starts work on that turn."""
+    """Set the turn that this task, and those it starts, work on."""
     _current.set(turn)
     if request.get() is None:
-        # Else the request has begun it already.
+        # A request has isolated its task already.
         isolate()
 
 
 @contextmanager
 def within(work: Identified) -> Iterator[None]:
-    """Work on something until the block ends."""
+    """Set what this task works on until the block ends."""
     token = _current.set(work)
     isolate()
     try:
@@ -97,13 +97,13 @@ def within(work: Identified) -> Iterator[None]:
 
 
 def current() -> Identified | None:
-    """The turn this task works on, if any."""
+    """Return the turn this task works on, or None."""
     return _current.get()
 
 
 @contextmanager
 def for_somebody() -> Iterator[None]:
-    """What is worked on until the block ends may be a caller's, though nobody knows whose."""
+    """Treat the work in the block as done for a caller, although it is unknown for which."""
     token = _for_somebody.set(True)
     try:
         yield
@@ -112,12 +112,12 @@ def for_somebody() -> Iterator[None]:
 
 
 def for_a_caller() -> bool:
-    """Whether this task works for a caller, so that an error which it meets may quote what they said."""
+    """Return whether this task works for a caller, so that its errors may quote what the caller said."""
     return _current.get() is not None or request.get() is not None or _for_somebody.get()
 
 
 def ids() -> Mapping[str, str]:
-    """The ids of the current turn for a log line or a span; empty outside of one."""
+    """Return the ids of the current turn for a log line or a span; empty outside of a turn."""
     turn = _current.get()
     if turn is None:
         return {}
@@ -133,7 +133,7 @@ def ids() -> Mapping[str, str]:
 
 
 def _span_id() -> str:
-    """The id of the span that is open now: a tool's, say, below the turn's."""
+    """Return the id of the current span, such as a tool's below the turn's."""
     from opentelemetry.trace import get_current_span
 
     context = get_current_span().get_span_context()

@@ -1,4 +1,4 @@
-"""A debug run logs each frame and tool call of a turn as it happens, and the messages of its model when it has ended."""
+"""In a debug run, log each frame and tool call of a turn as it happens, and its model messages when it has ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ verbose = False
 
 
 class Frame(Protocol):
-    """What is read of a frame."""
+    """The attributes of a frame that are read here."""
 
     @property
     def type(self) -> str:
@@ -23,7 +23,7 @@ class Frame(Protocol):
 
     @property
     def content(self) -> Any:
-        """What it says."""
+        """Its content."""
 
     @property
     def at_ms(self) -> float:
@@ -31,7 +31,7 @@ class Frame(Protocol):
 
 
 class Call(Protocol):
-    """What is read of a tool call."""
+    """The attributes of a tool call that are read here."""
 
     name: str
     args: Any
@@ -41,16 +41,16 @@ class Call(Protocol):
 
 
 class _LoggedFrames(list[Any]):
-    """The frames of a turn: each gets a line when it is added, so that a turn that hangs shows how far it came."""
+    """The frames of a turn. Each is logged when it is added, so that a turn that hangs shows how far it got."""
 
     def append(self, frame: Frame) -> None:
-        """Add a frame."""
+        """Add a frame and log it."""
         super().append(frame)
         logger.debug("frame {} at {} ms{}", frame.type, frame.at_ms, _content(frame.content))
 
 
 def new_frames() -> list[Any]:
-    """The list that a turn's frames are added to; a plain one where none is logged."""
+    """Return the list for a turn's frames; a plain one unless this is a debug run."""
     return _LoggedFrames() if verbose else []
 
 
@@ -66,7 +66,7 @@ def log_tool(call: Call) -> None:
 
 
 def log_messages(dumped: bytes) -> None:
-    """Log what the model of a turn was told and answered, from its JSON."""
+    """Log the messages to and from the model of a turn, given as JSON."""
     for kind, parts in _messages(dumped):
         logger.debug("message {}: {}", kind, parts)
 
@@ -78,7 +78,7 @@ def _content(content: Any) -> str:
 
 
 def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
-    """Each message of the run, by kind; its parts in full only where content is captured."""
+    """Yield the kind and parts of each message; the parts in full only if content is captured."""
     for message in load_json(dumped) if dumped else ():
         parts = message.get("parts", ())
         if redaction.capture_content():

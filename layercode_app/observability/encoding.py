@@ -1,7 +1,7 @@
-"""Spans as OTLP, for a tenth of what the exporter's own encoder costs, and once for all who are sent them.
+"""Encode spans as OTLP at a tenth of the cost of the exporter's own encoder, and once for all exporters.
 
-A serialised message followed by another of its kind reads as the two merged: that is protobuf's rule for repeated
-fields. So what every span has is framed by hand, and what few have is a message that follows.
+Protobuf merges two concatenated messages of the same type. So the fields that every span has are encoded by hand, and
+the rare ones follow as a serialised message.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
 from .attributes import field, key_values, of_span
 
-# Asked for once: each look at an enumeration of protobuf's costs as much as an attribute.
+# Looked up once: each access to a protobuf enumeration costs as much as an attribute.
 _LOCAL: int = wire.SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE: int = _LOCAL | wire.SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 _IDS = struct.Struct(">2sQQ2sQ").pack
-"""Of a trace, in halves, and of a span, each with its field and length before it."""
+"""The trace id in two halves and the span id, each after its tag and length."""
 _PARENT = struct.Struct(">2sQ").pack
 _REST = struct.Struct("<BBBQBQ2sI2s").pack
-"""Kind, begin, end, flags, and a status that says nothing."""
+"""Kind, start, end, flags, and an empty status."""
 _HALF = (1 << 64) - 1
 _WIRE = "_layercode_wire"
 
 
 def encode(spans: Iterable[ReadableSpan]) -> bytes:
-    """The body of a request to `/v1/traces`."""
+    """Encode spans as the body of a request to `/v1/traces`."""
     resources: dict[int, tuple[Any, dict[int, tuple[Any, list[bytes]]]]] = {}
     for span in spans:
-        # By identity: to hash a resource is to write it as JSON.
+        # By identity: hashing a resource serialises it to JSON.
         _, scopes = resources.setdefault(id(span.resource), (span.resource, {}))
         _, found = scopes.setdefault(id(span.instrumentation_scope), (span.instrumentation_scope, []))
-        # It is over, so what it is for one that it is sent to, it is for the next.
+        # Ended spans are immutable, so the encoding is cached for all exporters.
         own = vars(span)
         found.append(own.get(_WIRE) or own.setdefault(_WIRE, _span(span)))
     return b"".join(
@@ -64,9 +64,9 @@ def _scope_spans(scope: Any, spans: Iterable[bytes]) -> bytes:
 def _span(span: ReadableSpan) -> bytes:
     context, parent = span.context, span.parent
     trace_id = context.trace_id
-    # The wire has "unspecified" before the first kind.
+    # OTLP counts kinds from 1; 0 is "unspecified".
     begin, end, kind = span.start_time or 0, span.end_time or 0, span.kind.value + 1
-    # A copy is many times as fast to walk through as the SDK's own mapping.
+    # Iterating over a copy is many times faster than over the SDK's own mapping.
     attributes = span.attributes.copy() if span.attributes else {}  # type: ignore[attr-defined]
     return b"".join(
         (
@@ -107,7 +107,7 @@ def _flags(context: SpanContext | None) -> int:
 
 
 def _whole(text: str) -> str:
-    """The text without half characters, which a model may put into a tool's name: no reason to lose the batch."""
+    """Replace lone surrogates, which a model may put into a tool's name, so that the batch is not lost."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 

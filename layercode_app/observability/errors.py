@@ -1,4 +1,4 @@
-"""Errors by category: what kind of thing went wrong, whoever raised it."""
+"""Classify errors by what went wrong, whichever library raised them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("parsing", ("UnexpectedModelBehavior", "ValidationError", "JSONDecodeError", "EventError", "StateError")),
     ("tool", ("ToolError", "ToolTimeoutError")),
 )
-"""Category and the names of the classes that belong to it; a class also belongs where one of its bases does.
+"""Each category with the names of its classes; subclasses of these belong to it, too.
 
-By name, because naming the classes would import every library that has one.
+Names are compared, because the classes themselves would have to be imported from every library.
 """
 
 _UNREADABLE = {"JSONDecodeError", "UnicodeDecodeError", "APIResponseValidationError", "ValidationError"}
-"""What a provider's library raises for an answer that it cannot parse."""
+"""Errors that a provider's library raises for an answer that it cannot parse."""
 _FILTERED = re.compile(r"content_?(filter|policy)|safety|moderation|refusal", re.IGNORECASE)
 _MODEL_CODE = ("pydantic_ai.models.", "openai.", "anthropic.", "google.genai.", "groq.", "mistralai.")
 """Modules that parse the answers of models."""
 _CODE = re.compile(r"[\w.\[\]/:-]{1,80}")
-"""What a code, a type or the name of a parameter may look like. Anything else may be a caller's words."""
+"""The form of a code, a type or a parameter's name. Any other text may be a caller's words."""
 
 CATEGORIES = (*(category for category, _ in RULES), "internal")
 
 
 def category_of(error: BaseException) -> str:
-    """The category of an error: its own, or that of what caused it, else "internal"."""
+    """Return the category of an error or of its cause, else "internal"."""
     for link in _chain(error):
         if known := getattr(link, "layercode_category", None):
             return str(known)
@@ -50,7 +50,7 @@ def category_of(error: BaseException) -> str:
 
 
 def _refined(category: str, error: BaseException) -> str:
-    """Tell a provider's refusal and an answer that cannot be parsed from the errors they look like."""
+    """Distinguish a content filter's refusal and an unparsable answer from the errors they look like."""
     if category == "bad_request" and _FILTERED.search(f"{_code(error)} {_type(error)}"):
         return "content_filter"
     if category == "network" and any(type(link).__name__ in _UNREADABLE for link in _chain(error)):
@@ -59,7 +59,7 @@ def _refined(category: str, error: BaseException) -> str:
 
 
 def _raised_by_model_code(error: BaseException) -> bool:
-    """Whether the code that reads models' answers stumbled over one, such as over a list in place of an object."""
+    """Return whether the code that parses models' answers raised the error, such as for a list instead of an object."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
@@ -67,7 +67,7 @@ def _raised_by_model_code(error: BaseException) -> bool:
 
 
 def detail_of(error: BaseException) -> str:
-    """A provider's status, type, code and parameter of an error; never its text, which may quote the caller."""
+    """Return a provider's status, type, code and parameter of an error; never its text, which may quote the caller."""
     for link in _chain(error):
         status = getattr(link, "status_code", None)
         found = [f"HTTP {status}"] if isinstance(status, int) else []
@@ -98,7 +98,7 @@ def _safe(value: object) -> str | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, what is in it when it is a group, and what it was raised from."""
+    """Yield the error, the members if it is a group, and the causes."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""Exporters that cannot hurt: short timeouts, one warning per outage, and closed within a bound."""
+"""Export spans and metrics without risk to calls: short timeouts, one warning per outage, bounded shutdown."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .encoding import encode
 from .outages import SinkOutage
 
 TIMEOUT_SECONDS = 2.0
-"""For one export, its tries again included."""
+"""Timeout of one export, retries included."""
 MOST_SENDING = 2
-"""So many exports of metrics are under way to one target; one that takes longer than that is ill, and sums wait."""
+"""Maximum concurrent exports of metrics to one target. A target that is slower is skipped, and its sums wait."""
 REASON = f"refused, an error, or no answer in {TIMEOUT_SECONDS:g} s"
 
 
@@ -31,9 +31,9 @@ SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
 
 
 class Target:
-    """Where spans and metrics go: `name` for people, `endpoint` the base URL; None reads the standard variables.
+    """A destination of spans and metrics, with its `name` for people and the `signals` to send to it.
 
-    `signals` are those that it is sent.
+    `endpoint` is its base URL; None reads the standard variables.
     """
 
     def __init__(
@@ -54,22 +54,22 @@ class Target:
         options: dict[str, Any] = {"timeout": TIMEOUT_SECONDS}
         if self._endpoint:
             options["endpoint"] = f"{self._endpoint}/v1/{signal}"
-            # A turn is a few kilobytes: compressing costs more than sending them.
+            # A turn is a few kilobytes: compressing them costs more than sending them.
             options["compression"] = Compression.NoCompression
         if self._headers:
             options["headers"] = self._headers
         return options
 
     def spans(self) -> BatchSpanProcessor:
-        """A processor that sends spans here in batches, from a thread of its own."""
+        """Return a processor that sends spans to this target in batches, from its own thread."""
         return BatchSpanProcessor(_Spans(OTLPSpanExporter(**self._options("traces")), self))
 
     def metrics(self) -> _Metrics:
-        """An exporter of metrics to here."""
+        """Return an exporter of metrics to this target."""
         return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
 
     def attempt(self, export: Callable[[], bool], *, signal: Signal) -> bool:
-        """Export, and take note of how it went; after the end nothing is tried."""
+        """Run an export, note success or outage, and return whether it succeeded; do nothing once closed."""
         if self.closed:
             return False
         try:
@@ -85,7 +85,7 @@ class Target:
 
 
 def metrics_to(targets: Sequence[Target]) -> MetricExporter:
-    """An exporter of metrics to them all: each figure is kept once, however many are sent it."""
+    """Return one exporter of metrics to all targets, so that each figure is stored only once."""
     exporters = [target.metrics() for target in targets]
     return exporters[0] if len(exporters) == 1 else _MetricsToAll(exporters)
 
@@ -101,7 +101,7 @@ class _Spans(SpanExporter):
         return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
 
     def _send(self, spans: Sequence[ReadableSpan]) -> bool:
-        # What it sends with is its own: where a release has it no more, or counts what passes, the slow way is right.
+        # `_client` is private: if a release lacks it, or counts its exports, use the exporter's own slower encoder.
         client = getattr(self._inner, "_client", None)
         if client is None or self._counts:
             return self._inner.export(spans) is SpanExportResult.SUCCESS
@@ -134,10 +134,10 @@ class _Metrics(MetricExporter):
 
 
 class _MetricsToAll(MetricExporter):
-    """Hands what was read on in a thread for each: one that hangs keeps no other waiting."""
+    """Passes the metrics to each exporter in a separate thread, so that one that hangs does not delay the others."""
 
     def __init__(self, exporters: Sequence[_Metrics]) -> None:
-        # The standard variables say what is preferred, so all prefer the same.
+        # All exporters have the same preferences, from the standard variables.
         super().__init__(exporters[0]._preferred_temporality, exporters[0]._preferred_aggregation)
         self._sending: dict[_Metrics, list[threading.Thread]] = {exporter: [] for exporter in exporters}
 
@@ -146,7 +146,7 @@ class _MetricsToAll(MetricExporter):
             running = self._sending[exporter] = [thread for thread in earlier if thread.is_alive()]
             if len(running) >= MOST_SENDING:
                 continue
-            # The context says that what is sent has no span of its own.
+            # The context suppresses spans for the requests of the export.
             run = copy_context().run
             thread = threading.Thread(target=run, args=(exporter.export, metrics_data), name="metrics", daemon=True)
             thread.start()
@@ -157,8 +157,8 @@ class _MetricsToAll(MetricExporter):
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Wait for what is being sent, and close them all."""
-        # The reader has another name for it.
+        """Wait for running exports, and close all exporters."""
+        # The reader names this argument `timeout`.
         deadline = time.monotonic() + kwargs.get("timeout", timeout_millis) / 1000
         for thread in [thread for running in self._sending.values() for thread in running]:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""CPU, memory, disk and network of the host and of the processes that serve, read when they are asked for."""
+"""Read the CPU, memory, disk and network of the host, and the CPU and memory of the serving processes, on demand."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ TOTALS = tuple(
     f"layercode.{name}"
     for name in ("system.network_sent_bytes", "system.network_received_bytes", "process.cpu_seconds")
 )
-"""The figures that only grow."""
+"""The figures that only grow, so they are counters."""
 
 
 @dataclass(frozen=True)
 class HostFigure:
-    """One figure: its name in OpenTelemetry's style, its unit, what it means, and how it is read."""
+    """A figure: its name in OpenTelemetry's style, its unit, its description, and the function that reads it."""
 
     name: str
     unit: str
@@ -26,7 +26,7 @@ class HostFigure:
 
 
 def host_figures(pids: Callable[[], Iterable[int]] = lambda: (os.getpid(),)) -> tuple[HostFigure, ...]:
-    """The figures of the host and of these processes."""
+    """Return the figures of the host and of these processes."""
     import psutil
 
     def disk(field: str) -> float:
@@ -54,7 +54,7 @@ def host_figures(pids: Callable[[], Iterable[int]] = lambda: (os.getpid(),)) -> 
 
 
 def readings(figures: Iterable[HostFigure]) -> Iterator[tuple[HostFigure, float]]:
-    """Each figure that the host tells, with its value; a container may lack a network or hide a disk."""
+    """Yield each figure that can be read, with its value; a container may lack a network or hide a disk."""
     for figure in figures:
         try:
             yield figure, figure.read()
@@ -63,7 +63,7 @@ def readings(figures: Iterable[HostFigure]) -> Iterator[tuple[HostFigure, float]
 
 
 def observe() -> None:
-    """Send the figures of the host and of this process with the other metrics, through OpenTelemetry."""
+    """Register the figures of the host and of this process with OpenTelemetry, to be sent with the other metrics."""
     from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
     def reader(figure: HostFigure) -> Callable[[CallbackOptions], list[Observation]]:

@@ -1,6 +1,6 @@
-"""Spans of what an agent calls: the model, tools, HTTP, Redis, SQL, where the libraries are installed.
+"""Trace what an agent calls: the model, tools, HTTP, Redis, SQL, if the libraries are installed.
 
-Nothing is injected into requests, except to the hosts listed in LAYERCODE_TRACE_HOSTS.
+No trace headers are added to requests, except to the hosts listed in LAYERCODE_TRACE_HOSTS.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ INSTRUMENTORS: tuple[tuple[str, str, str, Version], ...] = (
     ("sqlalchemy", "opentelemetry.instrumentation.sqlalchemy", "SQLAlchemyInstrumentor", (2, 2)),
     ("asyncpg", "opentelemetry.instrumentation.asyncpg", "AsyncPGInstrumentor", (1, 0)),
 )
-"""A library, where its instrumentation is, and below which version the two are tested together here.
+"""A library, the module and class of its instrumentation, and the version below which we test the two together.
 
-Each is used when both are installed. What an instrumentation says of itself is older: SQLAlchemy's refuses 2.1.
+Each is used if both are installed. Below that version the instrumentation's own version check, which is older, is
+skipped: SQLAlchemy's refuses 2.1.
 """
 HTTP = (("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor"))
 _trace_context = TraceContextTextMapPropagator()
 
 
 def instrument(trace_hosts: Sequence[str] = ()) -> None:
-    """Instrument PydanticAI, and what else is installed; a library that cannot be is left as it is."""
+    """Instrument PydanticAI and the other installed libraries; one that cannot be instrumented is left as it is."""
     attempt("PydanticAI's spans", _instrument_agents)
     hook = _Propagate(trace_hosts)
     for library, name in HTTP:
@@ -57,13 +58,13 @@ def _instrument_agents() -> None:
 
 
 class _Own:
-    """The settings of PydanticAI's spans that were set here."""
+    """The settings of PydanticAI's spans that this module set."""
 
     settings: InstrumentationSettings | None = None
 
 
 def restore(agents: Iterable[Any]) -> bool:
-    """Take what callers say out of spans that an agent file asked for; whether it asked for that."""
+    """Remove what callers say from spans if an agent file turned that on; return whether it had."""
     from pydantic_ai import Agent
 
     if redaction.capture_content():
@@ -76,7 +77,10 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """The settings of all agents: ours again, where there are any; else those of the agent file without content."""
+    """Restore our settings for all agents, or, if there are none, remove content from the agent file's.
+
+    Returns whether anything had to change.
+    """
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
     default = getattr(agents, "_instrument_default", False)
@@ -91,7 +95,7 @@ def _restore_default(agents: Any) -> bool:
 
 
 def _hide_content(part: Any) -> bool:
-    """Take content out of the spans of an agent or a model; whether there was any."""
+    """Remove content from the spans of an agent or a model; return whether it was turned on."""
     settings = getattr(part, "instrumentation_settings", None) or getattr(part, "instrument", None)
     if settings is True:
         part.instrument = None
@@ -100,7 +104,7 @@ def _hide_content(part: Any) -> bool:
 
 
 def _without_content(settings: Any) -> bool:
-    """Take content out of settings of PydanticAI's spans; whether there was any."""
+    """Turn content off in settings of PydanticAI's spans; return whether it was on."""
     if not getattr(settings, "include_content", False):
         return False
     settings.include_content = settings.include_binary_content = False
@@ -125,7 +129,7 @@ def _version(library: str) -> Version:
 
 
 class _Propagate:
-    """Lets a trace go on at hosts that are the user's own."""
+    """Propagates a trace to the user's own hosts."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = {host.lower() for host in hosts}
@@ -145,5 +149,5 @@ class _Propagate:
                 request.headers.append((name.encode(), value.encode()))
 
     async def asynchronous(self, span: Any, request: Any) -> None:
-        """The same for asynchronous clients."""
+        """Do the same for asynchronous clients."""
         self(span, request)

@@ -1,4 +1,4 @@
-"""The standard library's log lines, and uvicorn's, through Loguru."""
+"""Send the log lines of the standard library and uvicorn through Loguru."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from loguru import logger
 from . import context
 
 CANCELLED = "asyncio.exceptions.CancelledError"
-"""How uvicorn's traceback of a server that was told twice to stop ends; it is what was asked for, no error."""
+"""The end of uvicorn's traceback when a server is told twice to stop. That was requested, so it is not an error."""
 
 
 class _Intercept(logging.Handler):
-    """Hands the standard library's records to Loguru, as if they had been logged where they were."""
+    """Passes the standard library's records to Loguru with the place where they were logged."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith("uvicorn") and record.getMessage().rstrip().endswith(CANCELLED):
@@ -27,27 +27,27 @@ class _Intercept(logging.Handler):
         frame, depth = inspect.currentframe(), 0
         while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
             frame, depth = frame.f_back, depth + 1
-        # uvicorn logs what escaped an app after the request has ended, and it may still quote the caller.
+        # uvicorn logs an app's uncaught error after the request has ended, and it may still quote the caller.
         with context.for_somebody() if record.name.startswith("uvicorn") else nullcontext():
-            # The text as an argument: braces in it are not ours to fill.
+            # The text is an argument, because it may contain braces.
             logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
 
 
 def intercepted() -> bool:
-    """Whether the standard library's lines still come to Loguru."""
+    """Return whether the standard library's lines still go to Loguru."""
     return any(isinstance(handler, _Intercept) for handler in logging.getLogger().handlers)
 
 
 def intercept(level: str) -> None:
-    """Send the standard library's lines, from INFO on, to Loguru; `level` TRACE takes its DEBUG lines along."""
+    """Send the standard library's lines to Loguru from INFO on, or from DEBUG on if `level` is TRACE."""
     root = logging.getLogger()
     root.handlers = [_Intercept()]
     root.setLevel(logging.INFO if level != "TRACE" else logging.DEBUG)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         own = logging.getLogger(name)
-        # Each request has its own line from us. Theirs costs something until nobody could hear it.
+        # We log each request ourselves. uvicorn's line costs nothing only if it has no handler to go to.
         own.handlers, own.propagate = [], name != "uvicorn.access"
-    # These would say what was said already, and sinks report their own outages.
+    # These repeat what is logged already, and sinks report their own outages.
     for name, least in (
         ("httpx", logging.WARNING),
         ("httpx2", logging.WARNING),

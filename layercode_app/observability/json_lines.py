@@ -1,4 +1,4 @@
-"""Log lines for machines: JSON, one object each, to stdout or to files that rotate."""
+"""Write log lines for machines as JSON, one object each, to stdout or to rotating files."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 NAME = "layercode-app"
-"""How the names of log files begin: `layercode-app.PID.log`."""
+"""Prefix of the names of log files: `layercode-app.PID.log`."""
 Output: TypeAlias = Callable[[Any, bytes], None]
-"""Takes the agent that a line belongs to, if any, and the line."""
+"""A function that takes the agent that a line belongs to, if any, and the line."""
 
 
 class JsonSink:
-    """Makes the line once, cleans it once, and hands it to each output; `common` is on every line."""
+    """Encodes and cleans each line once and passes it to every output; `common` is on every line."""
 
     def __init__(self, outputs: Sequence[Output], common: Mapping[str, str]) -> None:
         self._outputs = outputs
         self._common = {name: redaction.clean(value) for name, value in common.items()}
         self._clock = Clock()
         self._places: dict[tuple[str, int], bytes] = {}
-        # Loguru holds a lock of its own, which the short way does not know.
+        # Loguru's own lock does not cover `write_plain`.
         self._lock = threading.Lock()
 
     def __call__(self, message: Message) -> None:
-        """A line that Loguru made."""
+        """Write a line that Loguru made."""
         record = message.record
         text = redaction.clean(_dump(line_of(record, self._common)).decode())
         self._write(record["extra"].get("agent"), text.encode() + b"\n")
 
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
-        """A line at INFO that never was a record of Loguru's, with the same content.
+        """Write a line at INFO without a Loguru record, with the same content.
 
-        `foreign` is the text in the fields that we have not made ourselves. Only that and the ids can hold what must not
-        be shown, and they are a fraction of the line.
+        `foreign` is the text in the fields that we did not produce ourselves. Only it and the ids can contain what must
+        not be shown, and they are a small part of the line.
         """
         ids = context.ids()
         begin = _dump({"time": self._clock.now(), "level": "INFO", "message": message})
@@ -58,7 +58,7 @@ class JsonSink:
         self._write(ids.get("agent"), line + b"\n")
 
     def _same(self, where: tuple[str, int]) -> bytes:
-        """What each line from one place says, as JSON without its braces."""
+        """Return the part that all lines from one place share, as JSON without its braces."""
         known = self._places.get(where)
         if known is None:
             logger, number = where
@@ -72,32 +72,32 @@ class JsonSink:
 
 
 class Clock:
-    """The local time as text. What changes once a second is made once a second: it is most of the work."""
+    """The local time as text. The part that changes once a second is cached, because it is most of the work."""
 
     def __init__(self) -> None:
         self._second = (-1, "", "")
 
     def now(self) -> str:
-        """In ISO's format, to the microsecond, with the offset from UTC."""
+        """Return the time in ISO format, to the microsecond, with the offset from UTC."""
         nanoseconds = time.time_ns()
         second, rest = divmod(nanoseconds, 1_000_000_000)
         known, begin, offset = self._second
         if known != second:
             moment = datetime.fromtimestamp(second).astimezone().isoformat()
             begin, offset = moment[:19], moment[19:]
-            # All three at once: several threads may ask.
+            # Set all three at once, because several threads may call this.
             self._second = (second, begin, offset)
         return f"{begin}.{rest // 1000:06d}{offset}"
 
 
 class Stdout:
-    """JSON lines on stdout, for a container; a reader that is gone is an outage like any other."""
+    """Writes JSON lines to stdout, for a container; a closed pipe is an outage like any other."""
 
     def __init__(self) -> None:
         self._outage = LogOutage("stdout")
 
     def __call__(self, agent: Any, line: bytes) -> None:
-        """Write a line, at once."""
+        """Write a line and flush it."""
         try:
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
@@ -108,7 +108,7 @@ class Stdout:
 
 
 class Files:
-    """The file of this worker, and one per agent in a folder of its own where that is asked for."""
+    """The log file of this worker, and with `per_agent` one more per agent, each in a separate folder."""
 
     def __init__(self, folder: Path, *, rotation: str, retention: str, per_agent: bool) -> None:
         self._folder = folder
@@ -131,7 +131,7 @@ class Files:
 
 
 def line_of(record: Record, common: Mapping[str, str]) -> dict[str, Any]:
-    """What is on a line: time, level, message, where, the bound values, and the exception if there is one."""
+    """Return the content of a line: time, level, message, place, bound values, and the exception if there is one."""
     line: dict[str, Any] = {
         "time": record["time"].isoformat(),
         "level": record["level"].name,

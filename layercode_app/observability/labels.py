@@ -1,14 +1,14 @@
-"""Values of labels as a sink may keep them: readable, short, and of a bounded number."""
+"""Limit the label values that a sink stores: readable, short, and bounded in number."""
 
 from __future__ import annotations
 
 from ..output.visible import shortened
 
 MOST_SETS = 1000
-"""Sets of label values per metric and process. Each is a series for as long as the process runs."""
+"""Maximum sets of label values per metric and process. Each is a series until the process ends."""
 LONGEST = 200
 OTHER = "(other)"
-"""What a new set is counted under once there are too many."""
+"""The label value for every new set beyond MOST_SETS."""
 
 Values = tuple[str, ...]
 
@@ -20,7 +20,7 @@ class Labels:
         self._known: dict[str, dict[Values, Values]] = {}
 
     def of(self, metric: str, values: Values) -> Values:
-        """The values to keep. A model or a caller may have chosen them, and may choose others every turn."""
+        """Return the values to store. A model or a caller may have chosen them, and may choose new ones every turn."""
         known = self._known.setdefault(metric, {})
         found = known.get(values)
         if found is not None:

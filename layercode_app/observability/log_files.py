@@ -1,8 +1,8 @@
-"""Files of JSON lines that rotate: one per worker, so that no worker loses another's lines.
+"""Write rotating files of JSON lines: one per worker, so that no worker loses another's lines.
 
-`layercode-app.PID.log` is being written; `layercode-app.PID.TIME.log` is rotated. Nothing is compressed here, because
-that would stall the calls. Each worker removes what is too old, also the files of workers that are gone. A file is as
-old as its first line, so that a server which is restarted often rotates, too.
+`layercode-app.PID.log` is the current file; `layercode-app.PID.TIME.log` is rotated. Files are not compressed, because
+that would stall the calls. Each worker deletes files that are too old, also those of workers that are gone. The age of
+a file is the age of its first line, so that a server that is restarted often rotates, too.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from .outages import LogOutage
 from .pids import alive
 
 CHECK_SECONDS = 5.0
-"""How often the writer looks whether its file is still the one in the folder."""
+"""How often the writer checks that its file is still the one in the folder."""
 CLEAN_SECONDS = 600.0
 RETRY_SECONDS = 1.0
-"""How long a file that cannot be opened is left alone."""
+"""How long after an error the file is not opened again."""
 
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000}
 _PART = re.compile(r"([\d.]+)\s*([a-zA-Z]+)")
 
 Due = Callable[[int, float, float], bool]
-"""Says from size, time of the first line and now whether a file is to be rotated."""
+"""Returns whether to rotate a file, given its size, the time of its first line, and the current time."""
 _TIME = re.compile(rb'"time":"([^"]+)"')
 _HEAD = 4096
-"""How much of a file is read to find the time of its first line."""
+"""How many bytes of a file are read to find the time of its first line."""
 
 
 def parse_rotation(text: str) -> Due:
-    """The rule of a rotation: "500 MB", "1 day" or "00:00". Raises ConfigurationError for anything else."""
+    """Parse a rotation: "500 MB", "1 day" or "00:00". Raises ConfigurationError for anything else."""
     if size := _size(text):
         return lambda written, opened, now: written >= size
     if seconds := _seconds(text):
@@ -50,7 +50,7 @@ def parse_rotation(text: str) -> Due:
 
 
 def parse_retention(text: str) -> float:
-    """Seconds of a retention such as "10 days". Raises ConfigurationError for anything else."""
+    """Parse a retention such as "10 days" into seconds. Raises ConfigurationError for anything else."""
     if seconds := _seconds(text):
         return seconds
     raise ConfigurationError(f'LOG_RETENTION {text!r}: expected a duration such as "10 days" or "12 hours".')
@@ -81,7 +81,7 @@ def _next(opened: float, hour: int, minute: int) -> float:
 
 
 class RotatingFile:
-    """This worker's file in a folder; `write` never raises, and every line is in the file when it returns."""
+    """This worker's log file in a folder. `write` never raises; the line is then in the file, or lost in an outage."""
 
     def __init__(self, folder: Path, name: str, *, rotation: str, retention: str) -> None:
         self._folder = folder
@@ -110,7 +110,7 @@ class RotatingFile:
             self._outage.worked()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
@@ -119,7 +119,7 @@ class RotatingFile:
         written = os.write(self._fd, line)
         self._size += written
         if written < len(line):
-            # The disk is full in the middle of a line: take the half back, so that the file stays lines of JSON.
+            # The disk is full in the middle of a line: remove the partial line, so that each line stays valid JSON.
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -130,7 +130,7 @@ class RotatingFile:
                 self.close()
         if self._fd < 0:
             self._open(now)
-        # A file of few lines is never due by its size; its oldest line outlives the retention by no more than that again.
+        # A file of few lines never reaches its size, so rotate it at the retention: lines live at most twice as long.
         old = now - self._begun >= self._keep
         if self._size and (old or self._due(self._size + more, self._begun, now)):
             self._rotate(now)
@@ -145,7 +145,7 @@ class RotatingFile:
         self._checked = now
 
     def _still_there(self) -> bool:
-        """Whether the name still leads to the open file: someone may have moved or removed it."""
+        """Return whether the path still names the open file, which may have been moved or deleted."""
         try:
             return self._path.stat().st_ino == os.fstat(self._fd).st_ino
         except FileNotFoundError:
@@ -159,7 +159,7 @@ class RotatingFile:
         self._clean(now)
 
     def _clean(self, now: float) -> None:
-        """Remove what is older than the retention, whoever wrote it; but no file that a live worker has open."""
+        """Delete all workers' files that are older than the retention, except those that a live worker has open."""
         self._cleaned = now
         for path in self._folder.glob(f"{self._name}.*.log"):
             if path == self._path:
@@ -172,7 +172,7 @@ class RotatingFile:
 
 
 def _begun(path: Path, now: float) -> float:
-    """When a file was begun: the time of its first line, else of its last change."""
+    """Return when a file was begun: the time of its first line, else of its last change."""
     with path.open("rb") as file:
         found = _TIME.search(file.read(_HEAD).partition(b"\n")[0])
     try:
@@ -183,7 +183,7 @@ def _begun(path: Path, now: float) -> float:
 
 
 def _in_use(path: Path, name: str) -> bool:
-    """Whether a live worker has the file open. A process that began after its last line is another with the same id."""
+    """Return whether a live worker has the file open; a process started after the last line only reuses the id."""
     pid = path.name.removeprefix(f"{name}.").removesuffix(".log")
     if not pid.isdecimal() or not alive(int(pid)):
         return False

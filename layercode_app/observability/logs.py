@@ -1,6 +1,6 @@
-"""Loguru: a console for people, rotating files of JSON lines for machines, the ids of the turn on every line.
+"""Configure Loguru: a console for people, rotating files of JSON lines for machines, the turn's ids on every line.
 
-Set up once per process, by `run`, `dev` and their kin. An embedded app leaves the host's logging alone: what goes wrong is
+`run`, `dev` and similar commands do this once per process. An embedded app leaves the host's logging alone: errors are
 logged there, and `logger.enable("layercode_app")` adds a line for each turn and request.
 """
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 OPTIONS: Any = {"backtrace": False, "diagnose": False}
 
 CHATTY = ("layercode_app.observability.turns", "layercode_app.server.requests")
-"""They have a line for each request, which an app of somebody else's shows only when it asks for them."""
+"""Modules that log a line for each turn or request; in an embedded app they are off until the host enables them."""
 
 for _module in CHATTY:
     logger.disable(_module)
 
 _alone: dict[int, JsonSink] = {}
-"""The sink of JSON lines with its handler's number, where it is the only one that was set up."""
+"""The sink of JSON lines by its handler's number, if it is the only sink that was set up."""
 
 
 @dataclass
 class _Handler:
-    """A handler of Loguru's that was added here, and how it is added again."""
+    """A Loguru handler that was added here, and the function that adds it again."""
 
     add: Callable[[], int]
     number: int
@@ -46,11 +46,11 @@ class _Handler:
 
 _handlers: list[_Handler] = []
 _level = ["INFO"]
-"""What `configure` was given last."""
+"""The level that `configure` was given last."""
 
 
 def check(*, rotation: str, retention: str) -> None:
-    """Raise ConfigurationError when one of them cannot be understood."""
+    """Raise ConfigurationError if the rotation or the retention cannot be parsed."""
     parse_rotation(rotation)
     parse_retention(retention)
 
@@ -66,10 +66,10 @@ def configure(
     brief: bool = False,
     common: dict[str, str] | None = None,
 ) -> None:
-    """Send every log line of the process, the standard library's and uvicorn's too, to its sinks.
+    """Send every log line of the process, also the standard library's and uvicorn's, to the sinks.
 
     `common` is put on every JSON line: service, version, environment. `brief` is for a developer's own terminal: there
-    an error of the agent is shown with its text and the frames of the agent's files; the files go on hiding the text.
+    an error of the agent is shown with its text and the frames of the agent's files; the log files still hide the text.
     """
     check(rotation=rotation, retention=retention)
     logger.remove()
@@ -100,12 +100,12 @@ def _add_json(sink: JsonSink, level: str, alone: bool) -> int:
 
 
 def keep(add: Callable[[], int]) -> None:
-    """Add a handler to Loguru that `restore` adds again where it was removed."""
+    """Add a handler to Loguru that `restore` adds again if it was removed."""
     _handlers.append(_Handler(add, add()))
 
 
 def restore() -> bool:
-    """Add again what was removed of the handlers that were set up here; whether there was anything to do."""
+    """Set up again what was removed of the handlers and hooks set up here; return whether anything was."""
     core = getattr(logger, "_core", None)
     added = getattr(core, "handlers", None)
     if not _handlers or added is None:
@@ -122,7 +122,7 @@ def restore() -> bool:
 
 
 def _patch(record: Record) -> None:
-    """Add the turn's ids; flatten `extra={...}`, which the standard library takes and Loguru would nest."""
+    """Add the turn's ids; flatten `extra={...}`, which the standard library accepts and Loguru would nest."""
     extra = record["extra"]
     nested = extra.pop("extra", None)
     if isinstance(nested, dict):
@@ -132,10 +132,10 @@ def _patch(record: Record) -> None:
 
 
 def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
-    """The canonical line of a turn, at INFO; `foreign` is the text in its fields that we have not made ourselves.
+    """Write the canonical line of a turn at INFO; `foreign` is the text in its fields that we did not produce.
 
-    Where JSON lines are the only sink, as in production, it takes the short way there: a record of Loguru's costs more
-    than all the rest of the line. Any other sink, added by whomever, is told through Loguru.
+    If JSON lines are the only sink, as in production, the line bypasses Loguru, whose record costs more than the rest
+    of the line. If there is any other sink, also one added elsewhere, the line goes through Loguru.
     """
     core = getattr(logger, "_core", None)
     if _alone and getattr(core, "handlers", {}).keys() == _alone.keys() and getattr(core, "patcher", None) is _patch:
@@ -146,7 +146,7 @@ def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
 
 
 def _where(caller: FrameType) -> tuple[str, int]:
-    """The module and line of a caller. Its instruction is known at once; to look up the line takes a while."""
+    """Return the module and line of a caller. They are cached by instruction, because looking up the line is slow."""
     code = caller.f_code
     place = (code.co_filename, code.co_firstlineno, caller.f_lasti)
     known = _places.get(place)

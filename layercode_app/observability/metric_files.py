@@ -1,6 +1,6 @@
-"""The folder in which the processes of a host share their metrics: one JSON file per process, replaced as a whole.
+"""Share metrics between the processes of a host in a folder: one JSON file per process, replaced as a whole.
 
-Plain files and no mapped memory: on a full disk a write to a mapped, sparse file is a SIGBUS, which kills the server.
+The files are not memory-mapped: on a full disk a write to a mapped, sparse file is a SIGBUS, which kills the server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DEAD = "dead-"
 
 
 class MetricFiles:
-    """This process's file in the folder, and the reading of the others. Nothing raises where a disk fails."""
+    """Writes this process's file in the folder, and reads the others. A failing disk raises no error."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,7 +33,7 @@ class MetricFiles:
         self._sweep()
 
     def write(self, dumped: dict[str, Any]) -> None:
-        """Replace this process's file, if anything has changed since it was written."""
+        """Replace this process's file if the metrics have changed since it was written."""
         text = _encode(dumped)
         if text == self._written:
             return
@@ -55,7 +55,7 @@ class MetricFiles:
             half.unlink(missing_ok=True)
 
     def others(self) -> Iterator[tuple[dict[str, Any], int | None]]:
-        """What each other process wrote last, with its id while it is alive."""
+        """Yield what each other process wrote last, with its id, or None if it is dead."""
         for path in self._files():
             if path == self._path:
                 continue
@@ -67,7 +67,7 @@ class MetricFiles:
             yield dumped, pid if pid and alive(pid) else None
 
     def pids(self) -> set[int]:
-        """The ids of the processes that wrote here, this one included."""
+        """Return the ids of the live processes that wrote here, this one included."""
         return {os.getpid(), *(pid for path in self._files() if (pid := _pid(path)) and alive(pid))}
 
     def _files(self) -> list[Path]:
@@ -77,7 +77,7 @@ class MetricFiles:
             return []
 
     def _sweep(self) -> None:
-        """Start at zero if no process that wrote here is alive; else only set aside a file with this process's id."""
+        """Delete all files if no process that wrote here is alive; else only set aside one with this process's id."""
         files = self._files()
         old = [path for path in files if path == self._path or not alive(_pid(path))]
         try:
@@ -91,10 +91,10 @@ class MetricFiles:
 
 
 class _FolderOutage(Outage):
-    """The outage of the folder of metrics, which leaves the figures in their process."""
+    """An outage of the metrics folder, during which each process has its own figures only."""
 
     def failed(self, reason: str) -> None:
-        """Say it once per outage."""
+        """Log the failure once per outage."""
         if self._change(down=True):
             logger.warning(
                 "METRICS_DIR {} cannot be written: {}. Until it can, this process alone shows its figures at /metrics.",
@@ -103,13 +103,13 @@ class _FolderOutage(Outage):
             )
 
     def worked(self) -> None:
-        """Say that it can be written again."""
+        """Log that the folder can be written again."""
         if self._down and self._change(down=False):
             logger.info("METRICS_DIR {} can be written again.", self._sink)
 
 
 def _pid(path: Path) -> int:
-    """The process of a file; 0 of one that was set aside."""
+    """Return the process id of a file; 0 for one that was set aside."""
     return int(path.stem) if path.stem.isdecimal() else 0
 
 
@@ -117,5 +117,5 @@ def _encode(dumped: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(dumped)
     except TypeError:
-        # An agent's own metrics may hold a number of over 64 bits.
+        # An agent's own metrics may contain a number of over 64 bits.
         return json.dumps(dumped).encode()

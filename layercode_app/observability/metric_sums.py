@@ -1,4 +1,4 @@
-"""The sums of all metrics: each process keeps its own in memory, and `/metrics` adds those of a host up."""
+"""Sum the metrics: each process holds its sums in memory, and `/metrics` adds up those of a host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOUNDS = (*(str(bound) for bound in SECONDS), "+Inf")
 
 @dataclass(slots=True)
 class _Series:
-    """One metric: a list of sums per label values, of one figure, or of a histogram's sum and its buckets."""
+    """The sums of one metric by label values: one number, or a histogram's total and its buckets."""
 
     kind: str
     description: str
@@ -26,7 +26,7 @@ class _Series:
     sums: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
 
     def of(self, values: tuple[str, ...]) -> list[float]:
-        """The sums of these label values, which start at zero."""
+        """Return the sums of these label values, which start at zero."""
         found = self.sums.get(values)
         if found is None:
             found = self.sums[values] = [0.0] * (2 + len(SECONDS) if self.kind == "histogram" else 1)
@@ -34,16 +34,16 @@ class _Series:
 
 
 class Sums:
-    """The sums by metric. Not safe for threads."""
+    """The sums by metric. Not thread-safe."""
 
     def __init__(self) -> None:
         self._series: dict[str, _Series] = {}
         self._labels = Labels()
 
     def add(self, metric: Metric, values: tuple[str, ...], amounts: Sequence[float]) -> None:
-        """Add amounts to a counter or gauge, or observe each of them with a histogram."""
+        """Add amounts to a counter or gauge, or observe each of them in a histogram."""
         series = self._of(prometheus_name(metric), metric.kind, metric.description, metric.labels)
-        # An agent may count the same name with other labels than before: only that figure is lost.
+        # An agent may count under the same name with other labels than before: drop only that figure.
         if series is None or len(values) != len(series.labels):
             return
         sums = series.of(self._labels.of(metric.name, values))
@@ -60,7 +60,7 @@ class Sums:
         return series if (series.kind, series.labels) == (kind, names) else None
 
     def dump(self, *, gauges: bool = True) -> dict[str, Any]:
-        """The sums as JSON values; a process that ends leaves its gauges out."""
+        """Return the sums as JSON values; a process that ends leaves its gauges out."""
         return {
             name: [one.kind, one.description, one.labels, [[*pair] for pair in one.sums.items()]]
             for name, one in self._series.items()
@@ -79,7 +79,7 @@ class Sums:
                     sums[:] = [one + other for one, other in zip(sums, added, strict=True)]
 
     def families(self) -> Iterator[Family]:
-        """The metrics as the Prometheus client writes them."""
+        """Yield the metrics as families of the Prometheus client."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         for name, series in self._series.items():
@@ -105,7 +105,7 @@ def _cumulated(counts: Sequence[float]) -> list[tuple[str, float]]:
 
 
 def prometheus_name(metric: Metric) -> str:
-    """The name in Prometheus's style, without the `_total` that counters are given."""
+    """Return the name in Prometheus's style, without the `_total` that the client adds to counters."""
     name = _ascii(metric.name)
     return f"{name}_seconds" if metric.unit == "s" else name
 

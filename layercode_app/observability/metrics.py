@@ -1,6 +1,6 @@
-"""What is counted and timed: one table, kept by every sink that is set up. Without a sink nothing is done.
+"""Define the metrics in one table, and pass them to every sink that is set up. Without a sink nothing is done.
 
-Names here are OpenTelemetry's; Prometheus sees them with underscores, units and `_total`.
+Names here are OpenTelemetry's; Prometheus gets them with underscores, units and `_total`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .labels import Labels
 
 @dataclass(frozen=True)
 class Metric:
-    """One row: `labels` are the only ones it takes, all of few values; no ids."""
+    """One row of the table. It takes only these `labels`, each with few values and no ids."""
 
     name: str
     kind: Literal["counter", "histogram", "gauge"]
@@ -54,36 +54,36 @@ TABLE = (
 
 
 Row: TypeAlias = tuple[Metric, float, tuple[str, ...]]
-"""What to add to a counter or a gauge, or to observe with a histogram; the values in the order of the labels."""
+"""An amount to add to a counter or a gauge, or to observe in a histogram; the values are in the order of the labels."""
 
 
 class MetricSink(Protocol):
-    """Somewhere metrics are kept."""
+    """A sink that records metrics."""
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Keep them; one that cannot be kept costs no other."""
+        """Record the rows; one that cannot be recorded does not affect the others."""
 
 
 _sinks: list[MetricSink] = []
 
 
 def use(sinks: Sequence[MetricSink]) -> None:
-    """Keep metrics in these sinks from now on."""
+    """Record metrics in these sinks from now on."""
     _sinks[:] = sinks
 
 
 def on() -> bool:
-    """Whether anybody keeps metrics."""
+    """Return whether there is a sink for metrics."""
     return bool(_sinks)
 
 
 def add(metric: Metric, amount: float, *values: str) -> None:
-    """Tell every sink."""
+    """Record an amount of a metric in every sink."""
     _tell([(metric, amount, values)])
 
 
 def _tell(rows: Sequence[Row]) -> None:
-    """Tell every sink; one that fails is passed over."""
+    """Record rows in every sink; skip one that fails."""
     for sink in _sinks:
         try:
             sink.add(rows)
@@ -92,12 +92,12 @@ def _tell(rows: Sequence[Row]) -> None:
 
 
 def declare(agents: Iterable[str]) -> None:
-    """Begin the count of each agent's failed turns at zero: a rate cannot see the first of a series that begins at one."""
+    """Start each agent's count of failed turns at zero: a rate misses the first of a series that starts at one."""
     _tell([(TURNS, 0, (agent, "message", "failed")) for agent in agents])
 
 
 def count(name: str, amount: float = 1, **labels: str) -> None:
-    """Count something of your own: `turn.count("orders", size="large")`. Few values per label, and no ids."""
+    """Count your own metric: `turn.count("orders", size="large")`. Use few values per label, and no ids."""
     if _sinks:
         names = tuple(sorted(labels))
         metric = Metric(f"layercode.custom.{name}", "counter", f"Counted by an agent: {name}.", names)
@@ -108,7 +108,7 @@ def count(name: str, amount: float = 1, **labels: str) -> None:
 
 
 class Tool(Protocol):
-    """What is read of a tool call."""
+    """The attributes of a tool call that are read here."""
 
     name: str
     status: Any
@@ -117,15 +117,15 @@ class Tool(Protocol):
 
 
 class Figures(Protocol):
-    """What is read of a turn's record."""
+    """The attributes of a turn's record that are read here."""
 
     @property
     def agent(self) -> str:
-        """Who answered."""
+        """The agent that answered."""
 
     @property
     def kind(self) -> str:
-        """What asked for it."""
+        """The kind of event that it answers."""
 
     @property
     def status(self) -> str:
@@ -153,7 +153,7 @@ class Figures(Protocol):
 
     @property
     def retries(self) -> int:
-        """How often the model was asked again."""
+        """How often a model request was retried."""
 
     @property
     def error_category(self) -> str | None:
@@ -169,7 +169,7 @@ class Figures(Protocol):
 
 
 def record_turn(record: Figures) -> None:
-    """Keep the figures of a turn that ended: the same that the journal, the log line and the span have."""
+    """Record the figures of a turn that ended, the same as in the journal, the log line and the span."""
     if not _sinks:
         return
     agent, status, timings = record.agent, str(record.status), record.timings
@@ -187,7 +187,7 @@ def record_turn(record: Figures) -> None:
 
 
 def _latency_rows(record: Figures, agent: str, status: str) -> Iterator[Row]:
-    """Yield the interruption of a turn, or its latencies: those of turns that were cut or failed tell nothing."""
+    """Yield the interruption of a turn or its latencies; latencies of cut or failed turns are meaningless."""
     if status in ("interrupted", "superseded"):
         yield INTERRUPTIONS, 1, (agent,)
     elif status != "failed":
@@ -206,7 +206,7 @@ def _trouble_rows(record: Figures, agent: str) -> Iterator[Row]:
 
 
 def record_usage(record: Figures) -> None:
-    """Keep what an event that is no turn used, and what went wrong in it."""
+    """Record the usage and the error of an event that is not a turn."""
     if not _sinks:
         return
     rows = list(_usage_rows(record))
@@ -235,7 +235,7 @@ def _usage_rows(record: Figures) -> Iterator[Row]:
 
 
 class OTelMetrics:
-    """Keeps metrics in OpenTelemetry's global meter. Sums are kept here and read when they are sent, which is cheaper."""
+    """Records metrics with OpenTelemetry's global meter. Sums are held here and read at export, which is cheaper."""
 
     def __init__(self) -> None:
         from opentelemetry.metrics import get_meter
@@ -247,9 +247,9 @@ class OTelMetrics:
         self._lock = threading.Lock()
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Tell the instruments, which are made when they are first used."""
+        """Record the rows with instruments, which are created on first use."""
         for metric, amount, values in rows:
-            # An agent may count the same with other labels than before: that figure is lost, and no other one.
+            # An agent may count under the same name with other labels than before: drop only that figure.
             with suppress(Exception):
                 self._add(metric, amount, values)
 
@@ -262,7 +262,7 @@ class OTelMetrics:
         sums = self._sums.get(metric.name)
         if sums is None:
             sums = self._make_sum(metric)
-        # A plain function that is a tool counts from a thread of its own.
+        # A tool that is a plain function counts from a separate thread.
         with self._lock:
             sums[values] = sums.get(values, 0) + amount
 

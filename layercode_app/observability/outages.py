@@ -1,4 +1,4 @@
-"""A sink that fails says so once, and once more when it works again; no call notices."""
+"""Log once when a sink fails, and once when it works again; calls are unaffected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from loguru import logger
 
 
 class Outage:
-    """Whether one sink is down. Any thread may tell."""
+    """The state of one sink: down or not. Thread-safe."""
 
     def __init__(self, sink: str) -> None:
         self._sink = sink
@@ -18,16 +18,16 @@ class Outage:
 
     @property
     def down(self) -> bool:
-        """Whether it failed the last time."""
+        """Whether the sink failed the last time."""
         return self._down
 
     def failed(self, reason: str) -> None:
-        """It failed; only the first time of an outage is logged."""
+        """Note a failure; log only the first of an outage."""
         if self._change(down=True):
             logger.warning("{} does not take what is sent to it: {}. Calls go on without it.", self._sink, reason)
 
     def worked(self) -> None:
-        """It worked; logged when it had failed before."""
+        """Note a success; log it if the sink was down."""
         if self._down and self._change(down=False):
             logger.info("{} works again.", self._sink)
 
@@ -39,7 +39,7 @@ class Outage:
 
 
 class SinkOutage:
-    """The outage of a sink that is sent traces and metrics. A sink that takes traces only says so once."""
+    """The state of a sink for traces and metrics. If it accepts only traces, that is logged once as such."""
 
     def __init__(self, sink: str) -> None:
         self._all = Outage(sink)
@@ -49,11 +49,11 @@ class SinkOutage:
 
     @property
     def down(self) -> bool:
-        """Whether anything failed the last time it was sent."""
+        """Whether traces or metrics failed the last time they were sent."""
         return self._all.down or self._metrics.down
 
     def failed(self, reason: str, *, signal: str = "traces") -> None:
-        """Say it once: metrics that fail while traces work are another fault than a sink that is down."""
+        """Log the failure once. Metrics that fail while traces work are a different fault than a sink that is down."""
         with self._lock:
             if signal == "traces":
                 self._traces_work = False
@@ -61,7 +61,7 @@ class SinkOutage:
         (self._metrics if alone else self._all).failed(reason)
 
     def worked(self, *, signal: str = "traces") -> None:
-        """Say that the sink works again, or that it takes metrics again."""
+        """Log that the sink works again, or that it accepts metrics again."""
         with self._lock:
             if signal == "traces":
                 self._traces_work = True
@@ -87,15 +87,15 @@ class _MetricsOutage(Outage):
 
 
 class LogOutage(Outage):
-    """The outage of a log file, which cannot be logged to itself."""
+    """The state of a log output. Its outage is reported on stderr, because it cannot be logged to itself."""
 
     def failed(self, reason: str) -> None:
-        """Say it on stderr, once per outage."""
+        """Report the failure on stderr, once per outage."""
         if self._change(down=True):
             _say(f"WARNING: {self._sink} cannot be written: {reason}. Calls go on without it.")
 
     def worked(self) -> None:
-        """Say on stderr that it can be written again."""
+        """Report on stderr that it can be written again."""
         if self._down and self._change(down=False):
             _say(f"INFO: {self._sink} can be written again.")
 

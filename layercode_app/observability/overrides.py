@@ -1,6 +1,6 @@
-"""Snippets of common guides, at the top of an agent file, that replace a sink: ours is kept, and the log says why.
+"""Undo snippets of common guides, at the top of an agent file, that replace a sink, and log why.
 
-They would send what callers say to a sink, or leave it without lines.
+They would send what callers say to a sink, or leave a sink without log lines.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PYDANTIC_AI = (
 
 
 def undo(settings: Settings, tracing: Tracing | None, agents: Iterable[Any]) -> None:
-    """Keep the sinks as they were set up, and say what an agent file should write instead."""
+    """Restore the sinks as they were set up, and log what an agent file should do instead."""
     if logs.restore():
         logger.warning("{}", LOGURU)
     if tracing is not None and tracing.restore():

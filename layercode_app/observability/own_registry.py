@@ -1,4 +1,4 @@
-"""The metrics that an agent file makes with the Prometheus client itself, for all processes of a host."""
+"""Merge, over all processes of a host, the metrics that an agent file makes with the Prometheus client itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SUMMED = ("counter", "histogram", "summary")
 
 
 def dump() -> list[Any]:
-    """The metrics in the client's global registry as JSON values; empty where the agents use none."""
+    """Return the metrics in the client's global registry as JSON values; empty if the client was not imported."""
     return [
         [family.name, family.type, family.documentation, [[s.name, s.labels, s.value] for s in _samples(family)]]
         for family in _families()
@@ -29,15 +29,15 @@ def _families() -> Iterator[Family]:
         return
     from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Summary
 
-    # Other collectors, the library's own among them, are programs that read files or ask servers. Where a release keeps
-    # its collectors elsewhere, an agent's own metrics are not shown.
+    # Skip other collectors, the client's own included, because they run code that reads files or queries servers. If a
+    # release stores its collectors elsewhere, an agent's own metrics are not shown.
     for collector in list(getattr(REGISTRY, "_collector_to_names", ())):
         if isinstance(collector, (Counter, Gauge, Histogram, Summary)):
             yield from collector.collect()
 
 
 def merged(dumps: Sequence[tuple[Sequence[Any], int | None]]) -> Iterator[Family]:
-    """The metrics of several processes: sums are added up; a gauge is shown for each live process, by its `pid`."""
+    """Yield the metrics of several processes: sums are added up; a gauge is shown per live process, with its `pid`."""
     from prometheus_client.core import Metric as Family
 
     families: dict[str, Family] = {}

@@ -1,4 +1,4 @@
-"""Whether a process is alive, for files that carry the id of the process that writes them."""
+"""Check whether the process that writes a file is alive, by the process id in the file's name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def alive(pid: int) -> bool:
-    """Whether a process with this id runs on the host; it may be another program that was given the same id."""
+    """Return whether a process with this id runs on the host; it may be another program that reuses the id."""
     if pid <= 0:
         return False
     try:

@@ -1,4 +1,4 @@
-"""What every finished span goes through, once, whoever it is sent to: ids, sampling by the tail, redaction."""
+"""Process every finished span once for all sinks: ids, tail sampling, redaction."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from . import context, redaction
 from .caller_secrets import is_secret_name
 
 MOST_TRACES = 1000
-"""How many unfinished traces wait for their verdict; the oldest is let through when there are more."""
+"""Maximum unfinished traces that wait for their sampling decision; beyond it the oldest is sent."""
 URL_KEYS = ("url.full", "http.url", "http.target")
 STATEMENT_KEYS = ("db.statement", "db.query.text")
 OWN_KEYS = ("layercode.", "gen_ai.conversation.id", "gen_ai.agent.", "gen_ai.operation.", "logfire.json_schema")
-"""Their values are ids and figures of ours, or names: there is nothing to clean."""
+"""Prefixes of attributes that hold our ids and figures, or names: they need no cleaning."""
 CONTENT_KEYS = frozenset(
     (
         "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",
@@ -29,20 +29,20 @@ CONTENT_KEYS = frozenset(
         "response_data", "http.request.body.text", "http.response.body.text",
     )
 )  # fmt: skip
-"""Where instrumentations put what callers and agents say, ours or one that an agent file asks for."""
+"""Attributes in which instrumentations, ours or those of an agent file, put what callers and agents say."""
 _SPECIAL = frozenset((*URL_KEYS, *STATEMENT_KEYS))
 _SIMPLE = frozenset((str, bool, int, float, type(None)))
-"""Of these kinds there is nothing to clean but the texts, all at once."""
+"""Types of which only the texts need cleaning, which is checked for all texts together."""
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-"""A text inside of an SQL statement, where it was not passed beside it: it may be the caller's."""
+"""A literal in an SQL statement, which was not passed as a parameter: it may be the caller's text."""
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
 
 
 class Pipeline(SpanProcessor):
-    """Hands spans on to the sinks' processors.
+    """Passes spans on to the sinks' processors.
 
-    `rate` is the share of ordinary traces that is kept. Where it is under 1, a trace waits for its root, and one that
-    failed or took over `slow` seconds is kept whatever the rate.
+    `rate` is the share of ordinary traces to send. If it is under 1, a trace waits for its root span, and a trace that
+    failed or took over `slow` seconds is always sent.
     """
 
     def __init__(self, sinks: Sequence[SpanProcessor], *, rate: float = 1.0, slow: float = 2.0) -> None:
@@ -53,13 +53,13 @@ class Pipeline(SpanProcessor):
         self._verdicts: OrderedDict[int, bool] = OrderedDict()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Put the ids of the current turn on it, also on a tool's and on those of the user's own code."""
+        """Put the ids of the current turn on a child span, including spans of tools and of the user's own code."""
         turn = context.current()
         if turn is not None and span.parent is not None:
             span.set_attributes({"gen_ai.conversation.id": turn.conversation_id, "layercode.turn.id": turn.turn_id})
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Clean it, and send it on, or let it wait for the verdict over its trace."""
+        """Clean the span, and send it or hold it until its trace is decided on."""
         if not span.context.trace_flags.sampled:
             return
         cleaned = clean_span(span)
@@ -77,7 +77,7 @@ class Pipeline(SpanProcessor):
     def _sample(self, span: ReadableSpan) -> None:
         trace_id = span.context.trace_id
         if (verdict := self._verdicts.get(trace_id)) is not None:
-            # Work that outlived its turn.
+            # The span is of work that outlived its turn.
             if verdict:
                 self._send(span)
             return
@@ -103,10 +103,10 @@ class Pipeline(SpanProcessor):
                 self._send(span)
 
     def shutdown(self) -> None:
-        """The sinks are closed by whoever made them, within bounds."""
+        """Do nothing: the code that made the sinks closes them, with a timeout."""
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Hand what waits for a verdict to nobody; flush the sinks."""
+        """Flush the sinks, without the spans that wait for a decision."""
         return all(sink.force_flush(timeout_millis) for sink in self._sinks)
 
 
@@ -114,7 +114,7 @@ class Pipeline(SpanProcessor):
 
 
 def clean_span(span: ReadableSpan) -> ReadableSpan:
-    """The span without secrets, phone numbers and, unless it is captured, what its errors quote; itself when clean."""
+    """Return the span without secrets, phone numbers and (unless captured) content; the same span if it is clean."""
     attributes = span.attributes or {}
     cleaned = _clean_attributes(attributes)
     if cleaned is attributes and not span.events and not span.status.description:
@@ -136,8 +136,8 @@ def clean_span(span: ReadableSpan) -> ReadableSpan:
 
 
 def _clean_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same object when there is nothing to clean, which one look at all of them together tells."""
-    # A copy is many times as fast to walk through as the SDK's own mapping.
+    """Clean the attributes; return the same object if one check of all texts together finds nothing to clean."""
+    # Iterating over a copy is many times faster than over the SDK's own mapping.
     plain: dict[str, Any] = attributes.copy()  # type: ignore[attr-defined]
     if not CONTENT_KEYS.isdisjoint(plain) and not redaction.capture_content():
         return {key: _clean_value(key, value) for key, value in plain.items() if key not in CONTENT_KEYS}
@@ -166,7 +166,7 @@ def _clean_value(key: str, value: Any) -> Any:
 
 
 def _clean_member(name: str, value: Any) -> Any:
-    """A value within an attribute, which may have the name of a secret."""
+    """Clean a value within an attribute; mask it if its name is that of a secret."""
     hidden = isinstance(value, str) and is_secret_name(name)
     return redaction.MASK if hidden else _clean_value(name, value)
 
@@ -183,12 +183,12 @@ def _clean_event(event: Event) -> Event:
 
 
 def _without_messages(stack: str) -> str:
-    """Only the lines of a traceback that say where."""
+    """Return only the lines of a traceback that name places."""
     return "\n".join(line for line in stack.split("\n") if _STACK_LINE.match(line))
 
 
 def _clean_status(status: Status) -> Status:
-    """Descriptions are messages of errors; ours are categories, which say less than the type on the event does."""
+    """Reduce a description, which may be an error's message, to the category or type at its beginning."""
     if not status.description:
         return status
     if redaction.capture_content():

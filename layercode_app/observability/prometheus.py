@@ -1,7 +1,7 @@
-"""`/metrics` for Prometheus, for a whole host: any of its processes shows the figures of all.
+"""Serve `/metrics` to Prometheus for a whole host: any of its processes shows the figures of all.
 
-The sums are in each process's memory. The processes of a server, and the servers of a host, share them through the
-files of METRICS_DIR.
+Each process holds its sums in memory. The processes of a server, and the servers of a host, share them through the
+files in METRICS_DIR.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
 WRITE_SECONDS = 0.5
-"""How often the figures are written for other processes: a write per turn would cost as much as its journal."""
+"""Interval of the writes for other processes: a write per turn would cost as much as its journal."""
 MOST_WAITING = 10_000
-"""How many figures may wait in a process that nobody scrapes."""
+"""Maximum queued figures in a process that is not scraped."""
 
 
 class Prometheus:
-    """Keeps metrics for Prometheus, and shares them through `folder`; None keeps them in this process alone."""
+    """Records metrics for Prometheus, and shares them through `folder`; None shows this process alone."""
 
     def __init__(self, folder: Path | None) -> None:
         self._sums = Sums()
         self._files = None if folder is None else MetricFiles(folder)
-        # Any thread appends to it, and a flush takes from it: both ends of a deque are safe without a lock.
+        # Any thread appends and a flush pops: both ends of a deque are thread-safe without a lock.
         self._waiting: deque[Row] = deque()
         self._sums_lock, self._write_lock = threading.Lock(), threading.Lock()
         self._closed = threading.Event()
@@ -43,7 +43,7 @@ class Prometheus:
             threading.Thread(target=self._write, name="prometheus", daemon=True).start()
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Take rows; they are added to the sums together with others, at the next flush or scrape."""
+        """Queue rows; the next flush or scrape adds them to the sums."""
         self._waiting.extend(rows)
         if len(self._waiting) > MOST_WAITING:
             with self._sums_lock:
@@ -54,7 +54,7 @@ class Prometheus:
             self.flush()
 
     def flush(self, *, gauges: bool = True) -> None:
-        """Write this process's sums into its file, where the other processes read them."""
+        """Write this process's sums to its file, which the other processes read."""
         with self._write_lock:
             with self._sums_lock:
                 self._add_waiting()
@@ -63,25 +63,25 @@ class Prometheus:
                 self._files.write({"sums": sums, "registry": own_registry.dump()})
 
     def _add_waiting(self) -> None:
-        """Add what waits to the sums. The lock is held until it is there, so that a scrape misses nothing."""
+        """Add the queued rows to the sums. The caller holds the lock meanwhile, so that a scrape misses nothing."""
         for metric, values, amounts in self._take():
             self._sums.add(metric, values, amounts)
 
     def _take(self) -> Iterable[tuple[Metric, tuple[str, ...], list[float]]]:
-        """What waits, by metric and labels."""
+        """Return the queued rows, grouped by metric and labels."""
         taken: dict[tuple[str, tuple[str, ...]], tuple[Metric, tuple[str, ...], list[float]]] = {}
         for _ in range(len(self._waiting)):
             metric, amount, values = self._waiting.popleft()
-            # By the names of the labels, too: an agent may use others the next time.
+            # Group by the names of the labels, too: an agent may use others the next time.
             same = taken.setdefault((metric.name, (*metric.labels, *values)), (metric, values, []))
             same[2].append(amount)
         return taken.values()
 
     def text(self) -> bytes:
-        """What `/metrics` answers: the figures of every process, those of dead ones included, and the host's."""
+        """Return the body of `/metrics`: the figures of every process, including dead ones, and the host's."""
         from prometheus_client import CollectorRegistry, generate_latest
 
-        # Dumped before the client is imported here: until an agent file does, its registry is not ours to read.
+        # Dump before importing the client: its registry is read only if an agent file has imported it.
         own: list[tuple[list[Any], int | None]] = [(own_registry.dump(), os.getpid())] if self._files else []
         total = Sums()
         with self._sums_lock:
@@ -103,13 +103,13 @@ class Prometheus:
         yield from _host(self._files)
 
     def close(self) -> None:
-        """Write the last sums; this process's gauges no longer count."""
+        """Write the last sums, without this process's gauges."""
         self._closed.set()
         self.flush(gauges=False)
 
 
 class _Collector:
-    """Hands families to the Prometheus client."""
+    """Passes families to the Prometheus client."""
 
     def __init__(self, families: Iterator[Family]) -> None:
         self._families = families

@@ -1,6 +1,6 @@
-"""What no sink may show: secrets and phone numbers always, content unless LAYERCODE_CAPTURE_CONTENT says so.
+"""Mask what no sink may show: secrets and phone numbers always, content unless LAYERCODE_CAPTURE_CONTENT allows it.
 
-Every sink hands its text to `clean`, and its exceptions to `describe`. The set of secrets is filled once, at start.
+Every sink passes its text to `clean`, and its exceptions to `describe`. The secrets are set once, at start.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _NAMES = "|".join(SECRET_NAMES)
 _PHONE = re.compile(r"(\+\d)[\d \-().]{6,}(\d\d)")
 _LOCAL_PHONE = re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)")
 _LOCAL_PHONE_END = re.compile(r"\d[-. ]\d{4}(?!\d)")
-"""Found twenty times as fast as a whole number, in a line that has none."""
+"""The end of a phone number: searching a line without one is twenty times faster than for a whole number."""
 _PHONE_END = re.compile(r"[-. ][0-9]{4}(?![0-9])")
-"""The same in ASCII, found sooner in ids: it begins with what is rare there."""
+"""The same in ASCII. Searching ids is faster, because it begins with a character that is rare there."""
 _JSON_VALUE = re.compile(rf'((?:{_NAMES})\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE)
 _ASSIGNED = re.compile(
     rf"((?:{_NAMES})\s*=\s*['\"]?)[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*",
     re.IGNORECASE,
 )
-"""A value has a letter or a digit; a bracket after the last of them, as of a call, is none of it."""
+"""A value has a letter or a digit; a bracket after the last of them, as of a call, does not belong to it."""
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(v1=)[0-9a-fA-F]{16,}")
 _PROVIDER_KEY = re.compile(r"\b(?:sk|pk|rk|xox[abp]|gh[pousr]|pylf_v\d)[-_][\w-]{12,}")
@@ -45,7 +45,7 @@ PERSONAL = {
     "number": r"(?<![\w.])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[\s().-]*\d){6,}(?!\w|\.\d)",
     "spoken number": rf"{_DIGIT}(?:[\s,.-]+{_DIGIT}){{6,}}",
 }
-"""What looks personal in a text that leaves the journal, as patterns: addresses, and numbers of seven digits and more."""
+"""Patterns of personal data in a text that leaves the journal: addresses, and numbers of seven or more digits."""
 
 _PACKAGE = Path(__file__).parent.parent
 _NOT_THEIRS = (
@@ -53,38 +53,38 @@ _NOT_THEIRS = (
     *(f"{path}{os.sep}" for path in _PACKAGE.iterdir() if path.is_dir() and path.name != "agents"),
     "<frozen ",
 )
-"""How the files begin that whoever writes an agent did not write."""
+"""Path prefixes of library code, this package's included."""
 
 _secrets: tuple[str, ...] = ()
 _capture = False
 
 
 def configure(*, secrets: Iterable[str] = (), capture_content: bool = False) -> None:
-    """Set what is secret in this process, and whether content may be shown."""
+    """Set the secrets of this process, and whether content may be shown."""
     global _secrets, _capture
-    # The longest first: a secret may be the beginning of another.
+    # Longest first, because a secret may be the beginning of another.
     _secrets = tuple(sorted({text for text in secrets if len(text) >= SHORTEST_SECRET}, key=len, reverse=True))
     _capture = capture_content
 
 
 def capture_content() -> bool:
-    """Whether transcripts may be shown."""
+    """Return whether transcripts may be shown."""
     return _capture
 
 
 def secret_values(environment: Mapping[str, str]) -> list[str]:
-    """The values of the environment's variables whose names say that they are secret."""
+    """Return the values of the environment variables whose names say that they are secret."""
     endings = ("_KEY", "_TOKEN", "_SECRET", "_SECRETS", "_PASSWORD", "_DSN")
     return [value for name, value in environment.items() if name.upper().endswith(endings)]
 
 
 def clean(text: str) -> str:
-    """The text without secrets and phone numbers. The checks before each pattern keep a clean line cheap."""
+    """Mask secrets and phone numbers. A check before each pattern makes clean lines cheap."""
     return _clean_forms(_without_known(text))
 
 
 def _clean_forms(text: str) -> str:
-    """The text without what has the form of a phone number or a secret."""
+    """Mask what has the form of a phone number or a secret."""
     if "+" in text:
         text = _PHONE.sub(r"\1…\2", text)
     if _LOCAL_PHONE_END.search(text):
@@ -93,13 +93,13 @@ def _clean_forms(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """The text without secrets; what else is personal stays."""
+    """Mask secrets; other personal data stays."""
     text = _without_known(text)
     return _clean_known_forms(text, text.lower())
 
 
 def _without_known(text: str) -> str:
-    """The text without the secrets of this process and of callers."""
+    """Mask the secrets of this process and of callers."""
     for secret in _secrets:
         if secret in text:
             text = text.replace(secret, MASK)
@@ -109,15 +109,15 @@ def _without_known(text: str) -> str:
 
 
 def is_clean(text: str, *, usual: str = "") -> bool:
-    """Whether there is nothing in two texts that a sink may not show.
+    """Return whether two texts contain nothing that a sink may not show.
 
-    Of ordinary ids a quick look tells that. A `usual` text comes again and again, such as a path: its look is kept.
+    For ordinary ids a quick check is enough. A `usual` text recurs, such as a path, so the result for it is cached.
     """
     return not _holds_known(f"{text}\n{usual}") and _looks_clean(text) and _looks_usual(usual)
 
 
 def _holds_known(text: str) -> bool:
-    """Whether a secret of this process or of a caller is in a text."""
+    """Return whether a text contains a secret of this process or of a caller."""
     return any(map(text.__contains__, (*_secrets, *caller_secrets.known())))
 
 
@@ -148,30 +148,30 @@ _FORMS = (
     ("bearer ", _BEARER, rf"\1{MASK}"),
     *((hint, _PROVIDER_KEY, MASK) for hint in ("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xox", "gh", "pylf_")),
 )
-"""What to look for in lower case, and then the pattern to replace and by what."""
+"""The lower-case text to look for first, the pattern to replace if it is there, and the replacement."""
 _SIGNS = ("+", '"', "=", "@", " ", "k-", "k_", "xox", "gh", "pylf_")
-"""One of them is in whatever is replaced, but for a phone number that has none of them: see `_PHONE_END`."""
+"""Everything that is replaced contains one of these, except some phone numbers: see `_PHONE_END`."""
 
 
 def hides() -> bool:
-    """Whether what an error says is hidden here: at work for a caller it may quote them."""
+    """Return whether errors' messages are hidden here, because in work for a caller they may quote the caller."""
     return not _capture and context.for_a_caller()
 
 
 def message_of(error: BaseException) -> str:
-    """An error's message, as a sink may show it."""
+    """Return an error's message as a sink may show it."""
     return HIDDEN if hides() else clean(str(error))
 
 
 def describe(error: BaseException, trace: TracebackType | None = None) -> str:
-    """An error with its traceback and causes, as text, without what it may quote."""
+    """Format an error with its traceback and causes, without text that it may quote."""
     if hides():
         return clean("\n".join(_frames(error, trace or error.__traceback__, set())))
     return clean("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)))
 
 
 def brief(error: BaseException, trace: TracebackType | None = None) -> str:
-    """An error for who develops the agent, on their own terminal: what it says, and where in their files."""
+    """Format an error for the agent's developer on their own terminal: its message, and the frames in their files."""
     return clean("\n".join(_brief(error, trace or error.__traceback__, set())))
 
 

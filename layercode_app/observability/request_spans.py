@@ -1,4 +1,4 @@
-"""The span of a request, from when it was received to the last byte of its answer; of every request, also a refused one."""
+"""Record the span of every request, also a refused one, from its receipt to the last byte of its answer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def request(
     received: float,
     verified: float | None = None,
 ) -> AbstractContextManager[Span]:
-    """The span of one request, begun when it was received; `verified` is when its signature held. Monotonic seconds.
+    """Open the span of a request. It starts at `received`; `verified` is when its signature was checked.
 
-    `attributes` are asked for only where somebody traces.
+    Both are `time.perf_counter` seconds. `attributes` is called only if tracing is set up.
     """
     if (asked := context.request.get()) is not None:
         asked.traced = True
@@ -31,7 +31,7 @@ def request(
 
 
 class _Answered(Opened):
-    """The span of a request; its status is known when it ends."""
+    """The span of a request; the status of the answer is set when it ends."""
 
     __slots__ = ("_asked",)
 
@@ -63,13 +63,13 @@ def _request(
 
 
 def _described(asked: context.Request | None) -> Mapping[str, AttributeValue]:
-    """Method and route of a request that has a route of ours."""
+    """Return the method and route of a request, if it is known."""
     return {} if asked is None else {"http.request.method": asked.method, "http.route": asked.path}
 
 
 @contextmanager
 def answered(asked: context.Request) -> Iterator[None]:
-    """The span of a request that is no event of the platform's, with its answer's status."""
+    """Open the span of a request that is not a platform event, and set its answer's status on it."""
     attributes = {"http.request.method": asked.method, "url.path": asked.path}
     with request(f"{asked.method} {asked.path}", lambda: attributes, received=asked.started) as open_span:
         try:
@@ -79,19 +79,19 @@ def answered(asked: context.Request) -> Iterator[None]:
 
 
 def refused(asked: context.Request) -> None:
-    """A span for a request that had none while it was answered, because it was refused."""
+    """Record a span for a refused request, which had none while it was answered."""
     if not set_up():
         return
     attributes = {"http.request.method": asked.method, "url.path": asked.path}
     begun = _epoch_ns(asked.started)
-    # One name for each status, and not one for each path: there is no end to what is asked for.
+    # Name the span by its status and not by its path, because the number of requested paths is unbounded.
     late = tracer.start_span(f"refused {asked.status}", kind=SpanKind.SERVER, attributes=attributes, start_time=begun)
     _describe_answer(late, asked)
     late.end()
 
 
 def _describe_answer(open_span: Span, asked: context.Request) -> None:
-    """Its status, and why it was refused. Only from 500 on it is an error of ours."""
+    """Set the status and the refusal on the span. Only a status from 500 on is our error."""
     if asked.status is None:
         return
     open_span.set_attribute("http.response.status_code", asked.status)

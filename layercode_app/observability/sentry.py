@@ -1,4 +1,7 @@
-"""Sentry: errors with a traceback, once, with ids, agent and category; never content, bodies, locals or cancellations."""
+"""Report errors to Sentry once, with traceback, ids, agent and category.
+
+Content, bodies, local variables and cancellations are never sent.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _outage = Outage("Sentry")
 
 
 class _State:
-    """The client that was set up here, and the scopes which each turn's are made from."""
+    """The client that was set up here, and the scopes from which each turn's scopes are forked."""
 
     client: Any = None
     isolation: Scope | None = None
@@ -34,7 +37,7 @@ class _State:
 
 
 class _Transport(HttpTransport):
-    """Sentry's own, with a short timeout, that says once when it fails."""
+    """Sentry's own transport with a short timeout; it logs an outage once."""
 
     TIMEOUT = 2
 
@@ -48,7 +51,7 @@ class _Transport(HttpTransport):
 
 
 def configure(settings: Settings) -> None:
-    """Begin to report. After the logs are configured, because Sentry listens to them."""
+    """Start to report errors. Call it after the logs are configured, because Sentry listens to them."""
     assert settings.sentry_dsn is not None
     _init(settings, settings.sentry_dsn.get_secret_value())
     logs.keep(_listen)
@@ -58,7 +61,7 @@ def configure(settings: Settings) -> None:
 
 
 def _listen() -> int:
-    """Report errors that are logged; gives the number of the handler."""
+    """Report errors that are logged; return the number of the handler."""
     return logger.add(_Handler(level=logger.level("ERROR").no), level="ERROR", format=_title, diagnose=False)
 
 
@@ -106,7 +109,7 @@ def _init(settings: Settings, dsn: str) -> None:
 
 
 def _release(settings: Settings) -> str | None:
-    """The user's release: SENTRY_RELEASE, else the service and its version; None leaves the look-up to Sentry."""
+    """Return the user's release: SENTRY_RELEASE, else the service and its version; None lets Sentry look it up."""
     if release := environment().get("SENTRY_RELEASE"):
         return release
     version = service_version(settings)
@@ -123,9 +126,9 @@ def active() -> bool:
 
 
 def restore(settings: Settings) -> bool:
-    """Take the place of a client that was set up after ours, or without any; whether there was one.
+    """Replace a client that was set up after ours, or instead of it; return whether there was one.
 
-    Errors go to its DSN where SENTRY_DSN names none, because it would send bodies, variables and transcripts.
+    That client would send bodies, variables and transcripts. If SENTRY_DSN is not set, our client uses its DSN.
     """
     other = sentry_sdk.get_client()
     if other is _State.client or not other.is_active():
@@ -141,7 +144,7 @@ def restore(settings: Settings) -> bool:
 
 
 def _isolate() -> None:
-    """Give the current task scopes of its own, with what was set at start, so that no caller's data marks another's.
+    """Give the current task separate scopes, forked from those at start, so that callers' data is not mixed.
 
     Sentry's context managers restore the scopes at the end of a block; a turn outlives the block that begins it.
     """
@@ -154,7 +157,7 @@ def _isolate() -> None:
 
 
 def close() -> None:
-    """Send what is left, within a bound."""
+    """Send the remaining events, with a timeout."""
     try:
         sentry_sdk.get_client().close(timeout=CLOSE_SECONDS)
     except Exception as error:  # noqa: BLE001 - the end must come

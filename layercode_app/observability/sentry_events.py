@@ -1,4 +1,4 @@
-"""What of an event Sentry is sent: the error, the turn's ids, what the user's code set; masked, and without content."""
+"""Prepare the events for Sentry: the error, the turn's ids and the user's own data, masked and without content."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ IGNORED = (
     "BrokenPipeError",
 )
 _SET_BY_USERS = ("contexts", "tags", "extra", "user", "breadcrumbs", "message", "transaction", "fingerprint")
-"""The parts of an event that the user's code fills: sent, and masked."""
+"""The parts of an event that the user's code fills; they are sent masked."""
 OWN_RECORD = "layercode_message_only"
-"""Set on the log records that our own handler reports."""
+"""Name of an attribute that marks the log records which our own handler reports."""
 _NEVER = ("request", "modules")
 
 
 def prepare(event: Event, hint: Hint) -> Event | None:
-    """Let an error or a message of the user's through, masked; a log line without an error stays in the logs."""
+    """Let an error or a message of the user's code through, masked; drop log lines without an error."""
     error = hint["exc_info"][1] if hint.get("exc_info") else None
     if error is None and "log_record" in hint:
         return None
@@ -46,7 +46,7 @@ def prepare(event: Event, hint: Hint) -> Event | None:
 
 
 def prepare_breadcrumb(crumb: Any, hint: Any) -> Any:
-    """Let a breadcrumb of the user's code through; log lines are none, though an integration may make them so."""
+    """Let a breadcrumb of the user's code through; drop those that an integration makes from log lines."""
     return None if "log_record" in hint else crumb
 
 
@@ -57,7 +57,7 @@ def prepare_metric(metric: Any, hint: Hint) -> Any:
 
 
 def drop(event: Any, hint: Hint) -> None:
-    """Keep an event from being sent."""
+    """Drop the event."""
 
 
 def _mask(event: Event) -> None:
@@ -74,7 +74,7 @@ def _mask(event: Event) -> None:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """A value of an event without secrets and phone numbers; texts under the name of a secret are masked whole."""
+    """Mask secrets and phone numbers in a value of an event; mask a text under the name of a secret as a whole."""
     if isinstance(value, str):
         return redaction.MASK if value and is_secret_name(name) else redaction.clean(value)
     if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""Set every sink up, once per process, from the settings, and close them within a bound.
+"""Set up every sink once per process from the settings, and close them with a timeout.
 
-An embedded app never does; it may ask for metrics alone.
+An embedded app never does this; it may turn on metrics alone.
 
-What a sink needs is imported only when the sink is wanted.
+The libraries of a sink are imported only if the sink is used.
 """
 
 from __future__ import annotations
@@ -30,27 +30,28 @@ CLOSE_SECONDS = 2.2
 
 
 class _Sinks:
-    """Those of this process that are open."""
+    """The open sinks of this process."""
 
     tracing: Tracing | None = None
     prometheus: Prometheus | None = None
     sentry = False
     settings: Settings | None = None
-    """Those that the sinks were set up with; None where they are a host's."""
+    """The settings that the sinks were set up with; None in an embedded app."""
     lock = threading.Lock()
 
 
 def configure(settings: Settings, *, verbose: bool = False, serving: bool = True, developing: bool = False) -> None:
-    """Check the settings and begin to observe; `verbose` is a debug run.
+    """Check the settings and set up the sinks; `verbose` is a debug run.
 
-    `developing` is for a developer's own terminal, where errors of the agent are shown with what they say. A process that only watches over workers is not `serving`: it logs, and has no other sink. Calling it again changes
-    the logs only. Raises ConfigurationError that names the setting which is wrong.
+    `developing` is for a developer's own terminal, where errors of the agent are shown with their messages. A process
+    that only supervises workers is not `serving`: it logs, and has no other sink. Calling this again changes the logs
+    only. Raises ConfigurationError that names the wrong setting.
     """
     variables = environment.environment()
     checks.check(settings, variables)
     redaction.configure(secrets=[*_secrets(settings), *redaction.secret_values(variables)],
                         capture_content=settings.capture_content)  # fmt: skip
-    # An agent file may use Logfire where no token is set; that is nothing to warn of.
+    # An agent file may use Logfire without a token; that needs no warning.
     environment.overlay({"LOGFIRE_IGNORE_NO_CONFIG": "1"})
     debug_run.verbose = verbose
     logs.configure(
@@ -70,7 +71,7 @@ def configure(settings: Settings, *, verbose: bool = False, serving: bool = True
 
 
 def _common(settings: Settings) -> dict[str, str]:
-    """What is on every JSON line; a project without a version has none there."""
+    """Return the fields of every JSON line; the version only if the project has one."""
     version = environment.service_version(settings)
     found = {"service": settings.service_name, "version": version, "environment": settings.app_env}
     return {name: value for name, value in found.items() if value or name != "version"}
@@ -88,7 +89,7 @@ def _open(settings: Settings, verbose: bool) -> None:
 def _open_sentry(settings: Settings) -> None:
     from . import sentry
 
-    # Again after every change of the logs, which it listens to.
+    # Repeated after every change of the logs, because Sentry listens to them.
     sentry.configure(settings)
     _Sinks.sentry = True
 
@@ -103,7 +104,7 @@ def _open_tracing(settings: Settings, verbose: bool) -> None:
 
 
 def keep_ours(agents: Iterable[Any] = ()) -> None:
-    """Undo what agent files, which were loaded just now, changed of the sinks; `agents` are theirs, of PydanticAI."""
+    """Undo changes that just loaded agent files made to the sinks; `agents` are the files' PydanticAI agents."""
     settings = _Sinks.settings
     if settings is None:
         return
@@ -125,7 +126,7 @@ def _open_metrics(settings: Settings) -> None:
 
 
 def keep_metrics() -> None:
-    """Keep metrics in a process that is not ours: for `/metrics`, and in the host's OpenTelemetry where it has one."""
+    """Record metrics in an embedded app: for `/metrics`, and in the host's OpenTelemetry if it has one."""
     with _Sinks.lock:
         if _Sinks.prometheus is None:
             from .prometheus import Prometheus
@@ -164,14 +165,14 @@ def _secrets(settings: Settings) -> list[str]:
 
 
 def prometheus_text() -> bytes | None:
-    """What `/metrics` answers; None when nobody keeps metrics."""
+    """Return the body of `/metrics`; None if no metrics are recorded for Prometheus."""
     return _Sinks.prometheus.text() if _Sinks.prometheus is not None else None
 
 
 def shutdown() -> None:
-    """Send what is left to every sink at once, within CLOSE_SECONDS altogether. Harmless when nothing is open.
+    """Flush and close all sinks in parallel, within CLOSE_SECONDS in total. Harmless if none is open.
 
-    Call it before the process ends by a signal: `atexit` does not run then.
+    Call it before the process ends by a signal, because `atexit` does not run then.
     """
     from loguru import logger
 

@@ -1,4 +1,4 @@
-"""The spans of a turn as a tree on the console, for a debug run."""
+"""Print the spans of a turn as a tree on the console, for a debug run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MOST_TRACES = 100
 
 
 class SpanTree(SpanProcessor):
-    """Prints a trace when its first span has ended."""
+    """Prints a trace when its root span has ended."""
 
     def __init__(self) -> None:
         self._spans: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Keep the span; with the root, print them all."""
+        """Store the span; if it is the root, print the trace."""
         self._spans.setdefault(span.context.trace_id, []).append(span)
         if span.parent is None:
             found = self._spans.pop(span.context.trace_id)
@@ -28,7 +28,7 @@ class SpanTree(SpanProcessor):
 
 
 def tree(spans: list[ReadableSpan]) -> list[str]:
-    """One line per span, below its parent, with its start and its length in milliseconds."""
+    """Return one line per span, below its parent, with its start and duration in milliseconds."""
     children: dict[int | None, list[ReadableSpan]] = {}
     known = {span.context.span_id for span in spans}
     for span in sorted(spans, key=lambda one: one.start_time or 0):

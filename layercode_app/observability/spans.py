@@ -1,6 +1,6 @@
-"""Spans, through the OpenTelemetry API: the stages of a turn, below the span of its request (`request_spans`).
+"""Open spans through the OpenTelemetry API: the stages of a turn, below the span of its request (`request_spans`).
 
-Nothing is set up here. Where nobody has (`tracing.configure`, or the host of an embedded app), there are none.
+Tracing is set up elsewhere, by `tracing.Tracing` or the host of an embedded app. Without it there are no spans.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from . import redaction
 tracer = trace.get_tracer("layercode_app", __version__)
 _CONTEXT = TraceContextTextMapPropagator()
 NOTHING: AbstractContextManager[Span] = nullcontext(trace.INVALID_SPAN)
-"""Shared by all that is not traced: a span that does nothing, made anew each time, would cost as much as the journal."""
+"""Shared by all work that is not traced: a new no-op span each time would cost as much as the journal."""
 
 
 class Traced(Protocol):
-    """What is told which trace it belongs to."""
+    """A record that stores which trace it belongs to."""
 
     trace_id: str
     span_id: str
 
 
 class Opened:
-    """Makes a span the current one, and ends it. A class, because OpenTelemetry's own is three generators, one in another.
+    """Makes a span the current one, and ends it. A class, because OpenTelemetry's own is three nested generators.
 
-    Of a `stage`, an error that leaves it marks it as failed; what is wrong with a request is told where it is answered.
+    An error that leaves a `stage` marks it as failed; a request's failure is recorded where the request is answered.
     """
 
     __slots__ = ("_span", "_stage", "_token", "context")
@@ -58,13 +58,13 @@ class Opened:
         self._span.end()
 
 
-# To ask for the provider is to search the environment each time, which costs a turn as much as its log line does. So its
-# own variable is looked at before, where there is one of that name.
+# Getting the provider searches the environment each time, which costs a turn as much as its log line. So the API's
+# private variable is checked first, if it exists under that name.
 _traced = False
 
 
 def set_up() -> bool:
-    """Whether somebody has set tracing up: we, or the host of an embedded app. Once it is, it stays."""
+    """Return whether tracing is set up, by us or by the host of an embedded app. Once true, it stays true."""
     global _traced
     if not _traced and getattr(trace, "_TRACER_PROVIDER", tracer) is not None:
         _traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
@@ -72,19 +72,19 @@ def set_up() -> bool:
 
 
 def span(name: str, attributes: Mapping[str, AttributeValue] | None = None) -> AbstractContextManager[Span]:
-    """A stage of the current turn; without a turn that is recorded it costs nothing."""
+    """Open a stage of the current turn; without a recorded turn it costs nothing."""
     return _span(name, attributes) if recording() else NOTHING
 
 
 def _span(
     name: str, attributes: Mapping[str, AttributeValue] | None = None, within: Context | None = None
 ) -> AbstractContextManager[Span]:
-    """A span below the current one, or in the context given."""
+    """Open a span below the current one, or in the given context."""
     return Opened(tracer.start_span(name, within, attributes=attributes), within, stage=True)
 
 
 def stamp(record: Traced) -> None:
-    """Write the ids of the current span into a record, so that logs, journal and errors lead to the trace."""
+    """Write the ids of the current span into a record, so that logs, journal and errors link to the trace."""
     if not set_up():
         return
     context = trace.get_current_span().get_span_context()
@@ -98,12 +98,12 @@ def annotate(attributes: Mapping[str, AttributeValue]) -> None:
 
 
 def recording() -> bool:
-    """Whether the current span goes anywhere; each turn looks anew, when it is stamped, whether any does."""
+    """Return whether the current span is recorded. `stamp` checks for each turn whether tracing is set up."""
     return _traced and trace.get_current_span().is_recording()
 
 
 def failed(error: BaseException, category: str) -> None:
-    """Mark the current span as failed; what the error quotes is kept out."""
+    """Mark the current span as failed, without text that the error may quote."""
     current = trace.get_current_span()
     if not current.is_recording():
         return
@@ -119,22 +119,22 @@ def failed(error: BaseException, category: str) -> None:
 
 
 def carrier() -> dict[str, str]:
-    """The current trace as headers, to go on with later, perhaps in another process; empty outside of one."""
+    """Return the current trace as headers, to continue it later or in another process; empty outside of a trace."""
     found: dict[str, str] = {}
     _CONTEXT.inject(found)
     return found
 
 
 def continued(name: str, found: Mapping[str, str]) -> AbstractContextManager[Span]:
-    """A span of work that was owed by another trace, as a child of it, whatever is current here."""
-    # No turn may have looked yet whether anybody traces: a worker begins with what is owed.
+    """Open a span for a job that another trace enqueued, as a child of that trace, whatever span is current."""
+    # A worker begins with pending jobs, before a turn has checked whether tracing is set up.
     set_up()
     return _span(name, within=_CONTEXT.extract(found, Context()))
 
 
 @contextmanager
 def upkeep() -> Iterator[None]:
-    """Work that comes round every second, also of tasks begun here: what it asks of a database has no span."""
+    """Suppress spans of database calls in periodic work, also in tasks that are started in the block."""
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     token = attach(Context())

@@ -1,7 +1,8 @@
-"""Where spans go: Logfire with a token, any OTLP collector, a tree on the console. Set up once per process.
+"""Send spans and metrics to Logfire with a token, to any OTLP collector, and spans to a tree on the console.
 
-The provider is OpenTelemetry's own. Logfire's SDK, whose spans cost three times as much, is configured beside it with
-the same sinks, so that `logfire.span` in an agent file nests under the turn; the contexts of both are one.
+Tracing is set up once per process. The provider is OpenTelemetry's own. Logfire's SDK, whose spans cost three times as
+much, is also configured with the same sinks, so that `logfire.span` in an agent file nests under the turn; both use
+the same context.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Tracing:
 
     def _begin(self, tree: SpanProcessor | None) -> None:
         processors = [target.spans() for target in self._targets_of("traces")]
-        # Its shutdown takes no limit; what runs it has one.
+        # Its shutdown takes no timeout; `wait_for`, which runs it, has one.
         self._closers += [processor.shutdown for processor in processors]
         pipeline = Pipeline(
             [*processors, *([tree] if tree else [])], rate=self._settings.trace_rate, slow=self._settings.slow_turn
@@ -71,7 +72,7 @@ class Tracing:
                 metric_readers=self._readers(),
                 resource=self._resource,
                 shutdown_on_exit=False,
-                # Examples of traces beside the figures would double the cost of each.
+                # Exemplars (links to traces) would double the cost of each figure.
                 exemplar_filter=None
                 if "OTEL_METRICS_EXEMPLAR_FILTER" in self._environment
                 else AlwaysOffExemplarFilter(),
@@ -82,11 +83,11 @@ class Tracing:
 
     def _begin_logfire(self) -> None:
         attempt("Logfire's SDK", partial(_configure_logfire, self._settings, self._pipeline, self._readers()))
-        # Nothing of ours goes to model providers: neither the trace's id nor baggage. After Logfire, which sets its own.
+        # Send neither trace ids nor baggage to model providers. This follows Logfire, which sets its own propagator.
         propagate.set_global_textmap(CompositePropagator([]))
 
     def restore(self) -> bool:
-        """Configure Logfire's SDK again if something else did after us; whether something had."""
+        """Configure Logfire's SDK again if other code did so after us; return whether it had."""
         if self._pipeline is None or _logfire_sends_to(self._pipeline):
             return False
         self._begin_logfire()
@@ -101,7 +102,7 @@ class Tracing:
         return [reader]
 
     def close(self) -> None:
-        """Send what is left, all sinks at once, and wait at most FLUSH_SECONDS; what hangs is left behind."""
+        """Flush and close all sinks in parallel, and wait at most FLUSH_SECONDS; sinks that hang are abandoned."""
         closers, self._closers = self._closers, []
         wait_for(closers, FLUSH_SECONDS)
         for target in self._targets:
@@ -126,7 +127,7 @@ def _targets(settings: Settings, environment: Mapping[str, str]) -> list[Target]
 
 
 def signals_sent(environment: Mapping[str, str]) -> list[Signal]:
-    """The signals for which an OTLP endpoint is set: one for all, or one of their own."""
+    """Return the signals for which an OTLP endpoint is set: the common one, or the signal's own."""
     common = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     return [one for one in SIGNALS if common or environment.get(f"OTEL_EXPORTER_OTLP_{one.upper()}_ENDPOINT")]
 
@@ -141,12 +142,12 @@ def _resource(settings: Settings) -> Resource:
     own = {"service.name": settings.service_name, "deployment.environment.name": settings.app_env}
     if version := service_version(settings):
         own["service.version"] = version
-    # The standard variables have the last word.
+    # The standard variables override ours.
     return Resource.create(own).merge(OTELResourceDetector().detect())
 
 
 def _sampler(environment: Mapping[str, str]) -> Sampler | None:
-    """The head rate, where the argument stands alone; a named sampler is the SDK's to read."""
+    """Return a sampler for a rate that is set without a named sampler; the SDK reads a named one itself."""
     rate = environment.get("OTEL_TRACES_SAMPLER_ARG")
     return ParentBasedTraceIdRatio(float(rate)) if rate and not environment.get("OTEL_TRACES_SAMPLER") else None
 
@@ -155,7 +156,7 @@ def _logfire_sends_to(pipeline: Pipeline) -> bool:
     import logfire
 
     processors = getattr(logfire.DEFAULT_LOGFIRE_INSTANCE.config, "additional_span_processors", None)
-    # Where a release keeps them elsewhere, nothing is known.
+    # If a release stores them elsewhere, assume that ours is in use.
     return processors is None or pipeline in processors
 
 
@@ -164,8 +165,8 @@ def _configure_logfire(settings: Settings, pipeline: Pipeline | None, readers: S
 
     from ..settings import overlaid
 
-    # It would say that the provider is set already, which is what is wanted; and it would add exporters of its own,
-    # which wait half a minute for a collector that is gone.
+    # Logfire would warn that the provider is set already, which is intended; and it would add its own exporters, which
+    # wait half a minute for a collector that is gone.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
     with overlaid({f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}):
         logfire.configure(

@@ -1,4 +1,4 @@
-"""What every sink is told of a turn: one canonical line, a span's attributes and metrics, from the journal's figures."""
+"""Report a turn to every sink: one canonical log line, span attributes and metrics, from the journal's figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .logs import write_turn
 
 
 class Finished(metrics.Figures, Protocol):
-    """What is read of a turn's record."""
+    """The attributes of a turn's record that are read here."""
 
     @property
     def conversation_id(self) -> str:
@@ -43,11 +43,11 @@ class Finished(metrics.Figures, Protocol):
 
     @property
     def messages(self) -> bytes:
-        """What the model was told and answered, as JSON."""
+        """The messages to and from the model, as JSON."""
 
 
 class Asking(Protocol):
-    """What is read of an event."""
+    """The attributes of an event that are read here."""
 
     @property
     def type(self) -> str:
@@ -65,7 +65,7 @@ class Asking(Protocol):
 def running(
     agent: str, event: Asking, *, received: float, verified: float, turn_id: str | None
 ) -> AbstractContextManager[Any]:
-    """The span of an event, from its request to the last byte of its answer, and the count of turns that run."""
+    """Open the span of an event, from its request to the last byte of its answer; count a turn as running meanwhile."""
 
     def attributes() -> Mapping[str, str]:
         return {
@@ -84,7 +84,7 @@ def running(
 
 
 class _Counted:
-    """Counts a turn that runs, around its span. A class, because it costs a third of a generator."""
+    """Counts a running turn around its span. A class costs a third of what a generator does."""
 
     __slots__ = ("_agent", "_span")
 
@@ -104,7 +104,7 @@ class _Counted:
 
 
 def turn_finished(record: Finished) -> None:
-    """Tell every sink of a turn that ended."""
+    """Report a turn that ended to every sink."""
     if debug_run.verbose:
         debug_run.log_messages(record.messages)
     _log_line(record)
@@ -114,7 +114,7 @@ def turn_finished(record: Finished) -> None:
 
 
 def data_finished(record: Finished) -> None:
-    """Tell the sinks what data from the page cost; it is no turn, so it counts as none."""
+    """Report the usage of data from the page to the sinks, without counting a turn."""
     if spans.recording():
         spans.annotate(_attributes(record))
     metrics.record_usage(record)
@@ -146,7 +146,7 @@ def _log_line(record: Finished) -> None:
 
 
 def _some(record: Finished) -> dict[str, Any]:
-    """What few lines have: a provider's code of an error, and each model's own tokens where there were several."""
+    """Return the fields that few lines have: a provider's error code, and each model's usage if there were several."""
     found: dict[str, Any] = {"error_detail": record.error_detail} if record.error_detail else {}
     if len(record.requests) > 1 and len(shares := record.shares) > 1:
         found["models"] = {share.model: {"usage": share.usage, "cost": share.cost} for share in shares}
@@ -154,7 +154,7 @@ def _some(record: Finished) -> dict[str, Any]:
 
 
 def _add_request(fields: dict[str, Any], request: context.Request) -> str:
-    """The figures of the HTTP request that asked for it, which then needs no line of its own; gives its own words."""
+    """Add the figures of the turn's HTTP request, which then gets no separate line; return the request's own text."""
     request.logged = True
     fields["method"], fields["path"], fields["http_status"] = request.method, request.path, request.status
     if not request.headers:

@@ -1,7 +1,7 @@
-"""Errors that nobody catches, of tasks, callbacks, threads and finalizers: log lines like any other, that quote nobody.
+"""Log uncaught errors of tasks, callbacks, threads and finalizers like other errors, without quoting callers.
 
-Python meets them outside of the turn that they began in, and would print all that they say. For servers of our own only:
-an app that is embedded leaves the hooks of its host's process alone.
+Python handles them outside of the turn that they began in, and would print their whole text. Only our own servers do
+this: an embedded app leaves the hooks of its host's process alone.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from . import context
 
 
 def catch_all() -> None:
-    """Log what nobody catches in the running event loop, and in the threads and finalizers of this process."""
+    """Log uncaught errors in the running event loop, and in the threads and finalizers of this process."""
     asyncio.get_running_loop().set_exception_handler(_in_loop)
     threading.excepthook = _in_thread
     sys.unraisablehook = _in_finalizer
 
 
 def _in_loop(_: asyncio.AbstractEventLoop, met: dict[str, Any]) -> None:
-    # Of a callback the message itself names the arguments; a task's representation has its error in full.
+    # A callback's own message contains its arguments, and a task's repr its whole error, so neither is logged.
     message = "Exception in callback" if "handle" in met else str(met.get("message") or "Unhandled exception")
     task = met.get("future") or met.get("task")
     name = getattr(task.get_coro(), "__qualname__", "") if isinstance(task, asyncio.Task) else ""
