@@ -68,7 +68,7 @@ class Sums:
         }
 
     def merge(self, dumped: Mapping[str, Any], *, gauges: bool) -> None:
-        """Add what another process dumped; the gauges of a dead one are left out."""
+        """Add what another process dumped; without `gauges`, as for a dead one, its gauges are left out."""
         for name, (kind, description, labels, pairs) in dumped.items():
             series = self._of(name, kind, description, labels) if gauges or kind != "gauge" else None
             for values, added in pairs if series is not None else ():

@@ -121,7 +121,7 @@ def _title(record: Any) -> str:
 
 
 def active() -> bool:
-    """Whether errors are reported by a client that was set up here."""
+    """Return whether errors are reported by the client that was set up here."""
     return _State.client is not None and sentry_sdk.get_client() is _State.client
 
 

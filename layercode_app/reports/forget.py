@@ -28,7 +28,7 @@ class Forgotten:
         return bool(self.turns or self.files)
 
     def as_json(self) -> Json:
-        """What was deleted, for a program."""
+        """Return what was deleted, as JSON."""
         return {"conversation_id": self.conversation_id, "turns": self.turns, "files": self.files}
 
 
