@@ -72,3 +72,21 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.stop()
+
+
+LONGEST = (
+    "scaffold/test_two_commands.py", "strict_models/test_property.py", "scaffold/test_projects.py",
+    "emulator/test_turns_any_order.py", "conversation/test_property.py", "watch/test_hosts.py",
+    "e2e/test_hundred_calls.py", "testing/test_check.py", "platform/test_tunnel.py", "conversation/test_aborted_requests.py",
+    "server/test_shutdown.py", "testing/test_bench.py", "hardening/test_fuzz.py", "hardening/test_fuzz_emulator.py",
+    "observability/test_faults.py", "observability/test_log_files.py", "e2e/test_dev_page_looks.py",
+    "e2e/test_dev_page.py", "observability/test_spans.py", "testing/test_plugin.py", "strict_models/test_conversations.py",
+    "agents/test_gallery.py", "observability/test_overrides.py", "agent/test_hanging_models.py",
+)  # fmt: skip
+"""The files that take longest. A worker that began one last would be waited for by all others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files that take longest first."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0].removeprefix("tests/"), len(LONGEST)))
