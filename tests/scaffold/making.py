@@ -32,7 +32,9 @@ def python(arguments: Sequence[str | Path], cwd: Path, **environment: str) -> su
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("LAYERCODE_", "DEFAULT_MODEL"))}
+    # The make that runs this suite would hand its options down to that of a project.
+    not_passed = ("LAYERCODE_", "DEFAULT_MODEL", "MAKE", "MFLAGS", "ARGS", "VENV", "INSTALLED", "PARALLEL")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(not_passed)}
     return ours | {"PYTHONPATH": str(ROOT), **more}
 
 
