@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loguru import logger
 
 from layercode_app import LayerCode, SignatureError, Turn, VoiceAgent
 from layercode_app.conversation import jobs, steady
@@ -56,14 +55,6 @@ def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     monkeypatch.setattr(time, "time", lambda: real() + moved[0])
     return set_by
-
-
-@pytest.fixture
-def logged() -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
-    yield lines
-    logger.remove(sink)
 
 
 @contextmanager
@@ -113,7 +104,7 @@ def test_a_wrong_clock_is_told_from_a_wrong_secret(skew: float, clock: str) -> N
 
 
 async def test_a_host_that_is_off_says_so_in_its_log_before_and_when_it_refuses(
-    tmp_path: Path, logged: list[str]
+    tmp_path: Path, warned: list[str]
 ) -> None:
     app = LayerCode(VoiceAgent("alone", greeting="Hi."), settings=settings(tmp_path))
     event = {"type": "session.start", "session_id": "s", "conversation_id": "c"}
@@ -125,7 +116,7 @@ async def test_a_host_that_is_off_says_so_in_its_log_before_and_when_it_refuses(
                 statuses.append(answer.status)
                 await answer.body()
     assert statuses == [200, 200, 200, 401]
-    early, refused = logged
+    early, refused = warned
     assert re.search(
         r"This machine's clock is 10\d s ahead of the platform's; beyond 300 s every webhook is refused", early
     )
@@ -302,7 +293,7 @@ async def test_a_rate_is_given_back_with_time() -> None:
 
 @either_way
 async def test_an_alert_neither_fires_nor_recovers_because_the_clock_was_set(
-    tmp_path: Path, seconds: float, jump: Callable[[float], None], logged: list[str]
+    tmp_path: Path, seconds: float, jump: Callable[[float], None], warned: list[str]
 ) -> None:
     store, owed = MemoryStore(), list[Job]()
 
@@ -325,7 +316,7 @@ async def test_an_alert_neither_fires_nor_recovers_because_the_clock_was_set(
     assert [title.partition("] ")[2] for title in fired] == ["busy fired"]
     assert len(owed) == 1
     assert 0 < due - steady.now() <= given.alert_interval
-    assert [line for line in logged if f"was set by {seconds:+.0f} s" in line]
+    assert [line for line in warned if f"was set by {seconds:+.0f} s" in line]
 
 
 def test_a_window_is_judged_again_when_it_has_passed() -> None:

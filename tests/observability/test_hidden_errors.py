@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pydantic_ai.models.test import TestModel
 
 from layercode_app import AuthorizeRequest, LayerCode, RefusedError, Turn, VoiceAgent
 from layercode_app.observability import redaction
-from layercode_app.observability.intercept import _Intercept
+from layercode_app.observability.intercept import intercept
 from layercode_app.observability.json_lines import JsonSink
 
 from ..calling import calling, settings
@@ -79,12 +78,8 @@ async def test_what_escaped_an_app_and_uvicorn_logs(captured: bool, lines: list[
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError(f"cannot answer {WORDS}")
 
-    server, handler = logging.getLogger("uvicorn.error"), _Intercept()
-    server.addHandler(handler)
-    try:
-        async with serve(app, lifespan="off") as url, httpx.AsyncClient() as page:
-            assert (await page.get(url)).status_code == 500
-    finally:
-        server.removeHandler(handler)
+    intercept("INFO")
+    async with serve(app, lifespan="off") as url, httpx.AsyncClient() as page:
+        assert (await page.get(url)).status_code == 500
     (line,) = [line for line in lines if "ValueError" in line]
     assert (WORDS in line) is captured

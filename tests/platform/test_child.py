@@ -6,12 +6,10 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from loguru import logger
 
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.platform import child, tunnel
@@ -36,14 +34,6 @@ def runs(pid: int) -> bool:
         return False
 
 
-@pytest.fixture
-def said() -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
-    yield lines
-    logger.remove(sink)
-
-
 def script(folder: Path, text: str) -> str:
     """A shell script as the tunnel's command."""
     path = folder / "tunnel.sh"
@@ -60,16 +50,16 @@ async def closed(folder: Path, text: str) -> int:
     return int((folder / "tunnel.log").read_text().split()[0])
 
 
-async def test_a_script_that_starts_its_program_without_exec_ends_with_it(tmp_path: Path, said: list[str]) -> None:
+async def test_a_script_that_starts_its_program_without_exec_ends_with_it(tmp_path: Path, warned: list[str]) -> None:
     pid = await closed(tmp_path, f"sleep 300 & echo $!; echo {URL}; wait")
     assert not runs(pid)
-    assert not said
+    assert not warned
 
 
-async def test_a_script_that_has_ended_before_its_program_leaves_nothing(tmp_path: Path, said: list[str]) -> None:
+async def test_a_script_that_has_ended_before_its_program_leaves_nothing(tmp_path: Path, warned: list[str]) -> None:
     pid = await closed(tmp_path, f"sleep 300 & echo $!; echo {URL}")
     assert not runs(pid)
-    assert not said
+    assert not warned
 
 
 async def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,13 +69,13 @@ async def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypa
 
 
 async def test_a_program_that_hides_in_a_session_of_its_own_holds_nothing_up(
-    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tunnel, "OUTPUT_SECONDS", 0.1)
     setsid = need_program("setsid")
     pid = await closed(tmp_path, f"{setsid} sleep 300 & echo $!; sleep 0.2; echo {URL}; wait")
     try:
-        assert "left a process running that we cannot end" in said[0]
+        assert "left a process running that we cannot end" in warned[0]
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -106,17 +96,17 @@ def test_a_command_that_is_none_is_told(command: str, reason: str) -> None:
         words_of(command)
 
 
-async def test_a_log_folder_that_cannot_be_written_costs_only_the_log(tmp_path: Path, said: list[str]) -> None:
+async def test_a_log_folder_that_cannot_be_written_costs_only_the_log(tmp_path: Path, warned: list[str]) -> None:
     (tmp_path / "file").write_text("")
     command = script(tmp_path, f"echo {URL}; sleep 300")
     async with asyncio.timeout(SECONDS):
         async with Tunnel(command, "", pattern="http://[0-9.:]+", log_dir=str(tmp_path / "file")) as opened:
             assert await opened.url(SECONDS) == URL
-    assert "output is not kept" in said[0]
+    assert "output is not kept" in warned[0]
 
 
 def test_a_tunnel_that_does_not_end_does_not_keep_the_server(
-    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, release = threading.Event(), threading.Event()
 
@@ -131,7 +121,7 @@ def test_a_tunnel_that_does_not_end_does_not_keep_the_server(
     with TunnelBeside(settings(tmp_path), secret="test-secret", update_webhook=False) as beside:
         assert entered.wait(SECONDS)
     try:
-        assert "did not end within 0.1 s" in said[0]
+        assert "did not end within 0.1 s" in warned[0]
         assert beside._thread.daemon
     finally:
         release.set()

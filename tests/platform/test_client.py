@@ -23,31 +23,10 @@ from layercode_app.platform.transport import RETRIES
 
 from ..calling import SECRET, settings
 from ..serving import serve
-from .far_side import HALF_A_BODY, NOT_JSON, NOTHING, FarSide, answer, far_side
+from .client_of import KEY, client_of
+from .far_side import HALF_A_BODY, NOT_JSON, NOTHING, FarSide, answer
 
 pytestmark = pytest.mark.anyio
-
-KEY = "test-api-key-3f9a"
-
-
-async def at_once(seconds: float) -> None:
-    assert 0 < seconds <= 20
-
-
-def client_of(url: str, **options: Any) -> PlatformClient:
-    return PlatformClient(KEY, base_url=url, **{"timeout": 2.0, "sleep": at_once, **options})
-
-
-@pytest.fixture
-async def far() -> AsyncIterator[FarSide]:
-    async with far_side() as side:
-        yield side
-
-
-@pytest.fixture
-async def client(far: FarSide) -> AsyncIterator[PlatformClient]:
-    async with client_of(far.url) as client:
-        yield client
 
 
 def recording(client: PlatformClient) -> Any:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loguru import logger
 from typer.testing import CliRunner
 
 from layercode_app import ConfigurationError, LayerCode, PlatformAPIError, VoiceAgent
@@ -25,32 +23,12 @@ from layercode_app.settings import Settings, load_settings
 
 from ..calling import settings
 from ..serving import serve
-from .far_side import NOT_JSON, FarSide, answer, far_side
-from .test_client import KEY, client_of
+from .client_of import KEY
+from .far_side import NOT_JSON, FarSide, answer
 
 pytestmark = pytest.mark.anyio
 
 OLD, NEW = "https://old.example/api/agent", "https://new.example/api/agent"
-
-
-@pytest.fixture
-async def far() -> AsyncIterator[FarSide]:
-    async with far_side() as side:
-        yield side
-
-
-@pytest.fixture
-async def client(far: FarSide) -> AsyncIterator[PlatformClient]:
-    async with client_of(far.url) as client:
-        yield client
-
-
-@pytest.fixture
-def warned() -> Iterator[list[str]]:
-    lines: list[str] = []
-    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
-    yield lines
-    logger.remove(sink)
 
 
 def plugin(options: object) -> dict[str, Any]:
