@@ -23,11 +23,6 @@ class Pauses(Deadline):
         super().__init__(seconds or UNBOUNDED)
         self._since = math.inf
 
-    @property
-    def passed(self) -> bool:
-        """Whether the model paused for too long."""
-        return self._passed
-
     def begin(self) -> None:
         """Start to time a pause: the next piece is awaited."""
         self._since = self._loop_time()

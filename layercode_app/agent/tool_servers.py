@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 from loguru import logger
 from pydantic_ai.exceptions import ModelRetry, ToolFailed
 from pydantic_ai.toolsets import AbstractToolset, WrapperToolset
+
+from ..observability.errors import chain
 
 OPEN_SECONDS = 10.0
 """The timeout of one attempt to open a server."""
@@ -186,7 +188,7 @@ class KeptTools(WrapperToolset[Any]):
 
 def is_lost(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, means that the connection to a server is lost."""
-    return any(_says_lost(link) for link in _chain(error))
+    return any(_says_lost(link) for link in chain(error))
 
 
 def _says_lost(error: BaseException) -> bool:
@@ -195,16 +197,6 @@ def _says_lost(error: BaseException) -> bool:
     names = {base.__name__ for base in type(error).__mro__}
     gone = any(text in str(error).lower() for text in _GONE)
     return bool(names & _LOST) or gone or getattr(error, "code", None) == CONNECTION_CLOSED
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        if isinstance(link, BaseExceptionGroup):
-            for inner in link.exceptions:
-                yield from _chain(inner)
-        link = link.__cause__
 
 
 @asynccontextmanager

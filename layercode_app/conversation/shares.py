@@ -6,33 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .cost import Priced
+
 UNMETERED = "(unmetered)"
 """The model name for usage that a helper agent added to the run without `turn.helper_model()`: its model is unknown."""
 LEAST_DOLLARS = 1e-9
 """The smallest cost difference that counts; below it, a difference between two sums of floats is rounding."""
 
 
-class Call(Protocol):
-    """The interface of a model request that sums need."""
-
-    @property
-    def model(self) -> str:
-        """The model that answered or, if none did, that was called."""
-
-    @property
-    def usage(self) -> Mapping[str, int]:
-        """Tokens and requests."""
-
-    @property
-    def cost(self) -> float | None:
-        """Known dollars."""
-
-
-class Shared(Call, Protocol):
+class Shared(Priced, Protocol):
     """The interface of a turn that sums need."""
 
     @property
-    def requests(self) -> Sequence[Call]:
+    def requests(self) -> Sequence[Priced]:
         """The model requests of the turn."""
 
 

@@ -39,7 +39,7 @@ CATEGORIES = (*(category for category, _ in RULES), "internal")
 
 def category_of(error: BaseException) -> str:
     """Return the category of an error or of its cause, else "internal"."""
-    for link in _chain(error):
+    for link in chain(error):
         if known := getattr(link, "layercode_category", None):
             return str(known)
         names = {base.__name__ for base in type(link).__mro__}
@@ -53,7 +53,7 @@ def _refined(category: str, error: BaseException) -> str:
     """Distinguish a content filter's refusal and an unparsable answer from the errors they look like."""
     if category == "bad_request" and _FILTERED.search(f"{_code(error)} {_type(error)}"):
         return "content_filter"
-    if category == "network" and any(type(link).__name__ in _UNREADABLE for link in _chain(error)):
+    if category == "network" and any(type(link).__name__ in _UNREADABLE for link in chain(error)):
         return "bad_response"
     return category
 
@@ -68,7 +68,7 @@ def _raised_by_model_code(error: BaseException) -> bool:
 
 def detail_of(error: BaseException) -> str:
     """Return a provider's status, type, code and parameter of an error; never its text, which may quote the caller."""
-    for link in _chain(error):
+    for link in chain(error):
         status = getattr(link, "status_code", None)
         found = [f"HTTP {status}"] if isinstance(status, int) else []
         found += [text for text in (_type(link), _code(link)) if text]
@@ -97,7 +97,7 @@ def _safe(value: object) -> str | None:
     return value if isinstance(value, str) and _CODE.fullmatch(value) else None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield the error, the members if it is a group, and the causes."""
     seen: set[int] = set()
     waiting = [error]
