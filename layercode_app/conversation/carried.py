@@ -52,7 +52,9 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
         text = said.get("say", "")
         if text and first and not text[-1].isspace():
             text += " "
-        live.speak_apart(text, "say")
+        if text:
+            live.begin_segment()
+            live.speak(text, "say")
         live.hangup = live.hangup or bool(said.get("hangup"))
 
 

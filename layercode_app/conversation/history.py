@@ -40,7 +40,7 @@ def messages_of(turn: TurnRecord) -> list[ModelMessage]:
         messages = as_heard(messages, speech)
     heard = any(not is_blank(part.text) for part in speech)
     paired = _paired(without_reasoning(messages), turn)
-    return without_blank(paired) + [_note(note) for note in _notes(turn, heard)]
+    return _without_stale_feedback(paired) + [_note(note) for note in _notes(turn, heard)]
 
 
 def _stored(turn: TurnRecord) -> list[ModelMessage]:
@@ -56,26 +56,14 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
     return [portable(ModelRequest(parts=[UserPromptPart(text)]))]
 
 
-def without_blank(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Return the messages without blank text, which some providers refuse, and without feedback on dropped drafts."""
-    from dataclasses import replace
-
+def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """Return the messages without feedback on drafts that were dropped: it does not follow a reply."""
     kept: list[ModelMessage] = []
     for message in messages:
-        parts: list[Any] = [part for part in message.parts if not _is_blank_part(part)]
-        after_reply = bool(kept) and kept[-1].kind == "response"
-        if not parts or (not after_reply and all(part.part_kind == "retry-feedback" for part in parts)):
-            continue
-        changed: Any = message
-        kept.append(message if len(parts) == len(message.parts) else replace(changed, parts=parts))
+        follows_reply = bool(kept) and kept[-1].kind == "response"
+        if follows_reply or any(part.part_kind != "retry-feedback" for part in message.parts):
+            kept.append(message)
     return kept
-
-
-def _is_blank_part(part: Any) -> bool:
-    if part.part_kind not in ("user-prompt", "text") or not isinstance(part.content, str):
-        return False
-    # An empty text with an id stands for a provider's item; PydanticAI sends no text for it.
-    return is_blank(part.content) and not (part.content == "" and getattr(part, "id", None))
 
 
 class ParsedMessages:

@@ -144,12 +144,6 @@ class LiveTurn:
             if ended:
                 self._say_goodbye(self.goodbye)
 
-    def speak_apart(self, text: str, source: Source) -> None:
-        """Add text that is separated by a space from the words before it."""
-        if text and self._pieces and not self._pieces[-1][2][-1].isspace():
-            text = " " + text
-        self.speak(text, source)
-
     def _say(self, text: str, source: Source) -> None:
         if not text:
             return

@@ -128,9 +128,8 @@ class Run(Work):
     async def _end(self) -> None:
         """Save the turn, then send `response.end`: a client that gets the end can rely on the journal."""
         live, record = self.live, self.live.record
-        if live.stopping is None:
-            live.end_text()  # In a turn that was cut nothing is sent any more.
-        if live.carried and live.stopping is None:
+        if live.stopping is None:  # In a turn that was cut nothing is sent any more.
+            live.end_text()
             carried.speak(live, live.carried)
             live.carried = ()
         live.ending = True
