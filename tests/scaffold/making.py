@@ -32,10 +32,14 @@ def python(arguments: Sequence[str | Path], cwd: Path, **environment: str) -> su
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
+    return inherited() | {"PYTHONPATH": str(ROOT), **more}
+
+
+def inherited(*, without: tuple[str, ...] = ()) -> dict[str, str]:
+    """What a project may see of this process's environment; `without` names the beginnings of more that it may not."""
     # The make that runs this suite would hand its options down to that of a project.
-    not_passed = ("LAYERCODE_", "DEFAULT_MODEL", "MAKE", "MFLAGS", "ARGS", "VENV", "INSTALLED", "PARALLEL")
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(not_passed)}
-    return ours | {"PYTHONPATH": str(ROOT), **more}
+    hidden = ("LAYERCODE_", "DEFAULT_MODEL", "MAKE", "MFLAGS", "ARGS", "VENV", "INSTALLED", "PARALLEL", *without)
+    return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 
 def new(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

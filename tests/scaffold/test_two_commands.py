@@ -17,7 +17,7 @@ import pytest
 from ..ports import free_port
 from ..processes import START_SECONDS
 from ..support import need_program
-from .making import ROOT, made, run
+from .making import ROOT, inherited, made, run
 
 PARTS = ("layercode_app", "agents", "pyproject.toml", "README.md", "LICENSE")
 
@@ -41,20 +41,7 @@ def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Pa
     made(tmp_path, "my-agent", "--agent", "bakery", "--with", "docker")
     project = tmp_path / "my-agent"
     (project / ".layercode-app.local").write_text(f"layercode-app @ {wheel.as_uri()}\n")
-    # The make that runs this suite would hand its options and ARGS down to that of the project.
-    ours = (
-        "LAYERCODE_",
-        "DEFAULT_MODEL",
-        "PYTHON",
-        "VIRTUAL_ENV",
-        "COV_",
-        "COVERAGE_",
-        "SSL_CERT_FILE",
-        "MAKE",
-        "MFLAGS",
-        "ARGS",
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment = inherited(without=("PYTHON", "VIRTUAL_ENV", "COV_", "COVERAGE_", "SSL_CERT_FILE"))
     if certificates := environment.pop("MACHINES_SSL_CERT_FILE"):
         environment["SSL_CERT_FILE"] = certificates
 
