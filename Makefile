@@ -5,7 +5,7 @@
 .PHONY: help run test test-all check lint coverage format screenshots wheel deploy constraints clean
 
 # Tests mostly wait for servers and programs, so several at a time pay even on one core. `make test PARALLEL=` is one by one.
-PARALLEL ?= -n 3 --dist loadfile --no-loadscope-reorder
+PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -136,7 +136,7 @@ async def started(
 TAKE = ("--update-webhook", "--yes")
 
 
-@pytest.mark.parametrize("how", ["normal", "late", "noise", "stubborn"])
+@pytest.mark.parametrize("how", ["normal", "late", "noise", pytest.param("stubborn", marks=pytest.mark.slow)])
 async def test_the_webhook_comes_here_and_goes_back(tmp_path: Path, how: str) -> None:
     async with platform() as api, started(tmp_path, api, how, *TAKE) as run:
         await run.until_webhook(run.ours)

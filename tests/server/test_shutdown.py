@@ -99,6 +99,7 @@ def assert_ended_once(streams: list[Stream]) -> None:
     assert {stream.types[-1] for stream in streams} == {"response.end"}
 
 
+@pytest.mark.slow
 async def test_300_streams_finish_within_the_drain_period(tmp_path: Path) -> None:
     async with running(tmp_path, LAYERCODE_DRAIN_SECONDS="60") as server:
         tasks = await begin(server, 300, "12 0.4")

@@ -30,7 +30,7 @@ from ..serving import serve
 from . import ALL, Asked, Break, Call, Fail, Line, Say, Step, StrictModel, Think
 from .talk import Talk, strict_agent
 
-HALVES: list[str] = []
+HALVES = ["\ud83d"]
 """Halves of surrogate pairs, in models' texts and tools' results; those of callers are replaced with the event."""
 TEXTS = ["Hello. ", "Yes, ", "für dich. ", "🙂 ", "It is two forty.", " ", "\n\n", "\u200b", "", *HALVES]
 RESULTS = ["done", "", " \n", "für", *HALVES]

@@ -92,6 +92,7 @@ FOUND_BY: Mapping[type[Server], str] = {
 
 WAITED_OUT = (turns.OneAtATime, turns.HangsAfterAnInterruption)
 """Faults that are found by an answer that does not come in time."""
+SLOW = (*WAITED_OUT, turns.SlowToSpeak)
 PATIENT = Limits(max_ttfs=10_000)
 """This machine may be busy with other things."""
 
@@ -104,7 +105,11 @@ def test_every_fault_has_its_check() -> None:
     assert set(FOUND_BY) == set(FAULTS)
 
 
-@pytest.mark.parametrize("fault", FOUND_BY, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, marks=[pytest.mark.slow] if fault in SLOW else []) for fault in FOUND_BY],
+    ids=lambda fault: fault.__name__,
+)
 async def test_a_planted_fault_is_found(fault: type[Server]) -> None:
     name = FOUND_BY[fault]
     async with serve(fault()) as url:
@@ -136,7 +141,14 @@ async def test_our_server_passes_with_every_store(store: str, tmp_path: Path, re
 
 
 @pytest.mark.parametrize(
-    "name", ["echo", "bakery", pytest.param("concierge", marks=pytest.mark.slow), "helpdesk", "phone_intake"]
+    "name",
+    [
+        "echo",
+        "bakery",
+        pytest.param("concierge", marks=pytest.mark.slow),
+        pytest.param("helpdesk", marks=pytest.mark.slow),
+        "phone_intake",
+    ],
 )
 async def test_what_an_agent_remembers_that_does_not_answer_cannot_be_told(name: str, tmp_path: Path) -> None:
     agent = find_agent(name, ROOT / "agents")

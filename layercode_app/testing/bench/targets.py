@@ -68,9 +68,12 @@ def is_url(name: str) -> bool:
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """Exit the block on SIGTERM, so that its cleanup runs; by default the process would end at once."""
+    code = 0
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
+        nonlocal code
+        code = 128 + number
+        raise SystemExit(code)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -78,6 +81,11 @@ def _ended_by_sigterm() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
+    except Exception:
+        # An event loop may catch the SystemExit in a callback, and the turn that it interrupted then fails.
+        if code:
+            raise SystemExit(code) from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
