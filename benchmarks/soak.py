@@ -29,12 +29,12 @@ from typing import Any
 import uvloop
 
 from layercode_app.conversation.history import PARSED_BYTES
-from layercode_app.conversation.stores.sqlite_recent import ROOM_BYTES
+from layercode_app.journal.stores.sqlite_recent import ROOM_BYTES
 from layercode_app.observability.attributes import MOST_KNOWN
-from layercode_app.observability.caller_secrets import KEPT
+from layercode_app.observability.privacy.caller_secrets import KEPT
 from layercode_app.output.pages import sealed
 from layercode_app.reports import plots
-from layercode_app.reports.page import templates
+from layercode_app.reports.report_page import templates
 from layercode_app.testing.bench.connection import Heard, Line
 from layercode_app.testing.check.probe import Talk
 

@@ -33,12 +33,13 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from layercode_app import VoiceAgent, load_settings
-from layercode_app.conversation.answerer import Limits
-from layercode_app.conversation.handler import TurnHandler
+from layercode_app.agent.runner import AgentRunner
+from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.listener import Listener
-from layercode_app.conversation.record import Frame, Kind, Speech, Status, TurnRecord
-from layercode_app.conversation.stores import create_store
-from layercode_app.conversation.stores.base import Store
+from layercode_app.journal.record import Frame, Kind, Speech, Status, TurnRecord
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Store
+from layercode_app.settings.limits import Limits
 from layercode_app.watch.budgets import Budgets
 from layercode_app.watch.pending import PendingTotals
 from layercode_app.webhook import Message
@@ -112,7 +113,7 @@ class Growth:
         ids = {"conversation_id": self._conversation_id, "turn_id": f"t{number}", "session_id": "s"}
         event = Message.model_validate({"type": "message", "text": "hello there", **ids})
         self._began = time.process_time()
-        await self._handler.answer(self._voice, event, Listener(_nowhere), received=time.perf_counter())
+        await self._handler.admit(AgentRunner(self._voice), event, Listener(_nowhere), received=time.perf_counter())
         return self._before_model + time.process_time() - self._model_ended
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from .agent.prompts import load_prompt
     from .agent.speakable import SPEAK_PLAINLY, Speakable
     from .agent.voice_agent import VoiceAgent
-    from .conversation.record import TurnRecord
     from .conversation.turn import Turn
     from .exceptions import (
         AgentImportError,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         StateError,
         StoreError,
     )
+    from .journal.record import TurnRecord
     from .server.app import LayerCode
     from .settings import Settings, load_settings
     from .webhook import (
@@ -96,8 +96,8 @@ _HOMES = {
     "agent.prompts": ("load_prompt",),
     "agent.speakable": ("SPEAK_PLAINLY", "Speakable"),
     "agent.voice_agent": ("VoiceAgent",),
-    "conversation.record": ("TurnRecord",),
     "conversation.turn": ("Turn",),
+    "journal.record": ("TurnRecord",),
     "server.app": ("LayerCode",),
     "settings": ("Settings", "load_settings"),
     "webhook": (

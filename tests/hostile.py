@@ -17,7 +17,7 @@ from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import LayerCode, Turn, VoiceAgent
-from layercode_app.conversation.record import Frame, Kind, Speech, Stage, Status, ToolCall, TurnRecord
+from layercode_app.journal.record import Frame, Kind, Speech, Stage, Status, ToolCall, TurnRecord
 
 from .calling import calling, settings
 

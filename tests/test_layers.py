@@ -14,7 +14,7 @@ import pytest
 
 from .imports import NAME, Import, imports, imports_of, modules
 
-GROUND = {"exceptions", "_version", "wellformed", "output", "settings", "observability"}
+GROUND = {"exceptions", "_version", "wellformed", "blank", "output", "settings", "journal", "observability"}
 """What every layer may import. They know nothing of any stage."""
 STAGES = ["webhook", "conversation", "agent", "stream", "server"]
 
@@ -22,27 +22,33 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "_version": set(),
     "wellformed": set(),
+    "blank": set(),
     "output": {"wellformed"},
     "settings": {"exceptions"},
+    "journal": {"exceptions", "wellformed", "settings"},
     "observability": GROUND - {"observability"},
     "webhook": GROUND,
-    "conversation": GROUND | {"webhook"},
-    "agent": GROUND | {"webhook", "conversation"},
-    "stream": GROUND | {"webhook", "conversation", "agent"},
+    "jobs": GROUND,
+    "conversation": GROUND | {"webhook", "jobs"},
+    "agent": GROUND | {"webhook", "jobs", "conversation"},
+    "stream": GROUND | {"webhook", "conversation"},
     "platform": GROUND | {"webhook"},
-    "forking": GROUND | {"webhook", "conversation", "agent"},
-    "reports": GROUND | {"webhook", "conversation"},
-    "watch": GROUND | {"webhook", "conversation", "reports"},
-    "server": GROUND | {*STAGES, "platform", "reports", "watch"},
-    "profiling": GROUND | {*STAGES, "reports"},
-    "emulator": GROUND | {"webhook", "conversation", "stream", "platform"},
-    "dev": GROUND | {*STAGES, "emulator", "forking"},
-    "doctor": GROUND | {"webhook", "conversation", "agent", "platform"},
+    "reports": GROUND,
+    "watch": GROUND | {"reports"},
+    "server": GROUND | {*STAGES, "jobs", "platform", "watch"},
+    "emulator": GROUND | {"webhook", "stream", "platform"},
+    "doctor": GROUND | {"webhook", "agent", "platform"},
+    "testing": GROUND | {*STAGES, "emulator", "reports"},
+    "replay": GROUND | {"webhook", "conversation", "agent", "testing"},
+    "dev": GROUND | {"agent", "server", "emulator", "replay"},
     "scaffold": GROUND,
 }
 """Each layer and what it may import besides itself."""
 
-COMPOSERS = {"__init__", "__main__", "testing", "cli"}
+READERS_OF_THE_JOURNAL = ("reports", "watch", "doctor", "dev", "cli")
+"""These read what was recorded, and never the turn engine that records it. `replay` runs turns again."""
+
+COMPOSERS = {"__init__", "__main__", "cli"}
 """They put the layers together for somebody: the public API, a test, the command line. Nobody imports them."""
 
 EDGE = {"server", "emulator", "dev"}
@@ -86,6 +92,34 @@ def test_a_layer_imports_only_what_is_above_it() -> None:
         if source not in COMPOSERS and target != source and target not in MAY_IMPORT.get(source, ())
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_readers_of_the_journal_do_not_import_the_turn_engine() -> None:
+    wrong = [
+        str(found) for source, target, found in _ours() if source in READERS_OF_THE_JOURNAL and target == "conversation"
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Not even for types, or inside a function."""
+    reached: dict[str, set[str]] = {module: set() for module, _ in modules()}
+    for found in imports():
+        reached[found.module] |= {file for file in list(_files(found.target))[-2:] if file in reached} - {found.module}
+    while alone := [module for module, targets in reached.items() if not targets]:
+        reached = {module: targets - set(alone) for module, targets in reached.items() if module not in alone}
+    in_circles = _within_circles(reached)
+    assert not in_circles, "these files are in a circle of imports, or between two: " + ", ".join(sorted(in_circles))
+
+
+def _within_circles(reached: dict[str, set[str]]) -> set[str]:
+    """Return what is left when files that nothing left imports are removed too."""
+    while True:
+        imported = set().union(*reached.values()) if reached else set()
+        left = {module: targets for module, targets in reached.items() if module in imported}
+        if len(left) == len(reached):
+            return set(left)
+        reached = left
 
 
 def test_starlette_stays_at_the_edge() -> None:
@@ -148,10 +182,10 @@ def test_settings_alone_read_the_environment() -> None:
 @pytest.mark.parametrize(
     ("source", "target", "top"),
     [
-        ("from ..agent import run", "layercode_app.agent.run", True),
+        ("from ..agent import runner", "layercode_app.agent.runner", True),
         ("from .. import agent", "layercode_app.agent", True),
         ("from layercode_app import agent", "layercode_app.agent", True),
-        ("import layercode_app.agent.run", "layercode_app.agent.run", True),
+        ("import layercode_app.agent.runner", "layercode_app.agent.runner", True),
         ("from .events import Event", "layercode_app.webhook.events.Event", True),
         ("import starlette.types", "starlette.types", True),
         ("from starlette.types import Scope", "starlette.types", True),

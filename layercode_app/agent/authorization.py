@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..conversation.record import Json
+from ..journal.record import Json
 
 
 @dataclass

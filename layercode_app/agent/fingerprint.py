@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .instructions import instructions_of
 
-if TYPE_CHECKING:
-    from .voice_agent import VoiceAgent
+
+class Declaration(Protocol):
+    """The parts of a voice agent that shape its answers."""
+
+    name: str
+    model_settings: dict[str, Any]
+    hooks: dict[Any, list[Any]]
+    agent: Any
+    model: Any
 
 
-def fingerprint(voice: VoiceAgent[Any, Any]) -> str:
+def fingerprint(voice: Declaration) -> str:
     """Return eight hexadecimal digits of a hash over everything that shapes the agent's answers."""
     digest = hashlib.sha256()
     for part in _parts(voice):
@@ -21,7 +28,7 @@ def fingerprint(voice: VoiceAgent[Any, Any]) -> str:
     return digest.hexdigest()[:8]
 
 
-def _parts(voice: VoiceAgent[Any, Any]) -> Iterator[str]:
+def _parts(voice: Declaration) -> Iterator[str]:
     yield voice.name
     yield repr(sorted(voice.model_settings.items()))
     for hooks in voice.hooks.values():

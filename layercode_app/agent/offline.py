@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from ..conversation.cost import FREE_MODEL
+from ..journal.cost import FREE_MODEL
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..conversation.record import ToolCall
 from ..conversation.turn import Turn
 from ..exceptions import HookError
+from ..journal.record import ToolCall
 
 if TYPE_CHECKING:
-    from .mouth import Mouth
+    from .speech_writer import SpeechWriter
     from .voice_agent import VoiceAgent
 
 NOT_APPROVED = "I'm sorry, that needs an approval that I can't get during this call, so I have not done it."
@@ -18,7 +18,7 @@ NOT_RUN = "The tool was not run: it needs an approval, which cannot be given dur
 """The result of such a call that the model reads in the next turns."""
 
 
-async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth: Mouth, output: Any) -> None:
+async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, output: Any) -> None:
     """Speak the output, or the part of it that was not spoken while it streamed.
 
     Raises HookError if the output is not text, nothing was said, and `VoiceAgent` was given no `speak`.
@@ -26,11 +26,11 @@ async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], mouth:
     from pydantic_ai import DeferredToolRequests
 
     if voice.speak is not None:
-        await mouth.speak_output(voice.speak(output))
+        await writer.speak_output(voice.speak(output))
     elif isinstance(output, DeferredToolRequests):
         _say_not_approved(turn, output)
-    elif mouth.holds:
-        await (mouth.speak_output(output) if isinstance(output, str) else mouth.release())
+    elif writer.holds:
+        await (writer.speak_output(output) if isinstance(output, str) else writer.release())
     elif not isinstance(output, str) and output is not None and not turn.live.spoke:
         raise HookError(
             f"Agent {voice.name!r} answered with {type(output).__name__}, which is no text, and nothing was said. "

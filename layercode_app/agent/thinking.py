@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..conversation.blank import is_blank
+from ..blank import is_blank
 from ..conversation.sentences import ends_sentence
 from ..conversation.turn import Turn
 from .hooks import speak_answer

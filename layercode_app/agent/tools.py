@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.exceptions import ModelRetry, ToolFailed
 
-from ..conversation.portable import sendable
-from ..conversation.record import ToolCall
+from ..conversation.portable_messages import sendable
 from ..conversation.turn import Turn
+from ..journal.record import ToolCall
 from ..observability.debug_run import log_tool
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
 from .think_tags import without_thoughts

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
 
-from ..conversation import requests
-from ..conversation.cost import price_of
-from ..conversation.record import ModelCall, Stage, TurnRecord
+from ..conversation import model_requests
 from ..conversation.turn import Turn
+from ..journal.cost import price_of
+from ..journal.record import ModelCall, Stage, TurnRecord
 from .plain_messages import dump_messages
 
 COUNTED = ("requests", "tool_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
@@ -22,8 +22,8 @@ UNKNOWN = ("unpriced_requests", "unknown_requests")
 def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
     """Record one model request of a run, however it ends."""
     live, known = turn.live, len(running.ctx.state.message_history)
-    call = live.request = requests.begin(live, getattr(turn.model, "model_name", ""))
-    status: requests.Ending = "done"
+    call = live.request = model_requests.begin(live, getattr(turn.model, "model_name", ""))
+    status: model_requests.Ending = "done"
     try:
         yield
     except BaseException as error:
@@ -32,7 +32,7 @@ def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
         raise
     finally:
         _describe(turn, call, running.ctx.state.message_history[known:])
-        requests.end(live, call, status)
+        model_requests.end(live, call, status)
         live.request = None
 
 
@@ -45,7 +45,7 @@ def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> No
         call.model = before[-1]
     if response is not None:
         cut = response.state == "interrupted"
-        requests.used(call, response, price_of(response), cut=cut)
+        model_requests.used(call, response, price_of(response), cut=cut)
         _note_attempts(turn, call, response.failed_attempts or ())
 
 
@@ -61,10 +61,10 @@ def _note_attempts(
     if not attempts:
         return
     if all_failed:
-        requests.insert_attempts(turn.live, call, attempts[:-1])
+        model_requests.insert_attempts(turn.live, call, attempts[:-1])
         call.model = attempts[-1].model_name
         return
-    requests.insert_attempts(turn.live, call, attempts)
+    model_requests.insert_attempts(turn.live, call, attempts)
     turn.record.retries += len(attempts)
     if others := [attempt.model_name for attempt in attempts if attempt.model_name != call.model]:
         turn.log.warning("{} failed, and {} answered in its place", ", ".join(others), call.model)

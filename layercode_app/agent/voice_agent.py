@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import cache
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from ..conversation.fillers import Filler
-from ..conversation.record import Json
-from ..conversation.tasks import mark_task
 from ..conversation.turn import MetadataT, StateT, Turn
 from ..exceptions import DeveloperError
-from ..webhook import Data, Event, SessionEnd, SessionUpdate
-from .filling import FillerTexts, filler_of, is_offline
+from ..jobs.tasks import mark_task
+from .filler_options import FillerTexts, filler_of, is_offline
 from .fingerprint import fingerprint
 from .guard import Guard
 from .hooks import Hook, HookName, HookT, SpeakingHookT, check_hook
@@ -208,7 +205,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
     def filler(self) -> Filler | None:
         """The filler for silences, or None. Offline there is no default filler, because the script answers at once."""
         default = self._filler is not None and self._filler.texts is None
-        return None if default and is_offline(self) else self._filler
+        return None if default and is_offline(self.agent, self.model) else self._filler
 
     def use_model(self, model: Model | None) -> None:
         """Answer with this model from now on; None means the agent's own."""
@@ -274,41 +271,6 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         check_hook(f"on_{name}", hook)
         self.hooks.setdefault(name, []).append(hook)
         return hook
-
-    # --- answering
-
-    def answer(self, turn: Turn[Any, Any]) -> Coroutine[Any, Any, None]:
-        """Speak the reply of a turn."""
-        return _runner()(self, turn)
-
-    async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
-        """Run the `on_data` hooks. Return the JSON answer to the event: the last hook's result."""
-        if not self.hooks.get("data"):
-            return None
-        from .run import answer_data
-
-        return await answer_data(self, turn, event.data)
-
-    async def notify(self, event: Event) -> None:
-        """Run the hooks that only observe an event. `session_end` hooks run as an enqueued job instead."""
-        for hook in self.hooks.get("event", ()):
-            await hook(event)
-        if isinstance(event, SessionUpdate):
-            for hook in self.hooks.get("session_update", ()):
-                await hook(event)
-
-    async def end_session(self, event: SessionEnd) -> None:
-        """Run the `on_session_end` hooks."""
-        for hook in self.hooks.get("session_end", ()):
-            await hook(event)
-
-
-@cache
-def _runner() -> Callable[[VoiceAgent[Any, Any], Turn[Any, Any]], Coroutine[Any, Any, None]]:
-    """Return the function that runs a turn. It is imported on first use, because it imports PydanticAI."""
-    from .run import answer
-
-    return answer
 
 
 def _check_name(name: object) -> None:

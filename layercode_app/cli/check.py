@@ -35,11 +35,11 @@ def check(
 
     from ..output.progress import steps
     from ..output.terminal import print_json
-    from ..testing.check.model import Limits
-    from ..testing.check.report import junit as as_junit
-    from ..testing.check.report import show
-    from ..testing.check.run import chosen, run_checks
-    from .chat_session import webhook_secret
+    from ..testing.check.check_report import junit as as_junit
+    from ..testing.check.check_report import show
+    from ..testing.check.limits import Limits
+    from ..testing.check.run_checks import chosen, run_checks
+    from .chat.session import webhook_secret
 
     wanted = chosen(only or (), skip or ())
     with steps("checking", len(wanted), quiet=as_json) as step:

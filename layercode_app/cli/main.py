@@ -15,28 +15,18 @@ import typer
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
 from ..output.terminal import print_block, print_line, replace_unprintable
 from ..server.collector import collect_rarely
-from . import (
-    agents,
-    bench,
-    chat,
-    check,
-    connect,
-    dev,
-    doctor,
-    emulator,
-    evaluate,
-    fork,
-    logs,
-    new,
-    platform,
-    profile,
-    replay,
-    report,
-    run,
-    send,
-    sessions,
-    update,
-)
+from . import agents, check, dev, emulator, logs, profile, report, run, send
+from .bench import bench
+from .chat import chat
+from .connect import connect
+from .doctor import doctor
+from .eval import evaluate
+from .fork import fork
+from .new import new
+from .platform import platform
+from .replay import replay
+from .sessions import sessions
+from .update import update
 from .usage import VisibleErrors
 
 app = typer.Typer(

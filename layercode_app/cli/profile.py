@@ -26,9 +26,9 @@ def profile(
 
     from ..agent.discovery import discover
     from ..output.terminal import print_json, print_line
-    from ..profiling.profile import profile as measure
-    from ..profiling.turns import SECRET
     from ..settings import export_env_file, load_settings
+    from ..testing.profile.profile import profile as measure
+    from ..testing.profile.turns import SECRET
 
     export_env_file()
     settings = load_settings({"webhook_secret": SECRET, "agents_dir": agents})

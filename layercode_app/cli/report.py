@@ -23,10 +23,10 @@ def report(
     """Latency, cost, errors, interruptions, outcomes and scores, from the journal."""
     import asyncio
 
+    from ..journal.open import open_journal
     from ..output.terminal import print_json, print_line
-    from ..reports.journal import open_journal
-    from ..reports.page import as_html
     from ..reports.report import GROUPINGS, Report, beginning, make_report
+    from ..reports.report_page import as_html
     from ..reports.text import print_report
     from ..settings import load_settings
     from ..watch.channels import send_report

@@ -24,7 +24,7 @@ def send(
 
     from ..emulator.one_event import build_event, deliver
     from ..output.terminal import print_line
-    from .chat_session import webhook_secret
+    from .chat.session import webhook_secret
 
     event = build_event(kind, data)
     raise SystemExit(asyncio.run(deliver(url, webhook_secret(secret), event, as_json=as_json, show=print_line)))

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from ..exceptions import HookTimeoutError
+from ..journal.record import Json, Status
 from ..observability.errors import category_of
-from ..webhook import Data, Event
-from . import carried
-from .answerer import Answerer
-from .deadline import Deadline, under
+from ..webhook import Data
+from . import carried_speech
+from .agent_protocol import EventAgentProtocol
 from .feedback import feedback_in, take_feedback
 from .live import LiveTurn
-from .record import Json, Status
-from .turn import Turn
-from .work import Work
+from .prepare_and_save import Work
+from .timeout import Timeout, under
 
 T = TypeVar("T")
 
 
-class Attendant(Answerer, Protocol):
-    """The interface of an agent that events without speech need."""
-
-    async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
-        """Return the JSON for the page."""
-
-    async def notify(self, event: Event) -> None:
-        """Run the hooks for an event; they return nothing."""
-
-
 async def within(seconds: float, work: Awaitable[T], what: str) -> T:
     """Wait for a hook for up to `seconds`. Raises HookTimeoutError."""
-    deadline = Deadline(seconds)
+    deadline = Timeout(seconds)
     try:
         return await under(deadline, work)
     except TimeoutError as error:
@@ -41,7 +30,7 @@ async def within(seconds: float, work: Awaitable[T], what: str) -> T:
         raise HookTimeoutError(f"The agent took longer than {seconds:g} s to handle {what}.") from error
 
 
-async def answer(work: Work, agent: Attendant, event: Data, running: Callable[[], LiveTurn | None]) -> Json:
+async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Callable[[], LiveTurn | None]) -> Json:
     """Run the hooks for data and return their JSON; `running` returns the turn of the conversation that speaks now."""
     record, answered = work.live.record, None
     try:
@@ -66,8 +55,8 @@ async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
     """
     live, record, left = work.live, work.live.record, []
     live.end_text()
-    said = carried.said_by(live)
-    if said and not carried.hand_to(running, said):
+    said = carried_speech.said_by(live)
+    if said and not carried_speech.hand_to(running, said):
         if answered is None and record.status is Status.COMPLETE and len(said.get("data", ())) == 1:
             answered = said.pop("data")[0]
         left = [said] if said else []

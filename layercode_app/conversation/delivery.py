@@ -14,10 +14,10 @@ from typing import TypeVar
 from loguru import logger
 
 from ..exceptions import LayerCodeError, StoreError
+from ..journal.record import END, Frame, Status, ToolCall, TurnRecord
+from ..journal.stores.base import Signal, Store
 from .listener import Listener
 from .live import LiveTurn
-from .record import END, Frame, Status, ToolCall, TurnRecord
-from .stores.base import Signal, Store
 
 T = TypeVar("T")
 

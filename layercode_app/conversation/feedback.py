@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .record import Json, TurnRecord
-from .stores.base import Store
+from ..journal.record import Json, TurnRecord
+from ..journal.stores.base import Store
 
 NAME = "feedback"
 """The key of feedback in the event's data, and the name of the score."""

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..journal.record import TTS
 from .live import LiveTurn
-from .record import TTS
 
 CHARACTERS_PER_SECOND = 20
 """The maximum speed of a voice, so that the estimated end of playback is early rather than late."""

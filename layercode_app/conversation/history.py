@@ -9,11 +9,11 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from .blank import is_blank
-from .call_ids import with_unique_ids
-from .interruption import as_heard, heard_speech
-from .portable import portable, without_reasoning
-from .record import Kind, Status, TurnRecord
+from ..blank import is_blank
+from ..journal.record import Kind, Status, TurnRecord
+from .heard import as_heard, heard_speech
+from .portable_messages import portable, without_reasoning
+from .tool_call_ids import with_unique_ids
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from .moment import Moment
-from .record import Frame
+from ..journal.record import Frame
+from .lazy_event import LazyEvent
 
 Send = Callable[[Sequence[Frame]], Awaitable[None]]
 """Sends frames to a carrier; the last frame of a turn is always `response.end`."""
@@ -34,11 +34,11 @@ class Listener:
         self._send = send
         self._sent = 0
         self._sending = False
-        self._idle: Moment | None = None
+        self._idle: LazyEvent | None = None
         """Set when the running send has ended; None if no caller waits for that."""
         self._watcher = watcher
         self._on_leave: Callable[[Listener], None] | None = None
-        self.left = Moment()
+        self.left = LazyEvent()
         """Set when the client has disconnected."""
 
     @property
@@ -48,7 +48,7 @@ class Listener:
 
     def leave(self) -> None:
         """Handle a disconnect: send nothing more, and stop the turn if it has no other listener."""
-        self.left.come()
+        self.left.set()
         if self._on_leave is not None:
             self._on_leave(self)
 
@@ -84,7 +84,7 @@ class Listener:
     async def catch_up(self, frames: Sequence[Frame]) -> None:
         """Send the frames not sent yet, in order; concurrent calls wait for each other."""
         while self._sending:
-            self._idle = self._idle or Moment()
+            self._idle = self._idle or LazyEvent()
             await self._idle.wait()
         self._sending = True
         try:
@@ -95,7 +95,7 @@ class Listener:
             self._sending = False
             if (idle := self._idle) is not None:
                 self._idle = None
-                idle.come()
+                idle.set()
 
 
 async def _nowhere(frames: Sequence[Frame]) -> None:

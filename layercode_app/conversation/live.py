@@ -13,12 +13,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from ..blank import is_blank
+from ..journal.record import BY_MODEL, TTS, Frame, Json, ModelCall, Source, Speech, Stage, Status, ToolCall, TurnRecord
 from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT, well_formed
-from .blank import is_blank
+from .lazy_event import LazyEvent
 from .listener import Listener
-from .moment import Moment
-from .record import BY_MODEL, TTS, Frame, Json, ModelCall, Source, Speech, Stage, Status, ToolCall, TurnRecord
 from .sentences import ends_sentence, to_sentence_end
 from .state import LiveState
 
@@ -82,8 +82,8 @@ class LiveTurn:
     def __init__(self, record: TurnRecord, received: float) -> None:
         self.record = record
         self.received = received
-        self.ended = Moment()
-        self.owed: list[tuple[str, dict[str, Json]]] = []
+        self.ended = LazyEvent()
+        self.enqueued: list[tuple[str, dict[str, Json]]] = []
         """The tasks the agent asked for: names and arguments."""
         self.frames: list[Frame] = new_frames()
         self._listeners: list[Listener] = []
@@ -171,6 +171,10 @@ class LiveTurn:
         if self._half_of is not None:
             (source, _), self._half, self._half_of = self._half_of, "", None
             self._say(REPLACEMENT, source)
+
+    def drop_half(self) -> None:
+        """Drop a held-back half of a character, because the answer that it began is replaced by another."""
+        self._half, self._half_of = "", None
 
     def _spaced(self, text: str, source: Source) -> str:
         """Separate words of different segments by a space, because a voice would read them as one word."""

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
+from ..journal.cost import cost_of, price_of
+from ..journal.record import HELPER, ModelCall, Stage
 from ..observability import spans
-from . import requests
-from .cost import cost_of, price_of
-from .record import HELPER, ModelCall, Stage
+from . import model_requests
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -75,15 +75,15 @@ def _figures(stage: Stage) -> dict[str, Any]:
 def requesting(live: LiveTurn, model: str) -> Iterator[ModelCall]:
     """Record one request to a helper's model, whether it succeeds, fails or is cancelled."""
     opened = _open.get()
-    call = requests.begin(live, model, stage=opened[-1].name if opened else HELPER)
-    status: requests.Ending = "done"
+    call = model_requests.begin(live, model, stage=opened[-1].name if opened else HELPER)
+    status: model_requests.Ending = "done"
     try:
         yield call
     except BaseException as error:
         status = "failed" if isinstance(error, Exception) else "cancelled"
         raise
     finally:
-        requests.end(live, call, status)
+        model_requests.end(live, call, status)
 
 
 def count(live: LiveTurn, call: ModelCall, response: ModelResponse, *, cut: bool = False) -> None:
@@ -94,7 +94,7 @@ def count(live: LiveTurn, call: ModelCall, response: ModelResponse, *, cut: bool
     if live.helpers is None:
         live.helpers = Stage("helpers", 0.0)
     price = None if cut else _price(response)
-    requests.used(call, response, price, cut=cut)
+    model_requests.used(call, response, price, cut=cut)
     for stage in (*_open.get(), live.helpers):
         if stage.ended_ms is None:
             _add(stage, call)

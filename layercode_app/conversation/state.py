@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ..exceptions import StateError
-from .record import Json
+from ..journal.record import Json
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

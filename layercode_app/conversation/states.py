@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .record import Json, Status, TurnRecord
+from ..journal.record import Json, Status, TurnRecord
+from ..journal.stores.base import Store
 from .state import LiveState
-from .stores.base import Store
 
 
 class LiveStates:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from ..journal.record import TurnRecord
+from ..journal.stores.base import SPEAKING_KINDS, Store
 from ..webhook import InterruptionContext, SessionEnd
-from .interruption import correct
-from .record import TurnRecord
-from .stores.base import SPEAKING_KINDS, Store
+from .heard import correct
 
 
 async def reconcile(store: Store, event: SessionEnd) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .charged import CHARACTERS_PER_TOKEN, characters_of, text_of
+from ..journal.tokens import CHARACTERS_PER_TOKEN, characters_of, text_of
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Generic
 from typing_extensions import TypeVar
 
 from ..exceptions import DeveloperError
+from ..jobs.tasks import task_name
+from ..journal.cost import FREE_MODEL
+from ..journal.record import DATA, Json, Source, TurnRecord
 from ..observability import metrics
 from ..webhook import Event
-from .cost import FREE_MODEL
 from .history import history_of
 from .live import LiveTurn
-from .record import DATA, Json, Source, TurnRecord
 from .stages import staged
-from .tasks import task_name
 from .trimming import fit
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class Turn(Generic[StateT, MetadataT]):
         runs once, even across a restart, and is retried if it fails.
         """
         if not isinstance(work, Coroutine):
-            self._live.owed.append((task_name(work), arguments))
+            self._live.enqueued.append((task_name(work), arguments))
             return
         coroutine = work
         if self._background is None:
@@ -221,7 +221,7 @@ class Turn(Generic[StateT, MetadataT]):
 
         Its usage counts for this turn, and for the stages (`turn.span`) in which it is called.
         """
-        from .metering import Metered
+        from .helper_models import Metered
 
         own = asked is None or getattr(self.model, "model_name", "") == FREE_MODEL
         chosen = self.model if own else asked

@@ -5,15 +5,17 @@ from __future__ import annotations
 from loguru import logger
 
 from ..exceptions import StoreError
-from .answerer import Answerer
+from ..journal.record import END, Status
+from .agent_protocol import AgentProtocol
+from .lifecycle import apology
 from .listener import Listener
 from .live import LiveTurn
-from .record import END, Status
-from .run import apology
-from .work import Services
+from .prepare_and_save import Services
 
 
-async def apologise(services: Services, agent: Answerer, live: LiveTurn, listener: Listener, error: StoreError) -> None:
+async def apologise(
+    services: Services, agent: AgentProtocol, live: LiveTurn, listener: Listener, error: StoreError
+) -> None:
     """Speak the apology because the journal is unavailable, and log the error."""
     logger.error("The journal is not available, so the turn was not answered: {}", error)
     live.record.error_category, live.record.error = "store", type(error).__name__

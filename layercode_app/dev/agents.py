@@ -13,8 +13,8 @@ from ..agent.discovery import Found, discover, find_by_import, folders
 from ..agent.instructions import prompt_of
 from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.record import Json
 from ..exceptions import DeveloperError
+from ..journal.record import Json
 from ..observability.setup import keep_ours
 from ..server.announce import tell_of
 

@@ -13,8 +13,6 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from ..agent.models import choose_model
-from ..conversation.answerer import Limits
-from ..conversation.recorded import turns_of
 from ..emulator.agents import AgentSpec
 from ..emulator.emulator import Emulator
 from ..emulator.faults import Faults
@@ -26,9 +24,11 @@ from ..emulator.speech import Voice
 from ..emulator.transcription import Transcriber
 from ..emulator.websocket import websocket_route
 from ..exceptions import AgentNotFoundError, LayerCodeError
-from ..forking.fork import Changes, fork
+from ..journal.read import turns_of
+from ..replay.fork import Changes, fork
 from ..server.app import LayerCode
 from ..settings import Settings
+from ..settings.limits import Limits
 from .agents import AgentFiles, describe
 from .reload import need_restart
 
@@ -106,7 +106,7 @@ class DevApp:
             store=self.layercode.store,
             emulator=self.emulator,
             agents=self.describe,
-            running=lambda: self.layercode.turns.running,
+            running=self.layercode.turns.running_record,
             fork=self._fork,
             log_dir=log_dir,
             closing=self.closing,

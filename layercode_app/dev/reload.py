@@ -11,9 +11,9 @@ from pathlib import Path
 from loguru import logger
 from watchfiles import Change, DefaultFilter, awatch
 
-from ..conversation.answerer import Limits
 from ..exceptions import ConfigurationError
 from ..settings import ENV_FILE, TOML_FILE, Settings
+from ..settings.limits import Limits
 from ..settings.table import env_name
 
 SUFFIXES = (".py", ".md", ".txt")

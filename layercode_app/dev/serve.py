@@ -21,7 +21,6 @@ from ..observability.uncaught import catch_all
 from ..server.announce import announce
 from ..server.app import LayerCode
 from ..server.collector import spare_the_collector
-from ..server.dev import ensure_secret, tell_of_secret, warn_of_git
 from ..server.port import listen
 from ..server.serve import ServeOptions
 from ..server.shutdown import drain_on_signals
@@ -29,6 +28,7 @@ from ..server.tunnelling import TunnelBeside, repair_webhook
 from ..settings import Settings, export_env_file
 from .agents import AgentFiles
 from .app import DevApp
+from .first_start import ensure_secret, tell_of_secret, warn_of_git
 from .reload import watching
 
 HOST = "127.0.0.1"

@@ -24,7 +24,7 @@ class Finding:
     name: str
     state: State
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def ok(name: str, detail: str) -> Finding:
@@ -32,16 +32,16 @@ def ok(name: str, detail: str) -> Finding:
     return Finding(name, State.OK, detail)
 
 
-def warning(name: str, detail: str, mend: str) -> Finding:
+def warning(name: str, detail: str, fix: str) -> Finding:
     """Return a finding of something that works, but not as well as it could."""
-    return Finding(name, State.WARNING, detail, mend)
+    return Finding(name, State.WARNING, detail, fix)
 
 
-def failed(name: str, detail: str, mend: str) -> Finding:
+def failed(name: str, detail: str, fix: str) -> Finding:
     """Return a finding of something that does not work."""
-    return Finding(name, State.FAILED, detail, mend)
+    return Finding(name, State.FAILED, detail, fix)
 
 
-def skipped(name: str, detail: str, mend: str = "") -> Finding:
+def skipped(name: str, detail: str, fix: str = "") -> Finding:
     """Return a finding of something that was not checked."""
-    return Finding(name, State.SKIPPED, detail, mend)
+    return Finding(name, State.SKIPPED, detail, fix)

@@ -12,8 +12,8 @@ import httpx
 
 from .._version import UNSHADOW, older_distribution, shadow_of
 from ..agent.discovery import Found, discover
-from ..conversation.stores import create_store
 from ..exceptions import ConfigurationError, DeveloperError, StoreError
+from ..journal.stores import create_store
 from ..platform.probe import probe, project_here
 from ..platform.tunnel import words_of
 from ..settings import Settings, fault_of, make_folder
@@ -85,11 +85,11 @@ def check_command() -> Finding:
 
 async def check_store(settings: Settings) -> Finding:
     """Check that the journal can be opened, written and read."""
-    mend = "Check LAYERCODE_STORE: that the folder may be written, or that the Redis runs and is reachable."
+    fix = "Check LAYERCODE_STORE: that the folder may be written, or that the Redis runs and is reachable."
     try:
         store = create_store(settings.store)
     except ConfigurationError as error:
-        return failed("journal", str(error), mend)
+        return failed("journal", str(error), fix)
     try:
         await store.open()
         try:
@@ -98,7 +98,7 @@ async def check_store(settings: Settings) -> Finding:
         finally:
             await store.close()
     except StoreError as error:
-        return failed("journal", str(error), _DAMAGED if _is_damaged(error) else mend)
+        return failed("journal", str(error), _DAMAGED if _is_damaged(error) else fix)
     if settings.store == "memory":
         return warning("journal", "in memory only", "It is lost at the end; set LAYERCODE_STORE=sqlite:///PATH.")
     return ok("journal", f"{store.component} can be read and written")

@@ -46,10 +46,10 @@ async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Findin
     model = voice.model or voice.agent.model
     label = str(getattr(model, "model_name", model))
     if label == MODEL_NAME:
-        mend = "Set DEFAULT_MODEL and its provider's key for a model."
+        fix = "Set DEFAULT_MODEL and its provider's key for a model."
         wanted = voice.agent.model or settings.default_model
-        return (failed(name, f"{wanted} cannot be used: its key is missing", mend)
-                if wanted not in (None, MODEL_NAME) else warning(name, "offline, from its script", mend))  # fmt: skip
+        return (failed(name, f"{wanted} cannot be used: its key is missing", fix)
+                if wanted not in (None, MODEL_NAME) else warning(name, "offline, from its script", fix))  # fmt: skip
     return await _ask(name, label, model)
 
 
@@ -70,8 +70,8 @@ async def _ask(name: str, label: str, model: Any) -> Finding:
             return skipped(name, f"{label}: {NO_NETWORK}")
         if _cut_short(error):
             return ok(name, f"{label} answers")
-        mend = {"authentication": "Check the provider's key.", "rate_limit": "Wait, or raise the account's limit."}
-        return failed(name, f"{label} refused: {category}", mend.get(category, "Check DEFAULT_MODEL and the provider."))
+        fix = {"authentication": "Check the provider's key.", "rate_limit": "Wait, or raise the account's limit."}
+        return failed(name, f"{label} refused: {category}", fix.get(category, "Check DEFAULT_MODEL and the provider."))
     return ok(name, f"{label} answers in {(time.perf_counter() - begun) * 1000:.0f} ms")
 
 

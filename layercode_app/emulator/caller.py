@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from ..conversation.record import DATA, HANGUP, TTS
 from ..exceptions import PlatformError
+from ..journal.record import DATA, HANGUP, TTS
 from .protocol import NO_TEXT
 from .webhooks import Answer, Received, WebhookClient
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any, TypeAlias
 
-from ..conversation.record import END
 from ..exceptions import DeliveryError
+from ..journal.record import END
 from . import failures
 from .failures import Quiet
 from .faults import Faults

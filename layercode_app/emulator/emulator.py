@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..conversation import steady
 from ..exceptions import PlatformAPIError
+from ..journal import steady_clock
 from ..webhook import HEADER
 from .agent_changes import AgentChanges
 from .agents import AgentSpec, Grant, merge
@@ -132,7 +132,7 @@ class Emulator:
             agent=agent,
             conversation_id=conversation_id or f"conv-{self._new_id()}",
             config=merge(agent.config(), config or {}),
-            expires_at=steady.now() + KEY_LIFETIME,
+            expires_at=steady_clock.now() + KEY_LIFETIME,
             metadata=metadata,
             custom_metadata=custom_metadata,
             headers=_allowed(custom_headers or {}),
@@ -142,7 +142,7 @@ class Emulator:
         return grant
 
     def _forget_keys(self, conversation_id: str | None) -> None:
-        now = steady.now()
+        now = steady_clock.now()
         kept = self._grants.values()
         self._grants = {g.key: g for g in kept if g.conversation_id != conversation_id and g.expires_at > now}
 
@@ -155,7 +155,7 @@ class Emulator:
     def redeem(self, key: str | None) -> Grant:
         """Return the grant of a client's key. Raises PlatformAPIError (401) if it is wrong, replaced or expired."""
         grant = self._grants.get(key or "")
-        if grant is None or grant.expires_at < steady.now():
+        if grant is None or grant.expires_at < steady_clock.now():
             raise PlatformAPIError("The client_session_key is wrong, replaced or expired", status=401)
         return grant
 

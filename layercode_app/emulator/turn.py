@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..conversation.record import DATA, END, ERROR, HANGUP, TTS
+from ..journal.record import DATA, END, ERROR, HANGUP, TTS
 from .playback import Playback, Segmenter
 from .protocol import Abort, Output, Speak, ToClient
 from .speech import Speech, chunks

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, assert_never
 
-from ..conversation.record import DATA
+from ..journal.record import DATA
 from .faults import Faults
 from .protocol import (
     NO_TEXT,

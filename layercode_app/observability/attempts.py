@@ -7,7 +7,7 @@ from collections.abc import Callable
 from loguru import logger
 
 from ..exceptions import ConfigurationError
-from . import redaction
+from .privacy import masking
 
 
 def attempt(sink: str, set_up: Callable[[], object]) -> bool:
@@ -17,7 +17,7 @@ def attempt(sink: str, set_up: Callable[[], object]) -> bool:
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a library does, calls go on
-        reason = f"{type(error).__name__}: {redaction.clean(str(error))}"
+        reason = f"{type(error).__name__}: {masking.clean(str(error))}"
         logger.warning("{} cannot be set up, and calls go on without it: {}. {}", sink, reason, _ADVICE)
         return False
     return True

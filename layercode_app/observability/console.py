@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from ..output.visible import visible, visible_lines
-from . import redaction
+from .privacy import masking
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -44,12 +44,12 @@ def add(*, level: str, brief: bool, **options: Any) -> int:
 def _describe(exception: Any, brief: bool) -> str:
     if exception.value is None:
         return ""
-    return (redaction.brief if brief else redaction.describe)(exception.value, exception.traceback)
+    return (masking.brief if brief else masking.describe)(exception.value, exception.traceback)
 
 
 def _write(message: Message) -> None:
     try:
-        sys.stderr.write(redaction.clean(message))
+        sys.stderr.write(masking.clean(message))
         sys.stderr.flush()
     except (OSError, ValueError):
         return

@@ -51,7 +51,7 @@ class Request:
 
 request: ContextVar[Request | None] = ContextVar("layercode_request", default=None)
 _current: ContextVar[Identified | None] = ContextVar("layercode_turn", default=None)
-_for_somebody: ContextVar[bool] = ContextVar("layercode_for_somebody", default=False)
+_for_reader: ContextVar[bool] = ContextVar("layercode_for_somebody", default=False)
 
 
 def refuse(reason: str) -> None:
@@ -102,18 +102,18 @@ def current() -> Identified | None:
 
 
 @contextmanager
-def for_somebody() -> Iterator[None]:
+def for_reader() -> Iterator[None]:
     """Treat the work in the block as done for a caller, although it is unknown for which."""
-    token = _for_somebody.set(True)
+    token = _for_reader.set(True)
     try:
         yield
     finally:
-        _for_somebody.reset(token)
+        _for_reader.reset(token)
 
 
 def for_a_caller() -> bool:
     """Return whether this task works for a caller, so that its errors may quote what the caller said."""
-    return _current.get() is not None or request.get() is not None or _for_somebody.get()
+    return _current.get() is not None or request.get() is not None or _for_reader.get()
 
 
 def ids() -> Mapping[str, str]:

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from loguru import logger
 
+from ..journal.record import Frame, ToolCall
 from ..wellformed import dump_json, load_json
-from . import redaction
+from .privacy import masking
 
 verbose = False
 """Whether this is a debug run."""
-
-
-class Frame(Protocol):
-    """The attributes of a frame that are read here."""
-
-    @property
-    def type(self) -> str:
-        """Its type on the wire."""
-
-    @property
-    def content(self) -> Any:
-        """Its content."""
-
-    @property
-    def at_ms(self) -> float:
-        """When it was sent, in milliseconds since the request."""
-
-
-class Call(Protocol):
-    """The attributes of a tool call that are read here."""
-
-    name: str
-    args: Any
-    status: Any
-    started_ms: float
-    ended_ms: float | None
 
 
 class _LoggedFrames(list[Any]):
@@ -54,11 +29,11 @@ def new_frames() -> list[Any]:
     return _LoggedFrames() if verbose else []
 
 
-def log_tool(call: Call) -> None:
+def log_tool(call: ToolCall) -> None:
     """Log that a tool call started, or how it ended."""
     if not verbose:
         return
-    args = f" {call.args!r}" if redaction.capture_content() else ""
+    args = f" {call.args!r}" if masking.capture_content() else ""
     if call.ended_ms is None:
         logger.debug("tool {}{} started at {} ms", call.name, args, call.started_ms)
     else:
@@ -74,14 +49,14 @@ def log_messages(dumped: bytes) -> None:
 def _content(content: Any) -> str:
     if content is None:
         return ""
-    return f": {content!r}" if redaction.capture_content() else f", {len(str(content))} characters"
+    return f": {content!r}" if masking.capture_content() else f", {len(str(content))} characters"
 
 
 def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
     """Yield the kind and parts of each message; the parts in full only if content is captured."""
     for message in load_json(dumped) if dumped else ():
         parts = message.get("parts", ())
-        if redaction.capture_content():
+        if masking.capture_content():
             yield message.get("kind", ""), dump_json(parts).decode()
         else:
             yield message.get("kind", ""), ", ".join(str(part.get("part_kind")) for part in parts)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from loguru import logger
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from . import redaction
 from .attempts import attempt
+from .privacy import masking
 
 if TYPE_CHECKING:
     from pydantic_ai.models.instrumented import InstrumentationSettings
@@ -50,7 +50,7 @@ def _instrument_agents() -> None:
     from pydantic_ai import Agent
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
-    captured = redaction.capture_content()
+    captured = masking.capture_content()
     _Own.settings = InstrumentationSettings(
         include_content=captured, include_binary_content=False, include_model_request_parameters=False
     )
@@ -67,7 +67,7 @@ def restore(agents: Iterable[Any]) -> bool:
     """Remove what callers say from spans if an agent file turned that on; return whether it had."""
     from pydantic_ai import Agent
 
-    if redaction.capture_content():
+    if masking.capture_content():
         return False
     changed = _restore_default(Agent)
     for agent in agents:

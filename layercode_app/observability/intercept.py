@@ -28,7 +28,7 @@ class _Intercept(logging.Handler):
         while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
             frame, depth = frame.f_back, depth + 1
         # uvicorn logs an app's uncaught error after the request has ended, and it may still quote the caller.
-        with context.for_somebody() if record.name.startswith("uvicorn") else nullcontext():
+        with context.for_reader() if record.name.startswith("uvicorn") else nullcontext():
             # The text is an argument, because it may contain braces.
             logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
 

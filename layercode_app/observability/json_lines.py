@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 
 from ..wellformed import dump_json
-from . import context, redaction
+from . import context
 from .console import OWN
 from .log_files import RotatingFile
 from .outages import LogOutage
+from .privacy import masking
 
 if TYPE_CHECKING:
     from loguru import Message, Record
@@ -32,7 +33,7 @@ class JsonSink:
 
     def __init__(self, outputs: Sequence[Output], common: Mapping[str, str]) -> None:
         self._outputs = outputs
-        self._common = {name: redaction.clean(value) for name, value in common.items()}
+        self._common = {name: masking.clean(value) for name, value in common.items()}
         self._clock = Clock()
         self._places: dict[tuple[str, int], bytes] = {}
         # Loguru's own lock does not cover `write_plain`.
@@ -41,7 +42,7 @@ class JsonSink:
     def __call__(self, message: Message) -> None:
         """Write a line that Loguru made."""
         record = message.record
-        text = redaction.clean(_dump(line_of(record, self._common)).decode())
+        text = masking.clean(_dump(line_of(record, self._common)).decode())
         self._write(record["extra"].get("agent"), text.encode() + b"\n")
 
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
@@ -53,8 +54,8 @@ class JsonSink:
         ids = context.ids()
         begin = _dump({"time": self._clock.now(), "level": "INFO", "message": message})
         line = b",".join((begin[:-1], self._same(where), _dump({**fields, **ids})[1:]))
-        if not redaction.is_clean("\n".join(ids.values()), usual=foreign):
-            line = redaction.clean(line.decode()).encode()
+        if not masking.is_clean("\n".join(ids.values()), usual=foreign):
+            line = masking.clean(line.decode()).encode()
         self._write(ids.get("agent"), line + b"\n")
 
     def _same(self, where: tuple[str, int]) -> bytes:
@@ -163,4 +164,4 @@ def _dump_unusual(line: dict[str, Any]) -> bytes:
 
 
 def _describe(exception: Any) -> str:
-    return redaction.describe(exception.value, exception.traceback) if exception.value is not None else ""
+    return masking.describe(exception.value, exception.traceback) if exception.value is not None else ""

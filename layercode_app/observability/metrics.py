@@ -6,11 +6,12 @@ Names here are OpenTelemetry's; Prometheus gets them with underscores, units and
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from ..journal.record import TurnRecord
 from .labels import Labels
 
 
@@ -107,68 +108,7 @@ def count(name: str, amount: float = 1, **labels: str) -> None:
 # --- a turn's
 
 
-class Tool(Protocol):
-    """The attributes of a tool call that are read here."""
-
-    name: str
-    status: Any
-    started_ms: float
-    ended_ms: float | None
-
-
-class Figures(Protocol):
-    """The attributes of a turn's record that are read here."""
-
-    @property
-    def agent(self) -> str:
-        """The agent that answered."""
-
-    @property
-    def kind(self) -> str:
-        """The kind of event that it answers."""
-
-    @property
-    def status(self) -> str:
-        """How it ended."""
-
-    @property
-    def model(self) -> str:
-        """The model that answered."""
-
-    @property
-    def timings(self) -> Mapping[str, float]:
-        """Milliseconds since the request."""
-
-    @property
-    def usage(self) -> Mapping[str, int]:
-        """Tokens and requests."""
-
-    @property
-    def cost(self) -> float | None:
-        """Dollars, None when unknown."""
-
-    @property
-    def shares(self) -> Sequence[Any]:
-        """The model, usage and cost of each model that was called."""
-
-    @property
-    def retries(self) -> int:
-        """How often a model request was retried."""
-
-    @property
-    def error_category(self) -> str | None:
-        """The category of its error."""
-
-    @property
-    def impact(self) -> str:
-        """What the caller got instead of an answer."""
-
-    @property
-    def tools(self) -> Sequence[Any]:
-        """The tool calls."""
-
-
-def record_turn(record: Figures) -> None:
+def record_turn(record: TurnRecord) -> None:
     """Record the figures of a turn that ended, the same as in the journal, the log line and the span."""
     if not _sinks:
         return
@@ -186,7 +126,7 @@ def record_turn(record: Figures) -> None:
     _tell(rows)
 
 
-def _latency_rows(record: Figures, agent: str, status: str) -> Iterator[Row]:
+def _latency_rows(record: TurnRecord, agent: str, status: str) -> Iterator[Row]:
     """Yield the interruption of a turn or its latencies; latencies of cut or failed turns are meaningless."""
     if status in ("interrupted", "superseded"):
         yield INTERRUPTIONS, 1, (agent,)
@@ -196,7 +136,7 @@ def _latency_rows(record: Figures, agent: str, status: str) -> Iterator[Row]:
                 yield metric, record.timings[name] / 1000, (agent,)
 
 
-def _trouble_rows(record: Figures, agent: str) -> Iterator[Row]:
+def _trouble_rows(record: TurnRecord, agent: str) -> Iterator[Row]:
     if record.error_category:
         yield ERRORS, 1, (agent, record.error_category, record.impact)
     if record.retries:
@@ -205,7 +145,7 @@ def _trouble_rows(record: Figures, agent: str) -> Iterator[Row]:
         yield VALIDATION_RETRIES, again, (agent,)
 
 
-def record_usage(record: Figures) -> None:
+def record_usage(record: TurnRecord) -> None:
     """Record the usage and the error of an event that is not a turn."""
     if not _sinks:
         return
@@ -215,14 +155,14 @@ def record_usage(record: Figures) -> None:
     _tell(rows)
 
 
-def _tool_rows(record: Figures) -> Iterator[Row]:
+def _tool_rows(record: TurnRecord) -> Iterator[Row]:
     for call in record.tools:
         yield TOOL_CALLS, 1, (record.agent, call.name, str(call.status))
         if call.ended_ms is not None:
             yield TOOL_DURATION, (call.ended_ms - call.started_ms) / 1000, (record.agent, call.name)
 
 
-def _usage_rows(record: Figures) -> Iterator[Row]:
+def _usage_rows(record: TurnRecord) -> Iterator[Row]:
     for share in record.shares:
         for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
             if tokens := share.usage.get(name):

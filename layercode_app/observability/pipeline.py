@@ -12,8 +12,9 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
-from . import context, redaction
-from .caller_secrets import is_secret_name
+from . import context
+from .privacy import masking
+from .privacy.caller_secrets import is_secret_name
 
 MOST_TRACES = 1000
 """Maximum unfinished traces that wait for their sampling decision; beyond it the oldest is sent."""
@@ -139,14 +140,14 @@ def _clean_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Clean the attributes; return the same object if one check of all texts together finds nothing to clean."""
     # Iterating over a copy is many times faster than over the SDK's own mapping.
     plain: dict[str, Any] = attributes.copy()  # type: ignore[attr-defined]
-    if not CONTENT_KEYS.isdisjoint(plain) and not redaction.capture_content():
+    if not CONTENT_KEYS.isdisjoint(plain) and not masking.capture_content():
         return {key: _clean_value(key, value) for key, value in plain.items() if key not in CONTENT_KEYS}
     kinds = {type(value) for value in plain.values()}
     if kinds <= _SIMPLE and _SPECIAL.isdisjoint(plain):
         joined = "\n".join(
             [value for key, value in plain.items() if type(value) is str and not key.startswith(OWN_KEYS)]
         )
-        if not joined or redaction.clean(joined) == joined:
+        if not joined or masking.clean(joined) == joined:
             return attributes
     return {key: _clean_value(key, value) for key, value in plain.items()}
 
@@ -160,23 +161,23 @@ def _clean_value(key: str, value: Any) -> Any:
         return value
     if key in URL_KEYS:
         value = value.partition("?")[0]
-    elif key in STATEMENT_KEYS and not redaction.capture_content():
+    elif key in STATEMENT_KEYS and not masking.capture_content():
         value = _LITERAL.sub("?", value)
-    return redaction.clean(value)
+    return masking.clean(value)
 
 
 def _clean_member(name: str, value: Any) -> Any:
     """Clean a value within an attribute; mask it if its name is that of a secret."""
     hidden = isinstance(value, str) and is_secret_name(name)
-    return redaction.MASK if hidden else _clean_value(name, value)
+    return masking.MASK if hidden else _clean_value(name, value)
 
 
 def _clean_event(event: Event) -> Event:
     attributes = {key: _clean_value(key, value) for key, value in (event.attributes or {}).items()}
-    if not redaction.capture_content():
+    if not masking.capture_content():
         attributes = {key: value for key, value in attributes.items() if key not in CONTENT_KEYS}
         if "exception.message" in attributes:
-            attributes["exception.message"] = redaction.HIDDEN
+            attributes["exception.message"] = masking.HIDDEN
         if "exception.stacktrace" in attributes:
             attributes["exception.stacktrace"] = _without_messages(str(attributes["exception.stacktrace"]))
     return Event(event.name, attributes, event.timestamp)
@@ -191,7 +192,7 @@ def _clean_status(status: Status) -> Status:
     """Reduce a description, which may be an error's message, to the category or type at its beginning."""
     if not status.description:
         return status
-    if redaction.capture_content():
-        return Status(status.status_code, redaction.clean(status.description))
+    if masking.capture_content():
+        return Status(status.status_code, masking.clean(status.description))
     kind = status.description.partition(":")[0]
     return Status(status.status_code, kind if kind.replace("_", "").replace(".", "").isalnum() else None)

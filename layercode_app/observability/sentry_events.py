@@ -7,9 +7,10 @@ from typing import Any
 
 from sentry_sdk.types import Event, Hint
 
-from . import context, redaction
-from .caller_secrets import is_secret_name
+from . import context
 from .errors import category_of
+from .privacy import masking
+from .privacy.caller_secrets import is_secret_name
 
 IGNORED = (
     "CancelledError",
@@ -68,7 +69,7 @@ def _mask(event: Event) -> None:
         if parts.get(name):
             parts[name] = masked(parts[name])
     if "logentry" in parts:
-        parts["logentry"] = {"message": redaction.clean(str(parts["logentry"].get("message", "")))}
+        parts["logentry"] = {"message": masking.clean(str(parts["logentry"].get("message", "")))}
     for value in (parts.get("exception") or {}).get("values", []):
         _clean_exception(value)
 
@@ -76,12 +77,12 @@ def _mask(event: Event) -> None:
 def masked(value: Any, name: str = "") -> Any:
     """Mask secrets and phone numbers in a value of an event; mask a text under the name of a secret as a whole."""
     if isinstance(value, str):
-        return redaction.MASK if value and is_secret_name(name) else redaction.clean(value)
+        return masking.MASK if value and is_secret_name(name) else masking.clean(value)
     if isinstance(value, Mapping):
-        return {redaction.clean(str(key)): masked(part, str(key)) for key, part in value.items()}
+        return {masking.clean(str(key)): masked(part, str(key)) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked(part, name) for part in value]
-    return value if value is None or isinstance(value, (bool, int, float)) else redaction.clean(str(value))
+    return value if value is None or isinstance(value, (bool, int, float)) else masking.clean(str(value))
 
 
 def _tags(error: BaseException | None) -> dict[str, str]:
@@ -98,11 +99,11 @@ def _tags(error: BaseException | None) -> dict[str, str]:
 
 
 def _clean_exception(value: Any) -> None:
-    value["value"] = redaction.HIDDEN if redaction.hides() else redaction.clean(str(value.get("value") or ""))
+    value["value"] = masking.HIDDEN if masking.hides() else masking.clean(str(value.get("value") or ""))
     for frame in (value.get("stacktrace") or {}).get("frames", []):
         frame.pop("vars", None)
         if frame.get("context_line"):
-            frame["context_line"] = redaction.clean(frame["context_line"])
+            frame["context_line"] = masking.clean(frame["context_line"])
         for name in ("pre_context", "post_context"):
             if frame.get(name):
-                frame[name] = [redaction.clean(line) for line in frame[name]]
+                frame[name] = [masking.clean(line) for line in frame[name]]

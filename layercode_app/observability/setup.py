@@ -14,10 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import settings as environment
-from . import checks, debug_run, logs, metrics, redaction
+from . import checks, debug_run, logs, metrics
 from .attempts import attempt
 from .bounded import wait_for
 from .host_figures import observe
+from .privacy import masking
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
@@ -49,7 +50,7 @@ def configure(settings: Settings, *, verbose: bool = False, serving: bool = True
     """
     variables = environment.environment()
     checks.check(settings, variables)
-    redaction.configure(secrets=[*_secrets(settings), *redaction.secret_values(variables)],
+    masking.configure(secrets=[*_secrets(settings), *masking.secret_values(variables)],
                         capture_content=settings.capture_content)  # fmt: skip
     # An agent file may use Logfire without a token; that needs no warning.
     environment.overlay({"LOGFIRE_IGNORE_NO_CONFIG": "1"})

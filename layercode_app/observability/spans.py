@@ -17,7 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AttributeValue
 
 from .._version import __version__
-from . import redaction
+from .privacy import masking
 
 tracer = trace.get_tracer("layercode_app", __version__)
 _CONTEXT = TraceContextTextMapPropagator()
@@ -112,8 +112,8 @@ def failed(error: BaseException, category: str) -> None:
         "exception",
         {
             "exception.type": f"{type(error).__module__}.{type(error).__qualname__}",
-            "exception.message": redaction.message_of(error),
-            "exception.stacktrace": redaction.describe(error),
+            "exception.message": masking.message_of(error),
+            "exception.stacktrace": masking.describe(error),
         },
     )
 

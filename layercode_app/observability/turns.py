@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol
@@ -10,40 +10,9 @@ from typing import Any, Protocol
 import orjson
 from loguru import logger
 
+from ..journal.record import TurnRecord
 from . import context, debug_run, metrics, request_spans, spans
 from .logs import write_turn
-
-
-class Finished(metrics.Figures, Protocol):
-    """The attributes of a turn's record that are read here."""
-
-    @property
-    def conversation_id(self) -> str:
-        """The key of history."""
-
-    @property
-    def session_id(self) -> str:
-        """One connection."""
-
-    @property
-    def turn_id(self) -> str:
-        """This turn."""
-
-    @property
-    def fingerprint(self) -> str:
-        """The agent's version."""
-
-    @property
-    def error_detail(self) -> str:
-        """The codes that a provider gave for an error."""
-
-    @property
-    def requests(self) -> Sequence[Any]:
-        """The requests to models."""
-
-    @property
-    def messages(self) -> bytes:
-        """The messages to and from the model, as JSON."""
 
 
 class Asking(Protocol):
@@ -103,7 +72,7 @@ class _Counted:
         self._span.__exit__(kind, error, trace)
 
 
-def turn_finished(record: Finished) -> None:
+def turn_finished(record: TurnRecord) -> None:
     """Report a turn that ended to every sink."""
     if debug_run.verbose:
         debug_run.log_messages(record.messages)
@@ -113,14 +82,14 @@ def turn_finished(record: Finished) -> None:
     metrics.record_turn(record)
 
 
-def data_finished(record: Finished) -> None:
+def data_finished(record: TurnRecord) -> None:
     """Report the usage of data from the page to the sinks, without counting a turn."""
     if spans.recording():
         spans.annotate(_attributes(record))
     metrics.record_usage(record)
 
 
-def _log_line(record: Finished) -> None:
+def _log_line(record: TurnRecord) -> None:
     timings, status = record.timings, str(record.status)
     total, ttfs = timings.get("total"), timings.get("ttfs")
     fields = {
@@ -145,7 +114,7 @@ def _log_line(record: Finished) -> None:
     write_turn(f"turn {status} in {total} ms, first speech after {ttfs} ms", fields, foreign)
 
 
-def _some(record: Finished) -> dict[str, Any]:
+def _some(record: TurnRecord) -> dict[str, Any]:
     """Return the fields that few lines have: a provider's error code, and each model's usage if there were several."""
     found: dict[str, Any] = {"error_detail": record.error_detail} if record.error_detail else {}
     if len(record.requests) > 1 and len(shares := record.shares) > 1:
@@ -163,7 +132,7 @@ def _add_request(fields: dict[str, Any], request: context.Request) -> str:
     return f"\n{request.method}\n{request.path}\n{orjson.dumps(request.headers).decode()}"
 
 
-def _attributes(record: Finished) -> Mapping[str, Any]:
+def _attributes(record: TurnRecord) -> Mapping[str, Any]:
     timings, usage = record.timings, record.usage
     found = {
         "layercode.turn.kind": str(record.kind),

@@ -42,5 +42,5 @@ def _in_finalizer(met: sys.UnraisableHookArgs) -> None:
 
 
 def _log(message: str, error: BaseException | None) -> None:
-    with context.for_somebody():
+    with context.for_reader():
         logger.opt(exception=error).error("{}", message)

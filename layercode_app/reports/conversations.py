@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from ..conversation.cost import cost_of
-from ..conversation.record import Json, Kind, ModelCall, Stage, TurnRecord
-from ..conversation.stores.base import Summary
+from ..journal.cost import cost_of
+from ..journal.record import Json, Kind, ModelCall, Stage, TurnRecord
+from ..journal.stores.base import Summary
 from .figures import interrupted
 
 LATENCY = ("ttfs", "ttft", "total")
@@ -106,11 +105,6 @@ def is_spoken(record: TurnRecord) -> bool:
 def was_cut(record: TurnRecord) -> bool:
     """Return whether the turn was interrupted, or the caller missed the end of the reply."""
     return interrupted(record) or bool(unheard(record))
-
-
-def sessions_in(records: Sequence[TurnRecord]) -> list[str]:
-    """Return the distinct session ids of a conversation's records, in order."""
-    return list(dict.fromkeys(record.session_id for record in records if record.session_id))
 
 
 def moment(seconds: float | None) -> str | None:

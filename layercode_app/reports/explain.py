@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ..conversation.blank import is_blank
-from ..conversation.record import Json, Status, ToolCall, TurnRecord
+from ..blank import is_blank
+from ..journal.record import Json, Status, ToolCall, TurnRecord
 from .conversations import unheard
 from .figures import milliseconds, refused
 from .steps import answered_ms, gaps, steps_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from ..conversation.record import Kind, Status, TurnRecord
+from ..journal.record import Kind, Status, TurnRecord
 
 CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
 PERCENTILES = (50, 90, 95, 99)

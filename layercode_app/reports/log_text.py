@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..conversation.cost import cost_of
+from ..journal.cost import cost_of
 from .log_lines import Line
 
 SHOWN = ("time", "level", "message", "agent", "turn_id", "exception")

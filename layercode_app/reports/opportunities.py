@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from ..conversation.cost import Cost, cost_of, dollars
-from ..conversation.record import Json, TurnRecord
-from ..conversation.shares import Share
+from ..journal.cost import Cost, cost_of, dollars
+from ..journal.model_usage import Share
+from ..journal.record import Json, TurnRecord
 from .figures import interrupted, percentile
 
 LEAST_TURNS = 5
@@ -17,7 +17,7 @@ LONG_PROMPT = 1024
 """Prompt length in tokens from which providers cache its beginning."""
 LONG_HISTORY = 4000
 SLOW_TOOL_MS = 1500.0
-DEAR = 3.0
+EXPENSIVE_RATIO = 3.0
 """How many times the cheapest model's cost per turn a model must exceed, before a trial of the cheapest is advised."""
 
 
@@ -75,7 +75,7 @@ class Sightings:
 
     def opportunities(self) -> list[Opportunity]:
         """Return the opportunities, grouped by kind and not ordered by value."""
-        return [*self._uncached(), *self._histories(), *self._slow_tools(), *self._dear_models()]
+        return [*self._uncached(), *self._histories(), *self._slow_tools(), *self._expensive_models()]
 
     def _often(self) -> Iterator[tuple[str, str, _Spending]]:
         for (agent, model), spent in sorted(self._spending.items()):
@@ -115,12 +115,12 @@ class Sightings:
                     "Say something before the call, give the agent a filler, or make the tool quicker.",
                 )
 
-    def _dear_models(self) -> Iterator[Opportunity]:
+    def _expensive_models(self) -> Iterator[Opportunity]:
         priced = [(spent.cost.amount / spent.turns, agent, model, spent) for agent, model, spent in self._often()]
         known = [entry for entry in priced if not entry[3].cost.unknown and entry[0]]
         for each, agent, model, spent in known:
             cheapest = min(known, key=lambda entry: entry[0])
-            if each > DEAR * cheapest[0]:
+            if each > EXPENSIVE_RATIO * cheapest[0]:
                 yield Opportunity(
                     "dear models",
                     f"{agent} on {model}",

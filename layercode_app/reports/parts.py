@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..conversation.cost import Cost
-from ..conversation.record import Json, Stage, ToolCall
+from ..journal.cost import Cost
+from ..journal.record import Json, Stage, ToolCall
 from .figures import percentiles
 from .tally import rounded
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
 
-from ..conversation.record import Json, Kind, TurnRecord
-from ..conversation.shares import Share
-from ..conversation.stores.base import Store
 from ..exceptions import ConfigurationError
+from ..journal.model_usage import Share
+from ..journal.record import Json, Kind, TurnRecord
+from ..journal.stores.base import Store
 from .figures import day_of, interrupted, is_counted
 from .opportunities import Opportunity, Sightings
-from .stages import Stages, StageTally
+from .stage_tally import Stages, StageTally
 from .tally import Tally
-from .tools import Tools, ToolTally
+from .tool_tally import Tools, ToolTally
 
 By = Literal["agent", "model", "day", "month", "conversation", "tool", "stage", "version"]
 GROUPINGS: tuple[By, ...] = get_args(By)
@@ -155,7 +155,7 @@ def _count_models(groups: dict[str, Tally], record: TurnRecord, *, first: bool) 
 
 async def _forgotten(store: Store, report: Report) -> dict[str, dict[str, float]]:
     """Return the stored totals by day, less what the journal still holds of that day."""
-    from .usage import totals_by_day
+    from .usage_totals import totals_by_day
 
     gone: dict[str, dict[str, float]] = {}
     for day, kept in (await totals_by_day(store)).items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ..conversation.record import TTS, ModelCall, Status, TurnRecord
+from ..journal.record import TTS, ModelCall, Status, TurnRecord
 
 
 @dataclass(frozen=True, slots=True)

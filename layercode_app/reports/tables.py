@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from .figures import LATENCIES, PERCENTILES, compact, milliseconds, percentiles
 from .report import Report
-from .stages import StageTally
+from .stage_tally import StageTally
 from .tally import SLICES, Tally
-from .tools import ToolTally
+from .tool_tally import ToolTally
 
 
 @dataclass(frozen=True)

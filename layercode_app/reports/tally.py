@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ..conversation.cost import Cost, cost_of
-from ..conversation.record import Json, Kind, Status, TurnRecord
-from ..conversation.shares import Share
+from ..journal.cost import Cost, cost_of
+from ..journal.model_usage import Share
+from ..journal.record import Json, Kind, Status, TurnRecord
 from .figures import LATENCIES, TOKENS, interrupted, percentiles, refused
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")

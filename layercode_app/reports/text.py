@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..conversation.cost import Cost, dollars
+from ..journal.cost import Cost, dollars
 from ..output.tables import as_lines, column, titled_table
 from ..output.terminal import print_block, print_line, print_table
 from ..output.visible import shortened

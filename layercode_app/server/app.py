@@ -13,28 +13,29 @@ from ..agent.connections import Connections
 from ..agent.discovery import Found
 from ..agent.models import choose_model
 from ..agent.outputs import warn_of_outputs
+from ..agent.runner import AgentRunner
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.answerer import Limits
-from ..conversation.handler import TurnHandler
-from ..conversation.jobs import Jobs
-from ..conversation.record import Kind, TurnRecord
-from ..conversation.sessions import SessionHandler
-from ..conversation.stores import create_store
-from ..conversation.stores.base import Store
+from ..conversation.admission import TurnHandler
+from ..conversation.session_events import SessionHandler
 from ..conversation.turn import HANDOFF
 from ..exceptions import ConfigurationError, DeveloperError
+from ..jobs.queue import Jobs
+from ..journal.record import Kind, TurnRecord
+from ..journal.stores import create_store
+from ..journal.stores.base import Store
 from ..observability import metrics, spans
 from ..observability.setup import keep_metrics
 from ..observability.turns import data_finished, turn_finished
 from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
+from ..settings.limits import Limits
 from ..stream.response import Receive, Send
 from ..watch.watch import CHORES, Watch
 from .asgi import Scope, route_path, secured, send_error
 from .authorize import Authorize
-from .handoff import owe_handoffs, wants_person
+from .handoff import enqueue_handoffs, wants_person
 from .health import Health
-from .journal import Journal
-from .owed import run_owed
+from .job_dispatch import JobDispatch
+from .open_journal import Journal
 from .requests import Logged, answered, watched
 from .routes import Routes
 from .webhook import Webhook
@@ -59,6 +60,7 @@ class LayerCode:
         model: Override every agent's model; "offline" plays their scripts.
         failed: Agent files that failed to import, with their errors, for `/ready`.
         metrics: Collect metrics, for `/metrics` and for the OpenTelemetry of the host app. `run` collects them anyway.
+        runner: Makes the runner of each agent, which speaks its turns; tests use their own.
 
     Raises:
         ConfigurationError: no webhook secret is set, or the model cannot be used.
@@ -73,29 +75,33 @@ class LayerCode:
         model: str | None = None,
         failed: Mapping[str, str] | None = None,
         metrics: bool = False,
+        runner: Callable[[VoiceAgent[Any, Any]], AgentRunner] = AgentRunner,
     ) -> None:
         self.settings = settings or load_settings()
         if metrics:
             keep_metrics()
         self.store = store or create_store(self.settings.store, keep_seconds=self.settings.retention_days * DAY)
         self.model = model
-        self.jobs = Jobs(self.store, lambda job: run_owed(self, job), first=(*CHORES, HANDOFF))
-        self.watch = Watch(self.settings, self.store, self.jobs.owe)
+        dispatch = JobDispatch(lambda: self.watch, lambda: self.settings, lambda: self.runners)
+        self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF))
+        self.watch = Watch(self.settings, self.store, self.jobs.enqueue)
         self.turns = TurnHandler(
             self.store,
             limits=Limits.of(self.settings),
             background=self.jobs.background,
             finished=self._finished,
             refusal=self.watch.budgets.refusal if self.watch.budgets.any else None,
-            owe=self.jobs.owe,
+            enqueue=self.jobs.enqueue,
         )
         self.sessions = SessionHandler(self.turns.services, self.jobs, self.turns.running)
         self.authorize = Authorize(self.settings, self.store)
         self.health = Health(self.store, failed=failed or {})
         self._logged = Logged(self.settings.log_headers)
+        self._runner = runner
         self.agents: dict[str, VoiceAgent[Any, Any]] = {}
+        self.runners: dict[str, AgentRunner] = {}
         self._webhooks: dict[str, Webhook] = {}
-        self._journal = Journal(self.store, opened=self.watch.owe_chores)
+        self._journal = Journal(self.store, opened=self.watch.enqueue_chores)
         self._starting: asyncio.Lock | None = None
         self._started = False
         self.on_start: list[Callable[[], None]] = []
@@ -105,7 +111,7 @@ class LayerCode:
         self.on_stop: list[Callable[[], None]] = []
         """Called in a thread when the lifespan ends, after the app has stopped."""
         self.use(*agents)
-        self._routes = Routes(self).starlette(self._lifespan)
+        self._routes = Routes(self.health.ready, self.posts_at).starlette(self._lifespan)
 
     def use(self, *agents: VoiceAgent[Any, Any] | Any) -> None:
         """Answer with these agents from now on; running turns keep the agents with which they began."""
@@ -116,8 +122,9 @@ class LayerCode:
         for voice in voices:
             self._prepare(voice)
         self.agents = {voice.name: voice for voice in voices}
-        self._webhooks = {f"/api/agents/{voice.name}": self._webhook(voice) for voice in voices}
-        self._webhooks[self.settings.agent_route] = self._webhook(voices[0])
+        self.runners = {voice.name: self._runner(voice) for voice in voices}
+        self._webhooks = {f"/api/agents/{name}": self._webhook(runner) for name, runner in self.runners.items()}
+        self._webhooks[self.settings.agent_route] = self._webhook(self.runners[voices[0].name])
         self.health.agents = list(self.agents)
         self.authorize.hooks = voices[0].hooks.get("authorize", [])
 
@@ -144,8 +151,8 @@ class LayerCode:
         if voice.agent is not None:
             warn_of_outputs(voice.name, voice.agent, speak=voice.speak is not None)
 
-    def _webhook(self, voice: VoiceAgent[Any, Any]) -> Webhook:
-        return Webhook(voice, self.turns, self.sessions, self.settings, self.watch.refusals.add)
+    def _webhook(self, runner: AgentRunner) -> Webhook:
+        return Webhook(runner, self.turns, self.sessions, self.settings, self.watch.refusals.add)
 
     # --- ASGI
 
@@ -268,7 +275,7 @@ class LayerCode:
                 tell(record)
         self.watch.count(record)
         if wants_person(record) and self.settings.handoff_url:
-            self.jobs.background(owe_handoffs(record, self.jobs))
+            self.jobs.background(enqueue_handoffs(record, self.jobs))
 
 
 def create_app(found: Found, first: VoiceAgent[Any, Any], *, settings: Settings, model: str | None = None) -> LayerCode:

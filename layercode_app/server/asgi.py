@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..conversation.deadline import Deadline, under
-from ..conversation.record import Json
+from ..conversation.timeout import Timeout, under
 from ..exceptions import PayloadTooLargeError, PlatformError
+from ..journal.record import Json
 from ..stream.response import Message, Receive, Send
 from ..wellformed import dump_json
 
@@ -59,7 +59,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: floa
     if stated is not None and stated.isdigit() and int(stated) > limit:
         raise PayloadTooLargeError(f"The body has {stated} bytes; at most {limit} are accepted.")
     try:
-        first = await under(Deadline(seconds), receive())
+        first = await under(Timeout(seconds), receive())
     except TimeoutError:
         raise BodyTimeoutError(f"The body did not arrive within {seconds:g} s.") from None
     body: bytes = first.get("body", b"")
@@ -76,7 +76,7 @@ async def _rest(receive: Receive, room: int, seconds: float) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        with Deadline(seconds):
+        with Timeout(seconds):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":

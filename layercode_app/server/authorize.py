@@ -14,17 +14,18 @@ from typing import Any, TypeAlias
 from loguru import logger
 
 from ..agent.authorization import AuthorizeRequest
-from ..conversation.record import Json
-from ..conversation.stores.base import Store
 from ..exceptions import EventError, PlatformAPIError, PlatformError, RefusedError, StoreError
-from ..observability import caller_secrets, context, redaction
+from ..journal.record import Json
+from ..journal.stores.base import Store
+from ..observability import context
+from ..observability.privacy import caller_secrets, masking
 from ..platform.client import PlatformClient
 from ..settings import Settings
 from ..stream.response import Receive, Send
 from ..wellformed import dump_json, load_json
 from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_json
 from .origins import Headers, allowed, cors_headers, preflight_headers
-from .rate import RateLimit
+from .rate_limit import RateLimit
 
 Hook: TypeAlias = Callable[[AuthorizeRequest], Awaitable[Any]]
 
@@ -107,7 +108,7 @@ class Authorize:
         except PlatformError as error:
             # The page gets the reason. The log gets a redacted one, because a hook may quote what the page sent.
             context.refuse(type(error).__name__)
-            logger.warning("The on_authorize hook refused with {}: {}", error.status, redaction.message_of(error))
+            logger.warning("The on_authorize hook refused with {}: {}", error.status, masking.message_of(error))
             return error.status, {"error": str(error)}
         except Exception as error:  # noqa: BLE001 - a hook may raise anything, and then nobody is let in
             logger.opt(exception=error).error("The on_authorize hook failed: {}", type(error).__name__)

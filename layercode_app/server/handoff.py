@@ -7,11 +7,11 @@ import time
 import httpx
 from loguru import logger
 
-from ..conversation.jobs import Jobs
-from ..conversation.record import TurnRecord
-from ..conversation.stores.base import Job
 from ..conversation.turn import HANDOFF
 from ..exceptions import StoreError
+from ..jobs.queue import Jobs
+from ..journal.record import TurnRecord
+from ..journal.stores.base import Job
 from ..settings import Settings
 from ..webhook import HEADER, sign
 from ..wellformed import dump_json
@@ -19,7 +19,7 @@ from ..wellformed import dump_json
 TIMEOUT_SECONDS = 10.0
 
 
-async def owe_handoffs(record: TurnRecord, jobs: Jobs) -> None:
+async def enqueue_handoffs(record: TurnRecord, jobs: Jobs) -> None:
     """Enqueue one notice for each hand-off of a turn; calling it again for the same turn adds none."""
     event = record.event if isinstance(record.event, dict) else {}
     for number, outcome in enumerate(record.outcomes):
@@ -37,7 +37,7 @@ async def owe_handoffs(record: TurnRecord, jobs: Jobs) -> None:
         }
         job_id = f"{HANDOFF}-{record.conversation_id}-{record.turn_id}-{number}"
         try:
-            await jobs.owe(Job(job_id, HANDOFF, record.agent, payload, record.conversation_id))
+            await jobs.enqueue(Job(job_id, HANDOFF, record.agent, payload, record.conversation_id))
         except StoreError as error:
             logger.error("A hand-off could not be written down, so nobody is told: {}", error)
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..conversation.stores.base import Store
 from ..exceptions import StoreError
+from ..journal.stores.base import Store
 
 PING_SECONDS = 2.0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from loguru import logger
 from starlette.applications import Starlette
@@ -14,9 +15,6 @@ from starlette.routing import Route
 from ..observability.setup import prometheus_text
 from .asgi import route_path
 
-if TYPE_CHECKING:
-    from .app import LayerCode
-
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 NO_METRICS = "No metrics are kept here; see TELEMETRY_ENABLED, or LayerCode(metrics=True)."
 
@@ -24,8 +22,9 @@ NO_METRICS = "No metrics are kept here; see TELEMETRY_ENABLED, or LayerCode(metr
 class Routes:
     """The routes of a LayerCode app that are not time-critical."""
 
-    def __init__(self, app: LayerCode) -> None:
-        self._app = app
+    def __init__(self, readiness: Callable[[], Awaitable[tuple[bool, Any]]], posts_at: Callable[[str], bool]) -> None:
+        self._readiness = readiness
+        self._posts_at = posts_at
 
     def starlette(self, lifespan: Any) -> Starlette:
         """Return the Starlette app with these routes."""
@@ -41,7 +40,7 @@ class Routes:
         return JSONResponse({"status": "ok"})
 
     async def _ready(self, request: Request) -> Response:
-        ready, report = await self._app.health.ready()
+        ready, report = await self._readiness()
         return JSONResponse(report, status_code=200 if ready else 503)
 
     async def _metrics(self, request: Request) -> Response:
@@ -52,7 +51,7 @@ class Routes:
 
     async def _elsewhere(self, request: Request) -> Response:
         path = route_path(request.scope)
-        if self._app.posts_at(path):
+        if self._posts_at(path):
             return JSONResponse({"error": f"{path} answers POST only."}, status_code=405, headers={"allow": "POST"})
         return JSONResponse({"error": f"Nothing is at {path[:200]!r}."}, status_code=404)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..agent.voice_agent import VoiceAgent
 from ..observability import spans
-from .stand_ins import single_models, stand_ins
+from .canned_models import single_models, stand_ins
 
 SECONDS = 10.0
 """Maximum duration of the warm-up. After it the server starts anyway."""

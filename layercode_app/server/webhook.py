@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from loguru import logger
 
-from ..agent.voice_agent import VoiceAgent
-from ..conversation.handler import TurnHandler
-from ..conversation.sessions import SessionHandler
+from ..agent.runner import AgentRunner
+from ..conversation.admission import TurnHandler
+from ..conversation.session_events import SessionHandler
 from ..exceptions import HookTimeoutError, PlatformError, SignatureError, StoreError
 from ..observability import context, spans
 from ..observability.errors import category_of
@@ -21,7 +20,7 @@ from ..settings import Settings
 from ..stream.response import EventStream, Receive, Send
 from ..webhook import HEADER, TOLERANCE_SECONDS, Event, Message, SessionStart, Welcome, parse_event, verify
 from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_json
-from .probe import answer_probe
+from .probe_answer import answer_probe
 
 _SIGNATURE = HEADER.encode()
 SKEW_WARNING = 60.0
@@ -34,7 +33,7 @@ _ANSWERED = (Message, SessionStart, Welcome)
 class Webhook:
     """The endpoint of one agent."""
 
-    agent: VoiceAgent[Any, Any]
+    agent: AgentRunner
     turns: TurnHandler
     sessions: SessionHandler
     settings: Settings
@@ -70,7 +69,7 @@ class Webhook:
         with running(self.agent.name, event, received=received, verified=verified, turn_id=turn_id):
             if isinstance(event, _ANSWERED) and event.turn_id:
                 with EventStream(receive, send, event.turn_id) as stream:
-                    await self.turns.answer(self.agent, event, stream.listener, received=received)
+                    await self.turns.admit(self.agent, event, stream.listener, received=received)
                 return
             await self._acknowledge(event, send, received)
 
@@ -92,7 +91,7 @@ class Webhook:
 
     async def _acknowledge(self, event: Event, send: Send, received: float) -> None:
         try:
-            answer = await self.sessions.answer(self.agent, event, received=received)
+            answer = await self.sessions.handle(self.agent, event, received=received)
         except StoreError as error:
             logger.error("The journal is not available, so {} was not taken: {}", event.type, error)
             await send_error(send, 503, "The journal is not available now; deliver this event again.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import orjson
 
-from ..conversation.record import DATA, ERROR, Frame, Json
+from ..journal.record import DATA, ERROR, Frame, Json
 from ..wellformed import load_odd_json
 
 _CONTENT = {ERROR: "error"}

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from ..conversation.listener import Listener
-from ..conversation.record import END, Frame
+from ..journal.record import END, Frame
 from .frames import HEADERS, encode_all
 
 Message: TypeAlias = MutableMapping[str, Any]

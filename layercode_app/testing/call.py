@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -13,16 +14,16 @@ import httpx
 
 from ..agent.discovery import Found, discover, find_by_import
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.record import Json, TurnRecord
-from ..conversation.stores.base import Store
 from ..emulator.webhooks import Answer, WebhookClient
 from ..exceptions import DeliveryError
+from ..journal.record import Json, TurnRecord
+from ..journal.stores.base import Store
 from ..server.app import LayerCode
 from ..settings import load_settings
 from . import events
 from .asgi import InProcess
 from .interruption import Cut, Point
-from .mocks import Mocks, Seen, check_tool, under_test
+from .mocks import Mocks, RecordingRunner, Seen, check_tool
 from .script import ScriptedModelError
 from .turn import HeardTurn, transcript
 
@@ -72,10 +73,14 @@ class AgentCall:
         self._seen = Seen()
         self._cut: Cut | None = None
         self._sessions = self._turn_ids = 1
-        self.agent = under_test(_voice(agent, agents), self._mocks, self._seen)
-        self.app = _app(self.agent, settings, store, model)
+        # A copy, because a call sets the model of its agent.
+        self.agent = copy.copy(_voice(agent, agents))
+        self.app = _app(self.agent, settings, store, model, self._runner)
         self._http = httpx.AsyncClient(transport=InProcess(self.app))
         self._client = WebhookClient(f"http://agent.test/api/agents/{self.agent.name}", SECRET, http=self._http)
+
+    def _runner(self, voice: VoiceAgent[Any, Any]) -> RecordingRunner:
+        return RecordingRunner(voice, self._mocks, self._seen)
 
     # --- actions of the caller
 
@@ -296,12 +301,14 @@ def _voice(agent: Any, agents: Path | Found | None) -> VoiceAgent[Any, Any]:
     return (agents if isinstance(agents, Found) else discover(agents)).get(agent)
 
 
-def _app(voice: VoiceAgent[Any, Any], given: Mapping[str, Any] | None, store: Store | None, model: Any) -> LayerCode:
+def _app(
+    voice: VoiceAgent[Any, Any], given: Mapping[str, Any] | None, store: Store | None, model: Any, runner: Any
+) -> LayerCode:
     own = {"store": "memory", "default_model": "offline", "fallback_models": (), "log_dir": ""}
     values = {**own, **(given or {}), "webhook_secret": SECRET}
     settings = load_settings(values, env_file=None, toml_file=None)
     named = model if isinstance(model, str) else ("offline" if model is None and voice.script else None)
-    app = LayerCode(voice, settings=settings, store=store, model=named)
+    app = LayerCode(voice, settings=settings, store=store, model=named, runner=runner)
     if model is not None and not isinstance(model, str):
         voice.use_model(model)
     return app

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from ..agent.runner import AgentRunner
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.record import Json, ToolCall
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
+from ..journal.record import Json, ToolCall
 from ..webhook import SessionEnd
 
 _UNSET = object()
@@ -83,27 +83,27 @@ class Seen:
     """The sessions whose end was handled, by id, each with the exception of its hooks or None."""
 
 
-def under_test(voice: VoiceAgent[Any, Any], mocks: Mocks, seen: Seen) -> VoiceAgent[Any, Any]:
-    """Return a copy of the agent whose tools can be mocked and whose errors are recorded."""
-    tested = copy.copy(voice)
-    voice_answer, voice_end = tested.answer, tested.end_session
+class RecordingRunner(AgentRunner):
+    """Runs an agent whose tools can be mocked, and records its errors."""
 
-    async def answer(turn: Turn[Any, Any]) -> None:
-        turn.live.stand_in = mocks.stand_in
+    def __init__(self, voice: VoiceAgent[Any, Any], mocks: Mocks, seen: Seen) -> None:
+        super().__init__(voice)
+        self._mocks, self._seen = mocks, seen
+
+    async def answer(self, turn: Turn[Any, Any]) -> None:
+        """Speak the reply of a turn; mocked tools answer from their mocks."""
+        turn.live.stand_in = self._mocks.stand_in
         try:
-            await voice_answer(turn)
+            await super().answer(turn)
         except Exception as error:
-            seen.errors[turn.turn_id] = error
+            self._seen.errors[turn.turn_id] = error
             raise
 
-    async def end_session(event: SessionEnd) -> None:
+    async def end_session(self, event: SessionEnd) -> None:
+        """Run the `on_session_end` hooks, and record that they ended."""
         try:
-            await voice_end(event)
+            await super().end_session(event)
         except Exception as error:
-            seen.ended[event.session_id] = error
+            self._seen.ended[event.session_id] = error
             raise
-        seen.ended[event.session_id] = None
-
-    tested.answer = answer  # type: ignore[method-assign]
-    tested.end_session = end_session  # type: ignore[method-assign]
-    return tested
+        self._seen.ended[event.session_id] = None

@@ -81,12 +81,12 @@ def call(start_call: Callable[..., AgentCall]) -> AgentCall:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Freeze `time.time()` until `clock.advance(seconds)`; signatures, journal and agent all use this time."""
-    from ..conversation import steady
+    from ..journal import steady_clock
     from .clock import Clock
 
     frozen = Clock(NOON)
     monkeypatch.setattr(time, "time", frozen)
-    monkeypatch.setattr(steady, "now", frozen)
+    monkeypatch.setattr(steady_clock, "now", frozen)
     return frozen
 
 

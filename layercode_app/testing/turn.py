@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conversation.record import DATA, END, HANGUP, TTS, ToolCall, TurnRecord
 from ..emulator.webhooks import Received
+from ..journal.record import DATA, END, HANGUP, TTS, ToolCall, TurnRecord
 from ..output.visible import visible, visible_lines
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from loguru import logger
 
-from ..conversation import steady
-from ..conversation.stores.base import Job, Store
 from ..exceptions import ConfigurationError, DeveloperError
+from ..journal import steady_clock
+from ..journal.stores.base import Job, Store
 from ..settings import Settings
 from .channels import Channels, Kind
 from .jumps import ClockJumps
@@ -29,13 +29,15 @@ ALERTS, ALERT_MESSAGE = "alerts", "alert_message"
 TRACE_ID = "{trace_id}"
 LEVELS = {"info": "INFO", "warning": "WARNING", "critical": "CRITICAL"}
 MARKS: dict[str, Kind] = {"info": "info", "warning": "warning", "critical": "failure"}
-Owe = Callable[[Job], Awaitable[bool]]
+Enqueue = Callable[[Job], Awaitable[bool]]
 
 
 class Alerts:
     """The alert rules of this installation. Raises ConfigurationError for an invalid rule, channel or trace URL."""
 
-    def __init__(self, settings: Settings, store: Store, pending: PendingTotals, refusals: Refusals, owe: Owe) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, pending: PendingTotals, refusals: Refusals, enqueue: Enqueue
+    ) -> None:
         self.rules = rules_of(settings)
         self._channels = Channels.of(settings)
         self._interval = settings.alert_interval
@@ -48,7 +50,7 @@ class Alerts:
             raise ConfigurationError(
                 f"The setting LAYERCODE_TRACE_URL is wrong: {self._trace_url!r}; expected a URL with {TRACE_ID} in it."
             )
-        self._owe = owe
+        self._enqueue = enqueue
 
     async def look(self, job: Job) -> float:
         """Evaluate every rule, enqueue the messages, and return when to evaluate again (epoch seconds).
@@ -65,7 +67,7 @@ class Alerts:
             firing = fires(rule, values[rule.name], limit, before=state["firing"])
             if firing != state["firing"]:
                 await self._tell(rule, state, firing, values[rule.name], limit)
-        return steady.now() + self._interval
+        return steady_clock.now() + self._interval
 
     async def _tell(
         self, rule: Rule, state: dict[str, Any], firing: bool, reading: Reading, limit: float | None
@@ -84,7 +86,7 @@ class Alerts:
             # The id prevents a second message if this worker dies before the state is saved.
             job_id = f"alert-{rule.name}-{times}-{what}-{channel}"
             message = {"channel": channel, "title": title, "body": body, "kind": kind}
-            await self._owe(Job(job_id, ALERT_MESSAGE, "", message))
+            await self._enqueue(Job(job_id, ALERT_MESSAGE, "", message))
         state["firing"], state["times"] = firing, times
 
     def start(self) -> None:

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 
 from loguru import logger
 
-from ..conversation.cost import dollars
-from ..conversation.record import Kind, TurnRecord
-from ..conversation.stores.base import Store
 from ..exceptions import ConfigurationError
-from ..reports.usage import totals_by_day
+from ..journal.cost import dollars
+from ..journal.record import Kind, TurnRecord
+from ..journal.stores.base import Store
+from ..reports.usage_totals import totals_by_day
 from ..settings import Settings
 from .pending import PendingTotals
 from .spending import cost_and_tokens, spent_before

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from loguru import logger
 
-from ..conversation import steady
+from ..journal import steady_clock
 
 LEAST_SECONDS = 30.0
 """A smaller change is a correction of clock drift."""
@@ -16,7 +16,9 @@ LEAST_SECONDS = 30.0
 class ClockJumps:
     """Detects that the clock was set, by comparing the time of day with the uptime."""
 
-    def __init__(self, *, wall: Callable[[], float] | None = None, uptime: Callable[[], float] = steady.uptime) -> None:
+    def __init__(
+        self, *, wall: Callable[[], float] | None = None, uptime: Callable[[], float] = steady_clock.uptime
+    ) -> None:
         self._wall = wall or (lambda: time.time())
         self._uptime = uptime
         self._offset = self._wall() - uptime()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from loguru import logger
 
-from ..conversation.stores.base import Store
 from ..exceptions import StoreError
+from ..journal.stores.base import Store
 
 WRITE_SECONDS = 0.05
 """How long amounts are batched. A `kill -9` loses at most these totals; the turns themselves are in the journal."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from ..conversation.stores.base import Store
+from ..journal.stores.base import Store
 from .metrics import REFUSALS
 from .pending import PendingTotals
 

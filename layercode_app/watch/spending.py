@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..conversation.cost import cost_of
-from ..conversation.record import TurnRecord
-from ..conversation.stores.base import Store
+from ..journal.cost import cost_of
+from ..journal.record import TurnRecord
+from ..journal.stores.base import Store
 from ..reports.figures import is_turn
 
 READ_TOKENS = 1000

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from ..conversation.stores.base import Store
+from ..journal.stores.base import Store
 from .metrics import SYSTEM
 from .pending import PendingTotals
 from .refusals import KEEP_SECONDS

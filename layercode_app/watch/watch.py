@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
-from ..conversation import steady
-from ..conversation.record import TurnRecord
-from ..conversation.stores.base import Job, Store
-from ..reports.usage import totals_of
+from ..journal import steady_clock
+from ..journal.record import TurnRecord
+from ..journal.stores.base import Job, Store
+from ..reports.usage_totals import totals_of
 from ..settings import Settings
 from .alerts import ALERT_MESSAGE, ALERTS, Alerts
 from .budgets import WARNED, Budgets
@@ -31,27 +31,27 @@ class Watch:
     Alerts and retention are recurring jobs: the worker that leases one runs it for all workers.
     """
 
-    def __init__(self, settings: Settings, store: Store, owe: Callable[[Job], Awaitable[bool]]) -> None:
+    def __init__(self, settings: Settings, store: Store, enqueue: Callable[[Job], Awaitable[bool]]) -> None:
         self._store = store
         self._retention_days = settings.retention_days
-        self._owe = owe
+        self._enqueue = enqueue
         # All workers and hosts share a day's budget, so each writes its usage without delay.
         self._pending = PendingTotals(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
         self.refusals = Refusals(store, self._pending)
         self.budgets = Budgets(settings, store, self._pending)
-        self.alerts = Alerts(settings, store, self._pending, self.refusals, owe)
+        self.alerts = Alerts(settings, store, self._pending, self.refusals, enqueue)
 
     async def stop(self) -> None:
         """Stop sampling, and write the pending counts."""
         await self.alerts.stop()
         await self._pending.stop()
 
-    async def owe_chores(self) -> None:
+    async def enqueue_chores(self) -> None:
         """Start sampling, and enqueue the recurring jobs unless they are enqueued already. Raises StoreError."""
         self.alerts.start()
-        now = steady.now()
-        await self._owe(Job(ALERTS, ALERTS, "", {}, due_at=now))
-        await self._owe(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
+        now = steady_clock.now()
+        await self._enqueue(Job(ALERTS, ALERTS, "", {}, due_at=now))
+        await self._enqueue(Job(RETENTION, RETENTION, "", {}, due_at=now + RETENTION_SECONDS / 60))
 
     def does(self, job: Job) -> bool:
         """Return whether `run` handles this job."""
@@ -66,7 +66,7 @@ class Watch:
             return await (self.alerts.look(job) if job.name == ALERTS else self._prune())
         except Exception as error:  # noqa: BLE001 - a job that comes again and again is never given up
             logger.opt(exception=error).error("The {} job failed and is tried again later", job.name)
-            return steady.now() + LATER_SECONDS
+            return steady_clock.now() + LATER_SECONDS
 
     async def _prune(self) -> float:
         now = time.time()
@@ -77,7 +77,7 @@ class Watch:
         await self.refusals.prune()
         await self.alerts.prune()
         await self._store.drop_totals(WARNED, before=f"{WARNED}{time.strftime('%Y-%m-%d', time.gmtime(now))}")
-        return steady.now() + RETENTION_SECONDS
+        return steady_clock.now() + RETENTION_SECONDS
 
     def count(self, record: TurnRecord) -> None:
         """Count the usage of a turn that has ended."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..conversation.stores.base import Store
+from ..journal.stores.base import Store
 from ..reports.figures import is_counted
 from ..reports.tally import Tally
 from .metrics import REFUSALS, SYSTEM

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..conversation.cost import cost_of
-from ..conversation.record import Status, TurnRecord
+from ..journal.cost import cost_of
+from ..journal.record import Status, TurnRecord
 from ..reports.figures import interrupted
 from .rules import Rule
 

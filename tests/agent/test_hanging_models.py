@@ -14,8 +14,8 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from layercode_app import LayerCode, VoiceAgent
-from layercode_app.agent.mouth import Mouth
-from layercode_app.conversation.record import TurnRecord
+from layercode_app.agent.speech_writer import SpeechWriter
+from layercode_app.journal.record import TurnRecord
 from layercode_app.settings import Settings
 from layercode_app.settings.table import FILLERS
 
@@ -144,13 +144,13 @@ async def test_an_agents_own_limits_take_the_place_of_the_settings(tmp_path: Pat
 async def test_a_pause_is_not_the_models_while_the_caller_takes_the_words_slowly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = Mouth.say
+    said = SpeechWriter.say
 
-    async def slowly(self: Mouth, text: str) -> None:
+    async def slowly(self: SpeechWriter, text: str) -> None:
         await asyncio.sleep(0.4)
         await said(self, text)
 
-    monkeypatch.setattr(Mouth, "say", slowly)
+    monkeypatch.setattr(SpeechWriter, "say", slowly)
     server = ModelServer(reply=lambda messages: "Good day.")
     reply, record = await asked(server, tmp_path, piece_timeout=0.3)
     assert (reply.spoken, record.status) == ("Good day.", "complete")

@@ -16,7 +16,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app.agent.output_speech import NOT_APPROVED, NOT_RUN
-from layercode_app.conversation.record import TurnRecord
+from layercode_app.journal.record import TurnRecord
 
 from ..calling import Caller, calling, settings
 

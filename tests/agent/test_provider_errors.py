@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from layercode_app import Turn, VoiceAgent
-from layercode_app.conversation.record import Status, TurnRecord
+from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.observability.errors import CATEGORIES, detail_of
 from layercode_app.reports.explain import explain
 from layercode_app.testing.call import open_call

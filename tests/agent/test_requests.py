@@ -16,19 +16,19 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.usage import RequestUsage
 
 from layercode_app import Turn, VoiceAgent
-from layercode_app.cli.sessions_view import print_conversation
-from layercode_app.conversation.cost import cost_of
-from layercode_app.conversation.record import HELPER, ModelCall, TurnRecord
-from layercode_app.conversation.requests import MAX_REQUESTS
-from layercode_app.conversation.shares import UNMETERED
+from layercode_app.cli.sessions.view import print_conversation
+from layercode_app.conversation.model_requests import MAX_REQUESTS
 from layercode_app.emulator.playground.figures import summary
-from layercode_app.forking.compare import side
+from layercode_app.journal.cost import cost_of
+from layercode_app.journal.model_usage import UNMETERED
+from layercode_app.journal.record import HELPER, ModelCall, TurnRecord
 from layercode_app.observability import metrics
+from layercode_app.replay.compare import side
 from layercode_app.reports.conversations import turn_json
 from layercode_app.reports.report import make_report
 from layercode_app.reports.text import as_text
-from layercode_app.reports.tools import INSIDE, requests
-from layercode_app.reports.usage import totals_of
+from layercode_app.reports.tool_tally import INSIDE, requests
+from layercode_app.reports.usage_totals import totals_of
 from layercode_app.testing import events
 from layercode_app.testing.call import AgentCall, open_call
 
@@ -282,7 +282,7 @@ async def test_requests_in_a_loop_do_not_fill_the_journal_and_lose_no_tokens() -
 
 
 def test_a_record_of_an_older_version_has_the_one_model_that_it_names() -> None:
-    from layercode_app.conversation.record import Kind
+    from layercode_app.journal.record import Kind
 
     record = TurnRecord("c", "t", Kind.MESSAGE, "a", model=MAIN, usage={"requests": 2, "input_tokens": 9}, cost=0.5)
     assert [(share.model, share.usage, share.cost) for share in record.shares] == [

@@ -17,7 +17,7 @@ from pydantic_ai.models.test import TestModel
 from layercode_app import LayerCode, Turn, VoiceAgent
 from layercode_app.conversation.history import messages_of
 from layercode_app.conversation.live import LiveTurn
-from layercode_app.conversation.record import Kind, Source, TurnRecord
+from layercode_app.journal.record import Kind, Source, TurnRecord
 
 from ..calling import calling, settings
 from ..priced import records

@@ -14,8 +14,8 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from pydantic_ai.usage import RequestUsage
 
 from layercode_app import LayerCode, Turn, VoiceAgent
-from layercode_app.conversation.cost import cost_of
-from layercode_app.conversation.record import Stage, TurnRecord
+from layercode_app.journal.cost import cost_of
+from layercode_app.journal.record import Stage, TurnRecord
 
 from ..calling import calling, settings
 from ..priced import MODEL, records
@@ -175,7 +175,7 @@ async def test_a_turn_that_a_hook_answers_counts_its_helpers(tmp_path: Path) -> 
 async def test_an_offline_turn_costs_nothing_which_is_known(tmp_path: Path) -> None:
     from layercode_app.agent.discovery import discover
     from layercode_app.emulator.playground.figures import summary, totals
-    from layercode_app.forking.compare import side
+    from layercode_app.replay.compare import side
     from layercode_app.reports.conversations import turn_json
 
     record = await turn_of(discover().get("starter"), tmp_path)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from layercode_app import LayerCode, find_agent
 from layercode_app.agent.discovery import discover
-from layercode_app.cli.chat_session import ChatOptions, hold
+from layercode_app.cli.chat.session import ChatOptions, hold
 from layercode_app.cli.main import app, exit_code
 from layercode_app.dev.agents import AgentFiles
 from layercode_app.exceptions import (
@@ -24,7 +24,7 @@ from layercode_app.exceptions import (
     LayerCodeError,
     NotRecordedError,
 )
-from layercode_app.observability import redaction
+from layercode_app.observability.privacy import masking
 from layercode_app.settings import load_settings
 
 from ..calling import SECRET, settings
@@ -235,7 +235,7 @@ def test_the_brief_form_has_the_causes_and_no_frames_but_the_owners(tmp_path: Pa
         except KeyError as error:
             raise json.JSONDecodeError("no answer", "", 0) from error
     except ValueError as error:
-        told = redaction.brief(error)
+        told = masking.brief(error)
     assert told.index("KeyError: 'tea'") < told.index("JSONDecodeError: no answer")
     assert f'File "{file}", line 2, in fail' in told
 

@@ -12,8 +12,9 @@ import pytest
 
 from layercode_app import LayerCode, Message
 from layercode_app.agent.discovery import discover
+from layercode_app.agent.runner import AgentRunner
 from layercode_app.conversation.listener import Listener
-from layercode_app.conversation.record import Frame
+from layercode_app.journal.record import Frame
 
 from ..calling import calling, settings
 
@@ -33,7 +34,7 @@ class TwoWayCarrier:
                 await self.received.put({"type": frame.type, "content": frame.content, "turn_id": event.turn_id})
 
         agent = next(iter(self._app.agents.values()))
-        await self._app.turns.answer(agent, event, Listener(carry), received=time.perf_counter())
+        await self._app.turns.admit(AgentRunner(agent), event, Listener(carry), received=time.perf_counter())
 
 
 async def test_the_same_turn_through_server_sent_events_and_through_memory(tmp_path: Path) -> None:

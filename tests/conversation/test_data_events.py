@@ -14,7 +14,7 @@ from pydantic_ai import Agent
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from layercode_app import Event, LayerCode, SessionUpdate, Turn, VoiceAgent
-from layercode_app.conversation.record import TurnRecord
+from layercode_app.journal.record import TurnRecord
 from layercode_app.reports.report import make_report
 
 from ..calling import Caller, calling, settings
@@ -253,8 +253,8 @@ async def test_a_hooks_own_timeout_is_its_failure(tmp_path: Path) -> None:
 async def test_what_data_changed_is_saved_when_the_journal_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from layercode_app.conversation import late_saves
     from layercode_app.exceptions import StoreError
+    from layercode_app.jobs import late_saves
 
     monkeypatch.setattr(late_saves, "PAUSES", (0.05,) * 20)
 

@@ -15,7 +15,7 @@ from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 from layercode_app import DeveloperError, LayerCode, Turn, VoiceAgent
 from layercode_app.conversation.fillers import Filler, Fillers
 from layercode_app.conversation.live import LiveTurn
-from layercode_app.conversation.record import HANGUP, TTS, Kind, Status, TurnRecord
+from layercode_app.journal.record import HANGUP, TTS, Kind, Status, TurnRecord
 from layercode_app.settings import load_settings
 
 from ..calling import calling, settings

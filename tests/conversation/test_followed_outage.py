@@ -12,9 +12,9 @@ import pytest
 
 from layercode_app import LayerCode, Turn, VoiceAgent
 from layercode_app.conversation import delivery
-from layercode_app.conversation.record import Json, TurnRecord
-from layercode_app.conversation.stores.base import Store
 from layercode_app.exceptions import StoreError
+from layercode_app.journal.record import Json, TurnRecord
+from layercode_app.journal.stores.base import Store
 
 from ..calling import Caller, calling, settings
 
@@ -99,13 +99,13 @@ def fail(store: Store, times: int, monkeypatch: pytest.MonkeyPatch) -> asyncio.E
 
 
 async def test_who_follows_hears_the_next_word_once_the_journal_is_back(
-    counter: Counter, heard: tuple[Heard, Heard], monkeypatch: pytest.MonkeyPatch, logged: list[str]
+    counter: Counter, heard: tuple[Heard, Heard], monkeypatch: pytest.MonkeyPatch, warned: list[str]
 ) -> None:
     failed = fail(counter.apps[0].store, 2, monkeypatch)
     counter.numbers.put_nowait("2 ")
     await failed.wait()
     await heard[1].until("1 ", "2 ")
-    assert len([line for line in logged if "waits for the journal" in line]) == 1
+    assert len([line for line in warned if "waits for the journal" in line]) == 1
 
 
 async def test_who_follows_is_patient_with_the_journal(

@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from layercode_app import Data, LayerCode, Turn, VoiceAgent
-from layercode_app.conversation import late_saves
-from layercode_app.conversation.record import Json, TurnRecord
 from layercode_app.exceptions import StoreError
+from layercode_app.jobs import late_saves
+from layercode_app.journal.record import Json, TurnRecord
 
 from ..calling import Caller, calling, settings
 
@@ -107,7 +107,7 @@ async def test_the_page_is_shown_the_state(parrot: Parrot, callers: list[Caller]
 
 @pytest.mark.parametrize("over", [True, False])
 async def test_the_server_that_goes_down_tries_once_more_and_names_what_is_lost(
-    parrot: Parrot, over: bool, logged: list[str]
+    parrot: Parrot, over: bool, warned: list[str]
 ) -> None:
     first, second = parrot.apps
     async with calling(first) as caller:
@@ -118,4 +118,4 @@ async def test_the_server_that_goes_down_tries_once_more_and_names_what_is_lost(
     await second.store.close()
     assert record is not None
     assert record.finished == over
-    assert any("Turn t1 was given up" in line for line in logged) == (not over)
+    assert any("Turn t1 was given up" in line for line in warned) == (not over)

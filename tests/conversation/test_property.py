@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from loguru import logger
 
-from layercode_app.conversation.answerer import Limits
-from layercode_app.conversation.stores import create_store
-from layercode_app.conversation.stores.base import Store
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Store
+from layercode_app.settings.limits import Limits
 
 from ..redis_server import RedisServer
 from ..thoroughness import times

@@ -13,15 +13,16 @@ from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import Message, VoiceAgent
-from layercode_app.conversation.answerer import Limits
-from layercode_app.conversation.handler import TurnHandler
+from layercode_app.agent.runner import AgentRunner
+from layercode_app.conversation.admission import TurnHandler
+from layercode_app.conversation.heard import correct
 from layercode_app.conversation.history import messages_of
-from layercode_app.conversation.interruption import correct
-from layercode_app.conversation.record import Speech, Status, ToolCall, TurnRecord
-from layercode_app.conversation.stores.memory import MemoryStore
+from layercode_app.journal.record import Speech, Status, ToolCall, TurnRecord
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.settings.limits import Limits
 from layercode_app.webhook import InterruptionContext
 
-from .stores.records import turn
+from ..journal.stores.records import turn
 from .world import Ear, transcript
 
 pytestmark = pytest.mark.anyio
@@ -61,7 +62,7 @@ class Shop:
         ids = {"session_id": "s", "conversation_id": "c", "turn_id": turn_id, "text": text}
         ear = Ear()
         event = Message.model_validate(ids)
-        await self.handler.answer(self.voice, event, ear.listener, received=time.perf_counter())
+        await self.handler.admit(AgentRunner(self.voice), event, ear.listener, received=time.perf_counter())
         return ear.spoken
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from layercode_app import LayerCode, SessionEnd, SessionUpdate, VoiceAgent
 from layercode_app.conversation import delivery
-from layercode_app.conversation.stores.base import Job
 from layercode_app.exceptions import StoreError
+from layercode_app.journal.stores.base import Job
 
 from ..calling import Caller, calling, settings
 
@@ -60,7 +60,7 @@ async def test_an_end_that_could_not_be_kept_is_kept_when_it_comes_again(
     app = LayerCode(office.voice, settings=settings(tmp_path))
     async with calling(app) as caller:
         with monkeypatch.context() as outage:
-            outage.setattr(app.store, "owe", away)
+            outage.setattr(app.store, "enqueue", away)
             assert (await caller.send(END)).status >= 500
         answers = [(await caller.send(END)).status for _ in range(2)]
         async with asyncio.timeout(5):
@@ -76,7 +76,7 @@ async def test_an_end_whose_worker_died_at_it_is_kept_by_the_next(
     first, second = Office(), Office()
     dead = LayerCode(first.voice, settings=settings(tmp_path))
     async with calling(dead) as caller:
-        monkeypatch.setattr(dead.store, "owe", away)
+        monkeypatch.setattr(dead.store, "enqueue", away)
         await caller.send(END)
         conversation_id = caller.conversation_id
     app = LayerCode(second.voice, settings=settings(tmp_path))

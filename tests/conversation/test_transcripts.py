@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from layercode_app.conversation.record import Kind, Speech, TurnRecord
 from layercode_app.conversation.transcripts import shortened
+from layercode_app.journal.record import Kind, Speech, TurnRecord
 
 
 def turn(turn_id: str, spoken: str, heard: str | None = None) -> TurnRecord:

@@ -14,7 +14,7 @@ from pydantic_ai.messages import ModelMessage, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import HookError, LayerCode, SessionEnd, Turn, VoiceAgent
-from layercode_app.conversation.record import TurnRecord
+from layercode_app.journal.record import TurnRecord
 
 from ..calling import Caller, calling, settings
 from ..thoroughness import times

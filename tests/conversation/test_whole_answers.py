@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode, Message, Turn, VoiceAgent
+from layercode_app.agent.runner import AgentRunner
 from layercode_app.conversation.listener import Listener
-from layercode_app.conversation.record import END, TTS, Frame, Json, TurnRecord
-from layercode_app.conversation.stores.memory import MemoryStore
+from layercode_app.journal.record import END, TTS, Frame, Json, TurnRecord
+from layercode_app.journal.stores.memory import MemoryStore
 
 from ..calling import settings
 from ..waiting import until
@@ -55,7 +56,9 @@ async def answering(hook: Callable[..., Any], store: SlowStore, folder: Path) ->
         sent.append([frame.type for frame in frames])
 
     event = Message(session_id="s", conversation_id="c", turn_id="t", text="hello")
-    turn = asyncio.ensure_future(app.turns.answer(agent, event, Listener(carry), received=time.perf_counter()))
+    turn = asyncio.ensure_future(
+        app.turns.admit(AgentRunner(agent), event, Listener(carry), received=time.perf_counter())
+    )
     try:
         yield sent
     finally:

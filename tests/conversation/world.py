@@ -25,11 +25,12 @@ from pydantic_ai.messages import (
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import Message, Turn, VoiceAgent
-from layercode_app.conversation.answerer import Limits
-from layercode_app.conversation.handler import TurnHandler
+from layercode_app.agent.runner import AgentRunner
+from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.listener import Listener
-from layercode_app.conversation.record import Frame, Json, TurnRecord
-from layercode_app.conversation.stores.base import Store
+from layercode_app.journal.record import Frame, Json, TurnRecord
+from layercode_app.journal.stores.base import Store
+from layercode_app.settings.limits import Limits
 
 CONVERSATION = "conversation"
 
@@ -174,7 +175,7 @@ class World:
                 "interruption_context": context,
             }
         )
-        answer = handler.answer(self.agent, event, ear.listener, received=time.perf_counter())
+        answer = handler.admit(AgentRunner(self.agent), event, ear.listener, received=time.perf_counter())
         return asyncio.ensure_future(answer)
 
     def expected(self) -> list[tuple[str, str]]:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from layercode_app import Turn, VoiceAgent
-from layercode_app.cli.sessions_view import write_export
-from layercode_app.conversation.record import Frame, Kind, Speech, Status, TurnRecord
+from layercode_app.cli.sessions.view import write_export
 from layercode_app.emulator.playground.export import export_page
-from layercode_app.emulator.playground.masking import masked_pieces, redact
-from layercode_app.observability.redaction import MASK
+from layercode_app.journal.record import Frame, Kind, Speech, Status, TurnRecord
+from layercode_app.observability.privacy.masked_export import masked_pieces, redact
+from layercode_app.observability.privacy.masking import MASK
+from layercode_app.replay.recording import read_export
 from layercode_app.testing import events, open_call
-from layercode_app.testing.replay.recording import read_export
 
 
 def a_turn() -> TurnRecord:

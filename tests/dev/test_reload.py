@@ -12,10 +12,10 @@ import pytest
 from loguru import logger
 from websockets.asyncio.client import connect
 
-from layercode_app.conversation.answerer import Limits
 from layercode_app.dev.app import DevApp
 from layercode_app.dev.reload import watching
 from layercode_app.emulator.speech import Silence
+from layercode_app.settings.limits import Limits
 
 from ..ports import free_port
 from ..processes import command, listening

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from layercode_app.conversation.stores.sqlite import SQLiteStore
 from layercode_app.doctor.local import check_store
+from layercode_app.journal.stores.sqlite import SQLiteStore
 
 from ..calling import settings
-from ..conversation.stores.records import add, turn
+from ..journal.stores.records import add, turn
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +43,7 @@ async def test_pages_that_are_overwritten_are_found(tmp_path: Path) -> None:
     finding = await check_store(settings(tmp_path))
     assert finding.state == "failed"
     assert "malformed" in finding.detail
-    assert ".recover" in finding.mend
+    assert ".recover" in finding.fix
 
 
 async def test_a_turn_that_is_no_json_is_found(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ async def test_an_empty_folder_without_a_network(tmp_path: Path) -> None:
     report = await doctor(tmp_path, LAYERCODE_API_URL="http://127.0.0.1:1/v1")
     assert report.code == 1
     assert report.state("webhook secret") == "failed"
-    assert "LAYERCODE_WEBHOOK_SECRET" in report.line("webhook secret")["mend"]
+    assert "LAYERCODE_WEBHOOK_SECRET" in report.line("webhook secret")["fix"]
     assert [report.state(name) for name in ("API key", "agent id", "clock", "webhook at the platform")] == [
         "skipped"
     ] * 4
@@ -127,7 +127,7 @@ async def test_what_is_broken_is_named_with_its_mend(tmp_path: Path) -> None:
     assert report.code == 1
     for name in ("webhook secret", "API key", "agent file broken.py", "journal", "log folder"):
         assert report.state(name) == "failed", name
-        assert report.line(name)["mend"]
+        assert report.line(name)["fix"]
     assert "no_such_module_at_all" in report.line("agent file broken.py")["detail"]
 
 
@@ -167,7 +167,7 @@ async def test_services_that_refuse(tmp_path: Path) -> None:
 
     for name in ("webhook at the platform", "model of starter", "Logfire", "OTLP collector", "Sentry", "clock"):
         assert report.state(name) == "failed", name
-        assert report.line(name)["mend"]
+        assert report.line(name)["fix"]
     assert "authentication" in report.line("model of starter")["detail"]
     assert report.code == 1
 
@@ -194,7 +194,7 @@ async def test_a_server_of_another_project_is_not_taken_for_this_ones(tmp_path: 
     assert "another project serves its agent 'echo' there, with the same secret" in other.line("port")["detail"]
     assert stranger.state("port") == "failed"
     assert "it has another webhook secret" in stranger.line("port")["detail"]
-    assert other.line("port")["mend"]
+    assert other.line("port")["fix"]
 
 
 async def test_a_port_that_something_else_holds(tmp_path: Path) -> None:

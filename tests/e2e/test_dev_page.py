@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from layercode_app.conversation.record import Status, TurnRecord
+from layercode_app.journal.record import Status, TurnRecord
 
 from .dev_page import DevPage, dev_page
 

@@ -14,18 +14,18 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from layercode_app.conversation.recorded import turns_of
-from layercode_app.conversation.stores.base import Store
 from layercode_app.emulator.playground.export import export_page
-from layercode_app.profiling.page import page_of
-from layercode_app.reports.journal import open_journal
-from layercode_app.reports.page import as_html as report_page
+from layercode_app.journal.open import open_journal
+from layercode_app.journal.read import turns_of
+from layercode_app.journal.stores.base import Store
 from layercode_app.reports.report import make_report
+from layercode_app.reports.report_page import as_html as report_page
+from layercode_app.testing.bench.bench_page import as_html as bench_page
 from layercode_app.testing.bench.load import Load
-from layercode_app.testing.bench.page import as_html as bench_page
 from layercode_app.testing.bench.result import Result
-from layercode_app.testing.evals.report import html as eval_page
-from layercode_app.testing.evals.run import Played
+from layercode_app.testing.evals.eval_report import html as eval_page
+from layercode_app.testing.evals.run_scenarios import Played
+from layercode_app.testing.profile.profile_page import page_of
 
 from ..dev.serving import dev_server
 from ..hostile import ALL, CALLS, HALF, SCRIPT, acting, record

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from layercode_app import LayerCode, Turn, VoiceAgent
-from layercode_app.conversation.record import Status, TurnRecord
-from layercode_app.conversation.stores import create_store
 from layercode_app.emulator.agents import AgentSpec
 from layercode_app.emulator.emulator import Emulator
 from layercode_app.emulator.session import Session
 from layercode_app.emulator.speech import Silence
 from layercode_app.emulator.turn import AssistantTurn
+from layercode_app.journal.record import Status, TurnRecord
+from layercode_app.journal.stores import create_store
 from layercode_app.server.serve import uvicorn_options
 
 from ..calling import SECRET, settings

@@ -10,16 +10,16 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 from pyinstrument import Profiler
 
-from layercode_app.conversation.record import Kind, Status, TurnRecord
-from layercode_app.conversation.stores.memory import MemoryStore
-from layercode_app.profiling.page import page_of
-from layercode_app.reports.page import as_html as report_page
+from layercode_app.journal.record import Kind, Status, TurnRecord
+from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.reports.report import make_report
+from layercode_app.reports.report_page import as_html as report_page
+from layercode_app.testing.bench.bench_page import as_html as bench_page
 from layercode_app.testing.bench.load import Load
-from layercode_app.testing.bench.page import as_html as bench_page
 from layercode_app.testing.bench.result import Result
-from layercode_app.testing.evals.report import html as eval_page
-from layercode_app.testing.evals.run import Played
+from layercode_app.testing.evals.eval_report import html as eval_page
+from layercode_app.testing.evals.run_scenarios import Played
+from layercode_app.testing.profile.profile_page import page_of
 
 from ..testing.test_bench import series
 

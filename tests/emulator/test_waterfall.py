@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from layercode_app.conversation.record import Frame, Kind, ModelCall, Speech, Stage, ToolCall, TurnRecord
 from layercode_app.emulator.playground.export import MODULES, STATIC
 from layercode_app.emulator.playground.figures import whole
+from layercode_app.journal.record import Frame, Kind, ModelCall, Speech, Stage, ToolCall, TurnRecord
 
 from ..support import need_program
 

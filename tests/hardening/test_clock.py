@@ -16,15 +16,16 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode, SignatureError, Turn, VoiceAgent
-from layercode_app.conversation import jobs, steady
-from layercode_app.conversation.jobs import Jobs
-from layercode_app.conversation.record import Kind, Status, TurnRecord
-from layercode_app.conversation.stores import create_store
-from layercode_app.conversation.stores.base import Job, Store
-from layercode_app.conversation.stores.memory import MemoryStore
 from layercode_app.emulator.caller import TextCaller
 from layercode_app.emulator.webhooks import WebhookClient
-from layercode_app.server.rate import RateLimit
+from layercode_app.jobs import queue
+from layercode_app.jobs.queue import Jobs
+from layercode_app.journal import steady_clock
+from layercode_app.journal.record import Kind, Status, TurnRecord
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Job, Store
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.server.rate_limit import RateLimit
 from layercode_app.watch.jumps import ClockJumps
 from layercode_app.watch.watch import Watch
 from layercode_app.webhook import sign, verify
@@ -61,7 +62,7 @@ def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def worker_that_began(seconds: float) -> Iterator[None]:
     """Act as a worker that began when the clock was so many seconds on, or as a host whose clock is off by as much."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(steady, "STARTED", steady.STARTED + seconds)
+        patched.setattr(steady_clock, "STARTED", steady_clock.STARTED + seconds)
         yield
 
 
@@ -169,8 +170,8 @@ async def test_a_turn_goes_on_and_its_duplicate_is_answered_once(
 async def test_a_job_that_runs_is_not_freed(
     address: str, seconds: float, jump: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(jobs, "LEASE_SECONDS", 30.0)
+    monkeypatch.setattr(queue, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(queue, "LEASE_SECONDS", 30.0)
     begun, proceed = list[str](), asyncio.Event()
 
     async def run(job: Job) -> None:
@@ -180,7 +181,7 @@ async def test_a_job_that_runs_is_not_freed(
     async with opened(address) as store, opened(address) as other:
         others = store if address == "memory" else other
         workers = [Jobs(store, run), Jobs(others, run)]
-        await store.owe(Job("j", "hook", "a", {}))
+        await store.enqueue(Job("j", "hook", "a", {}))
         for worker in workers:
             worker.start()
         await until(lambda: begun)
@@ -199,8 +200,8 @@ async def test_a_job_that_runs_is_not_freed(
 async def test_a_retry_comes_after_its_pause_neither_at_once_nor_an_hour_late(
     address: str, seconds: float, jump: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(jobs, "RETRY_SECONDS", (0.3,))
+    monkeypatch.setattr(queue, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(queue, "RETRY_SECONDS", (0.3,))
     tries: list[float] = []
 
     async def run(job: Job) -> None:
@@ -211,7 +212,7 @@ async def test_a_retry_comes_after_its_pause_neither_at_once_nor_an_hour_late(
     async with opened(address) as store:
         worker = Jobs(store, run)
         worker.start()
-        await worker.owe(Job("j", "hook", "a", {}))
+        await worker.enqueue(Job("j", "hook", "a", {}))
         await until(lambda: len(tries) == 1)
         jump(seconds)
         await until(lambda: len(tries) == 2)
@@ -225,19 +226,19 @@ async def test_a_host_that_is_off_neither_takes_a_job_that_runs_nor_leaves_its_o
     address: str, off: float
 ) -> None:
     async with opened(address) as store, opened(address) as other:
-        await store.owe(Job("runs", "hook", "a", {}, due_at=steady.now()))
-        running = await store.lease(now=steady.now(), seconds=60)
+        await store.enqueue(Job("runs", "hook", "a", {}, due_at=steady_clock.now()))
+        running = await store.lease(now=steady_clock.now(), seconds=60)
         assert running is not None
         with worker_that_began(off):
-            assert await other.lease(now=steady.now(), seconds=60) is None
-        await store.renew(running, until=steady.now() + 60)
+            assert await other.lease(now=steady_clock.now(), seconds=60) is None
+        await store.renew(running, until=steady_clock.now() + 60)
         with worker_that_began(off):
-            assert await other.lease(now=steady.now(), seconds=60) is None
-            await other.owe(Job("its", "hook", "a", {}))
-            own = await other.lease(now=steady.now(), seconds=60)
+            assert await other.lease(now=steady_clock.now(), seconds=60) is None
+            await other.enqueue(Job("its", "hook", "a", {}))
+            own = await other.lease(now=steady_clock.now(), seconds=60)
         assert own is not None
         assert own.id == "its"
-        assert await store.lease(now=steady.now(), seconds=60) is None
+        assert await store.lease(now=steady_clock.now(), seconds=60) is None
 
 
 @pytest.mark.parametrize("off", [TEN_MINUTES, -TEN_MINUTES], ids=["fast", "slow"])
@@ -245,21 +246,23 @@ async def test_hosts_need_not_agree_on_when_a_job_is_due(redis_server: RedisServ
     redis_server.clear()
     async with opened(redis_server.url) as store, opened(redis_server.url) as other:
         with worker_that_began(off):
-            await other.owe(Job("now", "hook", "a", {}, due_at=steady.now()))
-            await other.owe(Job("later", "hook", "a", {}, due_at=steady.now() + 60))
+            await other.enqueue(Job("now", "hook", "a", {}, due_at=steady_clock.now()))
+            await other.enqueue(Job("later", "hook", "a", {}, due_at=steady_clock.now() + 60))
         # Within two seconds the clocks count as one, and a due time may be that much early or late.
-        due = [await store.lease(now=steady.now() + 2, seconds=60) for _ in range(2)]
+        due = [await store.lease(now=steady_clock.now() + 2, seconds=60) for _ in range(2)]
         assert [job and job.id for job in due] == ["now", None]
-        later = await store.lease(now=steady.now() + 63, seconds=60)
+        later = await store.lease(now=steady_clock.now() + 63, seconds=60)
         assert later is not None
 
 
 async def test_a_lease_from_before_the_host_was_started_again_is_over(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/journal.sqlite3") as store:
-        await store.owe(Job("j", "hook", "a", {}))
-        job = await store.lease(now=steady.now() + 90 * 86_400, seconds=60)  # the host had been up for 90 days more
+        await store.enqueue(Job("j", "hook", "a", {}))
+        job = await store.lease(
+            now=steady_clock.now() + 90 * 86_400, seconds=60
+        )  # the host had been up for 90 days more
         assert job is not None
-        assert await store.lease(now=steady.now(), seconds=60) is not None
+        assert await store.lease(now=steady_clock.now(), seconds=60) is not None
 
 
 # --- windows
@@ -297,14 +300,14 @@ async def test_an_alert_neither_fires_nor_recovers_because_the_clock_was_set(
 ) -> None:
     store, owed = MemoryStore(), list[Job]()
 
-    async def owe(job: Job) -> bool:
+    async def enqueue(job: Job) -> bool:
         owed.append(job)
         return True
 
     rules = [{"name": "busy", "when": "turns >= 1", "window": "5m", "channels": ["ops"]},
              {"name": "idle", "when": "turns < 1", "window": "5m", "channels": ["ops"]}]  # fmt: skip
     given = settings(tmp_path, alerts=rules, channels={"ops": "json://127.0.0.1:1/hook"})
-    watch = Watch(given, store, owe)
+    watch = Watch(given, store, enqueue)
     record = TurnRecord("c", "t", Kind.MESSAGE, "alone", started_at=time.time(), ended_at=time.time())
     record.status = Status.COMPLETE
     await store.begin(record, history_tokens=0)
@@ -315,7 +318,7 @@ async def test_an_alert_neither_fires_nor_recovers_because_the_clock_was_set(
     due = await watch.alerts.look(job)
     assert [title.partition("] ")[2] for title in fired] == ["busy fired"]
     assert len(owed) == 1
-    assert 0 < due - steady.now() <= given.alert_interval
+    assert 0 < due - steady_clock.now() <= given.alert_interval
     assert [line for line in warned if f"was set by {seconds:+.0f} s" in line]
 
 
@@ -383,8 +386,8 @@ async def test_a_chat_lasts_as_long_as_it_did(tmp_path: Path, seconds: float, ju
 
 SCRIPT = """
 import asyncio, json, sys, time
-from layercode_app.conversation import steady
-from layercode_app.conversation.stores import create_store
+from layercode_app.journal import steady_clock
+from layercode_app.journal.stores import create_store
 from layercode_app.webhook import verify
 from layercode_app.exceptions import SignatureError
 
@@ -392,7 +395,7 @@ async def main():
     url, header = sys.argv[1:]
     store = create_store(url)
     await store.open()
-    leased = await store.lease(now=steady.now(), seconds=60)
+    leased = await store.lease(now=steady_clock.now(), seconds=60)
     await store.close()
     try:
         reason = verify(header, b"{}", ["test-secret"])
@@ -409,8 +412,8 @@ async def test_a_real_process_whose_clock_is_off(redis_server: RedisServer, off:
     faketime = need_program("faketime")
     redis_server.clear()
     async with opened(redis_server.url) as store:
-        await store.owe(Job("runs", "hook", "a", {}))
-        assert await store.lease(now=steady.now(), seconds=60) is not None
+        await store.enqueue(Job("runs", "hook", "a", {}))
+        assert await store.lease(now=steady_clock.now(), seconds=60) is not None
         process = await asyncio.create_subprocess_exec(
             faketime, "-f", off, sys.executable, "-c", SCRIPT, redis_server.url, sign(b"{}", SECRET),
             env=clean_environment(DONT_FAKE_MONOTONIC="1"), cwd=ROOT, stdout=subprocess.PIPE,

@@ -14,7 +14,8 @@ from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import LayerCode, Turn, VoiceAgent
-from layercode_app.observability import debug_run, redaction
+from layercode_app.observability import debug_run
+from layercode_app.observability.privacy import masking
 
 from ..calling import calling, settings
 
@@ -58,7 +59,7 @@ def shown(lines: list[str], begin: str) -> list[str]:
 
 @pytest.mark.parametrize("captured", [False, True])
 async def test_a_turn_that_hangs_shows_how_far_it_came(captured: bool, tmp_path: Path, lines: list[str]) -> None:
-    redaction.configure(capture_content=captured)
+    masking.configure(capture_content=captured)
     hanging = Hanging()
     try:
         async with calling(LayerCode(hanging.voice, settings=settings(tmp_path))) as caller:
@@ -71,7 +72,7 @@ async def test_a_turn_that_hangs_shows_how_far_it_came(captured: bool, tmp_path:
             hanging.go_on.set()
             await saying
     finally:
-        redaction.configure()
+        masking.configure()
     assert len(shown(lines, "frame ")) == 3
     assert len(shown(lines, "frame response.end at")) == 1
     assert [line for line in shown(lines, "tool look_up") if " done after " in line]

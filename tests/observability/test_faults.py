@@ -136,7 +136,7 @@ async def test_sigterm_loses_nothing_of_a_finished_turn(workers: str, tmp_path: 
 
 async def journalled(path: Path, turns: int) -> int:
     """How many of the turns the journal has, finished."""
-    from layercode_app.conversation.stores import create_store
+    from layercode_app.journal.stores import create_store
 
     store = create_store(f"sqlite:///{path}")
     await store.open()

@@ -13,9 +13,9 @@ from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
 
 from layercode_app import AuthorizeRequest, LayerCode, RefusedError, Turn, VoiceAgent
-from layercode_app.observability import redaction
 from layercode_app.observability.intercept import intercept
 from layercode_app.observability.json_lines import JsonSink
+from layercode_app.observability.privacy import masking
 
 from ..calling import calling, settings
 from ..serving import serve
@@ -27,9 +27,9 @@ WORDS = "marzipan gingerbread"
 
 @pytest.fixture(params=[False, True], ids=["hidden", "captured"])
 def captured(request: pytest.FixtureRequest) -> Iterator[bool]:
-    redaction.configure(capture_content=request.param)
+    masking.configure(capture_content=request.param)
     yield request.param
-    redaction.configure()
+    masking.configure()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from layercode_app.conversation.record import Kind, ModelCall, Status, TurnRecord
+from layercode_app.journal.record import Kind, ModelCall, Status, TurnRecord
 from layercode_app.observability import context, logs
 from layercode_app.observability.turns import turn_finished
 

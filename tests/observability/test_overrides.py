@@ -15,8 +15,9 @@ from pydantic_ai import Agent
 from pydantic_ai.models.instrumented import InstrumentationSettings, InstrumentedModel
 from pydantic_ai.models.test import TestModel
 
-from layercode_app.observability import instrument, logs, redaction
+from layercode_app.observability import instrument, logs
 from layercode_app.observability.intercept import intercepted
+from layercode_app.observability.privacy import masking
 
 from .collectors import Collector, collecting
 from .observed import observed
@@ -136,7 +137,7 @@ def instrumented() -> Iterator[None]:
     yield
     Agent.instrument_all(False)
     instrument._Own.settings = None
-    redaction.configure()
+    masking.configure()
 
 
 @pytest.mark.usefixtures("instrumented")
@@ -163,7 +164,7 @@ def test_all_agents_have_our_settings_again() -> None:
 
 @pytest.mark.usefixtures("instrumented")
 def test_content_that_may_be_captured_stays() -> None:
-    redaction.configure(capture_content=True)
+    masking.configure(capture_content=True)
     settings = InstrumentationSettings()
     Agent.instrument_all(settings)
     assert not instrument.restore([])

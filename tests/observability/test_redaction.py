@@ -6,28 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layercode_app.observability import caller_secrets, context, redaction
+from layercode_app.observability import context
+from layercode_app.observability.privacy import caller_secrets, masking
 
 
 def test_a_callers_secrets_are_masked_outside_of_their_turn() -> None:
     caller_secrets.remember({"token": "test-caller-1", "deep": {"password": "test-caller-2"}, "user": "somebody"})
-    assert redaction.clean("test-caller-1 test-caller-2 somebody") == "[redacted] [redacted] somebody"
+    assert masking.clean("test-caller-1 test-caller-2 somebody") == "[redacted] [redacted] somebody"
 
 
 def test_only_the_newest_secrets_of_callers_are_kept() -> None:
     for number in range(caller_secrets.KEPT + 1):
         caller_secrets.remember({"token": f"test-caller-{number:04}"})
-    assert redaction.clean("test-caller-0000 test-caller-0001") == "test-caller-0000 [redacted]"
+    assert masking.clean("test-caller-0000 test-caller-0001") == "test-caller-0000 [redacted]"
 
 
 def test_an_error_is_hidden_in_a_request_and_where_nobody_knows_whose_it_is() -> None:
     error = ValueError("marzipan")
-    assert redaction.message_of(error) == "marzipan"
-    with context.for_somebody():
-        assert redaction.message_of(error) == redaction.HIDDEN
-        assert "marzipan" not in redaction.describe(error)
+    assert masking.message_of(error) == "marzipan"
+    with context.for_reader():
+        assert masking.message_of(error) == masking.HIDDEN
+        assert "marzipan" not in masking.describe(error)
     token = context.request.set(context.Request("POST", "/api/authorize", 0.0))
-    assert redaction.message_of(error) == redaction.HIDDEN
+    assert masking.message_of(error) == masking.HIDDEN
     context.request.reset(token)
 
 
@@ -44,12 +45,12 @@ def test_an_error_is_hidden_in_a_request_and_where_nobody_knows_whose_it_is() ->
     ],
 )
 def test_what_is_assigned_to_a_name_of_a_secret_is_masked_and_no_more(text: str, shown: str) -> None:
-    assert redaction.clean(text) == shown
+    assert masking.clean(text) == shown
 
 
 @given(st.text(alphabet="ab1)(.`=&;,_ '\\", max_size=40), st.text(alphabet="xyz)9-._", min_size=1, max_size=20))
 def test_no_letter_or_digit_of_a_secret_is_shown(before: str, secret: str) -> None:
-    shown = redaction.clean(f"{before} token={secret} after")
+    shown = masking.clean(f"{before} token={secret} after")
     if any(c.isalnum() for c in secret):
         assert not any(
             c in shown.partition("token=")[2].removesuffix(" after").replace("[redacted]", "") for c in "xyz9"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from layercode_app.journal.open import open_journal
 from layercode_app.reports.conversations import turn_json
-from layercode_app.reports.journal import open_journal
 from layercode_app.reports.report import make_report
 from layercode_app.reports.text import as_text
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
-from layercode_app.conversation.record import Kind, Status, TurnRecord
-from layercode_app.observability import context, logs, redaction
+from layercode_app.journal.record import Kind, Status, TurnRecord
+from layercode_app.observability import context, logs
 from layercode_app.observability.json_lines import Clock
+from layercode_app.observability.privacy import masking
 from layercode_app.observability.turns import turn_finished
 
 Written: TypeAlias = Callable[[], list[dict[str, Any]]]
@@ -24,10 +25,10 @@ Written: TypeAlias = Callable[[], list[dict[str, Any]]]
 @pytest.fixture
 def written(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Written]:
     """What was written to stdout meanwhile."""
-    redaction.configure(secrets=["test-very-secret"])
+    masking.configure(secrets=["test-very-secret"])
     logs.configure(log_format="json", log_dir="", common={"service": "shop", "version": "1.2.3"})
     yield lambda: [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
-    redaction.configure()
+    masking.configure()
     logger.remove()
 
 
@@ -112,12 +113,12 @@ def test_a_secret_of_the_turn_is_found_where_a_text_was_clean_before(written: Wr
     finish(model="model-of-the-caller")
     finish(model="model-of-the-caller", metadata={"token": "model-of-the-caller"})
     before, after = written()
-    assert (before["model"], after["model"]) == ("model-of-the-caller", redaction.MASK)
+    assert (before["model"], after["model"]) == ("model-of-the-caller", masking.MASK)
 
 
 @given(st.text(alphabet="0123456789+-. ()=@\"'\\abkprsxotghpylf_v:/ßBearer"))
 def test_a_quick_look_says_clean_only_of_what_is(text: str) -> None:
-    assert redaction.is_clean(text) == (redaction.clean(text) == text)
+    assert masking.is_clean(text) == (masking.clean(text) == text)
 
 
 def test_the_time_is_what_datetime_says(monkeypatch: pytest.MonkeyPatch) -> None:

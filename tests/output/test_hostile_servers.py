@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from layercode_app.cli.connect_steps import tell_of_first_call
-from layercode_app.conversation.record import Kind, Speech, TurnRecord
+from layercode_app.cli.connect.steps import tell_of_first_call
+from layercode_app.journal.record import Kind, Speech, TurnRecord
 
 from ..hostile import ALL, HALF, LONG, assert_harmless
 from .commands import COLUMNS, Command

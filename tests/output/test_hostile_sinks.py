@@ -10,16 +10,16 @@ import pytest
 from aiosmtpd.controller import Controller
 from prometheus_client.parser import text_string_to_metric_families
 
+from layercode_app.journal.open import open_journal
 from layercode_app.observability import labels
 from layercode_app.observability.metrics import TOOL_CALLS, TOOL_DURATION, OTelMetrics
 from layercode_app.observability.prometheus import Prometheus
 from layercode_app.output.visible import visible
-from layercode_app.reports.journal import open_journal
 from layercode_app.reports.report import make_report
+from layercode_app.testing.check.check_report import junit as check_junit
 from layercode_app.testing.check.model import Check, Outcome, Report
-from layercode_app.testing.check.report import junit as check_junit
-from layercode_app.testing.evals.report import junit as eval_junit
-from layercode_app.testing.evals.run import Played
+from layercode_app.testing.evals.eval_report import junit as eval_junit
+from layercode_app.testing.evals.run_scenarios import Played
 from layercode_app.watch.channels import send_report
 
 from ..calling import settings
@@ -94,7 +94,7 @@ def _words(mail: Any) -> str:
 def test_junit_can_be_read_whatever_failed() -> None:
     played = [Played(text, text, 1, failures=[text], transcript=text) for text in TEXTS]
     assert len(fromstring(eval_junit(played))) == len(TEXTS)
-    check = Check("turns.name", "title", "why", "mend", _never)
+    check = Check("turns.name", "title", "why", "fix", _never)
     outcomes = [Outcome(check, "failed", text) for text in TEXTS]
     assert len(fromstring(check_junit(Report("http://127.0.0.1", outcomes)))) == len(TEXTS)
 

@@ -56,7 +56,7 @@ def _found(module: str, tree: ast.Module) -> list[str]:
     return [*_prints(tree), *_rich(module, tree)]
 
 
-READS_STDIN = {"cli/chat_session.py": {"sys.stdin"}}
+READS_STDIN = {"cli/chat/session.py": {"sys.stdin"}}
 """`chat` reads what is typed."""
 
 

@@ -180,7 +180,7 @@ async def test_doctor_does_not_take_an_unreadable_answer_for_no_network(far: Far
         far.will_answer(body)
         (finding,) = await looked_at(platform_settings(tmp_path, far.url))
         assert (finding.state, "The platform" in finding.detail) == (State.FAILED, True)
-        assert finding.mend
+        assert finding.fix
 
 
 async def test_doctor_says_which_network_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

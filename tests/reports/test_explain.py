@@ -6,17 +6,7 @@ from typing import Any
 
 import pytest
 
-from layercode_app.conversation.record import (
-    Frame,
-    Kind,
-    ModelCall,
-    Source,
-    Speech,
-    Stage,
-    Status,
-    ToolCall,
-    TurnRecord,
-)
+from layercode_app.journal.record import Frame, Kind, ModelCall, Source, Speech, Stage, Status, ToolCall, TurnRecord
 from layercode_app.reports.explain import explain, explain_json
 from layercode_app.reports.steps import words_of
 

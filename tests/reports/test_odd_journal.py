@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from layercode_app.cli.main import app
-from layercode_app.conversation.record import Frame, Kind, Speech, Status, ToolCall, TurnRecord
-from layercode_app.conversation.stores.sqlite import SQLiteStore
-from layercode_app.testing.replay.recording import read_export
+from layercode_app.journal.record import Frame, Kind, Speech, Status, ToolCall, TurnRecord
+from layercode_app.journal.stores.sqlite import SQLiteStore
+from layercode_app.replay.recording import read_export
 
 from ..calling import settings
 from ..dev.serving import dev_server

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode
-from layercode_app.conversation.record import Kind, Status, TurnRecord
+from layercode_app.journal.record import Kind, Status, TurnRecord
 from layercode_app.reports.figures import percentile
-from layercode_app.reports.page import as_html
 from layercode_app.reports.report import Report, beginning, make_report
+from layercode_app.reports.report_page import as_html
 from layercode_app.reports.text import as_text
 from layercode_app.watch.metrics import METRICS
 

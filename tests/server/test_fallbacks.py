@@ -11,7 +11,7 @@ from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.wrapper import WrapperModel
 
 from layercode_app import ConfigurationError, LayerCode, VoiceAgent
-from layercode_app.conversation.record import Status, TurnRecord
+from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.reports.report import make_report
 
 from ..calling import calling, settings

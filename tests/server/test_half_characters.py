@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic_ai import Agent, ModelRetry, RunContext
-from pydantic_ai.exceptions import ToolFailed
+from pydantic_ai.exceptions import ModelHTTPError, ToolFailed
 from pydantic_ai.messages import (
     ModelMessage,
     ModelMessagesTypeAdapter,
@@ -141,3 +141,19 @@ async def test_a_greeting_and_an_event_with_halves_are_answered(tmp_path: Path) 
         await next_turns_are_answered(caller)
         ended = await caller.send({"type": "session.end", "transcript": [{"role": "user", "text": HIGH}]})
         assert ended.json == {"ok": True}
+
+
+async def test_half_a_character_of_an_answer_that_failed_is_not_said_before_the_next(tmp_path: Path) -> None:
+    tried: list[str] = []
+
+    async def fails_once(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        tried.append("")
+        if len(tried) == 1:
+            yield HIGH
+            raise ModelHTTPError(500, "gpt-5-mini")
+        yield "Good."
+
+    agent = VoiceAgent("strict", Agent(FunctionModel(stream_function=fails_once, model_name="gpt-5-mini")))
+    async with calling(LayerCode(agent, settings=settings(tmp_path))) as caller:
+        assert (await caller.say("hello")).spoken == "Good."
+    assert len(tried) == 2

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from layercode_app.conversation.record import Status
-from layercode_app.conversation.stores import create_store
 from layercode_app.emulator.webhooks import Received, WebhookClient
+from layercode_app.journal.record import Status
+from layercode_app.journal.stores import create_store
 
 from ..calling import Caller, new_turn
 from ..redis_server import RedisServer

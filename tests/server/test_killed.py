@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from layercode_app.conversation.record import Status
-from layercode_app.conversation.stores import create_store
 from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import DeliveryError
+from layercode_app.journal.record import Status
+from layercode_app.journal.stores import create_store
 
 from ..calling import Caller, Reply
 from ..server_process import SECRET, ServerProcess

@@ -102,10 +102,10 @@ async def test_a_model_that_fails_at_first_is_tried_again_before_anything_was_sp
 ) -> None:
     server = ModelServer(status=503)
 
-    def mend(messages: list[dict[str, Any]]) -> str:
+    def fix(messages: list[dict[str, Any]]) -> str:
         return "Here I am."
 
-    server.reply = mend
+    server.reply = fix
     async with serve(server.app) as url:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", "test-key")

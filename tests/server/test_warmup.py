@@ -15,8 +15,8 @@ from pydantic_ai.models import infer_model
 from pydantic_ai.models.fallback import FallbackModel
 
 from layercode_app import LayerCode, VoiceAgent
+from layercode_app.server.canned_models import single_models, stand_ins
 from layercode_app.server.serve import _connect_models
-from layercode_app.server.stand_ins import single_models, stand_ins
 from layercode_app.server.warmup import _turn, models_of
 
 from ..calling import calling, settings

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layercode_app.conversation.record import DATA, END, ERROR, HANGUP, TTS, Frame
+from layercode_app.journal.record import DATA, END, ERROR, HANGUP, TTS, Frame
 from layercode_app.stream.frames import HEADERS, Decoder, encode, encode_all
 from layercode_app.wellformed import plain
 

@@ -12,10 +12,11 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai.models import Model
 
 from layercode_app import Message, Turn, VoiceAgent
-from layercode_app.conversation.answerer import Limits
-from layercode_app.conversation.handler import TurnHandler
-from layercode_app.conversation.stores.base import Store
-from layercode_app.conversation.stores.memory import MemoryStore
+from layercode_app.agent.runner import AgentRunner
+from layercode_app.conversation.admission import TurnHandler
+from layercode_app.journal.stores.base import Store
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.settings.limits import Limits
 
 from ..conversation.world import Ear
 from ..serving import serve
@@ -45,7 +46,7 @@ class Talk:
         ids = {"session_id": "s", "conversation_id": "c", "turn_id": f"turn-{self.turn}"}
         self.turn += "turn_id" not in more
         event = Message.model_validate(ids | {"text": text} | more)
-        answer = self.handler.answer(self.voice, event, ear.listener, received=time.perf_counter())
+        answer = self.handler.admit(AgentRunner(self.voice), event, ear.listener, received=time.perf_counter())
         return asyncio.ensure_future(answer)
 
     async def say(self, text: str, **more: Any) -> str:

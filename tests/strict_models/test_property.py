@@ -21,9 +21,9 @@ from loguru import logger
 from pydantic_ai.models import Model
 
 from layercode_app import Turn
-from layercode_app.conversation.answerer import Limits
-from layercode_app.conversation.handler import TurnHandler
-from layercode_app.conversation.stores.memory import MemoryStore
+from layercode_app.conversation.admission import TurnHandler
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.settings.limits import Limits
 
 from ..conversation.world import Ear
 from ..serving import serve

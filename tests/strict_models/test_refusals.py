@@ -12,7 +12,7 @@ from pydantic_ai import Agent
 from pydantic_ai.exceptions import ModelHTTPError
 
 from ..serving import serve
-from . import (  # fmt: skip
+from . import (
     ALL,
     Asked,
     Call,

@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 from layercode_app.cli.main import app as command
 from layercode_app.cli.main import exit_code
 from layercode_app.exceptions import ConfigurationError, DeliveryError
+from layercode_app.testing.bench.bench_page import as_html
 from layercode_app.testing.bench.connection import Address
 from layercode_app.testing.bench.load import Load
+from layercode_app.testing.bench.measure import Target, bench, measure
 from layercode_app.testing.bench.measured import Measured, Sample, Series, percentiles, ratios
-from layercode_app.testing.bench.page import as_html
 from layercode_app.testing.bench.result import Result
-from layercode_app.testing.bench.run import Target, bench, measure
 from layercode_app.testing.bench.usage import Server as Processes
 from layercode_app.testing.bench.usage import Used, server_of
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
 
 from layercode_app import Call, SessionEnd, Turn, VoiceAgent
-from layercode_app.conversation.record import Status
-from layercode_app.conversation.stores import create_store
 from layercode_app.exceptions import DeveloperError
+from layercode_app.journal.record import Status
+from layercode_app.journal.stores import create_store
 from layercode_app.testing import Called, Clock, ScriptedModelError, events, open_call, scripted
 from layercode_app.testing.call import CallError
 

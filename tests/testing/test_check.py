@@ -21,11 +21,12 @@ from layercode_app.agent.offline import offline_model
 from layercode_app.cli.main import app as command
 from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import ConfigurationError
-from layercode_app.testing.check import run as run_module
-from layercode_app.testing.check.model import Limits, Outcome, Report
+from layercode_app.testing.check import run_checks as run_module
+from layercode_app.testing.check.check_report import junit
+from layercode_app.testing.check.limits import Limits
+from layercode_app.testing.check.model import Outcome, Report
 from layercode_app.testing.check.probe import Probe
-from layercode_app.testing.check.report import junit
-from layercode_app.testing.check.run import chosen, run_checks
+from layercode_app.testing.check.run_checks import chosen, run_checks
 
 from ..broken.faults import FAULTS, bodies, events, frames, signatures, turns
 from ..broken.server import SECRET, Server

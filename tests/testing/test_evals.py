@@ -20,9 +20,9 @@ from layercode_app.cli.main import app as command
 from layercode_app.cli.main import exit_code
 from layercode_app.exceptions import ConfigurationError, LayerCodeError
 from layercode_app.testing import HeardTurn
-from layercode_app.testing.evals import report
+from layercode_app.testing.evals import eval_report
 from layercode_app.testing.evals.judge import Verdict, model_judge
-from layercode_app.testing.evals.run import Played, evaluate
+from layercode_app.testing.evals.run_scenarios import Played, evaluate
 from layercode_app.testing.evals.scenario import Expectation, Scenario, ScenarioFile, Step, load, schema
 
 from ..processes import ROOT
@@ -85,7 +85,7 @@ async def test_a_right_agent_passes(file: Path) -> None:
         ("spoken over", 1, []),
         ("spoken over", 2, []),
     ]
-    assert [row["passed"] for row in report.summary(played)] == [2, 2]
+    assert [row["passed"] for row in eval_report.summary(played)] == [2, 2]
 
 
 class Insists:
@@ -179,11 +179,11 @@ def test_the_schema_takes_what_the_models_take(file: Path) -> None:
 def test_a_baseline_shows_what_became_worse(tmp_path: Path) -> None:
     good, bad = Played("a", "", 1), Played("a", "", 1, failures=["no"])
     baseline = tmp_path / "baseline.json"
-    baseline.write_text(json.dumps(report.summary([good, good])))
-    assert report.regressions(report.summary([good, bad]), baseline) == ["a: 1 of 2 passed, before 2 of 2"]
-    assert report.regressions(report.summary([good]), baseline) == []
+    baseline.write_text(json.dumps(eval_report.summary([good, good])))
+    assert eval_report.regressions(eval_report.summary([good, bad]), baseline) == ["a: 1 of 2 passed, before 2 of 2"]
+    assert eval_report.regressions(eval_report.summary([good]), baseline) == []
     with pytest.raises(ConfigurationError, match="not a baseline"):
-        report.regressions([], tmp_path / "none.json")
+        eval_report.regressions([], tmp_path / "none.json")
 
 
 def test_the_command_writes_every_report(file: Path, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_judge_that_did_not_answer_is_an_error_and_no_failure() -> None:
         Played("s", "", 2, errors=["the judge did not answer"], seconds=0.5),
         Played("s", "", 3),
     ]
-    suite = ElementTree.fromstring(report.junit(runs))
+    suite = ElementTree.fromstring(eval_report.junit(runs))
     assert [suite.get(name) for name in ("tests", "failures", "errors", "time")] == ["3", "1", "1", "1.500"]
     assert [[found.tag for found in case] for case in suite] == [["failure"], ["error"], []]
     assert [run.passed for run in runs] == [False, False, True]

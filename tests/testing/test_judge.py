@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from layercode_app.cli.main import app as command
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.testing.evals.judge import model_judge
-from layercode_app.testing.evals.run import evaluate
+from layercode_app.testing.evals.run_scenarios import evaluate
 from layercode_app.testing.evals.scenario import ScenarioFile
 
 from ..model_server import ModelServer

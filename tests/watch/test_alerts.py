@@ -13,8 +13,8 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from layercode_app import LayerCode
-from layercode_app.conversation import jobs
-from layercode_app.conversation.record import Kind, Status, TurnRecord
+from layercode_app.jobs import queue
+from layercode_app.journal.record import Kind, Status, TurnRecord
 from layercode_app.watch.alerts import send_test
 
 from .. import forked
@@ -80,7 +80,7 @@ async def test_fewer_turns_than_at_least_say_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_channel_that_is_down_gets_the_message_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "RETRY_SECONDS", (0.1, 0.1, 0.1))
+    monkeypatch.setattr(queue, "RETRY_SECONDS", (0.1, 0.1, 0.1))
     async with inbox() as box:
         box.statuses = [500, 500]
         async with calling(app_with(tmp_path, box.url, rule("turns >= 1"))) as caller:

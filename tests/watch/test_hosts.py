@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from layercode_app.conversation.stores import create_store
 from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.journal.stores import create_store
 from layercode_app.reports.report import make_report
 
 from ..calling import SECRET, Caller

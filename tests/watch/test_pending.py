@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from layercode_app.conversation.stores.memory import MemoryStore
 from layercode_app.exceptions import StoreError
+from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.watch import pending
 from layercode_app.watch.pending import PendingTotals
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from layercode_app import ConfigurationError, Turn, VoiceAgent, load_settings
-from layercode_app.conversation.record import Kind, Status, TurnRecord
-from layercode_app.conversation.stores.base import Job
-from layercode_app.conversation.stores.memory import MemoryStore
+from layercode_app.journal.record import Kind, Status, TurnRecord
+from layercode_app.journal.stores.base import Job
+from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.testing.call import open_call
 from layercode_app.watch import system
 from layercode_app.watch.alerts import Alerts, fires
@@ -187,7 +187,7 @@ async def test_an_alert_links_to_the_turn_that_shows_it(when: str, shown: str) -
 async def test_a_message_has_its_severity_and_its_link(severity: str, kind: str, title: str) -> None:
     jobs: list[Job] = []
 
-    async def owe(job: Job) -> bool:
+    async def enqueue(job: Job) -> bool:
         jobs.append(job)
         return True
 
@@ -195,7 +195,7 @@ async def test_a_message_has_its_severity_and_its_link(severity: str, kind: str,
     pending = PendingTotals(store)
     async with inbox() as box:
         given = settings("error_rate > 5%", box.url, "https://traces.example/t/{trace_id}?x=1", severity=severity)
-        alerts = Alerts(given, store, pending, Refusals(store, pending), owe)
+        alerts = Alerts(given, store, pending, Refusals(store, pending), enqueue)
         state = Job("alerts", "alerts", "", {})
         await alerts.look(state)
         await alerts.look(state)

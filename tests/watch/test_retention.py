@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from layercode_app import LayerCode
-from layercode_app.conversation.record import Kind, Status, TurnRecord
-from layercode_app.conversation.stores.base import Job
+from layercode_app.journal.record import Kind, Status, TurnRecord
+from layercode_app.journal.stores.base import Job
 from layercode_app.watch import watch as watching
 
 from ..calling import calling, settings

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from layercode_app import LayerCode
-from layercode_app.conversation.record import Kind, Status, TurnRecord
-from layercode_app.conversation.stores import create_store
-from layercode_app.conversation.stores.base import LEAST_TOKENS, Store
+from layercode_app.journal.record import Kind, Status, TurnRecord
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import LEAST_TOKENS, Store
 from layercode_app.watch.spending import cost_and_tokens, spent_before
 
 from ..calling import Caller, calling, settings

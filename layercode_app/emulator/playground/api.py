@@ -15,9 +15,9 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ...conversation.record import Json, TurnRecord
-from ...conversation.record_json import to_json
 from ...exceptions import DeveloperError, LayerCodeError, PlatformAPIError, StoreError
+from ...journal.record import Json, TurnRecord
+from ...journal.record_json import to_json
 from ...wellformed import load_json
 from .export import export_page
 from .figures import conversation_row, latency, summary, totals, whole
@@ -187,11 +187,7 @@ def _ids(request: Request) -> tuple[str, str]:
 
 def _newest(source: Source, turn: TurnRecord) -> TurnRecord:
     """Return the live record from memory if the turn runs in this process, else the given one."""
-    live = source.running().get(turn.conversation_id)
-    if live is None or live.record.turn_id != turn.turn_id or live.ending:
-        return turn
-    live.collect()
-    return live.record
+    return source.running(turn.conversation_id, turn.turn_id) or turn
 
 
 async def _read(request: Request, model: type[ModelT]) -> ModelT:

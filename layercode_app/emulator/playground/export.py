@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...conversation.record import Json, TurnRecord
-from ...conversation.record_json import from_json, to_json
+from ...journal.record import Json, TurnRecord
+from ...journal.record_json import from_json, to_json
+from ...observability.privacy.masked_export import masked_turns, redact
 from ...output.pages import embedded, sealed
 from ...output.visible import json_text, visible
 from .figures import conversation_row, whole
-from .masking import masked_turns, redact
 
 STATIC = Path(__file__).parent / "static"
 MODULES = ("dom", "format", "waterfall", "details", "transcript", "inspector", "export")

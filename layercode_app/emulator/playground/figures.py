@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from ...conversation.cost import Cost, cost_of
-from ...conversation.record import Json, Kind, ModelCall, Stage, Status, TurnRecord
-from ...conversation.record_json import from_json
-from ...conversation.shares import Share
+from ...journal.cost import Cost, cost_of
+from ...journal.model_usage import Share
+from ...journal.record import Json, Kind, ModelCall, Stage, Status, TurnRecord
+from ...journal.record_json import from_json
 
 PERCENTILES = (50, 90, 95, 99)
 _BODIES = ("messages", "frames")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from ...conversation.record_json import to_json
+from ...journal.record_json import to_json
 from ..feed import Feed, Item
 
 HEARTBEAT_SECONDS = 15.0

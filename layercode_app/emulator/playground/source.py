@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...conversation.live import LiveTurn
-from ...conversation.record import Json
-from ...conversation.stores.base import Store
+from ...journal.record import Json, TurnRecord
+from ...journal.stores.base import Store
 from ..emulator import Emulator
 
 
@@ -38,8 +37,8 @@ class Source:
     emulator: Emulator
     agents: Callable[[], Json]
     """Return the agents, and the agent files that failed."""
-    running: Callable[[], Mapping[str, LiveTurn]]
-    """Return the running turns, by conversation."""
+    running: Callable[[str, str], TurnRecord | None]
+    """Return the record so far of a turn that runs in this process, by conversation and turn id; else None."""
     fork: Callable[[ForkRequest], Awaitable[Any]]
     """Fork a recorded call, and return the comparison as JSON. May raise DeveloperError."""
     log_dir: Path | None = None

@@ -17,9 +17,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import httptools
 
-from ...conversation.record import END, TTS
 from ...emulator.javascript import stringify
 from ...exceptions import ConfigurationError
+from ...journal.record import END, TTS
 from ...stream.frames import Decoder
 from ...webhook import HEADER, sign
 

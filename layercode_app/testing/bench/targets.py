@@ -23,7 +23,7 @@ from urllib.request import urlopen
 from ...exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, DeveloperError
 from ...server.port import free_port
 from ...settings.environment import environment
-from .run import Target
+from .measure import Target
 from .usage import Server, server_of
 
 START_SECONDS = 60.0

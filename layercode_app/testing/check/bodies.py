@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ...emulator.javascript import stringify
 from ...webhook import HEADER
-from .model import FailedError, check
+from .limits import FailedError
+from .model import check
 from .probe import Exchange, Probe
 
 GROUP = "bodies"
@@ -22,21 +23,21 @@ async def _refused(probe: Probe, body: bytes) -> None:
         raise FailedError(f"for {body[:40]!r}: expected 400, got {exchange.summary}")
 
 
-@check("bodies.not-json", "a body that is not JSON is a 400", why=CRASH, mend="Catch what the parser raises.")
+@check("bodies.not-json", "a body that is not JSON is a 400", why=CRASH, fix="Catch what the parser raises.")
 async def not_json(probe: Probe) -> None:
     """Send an empty body, truncated JSON, and other formats."""
     for body in (b"", b"{", b'{"type": "message"', b"<xml/>", b"{'type': 1}"):
         await _refused(probe, body)
 
 
-@check("bodies.not-utf8", "a body that is not UTF-8 is a 400", why=CRASH, mend="Catch what decoding raises.")
+@check("bodies.not-utf8", "a body that is not UTF-8 is a 400", why=CRASH, fix="Catch what decoding raises.")
 async def not_utf8(probe: Probe) -> None:
     """Send invalid bytes, alone and inside a JSON text."""
     for body in (b"\xff\xfe\x00", b'{"type": "message", "text": "\xff"}'):
         await _refused(probe, body)
 
 
-@check("bodies.not-an-object", "a body that is no object is a 400", why=CRASH, mend="Check the type after parsing.")
+@check("bodies.not-an-object", "a body that is no object is a 400", why=CRASH, fix="Check the type after parsing.")
 async def not_an_object(probe: Probe) -> None:
     """Send lists, null, a number and a text."""
     for body in (b"[]", b"null", b"1", b'"message"', b'[{"type": "message"}]'):
@@ -47,7 +48,7 @@ async def not_an_object(probe: Probe) -> None:
     "bodies.fields",
     "an event without what it needs is a 400",
     why="a half event that is answered as a whole one hides the mistake",
-    mend="Validate type, session_id and conversation_id, and for a message turn_id and text.",
+    fix="Validate type, session_id and conversation_id, and for a message turn_id and text.",
     severity="warning",
 )
 async def fields(probe: Probe) -> None:
@@ -63,7 +64,7 @@ async def fields(probe: Probe) -> None:
     "bodies.no-internals",
     "a refusal gives a reason and no internals",
     why="tracebacks and paths tell an attacker what to try next",
-    mend="Answer with a short reason; keep the traceback for the log.",
+    fix="Answer with a short reason; keep the traceback for the log.",
 )
 async def no_internals(probe: Probe) -> None:
     """Search the answers to several malformed bodies for internals."""
@@ -78,7 +79,7 @@ async def no_internals(probe: Probe) -> None:
     "bodies.afterwards",
     "after all that a call is answered",
     why="one bad request must not end the service",
-    mend="Look for what a bad request leaves behind.",
+    fix="Look for what a bad request leaves behind.",
 )
 async def afterwards(probe: Probe) -> None:
     """Send one more valid turn."""

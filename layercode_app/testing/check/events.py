@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import FailedError, check
+from .limits import FailedError
+from .model import check
 from .probe import Exchange, Probe
 
 GROUP = "events"
@@ -24,7 +25,7 @@ def _labelled(what: str, exchange: Exchange) -> Exchange:
     "events.session-start",
     "session.start with a turn_id is answered with the greeting",
     why="the call begins with silence, or with an error",
-    mend="Answer it as a turn: a stream with response.end, even if nothing is said.",
+    fix="Answer it as a turn: a stream with response.end, even if nothing is said.",
 )
 async def session_start(probe: Probe) -> None:
     """Send it with a turn id: the older style."""
@@ -35,7 +36,7 @@ async def session_start(probe: Probe) -> None:
     "events.welcome",
     "welcome is answered as session.start is",
     why="it is the newer name of the same",
-    mend="Handle both types alike.",
+    fix="Handle both types alike.",
     severity="warning",
 )
 async def welcome(probe: Probe) -> None:
@@ -47,7 +48,7 @@ async def welcome(probe: Probe) -> None:
     "events.session-start-newer",
     "session.start without a turn_id is acknowledged with JSON",
     why="the newer style sends it to tell, not to ask; a greeting here is heard by nobody",
-    mend="Without a turn_id answer 200 and JSON.",
+    fix="Without a turn_id answer 200 and JSON.",
     severity="warning",
 )
 async def session_start_newer(probe: Probe) -> None:
@@ -59,7 +60,7 @@ async def session_start_newer(probe: Probe) -> None:
     "events.data",
     "data is answered with plain JSON, whatever it holds",
     why="the answer goes to the caller's page as it is, and must not be spoken",
-    mend="Answer 200 and JSON; never a stream. `data` may be any JSON.",
+    fix="Answer 200 and JSON; never a stream. `data` may be any JSON.",
 )
 async def data(probe: Probe) -> None:
     """Send an object, a list, a text, a number and null, and one event without a turn id."""
@@ -76,7 +77,7 @@ async def data(probe: Probe) -> None:
     "events.session-update",
     "session.update is acknowledged",
     why="the platform would deliver it again, and recordings get lost",
-    mend="Answer 200 and JSON, for a recording that is ready and for one that failed.",
+    fix="Answer 200 and JSON, for a recording that is ready and for one that failed.",
 )
 async def session_update(probe: Probe) -> None:
     """Send a finished and a failed recording."""
@@ -90,7 +91,7 @@ async def session_update(probe: Probe) -> None:
     "events.session-end",
     "session.end is acknowledged",
     why="what you do after a call is not done",
-    mend="Answer 200 and JSON; a timestamp may be a number of milliseconds or an ISO text, and fields may be missing.",
+    fix="Answer 200 and JSON; a timestamp may be a number of milliseconds or an ISO text, and fields may be missing.",
 )
 async def session_end(probe: Probe) -> None:
     """Send timestamps in both styles, and an event with no optional field."""
@@ -109,7 +110,7 @@ async def session_end(probe: Probe) -> None:
     "events.unknown-types",
     "events of unknown types are acknowledged",
     why=UNKNOWN,
-    mend="Answer 200 to a type you do not know.",
+    fix="Answer 200 to a type you do not know.",
 )
 async def unknown_types(probe: Probe) -> None:
     """Send a type that already exists, and an invented one."""
@@ -120,7 +121,7 @@ async def unknown_types(probe: Probe) -> None:
             raise FailedError(f"for {kind}: expected 200, got {exchange.summary}")
 
 
-@check("events.unknown-fields", "unknown fields are accepted", why=UNKNOWN, mend="Ignore fields you do not know.")
+@check("events.unknown-fields", "unknown fields are accepted", why=UNKNOWN, fix="Ignore fields you do not know.")
 async def unknown_fields(probe: Probe) -> None:
     """Send unknown fields at the top level and in nested objects."""
     context = {"previous_turn_interrupted": True, "seconds_heard": 1.5}
@@ -132,7 +133,7 @@ async def unknown_fields(probe: Probe) -> None:
     "events.optional-fields",
     "optional fields may be missing, null, or there",
     why="a call by phone has fields that a call by browser has not",
-    mend="Treat metadata, custom_metadata, phone numbers and interruption_context as optional.",
+    fix="Treat metadata, custom_metadata, phone numbers and interruption_context as optional.",
 )
 async def optional_fields(probe: Probe) -> None:
     """Send a phone call with metadata, an event without optional fields, and one with nulls."""
@@ -146,7 +147,7 @@ async def optional_fields(probe: Probe) -> None:
     "events.interruption-context",
     "interruption_context may be whole, in part, or empty",
     why="the turn after an interruption would fail, of all turns",
-    mend="Every field of it is optional.",
+    fix="Every field of it is optional.",
 )
 async def interruption_context(probe: Probe) -> None:
     """Send whole, partial and empty contexts after a turn."""
@@ -162,7 +163,7 @@ async def interruption_context(probe: Probe) -> None:
     "events.long-text",
     "a long message is answered",
     why="callers tell long stories, and pages paste text",
-    mend="Accept bodies of 100 kB at least.",
+    fix="Accept bodies of 100 kB at least.",
 )
 async def long_text(probe: Probe) -> None:
     """Send about 20,000 characters; the answer need only begin."""
@@ -174,7 +175,7 @@ async def long_text(probe: Probe) -> None:
     "events.blank-text",
     "a message without words is answered",
     why="speech recognition sometimes hears nothing, and the call must go on",
-    mend="Answer it as a turn; saying nothing is fine.",
+    fix="Answer it as a turn; saying nothing is fine.",
 )
 async def blank_text(probe: Probe) -> None:
     """Send an empty text and white space. Silence is a valid answer."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...conversation.record import END, TTS
-from .model import FailedError, SkippedError, check
+from ...journal.record import END, TTS
+from .limits import FailedError, SkippedError
+from .model import check
 from .probe import Probe
 
 GROUP = "frames"
@@ -16,7 +17,7 @@ MANGLED = ("Ã¼", "Ã©", "ä½", "ðŸ", "\ufffd")
     "frames.content-type",
     "the answer is text/event-stream",
     why="the platform reads nothing else as speech",
-    mend="Send Content-Type: text/event-stream.",
+    fix="Send Content-Type: text/event-stream.",
 )
 async def content_type(probe: Probe) -> None:
     """Check the header of the sample."""
@@ -29,7 +30,7 @@ async def content_type(probe: Probe) -> None:
     "frames.form",
     "each event is one line `data: {json}` and a blank line",
     why="events that run together, or over lines, are lost",
-    mend="Write `data: ` + compact JSON + two newlines.",
+    fix="Write `data: ` + compact JSON + two newlines.",
 )
 async def form(probe: Probe) -> None:
     """Check every byte of the sample."""
@@ -43,7 +44,7 @@ async def form(probe: Probe) -> None:
     "frames.types",
     "speech is text, and every event has a known type",
     why="an event the platform does not know is dropped, and what is no text is not spoken",
-    mend="Send response.tts with a string as content, response.data, and response.end.",
+    fix="Send response.tts with a string as content, response.data, and response.end.",
 )
 async def types(probe: Probe) -> None:
     """Check the types and contents of the sample's events."""
@@ -58,7 +59,7 @@ async def types(probe: Probe) -> None:
     "frames.turn-id",
     "every event carries the turn_id of its request",
     why="the platform drops speech of another turn: the caller hears silence",
-    mend="Copy turn_id from the request into every event, response.end included.",
+    fix="Copy turn_id from the request into every event, response.end included.",
 )
 async def turn_id(probe: Probe) -> None:
     """Check every event of the sample."""
@@ -72,7 +73,7 @@ async def turn_id(probe: Probe) -> None:
     "frames.end",
     "response.end comes exactly once",
     why="without it the caller waits for the end of the turn; a second one ends the next",
-    mend="Send response.end in a `finally`, in one place.",
+    fix="Send response.end in a `finally`, in one place.",
 )
 async def end(probe: Probe) -> None:
     """Count `response.end` in the sample."""
@@ -85,7 +86,7 @@ async def end(probe: Probe) -> None:
     "frames.end-last",
     "response.end is the last event",
     why="what comes after the end is not spoken",
-    mend="Wait for everything that speaks before you send response.end.",
+    fix="Wait for everything that speaks before you send response.end.",
 )
 async def end_last(probe: Probe) -> None:
     """Check that no event of the sample follows `response.end`."""
@@ -98,7 +99,7 @@ async def end_last(probe: Probe) -> None:
     "frames.streams",
     "speech is sent as it comes",
     why="the caller hears nothing until the whole reply is there",
-    mend="Flush every event. Look for a middleware, compression or proxy that collects the answer.",
+    fix="Flush every event. Look for a middleware, compression or proxy that collects the answer.",
 )
 async def streams(probe: Probe) -> None:
     """Check for a Content-Length, compression, and speech that arrives all at once after a wait."""
@@ -117,7 +118,7 @@ async def streams(probe: Probe) -> None:
     "frames.no-buffering",
     "headers keep proxies from buffering",
     why="behind a proxy the caller hears nothing until the whole reply is there",
-    mend="Send Cache-Control: no-cache, no-transform and X-Accel-Buffering: no.",
+    fix="Send Cache-Control: no-cache, no-transform and X-Accel-Buffering: no.",
     severity="warning",
 )
 async def no_buffering(probe: Probe) -> None:
@@ -133,7 +134,7 @@ async def no_buffering(probe: Probe) -> None:
     "frames.unicode",
     "text outside ASCII is understood and spoken",
     why="most of the world does not speak ASCII",
-    mend="Read the body as UTF-8, and write UTF-8 or \\u escapes.",
+    fix="Read the body as UTF-8, and write UTF-8 or \\u escapes.",
 )
 async def unicode(probe: Probe) -> None:
     """Check that the reply holds no wrongly decoded UTF-8."""
@@ -148,7 +149,7 @@ async def unicode(probe: Probe) -> None:
     "frames.speed",
     "speech begins soon",
     why="over 800 ms a caller begins to wonder whether anybody is there",
-    mend="Stream the model's first token, keep prompts short, speak a filler, or raise --max-ttfs.",
+    fix="Stream the model's first token, keep prompts short, speak a filler, or raise --max-ttfs.",
     severity="warning",
 )
 async def speed(probe: Probe) -> None:

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from .probe import Probe
+from .probe import Probe
 
 Severity = Literal["error", "warning"]
 """How bad a failed check is: an error breaks calls, a warning may make them worse than necessary."""
-Body = Callable[["Probe"], Awaitable[None]]
-
-
-class FailedError(Exception):
-    """The webhook failed the check; the message says what it did instead."""
-
-
-class SkippedError(Exception):
-    """The check could not be decided; the message says why."""
+Body = Callable[[Probe], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +20,7 @@ class Check:
     name: str
     title: str
     why: str
-    mend: str
+    fix: str
     body: Body
     severity: Severity = "error"
 
@@ -94,27 +85,14 @@ class Report:
         return {"url": self.url, "ok": not self.failed, **self.counts, "checks": [o.to_json() for o in self.outcomes]}
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The limits of a run: `timeout` in seconds, `max_ttfs` in milliseconds, and the number of concurrent callers."""
-
-    timeout: float = 15.0
-    max_ttfs: float = 1500.0
-    callers: int = 10
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary for JSON."""
-        return asdict(self)
-
-
 ALL: list[Check] = []
 
 
-def check(name: str, title: str, *, why: str, mend: str, severity: Severity = "error") -> Callable[[Body], Body]:
+def check(name: str, title: str, *, why: str, fix: str, severity: Severity = "error") -> Callable[[Body], Body]:
     """Register a function of the probe as a check, which raises FailedError or SkippedError unless it passes."""
 
     def register(body: Body) -> Body:
-        ALL.append(Check(name, title, why, mend, body, severity))
+        ALL.append(Check(name, title, why, fix, body, severity))
         return body
 
     return register

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from ...conversation.record import END, TTS
 from ...emulator.javascript import stringify
 from ...emulator.protocol import GREETED, NO_TEXT
 from ...emulator.webhooks import Answer, Received, WebhookClient
 from ...exceptions import DeliveryError
+from ...journal.record import END, TTS
 from ...webhook import HEADER, sign
-from .model import FailedError, Limits
+from .limits import FailedError, Limits
 
 Event = dict[str, Any]
 STORY = "Please tell me about yourself, in three sentences."

@@ -8,7 +8,8 @@ from typing import Any
 
 from ...emulator.javascript import stringify
 from ...webhook import HEADER, sign
-from .model import FailedError, check
+from .limits import FailedError
+from .model import check
 from .probe import Probe
 
 GROUP = "signature"
@@ -32,7 +33,7 @@ def _body(probe: Probe) -> bytes:
     "signature.right",
     "a signed message is answered",
     why="nothing works otherwise",
-    mend="Is --secret the secret that the backend verifies with? Verify hex(hmac_sha256(secret, t + '.' + raw body)).",
+    fix="Is --secret the secret that the backend verifies with? Verify hex(hmac_sha256(secret, t + '.' + raw body)).",
 )
 async def right(probe: Probe) -> None:
     """Send an ordinary message with a valid signature."""
@@ -43,7 +44,7 @@ async def right(probe: Probe) -> None:
     "signature.raw-bytes",
     "the signature is verified over the raw bytes",
     why="the platform's JSON is not written as your language writes it, so real calls would be refused at random",
-    mend="Verify the bytes of the request before anything parses them; never re-serialise.",
+    fix="Verify the bytes of the request before anything parses them; never re-serialise.",
 )
 async def raw_bytes(probe: Probe) -> None:
     """Sign white space, escapes and numbers that differ between JSON writers."""
@@ -52,13 +53,13 @@ async def raw_bytes(probe: Probe) -> None:
     (await probe.post(body, {HEADER: probe.sign(body)})).needs_stream()
 
 
-@check("signature.missing", "a request without signature is refused with 401", why=FORGE, mend="Answer 401 without it.")
+@check("signature.missing", "a request without signature is refused with 401", why=FORGE, fix="Answer 401 without it.")
 async def missing(probe: Probe) -> None:
     """Send no header."""
     await _refused(probe, None)
 
 
-@check("signature.wrong", "a wrong signature is refused with 401", why=FORGE, mend="Compare in constant time, refuse.")
+@check("signature.wrong", "a wrong signature is refused with 401", why=FORGE, fix="Compare in constant time, refuse.")
 async def wrong(probe: Probe) -> None:
     """Send zeros as digest, the signature of another body, and one made with another secret."""
     body = _body(probe)
@@ -71,7 +72,7 @@ async def wrong(probe: Probe) -> None:
     "signature.time-is-signed",
     "the time is part of what is signed",
     why="a recorded request could be sent again for ever, under a new time",
-    mend="Sign t + '.' + body, with the t of the header.",
+    fix="Sign t + '.' + body, with the t of the header.",
 )
 async def time_is_signed(probe: Probe) -> None:
     """Send a digest with another time than the signed one."""
@@ -84,7 +85,7 @@ async def time_is_signed(probe: Probe) -> None:
     "signature.stale",
     "a signature older than five minutes is refused with 401",
     why="a recorded request could be sent again for ever",
-    mend="Refuse when t lies more than 300 s in the past.",
+    fix="Refuse when t lies more than 300 s in the past.",
 )
 async def stale(probe: Probe) -> None:
     """Send signatures just over the limit and a day old."""
@@ -97,7 +98,7 @@ async def stale(probe: Probe) -> None:
     "signature.future",
     "a signature of the future is refused with 401",
     why="a request signed for the future can be sent again until then",
-    mend="Refuse when t lies more than 300 s in the future: compare the absolute difference.",
+    fix="Refuse when t lies more than 300 s in the future: compare the absolute difference.",
 )
 async def future(probe: Probe) -> None:
     """Send signatures just over the limit and a day ahead."""
@@ -110,7 +111,7 @@ async def future(probe: Probe) -> None:
     "signature.tolerance",
     "a signature four minutes off is accepted, either way",
     why="clocks drift, and a strict server refuses real calls",
-    mend="Accept t within 300 s of your clock.",
+    fix="Accept t within 300 s of your clock.",
 )
 async def tolerance(probe: Probe) -> None:
     """Send signatures four minutes old and four minutes ahead."""
@@ -124,7 +125,7 @@ async def tolerance(probe: Probe) -> None:
     "signature.rotation",
     "of several v1 parts any may be the right one",
     why="while a secret is rotated every request carries two signatures, and calls would fail",
-    mend="Collect every v1 part, and accept when one of them fits.",
+    fix="Collect every v1 part, and accept when one of them fits.",
 )
 async def rotation(probe: Probe) -> None:
     """Send the valid part first, then last."""
@@ -143,7 +144,7 @@ async def rotation(probe: Probe) -> None:
     "signature.garbage",
     "a header that makes no sense is refused with 401, never a 5xx",
     why="whoever finds a crash can keep the server busy, and fill its logs and error reports",
-    mend="Treat every header that cannot be parsed as a wrong signature.",
+    fix="Treat every header that cannot be parsed as a wrong signature.",
 )
 async def garbage(probe: Probe) -> None:
     """Send incomplete, mistyped and very long headers."""
@@ -157,7 +158,7 @@ async def garbage(probe: Probe) -> None:
     "signature.non-ascii",
     "a header outside ASCII is refused with 401, never a 5xx",
     why="comparing such a text in constant time raises in several languages",
-    mend="Compare bytes.",
+    fix="Compare bytes.",
 )
 async def non_ascii(probe: Probe) -> None:
     """Send bytes that are not hex digits, and digits of another script."""
@@ -170,7 +171,7 @@ async def non_ascii(probe: Probe) -> None:
     "signature.first",
     "the signature is verified before the body is looked at",
     why="a stranger could probe your parser, and learn from its messages",
-    mend="Verify first; parse only what held.",
+    fix="Verify first; parse only what held.",
 )
 async def first(probe: Probe) -> None:
     """Send malformed bodies without a signature."""

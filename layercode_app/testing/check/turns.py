@@ -6,7 +6,8 @@ import asyncio
 import re
 import time
 
-from .model import FailedError, SkippedError, check
+from .limits import FailedError, SkippedError
+from .model import check
 from .probe import Exchange, Probe, Talk
 
 GROUP = "turns"
@@ -25,7 +26,7 @@ TRIES = 3
     "turns.duplicate",
     "a turn that is delivered twice is one turn",
     why="the platform may deliver a turn twice: the order is placed twice, the model paid twice",
-    mend="Keep the frames of a turn by conversation_id and turn_id, and send them again.",
+    fix="Keep the frames of a turn by conversation_id and turn_id, and send them again.",
 )
 async def duplicate(probe: Probe) -> None:
     """Deliver a turn twice; the second answer must have the same words."""
@@ -42,7 +43,7 @@ async def duplicate(probe: Probe) -> None:
     "turns.duplicate-at-once",
     "a turn that is delivered twice at the same time is answered both times",
     why="either delivery may be the one that is heard",
-    mend="Let the second delivery join the running turn.",
+    fix="Let the second delivery join the running turn.",
 )
 async def duplicate_at_once(probe: Probe) -> None:
     """Deliver a turn twice at the same time; both answers must be whole."""
@@ -87,7 +88,7 @@ async def _tell(talk: Talk, word: str) -> None:
     "turns.memory",
     "a conversation is remembered",
     why="a caller who must say everything twice hangs up",
-    mend="Keep the messages of each conversation and give them to the model. An agent that answers no such question "
+    fix="Keep the messages of each conversation and give them to the model. An agent that answers no such question "
     "is checked with --skip turns.memory.",
 )
 async def memory(probe: Probe) -> None:
@@ -102,7 +103,7 @@ async def memory(probe: Probe) -> None:
     "turns.memory-over-sessions",
     "a conversation is remembered over a reconnect",
     why="session_id changes with every connection, and a phone loses its connection often",
-    mend="Use conversation_id as the key of history, never session_id.",
+    fix="Use conversation_id as the key of history, never session_id.",
 )
 async def memory_over_sessions(probe: Probe) -> None:
     """Ask in a new session of the same conversation."""
@@ -116,7 +117,7 @@ async def memory_over_sessions(probe: Probe) -> None:
     "turns.privacy",
     "one caller does not hear what another said",
     why="it is the worst leak there is",
-    mend="Keep nothing of a conversation in globals, nor in the agent.",
+    fix="Keep nothing of a conversation in globals, nor in the agent.",
 )
 async def privacy(probe: Probe) -> None:
     """Tell two callers different words; the second must not hear the first one's."""
@@ -141,7 +142,7 @@ async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
     "turns.interrupted",
     "after an interruption the next turn is answered, and knows what was said",
     why="callers interrupt, and say what they want while they do",
-    mend="Notice the disconnect, stop the model, and keep the caller's words before you ask for the first token.",
+    fix="Notice the disconnect, stop the model, and keep the caller's words before you ask for the first token.",
 )
 async def interrupted(probe: Probe) -> None:
     """Close the connection after the first event."""
@@ -152,7 +153,7 @@ async def interrupted(probe: Probe) -> None:
     "turns.interrupted-early",
     "an interruption before the first word does no harm",
     why="it is the most common one: the caller goes on speaking",
-    mend="Save the caller's message before you answer; release locks in a `finally`.",
+    fix="Save the caller's message before you answer; release locks in a `finally`.",
 )
 async def interrupted_early(probe: Probe) -> None:
     """Close the connection shortly after the request."""
@@ -165,7 +166,7 @@ async def interrupted_early(probe: Probe) -> None:
     "turns.at-once",
     "many callers are answered at the same time",
     why="the second caller waits for the first to be answered",
-    mend="Do not block: use async clients, no global lock, and enough workers.",
+    fix="Do not block: use async clients, no global lock, and enough workers.",
 )
 async def at_once(probe: Probe) -> None:
     """Compare many callers at once with one alone; fail only if each of several tries is much slower."""
@@ -193,7 +194,7 @@ async def _one_and_all(probe: Probe) -> tuple[float, float]:
     "turns.apart",
     "answers that run at the same time are not mixed up",
     why="a caller hears another's answer, or nothing",
-    mend="Keep the turn in local variables.",
+    fix="Keep the turn in local variables.",
 )
 async def apart(probe: Probe) -> None:
     """Check that each event of each stream carries the id of its own turn."""

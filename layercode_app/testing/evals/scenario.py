@@ -71,7 +71,7 @@ class ScenarioFile(_Part):
 
     @field_validator("scenarios")
     @classmethod
-    def _named_apart(cls, scenarios: list[Scenario]) -> list[Scenario]:
+    def _named_uniquely(cls, scenarios: list[Scenario]) -> list[Scenario]:
         names = Counter(scenario.name for scenario in scenarios)
         if twice := [name for name, times in names.items() if times > 1]:
             raise ValueError(f"two scenarios are called {twice[0]!r}; expected a name of its own for each")

@@ -1,0 +1,124 @@
+"""A model wrapper with a timeout for the first token, and retries of requests that failed before it.
+
+A retry is possible even after tools ran or words were spoken in the same turn. PydanticAI has such a timeout and such
+retries, but enters a cancel scope for each piece. Here each request has one timer, and a piece costs nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from typing import Any, Final
+
+from pydantic_ai.capabilities import AbstractCapability
+from pydantic_ai.exceptions import ModelRequestTimeout
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.instrumented import InstrumentedModel
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from ..conversation.timeout import Timeout
+from .models import falls_back
+from .retry import Retries
+
+SETTING: Final = "first_event_timeout"
+"""PydanticAI's own timeout setting. It bounds each model of a fallback chain separately."""
+
+
+def bounded(agent: Any, model: Any, retries: Retries, seconds: float) -> Any:
+    """Wrap the agent's model with the first-token timeout and the retries.
+
+    An instrumented model stays outermost, so that its spans still surround its requests. The model is returned
+    unchanged if a capability of the agent handles failed requests.
+    """
+    if others_retry(agent):
+        return model
+    if isinstance(model, InstrumentedModel):
+        instrumented = copy.copy(model)
+        instrumented.wrapped = BoundedModel(model.wrapped, retries, seconds)
+        return instrumented
+    return BoundedModel(model, retries, seconds)
+
+
+def has_several(agent: Any, model: Any) -> bool:
+    """Return whether one request of a run may go to several models, each with its own timeout."""
+    return falls_back(model) or others_retry(agent)
+
+
+def others_retry(agent: Any) -> bool:
+    """Return whether a capability of the agent, such as ModelFallback, handles failed model requests."""
+    given = getattr(getattr(agent, "root_capability", None), "capabilities", ())
+    return any(type(one).on_model_request_error is not AbstractCapability.on_model_request_error for one in given)
+
+
+class BoundedModel(WrapperModel):
+    """The model of one turn, with a timeout of `seconds` for the first token of each request; 0 means no timeout."""
+
+    def __init__(self, wrapped: Model | str, retries: Retries, seconds: float) -> None:
+        super().__init__(wrapped)
+        self._retries = retries
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: Any = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Send the request, and retry it if it failed before its first token."""
+        while True:
+            async with AsyncExitStack() as stack:
+                opened = super().request_stream(messages, model_settings, model_request_parameters, run_context)
+                try:
+                    stream = await self._begun(stack, opened)
+                except Exception as error:  # errors that are not transient are raised again
+                    if not await self._retries.again(error):
+                        raise
+                    continue
+                yield stream
+                return
+
+    async def _begun(self, stack: AsyncExitStack, opened: Any) -> StreamedResponse:
+        """Open the stream and wait for its first event. Raises ModelRequestTimeout if that takes too long."""
+        try:
+            with Timeout(self._seconds) if self._seconds else nullcontext():
+                stream: StreamedResponse = await stack.enter_async_context(opened)
+                # `_event_iterator` is private. In a PydanticAI release without it, a stream that fails before its
+                # first event is not retried.
+                if hasattr(stream, "_event_iterator"):
+                    events = aiter(stream)
+                    first = await anext(events, None)
+                    stream._event_iterator = _Replayed(first, events)
+        except TimeoutError as error:
+            raise ModelRequestTimeout(self.model_name, self._seconds, setting=SETTING) from error
+        return stream
+
+
+class _Replayed:
+    """The events of a stream, including the first one, which was read already (None if there was none)."""
+
+    __slots__ = ("_events", "_first")
+
+    def __init__(self, first: Any, events: AsyncIterator[Any]) -> None:
+        self._first = first
+        self._events = events
+
+    def __aiter__(self) -> _Replayed:
+        return self
+
+    def __anext__(self) -> Awaitable[Any]:
+        # Return the stream's own awaitable: this adds no coroutine to each event.
+        return self._events.__anext__() if self._first is None else self._take_first()
+
+    async def _take_first(self) -> Any:
+        first, self._first = self._first, None
+        return first
+
+    async def aclose(self) -> None:
+        """Close the stream's events."""
+        if isinstance(self._events, AsyncGenerator):
+            await self._events.aclose()

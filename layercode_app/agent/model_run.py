@@ -1,0 +1,128 @@
+"""Run a PydanticAI agent for one turn, and speak its text while it streams.
+
+The run is driven node by node, so that text before *and* after tool calls is spoken at once, without debounce. Thinking
+is never spoken. Messages, usage and cost are written into the turn's record however the run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import Any
+
+from pydantic_ai import Agent
+from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
+
+from ..conversation.turn import Turn
+from ..exceptions import ModelStalledError
+from .bounded_model import SETTING, bounded, has_several
+from .capabilities import watch
+from .output_speech import speak_output
+from .pause_timeout import Pauses
+from .retry import Retries
+from .speech_writer import SpeechWriter
+from .usage import requesting, write_down
+from .voice_agent import VoiceAgent
+
+
+async def run_with_retries(
+    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, prompt: str
+) -> None:
+    """Run the agent, and retry it if it failed before a word of the model was spoken and before a tool was called."""
+    retries = Retries(turn)
+    while True:
+        try:
+            return await _run_once(voice, turn, writer, retries, prompt)
+        except Exception as error:  # errors that are not transient are raised again
+            if turn.live.model_spoke or turn.record.tools or not await retries.again(error):
+                raise
+            turn.live.drop_half()
+
+
+async def _run_once(
+    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, retries: Retries, prompt: str
+) -> None:
+    """Run the PydanticAI agent with the prompt, and speak its text while it streams."""
+    assert voice.agent is not None
+    deps = voice.deps(turn) if voice.deps else turn
+    settings, seconds = _model_settings(voice, turn)
+    async with voice.agent.iter(
+        prompt,
+        deps=deps,
+        message_history=turn.history if voice.remembers else None,
+        model=bounded(voice.agent, turn.model, retries, seconds),
+        model_settings=settings,
+        conversation_id=turn.conversation_id,
+        capabilities=[watch(voice, turn)],
+    ) as running:
+        try:
+            async for node in running:
+                if Agent.is_model_request_node(node):
+                    with requesting(running, turn):
+                        async with node.stream(running.ctx) as events:
+                            await _speak_text(events, turn, writer if voice.speak is None else None)
+                    turn.live.response += 1
+                elif Agent.is_call_tools_node(node):
+                    if writer.holds and any(isinstance(part, ToolCallPart) for part in node.model_response.parts):
+                        await writer.release()
+                    async with node.stream(running.ctx) as events:
+                        async for _ in events:
+                            pass
+        finally:
+            write_down(running, turn)
+    if running.result is not None:
+        await speak_output(voice, turn, writer, running.result.output)
+    turn.live.answered = True
+
+
+def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:
+    """Return the settings of the model's requests, and the first-token timeout that BoundedModel applies (0: none).
+
+    PydanticAI applies the timeout itself if the agent's settings have it, or if several models may answer a request.
+    The provider's own retries are off by default: they add seconds of silence, and ours stop once the model spoke.
+    """
+    settings = {"max_retries": 0, **voice.model_settings}
+    seconds = turn.live.first_token_timeout
+    own = getattr(voice.agent, "model_settings", None)
+    if SETTING in settings or (isinstance(own, dict) and SETTING in own):
+        return settings, 0
+    if seconds and has_several(voice.agent, turn.model):
+        return settings | {SETTING: seconds}, 0
+    return settings, seconds
+
+
+async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], writer: SpeechWriter | None) -> None:
+    """Speak the text of a response while it streams. Raises ModelStalledError if the model pauses for too long."""
+    live = turn.live
+    pauses = Pauses(live.piece_timeout)
+    if writer is not None:
+        writer.begin()
+    try:
+        with pauses:
+            async for event in events:
+                pauses.over()
+                if isinstance(event, PartStartEvent):
+                    live.first_token()
+                    if event.previous_part_kind not in (None, "text"):
+                        live.begin_segment()
+                text = _text_of(event) if writer is not None else None
+                if writer is not None and text:
+                    await writer.say(text)
+                pauses.begin()
+    except TimeoutError as error:
+        if not pauses.passed:
+            raise
+        raise ModelStalledError(
+            f"The model paused for longer than {live.piece_timeout:g} s within its answer. "
+            "A slower one needs a larger LAYERCODE_PIECE_TIMEOUT."
+        ) from error
+    if writer is not None:
+        await writer.pause()
+
+
+def _text_of(event: Any) -> str | None:
+    """Return the text that an event adds to the response, or None."""
+    if isinstance(event, PartDeltaEvent):
+        return event.delta.content_delta if isinstance(event.delta, TextPartDelta) else None
+    if isinstance(event, PartStartEvent) and isinstance(event.part, TextPart):
+        return event.part.content
+    return None

@@ -1,0 +1,43 @@
+"""A timeout for the pauses within a model's answer."""
+
+from __future__ import annotations
+
+import math
+
+from ..conversation.timeout import Timeout
+
+UNBOUNDED = 86_400.0
+"""Seconds that stand for no timeout, which is written as 0."""
+
+
+class Pauses(Timeout):
+    """A timeout for each pause: `with pauses:` raises TimeoutError when the model pauses for more than `seconds`.
+
+    Call `over()` when a piece arrives, and `begin()` when the next one is awaited. The time between the two does not
+    count, because a slow caller receives the words slowly. The first piece is not timed here: it has another timeout.
+    """
+
+    __slots__ = ("_since",)
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds or UNBOUNDED)
+        self._since = math.inf
+
+    def begin(self) -> None:
+        """Start to time a pause: the next piece is awaited."""
+        self._since = self._loop_time()
+
+    def over(self) -> None:
+        """End the pause: a piece has arrived."""
+        self._since = math.inf
+
+    def _loop_time(self) -> float:
+        return self._task.get_loop().time()
+
+    def _pass(self) -> None:
+        left = self._since + self._seconds - self._loop_time()
+        if left <= 0:
+            super()._pass()
+            return
+        # One timer serves the whole answer, so a piece costs nothing. It fires next when the pause may be too long.
+        self._timer = self._task.get_loop().call_later(min(left, self._seconds), self._pass)

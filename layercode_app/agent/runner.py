@@ -1,0 +1,186 @@
+"""Run the agent of a turn: speak its greeting, its hook's answer, or the answer of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from pydantic import BaseModel
+
+from ..conversation.fillers import Filler
+from ..conversation.turn import Turn
+from ..exceptions import HookError
+from ..journal.record import Json, Kind, Source
+from ..observability import spans
+from ..webhook import Data, Event, SessionEnd, SessionUpdate
+from .guard import guarded
+from .hooks import speak_answer
+from .message_prompt import prompt_of
+from .offline import offline_model
+from .thinking import Thinking
+from .voice_agent import VoiceAgent
+
+
+class AgentRunner:
+    """A voice agent as the turn engine runs it; implements `AgentProtocol`."""
+
+    def __init__(self, voice: VoiceAgent[Any, Any]) -> None:
+        self.voice = voice
+
+    # --- what the engine reads
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self.voice.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The agent's version."""
+        return self.voice.fingerprint
+
+    @property
+    def state_type(self) -> type[BaseModel] | None:
+        """The Pydantic model of the conversations' state."""
+        return self.voice.state_type
+
+    @property
+    def metadata_type(self) -> type[BaseModel] | None:
+        """The Pydantic model of the metadata."""
+        return self.voice.metadata_type
+
+    @property
+    def apology(self) -> str | None:
+        """The apology when a turn fails."""
+        return self.voice.apology
+
+    @property
+    def filler(self) -> Filler | None:
+        """The filler for silences; None if fillers are off."""
+        return self.voice.filler
+
+    @property
+    def turn_timeout(self) -> float | None:
+        """The timeout of a turn, in seconds."""
+        return self.voice.turn_timeout
+
+    @property
+    def tool_timeout(self) -> float | None:
+        """The timeout of a tool call, in seconds."""
+        return self.voice.tool_timeout
+
+    @property
+    def timeout_apology(self) -> str | None:
+        """The apology when a turn times out."""
+        return self.voice.timeout_apology
+
+    @property
+    def tool_apology(self) -> str | None:
+        """The apology when a turn fails after a tool call."""
+        return self.voice.tool_apology
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the agent reads the earlier turns."""
+        return self.voice.remembers
+
+    # --- what the engine calls
+
+    async def answer(self, turn: Turn[Any, Any]) -> None:
+        """Speak the reply of a turn."""
+        turn.model = _model(self.voice)
+        _set_limits(self.voice, turn)
+        await _with_helpers(turn, self._speak_reply(turn))
+
+    async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
+        """Run the `on_data` hooks. Return the JSON answer to the event: the last hook's result."""
+        turn.model = _model(self.voice)
+        answered: Any = None
+
+        async def run_hooks() -> None:
+            nonlocal answered
+            for hook in self.voice.hooks.get("data", ()):
+                answered = await hook(turn, event.data)
+
+        await _with_helpers(turn, run_hooks())
+        return answered
+
+    async def notify(self, event: Event) -> None:
+        """Run the hooks that only observe an event. `session_end` hooks run as an enqueued job instead."""
+        for hook in self.voice.hooks.get("event", ()):
+            await hook(event)
+        if isinstance(event, SessionUpdate):
+            for hook in self.voice.hooks.get("session_update", ()):
+                await hook(event)
+
+    async def end_session(self, event: SessionEnd) -> None:
+        """Run the `on_session_end` hooks."""
+        for hook in self.voice.hooks.get("session_end", ()):
+            await hook(event)
+
+    # --- the reply
+
+    async def _speak_reply(self, turn: Turn[Any, Any]) -> None:
+        voice = self.voice
+        if turn.record.kind is Kind.GREETING:
+            with spans.span("greeting"):
+                await self._greet(turn)
+        elif hooks := voice.hooks.get("message"):
+            with spans.span("on_message"):
+                await _speak_hook(turn, hooks[0](turn), "say", "on_message")
+        elif voice.agent is None:
+            raise HookError(
+                f"VoiceAgent({voice.name!r}) has neither a PydanticAI agent nor an on_message hook. Add one."
+            )
+        elif (prompt := prompt_of(turn)) is not None:
+            await self._run_model(turn, prompt)
+
+    async def _greet(self, turn: Turn[Any, Any]) -> None:
+        for hook in self.voice.hooks.get("session_start", ()):
+            await hook(turn)
+        greeting = self.voice.greeting
+        await _speak_hook(turn, greeting(turn) if callable(greeting) else greeting, "greeting", "greeting")
+
+    async def _run_model(self, turn: Turn[Any, Any], prompt: str) -> None:
+        # These import PydanticAI, which an agent without a model does not need.
+        from .model_run import run_with_retries
+        from .speech_writer import SpeechWriter
+
+        voice = self.voice
+        async with Thinking(voice, turn) as thinking:
+            speaking = run_with_retries(voice, turn, SpeechWriter(voice, turn, thinking), prompt)
+            await (speaking if voice.guard is None else guarded(voice.guard, turn, speaking))
+
+
+async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[None]) -> None:
+    """Await an answer, then record the usage of the helper agents that it called."""
+    try:
+        await work
+    finally:
+        if turn.live.helpers is not None:
+            from .usage import write_down_helpers
+
+            write_down_helpers(turn)
+
+
+async def _speak_hook(turn: Turn[Any, Any], answer: Any, source: Source, hook: str) -> None:
+    await speak_answer(
+        answer, lambda text: turn.speak(text, source), hook, say_last=lambda text: turn.speak_last(text, source)
+    )
+
+
+def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
+    """Override the timeouts of the settings by those of the agent."""
+    if voice.first_token_timeout is not None:
+        turn.live.first_token_timeout = voice.first_token_timeout
+    if voice.piece_timeout is not None:
+        turn.live.piece_timeout = voice.piece_timeout
+
+
+def _model(voice: VoiceAgent[Any, Any]) -> Any:
+    """Return the model that answers: the server's choice, else the agent's own, else the offline script.
+
+    Returns None for a voice agent without a PydanticAI agent.
+    """
+    own = voice.agent.model if voice.agent is not None else None
+    return voice.model or own or (offline_model(voice.script) if voice.agent is not None else None)

@@ -1,0 +1,91 @@
+"""Speak the model's text: after the words of the `while_thinking` hook, and without what cannot be spoken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..blank import is_blank
+from ..conversation.turn import Turn
+from .outputs import may_be_rejected
+from .speakable import Speakable
+from .think_tags import ThinkTags
+from .thinking import Thinking
+
+if TYPE_CHECKING:
+    from .voice_agent import VoiceAgent
+
+
+class SpeechWriter:
+    """Speaks the model's text of one turn.
+
+    Text that the agent's validators may reject is held back until `release` or `speak_output` is called.
+    """
+
+    def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], thinking: Thinking) -> None:
+        self._turn = turn
+        self._thinking = thinking
+        self._speakable = voice.speakable
+        self.holds = voice.agent is not None and voice.speak is None and may_be_rejected(voice.agent)
+        self.begin()
+
+    def begin(self) -> None:
+        """Reset the filters for the text of a new response."""
+        self._tags = ThinkTags()
+        self._filter = Speakable() if self._speakable else None
+        self._space: str | None = ""
+        """White space at the start of the response, held until the first word; None after that."""
+        self._held: list[str] = []
+
+    async def say(self, text: str) -> None:
+        """Filter and speak a piece of text, and hand it to the socket before returning."""
+        text = self._tags.feed(text)
+        await self._write(self._filter.feed(text) if self._filter else text)
+
+    async def pause(self) -> None:
+        """Speak what the filters held back, at the end of the response."""
+        text = self._tags.flush()
+        if self._filter is not None:
+            text = self._filter.feed(text) + self._filter.flush()
+        await self._write(text)
+
+    async def _write(self, text: str) -> None:
+        if self._space is not None:
+            if is_blank(text):
+                self._space += text
+                return
+            # White space before the first words of a turn separates nothing.
+            text = self._space + text if self._turn.live.spoke else text.lstrip()
+            self._space = None
+        if self.holds:
+            self._held.append(text)
+        elif text:
+            await self._thinking.said()
+            await self._turn.speak(text)
+
+    # --- text that is spoken once the response is complete
+
+    async def release(self) -> None:
+        """Speak the held text of the last response. Text before tool calls is not checked by validators."""
+        text, self._held = "".join(self._held), []
+        await self._speak_whole(text, "model")
+
+    async def speak_output(self, text: str) -> None:
+        """Speak the accepted output of the run instead of the last response's text."""
+        self.begin()
+        text = self._tags.feed(text) + self._tags.flush()
+        if self._filter is not None:
+            text = self._filter.feed(text) + self._filter.flush()
+        await self._speak_whole(text, "output")
+
+    async def _speak_whole(self, text: str, source: Literal["model", "output"]) -> None:
+        if is_blank(text):
+            return
+        await self._thinking.said()
+        live = self._turn.live
+        text = text if live.spoke else text.lstrip()
+        # The runner has already counted the completed response that this text belongs to.
+        live.response -= 1
+        try:
+            await self._turn.speak(text, source)
+        finally:
+            live.response += 1

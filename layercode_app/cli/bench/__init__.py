@@ -1,0 +1,1 @@
+"""`bench`: measure the time to first speech and the throughput of webhooks."""

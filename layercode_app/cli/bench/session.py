@@ -1,0 +1,47 @@
+"""What `bench` does: webhooks and agents made ready, measured, and agents stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from ...output.progress import steps
+from ...testing.bench.load import ARRIVALS, Load
+from ...testing.bench.measure import measure
+from ...testing.bench.result import Result
+from ...testing.bench.targets import Serving, is_url, open_targets
+from ..chat.session import webhook_secret
+
+COMPARED_ROUNDS = 3
+
+
+def hold(
+    names: Sequence[str], load: Load, *, secret: str | None, arrivals: str, rounds: int | None,
+    model: str | None, agents: Path | None, quiet: bool,
+) -> Result:  # fmt: skip
+    """Measure, with a progress bar unless `quiet`."""
+    kinds = ARRIVALS.get(arrivals)
+    if kinds is None:
+        raise typer.BadParameter(f"{arrivals!r}: expected one of {', '.join(ARRIVALS)}.", param_hint="--arrivals")
+    times = rounds or (COMPARED_ROUNDS if len(names) > 1 else 1)
+    # An agent that is served for this has a secret of its own.
+    signing = webhook_secret(secret) if any(map(is_url, names)) else ""
+    with (
+        open_targets(names, secret=signing, serving=Serving(agents, model)) as targets,
+        steps("calling", load.callers * load.turns * len(names) * len(kinds) * times, quiet=quiet) as step,
+        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+    ):
+        series = runner.run(measure(targets, load, arrivals=kinds, rounds=times, done=step))
+    return Result(load, arrivals, times, series)
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """The quicker loop where it is installed: what the measuring side needs is missing to the server beside it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,1 @@
+"""`chat`: talk to an agent in the terminal."""

@@ -1,0 +1,32 @@
+"""`chat`: talk to an agent in the terminal, through real signed HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..options import Agent, AgentsDir, AsJson, Model, Secret, Verbose
+
+
+def chat(
+    url: Annotated[str | None, typer.Option(help="A running webhook; without it a server is started here.")] = None,
+    agent: Agent = "",
+    say: Annotated[list[str] | None, typer.Option("--say", help="Say this and leave; repeat it for more.")] = None,
+    conversation: Annotated[str | None, typer.Option(help="Go on with this conversation.")] = None,
+    as_json: AsJson = False,
+    secret: Secret = None,
+    agents: AgentsDir = None,
+    model: Model = None,
+    verbose: Verbose = False,
+) -> None:
+    """Talk to an agent by keyboard. Ctrl-C interrupts it while it speaks; Ctrl-D hangs up."""
+    import asyncio
+
+    from .session import ChatOptions, hold
+
+    options = ChatOptions(
+        url=url, agent=agent, say=say or [], conversation=conversation, as_json=as_json, secret=secret,
+        agents_dir=agents, model=model, verbose=verbose,
+    )  # fmt: skip
+    raise SystemExit(asyncio.run(hold(options)))

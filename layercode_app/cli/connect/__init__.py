@@ -1,0 +1,1 @@
+"""`connect`: connect a project to the platform, step by step."""

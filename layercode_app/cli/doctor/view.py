@@ -1,0 +1,52 @@
+"""How `doctor` prints what it found. Imported when it runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from ...doctor.examine import Examination
+from ...doctor.finding import State
+from ...output.tables import table
+from ...output.terminal import print_block, print_line, print_table
+from ...output.terminal import print_json as terminal_json
+
+MARKS = {
+    State.OK: ("ok  ", "green"),
+    State.WARNING: ("warn", "yellow"),
+    State.FAILED: ("FAIL", "bold red"),
+    State.SKIPPED: ("skip", "dim"),
+}
+
+
+def print_json(found: Examination) -> None:
+    """Everything, for programs."""
+    report = {
+        "ok": found.healthy,
+        "checks": [asdict(finding) for finding in found.findings],
+        "settings": found.settings,
+    }
+    terminal_json(report)
+
+
+def print_report(found: Examination, *, settings: bool) -> None:
+    """One line for each finding, and below it how to mend it."""
+    for finding in found.findings:
+        mark, style = MARKS[finding.state]
+        print_line((mark, style), f"  {finding.name}: {finding.detail}")
+        if finding.fix and finding.state is not State.OK:
+            print_block("      -> ", finding.fix, style="cyan")
+    rows = found.settings if settings else [row for row in found.settings if row["source"] != "default"]
+    if rows:
+        print_table(table(("setting", "value", "from"), ([row["name"], row["value"], row["source"]] for row in rows)))
+
+
+def print_alerts(sent: dict[str, str | None], *, as_json: bool) -> int:
+    """What became of the test messages, by channel; the exit code."""
+    if as_json:
+        terminal_json(sent)
+    else:
+        for name, reason in sent.items():
+            print_line(f"{name}: {reason or 'took the test message'}")
+        if not sent:
+            print_line("No channels. Name some in layercode.toml, under [channels].")
+    return 1 if any(sent.values()) else 0

@@ -1,0 +1,1 @@
+"""`eval`: play scenarios against an agent and check the answers."""

@@ -1,0 +1,58 @@
+"""What `eval` does: the logs out of the way, a progress bar, and every file in turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...exceptions import ConfigurationError
+from ...output.progress import steps
+
+if TYPE_CHECKING:
+    from ...testing.evals.run_scenarios import Played
+    from ...testing.evals.scenario import ScenarioFile
+
+
+def play(
+    files: Sequence[ScenarioFile],
+    *,
+    agents: Path | None,
+    models: Sequence[str] | None,
+    repeat: int,
+    concurrency: int,
+    judge: str | None,
+) -> list[Played]:
+    """Play every file. Raises ConfigurationError when pydantic-evals is missing."""
+    from loguru import logger
+
+    try:
+        from ...testing.evals.run_scenarios import evaluate
+    except ModuleNotFoundError as error:
+        if error.name != "pydantic_evals":
+            raise
+        raise ConfigurationError("`eval` needs pydantic-evals: pip install 'layercode-app[evals]'") from None
+    from ...settings import export_env_file
+    from ...testing.evals.judge import model_judge
+
+    export_env_file()
+    judging = None if judge is None else model_judge(judge)
+    chosen: list[str | None] = [*models] if models else [None]
+    total = sum(len(file.scenarios) for file in files) * repeat * len(chosen)
+
+    async def all_files() -> list[Played]:
+        with steps("playing", total) as step:
+            return [
+                played
+                for file in files
+                for played in await evaluate(
+                    file, agents=agents, models=chosen, repeat=repeat, concurrency=concurrency, judge=judging, done=step
+                )
+            ]
+
+    logger.disable("layercode_app")
+    try:
+        return asyncio.run(all_files())
+    finally:
+        logger.enable("layercode_app")

@@ -1,0 +1,1 @@
+"""`fork`: continue a recorded call from one of its turns."""

@@ -1,0 +1,49 @@
+"""`fork`: run a recorded call on from one of its turns, with other words, another prompt or model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import AgentsDir, AsJson
+
+
+def fork(
+    conversation: Annotated[str, typer.Argument(help="The conversation's id, as `sessions` lists it.")],
+    at: Annotated[str, typer.Option(help="The turn: its number from 1, the greeting included, or its id.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Another model.")] = None,
+    prompt: Annotated[
+        Path | None,
+        typer.Option(help="File with another prompt; instruction functions stay.", exists=True, dir_okay=False),
+    ] = None,
+    say: Annotated[list[str] | None, typer.Option(help="Other words of the caller; again for the next turn.")] = None,
+    rest: Annotated[bool, typer.Option(help="Go on with what the caller said next.")] = False,
+    run_tools: Annotated[bool, typer.Option(help="Really run the tools; else they answer as recorded.")] = False,
+    agent: Annotated[str | None, typer.Option(help="Another agent than the one that answered.")] = None,
+    agents: AgentsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hear how a recorded call would have gone. The recording stays as it is, and no second order is placed."""
+    import asyncio
+
+    from ...output.terminal import print_json
+    from ...replay.fork import Changes
+    from ...replay.open_fork import fork_recorded
+    from ...settings import export_env_file, load_settings
+
+    export_env_file()
+    text = None if prompt is None else prompt.read_text(encoding="utf-8")
+    changes = Changes(say=tuple(say or ()), prompt=text, model=model, run_tools=run_tools, rest=rest)
+    turn = int(at) if at.isdigit() else at
+    forking = fork_recorded(
+        conversation, at=turn, changes=changes, settings=load_settings(), agents_dir=agents, agent=agent
+    )
+    result = asyncio.run(forking).to_json()
+    if as_json:
+        print_json(result)
+        return
+    from .view import show
+
+    show(result)

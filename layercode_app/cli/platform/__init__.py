@@ -1,0 +1,1 @@
+"""`platform`: the platform's agents and sessions."""

@@ -1,0 +1,97 @@
+"""`platform`: the REST API of the platform from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..options import AsJson
+
+app = typer.Typer(help="Agents, sessions, recordings and calls at the platform.", no_args_is_help=True)
+agents_app = typer.Typer(help="Your agents at the platform.", no_args_is_help=True)
+app.add_typer(agents_app, name="agents")
+
+AgentId = Annotated[str | None, typer.Option("--agent-id", help="Default LAYERCODE_AGENT_ID.")]
+
+
+@agents_app.command("list")
+def list_agents(as_json: AsJson = False) -> None:
+    """Every agent of the account."""
+    from .view import run, show_agents
+
+    show_agents(run(lambda client, settings: client.agents()), as_json=as_json)
+
+
+@agents_app.command("show")
+def show(agent_id: Annotated[str | None, typer.Argument(help="Default LAYERCODE_AGENT_ID.")] = None,
+               as_json: AsJson = False) -> None:  # fmt: skip
+    """One agent."""
+    from .view import agent_id_of, run, show_agent
+
+    show_agent(run(lambda client, settings: client.agent(agent_id_of(agent_id, settings))), as_json=as_json)
+
+
+@agents_app.command("create")
+def create_agent(template: Annotated[str | None, typer.Option(help="Id of a template.")] = None,
+                 as_json: AsJson = False) -> None:  # fmt: skip
+    """Make an agent; its webhook secret is shown this once. `connect` writes both into .env instead."""
+    from .view import run, show_agent
+
+    show_agent(run(lambda client, settings: client.create_agent(template)), as_json=as_json, secret=True)
+
+
+@agents_app.command("set-webhook")
+def set_webhook(agent_id: str, url: Annotated[str, typer.Argument(help="https://…")],
+                yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
+    """Send an agent's webhooks to another address."""
+    from ...output.terminal import confirm, print_line
+    from .view import run, warn_of_contradictions
+
+    old = run(lambda client, settings: client.agent(agent_id)).webhook_url
+    if not yes:
+        confirm(f"Send the calls of {agent_id} to {url} instead of {old or 'nowhere'}?")
+    changed = run(lambda client, settings: client.set_webhook(agent_id, url))
+    print_line(f"{agent_id}: {old or 'no webhook'} -> {changed.webhook_url}")
+    warn_of_contradictions(changed)
+
+
+@app.command()
+def session(session_id: str, agent_id: AgentId = None, as_json: AsJson = False) -> None:
+    """One session: its figures and what was said."""
+    from .view import agent_id_of, run, show_session
+
+    found: Any = run(lambda client, settings: client.session(agent_id_of(agent_id, settings), session_id))
+    show_session(found, as_json=as_json)
+
+
+@app.command()
+def recording(session_id: str, output: Annotated[Path, typer.Option("-o", "--output", help="The WAV file to write.")],
+              agent_id: AgentId = None) -> None:  # fmt: skip
+    """Fetch a session's recording; a download that broke off goes on where it stopped."""
+    from ...output.progress import bytes_bar
+    from ...output.terminal import print_line
+    from .view import agent_id_of, run
+
+    with bytes_bar(output.name) as progress:
+        from ...platform.recording import download
+
+        size = run(lambda client, settings: download(
+            client, agent_id_of(agent_id, settings), session_id, output, progress=progress))  # fmt: skip
+    print_line(f"{size} bytes -> {output}")
+
+
+@app.command()
+def call(from_number: Annotated[str, typer.Option("--from", help="One of your numbers, such as +14155550100.")],
+         to_number: Annotated[str, typer.Option("--to", help="Who is called.")], agent_id: AgentId = None,
+         yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
+    """Let the agent call somebody. It costs money, so it asks first."""
+    from ...output.terminal import confirm, print_line
+    from .view import agent_id_of, run
+
+    if not yes:
+        confirm(f"Call {to_number} from {from_number} now? It is charged to your account.")
+    conversation = run(lambda client, settings: client.call(
+        agent_id_of(agent_id, settings), from_number=from_number, to_number=to_number))  # fmt: skip
+    print_line(f"Calling. Conversation {conversation}")

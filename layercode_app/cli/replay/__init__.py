@@ -1,0 +1,1 @@
+"""`replay`: replay a recorded call against the current agent."""

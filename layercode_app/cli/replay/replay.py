@@ -1,0 +1,51 @@
+"""`replay`: play a recorded call against today's agent, or make a scenario of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import AgentsDir, AsJson, StoreUrl
+
+
+def replay(
+    recording: Annotated[str, typer.Argument(help="A conversation's id, or a file that `sessions export` wrote.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Ask this model; else it answers as recorded.")
+    ] = None,
+    run_tools: Annotated[bool, typer.Option(help="Really run the tools; else they answer as recorded.")] = False,
+    semantic: Annotated[bool, typer.Option(help="Ignore white space, case and the order of tools and data.")] = False,
+    judge: Annotated[str | None, typer.Option(help="Model that says whether other words mean the same.")] = None,
+    promote: Annotated[
+        Path | None, typer.Option(help="Write a scenario for `eval` instead, without personal data.")
+    ] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="With --promote: replace this text too. Repeatable.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="With --promote: leave this text. Repeatable.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Another agent than the one that answered.")] = None,
+    agents: AgentsDir = None,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Play a recorded call against today's agent and show what differs, turn by turn. Exits with 1 when anything does."""
+    from .session import Replaying, promote_recording, replay_recording
+
+    asked = Replaying(recording, agent, agents, store)
+    if promote is not None:
+        from .view import show_promoted
+
+        show_promoted(promote, promote_recording(asked, promote, also=remove or (), keep=keep or ()), as_json=as_json)
+        return
+    if remove or keep:
+        raise typer.BadParameter("they are about what --promote writes", param_hint="--remove, --keep")
+    result = replay_recording(asked, model=model, run_tools=run_tools, semantic=semantic, judge=judge)
+    if as_json:
+        from ...output.terminal import print_json
+
+        print_json(result.to_json())
+    else:
+        from .view import show
+
+        show(result)
+    raise SystemExit(0 if result.same else 1)

@@ -1,0 +1,82 @@
+"""What `replay` does: finds the recording and the agent, plays with the logs out of the way, or writes a scenario."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...exceptions import ConfigurationError
+from ...output.progress import steps
+
+if TYPE_CHECKING:
+    from ...replay.recording import Recording
+    from ...replay.replay import Replay
+
+
+@dataclass(frozen=True)
+class Replaying:
+    """What is replayed, as it was asked for."""
+
+    source: str
+    agent: str | None
+    agents: Path | None
+    store: str | None
+
+
+def replay_recording(
+    asked: Replaying, *, model: str | None, run_tools: bool, semantic: bool, judge: str | None
+) -> Replay:
+    """Play a recording. Raises DeveloperError for what cannot be found or used."""
+    from loguru import logger
+
+    from ...agent.discovery import find_agent
+    from ...replay.replay import Options, replay
+    from ...settings import export_env_file, load_settings
+    from ...settings.limits import Limits
+    from ...testing.evals.judge import model_judge
+
+    export_env_file()
+    settings = load_settings({"store": asked.store})
+    options = Options(model, run_tools, semantic, None if judge is None else model_judge(judge))
+    logger.disable("layercode_app")
+
+    async def work() -> Replay:
+        recording = await _find(asked, settings)
+        voice = find_agent(asked.agent or recording.agent, asked.agents or settings.agents_dir)
+        with steps("replaying", len(recording.spoken)) as step:
+            return await replay(recording, voice, options, limits=Limits.of(settings), done=step)
+
+    try:
+        return asyncio.run(work())
+    finally:
+        logger.enable("layercode_app")
+
+
+async def _find(asked: Replaying, settings: Any) -> Recording:
+    from ...replay.recording import find_recording
+
+    return await find_recording(asked.source, store=settings.store)
+
+
+def promote_recording(
+    asked: Replaying, path: Path, *, also: Iterable[str], keep: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Write a scenario file; what was replaced in it. Raises ConfigurationError when there is such a file already."""
+    from ...replay.promote import HEADER, promote
+    from ...replay.replacements import StandIns
+    from ...settings import load_settings
+    from ...testing.evals.scenario import dump
+
+    if path.exists():
+        raise ConfigurationError(f"--promote {path}: the file is there already. Choose another name, or remove it.")
+    recording = asyncio.run(_find(asked, load_settings({"store": asked.store})))
+    stand_ins = StandIns(recording.turns, also=also, keep=keep)
+    file = promote(recording, stand_ins, name=path.stem, agent=asked.agent)
+    try:
+        path.write_text(HEADER + dump(file), encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"--promote {path}: {error.strerror}.") from error
+    return stand_ins.replaced

@@ -1,0 +1,75 @@
+"""`sessions`: the conversations in the journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import AsJson, StoreUrl
+
+app = typer.Typer(help="The conversations in the journal.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The conversation's id, as `sessions list` shows it.")]
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 20,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """The conversations heard from last."""
+    from .view import print_list, with_journal
+
+    print_list(with_journal(store, lambda journal: journal.conversations(limit=limit)), as_json=as_json)
+
+
+@app.command()
+def show(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
+    """A conversation as it was heard, with each turn's figures."""
+    from ...journal.read import turns_of
+    from .view import print_conversation, with_journal
+
+    print_conversation(with_journal(store, lambda journal: turns_of(journal, conversation)), as_json=as_json)
+
+
+@app.command()
+def explain(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
+    """Why each turn was slow, silent or cut, in a sentence, with its trace id."""
+    from ...journal.read import turns_of
+    from .view import print_explanations, with_journal
+
+    turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
+    print_explanations(turns, as_json=as_json)
+
+
+@app.command()
+def export(
+    conversation: Id,
+    html: Annotated[bool, typer.Option(help="A page that needs no server, instead of JSON.")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; - for stdout.")] = None,
+    unredacted: Annotated[bool, typer.Option(help="Leave personal details and secrets in.")] = False,
+    store: StoreUrl = None,
+) -> None:
+    """Write a conversation to a file of .layercode/exports, personal details masked."""
+    from ...journal.read import turns_of
+    from .view import with_journal, write_export
+
+    turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
+    write_export(turns, html=html, output=output, redacted=not unredacted)
+
+
+@app.command()
+def forget(conversation: Id, yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+           store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
+    """Delete a conversation: the journal, its write-ahead log, recordings and exports."""
+    from ...journal.forget import forget as forget_conversation
+    from ...output.terminal import confirm
+    from .view import print_forgotten, with_journal
+
+    if not yes:
+        confirm(f"Delete everything that is kept of {conversation}?", err=True)
+    done = with_journal(store, lambda journal: forget_conversation(journal, conversation))
+    print_forgotten(done, as_json=as_json)

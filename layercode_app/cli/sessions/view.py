@@ -1,0 +1,168 @@
+"""Conversations on the console."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ...exceptions import NotRecordedError
+from ...journal.cost import cost_of
+from ...journal.forget import Forgotten, export_path
+from ...journal.model_usage import Share
+from ...journal.open import open_journal
+from ...journal.record import Stage, Status, TurnRecord
+from ...journal.record_json import from_json, to_json
+from ...journal.stores.base import Store, Summary
+from ...output.terminal import Part, print_block, print_file, print_json, print_line
+from ...output.visible import json_text, shortened
+from ...reports.conversations import is_spoken, moment, summary_json, turn_json, unheard
+from ...reports.explain import explain, explain_json
+from ...reports.figures import counted, milliseconds
+from ...settings import load_settings
+
+T = TypeVar("T")
+LONGEST_ID = 80
+"""Characters of an id in a line; `--json` has all of it."""
+
+
+def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
+    """Open the journal of the settings, or another, and read it."""
+    settings = load_settings({"store": store})
+
+    async def work() -> T:
+        async with open_journal(settings.store) as journal:
+            return await read(journal)
+
+    return asyncio.run(work())
+
+
+def print_list(found: Sequence[Summary], *, as_json: bool) -> None:
+    """The conversations, one in a line."""
+    if as_json:
+        print_json([summary_json(summary) for summary in found])
+        return
+    ids = [shortened(summary.conversation_id, LONGEST_ID) for summary in found]
+    width = max(map(len, ids), default=0)
+    for conversation_id, summary in zip(ids, found, strict=True):
+        when = (moment(summary.last_at) or "")[:19].replace("T", " ")
+        print_line(f"{conversation_id:<{width}}  {when}  {counted(summary.turns, 'turn'):>10}  {summary.agent}")
+    if not found:
+        print_line("No conversations yet.")
+
+
+def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
+    """A conversation as it was heard."""
+    if as_json:
+        print_json([turn_json(turn) for turn in turns])
+        return
+    print_block("", f"{turns[0].agent}: {turns[0].conversation_id}", style="bold", one_line=True)
+    for turn in turns:
+        print_line()
+        _print_turn(turn)
+
+
+def _print_turn(turn: TurnRecord) -> None:
+    # Ids, names and words come from outside: what is too long for its line must not begin another one.
+    print_line((shortened(turn.turn_id, LONGEST_ID), "dim"))
+    if not is_spoken(turn):
+        print_block("  ", f"({_event(turn)})", style="dim", one_line=True)
+        return
+    if turn.user_text:
+        print_block("  Caller: ", turn.user_text, style="cyan")
+    said: list[Part] = [turn.heard]
+    if left := unheard(turn):
+        said.append((f"{left} (not heard)", "dim strike"))
+    print_block("  Agent:  ", *said)
+    for call in turn.tools:
+        took = "" if call.ended_ms is None else f", {milliseconds(call.ended_ms - call.started_ms)}"
+        print_block("  Tool:   ", f"{call.name}({_short(call.args)}) {call.status}{took}", style="dim", one_line=True)
+    for stage in turn.stages:
+        print_block("  Stage:  ", _stage(stage), style="dim", one_line=True)
+    if len(shares := turn.shares) > 1:
+        for share in shares:
+            said_of = " · ".join([share.model or "(no model)", *_used(share)])
+            print_block("  Model:  ", said_of, style="dim", one_line=True)
+    print_block("  ", figures(turn), style="red dim" if turn.status is Status.FAILED else "dim", one_line=True)
+
+
+def _event(turn: TurnRecord) -> str:
+    return str((turn.event or {}).get("type", turn.kind))
+
+
+def _short(value: object) -> str:
+    return shortened(json_text(value), 80)
+
+
+def figures(turn: TurnRecord) -> str:
+    """A turn's figures in a line."""
+    parts = [str(turn.status), f"first speech {milliseconds(turn.timings.get('ttfs'))}"]
+    parts.append(f"total {milliseconds(turn.timings.get('total'))}")
+    parts += _used(turn)
+    parts += [turn.model] if turn.model else []
+    detail = f" ({turn.error_detail})" if turn.error_detail else ""
+    parts += [f"error {turn.error_category}{detail}, the caller got {turn.impact}"] if turn.error_category else []
+    parts += [f"outcome {given['name']}" for given in turn.outcomes]
+    parts += [f"{name} {score['value']}" for name, score in turn.scores.items() if isinstance(score, dict)]
+    return " · ".join(parts)
+
+
+def _stage(stage: Stage) -> str:
+    took = milliseconds(None if stage.ended_ms is None else stage.ended_ms - stage.started_ms)
+    return " · ".join([f"{stage.name} {stage.status}, {took}", *_used(stage), *([stage.model] if stage.model else [])])
+
+
+def _used(part: TurnRecord | Stage | Share) -> list[str]:
+    """What the models of a turn, or of a stage of it, used; nothing where none was asked."""
+    if not part.usage.get("requests"):
+        return []
+    tokens = f"{part.usage.get('input_tokens', 0):,}+{part.usage.get('output_tokens', 0):,} tokens"
+    return [tokens, f"cost {cost_of(part)}"]
+
+
+def print_explanations(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
+    """A sentence for each turn."""
+    spoken = [turn for turn in turns if is_spoken(turn)]
+    if as_json:
+        print_json([explain_json(turn) for turn in spoken])
+        return
+    for turn in spoken:
+        trace = f" [trace {turn.trace_id}]" if turn.trace_id else ""
+        print_block("", f"{turn.turn_id}: {explain(turn)}{trace}", one_line=True)
+
+
+def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None, redacted: bool) -> None:
+    """Write a page or JSON, readable by its owner only."""
+    from ...emulator.playground.export import export_page
+    from ...emulator.playground.figures import whole
+    from ...observability.privacy.masked_export import masked_rows
+
+    if html:
+        text = export_page(turns, redacted=redacted)
+    else:
+        rows = from_json(to_json([turn_json(turn) | {"record": whole(turn)} for turn in turns]))
+        text = json_text(masked_rows(rows) if redacted else rows, indent=2)
+    if output == Path("-"):
+        print_file(text)
+        return
+    path = output or export_path(turns[0].conversation_id, "html" if html else "json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    print_line(f"Wrote {path}.")
+
+
+def print_forgotten(done: Forgotten, *, as_json: bool) -> None:
+    """What was deleted. Raises NotRecordedError where there was nothing."""
+    if not done.anything:
+        raise NotRecordedError(
+            f"Nothing is kept of conversation {done.conversation_id!r}. `sessions list` shows which there are."
+        )
+    if as_json:
+        print_json(done.as_json())
+        return
+    what = f"{counted(done.turns, 'turn')} of {done.conversation_id}, and {counted(len(done.files), 'file')}"
+    print_block("", f"Deleted {what}.", one_line=True)
+    for path in done.files:
+        print_line(f"  {path}")

@@ -1,0 +1,1 @@
+"""`update`: bring a project to the current templates."""

@@ -1,0 +1,207 @@
+"""Admit a turn: run it, join or follow it, or replay it. One turn runs per conversation.
+
+The steps of a new turn: it is begun in the journal, older turns are ended, the agent speaks (`run.py`), and the turn is
+saved and ended. `server/` passes the store, the agent and the listener; the handler knows neither HTTP nor models.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from ..exceptions import StoreError
+from ..jobs.late_saves import LateSaves
+from ..journal.record import Kind, Status, TurnRecord
+from ..journal.stores.base import Begun, Job, Signal, Store
+from ..observability import context, spans
+from ..settings.limits import Limits
+from ..webhook import Message, TurnEvent
+from . import delivery, earlier_turns, unrecorded
+from .agent_protocol import AgentProtocol
+from .draining import Draining
+from .lifecycle import Run
+from .listener import Listener
+from .live import LiveTurn
+from .prepare_and_save import Refusal, Services
+from .states import LiveStates
+from .turn import Background
+
+
+class TurnHandler(Draining):
+    """Answer the turns of this worker. `finished` is called for each ended turn, for logs, spans and metrics."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limits: Limits | None = None,
+        background: Background | None = None,
+        finished: Callable[[TurnRecord], None] = lambda record: None,
+        refusal: Refusal | None = None,
+        enqueue: Callable[[Job], Awaitable[bool]] | None = None,
+    ) -> None:
+        self.store = store
+        self.states = LiveStates(store)
+        enqueue = enqueue or store.enqueue
+        self.late = LateSaves(store, enqueue)
+        self.services = Services(
+            store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late
+        )
+        super().__init__(self.services.saves)
+        store.on_signal(self._obey)
+
+    async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
+        """Refuse new turns, end running ones as `Draining.drain` does, then retry pending saves a last time."""
+        await super().drain(seconds, goodbye)
+        await self.late.close()
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the turns that begin from now on."""
+        return self.services.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self.services.limits = limits
+
+    @property
+    def running(self) -> dict[str, LiveTurn]:
+        """The running turns, by conversation id."""
+        return self._running
+
+    def running_record(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
+        """Return the record so far of a turn that runs in this worker and is not ending; else None."""
+        live = self._running.get(conversation_id)
+        if live is None or live.record.turn_id != turn_id or live.ending:
+            return None
+        live.collect()
+        return live.record
+
+    async def admit(self, agent: AgentProtocol, event: TurnEvent, listener: Listener, *, received: float) -> None:
+        """Admit a turn for a listener: run it, join or follow it if it is running, or replay it if it has ended."""
+        record = _record(agent, event)
+        live = LiveTurn(record, received)
+        record.timings["verified"] = live.elapsed_ms()
+        context.enter(record)
+        spans.stamp(record)
+        if self._overloaded(record):
+            await unrecorded.say_busy(self.services, live, listener, running=len(self._running))
+            return
+        try:
+            if await self._taken(live, listener):
+                return
+            if self.late.waiting and await self._repeat_unsaved(record, listener):
+                return
+            with spans.span("history"):
+                begun = await self.store.begin(record, history_tokens=self.services.tokens(agent))
+            if begun.outcome != "new" and await self._repeat(agent, begun, live, listener):
+                return
+            await self._run(agent, event, live, listener, begun)
+        except StoreError as error:
+            await unrecorded.apologise(self.services, agent, live, listener, error)
+        finally:
+            self._let_go(live)
+
+    def _overloaded(self, record: TurnRecord) -> bool:
+        """Return whether to refuse this turn: too many turns run, or the worker is shutting down.
+
+        A turn that joins a running one is accepted; so is one that replaces a running one, except during shutdown.
+        """
+        running = self._running.get(record.conversation_id)
+        if running is not None and (not self.closed or running.record.turn_id == record.turn_id):
+            return False
+        return self.closed or 0 < self.limits.max_turns <= len(self._running)
+
+    async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
+        """Claim the conversation for this turn, and stop an older turn of it in this worker.
+
+        Return True if the turn has been served by joining or replaying it instead.
+        """
+        conversation_id, turn_id = live.record.key
+        while (other := self._running.get(conversation_id)) is not None:
+            if other.record.turn_id == turn_id:
+                await delivery.join(other, listener)
+                if other.frames or listener.gone:
+                    return True
+                continue  # The other one only followed another worker's turn; this one tries on its own.
+            known = await self.store.get(conversation_id, turn_id)
+            if known is not None and known.finished:
+                await delivery.repeat(known, listener)
+                return True
+            other.stop(Status.SUPERSEDED)
+            await other.ended.wait()
+        self._running[conversation_id] = live
+        return False
+
+    async def _repeat(self, agent: AgentProtocol, begun: Begun, live: LiveTurn, listener: Listener) -> bool:
+        """Follow or replay a turn that the journal knows; return False if it must run again here.
+
+        That is the case if its worker died and this worker has claimed the turn.
+        """
+        known = begun.record
+        if begun.outcome == "finished":
+            await delivery.repeat(known, listener)
+            return True
+        while not await self._claimed(known):
+            # It runs on another worker, so later turns of this conversation must not wait for this one here.
+            self._let_go(live)
+            if await delivery.follow(self.store, known, listener):
+                return True
+            # Its worker died, and another worker may have claimed the turn first.
+            live.ended.clear()
+            if await self._taken(live, listener):
+                return True
+            known = await self.store.get(*known.key) or known
+            if known.finished:
+                await delivery.repeat(known, listener)
+                return True
+        delivery.begin_again(known)
+        begun.record = live.record = known
+        self._running[known.conversation_id] = live
+        await earlier_turns.reload(self.store, begun, tokens=self.services.tokens(agent))
+        return False
+
+    async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
+        """Flush pending saves of this conversation, whose results this turn needs.
+
+        If the save of this very turn was pending, replay the turn and return True.
+        """
+        known = await self.late.hurry(*record.key)
+        if known is not None:
+            await delivery.repeat(known, listener)
+        return known is not None
+
+    async def _claimed(self, known: TurnRecord) -> bool:
+        return not await self.store.held_elsewhere(known) and await self.store.claim(known)
+
+    def _obey(self, signal: Signal) -> None:
+        self.late.obey(signal)
+        delivery.obey(signal, self._running, self.store)
+
+    def _let_go(self, live: LiveTurn) -> None:
+        if self._running.get(live.record.conversation_id) is live:
+            del self._running[live.record.conversation_id]
+        live.ended.set()
+
+    async def _run(
+        self, agent: AgentProtocol, event: TurnEvent, live: LiveTurn, listener: Listener, begun: Begun
+    ) -> None:
+        live.add(listener)
+        await earlier_turns.settle(self.store, event, begun, live.record, tokens=self.services.tokens(agent))
+        live.record.timings["history"] = live.elapsed_ms()
+        await Run(self.services, agent, event, live, begun).to_the_end()
+
+
+def _record(agent: AgentProtocol, event: TurnEvent) -> TurnRecord:
+    return TurnRecord(
+        conversation_id=event.conversation_id,
+        turn_id=event.turn_id or "",
+        session_id=event.session_id,
+        kind=Kind.MESSAGE if isinstance(event, Message) else Kind.GREETING,
+        agent=agent.name,
+        fingerprint=agent.fingerprint,
+        event=event.__pydantic_serializer__.to_python(event, mode="json", exclude_none=True),
+        user_text=event.text if isinstance(event, Message) else "",
+        metadata=event.metadata or {},
+        started_at=time.time(),
+    )

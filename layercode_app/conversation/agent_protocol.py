@@ -1,0 +1,73 @@
+"""The interface of an agent that answers turns."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from ..journal.record import Json
+from ..webhook import Data, Event
+from .fillers import Filler
+from .turn import Turn
+
+
+class AgentProtocol(Protocol):
+    """The interface of an agent that the turn handler needs."""
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of agent, prompt and model."""
+
+    @property
+    def state_type(self) -> type[BaseModel] | None:
+        """The Pydantic model of a conversation's state; None for an agent without state."""
+
+    @property
+    def metadata_type(self) -> type[BaseModel] | None:
+        """The Pydantic model of the metadata; None leaves the metadata a dictionary."""
+
+    @property
+    def apology(self) -> str | None:
+        """The text to say when a turn fails; None uses the setting."""
+
+    @property
+    def filler(self) -> Filler | None:
+        """The filler for silences; None says nothing."""
+
+    @property
+    def turn_timeout(self) -> float | None:
+        """Seconds after which a turn times out; None uses the setting."""
+
+    @property
+    def tool_timeout(self) -> float | None:
+        """Seconds that a tool call may take; None uses the setting."""
+
+    @property
+    def timeout_apology(self) -> str | None:
+        """The text to say when a turn times out; None uses the setting."""
+
+    @property
+    def tool_apology(self) -> str | None:
+        """The text to say when a turn fails after a tool was called; None uses the setting."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the agent reads the history of earlier turns."""
+
+    async def answer(self, turn: Turn[Any, Any]) -> None:
+        """Speak the reply to this turn."""
+
+
+class EventAgentProtocol(AgentProtocol, Protocol):
+    """The interface of an agent that events without speech need."""
+
+    async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
+        """Return the JSON for the page."""
+
+    async def notify(self, event: Event) -> None:
+        """Run the hooks for an event; they return nothing."""

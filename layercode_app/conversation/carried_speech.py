@@ -1,0 +1,80 @@
+"""Carry what the hook of a data event says to a turn that speaks it, because the event itself is answered with JSON.
+
+A turn that runs in this worker speaks it after its own words. If none runs here, it waits in the journal, and the next
+turn of the conversation, on any worker, speaks it first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
+
+from loguru import logger
+
+from ..journal.record import DATA, TTS, Json
+from ..journal.stores.base import Store
+from .live import LiveTurn
+
+Carried: TypeAlias = dict[str, Any]
+"""`say`: a text; `data`: contents for the page; `hangup`: whether to end the call."""
+
+KEY = "layercode.carried"
+"""The key in the conversation's metadata, which every turn reads anyway, under which they wait."""
+_keeping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+def said_by(live: LiveTurn) -> Carried:
+    """Return what a hook said, the data it sent, and whether it asked to hang up; empty if it did none of these."""
+    text = "".join([frame.content for frame in live.frames if frame.type == TTS])
+    contents = [frame.content for frame in live.frames if frame.type == DATA]
+    said: Carried = {"say": text, "data": contents, "hangup": live.hangup}
+    return {name: value for name, value in said.items() if value}
+
+
+def hand_to(running: LiveTurn | None, said: Carried) -> bool:
+    """Let the running turn speak it; return False if there is none, or if it is ending."""
+    # A turn without `save` has not begun: it may only follow a turn of another worker.
+    if running is None or running.save is None or running.ending or running.stopping is not None:
+        return False
+    for content in said.pop("data", ()):
+        running.emit(DATA, content)
+    running.carried = [*running.carried, said]
+    return True
+
+
+def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
+    """Speak the waiting output, separated by a space from the turn's own words: after them, or `first`."""
+    for said in waiting:
+        for content in said.get("data", ()):
+            live.emit(DATA, content)
+        text = said.get("say", "")
+        if text and first and not text[-1].isspace():
+            text += " "
+        if text:
+            live.begin_segment()
+            live.speak(text, "say")
+        live.hangup = live.hangup or bool(said.get("hangup"))
+
+
+def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:
+    """Split the metadata into the metadata proper and the waiting output."""
+    return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
+
+
+async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> None:
+    """Store the output in the journal for the conversation's next turn. Raises StoreError."""
+    if not said:
+        return
+    logger.info("What was said without a turn that runs waits for the conversation's next turn")
+    async with _keeping.setdefault(conversation_id, asyncio.Lock()):
+        waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
+        await store.establish(conversation_id, {KEY: [*waiting, *said]})
+
+
+async def forget(store: Store, conversation_id: str, spoken: Sequence[Carried]) -> None:
+    """Remove the spoken output from the journal; output added since then stays. Raises StoreError."""
+    async with _keeping.setdefault(conversation_id, asyncio.Lock()):
+        waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
+        await store.establish(conversation_id, {KEY: waiting[len(spoken) :] or None})

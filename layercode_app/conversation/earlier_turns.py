@@ -1,0 +1,45 @@
+"""Prepare the history of a turn before it speaks: end older turns, and correct them to what the caller heard."""
+
+from __future__ import annotations
+
+from loguru import logger
+
+from ..journal.record import TurnRecord
+from ..journal.stores.base import Begun, Store
+from ..webhook import InterruptionContext, Message, TurnEvent
+from . import delivery
+from .heard import correct
+
+
+async def settle(store: Store, event: TurnEvent, begun: Begun, record: TurnRecord, *, tokens: int) -> None:
+    """End older turns that still run, apply the event's interruption, and reload the history if either changed it."""
+    for turn in begun.displaced:
+        await delivery.displace(store, turn)
+    if begun.displaced:
+        # The displaced turns may have changed the state until they ended.
+        begun.state = (await store.conversation(record.conversation_id)).state
+    stale = bool(begun.displaced)
+    context = event.interruption_context if isinstance(event, Message) else None
+    if context is not None and begun.outcome == "new":
+        stale = await _correct(store, context, begun, record) or stale
+    if stale:
+        begun.history = await store.history(record.conversation_id, tokens=tokens, before=record.position)
+
+
+async def reload(store: Store, begun: Begun, *, tokens: int) -> None:
+    """Reload the state, metadata and history for a turn that is taken over from a dead worker."""
+    record = begun.record
+    kept = await store.conversation(record.conversation_id)
+    begun.state, begun.metadata = kept.state, kept.metadata
+    begun.history = await store.history(record.conversation_id, tokens=tokens, before=record.position)
+
+
+async def _correct(store: Store, context: InterruptionContext, begun: Begun, record: TurnRecord) -> bool:
+    """Correct the turn that the context names, or the newest one; return whether it was in the journal."""
+    if not (context.previous_turn_interrupted or context.text_heard is not None):
+        return False
+    named = context.assistant_turn_id or (begun.history[-1].turn_id if begun.history else "")
+    changed = await store.update(record.conversation_id, named, lambda past: correct(past, context))
+    if changed is None:
+        logger.warning("An interruption names a turn that is not in the journal: {}", named)
+    return changed is not None

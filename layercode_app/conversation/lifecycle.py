@@ -1,0 +1,181 @@
+"""Run one turn to its end: let the agent speak, then save and end the turn exactly once, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from loguru import logger
+
+from ..journal.record import END, HANGUP, Frame, Status
+from ..observability import spans
+from ..observability.errors import category_of, detail_of
+from ..settings.limits import Limits
+from . import carried_speech, delivery
+from .agent_protocol import AgentProtocol
+from .fillers import Fillers
+from .live import LiveTurn
+from .prepare_and_save import Refusal, Work
+from .timeout import Timeout, under
+from .turn import Turn
+
+CUT = ("length", "content_filter")
+"""The finish reasons of an answer that the provider cut before the model had finished it."""
+
+
+@dataclass(slots=True)
+class Run(Work):
+    """The run of one spoken turn."""
+
+    async def to_the_end(self) -> None:
+        """Speak the answer, or an apology if that fails, then save and end the turn."""
+        try:
+            turn = self.prepare()
+            if self.carried:
+                await self._speak_carried()
+            await self._speak_in_time(turn)
+        except Exception as error:  # noqa: BLE001 - the caller hears an apology, whatever went wrong
+            self._fail(error)
+        finally:
+            await self._end()
+
+    async def _speak_carried(self) -> None:
+        """Speak what data events said while no turn ran, and remove it from the journal."""
+        carried_speech.speak(self.live, self.carried, first=True)
+        await carried_speech.forget(self.services.store, self.live.record.conversation_id, self.carried)
+
+    # --- speaking
+
+    async def _speak_in_time(self, turn: Turn[Any, Any]) -> None:
+        """Let the agent speak until it is done, stopped or out of time."""
+        live = self.live
+        self._refuse_to_repeat_tools()
+        fillers = self._fillers()
+        live.task = task = asyncio.current_task()
+        assert task is not None
+        try:
+            if live.stopping is None:
+                seconds = self.agent.turn_timeout or self.services.limits.turn_timeout
+                await under(_Listened(live, seconds), self._answer_within_budget(turn))
+        except asyncio.CancelledError:
+            if live.stopping is None:
+                # The cancellation comes from the server's shutdown, and interrupts the turn as well.
+                live.stopping = Status.INTERRUPTED
+                raise
+        finally:
+            live.task = None
+            if live.stopping is not None:
+                task.uncancel()
+            if fillers is not None:
+                fillers.stop()
+
+    def _fillers(self) -> Fillers | None:
+        """Start the fillers of this turn; None for an agent without fillers."""
+        filler = self.agent.filler
+        if filler is None:
+            return None
+        fillers = Fillers(self.live, filler, self.services.limits.fillers if filler.texts is None else filler.texts)
+        fillers.start()
+        return fillers
+
+    def _refuse_to_repeat_tools(self) -> None:
+        """Raise CrashedTurnError if a crashed attempt of this turn called tools: the table may be booked already."""
+        record = self.live.record
+        if record.attempt > 1 and record.tools:
+            delivery.note_tools(record)
+            raise delivery.CrashedTurnError(f"Turn {record.turn_id} died with its worker after a tool had started.")
+
+    async def _answer_within_budget(self, turn: Turn[Any, Any]) -> None:
+        refusal = self.services.refusal
+        if refusal is None or not await self._refused(refusal):
+            await self.agent.answer(turn)
+            self._end_cut_answer()
+
+    def _end_cut_answer(self) -> None:
+        """Complete an answer that the provider cut with a closing text: silence after half a sentence sounds broken."""
+        record = self.live.record
+        last = next((call for call in reversed(record.requests) if not call.stage), None)
+        if last is None or last.finish not in CUT or last.status != "done":
+            return
+        record.error_category, record.impact = last.finish, "cut"
+        logger.warning("The model's answer was cut by the provider: {}", last.finish)
+        if self.live.in_mid_sentence:
+            self.live.speak(self.services.limits.cut_answer, "apology")
+
+    async def _refused(self, refusal: Refusal) -> bool:
+        text = await refusal(self.live.record, self.begun.history)
+        if text is None:
+            return False
+        self.live.record.error_category, self.live.record.impact = "budget", "refusal"
+        self.live.speak(text, "apology")
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        record = self.live.record
+        record.error_category, record.error = category_of(error), type(error).__name__
+        record.error_detail = detail_of(error)
+        record.impact = "apology"
+        spans.failed(error, record.error_category)
+        told = f" ({record.error_detail})" if record.error_detail else ""
+        logger.opt(exception=error).error("The turn failed: {}{}", record.error_category, told)
+        out_of_time = record.error_category == "timeout"
+        text = apology(self.agent, self.services.limits, out_of_time=out_of_time, called=bool(record.tools))
+        self.live.speak(text, "apology")
+
+    # --- ending
+
+    async def _end(self) -> None:
+        """Save the turn, then send `response.end`: a client that gets the end can rely on the journal."""
+        live, record = self.live, self.live.record
+        if live.stopping is None:  # In a turn that was cut nothing is sent any more.
+            live.end_text()
+            carried_speech.speak(live, live.carried)
+            live.carried = ()
+        live.ending = True
+        record.status = live.stopping or (Status.FAILED if record.error else Status.COMPLETE)
+        if live.hangup:
+            live.emit(HANGUP)
+        end = Frame(END, None, live.elapsed_ms())
+        if live.stopping is None:
+            await self.save(total=end.at_ms, end=end)
+        else:
+            # A separate, strongly referenced task, so that stopping the turn does not cancel the save.
+            saving = asyncio.ensure_future(self.save(total=end.at_ms, end=end, left=live.carried))
+            self.services.saves.add(saving)
+            saving.add_done_callback(self.services.saves.discard)
+            await asyncio.shield(saving)
+        live.frames.append(end)
+        await live.flush_all()
+        self.services.finished(record)
+
+
+class _Listened(Timeout):
+    """The timeout of an agent's answer, during which the listeners are watched for disconnects."""
+
+    __slots__ = ("_live",)
+
+    def __init__(self, live: LiveTurn, seconds: float) -> None:
+        super().__init__(seconds)
+        self._live = live
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._live.watch()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.rest()
+        super().__exit__(kind, error, trace)
+
+
+def apology(agent: AgentProtocol, limits: Limits, *, out_of_time: bool = False, called: bool = False) -> str:
+    """Return the text for a turn that failed or, if `out_of_time`, timed out; `called` is whether it called a tool."""
+    own, common = agent.apology, limits.apology
+    if out_of_time:
+        own, common = agent.timeout_apology, limits.timeout_apology
+    if called and not (out_of_time and own is not None):
+        own, common = agent.tool_apology, limits.tool_apology
+    return common if own is None else own

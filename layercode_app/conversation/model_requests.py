@@ -1,0 +1,84 @@
+"""Write the model requests of a turn into its record when they begin and when they end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ..journal.record import ModelCall
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_ai.messages import ModelRequestAttempt, ModelResponse
+    from pydantic_ai.usage import RequestUsage
+
+    from .live import LiveTurn
+
+MAX_REQUESTS = 100
+"""The maximum number of request rows of a turn; later requests are added to the last row of the same model."""
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+Ending = Literal["done", "failed", "cancelled"]
+
+
+def begin(live: LiveTurn, model: str, *, stage: str = "") -> ModelCall:
+    """Record that a request to a model begins."""
+    call = ModelCall(model, live.elapsed_ms(), stage=stage)
+    if len(live.record.requests) < MAX_REQUESTS:
+        live.record.requests.append(call)
+    return call
+
+
+def end(live: LiveTurn, call: ModelCall, status: Ending) -> None:
+    """Record that a request has ended.
+
+    Beyond `MAX_REQUESTS` rows its usage, as `used` has written it, is added to the last row of the same model.
+    """
+    call.status, call.ended_ms = status, live.elapsed_ms()
+    kept = live.record.requests
+    if len(kept) < MAX_REQUESTS or any(one is call for one in kept):
+        return
+    last = next((one for one in reversed(kept) if one.model == call.model), None)
+    if last is None:
+        kept.append(call)
+    else:
+        _merge(last, call)
+
+
+def used(call: ModelCall, response: ModelResponse, price: float | None, *, cut: bool) -> None:
+    """Record the model, finish reason, usage and price of a response.
+
+    `cut` marks a response that ended early: its token counts are missing or incomplete.
+    """
+    call.model = response.model_name or call.model
+    call.finish = response.finish_reason or ""
+    _count(call, response.usage, price, cut=cut)
+
+
+def _count(call: ModelCall, usage: RequestUsage, price: float | None, *, cut: bool = False) -> None:
+    call.usage = {"requests": 1, "unpriced_requests": int(price is None and not cut)}
+    if cut:
+        call.usage["unknown_requests"] = 1
+    call.usage |= {name: amount for name in TOKENS if (amount := getattr(usage, name))}
+    # If the response was cut, this is the price of the tokens reported until then.
+    call.cost = price
+
+
+def insert_attempts(live: LiveTurn, call: ModelCall, attempts: Sequence[ModelRequestAttempt]) -> None:
+    """Insert the failed attempts of a fallback chain before the request that followed them."""
+    place = next((i for i, one in enumerate(live.record.requests) if one is call), None)
+    for number, attempt in enumerate(attempts):
+        ended = call.started_ms + attempt.duration.total_seconds() * 1000
+        row = ModelCall(attempt.model_name, call.started_ms, ended_ms=ended, status="failed")
+        if (usage := attempt.usage) is not None:
+            _count(row, usage, None if usage.cost is None else float(usage.cost))
+        if place is not None:
+            live.record.requests.insert(place + number, row)
+        call.started_ms = ended
+
+
+def _merge(row: ModelCall, call: ModelCall) -> None:
+    for name, amount in call.usage.items():
+        row.usage[name] = row.usage.get(name, 0) + amount
+    if call.cost is not None:
+        row.cost = (row.cost or 0.0) + call.cost
+    row.ended_ms = call.ended_ms

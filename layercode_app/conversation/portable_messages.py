@@ -1,0 +1,113 @@
+"""Convert messages to a form that every provider accepts: text, tool calls and results, without a provider's ids.
+
+A provider refuses ids and signatures if the messages around them changed: OpenAI refuses a function call without its
+reasoning item, Anthropic refuses thinking that was moved. Cutting a reply to what was heard, trimming to a token budget
+and a fallback to another model all change them. Providers need the reasoning of the current turn only, and PydanticAI's
+run sends that itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..blank import is_blank
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
+
+_SIGNED = ("anthropic", "bedrock")
+"""Providers whose reasoning carries its own signature, and no id that other parts refer to."""
+_WORDS = {"user-prompt": "[The caller said nothing.]", "tool-return": "(no output)"}
+"""Placeholders for blank parts of a request, by the kind of part."""
+
+
+def portable(message: ModelMessage) -> ModelMessage:
+    """Copy a message of an earlier turn without provider-specific data and without blank texts.
+
+    Reasoning, native tools and files are removed. Signed reasoning in a response with tool calls is kept here, because
+    Anthropic requires it if the turn ended with such a call; see `without_reasoning`.
+    """
+    return _with_words(message) if message.kind == "request" else _portable_response(message)
+
+
+def _portable_response(response: ModelResponse) -> ModelResponse:
+    # A tool call in an interrupted response never ran, and its arguments may be incomplete.
+    called = response.state != "interrupted" and any(part.part_kind == "tool-call" for part in response.parts)
+    parts = [kept for part in response.parts if (kept := _portable_part(part, called)) is not None]
+    return replace(
+        response,
+        parts=parts,
+        provider_name=None,
+        provider_url=None,
+        provider_details=None,
+        provider_response_id=None,
+        history_digest=None,
+    )
+
+
+def _portable_part(part: Any, called: bool) -> Any:
+    """Return the part in its portable form, or None to drop it; `called` is whether its response called tools."""
+    if part.part_kind == "text":
+        return None if is_blank(part.content) else type(part)(part.content)
+    if part.part_kind == "tool-call":
+        return replace(part, id=None, provider_name=None, provider_details=None) if called else None
+    signed = part.part_kind == "thinking" and part.signature and part.provider_name in _SIGNED
+    return part if called and signed else None
+
+
+def without_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
+    """Return the portable messages of a turn without reasoning, unless its last response called tools."""
+    responses = [message for message in messages if message.kind == "response"]
+    if responses and any(part.part_kind == "tool-call" for part in responses[-1].parts):
+        return messages
+    return [_without(message, lambda part: part.part_kind == "thinking") for message in messages]
+
+
+def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
+    """Return the messages of a run without blank texts and reasoning-only responses, which its provider refuses.
+
+    A blank text with an id stays: OpenAI accepts it, and requires it after its reasoning.
+    """
+    kept = [message for message in messages if message.kind == "request" or not _says_nothing(message)]
+    return [
+        _with_words(message)
+        if message.kind == "request"
+        else _without(message, lambda part: _is_blank_text(part) and not part.id)
+        for message in kept
+    ]
+
+
+def _says_nothing(response: ModelResponse) -> bool:
+    """Return whether a response has only reasoning and blank text; a suspended response is not finished, so False."""
+    return response.state != "suspended" and all(
+        part.part_kind == "thinking" or _is_blank_text(part) for part in response.parts
+    )
+
+
+def _is_blank_text(part: Any) -> bool:
+    return part.part_kind == "text" and is_blank(part.content)
+
+
+def _without(message: ModelMessage, unwanted: Callable[[Any], bool]) -> ModelMessage:
+    """Return a response without its unwanted parts; return a request unchanged."""
+    if message.kind == "request" or not any(map(unwanted, message.parts)):
+        return message
+    return replace(message, parts=[part for part in message.parts if not unwanted(part)])
+
+
+def _with_words(request: ModelRequest) -> ModelRequest:
+    """Return the request with a placeholder for each blank prompt and tool result."""
+    if not any(map(_is_wordless, request.parts)):
+        return request
+    parts: list[Any] = [_with_word(part) if _is_wordless(part) else part for part in request.parts]
+    return replace(request, parts=parts)
+
+
+def _with_word(part: Any) -> Any:
+    return replace(part, content=_WORDS[part.part_kind])
+
+
+def _is_wordless(part: Any) -> bool:
+    return part.part_kind in _WORDS and isinstance(part.content, str) and is_blank(part.content)

@@ -1,0 +1,131 @@
+"""Prepare the turn for an event that an agent answers, and save its results.
+
+Turns that speak (`run.py`) and data from the page (`data_events.py`) begin and end in the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..jobs import tasks
+from ..jobs.late_saves import LateSaves
+from ..journal.record import Frame, ToolCall, TurnRecord
+from ..journal.stores.base import Begun, Job, Store
+from ..observability import spans
+from ..observability.privacy import caller_secrets
+from ..settings.limits import Limits
+from ..webhook import Event
+from . import carried_speech, delivery
+from .agent_protocol import AgentProtocol
+from .carried_speech import Carried
+from .live import LiveTurn
+from .state import LiveState
+from .states import LiveStates
+from .turn import Background, Turn
+
+Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
+"""Given a turn and the newest ones before it, return a text to speak instead of the answer, or None to answer."""
+
+
+@dataclass
+class Services:
+    """The services that all turns of a worker share.
+
+    `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
+    record of each turn that has ended. `saves` are the running saves of stopped turns, which drain waits for. `late`
+    holds the saves that are retried until the journal is available again.
+    """
+
+    store: Store
+    limits: Limits
+    states: LiveStates
+    background: Background | None
+    finished: Callable[[TurnRecord], None]
+    refusal: Refusal | None
+    enqueue: Callable[[Job], Awaitable[bool]]
+    late: LateSaves
+    saves: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def tokens(self, agent: AgentProtocol) -> int:
+        """Return the token budget for reading history; 0, which reads only the newest turn, if the agent reads none."""
+        return self.limits.history_tokens if agent.remembers else 0
+
+
+@dataclass(slots=True)
+class Work:
+    """One event whose turn has been begun in the journal."""
+
+    services: Services
+    agent: AgentProtocol
+    event: Event
+    live: LiveTurn
+    begun: Begun
+    state: LiveState[Any] | None = None
+    carried: list[Carried] = field(default_factory=list)
+    """The output of earlier data events that no turn has spoken yet."""
+
+    def prepare(self) -> Turn[Any, Any]:
+        """Build the turn for the agent's hooks, with state, metadata and history."""
+        live, record, limits = self.live, self.live.record, self.services.limits
+        known, self.carried = carried_speech.taken_from(self.begun.metadata)
+        record.metadata = known | (self.event.metadata or {}) | (self.event.custom_metadata or {})
+        caller_secrets.remember(record.metadata)
+        state = self.services.states.enter(self.agent.state_type, record.conversation_id, self.begun.state)
+        self.state = live.state = state
+        metadata: Any = record.metadata
+        if self.agent.metadata_type is not None:
+            metadata = self.agent.metadata_type.model_validate(metadata)
+        live.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
+        live.first_token_timeout, live.piece_timeout = limits.first_token_timeout, limits.piece_timeout
+        live.save = partial(self.services.states.save, record, state)
+        live.late = partial(_finish_late, self.services, record, state)
+        return Turn(
+            self.event,
+            live,
+            state=state.model if state else None,
+            metadata=metadata,
+            past=self.begun.history,
+            remembers=self.agent.remembers,
+            tokens=limits.history_tokens,
+            background=self.services.background,
+        )
+
+    async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
+        """Save the record and the state, enqueue the agent's tasks, and keep the words `left` for the next turn.
+
+        If the journal is unavailable, log the error and retry later.
+        """
+        live, record = self.live, self.live.record
+        if end is not None:
+            live.collect(end=end)
+        record.ended_at = time.time()
+        record.timings["total"] = total
+        jobs = [tasks.job_of(record, number, name, given) for number, (name, given) in enumerate(live.enqueued)]
+        try:
+            try:
+                for job in jobs:
+                    await self.services.enqueue(job)
+                await carried_speech.keep(self.services.store, record.conversation_id, left)
+            finally:
+                with spans.span("save"):
+                    await self.services.states.leave(record, self.state, live.stopping)
+        except StoreError as error:
+            logger.error("The turn could not be saved, and is tried again: {}", error)
+            self.services.late.keep(record, self.state.changes() if self.state else {}, jobs)
+            record.error_category = record.error_category or "store"
+
+
+async def _finish_late(services: Services, record: TurnRecord, state: LiveState[Any] | None, call: ToolCall) -> None:
+    """Save the result of a tool that ended after its turn, and its changes to the state."""
+    try:
+        await delivery.finish_late(services.store, record, call)
+    finally:
+        await services.states.release(record.conversation_id, state)

@@ -1,0 +1,126 @@
+"""Handle the events that are not turns: data from the page, and session events such as start, update and end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from loguru import logger
+
+from ..jobs.queue import Jobs
+from ..journal.record import Json, Kind, Status, TurnRecord
+from ..journal.stores.base import Job
+from ..observability import context, spans
+from ..observability.privacy import caller_secrets
+from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
+from . import data_events, delivery
+from .agent_protocol import AgentProtocol, EventAgentProtocol
+from .data_events import within
+from .live import LiveTurn
+from .prepare_and_save import Services, Work
+from .transcripts import reconcile
+
+SESSION_END = "session_end"
+
+
+class SessionHandler:
+    """Answer the events that are not turns with JSON, without waiting for a running turn."""
+
+    def __init__(self, services: Services, jobs: Jobs, running: Mapping[str, LiveTurn]) -> None:
+        self._services = services
+        self._store = services.store
+        self._jobs = jobs
+        self._running = running
+        self._unknown: set[str] = set()
+        self._noting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def handle(self, agent: EventAgentProtocol, event: Event, *, received: float) -> Json:
+        """Handle an event and return the JSON that acknowledges or answers it."""
+        caller_secrets.remember(event.metadata)
+        caller_secrets.remember(event.custom_metadata)
+        if self._services.late.waiting:
+            await self._services.late.hurry(event.conversation_id)
+        if isinstance(event, Data):
+            await self._notify(agent, event)
+            return await self._data(agent, event, received)
+        if isinstance(event, UnknownEvent):
+            self._say_once(event.type)
+        record = _record(agent, event)
+        context.enter(record)
+        spans.stamp(record)
+        if not event.conversation_id:
+            await self._take_note(agent, event)
+            return {"ok": True}
+        # A concurrent duplicate waits for the first delivery, and handles the event itself if that one fails.
+        async with self._noting.setdefault(record.key, asyncio.Lock()):
+            await self._once(agent, event, record)
+        return {"ok": True}
+
+    async def _once(self, agent: EventAgentProtocol, event: Event, record: TurnRecord) -> None:
+        """Process an event unless an earlier delivery of it has been processed completely."""
+        begun = await self._store.begin(record, history_tokens=0)
+        if begun.outcome == "new" or (begun.outcome == "running" and await self._taken_over(begun.record)):
+            await self._take_note(agent, event)
+            begun.record.status, begun.record.ended_at = Status.COMPLETE, time.time()
+            await self._store.save(begun.record)
+
+    async def _taken_over(self, known: TurnRecord) -> bool:
+        """Claim an event whose earlier delivery failed or whose worker died; return whether that succeeded."""
+        if await self._store.held_elsewhere(known) and await delivery.wait_until_ended(self._store, known):
+            return False
+        return await self._store.claim(known)
+
+    async def _take_note(self, agent: EventAgentProtocol, event: Event) -> None:
+        if isinstance(event, SessionStart | Welcome) and (event.metadata or event.custom_metadata):
+            await self._store.establish(event.conversation_id, (event.metadata or {}) | (event.custom_metadata or {}))
+        if isinstance(event, SessionEnd):
+            await reconcile(self._store, event)
+            payload = event.model_dump(mode="json", exclude_none=True)
+            job_id = f"{SESSION_END}-{agent.name}-{event.conversation_id}-{event.session_id}"
+            await self._jobs.enqueue(Job(job_id, SESSION_END, agent.name, payload, event.conversation_id))
+        await self._notify(agent, event)
+
+    async def _notify(self, agent: EventAgentProtocol, event: Event) -> None:
+        await within(self._services.limits.hook_timeout, agent.notify(event), event.type[:64])
+
+    async def _data(self, agent: EventAgentProtocol, event: Data, received: float) -> Json:
+        record = _record(agent, event)
+        context.enter(record)
+        spans.stamp(record)
+        live = LiveTurn(record, received)
+        begun = await self._store.begin(record, history_tokens=self._services.tokens(agent))
+        work = Work(self._services, agent, event, live, begun)
+        return await data_events.answer(work, agent, event, lambda: self._running.get(event.conversation_id))
+
+    def _say_once(self, kind: str) -> None:
+        if kind not in self._unknown and len(self._unknown) < 1000:
+            self._unknown.add(kind)
+            logger.info("Events of type {!r} are acknowledged; handle them with @agent.on_event.", kind[:80])
+
+
+def _record(agent: AgentProtocol, event: Event) -> TurnRecord:
+    return TurnRecord(
+        conversation_id=event.conversation_id,
+        turn_id=_key(event),
+        session_id=event.session_id,
+        kind=Kind.DATA if isinstance(event, Data) else Kind.SESSION,
+        agent=agent.name,
+        fingerprint=agent.fingerprint,
+        event=event.model_dump(mode="json", exclude_none=True),
+        started_at=time.time(),
+    )
+
+
+def _key(event: Event) -> str:
+    """Return the key that duplicate deliveries of an event share.
+
+    Data and unknown events may repeat on purpose, so each delivery gets a new key. The others happen once per session;
+    an update once per recording status.
+    """
+    if isinstance(event, Data | UnknownEvent):
+        return f"{event.type[:64]}-{uuid4().hex}"
+    status = event.recording_status if isinstance(event, SessionUpdate) else ""
+    return f"{event.type}-{event.session_id}-{status or ''}"

@@ -1,1 +1,0 @@
-"""Fork a call: continue a recorded conversation from one of its turns, with other words, another prompt or model."""

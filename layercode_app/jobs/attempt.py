@@ -1,0 +1,115 @@
+"""Run one attempt of a job: renew its lease while it runs, and record how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..journal import steady_clock
+from ..journal.stores.base import Job, Store
+from ..observability import context, spans
+
+Run = Callable[[Job], Awaitable[float | None]]
+"""Runs a job; returns when it is due again (epoch seconds), or None if it is done."""
+
+RENEWALS = 3
+"""The number of renewals per lease duration."""
+SETTLE_SECONDS = 1.0
+"""Seconds between attempts to record the end of a job while the journal is unavailable."""
+
+
+async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Sequence[float]) -> float | None:
+    """Run a job that was leased for `lease` seconds; return when it is due again, or None if it is done or given up.
+
+    `pauses` are the seconds before each retry; after the last one the job is given up with an error in the log.
+    """
+    held = _Lease(store, job, lease)
+    keeping = asyncio.create_task(held.keep())
+    try:
+        try:
+            again = await _try(job, run, pauses)
+        except asyncio.CancelledError:
+            # The server is shutting down: release the job, so that another worker can run it at once.
+            if not held.lost:
+                with suppress(StoreError):
+                    await store.settle(job, retry_at=steady_clock.now())
+            raise
+        await _settle(held, again)
+        return again
+    finally:
+        keeping.cancel()
+
+
+class _Lease:
+    """A lease on a job, renewed while the job runs. After it expires, another worker can lease the job."""
+
+    def __init__(self, store: Store, job: Job, seconds: float) -> None:
+        self.store = store
+        self.job = job
+        self._seconds = seconds
+        self._until = steady_clock.now() + seconds
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease has expired, because this worker was stalled or its journal was unavailable."""
+        return steady_clock.now() >= self._until
+
+    async def keep(self) -> None:
+        """Renew the lease until it is lost or this task is cancelled."""
+        while True:
+            await asyncio.sleep(self._seconds / RENEWALS)
+            if self.lost:
+                return
+            until = steady_clock.now() + self._seconds
+            try:
+                await self.store.renew(self.job, until=until)
+                self._until = until
+            except StoreError as error:
+                logger.warning("The lease of job {} could not be renewed: {}", self.job.id, error)
+
+
+async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
+    job.attempts += 1
+    with context.within(context.Ids(job.agent, job.conversation_id)):
+        try:
+            # A job without an agent is periodic: a trace for each run would mean one every few seconds when idle.
+            with spans.continued(job.name, job.trace) if job.agent or job.trace else spans.upkeep():
+                again = await run(job)
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything; it is tried again
+            return _after(job, error, pauses)
+    if again is not None:
+        job.attempts = 0
+    return again
+
+
+def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
+    """Return when a failed job is due again; None if it is given up."""
+    job.error = f"{type(error).__name__}: {error}"
+    if job.attempts > len(pauses):
+        logger.opt(exception=error).error("Job {} was given up after {} tries", job.id, job.attempts)
+        return None
+    pause = pauses[job.attempts - 1]
+    logger.opt(exception=error).warning("Job {} failed, try {}; the next is in {} s", job.id, job.attempts, pause)
+    return steady_clock.now() + pause
+
+
+async def _settle(held: _Lease, again: float | None) -> None:
+    """Record how a job ended, retrying while the journal is unavailable: a finished job must not run again.
+
+    A job to be retried is recorded only while its lease is valid.
+    """
+    job = held.job
+    while again is None or not held.lost:
+        try:
+            await held.store.settle(job, retry_at=again)
+        except StoreError as error:
+            logger.warning("The end of job {} waits for the journal: {}", job.id, error)
+            await asyncio.sleep(SETTLE_SECONDS)
+        else:
+            return
+    # The lease expired; another worker may own the job, and a write now would release it while that one runs it.
+    logger.warning("The lease of job {} ran out; its next try is whoever's that took it over", job.id)

@@ -1,0 +1,129 @@
+"""Retries for turns that could not be saved when they ended: kept in memory until the journal is available again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..journal.record import Json, TurnRecord, clone
+from ..journal.stores.base import Job, Signal, Store
+
+PAUSES = (0.5, 1.0, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0, 15.0, 30.0, 60.0)
+"""Seconds before each retry; after the last one the turn is given up with an error in the log."""
+CLOSE_SECONDS = 1.0
+"""Timeout for the last retry at shutdown, in seconds."""
+
+
+@dataclass(eq=False, slots=True)
+class _Kept:
+    record: TurnRecord
+    state: dict[str, Json]
+    jobs: Sequence[Job]
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    task: asyncio.Task[Any] | None = None
+
+
+class LateSaves:
+    """Retry saving turns that have ended.
+
+    If the process dies first they are lost, except for what the journal already had of them.
+    """
+
+    def __init__(self, store: Store, enqueue: Callable[[Job], Awaitable[object]]) -> None:
+        self._store = store
+        self._enqueue = enqueue
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.waiting: dict[tuple[str, str], _Kept] = {}
+        """The turns that are not saved yet, by conversation and turn id, oldest first."""
+
+    def keep(self, record: TurnRecord, state: dict[str, Json], jobs: Sequence[Job]) -> None:
+        """Retry until this turn, its changes to the state and its jobs are saved."""
+        kept = self.waiting[record.key] = _Kept(clone(record), state, jobs)
+        kept.task = self._start(self._try(kept))
+
+    async def hurry(self, conversation_id: str, turn_id: str = "") -> TurnRecord | None:
+        """Flush the pending saves of a conversation, up to the first that fails.
+
+        Return the record of turn `turn_id` if its save was pending, whether or not it succeeded now.
+        """
+        waiting = [kept for kept in self.waiting.values() if kept.record.conversation_id == conversation_id]
+        for kept in waiting:
+            if not await self._save(kept):
+                break
+        return next((kept.record for kept in waiting if kept.record.turn_id == turn_id), None)
+
+    def obey(self, signal: Signal) -> None:
+        """Save a pending turn now, because another worker waits for its end."""
+        kept = self.waiting.get((signal.conversation_id, signal.turn_id))
+        if kept is not None and signal.kind != "unfollow":
+            self._start(self._save(kept, awaited=signal.kind == "stop"))
+
+    async def close(self) -> None:
+        """Retry all pending saves once, and give up those that still fail."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.gather(*[self._save(kept) for kept in self.waiting.values()])
+        for kept in list(self.waiting.values()):
+            self._give_up(kept, "the server goes down, and the journal is still away")
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work, name="late-save")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _try(self, kept: _Kept) -> None:
+        for pause in PAUSES:
+            await asyncio.sleep(pause)
+            if await self._save(kept):
+                return
+        self._give_up(kept, "the journal is still away")
+
+    async def _save(self, kept: _Kept, *, awaited: bool = False) -> bool:
+        """Save a pending turn; return whether it is saved now, by this call or another one.
+
+        `awaited` tells that a newer turn waits for this save before it runs.
+        """
+        async with kept.saving:
+            if self.waiting.get(kept.record.key) is not kept:
+                return True
+            try:
+                await self._write(kept, awaited=awaited)
+            except StoreError:
+                return False
+            del self.waiting[kept.record.key]
+        if kept.task is not None and kept.task is not asyncio.current_task():
+            kept.task.cancel()
+        return True
+
+    async def _write(self, kept: _Kept, *, awaited: bool) -> None:
+        for job in kept.jobs:
+            await self._enqueue(job)
+        record, changed = kept.record, kept.state
+        dropped = bool(changed) and not awaited and not await self._is_newest(record)
+        await self._store.save(record, state=None if dropped else changed)
+        logger.info("Turn {} is saved after all.", record.turn_id)
+        if dropped:
+            names = ", ".join(changed)
+            logger.warning(
+                "What turn {} changed in the state is dropped, a newer turn began: {}", record.turn_id, names
+            )
+
+    async def _is_newest(self, record: TurnRecord) -> bool:
+        """Return whether this is still the newest turn, so that no later one can have changed the state."""
+        newest = await self._store.history(record.conversation_id, tokens=0)
+        return not newest or newest[-1].position <= record.position
+
+    def _give_up(self, kept: _Kept, why: str) -> None:
+        del self.waiting[kept.record.key]
+        logger.error("Turn {} was given up: {}.", kept.record.turn_id, why)

@@ -1,0 +1,130 @@
+"""Work that outlives its turn: jobs, which survive a restart and are retried, and background coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..journal import steady_clock
+from ..journal.stores.base import Job, Store
+from ..observability import spans
+from .attempt import Run, attempt
+
+RETRY_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
+"""Seconds before each retry of a job; after the last one the job is given up with an error in the log."""
+LEASE_SECONDS = 60.0
+"""Length of a job's lease: after this time another worker may take the jobs of a dead one. Running jobs renew it."""
+POLL_SECONDS = 1.0
+AT_ONCE = 8
+"""The maximum number of jobs that a worker runs at once."""
+MORE_AT_ONCE = 4
+"""The number of additional slots for the jobs that must not queue behind the others."""
+CANCEL_SECONDS = 2.0
+"""Seconds that work cancelled at shutdown gets to end."""
+
+
+class Jobs:
+    """Run the jobs of a store, a bounded number at once, and the background coroutines of this worker.
+
+    Jobs whose id begins with one of the prefixes in `first` have additional slots, so they do not queue behind others.
+    """
+
+    def __init__(self, store: Store, run: Run, *, first: Sequence[str] = ()) -> None:
+        self._store = store
+        self._run = run
+        self._first = first
+        self._due = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+
+    def start(self) -> None:
+        """Start to run the jobs in the store, including those that dead workers left behind."""
+        self._worker = asyncio.create_task(self._work(), name="jobs")
+
+    async def enqueue(self, job: Job) -> bool:
+        """Enqueue a job, which is kept until it is done; return False if it had been enqueued before."""
+        job.trace = job.trace or spans.carrier()
+        new = await self._store.enqueue(job)
+        if new:
+            self._due.set()
+        return new
+
+    def background(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine in the background; its error is logged, and `drain` waits for it."""
+        task = asyncio.create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._settle_background)
+
+    def _settle_background(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.opt(exception=error).error("Background work failed: {}", type(error).__name__)
+
+    async def drain(self, seconds: float) -> None:
+        """Start no more jobs, wait up to `seconds` for running work, then cancel it.
+
+        Jobs that are not done stay in the store.
+        """
+        if self._worker is not None:
+            self._worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._worker
+        running = {*self._background, *self._running.values()}
+        if running:
+            _, running = await asyncio.wait(running, timeout=seconds)
+            for task in running:
+                task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=CANCEL_SECONDS)
+
+    async def _work(self) -> None:
+        while True:
+            self._due.clear()
+            try:
+                if (job := await self._lease()) is not None:
+                    self._begin(job)
+                    continue
+            except StoreError as error:
+                logger.warning("Owed jobs wait for the journal: {}", error)
+            # Not `wait_for`: before Python 3.12 it may swallow the cancellation that ends this loop.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._due.wait()
+
+    def _begin(self, job: Job) -> None:
+        if job.id in self._running:
+            return  # The lease expired while the journal was unavailable, and this worker leased the job again.
+        self._running[job.id] = asyncio.create_task(self._attempt(job), name=f"job {job.name}")
+
+    async def _attempt(self, job: Job) -> None:
+        try:
+            again = await attempt(self._store, job, self._run, lease=LEASE_SECONDS, pauses=RETRY_SECONDS)
+        finally:
+            del self._running[job.id]
+            self._due.set()
+        if again is not None:
+            asyncio.get_running_loop().call_later(max(again - steady_clock.now(), 0.0), self._due.set)
+
+    async def _lease(self) -> Job | None:
+        """Lease the next due job that has a free slot, if any."""
+        busy = len(self._running)
+        if busy < AT_ONCE:
+            return await self._leased(only=())
+        return await self._leased(only=self._first) if self._first and busy < AT_ONCE + MORE_AT_ONCE else None
+
+    async def _leased(self, *, only: Sequence[str]) -> Job | None:
+        leasing = asyncio.ensure_future(self._store.lease(now=steady_clock.now(), seconds=LEASE_SECONDS, only=only))
+        try:
+            return await asyncio.shield(leasing)
+        except asyncio.CancelledError:
+            # The server is shutting down: return a job that has just been leased.
+            with suppress(StoreError):
+                if (job := await leasing) is not None:
+                    await self._store.settle(job, retry_at=job.due_at)
+            raise

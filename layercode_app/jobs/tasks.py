@@ -1,0 +1,36 @@
+"""Tasks of an agent: functions whose calls are enqueued as jobs in the journal until they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..exceptions import HookError
+from ..journal.record import Json, TurnRecord
+from ..journal.stores.base import Job
+
+TASK = "task"
+
+
+def mark_task(function: Callable[..., Awaitable[Any]]) -> str:
+    """Mark a function as a task, and return its name."""
+    function.layercode_task = function.__name__  # type: ignore[attr-defined]
+    return function.__name__
+
+
+def task_name(function: Callable[..., Awaitable[Any]]) -> str:
+    """Return the name of a task. Raises HookError, which says how to fix it, if the function is not a task."""
+    name = getattr(function, "layercode_task", None)
+    if name is None:
+        shown = getattr(function, "__qualname__", repr(function))
+        raise HookError(
+            f"turn.background({shown}): expected a coroutine, such as {shown}(...), or a task of the agent: "
+            f"put @agent.task above {shown}."
+        )
+    return str(name)
+
+
+def job_of(record: TurnRecord, number: int, name: str, arguments: dict[str, Json]) -> Job:
+    """Build the job of a task. Its id depends on the turn, so a turn that runs again does not enqueue it twice."""
+    job_id = f"{TASK}-{record.conversation_id}-{record.turn_id}-{number}"
+    return Job(job_id, TASK, record.agent, {"task": name, "arguments": arguments}, record.conversation_id)

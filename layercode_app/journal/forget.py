@@ -1,0 +1,67 @@
+"""Delete a conversation from the journal with its write-ahead log, the recordings and the exports."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .read import sessions_in
+from .record import Json
+from .stores.base import Store
+
+RECORDINGS = Path(".layercode/recordings")
+EXPORTS = Path(".layercode/exports")
+
+
+@dataclass
+class Forgotten:
+    """What was deleted."""
+
+    conversation_id: str
+    turns: int = 0
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def anything(self) -> bool:
+        """Whether there was anything to delete."""
+        return bool(self.turns or self.files)
+
+    def as_json(self) -> Json:
+        """Return what was deleted, as JSON."""
+        return {"conversation_id": self.conversation_id, "turns": self.turns, "files": self.files}
+
+
+def export_path(conversation_id: str, ending: str, folder: Path = EXPORTS) -> Path:
+    """Return the path for an export, where `forget` finds it.
+
+    Characters of the id that are unsafe in a file name are replaced, and a hash keeps the name unique.
+    """
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in conversation_id)[:80]
+    if plain != conversation_id:
+        plain += "-" + hashlib.sha256(conversation_id.encode()).hexdigest()[:8]
+    return folder / f"{plain}.{ending}"
+
+
+async def forget(
+    store: Store, conversation_id: str, *, recordings: Path = RECORDINGS, exports: Path = EXPORTS
+) -> Forgotten:
+    """Delete everything stored of a conversation; missing files are no error. Raises StoreError."""
+    records = [record async for record in store.turns(conversation_id=conversation_id, bodies=False)]
+    done = Forgotten(conversation_id, await store.forget(conversation_id))
+    paths = [export_path(conversation_id, ending, exports) for ending in ("json", "html")]
+    paths += [recordings / f"{session}.wav" for session in sessions_in(records) if _is_plain(session)]
+    for path in paths:
+        _delete(path, done)
+    return done
+
+
+def _is_plain(session_id: str) -> bool:
+    """Return whether a session id, which came from outside, can only name a file in the folder."""
+    return session_id.replace("-", "").replace("_", "").isalnum()
+
+
+def _delete(path: Path, done: Forgotten) -> None:
+    if path.is_file():
+        path.unlink()
+        done.files.append(str(path))

@@ -1,0 +1,32 @@
+"""Open the journal for a command that reads it while servers write it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ..exceptions import ConfigurationError
+from .stores import create_store
+from .stores.base import Store
+
+SQLITE = "sqlite:///"
+
+
+@asynccontextmanager
+async def open_journal(url: str) -> AsyncIterator[Store]:
+    """Yield the open store at a URL. Raises ConfigurationError if no command can read it, StoreError if it is down."""
+    _check(url)
+    store = create_store(url)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _check(url: str) -> None:
+    if url == "memory":
+        raise ConfigurationError("LAYERCODE_STORE is memory, which ends with its server: there is no journal to read.")
+    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).is_file():
+        raise ConfigurationError(f"LAYERCODE_STORE {url}: there is no journal yet. Take a call first, with `dev`.")

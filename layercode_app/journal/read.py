@@ -1,0 +1,24 @@
+"""Read a conversation from the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..exceptions import NotRecordedError
+from .record import TurnRecord
+from .stores.base import Store
+
+
+async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) -> list[TurnRecord]:
+    """Return the records of a conversation, oldest first. Raises NotRecordedError if there are none."""
+    found = [record async for record in store.turns(conversation_id=conversation_id, bodies=bodies)]
+    if not found:
+        raise NotRecordedError(
+            f"Conversation {conversation_id!r} is not in the journal ({store.component}). `sessions list` shows which are."
+        )
+    return found
+
+
+def sessions_in(records: Sequence[TurnRecord]) -> list[str]:
+    """Return the distinct session ids of a conversation's records, in order."""
+    return list(dict.fromkeys(record.session_id for record in records if record.session_id))

@@ -1,0 +1,235 @@
+"""The record of a turn: the data that history, deduplication, replay, reports and the dev page read.
+
+Times are epoch seconds; `at_ms` and everything in `timings` are milliseconds since the request was received.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any, Literal, TypeAlias
+
+from .model_usage import Share, shares_of
+
+Json: TypeAlias = Any
+"""A value that JSON can hold."""
+
+
+class Status(StrEnum):
+    """The status of a turn."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INTERRUPTED = "interrupted"
+    """The last listener left, the server shut down, or the platform reported later that the caller spoke over it."""
+    SUPERSEDED = "superseded"
+    """A newer turn of the same conversation stopped it."""
+    FAILED = "failed"
+
+
+class Kind(StrEnum):
+    """The kind of event that the record is of."""
+
+    GREETING = "greeting"
+    MESSAGE = "message"
+    DATA = "data"
+    SESSION = "session"
+
+
+Source: TypeAlias = Literal["model", "output", "say", "greeting", "filler", "apology"]
+"""The source of spoken text.
+
+- `model`: the model's text, as it is streamed
+- `output`: the accepted output of the model's run
+- `say`: the agent's code
+- `greeting`: the agent's opening words
+- `filler`: a text that covers a silence
+- `apology`: a text after a failure, a refusal or a stop
+"""
+BY_MODEL = ("model", "output")
+"""The sources whose words were written by a model."""
+
+
+TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"
+ERROR = "response.error"
+"""The types of frames."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """One event of the answer, before it is encoded for a carrier."""
+
+    type: str
+    content: Json = None
+    at_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class Speech:
+    """A run of spoken text by one source; `response` is the ordinal of the model's response in this turn."""
+
+    source: Source
+    response: int
+    text: str
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """A tool call, recorded before the tool runs and again when it has ended."""
+
+    id: str
+    name: str
+    args: Json
+    started_ms: float
+    ended_ms: float | None = None
+    status: Literal["running", "done", "failed", "cancelled"] = "running"
+    result: Json = None
+    policy: str = "cancel"
+
+
+@dataclass(slots=True)
+class Stage:
+    """A part of the turn timed with `turn.span`; `usage` and `cost` sum up the model requests in it."""
+
+    name: str
+    started_ms: float
+    ended_ms: float | None = None
+    status: Literal["running", "done", "failed", "cancelled"] = "running"
+    model: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    """Known dollars; see `cost_of`."""
+
+
+@dataclass(slots=True)
+class ModelCall:
+    """One request to a model, with its own `usage` and `cost`, recorded when it begins and again when it ends."""
+
+    model: str
+    started_ms: float
+    first_ms: float | None = None
+    """Time of the first token; None if there was none, or if the response was not streamed."""
+    ended_ms: float | None = None
+    status: Literal["running", "done", "failed", "cancelled"] = "running"
+    stage: str = ""
+    """The innermost stage of a helper's request, or `HELPER` outside all stages; empty for the agent's own requests."""
+    usage: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    """Known dollars; see `cost_of`."""
+    finish: str = ""
+    """Why the model stopped, as PydanticAI names it: `stop`, `tool_call`, `length`, `content_filter`, `error`."""
+
+
+HELPER = "helper"
+"""The stage of a helper agent's request outside every `turn.span`."""
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """Everything that the journal knows about one turn."""
+
+    conversation_id: str
+    turn_id: str
+    kind: Kind
+    agent: str
+    session_id: str = ""
+    status: Status = Status.RUNNING
+    fingerprint: str = ""
+    model: str = ""
+    owner: str = ""
+    attempt: int = 1
+    retries: int = 0
+    """How often a failed model was retried, or the next fallback was tried."""
+    event: Json = None
+    user_text: str = ""
+    speech: list[Speech] = field(default_factory=list)
+    before: str = ""
+    """The text that earlier attempts of this turn spoke before their workers died; `speech` is of this attempt."""
+    heard_text: str | None = None
+    notes: list[str] = field(default_factory=list)
+    tools: list[ToolCall] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    requests: list[ModelCall] = field(default_factory=list)
+    """The requests to models, in the order they began; empty in journals of older versions."""
+    state: Json = None
+    metadata: dict[str, Json] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    usage: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    spent_before: dict[str, float] | None = None
+    """Cost and tokens of all earlier turns of the conversation, set if a budget needs them; never changed in place."""
+    outcomes: list[Json] = field(default_factory=list)
+    scores: dict[str, Json] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
+    """The counters of `turn.count`, by `name` and by `name,label=value`."""
+    error_category: str | None = None
+    error: str | None = None
+    error_detail: str = ""
+    """The status, type, code and parameter of the provider's error, without its text."""
+    impact: str = "nothing"
+    trace_id: str = ""
+    span_id: str = ""
+    started_at: float = 0.0
+    ended_at: float | None = None
+    position: int = 0
+    """The turn's position in the journal; set by the store."""
+    messages: bytes = b""
+    """The messages this turn added, encoded by `ModelMessagesTypeAdapter`; empty if no model ran."""
+    frames: list[Frame] = field(default_factory=list)
+
+    @property
+    def spoken_text(self) -> str:
+        """All text of this attempt that was sent to be spoken."""
+        return "".join(part.text for part in self.speech)
+
+    @property
+    def heard(self) -> str:
+        """The text that the caller heard; everything spoken, unless an interruption said otherwise."""
+        return self.spoken_text if self.heard_text is None else self.heard_text
+
+    @property
+    def finished(self) -> bool:
+        """Whether the turn has ended, with any status."""
+        return self.status is not Status.RUNNING
+
+    @property
+    def shares(self) -> list[Share]:
+        """The tokens and the cost of each model that was called."""
+        return shares_of(self)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The conversation id and turn id, which identify a turn across duplicate deliveries."""
+        return self.conversation_id, self.turn_id
+
+
+def clone(record: TurnRecord) -> TurnRecord:
+    """Copy a record, including its lists and dictionaries.
+
+    Their items are shared, except for tool calls, stages and requests, which change while the turn runs.
+    """
+    copy = TurnRecord(*_all_of(record))
+    for name in _LISTS:
+        setattr(copy, name, list(getattr(record, name)))
+    for name in _DICTIONARIES:
+        setattr(copy, name, dict(getattr(record, name)))
+    if record.tools:
+        copy.tools = [replace(call) for call in record.tools]
+    if record.stages:
+        copy.stages = [replace(stage, usage=dict(stage.usage)) for stage in record.stages]
+    if record.requests:
+        copy.requests = [replace(call, usage=dict(call.usage)) for call in record.requests]
+    return copy
+
+
+_all_of = attrgetter(*(f.name for f in fields(TurnRecord)))
+_LISTS = tuple(f.name for f in fields(TurnRecord) if f.default_factory is list)
+_DICTIONARIES = tuple(f.name for f in fields(TurnRecord) if f.default_factory is dict)
+
+
+def assign(record: TurnRecord, other: TurnRecord) -> None:
+    """Overwrite a record with the values of another one; lists and dictionaries are copied."""
+    copy = clone(other)
+    for name in TurnRecord.__slots__:
+        setattr(record, name, getattr(copy, name))

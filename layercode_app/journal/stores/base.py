@@ -1,0 +1,266 @@
+"""The interface of a journal store. Every store passes the same test suite, `tests/conversation/stores/`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...exceptions import StoreError
+from ..record import Json, Status, TurnRecord
+from ..tokens import CHARACTERS_PER_TOKEN, characters_of_turn
+
+VERIFIED_TURNS = 1000
+"""Maximum number of turns that `verify` reads."""
+SPEAKING_KINDS = ("greeting", "message")
+"""The kinds of turns that are in the history given to the model."""
+
+Change = Callable[[TurnRecord], None]
+"""Changes a record in place, without other side effects.
+
+It is called again, with the new record, when another process changed the stored one first.
+"""
+
+
+@dataclass(slots=True)
+class Begun:
+    """The result of beginning a turn.
+
+    `outcome` is "new" when the turn was written. Otherwise it is "running" or "finished", and `record` is the turn
+    already stored. `history` holds the newest earlier turns, oldest first, without frames. `displaced` holds those of
+    them that are still running.
+    """
+
+    outcome: Literal["new", "running", "finished"]
+    record: TurnRecord
+    history: Sequence[TurnRecord] = ()
+    displaced: list[TurnRecord] = field(default_factory=list)
+    state: dict[str, Json] = field(default_factory=dict)
+    metadata: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Conversation:
+    """The state and metadata of a conversation, without its turns."""
+
+    conversation_id: str
+    state: dict[str, Json] = field(default_factory=dict)
+    metadata: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Summary:
+    """One conversation in a list. Times are epoch seconds; `turns` counts greetings and answers only."""
+
+    conversation_id: str
+    agent: str
+    turns: int
+    started_at: float
+    last_at: float
+
+
+@dataclass(slots=True)
+class Signal:
+    """A message to another worker about a turn that it runs."""
+
+    kind: Literal["stop", "follow", "unfollow"]
+    conversation_id: str
+    turn_id: str
+    status: Status = Status.SUPERSEDED
+
+
+@dataclass(slots=True)
+class Job:
+    """Work to do after a turn or a call: stored until it is done, retried with backoff. `due_at` is epoch seconds."""
+
+    id: str
+    name: str
+    agent: str
+    payload: Json
+    conversation_id: str = ""
+    attempts: int = 0
+    due_at: float = 0.0
+    trace: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+class Store(ABC):
+    """Stores turns, conversations and jobs. Every method may raise StoreError; none blocks the event loop for long.
+
+    `owner` is the id of the worker that uses this store object. A worker is alive while its store is open.
+    """
+
+    component: str
+    owner: str
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and create what is missing. Raises StoreError naming the store and the reason."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Write pending changes and disconnect."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Write a value, to prove that the journal is writable."""
+
+    async def verify(self) -> None:
+        """Read the newest turns, to prove that the journal is readable. Raises StoreError for a turn that is not."""
+        read = 0
+        try:
+            async for _ in self.turns(newest_first=True):
+                read += 1
+                if read >= VERIFIED_TURNS:
+                    return
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"The journal ({self.component}) holds a turn that cannot be read: {type(error).__name__}: {error}"
+            ) from error
+
+    # --- turns
+
+    @abstractmethod
+    async def begin(self, record: TurnRecord, *, history_tokens: int) -> Begun:
+        """Write a new running turn, unless it is stored already, and read its conversation: one atomic step."""
+
+    @abstractmethod
+    async def claim(self, record: TurnRecord) -> bool:
+        """Take a running turn over from its dead owner; return true for exactly one caller.
+
+        `record` is the turn as the caller read it. A claim replaces its content by the last version that the dead
+        owner wrote, with the new owner and attempt.
+        """
+
+    @abstractmethod
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+        """Write the current record and these fields of the conversation's state, in one atomic step.
+
+        Nothing is written when another worker owns the turn by now, or when the turn was deleted.
+        """
+
+    @abstractmethod
+    async def get(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
+        """Return the whole record of a turn, or None."""
+
+    @abstractmethod
+    async def update(self, conversation_id: str, turn_id: str, change: Change) -> TurnRecord | None:
+        """Change a stored record in one atomic step; return the changed record, or None when there is no such turn."""
+
+    @abstractmethod
+    async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
+        """Return the newest turns that fit the estimated tokens, at least one, oldest first and without frames."""
+
+    @abstractmethod
+    def turns(
+        self,
+        *,
+        conversation_id: str | None = None,
+        since: float = 0.0,
+        newest_first: bool = False,
+        bodies: bool = True,
+    ) -> AsyncIterator[TurnRecord]:
+        """Yield records in journal order, or newest first.
+
+        `since` is the earliest start, in epoch seconds. Without `bodies` the records have no messages and no frames.
+        """
+
+    # --- conversations
+
+    @abstractmethod
+    async def conversation(self, conversation_id: str) -> Conversation:
+        """Return the state and metadata of a conversation; both are empty when it is unknown."""
+
+    @abstractmethod
+    async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
+        """Merge these fields into the conversation's metadata."""
+
+    @abstractmethod
+    async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
+        """Merge these fields into the conversation's state."""
+
+    @abstractmethod
+    async def conversations(self, *, limit: int = 50) -> list[Summary]:
+        """Return the conversations with the newest turns, newest first."""
+
+    @abstractmethod
+    async def forget(self, conversation_id: str) -> int:
+        """Delete a conversation with its turns, state and jobs; return the number of turns."""
+
+    @abstractmethod
+    async def prune(self, before: float) -> int:
+        """Delete conversations without a turn since `before` (epoch seconds); return the number of deleted turns.
+
+        For a conversation that never had a turn, the last write of its state or metadata counts.
+        """
+
+    # --- totals
+
+    @abstractmethod
+    async def add_totals(self, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
+        """Add amounts to the totals of a key in one atomic step; return the totals.
+
+        Totals outlive the turns, so they must contain no content and no ids.
+        """
+
+    @abstractmethod
+    async def totals(self, prefix: str) -> dict[str, dict[str, float]]:
+        """Return the totals of every key that begins with `prefix`, sorted by key."""
+
+    @abstractmethod
+    async def drop_totals(self, prefix: str, *, before: str) -> None:
+        """Delete the totals of keys that begin with `prefix` and sort before `before`."""
+
+    # --- other workers
+
+    @abstractmethod
+    async def alive(self, owner: str) -> bool:
+        """Return whether the worker with this id still runs."""
+
+    async def held_elsewhere(self, record: TurnRecord) -> bool:
+        """Return whether another worker owns the turn and still runs."""
+        return record.owner != self.owner and await self.alive(record.owner)
+
+    @abstractmethod
+    async def signal(self, owner: str, signal: Signal) -> None:
+        """Send a signal to a worker."""
+
+    @abstractmethod
+    def on_signal(self, receive: Callable[[Signal], None]) -> None:
+        """Call `receive` for each signal that other workers send to this one."""
+
+    # --- jobs
+
+    @abstractmethod
+    async def enqueue(self, job: Job) -> bool:
+        """Enqueue a job; return false when a job with this id was enqueued before, done or not."""
+
+    @abstractmethod
+    async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
+        """Lease the next due job for some seconds: no other worker gets it meanwhile. Return None when none is due.
+
+        With `only`, consider only jobs whose id begins with one of these prefixes.
+        """
+
+    @abstractmethod
+    async def renew(self, job: Job, *, until: float) -> None:
+        """Extend the lease of a job to `until` (epoch seconds), unless the job is done or deleted."""
+
+    @abstractmethod
+    async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
+        """Mark a job as done, or reschedule it for `retry_at` (epoch seconds) with its `attempts` and `error`."""
+
+
+LEAST_TOKENS = 64
+"""Minimum tokens that a turn counts for, so that a token budget also bounds the number of turns."""
+
+
+def tokens_of(record: TurnRecord) -> int:
+    """Estimate the tokens that a turn costs in a later prompt."""
+    return max(characters_of_turn(record) // CHARACTERS_PER_TOKEN, LEAST_TOKENS)
+
+
+def counts_json(tokens: int, messages: bytes) -> bool:
+    """Return whether an earlier release counted the messages' JSON, so that the turn must be counted again."""
+    return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

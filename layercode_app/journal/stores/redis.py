@@ -1,0 +1,315 @@
+"""The journal in Redis, for workers on many machines.
+
+Durability depends on the server's settings: with `appendonly yes` a power cut loses at most the last second.
+Each write renews the time to live of its conversation, so a conversation expires one retention period after its last
+write. Its id stays in two indexes until `prune`. Jobs and totals have no time to live.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+from loguru import logger
+
+from ...exceptions import StoreError
+from ..record import Json, Status, TurnRecord, assign
+from ..record_json import dump_frames, dump_head, from_json, load_record, to_json
+from . import redis_jobs as jobs
+from . import redis_scripts as lua
+from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Store, Summary, counts_json, tokens_of
+from .redis_link import Command, Link, component_of
+from .redis_worker import Worker
+
+LEAST_KEEP_SECONDS = 1200
+"""Minimum retention: duplicate webhooks can arrive for twice the signature's tolerance (2 x 300 s)."""
+SPOKEN = "layercode:conversations"
+"""Sorted set of the conversations with turns, scored by the start of the last turn."""
+ESTABLISHED = "layercode:established"
+"""Sorted set of conversations, scored by the last write of state or metadata."""
+PAGE = 200
+
+
+class RedisStore(Store):
+    """A journal in the Redis at `url`. Conversations expire `keep_seconds` after their last write; 0 means never."""
+
+    def __init__(self, url: str, *, keep_seconds: float = 0.0) -> None:
+        self._url = url
+        self._opened: Link | None = None
+        self.component = component_of(url)
+        self._keep = max(int(keep_seconds), LEAST_KEEP_SECONDS) if keep_seconds else 0
+        self._worker = Worker()
+        self.owner = self._worker.owner
+
+    async def open(self) -> None:
+        link = Link(self._url)
+        try:
+            await self._worker.start(link)
+        except BaseException:
+            await link.close()
+            raise
+        self._opened = link
+
+    async def close(self) -> None:
+        link, self._opened = self._opened, None
+        if link is not None:
+            await self._worker.stop()
+            await link.close()
+
+    @property
+    def _link(self) -> Link:
+        if self._opened is None:
+            raise StoreError(f"The journal ({self.component}) is not open.")
+        return self._opened
+
+    async def ping(self) -> None:
+        await self._run(("SET", "layercode:ping", "1", "EX", 60))
+
+    async def _run(self, *commands: Command) -> list[Any]:
+        return await self._link.run(*commands)
+
+    async def _script(self, text: str, conversation_id: str, *arguments: Any, before: tuple[Command, ...] = ()) -> Any:
+        return await self._link.script(text, _keys(conversation_id), *arguments, before=before)
+
+    # --- turns
+
+    async def begin(self, record: TurnRecord, *, history_tokens: int) -> Begun:
+        record.owner = self.owner
+        speaking = int(record.kind in SPEAKING_KINDS)
+        row = (record.turn_id, self.owner, uuid4().hex, tokens_of(record), speaking, dump_head(record), record.messages)
+        more = (history_tokens, record.agent, repr(record.started_at), self._keep)
+        # Index the conversation first: if we crash in between, `prune` and `turns` still find it.
+        listed = ("ZADD", SPOKEN, "GT", record.started_at, record.conversation_id)
+        outcome, *found = await self._script(lua.BEGIN, record.conversation_id, *row, *more, before=(listed,))
+        if outcome == b"known":
+            known = _load(found[0])
+            return Begun("finished" if known.finished else "running", known)
+        position, newest_first, state, metadata = found
+        record.position = int(position)
+        history = _fitting(newest_first, history_tokens)
+        displaced = [turn for turn in history if not turn.finished]
+        return Begun("new", record, history, displaced, _fields(state), _fields(metadata))
+
+    async def claim(self, record: TurnRecord) -> bool:
+        row = (record.turn_id, record.owner, record.attempt, self.owner, uuid4().hex)
+        found = await self._script(lua.CLAIM, record.conversation_id, *row)
+        if found:
+            assign(record, _load(found))
+        return bool(found)
+
+    async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+        if await self._save(record, state or {}, "") != 1:
+            logger.warning("Turn {} was not saved: another worker owns it, or it was forgotten.", record.turn_id)
+
+    async def _save(self, record: TurnRecord, state: dict[str, Json], revision: str) -> int:
+        body = (dump_head(record), record.messages, dump_frames(record), self._keep, *_pairs(state))
+        row = (record.turn_id, record.owner, revision, record.status, tokens_of(record), *body)
+        return int(await self._script(lua.SAVE, record.conversation_id, *row))
+
+    async def get(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
+        found = await self._script(lua.GET, conversation_id, turn_id)
+        return _load(found[0]) if found[0] else None
+
+    async def update(self, conversation_id: str, turn_id: str, change: Change) -> TurnRecord | None:
+        while True:
+            found = (await self._script(lua.GET, conversation_id, turn_id))[0]
+            if not found:
+                return None
+            record = _load(found)
+            change(record)
+            if await self._save(record, {}, _meta(found)[5]) == 1:
+                return record
+
+    async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
+        edge = "+inf" if before is None else f"({before}"
+        return _fitting(await self._script(lua.HISTORY, conversation_id, edge, tokens), tokens)
+
+    async def turns(
+        self,
+        *,
+        conversation_id: str | None = None,
+        since: float = 0.0,
+        newest_first: bool = False,
+        bodies: bool = True,
+    ) -> AsyncIterator[TurnRecord]:
+        places = await self._places(conversation_id, since)
+        places.sort(reverse=newest_first)
+        for start in range(0, len(places), PAGE):
+            for record in await self._page(places[start : start + PAGE]):
+                if record.started_at >= since:
+                    if not bodies:
+                        record.messages, record.frames = b"", []
+                    yield record
+
+    async def _places(self, conversation_id: str | None, since: float) -> list[tuple[float, str, str]]:
+        """Return (position, conversation id, turn id) of each turn in one conversation, or in all active since then."""
+        if conversation_id is not None:
+            names = [conversation_id]
+        else:
+            names = [name.decode() for name in (await self._run(("ZRANGEBYSCORE", SPOKEN, since, "+inf")))[0]]
+        places: list[tuple[float, str, str]] = []
+        for start in range(0, len(names), PAGE):
+            some = names[start : start + PAGE]
+            found = await self._run(*[("ZRANGE", _keys(name)[5], 0, -1, "WITHSCORES") for name in some])
+            for name, scores in zip(some, found, strict=True):
+                places += [(float(score), name, turn.decode()) for turn, score in _two_by_two(scores)]
+        return places
+
+    async def _page(self, places: list[tuple[float, str, str]]) -> list[TurnRecord]:
+        wanted: dict[str, list[str]] = {}
+        for _, name, turn_id in places:
+            wanted.setdefault(name, []).append(turn_id)
+        found: dict[tuple[str, str], TurnRecord] = {}
+        for name, turn_ids in wanted.items():
+            loaded = [_load(turn) for turn in await self._script(lua.GET, name, *turn_ids) if turn]
+            found |= {record.key: record for record in loaded}
+        return [found[name, turn_id] for _, name, turn_id in places if (name, turn_id) in found]
+
+    # --- conversations
+
+    async def conversation(self, conversation_id: str) -> Conversation:
+        state, metadata = await self._run(*[("HGETALL", key) for key in _keys(conversation_id)[6:8]])
+        return Conversation(conversation_id, _fields(state), _fields(metadata))
+
+    async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
+        await self._merge(conversation_id, {}, metadata)
+
+    async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
+        await self._merge(conversation_id, state, {})
+
+    async def _merge(self, conversation_id: str, state: dict[str, Json], metadata: dict[str, Json]) -> None:
+        now = time.time()
+        fields = (self._keep, repr(now), len(state), *_pairs(state), *_pairs(metadata))
+        await self._script(lua.MERGE, conversation_id, *fields, before=(("ZADD", ESTABLISHED, now, conversation_id),))
+
+    async def conversations(self, *, limit: int = 50) -> list[Summary]:
+        found: list[Summary] = []
+        start = 0
+        # Some of the indexed conversations may have expired.
+        while len(found) < limit:
+            names = (await self._run(("ZREVRANGE", SPOKEN, start, start + PAGE - 1)))[0]
+            if not names:
+                break
+            found += await self._summaries([name.decode() for name in names])
+            start += PAGE
+        return found[:limit]
+
+    async def _summaries(self, names: list[str]) -> list[Summary]:
+        commands: list[Command] = []
+        for name in names:
+            keys = _keys(name)
+            commands += [("HMGET", keys[8], "agent", "started_at", "last_at"), ("ZCARD", keys[4])]
+        pairs = zip(names, _two_by_two(await self._run(*commands)), strict=True)
+        return [
+            Summary(name, agent.decode(), turns, float(first), float(last))
+            for name, ((agent, first, last), turns) in pairs
+            if agent
+        ]
+
+    async def forget(self, conversation_id: str) -> int:
+        await jobs.forget(self._link, conversation_id)
+        return await self._forget(conversation_id, "")
+
+    async def _forget(self, conversation_id: str, before: str) -> int:
+        gone = int(await self._script(lua.FORGET, conversation_id, before))
+        if gone >= 0:
+            await self._run(("ZREM", SPOKEN, conversation_id), ("ZREM", ESTABLISHED, conversation_id))
+        return max(gone, 0)
+
+    async def prune(self, before: float) -> int:
+        gone = 0
+        for index in (SPOKEN, ESTABLISHED):
+            for name in (await self._run(("ZRANGEBYSCORE", index, "-inf", f"({before!r}")))[0]:
+                taken = await self._forget(name.decode(), repr(before))
+                gone += taken
+                if taken:
+                    await jobs.forget(self._link, name.decode())
+        return gone
+
+    # --- totals
+
+    async def add_totals(self, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
+        return await jobs.add_totals(self._link, key, amounts)
+
+    async def totals(self, prefix: str) -> dict[str, dict[str, float]]:
+        return await jobs.totals(self._link, prefix)
+
+    async def drop_totals(self, prefix: str, *, before: str) -> None:
+        await jobs.drop_totals(self._link, prefix, before)
+
+    # --- other workers
+
+    async def alive(self, owner: str) -> bool:
+        return owner == self.owner or await self._worker.alive(owner)
+
+    async def signal(self, owner: str, signal: Signal) -> None:
+        if owner == self.owner:
+            self._worker.receive(signal)
+        else:
+            await self._worker.send(owner, signal)
+
+    def on_signal(self, receive: Callable[[Signal], None]) -> None:
+        self._worker.receive = receive
+
+    # --- jobs
+
+    async def enqueue(self, job: Job) -> bool:
+        return await jobs.enqueue(self._link, job)
+
+    async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
+        return await jobs.lease(self._link, now, seconds, only)
+
+    async def renew(self, job: Job, *, until: float) -> None:
+        await jobs.renew(self._link, job, until)
+
+    async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
+        await jobs.settle(self._link, job, retry_at)
+
+
+@lru_cache(maxsize=4096)
+def _keys(conversation_id: str) -> list[str]:
+    # Quote the id: a brace in it would end the hash tag early.
+    tag = quote(conversation_id, safe="") or "%"
+    return [f"layercode:{{{tag}}}:{part}" for part in lua.PARTS]
+
+
+def _meta(turn: list[bytes]) -> list[str]:
+    return turn[0].decode().split(" ")
+
+
+def _load(turn: list[bytes]) -> TurnRecord:
+    status, owner, attempt, position, *_ = _meta(turn)
+    record = load_record(turn[1], position=int(position), messages=turn[2], frames=turn[3])
+    record.status, record.owner, record.attempt = Status(status), owner, int(attempt)
+    return record
+
+
+def _fitting(newest_first: list[list[bytes]], tokens: int) -> list[TurnRecord]:
+    """Return the turns that fit the token budget, at least one, oldest first."""
+    chosen: list[TurnRecord] = []
+    for turn in newest_first:
+        record, counted = _load(turn), int(_meta(turn)[4])
+        tokens -= tokens_of(record) if counts_json(counted, record.messages) else counted
+        if tokens < 0 and chosen:
+            break
+        chosen.append(record)
+    return chosen[::-1]
+
+
+def _pairs(values: dict[str, Json]) -> list[str | bytes]:
+    return [part for name, value in values.items() for part in (name, to_json(value))]
+
+
+def _fields(flat: list[bytes] | dict[bytes, bytes]) -> dict[str, Json]:
+    pairs = flat.items() if isinstance(flat, dict) else _two_by_two(flat)
+    return {name.decode(): from_json(value) for name, value in pairs}
+
+
+def _two_by_two(flat: list[Any]) -> list[tuple[Any, Any]]:
+    if flat and isinstance(flat[0], tuple):
+        return flat
+    return list(zip(flat[::2], flat[1::2], strict=True))

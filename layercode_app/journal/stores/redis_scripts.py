@@ -1,0 +1,250 @@
+"""The Lua scripts of the Redis journal: each is one atomic step on a conversation, on the jobs or on the totals.
+
+A conversation has nine keys with its id as their hash tag, so that they share a cluster slot and expire together:
+
+- `meta`, `head`, `messages`, `frames`: hashes by turn id.
+- `speaking`, `order`: sorted sets of turn ids by position, of the speaking turns and of all turns.
+- `state`, `metadata`: hashes by field.
+- `info`: a hash with the agent, the times of the first and last turn, and of the last write of state or metadata.
+
+A turn's meta is "status owner attempt position tokens revision token". The token identifies one call of BEGIN or
+CLAIM: if that call is sent again after a lost reply, its token matches, and the script does not apply it twice.
+"""
+
+from __future__ import annotations
+
+from .base import LEAST_TOKENS
+
+PARTS = ("meta", "head", "messages", "frames", "speaking", "order", "state", "metadata", "info")
+
+_COMMON = """
+local META, HEAD, MESSAGES, FRAMES, SPEAKING, ORDER, STATE, METADATA, INFO = unpack(KEYS)
+
+local function meta_of(id)
+  local line = redis.call("HGET", META, id)
+  if not line then return nil end
+  local m = {}
+  for word in string.gmatch(line, "%S+") do m[#m + 1] = word end
+  return m
+end
+
+local function load(id)
+  local line = redis.call("HGET", META, id)
+  if not line then return {} end
+  return {line, redis.call("HGET", HEAD, id), redis.call("HGET", MESSAGES, id) or "",
+          redis.call("HGET", FRAMES, id) or ""}
+end
+
+local function keep(seconds)
+  if tonumber(seconds) > 0 then
+    for _, key in ipairs(KEYS) do redis.call("EXPIRE", key, seconds) end
+  end
+end
+
+local function history(before, budget)
+  local found, left, from = {}, tonumber(budget), 0
+  while true do
+    local ids = redis.call("ZREVRANGEBYSCORE", SPEAKING, before, "-inf", "LIMIT", from, 32)
+    if #ids == 0 then return found end
+    for _, id in ipairs(ids) do
+      local turn = load(id)
+      if #turn > 0 then
+        local tokens = tonumber(string.match(turn[1], "^%S+ %S+ %S+ %S+ (%S+)"))
+        -- Earlier releases counted the JSON: whoever reads such a turn counts it again.
+        if #turn[3] > 0 and tokens >= math.floor(#turn[3] / 4) then tokens = LEAST_TOKENS end
+        left = left - tokens
+        if left < 0 and #found > 0 then return found end
+        turn[4] = ""
+        found[#found + 1] = turn
+      end
+    end
+    from = from + 32
+  end
+end
+""".replace("LEAST_TOKENS", str(LEAST_TOKENS))
+
+BEGIN = (
+    _COMMON
+    + """
+local id, owner, token, tokens, speaking, head, messages, budget, agent, started, seconds = unpack(ARGV)
+local known = meta_of(id)
+if known and known[7] ~= token then return {"known", load(id)} end
+local position
+if known then
+  position = known[4]
+else
+  local now = redis.call("TIME")
+  local next = now[1] * 1000000 + now[2]
+  local last = redis.call("ZREVRANGE", ORDER, 0, 0, "WITHSCORES")
+  if last[2] and next <= tonumber(last[2]) then next = tonumber(last[2]) + 1 end
+  position = string.format("%.0f", next)
+  redis.call("HSET", META, id, table.concat({"running", owner, 1, position, tokens, 1, token}, " "))
+  redis.call("HSET", HEAD, id, head)
+  redis.call("HSET", MESSAGES, id, messages)
+  redis.call("ZADD", ORDER, position, id)
+  if speaking == "1" then redis.call("ZADD", SPEAKING, position, id) end
+  redis.call("HSETNX", INFO, "agent", agent)
+  local first, latest = unpack(redis.call("HMGET", INFO, "started_at", "last_at"))
+  if not first or tonumber(started) < tonumber(first) then redis.call("HSET", INFO, "started_at", started) end
+  if not latest or tonumber(started) > tonumber(latest) then redis.call("HSET", INFO, "last_at", started) end
+  keep(seconds)
+end
+return {"new", position, history("(" .. position, budget), redis.call("HGETALL", STATE),
+        redis.call("HGETALL", METADATA)}
+"""
+)
+
+CLAIM = (
+    _COMMON
+    + """
+local id, former, attempt, owner, token = unpack(ARGV)
+local m = meta_of(id)
+if not m then return {} end
+if m[7] ~= token then
+  if m[1] ~= "running" or m[2] ~= former or m[3] ~= attempt then return {} end
+  m[2], m[3], m[6], m[7] = owner, string.format("%d", m[3] + 1), string.format("%d", m[6] + 1), token
+  redis.call("HSET", META, id, table.concat(m, " "))
+end
+return load(id)
+"""
+)
+
+SAVE = (
+    _COMMON
+    + """
+local id, owner, revision, status, tokens, head, messages, frames, seconds = unpack(ARGV, 1, 9)
+local m = meta_of(id)
+if not m or m[2] ~= owner then return 0 end
+if revision ~= "" and m[6] ~= revision then return -1 end
+m[1], m[5], m[6] = status, tokens, string.format("%d", m[6] + 1)
+redis.call("HSET", META, id, table.concat(m, " "))
+redis.call("HSET", HEAD, id, head)
+redis.call("HSET", MESSAGES, id, messages)
+redis.call("HSET", FRAMES, id, frames)
+for i = 10, #ARGV, 2 do redis.call("HSET", STATE, ARGV[i], ARGV[i + 1]) end
+keep(seconds)
+return 1
+"""
+)
+
+GET = _COMMON + "local turns = {} for i, id in ipairs(ARGV) do turns[i] = load(id) end return turns"
+
+HISTORY = _COMMON + "return history(ARGV[1], ARGV[2])"
+
+MERGE = (
+    _COMMON
+    + """
+local seconds, now, fields = ARGV[1], ARGV[2], tonumber(ARGV[3])
+for i = 4, #ARGV, 2 do redis.call("HSET", i < 4 + fields * 2 and STATE or METADATA, ARGV[i], ARGV[i + 1]) end
+redis.call("HSET", INFO, "touched_at", now)
+keep(seconds)
+return 1
+"""
+)
+
+FORGET = (
+    _COMMON
+    + """
+local last = redis.call("HGET", INFO, "last_at") or redis.call("HGET", INFO, "touched_at")
+if ARGV[1] ~= "" and last and tonumber(last) >= tonumber(ARGV[1]) then return -1 end
+local count = redis.call("ZCARD", ORDER)
+redis.call("DEL", unpack(KEYS))
+return count
+"""
+)
+
+_CLOCK = """
+local host_now = tonumber(table.remove(ARGV, 1))
+
+-- A time of the caller's clock by the clock of Redis. A small difference is the way here.
+local function ours(at)
+  local time = redis.call("TIME")
+  local ahead = time[1] + time[2] / 1000000 - host_now
+  if math.abs(ahead) < 2 then ahead = 0 end
+  return string.format("%.6f", at + ahead)
+end
+"""
+
+ENQUEUE = (
+    _CLOCK
+    + """
+local DUE, BODY, DONE, OF = unpack(KEYS)
+if redis.call("HEXISTS", BODY, ARGV[1]) == 1 or redis.call("ZSCORE", DONE, ARGV[1]) then return 0 end
+redis.call("HSET", BODY, ARGV[1], ARGV[2])
+redis.call("ZADD", DUE, ours(ARGV[3]), ARGV[1])
+redis.call("SADD", OF, ARGV[1])
+redis.call("PERSIST", OF)
+return 1
+"""
+)
+
+LEASE = (
+    _CLOCK
+    + """
+local DUE, BODY = unpack(KEYS)
+local now = ours(ARGV[1])
+
+local function wanted(id)
+  for i = 3, #ARGV do
+    if string.sub(id, 1, #ARGV[i]) == ARGV[i] then return true end
+  end
+  return #ARGV < 3
+end
+
+local function next_due()
+  local from = 0
+  while true do
+    local ids = redis.call("ZRANGEBYSCORE", DUE, "-inf", now, "LIMIT", from, #ARGV < 3 and 1 or 100)
+    if #ids == 0 then return nil end
+    for _, id in ipairs(ids) do
+      if wanted(id) then return id end
+    end
+    from = from + #ids
+  end
+end
+
+local id = next_due()
+if not id then return nil end
+redis.call("ZADD", DUE, ours(ARGV[2]), id)
+return redis.call("HGET", BODY, id)
+"""
+)
+
+RENEW = _CLOCK + 'return redis.call("ZADD", KEYS[1], "XX", ours(ARGV[2]), ARGV[1])'
+
+SETTLE = (
+    _CLOCK
+    + """
+local DUE, BODY, DONE, OF = unpack(KEYS)
+local id, body, retry_at, remembered = unpack(ARGV)
+if redis.call("HEXISTS", BODY, id) == 0 then return 0 end
+if retry_at ~= "" then
+  redis.call("HSET", BODY, id, body)
+  redis.call("ZADD", DUE, ours(retry_at), id)
+  return 1
+end
+redis.call("HDEL", BODY, id)
+redis.call("ZREM", DUE, id)
+redis.call("ZADD", DONE, ours(host_now), id)
+redis.call("ZREMRANGEBYSCORE", DONE, "-inf", ours(host_now - remembered))
+redis.call("EXPIRE", OF, remembered)
+return 1
+"""
+)
+
+FORGET_JOBS = """
+local DUE, BODY, DONE, OF = unpack(KEYS)
+for _, id in ipairs(redis.call("SMEMBERS", OF)) do
+  redis.call("HDEL", BODY, id)
+  redis.call("ZREM", DUE, id)
+  redis.call("ZREM", DONE, id)
+end
+return redis.call("DEL", OF)
+"""
+
+ADD_TOTALS = """
+local INDEX, TOTALS = unpack(KEYS)
+redis.call("ZADD", INDEX, 0, ARGV[1])
+for i = 2, #ARGV, 2 do redis.call("HINCRBYFLOAT", TOTALS, ARGV[i], ARGV[i + 1]) end
+return redis.call("HGETALL", TOTALS)
+"""

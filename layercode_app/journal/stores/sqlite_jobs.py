@@ -1,0 +1,69 @@
+"""The job queue in the SQLite journal."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+
+from .. import steady_clock
+from ..record_json import from_json, to_json
+from .base import Job
+
+KEEP_DONE_SECONDS = 7 * 86_400
+"""How long the id of a done job is stored, so that a late duplicate does not enqueue it again."""
+LONGEST_LEASE = 300.0
+"""A lease that ends later than this from now is from before the host's restart, and is ignored.
+
+Leases end at an uptime of the host, which starts again at 0. A caller that leases for longer raises this limit.
+"""
+
+
+def _uptime(at: float) -> float:
+    """Convert an epoch time of `steady` to the host's uptime in seconds, which is the same in all processes."""
+    return at - steady_clock.STARTED
+
+
+def enqueue(db: sqlite3.Connection, job: Job) -> bool:
+    """Enqueue a job; return false when its id is known."""
+    cursor = db.execute(
+        "INSERT INTO jobs (id, conversation_id, due_at, leased_until, body) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
+        (job.id, job.conversation_id, job.due_at, to_json(job)),
+    )
+    return bool(cursor.rowcount)
+
+
+def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str]) -> Job | None:
+    """Lease the next due job until `now + seconds`; with `only`, one whose id begins with one of these prefixes."""
+    uptime, longest = _uptime(now), max(seconds, LONGEST_LEASE)
+    begins = " OR ".join(["substr(id, 1, ?) = ?"] * len(only)) or "1"
+    row = db.execute(
+        f"""SELECT id, body FROM jobs WHERE done_at IS NULL AND due_at <= ?
+        AND NOT (leased_until > ? AND leased_until <= ?) AND ({begins})
+        ORDER BY due_at LIMIT 1""",  # noqa: S608 - nothing but question marks
+        (now, uptime, uptime + longest, *[part for prefix in only for part in (len(prefix), prefix)]),
+    ).fetchone()
+    if row is None:
+        return None
+    db.execute("UPDATE jobs SET leased_until = ? WHERE id = ?", (uptime + seconds, row[0]))
+    return Job(**from_json(row[1]))
+
+
+def renew(db: sqlite3.Connection, job: Job, until: float) -> None:
+    """Extend the lease of a job to `until`, unless the job is done."""
+    db.execute("UPDATE jobs SET leased_until = ? WHERE id = ? AND done_at IS NULL", (_uptime(until), job.id))
+
+
+def settle(db: sqlite3.Connection, job: Job, retry_at: float | None) -> None:
+    """Mark a job as done, or reschedule it for `retry_at`."""
+    if retry_at is None:
+        # Only the id is still needed; the body may contain what callers said.
+        db.execute("UPDATE jobs SET done_at = ?, body = '' WHERE id = ?", (time.time(), job.id))
+        db.execute("DELETE FROM jobs WHERE done_at < ?", (time.time() - KEEP_DONE_SECONDS,))
+        return
+    job.due_at = retry_at
+    # If the lease expired, another worker may have finished the job. Its deleted body must not be restored then.
+    db.execute(
+        "UPDATE jobs SET due_at = ?, leased_until = 0, body = ? WHERE id = ? AND done_at IS NULL",
+        (retry_at, to_json(job), job.id),
+    )

@@ -1,0 +1,1 @@
+"""Privacy: one masking for every log, span, error report and exported call."""

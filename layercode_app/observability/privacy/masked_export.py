@@ -1,0 +1,169 @@
+"""Mask secrets and personal details in an exported call, found by field name or by pattern.
+
+A reply is recorded several times in pieces: as frames, runs of speech, heard and unheard text, and the model's parts. A
+number may be split between pieces, so the pieces are masked as the joined text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from difflib import SequenceMatcher
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+from ...journal.record import TTS, Json
+from ...wellformed import dump_json, load_json
+from .masking import MASK, PERSONAL, clean
+
+Known: TypeAlias = Mapping[str, str]
+"""Replacements for texts that are part of a longer text, and so cannot be masked by their own pattern."""
+
+_SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|phone|email", re.IGNORECASE)
+_PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
+_TIME = re.compile(r"time|date|duration|expires|_(at|ms|s)$", re.IGNORECASE)
+_WORD = re.compile(r"\s*\S+|\s+$")
+_IDS = ("conversation_id", "turn_id", "session_id", "trace_id", "span_id", "fingerprint", "tool_call_id", "run_id")
+_OURS = frozenset((*_IDS, "timestamp", "timings", "usage"))
+"""Fields of the record that hold no words of the caller. Fields of these names set by an agent or a tool may."""
+
+
+def masked_turns(turns: Sequence[Json]) -> list[Json]:
+    """Mask the records of a conversation, in the form that `whole` returns."""
+    known = {" ".join(turn["heard"].split()): _heard(turn) for turn in turns if turn["heard_text"]}
+    return [_turn(turn, known) for turn in turns]
+
+
+def masked_rows(rows: Sequence[Json]) -> list[Json]:
+    """Mask the rows that `sessions export` writes, each with its `record`."""
+    masked = []
+    for row, record in zip(rows, masked_turns([row["record"] for row in rows]), strict=True):
+        words = {"agent_said": record["spoken_text"], "heard": record["heard"], "unheard": record["cut"]}
+        masked.append(_own(row, {}, inside=("record",)) | words | {"record": record})
+    return masked
+
+
+def redact(value: Json, known: Known | None = None) -> Json:
+    """Return the value with personal and secret parts masked."""
+    return _redact("", value, known or {})
+
+
+def _redact(name: str, value: Any, known: Known) -> Json:
+    if _SECRET.search(name) and value not in (None, "", [], {}) and not isinstance(value, bool):
+        return MASK
+    if isinstance(value, dict):
+        return {key: _redact(str(key), item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redact(name, item, known) for item in value]
+    if isinstance(value, str):
+        return known.get(" ".join(value.split())) or _text(value, known)
+    return MASK if _is_number(value) and not _TIME.search(name) else value
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value looks like the number of a phone, a card or an account."""
+    return isinstance(value, int) and 10 <= len(str(abs(value))) <= 19
+
+
+def _text(text: str, known: Known) -> str:
+    """Mask a text. If it is a JSON object, such as a tool call's arguments, it stays valid JSON."""
+    if text.startswith("{"):
+        with suppress(ValueError):
+            return dump_json(redact(load_json(text), known)).decode()
+    return _mask(text)
+
+
+def _mask(text: str) -> str:
+    return clean(_PERSONAL.sub(MASK, text))
+
+
+# --- a record: its fields, and texts that are pieces of others
+
+
+def _turn(turn: Json, known: Known) -> Json:
+    own = _own(turn, known, inside=("event", "tools", "messages", "frames"))
+    own["event"] = _own(turn["event"], known) if isinstance(turn["event"], dict) else turn["event"]
+    own["tools"] = [_own(call, known, ids=("id",)) for call in turn["tools"]]
+    own["frames"] = [_own(frame, known) for frame in turn["frames"]]
+    own["messages"] = [_message(message, known) for message in turn["messages"]]
+    spoken = turn["spoken_text"]
+    own["spoken_text"] = _mask(spoken)
+    own["heard"] = _heard(turn)
+    own["heard_text"] = None if turn["heard_text"] is None else own["heard"]
+    own["cut"] = own["spoken_text"][len(own["heard"]) :] if turn["cut"] else ""
+    _join(turn["speech"], own["speech"], "text", spoken)
+    _join(_spoken(turn["frames"]), _spoken(own["frames"]), "content", spoken)
+    _join(_parts(turn["messages"]), _parts(own["messages"]), "content", spoken)
+    return own
+
+
+def _heard(turn: Json) -> str:
+    heard, spoken = turn["heard"], turn["spoken_text"]
+    if spoken.startswith(heard) or _mask(spoken) == spoken:
+        return masked_pieces([heard], spoken)[0]
+    return MASK if heard else ""
+
+
+def _own(values: Json, known: Known, *, ids: Iterable[str] = (), inside: Iterable[str] = ()) -> Json:
+    """Mask the record's own fields. Those in `ids` and `inside` are left as they are; the caller masks `inside`."""
+    left = _OURS.union(ids, inside)
+    return {name: value if name in left else _redact(name, value, known) for name, value in values.items()}
+
+
+def _message(message: Json, known: Known) -> Json:
+    ids = ("id", "provider_response_id")
+    parts = [_own(part, known, ids=ids) for part in message.get("parts", ())]
+    return _own(message, known, ids=ids, inside=("parts",)) | {"parts": parts}
+
+
+def _spoken(frames: Iterable[Json]) -> list[Json]:
+    return [frame for frame in frames if frame["type"] == TTS]
+
+
+def _parts(messages: Iterable[Json]) -> list[Json]:
+    return [part for message in messages for part in message["parts"] if part.get("part_kind") == "text"]
+
+
+def _join(pieces: Sequence[Json], masked: Sequence[Json], name: str, whole: str) -> None:
+    """Replace the masked pieces by those of the masked whole text."""
+    for into, text in zip(masked, masked_pieces([piece[name] for piece in pieces], whole), strict=True):
+        into[name] = text
+
+
+def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
+    """Return the pieces of a text so that they join to the masked text. `whole` may continue after them."""
+    joined = "".join(pieces)
+    whole = whole if whole.startswith(joined) else joined
+    masked = _mask(whole)
+    if masked == whole:
+        return list(pieces)
+    place, at, cut = _places(whole, masked), 0, [0]
+    for piece in pieces:
+        at += len(piece)
+        cut.append(place(at))
+    return [masked[start:end] for start, end in pairwise(cut)]
+
+
+def _places(whole: str, masked: str) -> Callable[[int], int]:
+    """Return a map from positions in the text to the masked text; a mask belongs to the piece in which it begins."""
+    old, new = _WORD.findall(whole), _WORD.findall(masked)
+    starts, news = _starts(old), _starts(new)
+    blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+
+    def place(at: int) -> int:
+        for kind, first, last, into, to in blocks:
+            if at <= starts[first]:
+                return news[into]
+            if at < starts[last]:
+                return news[into] + at - starts[first] if kind == "equal" else news[to]
+        return len(masked)
+
+    return place
+
+
+def _starts(words: Sequence[str]) -> list[int]:
+    starts = [0]
+    for word in words:
+        starts.append(starts[-1] + len(word))
+    return starts

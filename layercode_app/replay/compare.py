@@ -1,0 +1,137 @@
+"""A fork as data: recorded and new turns side by side, with words, timings, cost and a diff of the words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+
+from ..journal.cost import Cost, cost_of
+from ..journal.model_usage import Share
+from ..journal.record import Json, TurnRecord
+
+_PIECES = re.compile(r"\s+|\w+|[^\w\s]")
+
+
+@dataclass(slots=True)
+class Pair:
+    """A recorded turn and its answer in the fork; `old` is None if the fork adds words that the caller never said."""
+
+    old: TurnRecord | None
+    new: TurnRecord
+
+
+@dataclass(slots=True)
+class Fork:
+    """The result of a fork. `number` is the forked turn's number from 1, the greeting included."""
+
+    conversation_id: str
+    turn_id: str
+    number: int
+    agent: str
+    pairs: list[Pair] = field(default_factory=list)
+    answered: Mapping[str, str] = field(default_factory=dict)
+    """By the id of each tool call of the fork: `recording`, `nothing`, or absent when the tool ran."""
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the fork as `fork --json` prints it and the dev page shows it."""
+        return {
+            "conversation_id": self.conversation_id,
+            "turn_id": self.turn_id,
+            "number": self.number,
+            "agent": self.agent,
+            "turns": [self._pair(pair) for pair in self.pairs],
+            "totals": {
+                "old": totals(pair.old for pair in self.pairs if pair.old),
+                "new": totals(pair.new for pair in self.pairs),
+            },
+        }
+
+    def _pair(self, pair: Pair) -> dict[str, Json]:
+        old = side(pair.old) if pair.old else None
+        return {
+            "old": old,
+            "new": side(pair.new, self.answered),
+            "diff": diff(pair.old.spoken_text if pair.old else "", pair.new.spoken_text),
+        }
+
+
+def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[str, Json]:
+    """Return one side of the comparison. Times are in milliseconds, costs in dollars, None if unknown."""
+    cost = cost_of(turn)
+    return {
+        "turn_id": turn.turn_id,
+        "user_text": turn.user_text,
+        "text": turn.spoken_text,
+        "heard": turn.heard,
+        "status": str(turn.status),
+        "model": turn.model,
+        "version": turn.fingerprint,
+        "ttft_ms": turn.timings.get("ttft"),
+        "ttfs_ms": turn.timings.get("ttfs"),
+        "total_ms": turn.timings.get("total"),
+        "input_tokens": turn.usage.get("input_tokens"),
+        "output_tokens": turn.usage.get("output_tokens"),
+        "cost": cost.known,
+        "cost_is_partial": bool(cost.unknown),
+        "models": [_model(share) for share in turn.shares],
+        "error": turn.error_category,
+        "tools": [
+            {
+                "name": call.name,
+                "args": call.args,
+                "result": call.result,
+                "status": call.status,
+                "answered_by": "tool" if answered is None else answered.get(call.id, "tool"),
+            }
+            for call in turn.tools
+        ],
+    }
+
+
+def _model(share: Share) -> dict[str, Json]:
+    cost = cost_of(share)
+    tokens = {name: share.usage.get(name, 0) for name in ("input_tokens", "output_tokens")}
+    return {"model": share.model, **tokens, "cost": cost.known, "cost_is_partial": bool(cost.unknown)}
+
+
+def totals(turns: Iterable[TurnRecord]) -> dict[str, Json]:
+    """Sum tokens and cost of several turns. The cost is partial if some are unknown, and None if all are."""
+    known = list(turns)
+    cost = sum((cost_of(turn) for turn in known), Cost())
+    return {
+        "input_tokens": sum(turn.usage.get("input_tokens", 0) for turn in known),
+        "output_tokens": sum(turn.usage.get("output_tokens", 0) for turn in known),
+        "cost": cost.known,
+        "cost_is_partial": bool(cost.unknown),
+    }
+
+
+def diff(old: str, new: str) -> list[dict[str, str]]:
+    """Return the words of two texts as runs of `same`, `removed` and `added`; without `removed` they join to `new`."""
+    left, right = _PIECES.findall(old), _PIECES.findall(new)
+    runs: list[dict[str, str]] = []
+    for kind, a, b, c, d in _changes(left, right):
+        before, after = "".join(left[a:b]), "".join(right[c:d])
+        if kind == "equal":
+            runs.append({"kind": "same", "text": before})
+            continue
+        runs += [{"kind": "removed", "text": before}] if before else []
+        runs += [{"kind": "added", "text": after}] if after else []
+    return runs
+
+
+def _changes(left: list[str], right: list[str]) -> list[tuple[str, int, int, int, int]]:
+    """Return the changes between two lists of words, merged if only shared spaces or marks lie between them."""
+    joined: list[tuple[str, int, int, int, int]] = []
+    opcodes = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
+    for place, (kind, a, b, c, d) in enumerate(opcodes):
+        between = 0 < place < len(opcodes) - 1
+        changed = kind != "equal" or (between and not any(word[0].isalnum() for word in left[a:b]))
+        if changed and joined and joined[-1][0] == "replace":
+            _, first, _, third, _ = joined.pop()
+            joined.append(("replace", first, b, third, d))
+        else:
+            joined.append(("replace" if changed else "equal", a, b, c, d))
+    return joined

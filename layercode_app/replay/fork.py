@@ -1,0 +1,82 @@
+"""Continue a recorded conversation from one of its turns, in a sandbox: the journal does not change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..agent.voice_agent import VoiceAgent
+from ..exceptions import ForkError
+from ..journal.record import Kind, TurnRecord
+from ..journal.stores.base import SPEAKING_KINDS
+from ..settings.limits import Limits
+from ..webhook import TurnEvent
+from .compare import Fork, Pair
+from .recorded_tools import Recordings, own_first, result_types
+from .rehearsal import Rehearsal
+from .sandbox import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The changes that a fork makes; by default none.
+
+    `say` holds the caller's words from the forked turn on; `prompt` and `model` replace the agent's. With `rest`,
+    the call continues with the caller's recorded words. Tools answer from their recordings unless `run_tools`.
+    """
+
+    say: Sequence[str] = ()
+    prompt: str | None = None
+    model: str | None = None
+    run_tools: bool = False
+    rest: bool = False
+
+
+async def fork(
+    turns: Sequence[TurnRecord],
+    voice: VoiceAgent[Any, Any],
+    *,
+    at: int | str,
+    changes: Changes | None = None,
+    limits: Limits | None = None,
+) -> Fork:
+    """Answer a recorded turn again, and later turns as the changes say; `at` is the turn's number from 1, or its id.
+
+    Raises ForkError for an unknown turn, naming the valid ones, for `say` at the greeting, and for changes that the
+    agent does not allow.
+    """
+    changes = changes or Changes()
+    number, forked = _find(turns, at)
+    if forked.kind is Kind.GREETING and changes.say:
+        raise ForkError(f"Turn {number} is the greeting, which answers no words of the caller. Fork a later turn.")
+    tools = None if changes.run_tools else Recordings(own_first(turns, forked), types=result_types(voice))
+    sandbox = await Sandbox.before(turns, forked, limits=limits)
+    rehearsal = Rehearsal(voice, prompt=changes.prompt, model=changes.model, tools=tools)
+    pairs = [
+        Pair(old, await sandbox.answer(rehearsal, event)) for old, event in _script(turns, forked, sandbox, changes)
+    ]
+    await sandbox.finish()
+    answered = tools.used if tools else {}
+    return Fork(forked.conversation_id, forked.turn_id, number, voice.name, pairs, answered)
+
+
+def _find(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnRecord]:
+    speaking = [turn for turn in turns if turn.kind in SPEAKING_KINDS]
+    for number, turn in enumerate(speaking, 1):
+        if at in (number, turn.turn_id):
+            return number, turn
+    raise ForkError(f"Turn {at!r} is not in this conversation; expected a number from 1 to {len(speaking)}, or an id.")
+
+
+def _script(
+    turns: Sequence[TurnRecord], forked: TurnRecord, sandbox: Sandbox, changes: Changes
+) -> list[tuple[TurnRecord | None, TurnEvent]]:
+    """Return the events of the fork, each with the recorded turn to compare with."""
+    later = [turn for turn in turns if turn.position > forked.position and turn.kind is Kind.MESSAGE]
+    old: list[TurnRecord] = [forked, *later]
+    count = len(old) if changes.rest else max(len(changes.say), 1)
+    count = max(count, len(changes.say))
+    said = [changes.say[i] if i < len(changes.say) else old[i].user_text for i in range(count)]
+    spoken = [text if i or forked.kind is Kind.MESSAGE else None for i, text in enumerate(said)]
+    return [(old[i] if i < len(old) else None, sandbox.event(spoken[i])) for i in range(count)]

@@ -1,0 +1,96 @@
+"""Tools that return recorded results, so that a fork places no second order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal, get_type_hints
+
+from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
+
+from ..agent.voice_agent import VoiceAgent
+from ..journal.record import Json, ToolCall, TurnRecord
+from ..journal.record_json import sorted_json
+
+LONGEST_SECONDS = 5.0
+"""Maximum delay of a recorded tool, which otherwise takes as long as it did in the call."""
+NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the recording has no such tool call."
+
+
+class Recordings:
+    """Answers a tool call with the recorded result of the same tool for the same arguments.
+
+    `types` holds the tools' return types by name; recorded JSON results are converted to them. A result is delayed as
+    long as the tool took, but at most `longest` seconds.
+    """
+
+    def __init__(
+        self,
+        turns: Iterable[TurnRecord],
+        *,
+        types: Mapping[str, Any] | None = None,
+        longest: float = LONGEST_SECONDS,
+    ) -> None:
+        self.used: dict[str, Literal["recording", "nothing"]] = {}
+        """What answered each tool call, by the call's id."""
+        self._types = types or {}
+        self._longest = longest
+        self._calls: dict[tuple[str, bytes], deque[ToolCall]] = defaultdict(deque)
+        for turn in turns:
+            for call in turn.tools:
+                if call.status in ("done", "failed"):
+                    self._calls[_key(call)].append(call)
+
+    async def __call__(self, call: ToolCall) -> Any:
+        """Return the recorded result after its recorded duration. Raises ToolFailed if there is none or it failed."""
+        from pydantic_ai.exceptions import ToolFailed
+
+        recorded = self._take(call)
+        self.used[call.id] = "recording" if recorded else "nothing"
+        if recorded is None:
+            raise ToolFailed(NOT_RUN.format(name=call.name))
+        await asyncio.sleep(min(_seconds(recorded), self._longest))
+        if recorded.status == "failed":
+            raise ToolFailed(f"{call.name} failed: {recorded.result}")
+        return self._typed(call.name, recorded.result)
+
+    def _take(self, call: ToolCall) -> ToolCall | None:
+        """Return the next recording of this call; the last one is reused."""
+        known = self._calls.get(_key(call))
+        if not known:
+            return None
+        return known.popleft() if len(known) > 1 else known[0]
+
+    def _typed(self, name: str, result: Json) -> Any:
+        if name not in self._types:
+            return result
+        with suppress(ValidationError, PydanticSchemaGenerationError):
+            return TypeAdapter(self._types[name]).validate_python(result)
+        return result
+
+
+def own_first(turns: Sequence[TurnRecord], turn: TurnRecord) -> list[TurnRecord]:
+    """Return the turns with this one first: its own recordings are used before those of the others."""
+    return [turn, *(other for other in turns if other is not turn)]
+
+
+def result_types(voice: VoiceAgent[Any, Any]) -> dict[str, Any]:
+    """Return the annotated return type of each function tool of the agent."""
+    types: dict[str, Any] = {}
+    for toolset in voice.agent.toolsets if voice.agent else ():
+        for name, tool in getattr(toolset, "tools", {}).items():
+            # An annotation may name a type that is imported only for type checking.
+            with suppress(NameError, TypeError):
+                hints = get_type_hints(getattr(tool, "function", tool))
+                types |= {name: hints["return"]} if "return" in hints else {}
+    return types
+
+
+def _key(call: ToolCall) -> tuple[str, bytes]:
+    return call.name, sorted_json(call.args)
+
+
+def _seconds(call: ToolCall) -> float:
+    return max((call.ended_ms or call.started_ms) - call.started_ms, 0.0) / 1000

@@ -1,0 +1,166 @@
+"""A recorded conversation, read from the journal or from a file written by `sessions export`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..exceptions import ConfigurationError, NotRecordedError
+from ..journal.open import open_journal
+from ..journal.read import turns_of
+from ..journal.record import Json, Status, TurnRecord
+from ..journal.record_json import from_json, load_record, to_json
+from ..journal.stores.base import SPEAKING_KINDS
+from ..observability.privacy.masking import MASK
+
+_EMBEDDED = re.compile(r'<script type="application/json" id="call">(.*?)</script>', re.DOTALL)
+_CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
+CRASHED = "CrashedTurnError"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The turns of one conversation, oldest first. `masked` if personal details were removed."""
+
+    turns: Sequence[TurnRecord]
+    masked: bool = False
+
+    @property
+    def conversation_id(self) -> str:
+        """The id of the conversation."""
+        return self.turns[0].conversation_id
+
+    @property
+    def agent(self) -> str:
+        """The agent that answered last."""
+        return self.turns[-1].agent
+
+    @property
+    def spoken(self) -> list[TurnRecord]:
+        """The spoken turns, without events such as data or session updates."""
+        return [turn for turn in self.turns if turn.kind in SPEAKING_KINDS]
+
+    def why_not(self, turn: TurnRecord) -> str | None:
+        """Return why a turn cannot be answered again; None if it can."""
+        if not turn.finished:
+            return "it was still running when it was recorded"
+        if turn.impact == "refusal":
+            return "a budget was used up, and the agent was not asked"
+        if turn.agent != self.agent:
+            return f"agent {turn.agent!r} answered it"
+        return None if turn.event else "its event was not recorded"
+
+
+async def find_recording(source: str, *, store: str) -> Recording:
+    """Return a recording, by the path of an export or by the conversation's id in the journal at a store's URL.
+
+    Raises ConfigurationError for a file that is no export, and for a conversation that the journal does not hold: the
+    usual exit code for that is 1, which `replay` uses for a difference.
+    """
+    recording = _exported(Path(source)) or await _recorded(source, store)
+    if not any(recording.why_not(turn) is None for turn in recording.spoken):
+        raise ConfigurationError(f"{source} holds no turn that could be answered again; was anything said in it?")
+    return recording
+
+
+async def _recorded(conversation_id: str, store: str) -> Recording:
+    async with open_journal(store) as journal:
+        try:
+            return Recording(await turns_of(journal, conversation_id, bodies=True))
+        except NotRecordedError as error:
+            raise ConfigurationError(f"{error} A file that `sessions export` wrote will do as well.") from error
+
+
+def _exported(path: Path) -> Recording | None:
+    if _is_file(path):
+        return read_export(path)
+    if path.suffix in (".json", ".html"):
+        raise ConfigurationError(f"{path}: no such file; expected one that `sessions export` wrote, or an id.")
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        # A conversation id may be too long for a file name, or hold characters that no file name can.
+        return False
+
+
+def read_export(path: Path) -> Recording:
+    """Return the recording in a file. Raises ConfigurationError saying what is wrong and how to write the file anew."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        page = _EMBEDDED.search(text)
+        rows = from_json(page[1])["turns"] if page else [row["record"] for row in from_json(text)]
+        turns = [_turn(row, place) for place, row in enumerate(rows, 1)]
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{path} is not a call as this version exports it ({type(error).__name__}: {error}). "
+            "Write it anew with `sessions export ID -o FILE`."
+        ) from error
+    if not turns:
+        raise ConfigurationError(f"{path} holds no turns; expected a call that `sessions export` wrote.")
+    return Recording(turns, masked=MASK in text)
+
+
+def _turn(row: dict[str, Any], place: int) -> TurnRecord:
+    head = {name: value for name, value in row.items() if name not in ("messages", "frames", "position")}
+    turn = load_record(
+        to_json(head), position=place, messages=_messages(row["messages"]), frames=to_json(row["frames"])
+    )
+    responses_of(turn)
+    return turn
+
+
+def _messages(messages: Json) -> bytes:
+    return to_json(messages) if messages else b""
+
+
+# --- contents of a turn
+
+
+def messages_in(turn: TurnRecord) -> list[Any]:
+    """Return the messages that this turn added. Raises ValueError if they are malformed."""
+    from pydantic_ai.messages import ModelMessagesTypeAdapter
+
+    return ModelMessagesTypeAdapter.validate_json(turn.messages) if turn.messages else []
+
+
+def responses_of(turn: TurnRecord) -> list[Any]:
+    """Return the model's responses in this turn, in order."""
+    return [message for message in messages_in(turn) if message.kind == "response"]
+
+
+def was_stopped(turn: TurnRecord) -> bool:
+    """Return whether the turn ended before its reply was complete, not only before all of it was heard."""
+    if turn.error == CRASHED:
+        return True
+    return turn.status in _CUT and not _whole(turn)
+
+
+def _whole(turn: TurnRecord) -> bool:
+    """Return whether the model had finished its reply. False for a reply without a model, where it is unknown."""
+    messages = messages_in(turn)
+    last = messages[-1] if messages else None
+    if last is None or last.kind != "response" or last.state == "interrupted":
+        return False
+    return not any(part.part_kind == "tool-call" for part in last.parts)
+
+
+def said(turn: TurnRecord) -> str:
+    """Return the spoken text without fillers, which depend on timing, and spaced as if there were none."""
+    text, last = "", None
+    for part in turn.speech:
+        if part.source == "filler":
+            continue
+        begins = last is not None and last != (part.source, part.response)
+        text += " " if begins and not (text[-1:].isspace() or part.text[:1].isspace()) else ""
+        text += part.text
+        last = part.source, part.response
+    return text.lstrip()

@@ -1,0 +1,89 @@
+"""The agent of a fork or a replay: a copy with another prompt or model, and tools that answer from recordings."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from ..agent.instructions import with_prompt
+from ..agent.models import choose_model
+from ..agent.runner import AgentRunner
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.fillers import Filler
+from ..conversation.turn import Turn
+from ..exceptions import ForkError
+from ..journal.record import Json, ToolCall
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+
+class Rehearsal(AgentRunner):
+    """A copy of an agent that answers recorded turns. The agent that serves calls is not changed.
+
+    `prompt` replaces the agent's own, as `prompt_of` gives it; its instruction functions and SPEAK_PLAINLY stay.
+
+    Raises ForkError for an empty prompt, and for a prompt or model if the agent answers without one; ConfigurationError
+    for a model that cannot be used.
+    """
+
+    def __init__(
+        self,
+        voice: VoiceAgent[Any, Any],
+        *,
+        prompt: str | None = None,
+        model: str | Model | None = None,
+        tools: Callable[[ToolCall], Awaitable[Json] | None] | None = None,
+        fillers: bool = True,
+    ) -> None:
+        if voice.agent is None and (prompt is not None or model is not None):
+            raise ForkError(f"Agent {voice.name!r} answers without a model, so it takes no other prompt or model.")
+        if prompt is not None and not prompt.strip():
+            raise ForkError("The prompt is empty: expected the text to answer with, or none for the agent's own.")
+        super().__init__(copy.copy(voice))
+        self._prompt = prompt
+        self._tools = tools
+        self._fillers = fillers
+        self.error: Exception | None = None
+        """The exception of the last turn, for which the caller heard an apology."""
+        if isinstance(model, str):
+            choose_model(self.voice, asked=model, default=None)
+        elif model is not None:
+            self.voice.use_model(model)
+
+    @property
+    def model(self) -> Model | None:
+        """The model chosen for this agent, if any. The caller must enter it to have its connections closed."""
+        return self.voice.model
+
+    @property
+    def fingerprint(self) -> str:
+        """The agent's version; a replaced prompt changes it."""
+        own = self.voice.fingerprint
+        return own if self._prompt is None else hashlib.sha256(f"{own}\0{self._prompt}".encode()).hexdigest()[:8]
+
+    @property
+    def filler(self) -> Filler | None:
+        """The filler for silences; None if fillers are off."""
+        return self.voice.filler if self._fillers else None
+
+    async def answer(self, turn: Turn[Any, Any]) -> None:
+        """Speak the reply to this turn."""
+        turn.live.stand_in = self._tools
+        self.error = None
+        try:
+            with self._prompted():
+                await super().answer(turn)
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _prompted(self) -> AbstractContextManager[None]:
+        agent: Any = self.voice.agent
+        if self._prompt is None:
+            return nullcontext()
+        override: AbstractContextManager[None] = agent.override(instructions=with_prompt(agent, self._prompt))
+        return override

@@ -1,0 +1,262 @@
+"""Replay a recording against today's agent: answer every turn again, each with its recorded history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..agent.offline import MODEL_NAME
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.listener import Listener
+from ..exceptions import JudgeError
+from ..journal.record import TTS, Frame, Json, ToolCall, TurnRecord
+from ..settings.limits import Limits
+from ..testing.evals.judge import Judge
+from ..testing.turn import spoken_line
+from .differences import NOT_RUN, Comparison, Difference
+from .recorded_tools import Recordings, own_first, result_types
+from .recording import Recording, said, was_stopped
+from .rehearsal import Rehearsal
+from .replay_model import NothingRecordedError, RecordedModel
+from .sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+QUESTION = (
+    "When this call was recorded, the agent's last reply was: {recorded!r}. Does the agent's last reply mean the same: "
+    "the same facts, offers and questions, in whatever words?"
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a replay. Without `model` the recorded model answers are used, without `run_tools` the tools' results.
+
+    A `judge` compares the words by meaning, and makes the comparison `semantic`.
+    """
+
+    model: str | None = None
+    run_tools: bool = False
+    semantic: bool = False
+    judge: Judge | None = None
+
+
+@dataclass
+class ReplayedTurn:
+    """One turn, recorded and replayed. If it could not be replayed, `new` is None and `note` says why."""
+
+    number: int
+    old: TurnRecord
+    new: TurnRecord | None = None
+    differences: list[Difference] = field(default_factory=list)
+    note: str = ""
+    verdict: dict[str, str] | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return a dictionary for JSON."""
+        return {
+            "number": self.number,
+            "turn_id": self.old.turn_id,
+            "caller": self.old.user_text,
+            "recorded": self.old.spoken_text,
+            "came": self.new.spoken_text if self.new else None,
+            "differences": [difference.to_json() for difference in self.differences],
+            "not_compared": self.note or None,
+            "judge": self.verdict,
+        }
+
+
+@dataclass
+class Replay:
+    """A replayed conversation."""
+
+    conversation_id: str
+    agent: str
+    options: Options
+    masked: bool
+    versions: list[str]
+    """The agent's versions in the recording."""
+    today: str | None
+    """The agent's current version; None if it cannot be compared."""
+    turns: list[ReplayedTurn] = field(default_factory=list)
+
+    @property
+    def same(self) -> bool:
+        """Whether no turn differs."""
+        return not any(turn.differences for turn in self.turns)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the replay as `replay --json` prints it."""
+        options = self.options
+        return {
+            "ok": self.same,
+            "conversation_id": self.conversation_id,
+            "agent": self.agent,
+            "versions": {"recorded": self.versions, "today": self.today},
+            "model": options.model or "recorded",
+            "tools": "run" if options.run_tools else "recorded",
+            "compared": "semantic" if options.semantic or options.judge else "strict",
+            "masked": self.masked,
+            "turns": [turn.to_json() for turn in self.turns],
+        }
+
+
+async def replay(
+    recording: Recording,
+    voice: VoiceAgent[Any, Any],
+    options: Options | None = None,
+    *,
+    limits: Limits | None = None,
+    done: Callable[[], None] = lambda: None,
+) -> Replay:
+    """Answer every turn again and compare. Raises ForkError for a `model` if the agent answers without one."""
+    options = options or Options()
+    versions = list(dict.fromkeys(turn.fingerprint for turn in recording.spoken))
+    today = _version(recording, voice)
+    result = Replay(recording.conversation_id, voice.name, options, recording.masked, versions, today)
+    async with _model(voice, options.model) as model:
+        for number, old in enumerate(recording.spoken, 1):
+            turn = ReplayedTurn(number, old, note=recording.why_not(old) or "")
+            if not turn.note:
+                await _play(turn, recording, voice, model, options, limits)
+            result.turns.append(turn)
+            done()
+    return result
+
+
+def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
+    """Return the agent's version as it would be recorded; None for a real model, whose name in the version can vary."""
+    if voice.agent is None:
+        return voice.fingerprint
+    if any(turn.model not in (MODEL_NAME, "") for turn in recording.spoken):
+        return None
+    return Rehearsal(voice, model=MODEL_NAME).fingerprint
+
+
+@asynccontextmanager
+async def _model(voice: VoiceAgent[Any, Any], name: str | None) -> AsyncIterator[Model | None]:
+    """Open the model that answers, with its connections; None if the recording answers."""
+    model = None if name is None else Rehearsal(voice, model=name).model
+    if model is None:
+        yield None
+    else:
+        async with model:
+            yield model
+
+
+async def _play(
+    turn: ReplayedTurn,
+    recording: Recording,
+    voice: VoiceAgent[Any, Any],
+    model: Model | None,
+    options: Options,
+    limits: Limits | None,
+) -> None:
+    old = turn.old
+    sandbox = await Sandbox.before(recording.turns, old, limits=limits)
+    recorded = RecordedModel(old, conversation_id=sandbox.conversation_id, script=voice.script)
+    if model is None and voice.agent is not None:
+        model = recorded.model()
+    tools = None
+    if not options.run_tools:
+        tools = Recordings(own_first(recording.turns, old), types=result_types(voice), longest=0.0)
+    caller = _Caller(old, tools)
+    rehearsal = Rehearsal(voice, model=model, tools=caller.answer_tool, fillers=False)
+    with _no_model() if options.model is None else nullcontext():
+        turn.new = await sandbox.answer(rehearsal, sandbox.event(), caller)
+        await sandbox.finish()
+    comparison = Comparison(
+        old,
+        turn.new,
+        semantic=options.semantic or options.judge is not None,
+        recorded_model=options.model is None,
+        stood_in=frozenset(tools.used) if tools else frozenset(),
+        error=rehearsal.error,
+        masked=recording.masked,
+    )
+    turn.note = "" if comparison.tools_ran else NOT_RUN
+    _count_answers(turn, recorded, options)
+    turn.differences += comparison.differences()
+    await _compare_words(turn, comparison, recording, options.judge)
+
+
+def _count_answers(turn: ReplayedTurn, recorded: RecordedModel, options: Options) -> None:
+    """Add a difference if the agent made more or fewer model requests than were recorded."""
+    if options.model is not None or was_stopped(turn.old):
+        return
+    if recorded.exhausted or (recorded.asked < recorded.recorded and turn.old.error is None):
+        turn.differences.append(Difference("requests to the model", recorded.recorded, recorded.asked))
+
+
+async def _compare_words(turn: ReplayedTurn, comparison: Comparison, recording: Recording, judge: Judge | None) -> None:
+    different = comparison.words()
+    if different is None or isinstance(comparison.error, NothingRecordedError):
+        return
+    if judge is not None:
+        reason = await _refused(turn, recording, judge)
+        if reason is None:
+            return
+        different = replace(different, what=f"speech, {reason}")
+    turn.differences.append(different)
+
+
+async def _refused(turn: ReplayedTurn, recording: Recording, judge: Judge) -> str | None:
+    """Return the judge's objection to the new words; None unless the verdict is no. A failed judge also objects."""
+    try:
+        verdict = await judge(QUESTION.format(recorded=said(turn.old)), _transcript(recording, turn))
+    except JudgeError as error:
+        return str(error)
+    turn.verdict = verdict.model_dump()
+    return f"the judge says no: {verdict.reason}" if verdict.answer == "no" else None
+
+
+def _transcript(recording: Recording, turn: ReplayedTurn) -> str:
+    """Return the transcript: the call as heard before this turn, then the replayed turn."""
+    assert turn.new is not None
+    lines: list[str] = []
+    for past in recording.spoken[: turn.number - 1]:
+        lines += [spoken_line("caller", past.user_text)] if past.user_text else []
+        lines.append(spoken_line("agent", past.heard))
+    lines += [spoken_line("caller", turn.old.user_text)] if turn.old.user_text else []
+    lines.append(spoken_line("agent", said(turn.new)))
+    return "\n".join(lines + ["(the caller spoke over this reply)"] * was_stopped(turn.old))
+
+
+def _no_model() -> AbstractContextManager[None]:
+    """Block model requests while the recording answers, also those of tools and hooks."""
+    from pydantic_ai.models import override_allow_model_requests
+
+    return override_allow_model_requests(False)
+
+
+class _Caller(Listener):
+    """The caller of one recorded turn. It leaves where the recorded caller did: after as much speech and tool calls."""
+
+    def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json]] | None) -> None:
+        super().__init__(self._hear)
+        self._leaves = was_stopped(old)
+        self._words = len(said(old))
+        self._calls = len(old.tools)
+        self._tools = tools
+        if self._leaves and not self._words and not self._calls:
+            self.leave()
+
+    async def _hear(self, frames: Sequence[Frame]) -> None:
+        self._words -= sum(len(frame.content) for frame in frames if frame.type == TTS)
+        self._check()
+        await asyncio.sleep(0)
+
+    def answer_tool(self, call: ToolCall) -> Awaitable[Json] | None:
+        """Return the recorded answer to a tool call; None lets the tool run."""
+        self._calls -= 1
+        self._check()
+        return None if self._tools is None else self._tools(call)
+
+    def _check(self) -> None:
+        if self._leaves and self._words <= 0 and self._calls <= 0:
+            # Leave from outside the turn, as a caller does: a task that cancels itself stops only at a later await.
+            asyncio.get_running_loop().call_soon(self.leave)

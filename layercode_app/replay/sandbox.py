@@ -1,0 +1,85 @@
+"""A sandbox in which a recorded turn is answered again: a copy of the conversation before it, in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from ..conversation.admission import TurnHandler
+from ..conversation.agent_protocol import AgentProtocol
+from ..conversation.listener import Listener
+from ..journal.record import Frame, TurnRecord, clone
+from ..journal.record_json import to_json
+from ..journal.stores.memory import MemoryStore
+from ..settings.limits import Limits
+from ..webhook import TurnEvent, parse_event
+
+
+class Sandbox:
+    """The history of one turn under a new conversation id. Turns answered here are added to it."""
+
+    def __init__(self, turn: TurnRecord, limits: Limits | None) -> None:
+        self.conversation_id = f"fork-{uuid4().hex[:8]}-{turn.conversation_id}"[:512]
+        self._turn = turn
+        self._store = MemoryStore()
+        self._background = _Background()
+        self._handler = TurnHandler(self._store, limits=limits, background=self._background)
+
+    @classmethod
+    async def before(cls, turns: Sequence[TurnRecord], turn: TurnRecord, *, limits: Limits | None = None) -> Sandbox:
+        """Return a sandbox with the conversation's turns, state and metadata from before this turn."""
+        sandbox = cls(turn, limits)
+        state: dict[str, Any] = {}
+        for past in turns:
+            if past.position < turn.position and past.finished:
+                state = past.state or state
+                copy = replace(clone(past), conversation_id=sandbox.conversation_id)
+                await sandbox._store.begin(copy, history_tokens=0)
+        await sandbox._store.save_state(sandbox.conversation_id, state)
+        await sandbox._store.establish(sandbox.conversation_id, turn.metadata)
+        return sandbox
+
+    def event(self, text: str | None = None) -> TurnEvent:
+        """Return the recorded event with new ids, and with other words if given.
+
+        The interruption context is left out, because the history already holds what was heard.
+        """
+        values = {name: value for name, value in (self._turn.event or {}).items() if name != "interruption_context"}
+        values |= {"conversation_id": self.conversation_id, "turn_id": f"fork-{uuid4().hex[:12]}"}
+        if text is not None:
+            values |= {"type": "message", "text": text}
+        event = parse_event(to_json(values))
+        assert isinstance(event, TurnEvent)
+        return event
+
+    async def answer(self, agent: AgentProtocol, event: TurnEvent, listener: Listener | None = None) -> TurnRecord:
+        """Let the agent answer, and return the record of the turn."""
+        await self._handler.admit(agent, event, listener or Listener(_nobody), received=time.perf_counter())
+        record = await self._store.get(event.conversation_id, event.turn_id or "")
+        assert record is not None
+        return record
+
+    async def finish(self) -> None:
+        """Wait until the turns' background work is done."""
+        await self._background.finish()
+
+
+async def _nobody(frames: Sequence[Frame]) -> None:
+    """Discard the frames: a rehearsal has no listener."""
+
+
+class _Background:
+    """Background work of a rehearsal, which is awaited before the rehearsal ends."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def __call__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    async def finish(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)

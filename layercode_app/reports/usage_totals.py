@@ -1,0 +1,60 @@
+"""Total the usage by day, agent and model. Totals contain no content and no ids, so they may outlive their turns."""
+
+from __future__ import annotations
+
+from ..journal.cost import cost_of
+from ..journal.model_usage import Share
+from ..journal.record import Kind, Status, TurnRecord
+from ..journal.stores.base import Store
+from .figures import TOKENS, day_of, interrupted
+
+PREFIX = "usage/"
+
+
+def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
+    """Return what a turn adds to the totals, by key: the turn once, and each model's own usage."""
+    totals = {_key(record, record.model): _counts(record)}
+    if record.usage or record.cost:
+        for share in record.shares:
+            total = totals.setdefault(_key(record, share.model), {})
+            for name, amount in _spent(share).items():
+                total[name] = total.get(name, 0.0) + amount
+    return {key: amounts for key, amounts in totals.items() if amounts}
+
+
+def _key(record: TurnRecord, model: str) -> str:
+    """Return the key of a total. The model is last, because its name may contain slashes."""
+    return f"{PREFIX}{day_of(record)}/{record.agent}/{model}"
+
+
+def _counts(record: TurnRecord) -> dict[str, float]:
+    amounts = {} if record.kind is Kind.DATA else _ended(record)
+    if record.tools:
+        amounts["tool_calls"] = float(len(record.tools))
+    return amounts
+
+
+def _ended(record: TurnRecord) -> dict[str, float]:
+    amounts = {"turns": 1.0}
+    if record.status is Status.FAILED:
+        amounts["failed"] = 1.0
+    elif interrupted(record):
+        amounts["interrupted"] = 1.0
+    return amounts
+
+
+def _spent(share: Share) -> dict[str, float]:
+    cost = cost_of(share)
+    spent = {"cost": cost.amount, "unknown_cost_requests": cost.unknown}
+    spent |= {name: share.usage.get(name, 0) for name in ("requests", *TOKENS)}
+    return {name: float(amount) for name, amount in spent.items() if amount}
+
+
+async def totals_by_day(store: Store, prefix: str = "") -> dict[str, dict[str, float]]:
+    """Return the totals of each day that begins with `prefix`, over all agents and models."""
+    days: dict[str, dict[str, float]] = {}
+    for key, amounts in (await store.totals(PREFIX + prefix)).items():
+        total = days.setdefault(key.removeprefix(PREFIX).split("/", 1)[0], {})
+        for name, amount in amounts.items():
+            total[name] = total.get(name, 0.0) + amount
+    return days

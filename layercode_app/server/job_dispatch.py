@@ -1,0 +1,53 @@
+"""Dispatch a job to its handler: the watch, the hand-off webhook or an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..agent.runner import AgentRunner
+from ..agent.voice_agent import VoiceAgent
+from ..conversation.session_events import SESSION_END
+from ..conversation.turn import HANDOFF
+from ..exceptions import DeveloperError
+from ..jobs.tasks import TASK
+from ..journal.stores.base import Job
+from ..settings import Settings
+from ..watch.watch import Watch
+from ..webhook import SessionEnd
+from .handoff import notify
+
+
+@dataclass
+class JobDispatch:
+    """Runs jobs with the watch, the settings and the agents of a server, as they are when the job runs."""
+
+    watch: Callable[[], Watch]
+    settings: Callable[[], Settings]
+    runners: Callable[[], Mapping[str, AgentRunner]]
+
+    async def __call__(self, job: Job) -> float | None:
+        """Run a job; return when it is due again (epoch seconds), or None when it is done. May raise any exception."""
+        if self.watch().does(job):
+            return await self.watch().run(job)
+        if job.name == HANDOFF:
+            await notify(job, self.settings())
+            return None
+        runner = self.runners().get(job.agent)
+        if runner is None:
+            raise DeveloperError(f"Job {job.id} waits for agent {job.agent!r}, which is not loaded.")
+        if job.name == SESSION_END:
+            await runner.end_session(SessionEnd.model_validate(job.payload))
+        elif job.name == TASK:
+            await _run_task(runner.voice, job)
+        return None
+
+
+async def _run_task(voice: VoiceAgent[Any, Any], job: Job) -> None:
+    task = voice.tasks.get(job.payload["task"])
+    if task is None:
+        raise DeveloperError(
+            f"Agent {voice.name!r} has no task {job.payload['task']!r}; it had one when the job began."
+        )
+    await task(**job.payload["arguments"])

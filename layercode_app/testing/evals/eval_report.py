@@ -1,0 +1,124 @@
+"""Reports of evaluations: a summary per scenario and model, a comparison with a baseline, a table, JUnit and HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median, pstdev
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from ...exceptions import ConfigurationError
+from ...output.tables import Cell, plain_table
+from ...output.terminal import print_block, print_line, print_table
+from ...output.visible import visible, visible_lines
+from ...reports.figures import counted, milliseconds
+from ...reports.report_page import render
+from .run_scenarios import Played
+
+
+def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
+    """Summarize each scenario and model: runs, passes, their standard deviation, and median TTFS in ms."""
+    groups: dict[tuple[str, str], list[Played]] = {}
+    for one in played:
+        groups.setdefault((one.scenario, one.model), []).append(one)
+    return [_row(scenario, model, runs) for (scenario, model), runs in groups.items()]
+
+
+def _row(scenario: str, model: str, runs: list[Played]) -> dict[str, Any]:
+    scores = [float(run.passed) for run in runs]
+    times = [time for run in runs for time in run.ttfs_ms]
+    return {
+        "scenario": scenario,
+        "model": model,
+        "runs": len(runs),
+        "passed": int(sum(scores)),
+        "deviation": round(pstdev(scores), 3),
+        "ttfs_ms": round(median(times), 1) if times else None,
+    }
+
+
+def regressions(rows: Sequence[dict[str, Any]], baseline: Path) -> list[str]:
+    """Return the rows that pass less often than in a baseline. Raises ConfigurationError if it cannot be read."""
+    try:
+        known = {(row["scenario"], row["model"]): row for row in json.loads(baseline.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"--baseline {baseline}: not a baseline that --save wrote ({error}).") from error
+    found = []
+    for row in rows:
+        before = known.get((row["scenario"], row["model"]))
+        if before and row["passed"] / row["runs"] < before["passed"] / before["runs"]:
+            found.append(
+                f"{row['scenario']}: {row['passed']} of {row['runs']} passed, before {before['passed']} of {before['runs']}"
+            )
+    return found
+
+
+def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
+    """Print the table with models side by side, and the transcript of each failed run."""
+    rows = summary(played)
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    cells: list[list[Cell]] = []
+    for scenario in dict.fromkeys(row["scenario"] for row in rows):
+        found = [row for model in models for row in rows if (row["scenario"], row["model"]) == (scenario, model)]
+        cells.append([scenario, *map(_cell, found)])
+    print_table(plain_table(["scenario", *(model or "result" for model in models)], cells))
+    for one in played:
+        if not one.passed:
+            _show_failed(one)
+    for line in worse:
+        print_line((f"worse than the baseline: {line}", "bold red"))
+
+
+def _show_failed(one: Played) -> None:
+    print_line()
+    print_line((f"{one.scenario} {one.model} run {one.number}".rstrip(), "bold red"))
+    for reason in one.reasons:
+        print_block("  ", reason)
+    print_block("    ", one.transcript, style="dim")
+
+
+def _cell(row: dict[str, Any]) -> Cell:
+    time = "" if row["ttfs_ms"] is None else f", {row['ttfs_ms']:.0f} ms"
+    return f"{row['passed']}/{row['runs']}{time}", "green" if row["passed"] == row["runs"] else "red"
+
+
+def junit(played: Sequence[Played]) -> str:
+    """Return the runs as JUnit XML, with one test case per run of a scenario."""
+    broken = sum(bool(one.errors) for one in played)
+    suite = Element(
+        "testsuite",
+        name="layercode eval",
+        tests=str(len(played)),
+        failures=str(sum(not one.passed for one in played) - broken),
+        errors=str(broken),
+        time=f"{sum(one.seconds for one in played):.3f}",
+    )
+    for one in played:
+        name, took = visible(f"{one.scenario} {one.number}"), f"{one.seconds:.3f}"
+        case = SubElement(suite, "testcase", classname=visible(one.model or "eval"), name=name, time=took)
+        if not one.passed:
+            kind = "error" if one.errors else "failure"
+            failure = SubElement(case, kind, message=visible_lines("; ".join(one.reasons)))
+            failure.text = visible_lines(one.transcript)
+    indent(suite)
+    return tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def html(played: Sequence[Played]) -> str:
+    """Return the runs as one self-contained HTML page, failed runs first."""
+    runs = sorted(played, key=lambda one: one.passed)
+    return render("eval.html", title=_title(played), tiles=list(_tiles(played)), played=runs)
+
+
+def _title(played: Sequence[Played]) -> str:
+    scenarios = counted(len({one.scenario for one in played}), "scenario")
+    models = ", ".join(dict.fromkeys(one.model for one in played if one.model))
+    return f"{scenarios}, {counted(len(played), 'run')}" + (f", {models}" if models else "")
+
+
+def _tiles(played: Sequence[Played]) -> Iterator[tuple[str, str]]:
+    passed, times = sum(one.passed for one in played), [time for one in played for time in one.ttfs_ms]
+    yield "runs passed", f"{passed} of {len(played)}"
+    yield "p50 to first speech", milliseconds(median(times)) if times else "-"

@@ -1,0 +1,54 @@
+"""Every store runs the same suite; `workers` gives stores of several workers on one journal."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Store
+
+ALL = ["memory", "sqlite", "redis"]
+SHARED = ["sqlite", "redis"]
+
+Open = Callable[[], Awaitable[Store]]
+
+
+def _url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if kind == "redis":
+        server: Any = request.getfixturevalue("redis_server")
+        server.clear()
+        return str(server.url)
+    return "memory" if kind == "memory" else f"sqlite:///{tmp_path}/journal.sqlite3"
+
+
+@pytest.fixture(params=ALL)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    opened = create_store(_url(request.param, request, tmp_path))
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=SHARED)
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return _url(request.param, request, tmp_path)
+
+
+@pytest.fixture
+async def worker(shared_url: str) -> AsyncIterator[Open]:
+    """Open one more worker's store on the same journal; all are closed at the end."""
+    opened: list[Store] = []
+
+    async def open_one() -> Store:
+        store = create_store(shared_url)
+        await store.open()
+        opened.append(store)
+        return store
+
+    yield open_one
+    for store in opened:
+        await store.close()

@@ -1,0 +1,112 @@
+"""A turn that takes the place of another worker's: its model is told which tools had run, however that worker ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from layercode_app import Message, Turn, VoiceAgent
+from layercode_app.agent.runner import AgentRunner
+from layercode_app.conversation import delivery
+from layercode_app.conversation.admission import TurnHandler
+from layercode_app.conversation.listener import Listener
+from layercode_app.journal.record import Frame, Status, ToolCall, TurnRecord
+from layercode_app.journal.stores.base import Store
+
+from .conftest import Open
+from .records import begin, turn
+
+pytestmark = pytest.mark.anyio
+
+CAKE = "order({'item': 'cake'}) -> ordered cake"
+TART = "order({'item': 'tart'}) -> result unknown, it may have taken effect"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "DISPLACE_SECONDS", 0.3)
+
+
+def reader() -> VoiceAgent:
+    """Says what its model would be told of the past."""
+    voice = VoiceAgent("reader", history=True)
+
+    @voice.on_message
+    async def read(turn: Turn) -> str:
+        return " ".join(str(getattr(part, "content", "")) for message in turn.history for part in message.parts)
+
+    return voice
+
+
+async def half_a_turn(store: Store) -> TurnRecord:
+    """A turn of another worker, with a tool that was done and one that had begun."""
+    record = turn("c", "old")
+    await begin(store, record)
+    record.tools = [
+        ToolCall("1", "order", {"item": "cake"}, 1.0, 2.0, "done", "ordered cake"),
+        ToolCall("2", "order", {"item": "tart"}, 3.0),
+    ]
+    await store.save(record)
+    return record
+
+
+async def next_turn(store: Store) -> str:
+    """What the model of the next turn is told, on another worker."""
+    heard: list[Frame] = []
+
+    async def take(frames: Sequence[Frame]) -> None:
+        heard.extend(frames)
+
+    handler = TurnHandler(store)
+    event = Message(session_id="s", conversation_id="c", turn_id="new", text="What did I order?")
+    await handler.admit(AgentRunner(reader()), event, Listener(take), received=time.perf_counter())
+    await handler.drain()
+    return "".join(str(frame.content) for frame in heard if frame.type == "response.tts")
+
+
+async def test_of_a_worker_that_does_not_answer(worker: Open) -> None:
+    stuck, here = await worker(), await worker()
+    await half_a_turn(stuck)
+    told = await next_turn(here)
+    assert CAKE in told
+    assert TART in told
+    old = await here.get("c", "old")
+    assert old is not None
+    assert old.status is Status.SUPERSEDED
+
+
+async def test_of_a_worker_that_dies_meanwhile(worker: Open) -> None:
+    dying, here = await worker(), await worker()
+    await half_a_turn(dying)
+    asking = asyncio.create_task(next_turn(here))
+    await asyncio.sleep(0.05)
+    await dying.close()
+    told = await asking
+    assert CAKE in told
+    assert TART in told
+    old = await here.get("c", "old")
+    assert old is not None
+    assert (old.status, old.error) == (Status.FAILED, "CrashedTurnError")
+
+
+async def test_of_a_worker_that_died_before(worker: Open) -> None:
+    dead, here = await worker(), await worker()
+    await half_a_turn(dead)
+    await dead.close()
+    told = await next_turn(here)
+    assert CAKE in told
+    assert TART in told
+
+
+async def test_of_a_worker_that_was_only_slow_its_own_record_stays(worker: Open) -> None:
+    slow, here = await worker(), await worker()
+    record = await half_a_turn(slow)
+    await next_turn(here)
+    record.status, record.heard_text = Status.SUPERSEDED, "I ordered a cake."
+    await slow.save(record)
+    old = await here.get("c", "old")
+    assert old is not None
+    assert (old.heard_text, old.notes) == ("I ordered a cake.", [])

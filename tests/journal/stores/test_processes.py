@@ -1,0 +1,63 @@
+"""Real processes on one journal: nothing is lost between them, nor when one of them is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from layercode_app.journal.record import Status
+
+from .conftest import Open
+from .records import begin, turn
+from .writers import begin_turns_and_hang, write_turns
+
+pytestmark = pytest.mark.anyio
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+async def test_processes_that_write_at_once_lose_nothing(shared_url: str, worker: Open) -> None:
+    names = ["a", "b", "c"]
+    writers = [SPAWN.Process(target=write_turns, args=(shared_url, name, 200)) for name in names]
+    for writer in writers:
+        writer.start()
+    store = await worker()
+    for writer in writers:
+        await asyncio.to_thread(writer.join, 60)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+
+    records = [record async for record in store.turns()]
+    assert {record.turn_id for record in records if record.conversation_id != "shared"} == {
+        f"{name}-{number}" for name in names for number in range(200)
+    }
+    assert {record.status for record in records} == {Status.COMPLETE}
+    shared = {f"{name}-{start}" for name in names for start in range(0, 200, 10)}
+    assert {record.turn_id for record in records if record.conversation_id == "shared"} == shared
+    assert set((await store.conversation("shared")).state) == shared
+
+
+async def test_what_a_killed_process_had_begun_is_there_and_can_be_taken_over(
+    shared_url: str, worker: Open, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    writer = SPAWN.Process(target=begin_turns_and_hang, args=(shared_url, 50, str(ready)))
+    writer.start()
+    store = await worker()
+    while not ready.exists() or not ready.read_text():
+        assert writer.is_alive()
+        await asyncio.sleep(0.02)
+    owner = ready.read_text()
+    assert await store.alive(owner)
+    writer.kill()
+    await asyncio.to_thread(writer.join)
+
+    async with asyncio.timeout(10):
+        while await store.alive(owner):
+            await asyncio.sleep(0.05)
+    for number in range(50):
+        begun = await begin(store, turn(f"c{number}", "t"))
+        assert (begun.outcome, begun.record.owner) == ("running", owner)
+        assert await store.claim(begun.record)

@@ -1,0 +1,196 @@
+"""What is particular to the Redis journal: a server that goes away, hangs and comes back, and keys that expire."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from layercode_app.exceptions import ConfigurationError, StoreError
+from layercode_app.journal.record import Status
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Job, Signal
+from layercode_app.journal.stores.redis import RedisStore
+from layercode_app.journal.stores.redis_link import ANSWER_SECONDS
+
+from ...redis_server import RedisServer
+from .records import add, begin, ended, turn
+
+pytestmark = pytest.mark.anyio
+
+PATIENCE = 10
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of one's own, which may be killed."""
+    server = RedisServer(tmp_path / "redis", cluster=False)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def store(server: RedisServer) -> AsyncIterator[RedisStore]:
+    store = RedisStore(server.url)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def eventually(store: RedisStore) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await store.ping()
+            except StoreError:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_killed_server_is_an_error_at_once_and_then_recovers_with_what_it_had(
+    server: RedisServer, store: RedisStore
+) -> None:
+    await add(store, turn("c", "before"))
+    running = (await begin(store, turn("c", "running"))).record
+    server.kill()
+    for ask in (store.ping(), begin(store, turn()), store.save(running), store.get("c", "before"), store.alive("x")):
+        with pytest.raises(StoreError, match=rf"redis 127\.0\.0\.1:{server.port}"):
+            await ask
+
+    server.start()
+    await eventually(store)
+    await store.save(ended(running))
+    begun = await begin(store, turn("c", "after"))
+    assert [(past.turn_id, past.status) for past in begun.history] == [
+        ("before", Status.COMPLETE),
+        ("running", Status.COMPLETE),
+    ]
+
+
+async def test_a_hanging_server_is_an_error_in_bounded_time(server: RedisServer, store: RedisStore) -> None:
+    server.pause()
+    try:
+        # They time out together: one after the other would take 20 times as long.
+        async with asyncio.timeout(ANSWER_SECONDS * 10):
+            results = await asyncio.gather(*[begin(store, turn()) for _ in range(20)], return_exceptions=True)
+        assert {type(result) for result in results} == {StoreError}
+    finally:
+        server.resume()
+    await eventually(store)
+    assert (await begin(store, turn())).outcome == "new"
+
+
+async def test_signals_and_life_come_back_after_an_outage(server: RedisServer, store: RedisStore) -> None:
+    other = RedisStore(server.url)
+    await other.open()
+    got: asyncio.Queue[Signal] = asyncio.Queue()
+    other.on_signal(got.put_nowait)
+    server.kill()
+    await asyncio.sleep(0.3)
+    server.start()
+    await eventually(store)
+    # Its key is gone or old, but it was only cut off: nobody may take its turns.
+    server.clear()
+    assert await store.alive(other.owner)
+    await store.signal(other.owner, Signal("stop", "c", "t"))
+    assert await asyncio.wait_for(got.get(), PATIENCE) == Signal("stop", "c", "t")
+    assert not await store.alive("nobody")
+    await other.close()
+
+
+async def test_a_signal_to_a_worker_that_does_not_listen_just_now_waits_for_it(
+    server: RedisServer, store: RedisStore
+) -> None:
+    other = RedisStore(server.url)
+    await store.signal(other.owner, Signal("stop", "c", "t"))
+    got: asyncio.Queue[Signal] = asyncio.Queue()
+    other.on_signal(got.put_nowait)
+    await other.open()
+    assert await asyncio.wait_for(got.get(), PATIENCE) == Signal("stop", "c", "t")
+    await other.close()
+
+
+async def test_a_server_that_lost_its_scripts_gets_them_again(server: RedisServer, store: RedisStore) -> None:
+    await add(store, turn("c", "t"))
+    client = redis.asyncio.Redis.from_url(server.url)
+    await client.script_flush()
+    await client.aclose()
+    assert (await begin(store, turn("c", "u"))).outcome == "new"
+
+
+async def test_every_key_of_a_conversation_expires_together_and_late_enough(server: RedisServer) -> None:
+    client = redis.asyncio.Redis.from_url(server.url, decode_responses=True)
+    for keep, least, most in ((86_400.0, 86_000, 86_400), (1.0, 1100, 1200), (0.0, -1, -1)):
+        server.clear()
+        store = create_store(server.url, keep_seconds=keep)
+        await store.open()
+        await store.establish("c", {"m": 1})
+        await store.save((await begin(store, turn("c", "t"))).record, state={"s": 1})
+        await store.enqueue(Job("j", "n", "a", {}, "c"))
+        keys = [key async for key in client.scan_iter("layercode:{c}:*")]
+        assert len(keys) == 9
+        assert all([least <= await client.ttl(key) <= most for key in keys])
+        await store.close()
+    await client.aclose()
+
+
+async def test_an_expired_conversation_is_in_no_list(server: RedisServer, store: RedisStore) -> None:
+    await add(store, turn("gone"))
+    await add(store, turn("stays"))
+    client = redis.asyncio.Redis.from_url(server.url, decode_responses=True)
+    await client.delete(*[key async for key in client.scan_iter("layercode:{gone}:*")])
+    await client.aclose()
+    assert [summary.conversation_id for summary in await store.conversations()] == ["stays"]
+    assert [record.conversation_id async for record in store.turns()] == ["stays"]
+    await store.prune(time.time() + 10)
+    assert await store.conversations() == []
+
+
+async def test_no_connection_is_left_behind(server: RedisServer) -> None:
+    client = redis.asyncio.Redis.from_url(server.url)
+    store = RedisStore(server.url)
+    await store.open()
+    await asyncio.gather(*[add(store, turn(f"c{number}")) for number in range(100)])
+    assert 2 <= len(await client.client_list()) - 1 <= 16
+    await store.close()
+    async with asyncio.timeout(PATIENCE):
+        while len(await client.client_list()) > 1:
+            await asyncio.sleep(0.02)
+    assert len([task for task in asyncio.all_tasks() if task.get_name().startswith("journal")]) == 0
+    await client.aclose()
+
+
+async def test_nothing_of_a_forgotten_conversation_is_left(server: RedisServer, store: RedisStore) -> None:
+    await add(store, turn("secret-conversation", user_text="unmistakable words"))
+    await store.enqueue(
+        Job("session_end-secret-conversation", "n", "a", {"text": "unmistakable"}, "secret-conversation")
+    )
+    job = await store.lease(now=time.time(), seconds=60)
+    assert job is not None
+    await store.settle(job)
+    await store.forget("secret-conversation")
+    client = redis.asyncio.Redis.from_url(server.url)
+    left = [key async for key in client.scan_iter("*")]
+    dumps = [await client.dump(key) for key in left]
+    await client.aclose()
+    assert not any(b"secret-conversation" in part or b"unmistakable" in part for part in [*left, *dumps])
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    store = create_store("redis://user:test-password@127.0.0.1:1/3")
+    with pytest.raises(StoreError, match=r"redis 127\.0\.0\.1:1/3") as refused:
+        await store.open()
+    assert "test-password" not in str(refused.value)
+    with pytest.raises(StoreError, match="not open"):
+        await store.lease(now=0, seconds=1)
+    await store.close()
+
+
+@pytest.mark.parametrize("url", ["redis://host:port/0", "rediss://host:99999/0", "redis://host/0?socket_timeout=x"])
+def test_a_malformed_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="Redis URL"):
+        create_store(url)

@@ -1,0 +1,41 @@
+"""What the store tests run in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from layercode_app.journal.stores import create_store
+
+from .records import add, begin, turn
+
+
+def write_turns(url: str, name: str, count: int) -> None:
+    """Write whole turns, ten at a time, some of them in a conversation that all writers share."""
+
+    async def run() -> None:
+        store = create_store(url)
+        await store.open()
+        for start in range(0, count, 10):
+            numbers = range(start, start + 10)
+            await asyncio.gather(*[add(store, turn(f"c-{name}", f"{name}-{number}")) for number in numbers])
+            await add(store, turn("shared", f"{name}-{start}"))
+            await store.save_state("shared", {f"{name}-{start}": True})
+        await store.close()
+
+    asyncio.run(run())
+
+
+def begin_turns_and_hang(url: str, count: int, ready: str) -> None:
+    """Begin turns, write to the file `ready` who we are, and stay until we are killed."""
+
+    async def run() -> None:
+        store = create_store(url)
+        await store.open()
+        for number in range(count):
+            await begin(store, turn(f"c{number}", "t"))
+        Path(ready).write_text(store.owner)
+        await asyncio.to_thread(time.sleep, 600)
+
+    asyncio.run(run())
