@@ -29,8 +29,8 @@ from typing import Any
 
 import uvloop
 
+from layercode_app.percentiles import percentile
 from layercode_app.testing.bench.connection import Line
-from layercode_app.testing.bench.measured import percentile
 from layercode_app.testing.check.probe import Talk
 from layercode_app.webhook import HEADER, sign
 

@@ -14,7 +14,17 @@ import pytest
 
 from .imports import NAME, Import, imports, imports_of, modules
 
-GROUND = {"exceptions", "_version", "wellformed", "blank", "output", "settings", "journal", "observability"}
+GROUND = {
+    "exceptions",
+    "_version",
+    "wellformed",
+    "blank",
+    "percentiles",
+    "output",
+    "settings",
+    "journal",
+    "observability",
+}
 """What every layer may import. They know nothing of any stage."""
 STAGES = ["webhook", "conversation", "agent", "stream", "server"]
 
@@ -23,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "wellformed": set(),
     "blank": set(),
+    "percentiles": set(),
     "output": {"wellformed"},
     "settings": {"exceptions"},
     "journal": {"exceptions", "wellformed", "settings"},

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from ..journal.record import Kind, Status, TurnRecord
+from ..percentiles import percentiles
 
 CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
-PERCENTILES = (50, 90, 95, 99)
 LATENCIES = ("ttfs", "ttft", "total")
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 DAY_SECONDS = 86_400
@@ -52,21 +52,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return a percentile of the values, interpolated between neighbours; None without values."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
-
-
-def percentiles(values: Sequence[float]) -> dict[str, float | None]:
+def counted_percentiles(values: Sequence[float]) -> dict[str, float | None]:
     """Return the number of values, and their p50, p90, p95 and p99."""
-    found = {f"p{percent}": percentile(values, percent) for percent in PERCENTILES}
-    return {"n": len(values), **{name: None if value is None else round(value, 1) for name, value in found.items()}}
+    return {"n": len(values), **percentiles(values)}
 
 
 def milliseconds(value: float | None) -> str:

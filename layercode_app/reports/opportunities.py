@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from ..journal.cost import Cost, cost_of, dollars
 from ..journal.model_usage import Share
 from ..journal.record import Json, TurnRecord
-from .figures import interrupted, percentile
+from ..percentiles import percentile
+from .figures import interrupted
 
 LEAST_TURNS = 5
 """Fewer turns are not significant."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..journal.cost import Cost
 from ..journal.record import Json, Stage, ToolCall
-from .figures import percentiles
+from .figures import counted_percentiles
 from .tally import rounded
 
 
@@ -38,7 +38,7 @@ class PartTally:
             times: self.times,
             "failed": self.failed,
             "cancelled": self.cancelled,
-            "latency_ms": percentiles(self.milliseconds),
+            "latency_ms": counted_percentiles(self.milliseconds),
             "requests": self.requests,
             **tokens,
             "cost": rounded(self.cost),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..output.pages import sealed
 from ..output.visible import visible_lines
 from . import plots
-from .figures import milliseconds, percentiles
+from .figures import counted_percentiles, milliseconds
 from .report import Report
 from .tables import all_tables
 from .text import forgotten, title
@@ -61,7 +61,7 @@ def as_html(report: Report) -> str:
 
 def _tiles(report: Report) -> Iterator[tuple[str, str]]:
     total = report.total
-    times = percentiles(total.times("ttfs"))
+    times = counted_percentiles(total.times("ttfs"))
     yield "turns", f"{total.turns:,}"
     yield "conversations", f"{len(total.conversations):,}"
     yield "p50 to first speech", milliseconds(times["p50"])
@@ -80,7 +80,7 @@ def _plots(report: Report) -> Iterator[tuple[str, str]]:
     tallies = [*report.days.values()]
     short = [day[5:] for day in days]
     if len(days) > 1:
-        over_days = [percentiles(tally.times("ttfs")) for tally in tallies]
+        over_days = [counted_percentiles(tally.times("ttfs")) for tally in tallies]
         series = [plots.Line(name, [found[name] for found in over_days]) for name in ("p50", "p95", "p99")]
         yield "Time to first speech by day", plots.lines(short, series, unit=" ms")
         yield "Turns by day", plots.bars(short, [float(tally.turns) for tally in tallies], unit="")

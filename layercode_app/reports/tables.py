@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .figures import LATENCIES, PERCENTILES, compact, milliseconds, percentiles
+from ..percentiles import PERCENTILES
+from .figures import LATENCIES, compact, counted_percentiles, milliseconds
 from .report import Report
 from .stage_tally import StageTally
 from .tally import SLICES, Tally
@@ -45,7 +46,7 @@ def _latencies(total: Tally) -> Rows:
     for metric in LATENCIES:
         for part in SLICES:
             if values := total.times(metric, part):
-                found = percentiles(values)
+                found = counted_percentiles(values)
                 times = [milliseconds(found[f"p{percent}"]) for percent in PERCENTILES]
                 rows.append((f"{metric}, {part}", f"{len(values):,}", *times))
     return Rows("Latency", ("", "turns", "p50", "p90", "p95", "p99"), rows)
@@ -57,7 +58,7 @@ def _groups(title: str, tallies: Iterable[Tally]) -> Rows:
 
 
 def _group(tally: Tally) -> tuple[str, ...]:
-    times = percentiles(tally.times("ttfs"))
+    times = counted_percentiles(tally.times("ttfs"))
     return (
         tally.key,
         _turns(tally),
@@ -91,7 +92,7 @@ def _tools(tools: list[ToolTally], *, costs: bool) -> Rows:
     for tool in tools:
         if not costs and not tool.times:
             continue
-        times = percentiles(tool.milliseconds)
+        times = counted_percentiles(tool.milliseconds)
         row: tuple[str, ...] = (tool.key, f"{tool.times:,}", f"{tool.failed:,}", f"{tool.cancelled:,}")
         row += (milliseconds(times["p50"]), milliseconds(times["p95"]))
         rows.append(row + ((f"{tool.requests:,}", f"{tool.tokens:,}", str(tool.cost)) if costs else ()))
@@ -102,7 +103,7 @@ def _tools(tools: list[ToolTally], *, costs: bool) -> Rows:
 def _stages(stages: list[StageTally]) -> Rows:
     rows: list[tuple[str, ...]] = []
     for stage in stages:
-        times = percentiles(stage.milliseconds)
+        times = counted_percentiles(stage.milliseconds)
         tokens = f"{compact(stage.input_tokens)} / {compact(stage.output_tokens)}" if stage.requests else "-"
         cost = str(stage.cost) if stage.requests else "-"
         counts = (f"{stage.times:,}", f"{stage.failed:,}", f"{stage.cancelled:,}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..journal.cost import Cost, cost_of
 from ..journal.model_usage import Share
 from ..journal.record import Json, Kind, Status, TurnRecord
-from .figures import LATENCIES, TOKENS, interrupted, percentiles, refused
+from .figures import LATENCIES, TOKENS, counted_percentiles, interrupted, refused
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
 """The groups of latencies. `all` holds the answers to the caller, which `first` and the two for tools divide further.
@@ -180,7 +180,9 @@ class Tally:
             "counts": dict(self.counts),
             "scores": {name: _scores(scores) for name, scores in self.scores.items()},
             "latency_ms": {
-                metric: {part: percentiles(self.times(metric, part)) for part in SLICES if self.times(metric, part)}
+                metric: {
+                    part: counted_percentiles(self.times(metric, part)) for part in SLICES if self.times(metric, part)
+                }
                 for metric in LATENCIES
             },
         }

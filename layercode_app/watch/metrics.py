@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..reports.figures import LATENCIES, percentile
+from ..percentiles import percentile
+from ..reports.figures import LATENCIES
 from ..reports.tally import Tally
 
 REFUSALS = ("bad_signatures", "authorize_refusals")

@@ -12,7 +12,6 @@ import pytest
 
 from layercode_app import LayerCode
 from layercode_app.journal.record import Kind, Status, TurnRecord
-from layercode_app.reports.figures import percentile
 from layercode_app.reports.report import Report, beginning, make_report
 from layercode_app.reports.report_page import as_html
 from layercode_app.reports.text import as_text
@@ -188,13 +187,6 @@ async def test_the_page_is_self_contained_and_escapes_names(app: LayerCode) -> N
     assert "&lt;script&gt;alert(1)" in page
     assert "http://" not in page
     assert "https://" not in page
-
-
-def test_percentiles_are_interpolated() -> None:
-    assert percentile([], 50) is None
-    assert percentile([10.0], 99) == 10.0
-    assert percentile([4.0, 1.0, 3.0, 2.0], 50) == 2.5
-    assert percentile([float(n) for n in range(101)], 95) == 95.0
 
 
 def test_since_is_a_span_or_a_day() -> None:

@@ -25,7 +25,7 @@ from layercode_app.testing.bench.bench_page import as_html
 from layercode_app.testing.bench.connection import Address
 from layercode_app.testing.bench.load import Load
 from layercode_app.testing.bench.measure import Target, bench, measure
-from layercode_app.testing.bench.measured import Measured, Sample, Series, percentiles, ratios
+from layercode_app.testing.bench.measured import Measured, Sample, Series, ratios
 from layercode_app.testing.bench.result import Result
 from layercode_app.testing.bench.usage import Server as Processes
 from layercode_app.testing.bench.usage import Used, server_of
@@ -161,12 +161,6 @@ def test_a_request_keeps_the_query_and_the_host() -> None:
     request = Address("http://example.test:81/a/b?c=d").request({"type": "message"}, SECRET)
     assert request.startswith(b"POST /a/b?c=d HTTP/1.1\r\nhost: example.test:81\r\n")
     assert request.endswith(b'\r\n\r\n{"type":"message"}')
-
-
-def test_percentiles() -> None:
-    assert percentiles([float(n) for n in range(1, 101)]) == {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
-    assert percentiles([7.0]) == {"p50": 7.0, "p90": 7.0, "p95": 7.0, "p99": 7.0}
-    assert percentiles([])["p50"] is None
 
 
 # --- comparison

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -11,8 +10,8 @@ from ...journal.cost import Cost, cost_of
 from ...journal.model_usage import Share
 from ...journal.record import Json, Kind, ModelCall, Stage, Status, TurnRecord
 from ...journal.record_json import from_json
+from ...percentiles import percentiles
 
-PERCENTILES = (50, 90, 95, 99)
 _BODIES = ("messages", "frames")
 
 
@@ -50,21 +49,18 @@ def cut_text(turn: TurnRecord) -> str:
     return turn.spoken_text[len(turn.heard_text) :]
 
 
-def percentiles(values: Iterable[float]) -> dict[str, float] | None:
-    """Return the 50th, 90th, 95th and 99th percentile (nearest rank) and the number of values; None without values."""
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    ranks = {f"p{share}": ordered[max(math.ceil(len(ordered) * share / 100) - 1, 0)] for share in PERCENTILES}
-    return ranks | {"count": len(ordered)}
+def _counted(values: Iterable[float]) -> dict[str, float | None] | None:
+    """Return the percentiles and the number of values; None without values."""
+    known = list(values)
+    return {**percentiles(known), "count": len(known)} if known else None
 
 
 def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
     """Return TTFS percentiles of complete replies, separately for turns with tools."""
     answered = [t for t in turns if t.kind is Kind.MESSAGE and t.status is Status.COMPLETE and "ttfs" in t.timings]
     return {
-        "ttfs": percentiles(t.timings["ttfs"] for t in answered if not t.tools),
-        "ttfs_with_tools": percentiles(t.timings["ttfs"] for t in answered if t.tools),
+        "ttfs": _counted(t.timings["ttfs"] for t in answered if not t.tools),
+        "ttfs_with_tools": _counted(t.timings["ttfs"] for t in answered if t.tools),
     }
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+from ...percentiles import percentile
 from ...reports import plots
-from .measured import Measured, Sample, Series, percentile
+from .measured import Measured, Sample, Series
 
 SHARES = (10, 25, 50, 75, 90, 95, 99, 100)
 PARTS = 24

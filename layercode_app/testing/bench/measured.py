@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from ...percentiles import PERCENTILES, percentile, percentiles
 from .connection import Heard
 from .load import Arrivals
 from .usage import Used
 
-PERCENTILES = (50, 90, 95, 99)
 SILENT = "nothing was said"
 """The error for a turn that ends well without speech, because the caller waited for speech."""
 Figure = Callable[["Measured"], float | None]
@@ -96,8 +96,8 @@ class Measured:
             "frames": self.frames,
             "interrupted": self.interrupted,
             "errors": dict(self.errors),
-            "ttfs_ms": percentiles(self.ttfs),
-            "total_ms": percentiles(self.total),
+            "ttfs_ms": percentiles(self.ttfs, digits=2),
+            "total_ms": percentiles(self.total, digits=2),
             "seconds": round(self.seconds, 3),
             "server": self.server and self.server.to_json(),
             "caller_cpu_seconds": round(self.caller_cpu, 3),
@@ -180,14 +180,3 @@ def _ratio(one: Series, other: Series, figure: Figure) -> float | None:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
-
-
-def percentile(values: Sequence[float], which: float) -> float | None:
-    """Return the smallest value that at least `which` percent of the values do not exceed; None if there are none."""
-    ordered = sorted(values)
-    return ordered[max(-int(-len(ordered) * which // 100) - 1, 0)] if ordered else None
-
-
-def percentiles(values: Sequence[float]) -> dict[str, float | None]:
-    """Return p50, p90, p95 and p99."""
-    return {f"p{p}": _rounded(percentile(values, p)) for p in PERCENTILES}

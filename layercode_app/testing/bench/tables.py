@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from .measured import PERCENTILES, ratios
+from ...percentiles import PERCENTILES
+from .measured import ratios
 from .result import Result
 
 Rows: TypeAlias = Sequence[tuple[str, Sequence[str]]]

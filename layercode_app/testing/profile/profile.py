@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...agent.voice_agent import VoiceAgent
 from ...journal.record import Json, Status, TurnRecord
-from ...reports.figures import counted, milliseconds, percentiles
+from ...reports.figures import counted, counted_percentiles, milliseconds
 from ...settings import Settings
 from .profile_page import page_of
 from .turns import Caller, rehearsing
@@ -70,7 +70,7 @@ class Profile:
             "cpu_ms_per_turn": round(self.cpu_ms / self.turns, 3),
             "top_functions": [vars(function) for function in self.functions],
             "top_allocations": [vars(allocation) for allocation in self.allocations],
-            "memory_peak_bytes": {**percentiles(self.peaks), "max": max(self.peaks)},
+            "memory_peak_bytes": {**counted_percentiles(self.peaks), "max": max(self.peaks)},
             "stages_ms": self.stages,
         }
 
@@ -87,7 +87,7 @@ class Profile:
         yield "Top functions (own time over all turns, without waiting)"
         for function in self.functions:
             yield f"  {function.own_ms:>9.1f} ms  {function.name}  {function.where}"
-        median = percentiles(self.peaks)["p50"] or 0
+        median = counted_percentiles(self.peaks)["p50"] or 0
         most = _mib(max(self.peaks))
         yield ""
         yield f"Memory at the peak of a turn, over what was held before it: median {_mib(median)}, most {most}"
@@ -186,7 +186,7 @@ def _stages(records: Sequence[TurnRecord]) -> dict[str, dict[str, float | None]]
         for stage in record.stages:
             if stage.ended_ms is not None:
                 times[f"span {stage.name}"].append(stage.ended_ms - stage.started_ms)
-    return {name: percentiles(values) for name, values in times.items()}
+    return {name: counted_percentiles(values) for name, values in times.items()}
 
 
 def _short(path: str | None) -> str:
