@@ -60,7 +60,7 @@ class SpeechWriter:
             self._held.append(text)
         elif text:
             await self._thinking.said()
-            await self._turn.speak(text)
+            await self._turn.live.speak_out(text, "model")
 
     # --- text that is spoken once the response is complete
 
@@ -86,6 +86,6 @@ class SpeechWriter:
         # The runner has already counted the completed response that this text belongs to.
         live.response -= 1
         try:
-            await self._turn.speak(text, source)
+            await self._turn.live.speak_out(text, source)
         finally:
             live.response += 1
