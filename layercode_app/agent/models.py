@@ -1,13 +1,13 @@
 """Choose an agent's model: `--model`, else the agent's own, else DEFAULT_MODEL, else the offline script.
 
-FALLBACK_MODELS are added to the chosen model. A server does not start if a named model or fallback is unknown or cannot
-be created. If only the key of the agent's own model or of DEFAULT_MODEL is missing, the agent answers offline.
+FALLBACK_MODELS are added to the chosen model. A server does not start if a named model or fallback is unknown, has no
+key or cannot be created. Only where development goes on without a key does such an agent answer offline.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,60 +21,76 @@ if TYPE_CHECKING:
 
     from .voice_agent import VoiceAgent
 
-_VARIABLE = re.compile(r"`[A-Z][A-Z0-9_]+`")
-"""Matches the variable in PydanticAI's error when a provider's key or base URL is missing."""
+_VARIABLE = re.compile(r"`([A-Z][A-Z0-9_]+)`")
+"""Matches the variables in PydanticAI's error when a provider's key or base URL is missing."""
+_FIX = "Set it in .env or in the environment, or answer from the agents' scripts with --model offline."
 
 
-class _MissingKeyError(ConfigurationError):
-    """The model is known, but its key is not set."""
+class MissingKeyError(ConfigurationError):
+    """The model is known, but its key is not set. `reason` is the message without the fix."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason} {_FIX}")
+        self.reason = reason
 
 
 def choose_model(
-    voice: VoiceAgent[Any, Any], *, asked: str | None, default: str | None, fallbacks: Sequence[str] = ()
+    voice: VoiceAgent[Any, Any],
+    *,
+    asked: str | None,
+    default: str | None,
+    fallbacks: Sequence[str] = (),
+    offline_without_key: bool = False,
 ) -> None:
-    """Set the model that the agent uses. Raises ConfigurationError if a named model cannot be used."""
+    """Set the model that the agent uses. Raises ConfigurationError if a named model cannot be used.
+
+    With `offline_without_key`, an agent whose model has no key answers from its script, and a fallback that has none is
+    left out; a warning says so. The model of `asked` needs its key in any case.
+    """
     if voice.agent is None:
         return
+    own = voice.agent.model
     if asked == MODEL_NAME:
         voice.use_model(offline_model(voice.script))
     elif asked is not None:
-        voice.use_model(_with_fallbacks(named_model(asked, "--model"), fallbacks))
-    elif voice.agent.model is None:
-        voice.use_model(_or_offline(voice, default or MODEL_NAME, "DEFAULT_MODEL", fallbacks))
-    elif isinstance(voice.agent.model, str):
-        voice.use_model(_or_offline(voice, voice.agent.model, f"The model of agent {voice.name!r},", fallbacks))
+        model = named_model(asked, "--model")
+        voice.use_model(_with_fallbacks(model, fallbacks, skip=offline_without_key))
+    elif own is None or isinstance(own, str):
+        setting = f"The model of agent {voice.name!r}," if own else "DEFAULT_MODEL"
+        model = _or_offline(voice, own or default or MODEL_NAME, setting, offline_without_key=offline_without_key)
+        voice.use_model(_with_fallbacks(model, fallbacks, skip=offline_without_key))
     elif fallbacks:
-        voice.use_model(_with_fallbacks(voice.agent.model, fallbacks))
+        voice.use_model(_with_fallbacks(own, fallbacks, skip=offline_without_key))
 
 
-def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, fallbacks: Sequence[str]) -> Model:
+def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, *, offline_without_key: bool) -> Model:
     if name == MODEL_NAME:
         return offline_model(voice.script)
     try:
-        model = named_model(name, setting)
-    except _MissingKeyError as error:
-        _warn_once(str(error))
+        return named_model(name, setting)
+    except MissingKeyError as error:
+        if not offline_without_key:
+            raise
+        _warn_once(f"{error.reason} Agents that use it answer offline, from their scripts.")
         return offline_model(voice.script)
-    return _with_fallbacks(model, fallbacks)
 
 
 @cache
-def _warn_once(reason: str) -> None:
+def _warn_once(warning: str) -> None:
     """Log a warning once: a server loads many agents, and a missing key affects all of them."""
-    logger.warning("{} Agents that are to use it answer offline, from their scripts.", reason)
+    logger.warning("{}", warning)
 
 
 def named_model(name: str, setting: str) -> Model:
     """Return the model of that name. Raises ConfigurationError, which names the setting and what is missing."""
-    from pydantic_ai.exceptions import UserError
     from pydantic_ai.models import infer_model
 
     try:
         return infer_model(name)
-    except (UserError, ImportError) as error:
-        missing = isinstance(error, UserError) and _VARIABLE.search(str(error))
-        kind = _MissingKeyError if missing else ConfigurationError
-        raise kind(f"{setting} {name}: {_said(str(error))}") from error
+    except Exception as error:  # a provider's library raises its own error for a variable that is set but empty
+        if not isinstance(error, ImportError) and (missing := _VARIABLE.findall(str(error))):
+            raise MissingKeyError(f"{setting} {name}: {' or '.join(dict.fromkeys(missing))} is not set.") from error
+        raise ConfigurationError(f"{setting} {name}: {_said(str(error))}") from error
 
 
 def _said(message: str) -> str:
@@ -86,13 +102,27 @@ def _said(message: str) -> str:
     return f"{reason.rstrip('.')}{expected}."
 
 
-def _with_fallbacks(model: Model, fallbacks: Sequence[str]) -> Model:
-    """Return the model with its fallbacks. A model that already has its own fallbacks is returned unchanged."""
-    if not fallbacks or falls_back(model):
+def _with_fallbacks(model: Model, names: Sequence[str], *, skip: bool) -> Model:
+    """Return the model with its fallbacks. The offline model, and one with its own fallbacks, is returned unchanged.
+
+    `skip` leaves out the fallbacks without a key.
+    """
+    if not names or model.model_name == MODEL_NAME or falls_back(model):
         return model
     from pydantic_ai.models.fallback import FallbackModel
 
-    return FallbackModel(model, *(named_model(name, "FALLBACK_MODELS") for name in fallbacks))
+    fallbacks = list(_fallbacks(names, skip=skip))
+    return FallbackModel(model, *fallbacks) if fallbacks else model
+
+
+def _fallbacks(names: Sequence[str], *, skip: bool) -> Iterator[Model]:
+    for name in names:
+        try:
+            yield named_model(name, "FALLBACK_MODELS")
+        except MissingKeyError as error:
+            if not skip:
+                raise
+            _warn_once(f"{error.reason} It is left out.")
 
 
 def falls_back(model: Model) -> bool:

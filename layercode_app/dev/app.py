@@ -66,7 +66,9 @@ class DevApp:
         self._model = model
         self._session_timeout = session_timeout
         self._loaded = files.load()
-        self.layercode = LayerCode(*self._loaded.voices, settings=settings, model=model, failed=self._loaded.failed)
+        self.layercode = LayerCode(
+            *self._loaded.voices, settings=settings, model=model, offline_without_key=True, failed=self._loaded.failed
+        )
         first, *others = self._specs()
         self.emulator = Emulator(
             first,
@@ -193,7 +195,11 @@ class DevApp:
             loaded = self._files.load()
             for voice in loaded.voices:
                 choose_model(
-                    voice, asked=self._model, default=settings.default_model, fallbacks=settings.fallback_models
+                    voice,
+                    asked=self._model,
+                    default=settings.default_model,
+                    fallbacks=settings.fallback_models,
+                    offline_without_key=True,
                 )
             before = self.layercode.settings
             self.layercode.apply(settings, *loaded.voices)

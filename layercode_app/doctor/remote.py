@@ -42,14 +42,11 @@ async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Findin
     try:
         choose_model(voice, asked=None, default=settings.default_model, fallbacks=settings.fallback_models)
     except ConfigurationError as error:
-        return failed(name, str(error), "Mend the setting it names, or give what it says is missing.")
+        return failed(name, str(error), "`run` does not start like this. Correct the setting, or set what is missing.")
     model = voice.model or voice.agent.model
     label = str(getattr(model, "model_name", model))
     if label == MODEL_NAME:
-        fix = "Set DEFAULT_MODEL and its provider's key for a model."
-        wanted = voice.agent.model or settings.default_model
-        return (failed(name, f"{wanted} cannot be used: its key is missing", fix)
-                if wanted not in (None, MODEL_NAME) else warning(name, "offline, from its script", fix))  # fmt: skip
+        return warning(name, "offline, from its script", "Set DEFAULT_MODEL and its provider's key for a model.")
     return await _ask(name, label, model)
 
 

@@ -58,6 +58,7 @@ class LayerCode:
         settings: By default they are read from the environment, `.env` and `layercode.toml`.
         store: By default the store that the settings name.
         model: Override every agent's model; "offline" plays their scripts.
+        offline_without_key: Play an agent's script if its model has no key, for development. Otherwise that is an error.
         failed: Agent files that failed to import, with their errors, for `/ready`.
         metrics: Collect metrics, for `/metrics` and for the OpenTelemetry of the host app. `run` collects them anyway.
         runner: Makes the runner of each agent, which speaks its turns; tests use their own.
@@ -73,6 +74,7 @@ class LayerCode:
         settings: Settings | None = None,
         store: Store | None = None,
         model: str | None = None,
+        offline_without_key: bool = False,
         failed: Mapping[str, str] | None = None,
         metrics: bool = False,
         runner: Callable[[VoiceAgent[Any, Any]], AgentRunner] = AgentRunner,
@@ -82,6 +84,7 @@ class LayerCode:
             keep_metrics()
         self.store = store or create_store(self.settings.store, keep_seconds=self.settings.retention_days * DAY)
         self.model = model
+        self._offline_without_key = offline_without_key
         dispatch = JobDispatch(lambda: self.watch, lambda: self.settings, lambda: self.runners)
         self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF))
         self.watch = Watch(self.settings, self.store, self.jobs.enqueue)
@@ -147,6 +150,7 @@ class LayerCode:
             asked=self.model,
             default=self.settings.default_model,
             fallbacks=self.settings.fallback_models,
+            offline_without_key=self._offline_without_key,
         )
         if voice.agent is not None:
             warn_of_outputs(voice.name, voice.agent, speak=voice.speak is not None)
@@ -278,11 +282,11 @@ class LayerCode:
             self.jobs.background(enqueue_handoffs(record, self.jobs))
 
 
-def create_app(found: Found, first: VoiceAgent[Any, Any], *, settings: Settings, model: str | None = None) -> LayerCode:
-    """Return the app that `run` serves: the chosen agent first, then all others found."""
+def create_app(found: Found, first: VoiceAgent[Any, Any], **options: Any) -> LayerCode:
+    """Return the app that `run` serves: the chosen agent first, then all others found. Options are LayerCode's."""
     others = [voice for voice in found.agents.values() if voice.name != first.name]
     failed = {str(path): str(error) for path, error in found.failed.items()}
-    return LayerCode(first, *others, settings=settings, model=model, failed=failed)
+    return LayerCode(first, *others, failed=failed, **options)
 
 
 def _with_voice(agent: Any) -> VoiceAgent[Any, Any]:

@@ -55,7 +55,8 @@ class ServeOptions:
     local: bool = False
     """For `dev`: by default, pages of this machine may request sessions, with any agent."""
     developing: bool = False
-    """Whether the console is the developer's own terminal, so that errors of the agent are shown there in full."""
+    """Whether the console is the developer's own terminal: errors of the agent are shown there in full, and an agent
+    whose model has no key answers offline."""
     tunnel: bool = False
     update_webhook: bool = False
     """Point the agent's webhook at the tunnel, and restore it at the end."""
@@ -149,7 +150,7 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     configure(settings, verbose=options.verbose, serving=serving, developing=options.developing)
     found, first = _agents(options, settings)
     keep_ours(voice.agent for voice in (*found.agents.values(), first))
-    app = create_app(found, first, settings=settings, model=options.model)
+    app = create_app(found, first, settings=settings, model=options.model, offline_without_key=options.developing)
     drain_on_signals(app)
     app.on_start.append(catch_all)
     spare_the_collector()

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         None,
         "DEFAULT_MODEL",
         "Agents",
-        "Model of agents that name none, such as openai:gpt-5-mini; without one, or without its key, agents answer offline.",
+        "Model of agents that name none, such as openai:gpt-5-mini; without one they answer offline.",
     )
     fallback_models: CommaSeparated = _setting(
         (),

@@ -308,7 +308,7 @@ def _app(
     values = {**own, **(given or {}), "webhook_secret": SECRET}
     settings = load_settings(values, env_file=None, toml_file=None)
     named = model if isinstance(model, str) else ("offline" if model is None and voice.script else None)
-    app = LayerCode(voice, settings=settings, store=store, model=named, runner=runner)
+    app = LayerCode(voice, settings=settings, store=store, model=named, offline_without_key=True, runner=runner)
     if model is not None and not isinstance(model, str):
         voice.use_model(model)
     return app

@@ -122,12 +122,15 @@ def test_a_model_that_there_is_not_stops_the_start(
         LayerCode(VoiceAgent("shop", Agent()), settings=settings(tmp_path, **given))
 
 
-def test_an_agents_own_model_without_a_key_is_offline_and_an_unknown_one_is_refused(
+def test_an_agents_own_model_without_a_key_is_refused_or_offline_and_an_unknown_one_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
     voice = VoiceAgent("shop", Agent("deepseek:x", defer_model_check=True))
-    LayerCode(voice, settings=settings(tmp_path, fallback_models=("banana",)))
+    own = settings(tmp_path, fallback_models=("banana",))
+    with pytest.raises(ConfigurationError, match="The model of agent 'shop', deepseek:x: DEEPSEEK_API_KEY is not set"):
+        LayerCode(voice, settings=own)
+    LayerCode(voice, settings=own, offline_without_key=True)
     assert voice.model is not None
     assert voice.model.model_name == "offline"
     with pytest.raises(ConfigurationError, match="The model of agent 'late', banana: Unknown model"):

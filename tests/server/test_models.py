@@ -79,11 +79,16 @@ async def test_default_model_is_beaten_by_the_model_that_was_asked_for(
     assert "offline" in offline.spoken
 
 
-async def test_without_the_default_models_key_the_script_answers(
+async def test_without_the_default_models_key_the_script_answers_only_in_development(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    async with calling(starter(tmp_path, default_model="openai:gpt-test")) as caller:
+    with pytest.raises(
+        ConfigurationError, match=r"DEFAULT_MODEL openai:gpt-test: OPENAI_API_KEY is not set\. Set it in"
+    ):
+        starter(tmp_path, default_model="openai:gpt-test")
+    voice, own = discover().get("starter"), settings(tmp_path, default_model="openai:gpt-test")
+    async with calling(LayerCode(voice, settings=own, offline_without_key=True)) as caller:
         assert "offline" in (await caller.say("hello")).spoken
 
 

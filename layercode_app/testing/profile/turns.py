@@ -61,7 +61,7 @@ async def rehearsing(
 ) -> AsyncIterator[Caller]:
     """Yield a caller of the agent after one warm-up turn, so that first-turn costs are not measured."""
     own = settings.model_copy(update={name: value for name, value in OVERRIDES.items() if hasattr(settings, name)})
-    app = LayerCode(agent, settings=own, store=MemoryStore(), model=model)
+    app = LayerCode(agent, settings=own, store=MemoryStore(), model=model, offline_without_key=True)
     await app.start()
     try:
         caller = Caller(app, agent, texts)
