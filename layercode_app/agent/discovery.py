@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..exceptions import AgentImportError, AgentNotFoundError
+from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError
 from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
 
@@ -38,10 +38,29 @@ class Found:
         """Return the names of the agents in the project's own files, sorted."""
         return sorted(name for name, path in self.files.items() if not _is_shipped(path))
 
+    def is_example(self, name: str) -> bool:
+        """Return whether that agent is one of the shipped ones."""
+        return name in self.files and _is_shipped(self.files[name])
+
+    def without_examples(self) -> Found:
+        """Return the result without the shipped agents."""
+        own = self.own()
+        failed = {path: error for path, error in self.failed.items() if not _is_shipped(path)}
+        agents, files = {name: self.agents[name] for name in own}, {name: self.files[name] for name in own}
+        return Found(agents, files, failed, self.warnings, self.notes)
+
     def default(self) -> str:
-        """Return the name of the default agent: the project's only one, even if its file failed, else STARTER."""
-        own = {*self.own(), *(path.stem for path in self.failed if not _is_shipped(path))}
-        return own.pop() if len(own) == 1 else STARTER
+        """Return the name of the default agent: the project's only one, even if its file failed; STARTER without any.
+
+        Raises ConfigurationError if the project has several.
+        """
+        own = sorted({*self.own(), *(path.stem for path in self.failed if not _is_shipped(path))})
+        if len(own) > 1:
+            raise ConfigurationError(
+                f"This project has several agents: {', '.join(own)}. Choose the one that answers with --agent, such as "
+                f"`layercode-create-app run --agent {own[0]}`."
+            )
+        return own[0] if own else STARTER
 
     def get(self, name: str = "") -> VoiceAgent[Any, Any]:
         """Return the agent of that name, or the default agent for an empty name.

@@ -12,7 +12,7 @@ Agent = Annotated[
     typer.Option(
         "--agent",
         "-a",
-        help="Its name, or package.module:attribute. Default: the only one in ./agents, else starter.",
+        help="Its name, or package.module:attribute. Default: the only one in ./agents; starter if there is none.",
         show_default=False,
     ),
 ]

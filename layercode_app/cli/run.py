@@ -12,6 +12,7 @@ from .options import Agent, AgentsDir, EnvFile, Model, Port, Tunnel, UpdateWebho
 
 def run(
     agent: Agent = "",
+    examples: Annotated[bool, typer.Option("--examples", help="Serve the shipped agents too.")] = False,
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default 0.0.0.0.")] = None,
     port: Port = None,
     agents: AgentsDir = None,
@@ -32,7 +33,7 @@ def run(
     from .tunnel import confirm_tunnel
 
     options = ServeOptions(
-        agent=agent, agents_dir=_text(agents), model=model, verbose=verbose, env_file=_text(env_file),
+        agent=agent, examples=examples, agents_dir=_text(agents), model=model, verbose=verbose, env_file=_text(env_file),
         workers=workers, reload=reload, tunnel=tunnel, update_webhook=update_webhook,
         settings={"host": host, "port": port, "agent_route": agent_route, "authorize_route": authorize_route,
                   "store": store},

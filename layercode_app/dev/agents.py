@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -25,12 +26,14 @@ Voice = VoiceAgent[Any, Any]
 class Loaded:
     """The result of a load: the agents, the chosen one first, and the failed files with their tracebacks.
 
-    `kept` holds the failed files whose last good version still answers.
+    The project's own agents come before the shipped `examples`. `kept` holds the failed files whose last good version
+    still answers.
     """
 
     voices: list[Voice] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
+    examples: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -41,6 +44,8 @@ class AgentFiles:
     agents_dir: Path | None = None
     _last: dict[str, Voice] = field(default_factory=dict)
     _files: dict[str, Path] = field(default_factory=dict)
+    _answers: str = ""
+    """The default agent of the last load."""
 
     def load(self) -> Loaded:
         """Load every agent file. A file that fails is reported and keeps its last good version; the others are loaded.
@@ -50,24 +55,33 @@ class AgentFiles:
         found = discover(self.agents_dir)
         kept = self._kept(found)
         agents = found.agents | kept
-        first = self._first(found, agents)
+        first = self._first(found, agents, sorted({*found.own(), *kept}))
         tell_of(found)
         files = {name: self._files[name] for name in kept}
         self._last, self._files = agents, self._files | found.files | files
         keep_ours(voice.agent for voice in (*agents.values(), first))
-        others = [voice for name, voice in sorted(agents.items()) if name != first.name]
+        examples = frozenset(name for name in agents if name not in kept and found.is_example(name)) - {first.name}
+        others = sorted(agents.keys() - {first.name}, key=lambda name: (name in examples, name))
         failed = {str(path): error.traceback for path, error in found.failed.items()}
-        return Loaded([first, *others], failed, frozenset(map(str, files.values())))
+        return Loaded(
+            [first, *(agents[name] for name in others)], failed, frozenset(map(str, files.values())), examples
+        )
 
     def _kept(self, found: Found) -> dict[str, Voice]:
         """Return the last good agents of the files that failed now; a shipped agent of the same name does not count."""
         return {name: voice for name, voice in self._last.items() if self._files.get(name) in found.failed}
 
-    def _first(self, found: Found, agents: dict[str, Voice]) -> Voice:
+    def _first(self, found: Found, agents: dict[str, Voice], own: Sequence[str]) -> Voice:
         if ":" in self.chosen:
             return _import_again(self.chosen)
-        chosen = self.chosen or found.default()
+        chosen = self.chosen or self._default(found, own)
         return agents[chosen] if chosen in agents else found.get(chosen)
+
+    def _default(self, found: Found, own: Sequence[str]) -> str:
+        """Return the first of the project's own agents. A file that is added later does not change it."""
+        if self._answers not in own:
+            self._answers = own[0] if own else found.default()
+        return self._answers
 
     def watched(self) -> list[Path]:
         """Return the folders in which a change triggers a reload."""
@@ -90,13 +104,14 @@ def _import_again(address: str) -> Voice:
         raise
 
 
-def describe(voice: Voice) -> dict[str, Json]:
-    """Return an agent as the dev page lists it."""
+def describe(voice: Voice, *, example: bool = False) -> dict[str, Json]:
+    """Return an agent as the dev page lists it. `example` tells that it is one of the shipped agents."""
     model = voice.model or (voice.agent.model if voice.agent else None)
     name = "" if voice.agent is None else str(getattr(model, "model_name", model))
     return {
         "name": voice.name,
         "title": voice.title,
+        "example": example,
         "version": voice.fingerprint,
         "model": name,
         "offline": name == MODEL_NAME,

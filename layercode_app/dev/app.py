@@ -162,7 +162,8 @@ class DevApp:
 
     def describe(self) -> dict[str, Any]:
         """Return the agents, and the failed files with their tracebacks."""
-        agents = [describe(voice) for voice in self.layercode.agents.values()]
+        examples = self._loaded.examples
+        agents = [describe(voice, example=voice.name in examples) for voice in self.layercode.agents.values()]
         kept = self._loaded.kept
         failed = [
             {"file": path, "traceback": text, "answers": path in kept} for path, text in self._loaded.failed.items()

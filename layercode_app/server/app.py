@@ -283,7 +283,7 @@ class LayerCode:
 
 
 def create_app(found: Found, first: VoiceAgent[Any, Any], **options: Any) -> LayerCode:
-    """Return the app that `run` serves: the chosen agent first, then all others found. Options are LayerCode's."""
+    """Return the app that `run` serves: the chosen agent first, then the others. The options are LayerCode's."""
     others = [voice for voice in found.agents.values() if voice.name != first.name]
     failed = {str(path): str(error) for path, error in found.failed.items()}
     return LayerCode(first, *others, failed=failed, **options)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from loguru import logger
 
 from ..agent.discovery import Found, discover, find_by_import
 from ..agent.shipped import BUILT_IN
@@ -46,6 +47,8 @@ class ServeOptions:
 
     agent: str = ""
     """A name or package.module:attribute; if empty, the project's only agent, or the starter."""
+    examples: bool = False
+    """Serve all shipped agents too, besides the project's own and the chosen one."""
     agents_dir: str | None = None
     model: str | None = None
     verbose: bool = False
@@ -150,7 +153,9 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     configure(settings, verbose=options.verbose, serving=serving, developing=options.developing)
     found, first = _agents(options, settings)
     keep_ours(voice.agent for voice in (*found.agents.values(), first))
-    app = create_app(found, first, settings=settings, model=options.model, offline_without_key=options.developing)
+    app = create_app(
+        _served(found, options), first, settings=settings, model=options.model, offline_without_key=options.developing
+    )
     drain_on_signals(app)
     app.on_start.append(catch_all)
     spare_the_collector()
@@ -186,8 +191,15 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _served(found: Found, options: ServeOptions) -> Found:
+    """Return only the project's own agents and files, unless the examples are to be served too."""
+    return found if options.examples else found.without_examples()
+
+
 def _agents(options: ServeOptions, settings: Settings) -> tuple[Found, VoiceAgent[Any, Any]]:
     found = discover(Path(options.agents_dir) if options.agents_dir else settings.agents_dir)
     first = find_by_import(options.agent) if ":" in options.agent else found.get(options.agent)
     tell_of(found)
+    if not options.agent and found.is_example(first.name):
+        logger.info("No agent of your own was found, so the example {!r} answers; `new` makes a project.", first.name)
     return found, first

@@ -15,7 +15,6 @@ from layercode_app import LayerCode, find_agent
 from layercode_app.agent.discovery import discover
 from layercode_app.cli.chat.session import ChatOptions, hold
 from layercode_app.cli.main import app, exit_code
-from layercode_app.dev.agents import AgentFiles
 from layercode_app.exceptions import (
     AgentImportError,
     AgentNotFoundError,
@@ -78,14 +77,6 @@ def test_who_looks_for_log_lines_before_there_are_any_is_told_what_writes_them(t
     assert told.stderr == f"No lines in {tmp_path} yet. `run` and `dev` write them.\n"
     told = CliRunner().invoke(app, ["logs", "--log-dir", str(tmp_path), "--turn", "t1"])
     assert "fits turn 't1'." in told.stderr
-
-
-def test_of_several_agents_none_is_picked(agents: Path) -> None:
-    (agents / "magpie.py").write_text(ECHO.format(name="magpie"))
-    assert discover().default() == "starter"
-    assert AgentFiles("").load().voices[0].name == "starter"
-    (agents / "magpie.py").unlink()
-    assert AgentFiles("").load().voices[0].name == "parrot"
 
 
 def test_a_name_that_comes_close_is_suggested(agents: Path) -> None:

@@ -71,6 +71,17 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         assert dev.errors == []
 
 
+async def test_the_start_page_shows_own_agents_first_and_examples_below(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser) as dev:
+        await dev.page.goto(dev.app.url)
+        cards = dev.page.locator("[data-agent]")
+        await expect(cards.first).to_have_attribute("data-agent", "shop")
+        await expect(dev.page.locator(".examples h2")).to_have_text("Examples")
+        await expect(dev.page.locator(".examples [data-agent=shop]")).to_have_count(0)
+        await expect(dev.page.locator(".examples [data-agent=bakery]")).to_have_count(1)
+    assert not dev.errors
+
+
 async def test_every_part_of_a_turn_can_be_read(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page

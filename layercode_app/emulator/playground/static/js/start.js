@@ -10,16 +10,23 @@ function withoutName({ name, title }) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+function agentList(agents, onCall) {
+  return h("div", { class: "agent-list" }, agents.map((agent) => h("article", { class: "agent-card" },
+    h("h3", {}, agent.name),
+    h("p", {}, withoutName(agent)),
+    h("p", { class: "model" }, agent.offline ? "offline script, no model key needed" : agent.model || "no model needed"),
+    h("button", { class: "primary", "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call"))));
+}
+
 export function startView(agents, onCall) {
+  const own = agents.filter((agent) => !agent.example);
+  const examples = agents.filter((agent) => agent.example);
   return h("div", { class: "start" },
     h("h1", {}, "Talk to your agent"),
     h("p", {}, "Everything runs on this machine. Say something, interrupt, and look inside each turn."),
     whoCalls(),
-    h("div", { class: "agent-list" }, agents.map((agent) => h("article", { class: "agent-card" },
-      h("h3", {}, agent.name),
-      h("p", {}, withoutName(agent)),
-      h("p", { class: "model" }, agent.offline ? "offline script, no model key needed" : agent.model || "no model needed"),
-      h("button", { class: "primary", "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call")))));
+    own.length ? agentList(own, onCall) : null,
+    examples.length ? h("section", { class: "examples" }, h("h2", {}, "Examples"), agentList(examples, onCall)) : null);
 }
 
 const KEY = "metadata";
