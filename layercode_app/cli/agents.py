@@ -1,4 +1,4 @@
-"""`agents`: which agents there are, and which files failed."""
+"""`agents`: list the agents and the files that failed to import."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ def agents(agents_dir: AgentsDir = None, as_json: AsJson = False) -> None:
     if as_json:
         known = [{"name": name, "title": a.title, "file": str(found.files[name])} for name, a in found.agents.items()]
         failed = [{"file": str(path), "error": str(error)} for path, error in found.failed.items()]
-        told = {"agents": known, "failed": failed, "warnings": found.warnings, "notes": found.notes}
-        print_json(told)
+        print_json({"agents": known, "failed": failed, "warnings": found.warnings, "notes": found.notes})
         return
     width = max(map(len, found.agents), default=0)
     for name, agent in sorted(found.agents.items()):

@@ -1,4 +1,4 @@
-"""`check`: does a webhook, ours or any other, do what the platform needs?"""
+"""`check`: test whether a webhook, ours or any other, does what the platform expects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .options import AsJson, Secret
 
 
 class FailOn(StrEnum):
-    """The severity from which a failed check fails the command."""
+    """The lowest severity of a failed check that fails the command."""
 
     error = "error"
     warning = "warning"
@@ -20,17 +20,21 @@ class FailOn(StrEnum):
 
 
 def check(
-    url: Annotated[str, typer.Argument(help="The webhook, such as http://127.0.0.1:8000/api/agent.")],
+    url: Annotated[str, typer.Argument(help="URL of the webhook, such as http://127.0.0.1:8000/api/agent.")],
     secret: Secret = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="A check or a group, such as turns; again for more.")] = None,
-    skip: Annotated[list[str] | None, typer.Option(help="A check or a group to leave out; again for more.")] = None,
-    max_ttfs: Annotated[float, typer.Option(help="Most milliseconds to first speech.")] = 1500.0,
-    fail_on: Annotated[FailOn, typer.Option(help="Exit with 1 from this severity on.")] = FailOn.warning,
-    timeout: Annotated[float, typer.Option(help="Seconds an answer may take.")] = 15.0,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run only this check or group, such as turns. Repeatable.")
+    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Skip this check or group. Repeatable.")] = None,
+    max_ttfs: Annotated[float, typer.Option(help="Maximum milliseconds to first speech.")] = 1500.0,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="Exit with 1 if a check of this severity or higher fails.")
+    ] = FailOn.warning,
+    timeout: Annotated[float, typer.Option(help="Maximum seconds per answer.")] = 15.0,
 ) -> None:
-    """Test any LayerCode webhook from outside: what fails, why it matters, how to mend it."""
+    """Test any LayerCode webhook from outside: what fails, why it matters, and how to fix it."""
     import asyncio
 
     from ..output.progress import steps

@@ -1,4 +1,4 @@
-"""`emulator`: the LayerCode platform on this machine, for a backend in any language."""
+"""`emulator`: run the LayerCode platform on this machine, for a backend in any language."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def emulator(
     secret: Secret = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 8787,
     session_webhook: Annotated[
-        str | None, typer.Option(help="URL for session events; the newer style of the platform.")
+        str | None, typer.Option(help="URL for session events, as newer agents of the platform have it.")
     ] = None,
     push_to_talk: Annotated[bool, typer.Option(help="The caller holds a button to speak.")] = False,
     can_interrupt: Annotated[bool, typer.Option(help="The caller may speak over the agent.")] = True,
     recordings: Annotated[
-        Path | None, typer.Option(help="Folder for WAV recordings of sessions; none without.")
+        Path | None, typer.Option(help="Folder for WAV recordings of sessions. Default: no recordings.")
     ] = None,
     fault: Fault = "",
     session_timeout: SessionTimeout = None,

@@ -1,4 +1,4 @@
-"""`logs`: the JSON log files of every worker, read back."""
+"""`logs`: read the JSON log files of every worker."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ COLORS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
 def logs(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
     conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Only this conversation.")] = None,
     turn: Annotated[str | None, typer.Option("--turn", "-t", help="Only this turn.")] = None,
-    level: Annotated[str, typer.Option("--level", "-l", help="From this level on, such as WARNING.")] = "TRACE",
+    level: Annotated[str, typer.Option("--level", "-l", help="Only this level and above, such as WARNING.")] = "TRACE",
     agent: Annotated[str | None, typer.Option("--agent", "-a", help="Only this agent.")] = None,
     since: Annotated[str | None, typer.Option(help="A span such as 10m, or a day such as 2026-01-31.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="The newest so many lines.")] = 100,
-    log_dir: Annotated[str | None, typer.Option(help="Default LOG_DIR.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Number of newest lines.")] = 100,
+    log_dir: Annotated[str | None, typer.Option(help="Folder of log files. Default LOG_DIR.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The log of every worker, rotated files too, in the order of its times."""
+    """Show the log lines of every worker, rotated files included, sorted by time."""
     from pathlib import Path
 
     from ..output.terminal import print_line
@@ -37,7 +37,11 @@ def logs(
     for line in found:
         _print(line, as_json)
     if not found and limit:
-        nothing = f"No line in {folder} fits{wanted.described}." if wanted.described else f"No lines in {folder} yet."
+        nothing = (
+            f"No log line in {folder} matches{wanted.described}."
+            if wanted.described
+            else f"No log lines in {folder} yet."
+        )
         print_line(f"{nothing} `run` and `dev` write them.", err=True)
     if follower is not None:
         try:
@@ -59,7 +63,7 @@ def _print(line: dict[str, Any], as_json: bool) -> None:
     level = str(line.get("level", ""))
     time = str(line.get("time", ""))[:23].replace("T", " ")
     more = details(line)
-    told = (f"{who} {line.get('message', '')}", (f"  {more}" if more else "", "dim"))
-    print_block("", (f"{time} {level:<7}", COLORS.get(level, "")), *told)
+    text = (f"{who} {line.get('message', '')}", (f"  {more}" if more else "", "dim"))
+    print_block("", (f"{time} {level:<7}", COLORS.get(level, "")), *text)
     if error := line.get("exception"):
         print_block("  ", str(error.get("traceback", error) if isinstance(error, dict) else error), style="red")

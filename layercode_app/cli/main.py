@@ -1,7 +1,7 @@
-"""The command line: its commands in their groups, and what an error looks like there.
+"""The command line: the commands in their groups, and how errors are printed.
 
-Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 agent not found. Commands import what they need when they
-run, so that `--help` is quick.
+Exit codes: 0 success, 1 failure, 2 usage or configuration error, 3 agent not found. Commands import what they need
+when they run, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -74,16 +74,18 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Everything between LayerCode and your agent's words."""
     replace_unprintable()
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one clear message, with its traceback only under --verbose."""
+    """Run the command line. Print an error of this package as one message, with its traceback only under --verbose."""
     collect_rarely()
-    # Logfire's plugin would be imported with the first model of any command, for 0.15 s, whether Logfire is used or not.
+    # Pydantic would import Logfire's plugin with the first model class: 0.15 s in every command, used or not.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "logfire-plugin")
     try:
         app()
@@ -99,7 +101,7 @@ def main() -> None:
 
 
 def exit_code(error: LayerCodeError) -> int:
-    """The exit code that stands for an error."""
+    """Return the exit code of an error."""
     if isinstance(error, AgentNotFoundError | AgentImportError):
         return 3
     return 2 if isinstance(error, DeveloperError) and not isinstance(error, NotRecordedError) else 1

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -12,44 +12,46 @@ Agent = Annotated[
     typer.Option(
         "--agent",
         "-a",
-        help="Its name, or package.module:attribute. Default: the only one in ./agents; starter if there is none.",
+        help="Agent name, or package.module:attribute. Default: the only agent in ./agents, else starter.",
         show_default=False,
     ),
 ]
-AgentsDir = Annotated[Path | None, typer.Option("--agents", help="Folder of agent files; default ./agents.")]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="Beats the agent's own; `offline` plays its script.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Debug: requests, frames, messages, tool calls.")]
-EnvFile = Annotated[Path | None, typer.Option("--env-file", help="Instead of .env.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-Port = Annotated[int | None, typer.Option("--port", "-p", help="0 takes a free one. Default 8000.")]
-Secret = Annotated[str | None, typer.Option("--secret", help="Webhook secret; default LAYERCODE_WEBHOOK_SECRET.")]
-StoreUrl = Annotated[str | None, typer.Option("--store", help="The journal; default LAYERCODE_STORE.")]
+AgentsDir = Annotated[Path | None, typer.Option("--agents", help="Folder of agent files. Default ./agents.")]
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Override the agent's model; `offline` uses its script.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log requests, frames, messages and tool calls.")]
+EnvFile = Annotated[Path | None, typer.Option("--env-file", help="Read this file instead of .env.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Port = Annotated[int | None, typer.Option("--port", "-p", help="Port to listen on; 0 picks a free one. Default 8000.")]
+Secret = Annotated[str | None, typer.Option("--secret", help="Webhook secret. Default LAYERCODE_WEBHOOK_SECRET.")]
+StoreUrl = Annotated[str | None, typer.Option("--store", help="URL of the journal. Default LAYERCODE_STORE.")]
 Tunnel = Annotated[bool, typer.Option("--tunnel", help="Open a tunnel with cloudflared and print the webhook URL.")]
 UpdateWebhook = Annotated[
     bool,
     typer.Option(
         "--update-webhook",
         "--unsafe-update-webhook",
-        help="Point the agent's webhook at the tunnel until this ends. Asks first.",
+        help="Point the agent's webhook at the tunnel until the command ends. Asks first.",
     ),
 ]
 Fault = Annotated[
     str,
-    typer.Option("--fault", help="What goes wrong: duplicate, drop, latency=MS, interrupt=MS, status=CODE; by commas."),
+    typer.Option(
+        "--fault", help="Inject faults, comma-separated: duplicate, drop, latency=MS, interrupt=MS, status=CODE."
+    ),
 ]
-SessionTimeout = Annotated[
-    float | None, typer.Option(min=0.1, help="End a call after so many seconds in which nobody spoke.")
-]
+SessionTimeout = Annotated[float | None, typer.Option(min=0.1, help="End a call after this many seconds of silence.")]
 VoiceName = Annotated[
     Literal["espeak", "silence"] | None,
-    typer.Option("--voice", help="Default espeak where espeak-ng is installed, else silence as long as the words."),
+    typer.Option("--voice", help="Default espeak if espeak-ng is installed, else silence as long as the words."),
 ]
 Stt = Annotated[
     str | None,
     typer.Option(
         "--stt",
-        help="Speech recognition: URL of an OpenAI-compatible /audio/transcriptions, or a program that reads a WAV on "
-        "stdin or as the file {wav}. Default LAYERCODE_STT.",
+        help="Speech recognition: URL of an OpenAI-compatible /audio/transcriptions, or a program that reads a WAV "
+        "from stdin or from the file {wav}. Default LAYERCODE_STT.",
         show_default=False,
     ),
 ]

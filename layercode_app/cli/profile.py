@@ -13,13 +13,15 @@ from .options import AgentsDir, AsJson, Model
 def profile(
     agent: Annotated[str, typer.Argument(help="The agent's name.")],
     turns: Annotated[int, typer.Option("--turns", "-n", min=1, help="Turns to measure.")] = 20,
-    say: Annotated[list[str] | None, typer.Option(help="What the caller says; again for more, in turn.")] = None,
-    html: Annotated[Path, typer.Option(help="The flame graph is written here.")] = Path("profile.html"),
+    say: Annotated[
+        list[str] | None, typer.Option(help="What the caller says. Repeatable: the texts are used in turn.")
+    ] = None,
+    html: Annotated[Path, typer.Option(help="Write the flame graph to this file.")] = Path("profile.html"),
     model: Model = "offline",
     agents: AgentsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Flame graph, top functions, top allocations and the times of each stage. Offline, unless --model says so."""
+    """Profile turns: flame graph, top functions, top allocations, and time per stage. Offline unless --model is given."""
     import asyncio
 
     from loguru import logger

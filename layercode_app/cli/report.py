@@ -1,4 +1,4 @@
-"""`report`: what the calls of some days amount to."""
+"""`report`: summarize the calls of a period."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from .options import AsJson, StoreUrl
 
 
 def report(
-    since: Annotated[str, typer.Option(help="A span such as 24h or 7d, a day such as 2026-01-31, or `all`.")] = "7d",
-    by: Annotated[str, typer.Option(help="agent, model, day, month, conversation, tool, stage or version.")] = "agent",
-    html: Annotated[Path | None, typer.Option(help="Write one self-contained page here.")] = None,
+    since: Annotated[
+        str, typer.Option(help="A duration such as 24h or 7d, a date such as 2026-01-31, or `all`.")
+    ] = "7d",
+    by: Annotated[
+        str, typer.Option(help="Group by agent, model, day, month, conversation, tool, stage or version.")
+    ] = "agent",
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained page to this file.")] = None,
     send: Annotated[
-        str | None, typer.Option(help="Send it to a channel of layercode.toml, or to an apprise URL.")
+        str | None, typer.Option(help="Send the report to a channel of layercode.toml, or to an apprise URL.")
     ] = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Latency, cost, errors, interruptions, outcomes and scores, from the journal."""
+    """Report latency, cost, errors, interruptions, outcomes and scores from the journal."""
     import asyncio
 
     from ..journal.open import open_journal

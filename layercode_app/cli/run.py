@@ -19,11 +19,15 @@ def run(
     model: Model = None,
     verbose: Verbose = False,
     agent_route: Annotated[str | None, typer.Option(help="Path of the webhook. Default /api/agent.")] = None,
-    authorize_route: Annotated[str | None, typer.Option(help="Default /api/authorize.")] = None,
-    store: Annotated[str | None, typer.Option(help="sqlite:///PATH, redis://HOST:PORT/DB or memory.")] = None,
+    authorize_route: Annotated[
+        str | None, typer.Option(help="Path of the authorize endpoint. Default /api/authorize.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(help="URL of the journal: sqlite:///PATH, redis://HOST:PORT/DB or memory.")
+    ] = None,
     env_file: EnvFile = None,
-    workers: Annotated[int, typer.Option(min=1, help="Server processes; not with --reload.")] = 1,
-    reload: Annotated[bool, typer.Option(help="Start again when agent files change.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes. Not with --reload.")] = 1,
+    reload: Annotated[bool, typer.Option(help="Restart when agent files change.")] = False,
     tunnel: Tunnel = False,
     update_webhook: UpdateWebhook = False,
     yes: Yes = False,

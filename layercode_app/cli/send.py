@@ -1,4 +1,4 @@
-"""`send`: sign one event and send it anywhere."""
+"""`send`: sign one event and send it to a webhook."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from .options import AsJson, Secret
 
 
 def send(
-    url: Annotated[str, typer.Argument(help="The webhook.")],
-    kind: Annotated[str, typer.Option("--type", "-t", help="Such as message, data or session.end.")] = "message",
+    url: Annotated[str, typer.Argument(help="URL of the webhook.")],
+    kind: Annotated[
+        str, typer.Option("--type", "-t", help="Event type, such as message, data or session.end.")
+    ] = "message",
     data: Annotated[
         str,
-        typer.Option("--data", "-d", help='Fields of the event, as JSON: {"text": "hello", "conversation_id": "c1"}'),
+        typer.Option("--data", "-d", help='Event fields as JSON: {"text": "hello", "conversation_id": "c1"}'),
     ] = "{}",
     secret: Secret = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign one event, send it, and print what comes back with its times."""
+    """Sign one event, send it, and print the answer with timings."""
     import asyncio
 
     from ..emulator.one_event import build_event, deliver

@@ -1,4 +1,4 @@
-"""Usage errors: they quote what was typed, which may have been pasted from anywhere."""
+"""Escape usage errors: they quote what was typed, which may contain pasted control characters."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..output.visible import visible_lines
 
 
 class VisibleErrors(TyperGroup):
-    """A group of commands whose usage errors cannot act on the terminal."""
+    """A command group whose usage errors have their control characters escaped."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Parse the group's own options."""
+        """Parse the options of the group."""
         with _visible():
             return super().make_context(*args, **extra)
 
@@ -30,8 +30,8 @@ def _visible() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Typer prints what this gives; the classes of such errors are not public.
-        if told := getattr(error, "format_message", None):
-            text = visible_lines(told())
+        # Typer prints what `format_message` returns; the classes of usage errors are not public.
+        if format_message := getattr(error, "format_message", None):
+            text = visible_lines(format_message())
             error.format_message = lambda: text  # type: ignore[attr-defined]
         raise

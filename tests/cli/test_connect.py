@@ -68,7 +68,7 @@ async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> N
                     phone = {"conversation_id": f"c-{attempt}", "from_phone_number": "+15550001"}
                     async with caller.deliver(event | phone) as answer:
                         assert [frame.type async for frame in answer.frames()][-1] == "response.end"
-                await until("5. The first call is here", output)
+                await until("5. First call: ", output)
                 process.send_signal(signal.SIGINT)
                 assert await asyncio.wait_for(process.wait(), 40) == 0
             assert (await client.agent(agent_id)).webhook_url == BEFORE
@@ -79,11 +79,11 @@ async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> N
             assert await asyncio.wait_for(process.wait(), 40) == 0
 
     first, again = ((tmp_path / f"{name}.txt").read_text() for name in ("first", "again"))
-    assert f"2. Agent: made {agent_id}" in first
+    assert f"2. Agent: created {agent_id}" in first
     assert "from +15550001" in first
     assert "You said: hello there" in first
     assert f"2. Agent: {agent_id}" in again
-    assert "has it all" in again
+    assert "complete already" in again
     assert made == {agent_id}, "the second time uses what the first one made"
     assert KEY not in first + again
     assert secret not in first + again

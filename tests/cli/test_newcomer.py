@@ -74,9 +74,9 @@ def test_the_only_agent_of_a_project_is_served_where_none_is_named(agents: Path)
 
 def test_who_looks_for_log_lines_before_there_are_any_is_told_what_writes_them(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["logs", "--log-dir", str(tmp_path)])
-    assert told.stderr == f"No lines in {tmp_path} yet. `run` and `dev` write them.\n"
+    assert told.stderr == f"No log lines in {tmp_path} yet. `run` and `dev` write them.\n"
     told = CliRunner().invoke(app, ["logs", "--log-dir", str(tmp_path), "--turn", "t1"])
-    assert "fits turn 't1'." in told.stderr
+    assert "matches turn 't1'." in told.stderr
 
 
 def test_a_name_that_comes_close_is_suggested(agents: Path) -> None:
@@ -143,7 +143,7 @@ def test_logs_say_that_nothing_fits(agents: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["logs", "--conversation", "nope", "--level", "ERROR"])
     assert result.exit_code == 0
     assert result.stdout == ""
-    assert "fits conversation 'nope', level ERROR and above." in result.stderr
+    assert "matches conversation 'nope', level ERROR and above." in result.stderr
 
 
 # --- settings

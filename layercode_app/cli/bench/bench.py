@@ -1,4 +1,4 @@
-"""`bench`: how long callers wait when many call at once."""
+"""`bench`: measure how long callers wait when many call at once."""
 
 from __future__ import annotations
 
@@ -9,40 +9,45 @@ import typer
 
 from ..options import AgentsDir, AsJson, Model, Secret
 
-TARGETS = "Webhooks, or agents by name; several are compared."
+TARGETS = "Webhook URLs or agent names. Several are compared."
 
 
 def bench(
     targets: Annotated[list[str], typer.Argument(metavar="URL|AGENT...", help=TARGETS)],
     secret: Secret = None,
-    callers: Annotated[int, typer.Option("--callers", "-c", min=1, help="Calls at once.")] = 10,
-    turns: Annotated[int, typer.Option("--turns", "-t", min=1, help="Turns of each.")] = 5,
+    callers: Annotated[int, typer.Option("--callers", "-c", min=1, help="Concurrent calls.")] = 10,
+    turns: Annotated[int, typer.Option("--turns", "-t", min=1, help="Turns per call.")] = 5,
     arrivals: Annotated[
-        str, typer.Option(help="spread; together: the nth turns of all in one instant; or both.")
+        str, typer.Option(help="spread; together (every caller sends its nth turn at the same time); or both.")
     ] = "spread",
-    ramp: Annotated[float, typer.Option(min=0, help="Seconds between first and last arrival, when spread.")] = 0.0,
-    think: Annotated[float, typer.Option(min=0, help="Seconds before a caller's next turn.")] = 0.0,
-    interrupt: Annotated[float, typer.Option(min=0, max=1, help="Share of turns that are spoken over.")] = 0.0,
-    say: Annotated[list[str] | None, typer.Option(help="What the callers say; again for more, in turn.")] = None,
-    rounds: Annotated[
-        int | None, typer.Option("--rounds", "-r", min=1, help="Default 1, or 3 of each, in turns, where compared.")
+    ramp: Annotated[
+        float, typer.Option(min=0, help="With spread: seconds between the first and the last caller.")
+    ] = 0.0,
+    think: Annotated[float, typer.Option(min=0, help="Seconds that a caller waits before the next turn.")] = 0.0,
+    interrupt: Annotated[float, typer.Option(min=0, max=1, help="Share of turns that the caller interrupts.")] = 0.0,
+    say: Annotated[
+        list[str] | None, typer.Option(help="What the callers say. Repeatable: the texts are used in turn.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a turn may take.")] = 60.0,
+    rounds: Annotated[
+        int | None,
+        typer.Option("--rounds", "-r", min=1, help="Rounds per target. Default 1, or 3 when targets are compared."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Maximum seconds per turn.")] = 60.0,
     model: Model = "offline",
     agents: AgentsDir = None,
-    html: Annotated[Path | None, typer.Option(help="Write one self-contained page with plots here.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a self-contained page with plots to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure webhooks under load, or agents served for it: first speech, totals, errors, CPU and memory."""
+    """Measure webhooks or agents under load: first speech, totals, errors, CPU and memory."""
     from ...output.terminal import print_json, print_line
     from ...testing.bench.load import Load
-    from .session import hold
+    from .session import run_bench
     from .view import show
 
     load = Load(
         callers=callers, turns=turns, ramp=ramp, think=think, interrupt=interrupt, timeout=timeout, say=tuple(say or ())
     )
-    result = hold(
+    result = run_bench(
         targets, load, secret=secret, arrivals=arrivals, rounds=rounds, model=model, agents=agents, quiet=as_json
     )
     if html is not None:

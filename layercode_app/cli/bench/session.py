@@ -1,4 +1,4 @@
-"""What `bench` does: webhooks and agents made ready, measured, and agents stopped."""
+"""Run `bench`: start the agents, measure every target, and stop the agents."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ..chat.session import webhook_secret
 COMPARED_ROUNDS = 3
 
 
-def hold(
+def run_bench(
     names: Sequence[str], load: Load, *, secret: str | None, arrivals: str, rounds: int | None,
     model: str | None, agents: Path | None, quiet: bool,
 ) -> Result:  # fmt: skip
-    """Measure, with a progress bar unless `quiet`."""
+    """Measure every target, with a progress bar unless `quiet`."""
     kinds = ARRIVALS.get(arrivals)
     if kinds is None:
         raise typer.BadParameter(f"{arrivals!r}: expected one of {', '.join(ARRIVALS)}.", param_hint="--arrivals")
     times = rounds or (COMPARED_ROUNDS if len(names) > 1 else 1)
-    # An agent that is served for this has a secret of its own.
+    # An agent that `bench` starts itself gets its own secret.
     signing = webhook_secret(secret) if any(map(is_url, names)) else ""
     with (
         open_targets(names, secret=signing, serving=Serving(agents, model)) as targets,
@@ -39,7 +39,7 @@ def hold(
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """The quicker loop where it is installed: what the measuring side needs is missing to the server beside it."""
+    """Return uvloop if it is installed: CPU time of the load generator is taken from the server on this machine."""
     try:
         import uvloop
     except ImportError:

@@ -1,4 +1,4 @@
-"""What `bench` measured, on the console: a column per webhook, and what it is against the first one."""
+"""Print the result of `bench`: one column per target, and its ratio to the first target."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ...testing.bench.tables import Rows, figures, ratio_rows
 
 
 def show(result: Result) -> None:
-    """Print the tables and the notes."""
+    """Print the tables of figures and ratios, and the notes."""
     _show([result.label(one) for one in result.series], figures(result))
     heads, rows = ratio_rows(result)
     if heads:
         print_line()
-        print_line((f"Times that of {result.series[0].target}", "bold"))
+        print_line((f"Relative to {result.series[0].target}", "bold"))
         _show(heads, rows)
     for note in result.notes():
         print_line()

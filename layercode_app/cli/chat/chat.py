@@ -10,17 +10,17 @@ from ..options import Agent, AgentsDir, AsJson, Model, Secret, Verbose
 
 
 def chat(
-    url: Annotated[str | None, typer.Option(help="A running webhook; without it a server is started here.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of a running webhook. Without it, a server is started.")] = None,
     agent: Agent = "",
-    say: Annotated[list[str] | None, typer.Option("--say", help="Say this and leave; repeat it for more.")] = None,
-    conversation: Annotated[str | None, typer.Option(help="Go on with this conversation.")] = None,
+    say: Annotated[list[str] | None, typer.Option("--say", help="Say this and exit. Repeatable.")] = None,
+    conversation: Annotated[str | None, typer.Option(help="Continue this conversation.")] = None,
     as_json: AsJson = False,
     secret: Secret = None,
     agents: AgentsDir = None,
     model: Model = None,
     verbose: Verbose = False,
 ) -> None:
-    """Talk to an agent by keyboard. Ctrl-C interrupts it while it speaks; Ctrl-D hangs up."""
+    """Talk to an agent by keyboard. Ctrl-C interrupts its reply; Ctrl-D hangs up."""
     import asyncio
 
     from .session import ChatOptions, hold

@@ -1,4 +1,4 @@
-"""What `chat` does: a server if none is running, the lines typed, the replies printed as they come."""
+"""Run `chat`: start a server if needed, read lines from the keyboard, and print the replies as they arrive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ChatOptions:
-    """What was asked for."""
+    """The options of `chat`."""
 
     url: str | None
     agent: str
@@ -40,7 +40,7 @@ class ChatOptions:
 
 
 async def hold(options: ChatOptions) -> int:
-    """Hold the conversation; returns the exit code."""
+    """Hold the conversation and return the exit code."""
     async with _webhook(options) as (url, secret, app), WebhookClient(url, secret) as client:
         printed = Printed()
         hear = None if options.as_json else printed.hear
@@ -59,7 +59,7 @@ async def hold(options: ChatOptions) -> int:
 
 
 async def _failed(reply: Reply, app: LayerCode | None) -> bool:
-    """Whether a turn failed: by its record; of a server elsewhere, by an apology of the settings here."""
+    """Whether a turn failed: by its record, or on another server by an apology at the end of the reply."""
     if app is not None:
         record = await app.store.get(reply.conversation_id, reply.turn_id)
         return record is None or record.status is Status.FAILED
@@ -80,7 +80,7 @@ async def _talk(caller: TextCaller, options: ChatOptions, printed: Printed) -> N
 
 
 async def _interruptible(turn: object, options: ChatOptions, printed: Printed) -> Reply | None:
-    """Run a turn that Ctrl-C interrupts; None when it was."""
+    """Run a turn that Ctrl-C can interrupt; return None if it was interrupted."""
     task = asyncio.ensure_future(turn)  # type: ignore[call-overload]
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, task.cancel)
@@ -104,13 +104,13 @@ async def _next_line() -> str | None:
 
 
 class Printed:
-    """Prints a reply as it comes."""
+    """Print a reply as it arrives."""
 
     def __init__(self) -> None:
         self._reply = Paragraph()
 
     def hear(self, frame: Received) -> None:
-        """Print what a frame brings."""
+        """Print the speech or the data of a frame."""
         if frame.type == TTS:
             self._reply.write(str(frame.content))
         elif frame.type == DATA:
@@ -118,7 +118,7 @@ class Printed:
             print_block("  data ", json_text(frame.content), style="dim")
 
     def end(self) -> None:
-        """End the line of what was said."""
+        """End the line of the reply."""
         self._reply.end()
 
 
@@ -126,14 +126,14 @@ def _show(reply: Reply, options: ChatOptions, printed: Printed) -> None:
     if options.as_json:
         print_json(reply.as_dict(), indent=None)
         return
-    first = "silent" if reply.ttfs_ms is None else f"first speech after {reply.ttfs_ms:.0f} ms"
+    first = "nothing was said" if reply.ttfs_ms is None else f"first speech after {reply.ttfs_ms:.0f} ms"
     printed.end()
-    print_line((f"  {first}, all of it after {reply.total_ms:.0f} ms", "dim"))
+    print_line((f"  {first}, complete after {reply.total_ms:.0f} ms", "dim"))
 
 
 @asynccontextmanager
 async def _webhook(options: ChatOptions) -> AsyncIterator[tuple[str, str, LayerCode | None]]:
-    """The URL and secret to talk to: the given ones, or those of a server started for this chat, and that server."""
+    """Yield URL, secret and server: the given URL and no server, or those of a server started for this chat."""
     if options.url is not None:
         yield options.url, webhook_secret(options.secret), None
         return
@@ -162,7 +162,10 @@ async def _webhook(options: ChatOptions) -> AsyncIterator[tuple[str, str, LayerC
 
 
 def webhook_secret(given: str | None) -> str:
-    """The secret to sign with: the given one, else the settings'. Raises ConfigurationError when there is none."""
+    """Return the secret to sign with: the given one, else the first of the settings.
+
+    Raises ConfigurationError if there is none.
+    """
     secrets = load_settings().webhook_secret
     if given is None and not secrets:
         raise ConfigurationError("No webhook secret. Give --secret, or set LAYERCODE_WEBHOOK_SECRET.")

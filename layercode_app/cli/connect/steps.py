@@ -1,4 +1,4 @@
-"""The steps of `connect`. Each says what it does, finds what is done already, and can be undone. Imported late."""
+"""The steps of `connect`. Each prints what it does, skips what is already done, and can be undone."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from ...server.app import LayerCode
 
 KEY, AGENT_ID, SECRET = "LAYERCODE_API_KEY", "LAYERCODE_AGENT_ID", "LAYERCODE_WEBHOOK_SECRET"
-OF_DEVELOPMENT = "dev-"
-"""How the secrets begin that `dev` makes up; the platform does not know them."""
+DEV_PREFIX = "dev-"
+"""The prefix of secrets that `dev` generates; the platform does not know them."""
 
 
 class Steps:
-    """From a folder with an agent to an agent at the platform; with `yes` nothing is asked."""
+    """The steps from an agent file to an agent at the platform; `yes` answers every question."""
 
     def __init__(self, *, yes: bool) -> None:
         self._yes = yes
 
     def find_tunnel(self) -> None:
-        """The program that the last step needs, looked for first."""
+        """Check that the tunnel program is installed, before anything is changed."""
         check_program(words_of(load_settings().tunnel_command)[0])
 
     def find_key(self) -> None:
-        """Take the API key from the settings, or ask for it."""
+        """Use the API key of the settings, or ask for one and write it to `.env`."""
         if load_settings().api_key is not None:
             print_line("1. API key: set")
             return
-        key = self._ask("The API key, from the platform's dashboard", f"{KEY} is not set")
+        key = self._ask("API key (from the platform's dashboard)", f"{KEY} is not set")
         _write({KEY: key})
         print_line(f"1. API key: written to {ENV_FILE}")
 
     def find_agent(self, agent_id: str | None, *, create: bool, template: str | None) -> None:
-        """Use the agent that is set or named, or let one be picked, or make one."""
+        """Use the agent that is named or set, let the user pick one, or create one."""
         settings = load_settings()
         wanted = agent_id or (None if create else settings.agent_id)
         if wanted:
@@ -53,7 +53,7 @@ class Steps:
             chosen = None if create else self._pick()
         if chosen is None:
             chosen = run(lambda client, _: client.create_agent(template))
-            print_line(f"2. Agent: made {chosen.id}")
+            print_line(f"2. Agent: created {chosen.id}")
         else:
             print_line(f"2. Agent: {chosen.id}")
         self._keep(chosen, settings)
@@ -67,25 +67,25 @@ class Steps:
         print_line("   0. a new one")
         number = int(ask("Which agent", kind=int, default=0))
         if not 0 <= number <= len(agents):
-            raise ConfigurationError(f"{number} is none of them; expected 0 to {len(agents)}.")
+            raise ConfigurationError(f"No agent has number {number}; expected 0 to {len(agents)}.")
         return agents[number - 1] if number else None
 
     def _keep(self, agent: AgentInfo, settings: Settings) -> None:
-        """Write the agent's id, and its secret: a new agent's is known, that of another must be asked for."""
+        """Write the agent's id and secret; the platform shows a secret only once, so that of an old agent is asked."""
         values: dict[str, str | None] = {AGENT_ID: agent.id} if settings.agent_id != agent.id else {}
         known = [secret.get_secret_value() for secret in settings.webhook_secret]
-        of_platform = [secret for secret in known if not secret.startswith(OF_DEVELOPMENT)]
+        of_platform = [secret for secret in known if not secret.startswith(DEV_PREFIX)]
         if agent.webhook_secret and agent.webhook_secret not in known:
             values[SECRET] = agent.webhook_secret
         elif not agent.webhook_secret and (not of_platform or settings.agent_id not in (None, agent.id)):
-            values[SECRET] = self._ask(f"The webhook secret of {agent.id}", f"{SECRET} of {agent.id} is not set")
+            values[SECRET] = self._ask(f"Webhook secret of {agent.id}", f"{SECRET} of {agent.id} is not set")
         if values:
             _write(values)
-        print_line(f"3. {ENV_FILE}: {', '.join(values) + ' written' if values else 'has it all'}")
+        print_line(f"3. {ENV_FILE}: {', '.join(values) + ' written' if values else 'complete already'}")
 
     def _ask(self, what: str, missing: str) -> str:
         if self._yes:
-            raise ConfigurationError(f"{missing}. Put it into {ENV_FILE}, or leave --yes out to be asked.")
+            raise ConfigurationError(f"{missing}. Add it to {ENV_FILE}, or run again without --yes to be asked for it.")
         return str(ask(what, hidden=True)).strip()
 
 
@@ -95,17 +95,17 @@ def _write(values: dict[str, str | None]) -> None:
     for name in values:
         if sources[_FIELDS[name]] == "environment":
             raise ConfigurationError(
-                f"{name} is also set in the environment, which beats {ENV_FILE}. Unset it there, and run this again."
+                f"{name} is also set in the environment, which overrides {ENV_FILE}. Unset it there and run this again."
             )
 
 
 _FIELDS = {KEY: "api_key", AGENT_ID: "agent_id", SECRET: "webhook_secret"}
 
 
-def serve_until_called(
+def serve_until_stopped(
     *, agent: str, port: int | None, agents_dir: str | None, model: str | None, verbose: bool, yes: bool
 ) -> None:
-    """Serve through a tunnel with the webhook pointed at it, tell of the first call, and go on until Ctrl-C."""
+    """Serve through a tunnel, with the webhook set to it, until Ctrl-C. Print the first call."""
     from ...server.serve import ServeOptions, serve
     from ..tunnel import confirm_tunnel
 
@@ -115,12 +115,12 @@ def serve_until_called(
         settings={"host": "127.0.0.1", "port": port},
     )  # fmt: skip
     confirm_tunnel(options, options.load(), yes=yes)
-    print_line("4. Tunnel and webhook: opening. Then call your agent; Ctrl-C ends this and gives the webhook back.")
+    print_line("4. Opening the tunnel and setting the webhook. Then call your agent; Ctrl-C restores the webhook.")
     serve(options, prepare=tell_of_first_call)
 
 
 def tell_of_first_call(app: LayerCode) -> None:
-    """Print what the first turn was that arrived."""
+    """Print the first turn that arrives."""
 
     def tell(record: TurnRecord) -> None:
         app.on_turn.remove(tell)
@@ -129,8 +129,8 @@ def tell_of_first_call(app: LayerCode) -> None:
         called = f"conversation {record.conversation_id}, turn {record.turn_id}" + (
             f", from {caller}" if caller else ""
         )
-        print_block("5. The first call is here: ", called, one_line=True)
-        print_block(f"   {record.kind}: ", record.user_text or "(the greeting was asked for)")
+        print_block("5. First call: ", called, one_line=True)
+        print_block(f"   {record.kind}: ", record.user_text or "(the call begins)")
         print_block(f"   {record.agent}: ", record.spoken_text)
         if first_speech is not None:
             print_line(f"   first speech after {first_speech:.0f} ms")
@@ -138,18 +138,18 @@ def tell_of_first_call(app: LayerCode) -> None:
     app.on_turn.append(tell)
 
 
-def put_back() -> None:
-    """Give a webhook back that is still here, and put `.env` back as it was."""
+def restore() -> None:
+    """Restore the agent's webhook if it still points here, and restore `.env`."""
     from ...platform.claim import repair
 
     settings = load_settings()
 
-    async def give_back() -> bool:
+    async def restore_webhook() -> bool:
         async with PlatformClient.from_settings(settings) as client:
             return await repair(client)
 
-    if settings.api_key is not None and asyncio.run(give_back()):
-        print_line("The webhook was given back.")
+    if settings.api_key is not None and asyncio.run(restore_webhook()):
+        print_line("The webhook was restored.")
     names = undo(env_file=Path(ENV_FILE))
-    print_line(f"{ENV_FILE}: {', '.join(names)} as before." if names else f"{ENV_FILE}: nothing to undo.")
-    print_line("An agent that was made stays at the platform: delete it in the dashboard if you do not want it.")
+    print_line(f"{ENV_FILE}: restored {', '.join(names)}." if names else f"{ENV_FILE}: nothing to undo.")
+    print_line("An agent that was created stays at the platform: delete it in the dashboard if you do not need it.")

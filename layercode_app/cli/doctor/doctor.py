@@ -1,4 +1,4 @@
-"""`doctor`: look at this installation from inside."""
+"""`doctor`: check this installation from inside."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from ..options import AsJson
 
 def doctor(
     agent: Annotated[
-        str | None, typer.Option("--agent", "-a", help="Whose model is tried. Default: each of the project's.")
+        str | None,
+        typer.Option("--agent", "-a", help="Agent whose model is tried. Default: every agent of the project."),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Leave out what needs the network.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Skip the checks that need the network.")] = False,
     settings: Annotated[bool, typer.Option("--settings", help="Show every setting and where it comes from.")] = False,
-    alerts: Annotated[
-        bool, typer.Option("--alerts", help="Send a test to every alert channel, and nothing else.")
-    ] = False,
+    alerts: Annotated[bool, typer.Option("--alerts", help="Only send a test message to every alert channel.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at settings, secrets, agents, journal, model, platform and sinks, and say how to mend what is wrong."""
+    """Check settings, secrets, agents, journal, model, platform and sinks, and show how to fix each problem."""
     import asyncio
 
     from loguru import logger

@@ -1,4 +1,4 @@
-"""How `doctor` prints what it found. Imported when it runs."""
+"""Print the findings of `doctor`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARKS = {
 
 
 def print_json(found: Examination) -> None:
-    """Everything, for programs."""
+    """Print every finding and setting as JSON."""
     report = {
         "ok": found.healthy,
         "checks": [asdict(finding) for finding in found.findings],
@@ -29,7 +29,7 @@ def print_json(found: Examination) -> None:
 
 
 def print_report(found: Examination, *, settings: bool) -> None:
-    """One line for each finding, and below it how to mend it."""
+    """Print one line for each finding, with the fix of a problem below it."""
     for finding in found.findings:
         mark, style = MARKS[finding.state]
         print_line((mark, style), f"  {finding.name}: {finding.detail}")
@@ -41,12 +41,12 @@ def print_report(found: Examination, *, settings: bool) -> None:
 
 
 def print_alerts(sent: dict[str, str | None], *, as_json: bool) -> int:
-    """What became of the test messages, by channel; the exit code."""
+    """Print the result of each channel's test message and return the exit code."""
     if as_json:
         terminal_json(sent)
     else:
         for name, reason in sent.items():
-            print_line(f"{name}: {reason or 'took the test message'}")
+            print_line(f"{name}: {reason or 'test message sent'}")
         if not sent:
-            print_line("No channels. Name some in layercode.toml, under [channels].")
+            print_line("No alert channels. Add one to layercode.toml, under [channels].")
     return 1 if any(sent.values()) else 0

@@ -1,4 +1,4 @@
-"""`eval`: play scenario files against an agent, and say what was heard where something else was expected."""
+"""`eval`: play scenario files against an agent and show where the replies differ from what was expected."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from ..options import AgentsDir, AsJson
 def evaluate(
     files: Annotated[list[Path] | None, typer.Argument(help="Scenario files, YAML.")] = None,
     agents: AgentsDir = None,
-    model: Annotated[list[str] | None, typer.Option("--model", "-m", help="Again for a side-by-side table.")] = None,
-    repeat: Annotated[int, typer.Option(min=1, help="Play each scenario so often.")] = 1,
-    concurrency: Annotated[int, typer.Option(min=1, help="Scenarios at the same time.")] = 4,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Override the agent's model. Repeat it to compare models side by side."),
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Repetitions per scenario.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, help="Concurrent scenarios.")] = 4,
     judge: Annotated[str | None, typer.Option(help="Model that answers the `judge` questions.")] = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the results as a baseline.")] = None,
-    baseline: Annotated[Path | None, typer.Option(help="Fail where this baseline was better.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Fail if this baseline was better.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of scenario files.")] = False,
 ) -> None:
-    """Evaluate an agent with scenarios: turns, expectations, and a judge where code cannot tell."""
+    """Evaluate an agent with scenarios: turns, expectations, and a judge model for what code cannot decide."""
     import json
 
     from ...output.terminal import print_json

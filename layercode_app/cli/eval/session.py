@@ -1,4 +1,4 @@
-"""What `eval` does: the logs out of the way, a progress bar, and every file in turn."""
+"""Run `eval`: play one scenario file after another, with a progress bar and without logs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def play(
     concurrency: int,
     judge: str | None,
 ) -> list[Played]:
-    """Play every file. Raises ConfigurationError when pydantic-evals is missing."""
+    """Play every file. Raises ConfigurationError if pydantic-evals is not installed."""
     from loguru import logger
 
     try:

@@ -1,4 +1,4 @@
-"""`fork`: run a recorded call on from one of its turns, with other words, another prompt or model."""
+"""`fork`: continue a recorded call from one of its turns, with other words, another prompt or another model."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from ..options import AgentsDir, AsJson
 
 
 def fork(
-    conversation: Annotated[str, typer.Argument(help="The conversation's id, as `sessions` lists it.")],
-    at: Annotated[str, typer.Option(help="The turn: its number from 1, the greeting included, or its id.")],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Another model.")] = None,
+    conversation: Annotated[str, typer.Argument(help="The conversation's id, as `sessions list` shows it.")],
+    at: Annotated[str, typer.Option(help="The turn: its id, or its number from 1, greeting included.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Use this model.")] = None,
     prompt: Annotated[
         Path | None,
-        typer.Option(help="File with another prompt; instruction functions stay.", exists=True, dir_okay=False),
+        typer.Option(help="Use the prompt in this file. Instruction functions stay.", exists=True, dir_okay=False),
     ] = None,
-    say: Annotated[list[str] | None, typer.Option(help="Other words of the caller; again for the next turn.")] = None,
-    rest: Annotated[bool, typer.Option(help="Go on with what the caller said next.")] = False,
-    run_tools: Annotated[bool, typer.Option(help="Really run the tools; else they answer as recorded.")] = False,
-    agent: Annotated[str | None, typer.Option(help="Another agent than the one that answered.")] = None,
+    say: Annotated[
+        list[str] | None, typer.Option(help="What the caller says instead. Repeat it for the next turns.")
+    ] = None,
+    rest: Annotated[bool, typer.Option(help="Continue with what the caller said next.")] = False,
+    run_tools: Annotated[bool, typer.Option(help="Run the tools. Default: they return what was recorded.")] = False,
+    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered.")] = None,
     agents: AgentsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hear how a recorded call would have gone. The recording stays as it is, and no second order is placed."""
+    """Show how a recorded call would have gone. The recording is not changed, and no tool runs unless you say so."""
     import asyncio
 
     from ...output.terminal import print_json

@@ -1,4 +1,4 @@
-"""A fork on the console: old and new side by side, and the words that differ."""
+"""Print a fork: the old and the new turns side by side, with the words that differ."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ NONE = "-"
 
 
 def show(fork: dict[str, Any]) -> None:
-    """Print every pair of turns, then what both sides used."""
+    """Print every pair of turns, then the usage of both sides."""
     print_line((f"{fork['agent']}: {fork['conversation_id']} from turn {fork['number']}", "bold"))
     for pair in fork["turns"]:
         _show_pair(pair)
     old, new = fork["totals"]["old"], fork["totals"]["new"]
-    print_line((f"in all: {_spent(old)} before, {_spent(new)} now", "dim"))
+    print_line((f"total: {_spent(old)} before, {_spent(new)} now", "dim"))
 
 
 def _show_pair(pair: dict[str, Any]) -> None:

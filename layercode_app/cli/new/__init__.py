@@ -1,1 +1,1 @@
-"""`new`: make a project."""
+"""`new`: create a project."""

@@ -1,4 +1,4 @@
-"""`new`: make a project."""
+"""`new`: create a project."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from ..options import AsJson
 
 
 def new(
-    name: Annotated[str | None, typer.Argument(help="Folder to make, whose name is the project's; . is here.")] = None,
-    agent: Annotated[str | None, typer.Option("--agent", "-a", help="Gallery agent to begin with.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Folder to create, and the project's name. Use . for this folder.")
+    ] = None,
+    agent: Annotated[str | None, typer.Option("--agent", "-a", help="Gallery agent to start from.")] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="PROVIDER:NAME, such as openai:gpt-5-mini.")
     ] = None,
     extras: Annotated[
-        list[str] | None, typer.Option("--with", help="web, docker, k8s, github, redis; comma-separated.")
+        list[str] | None,
+        typer.Option("--with", help="Extras to add, comma-separated: web, docker, k8s, github, redis."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files without writing them.")] = False,
     as_json: AsJson = False,
-    list_options: Annotated[bool, typer.Option("--list-options", help="What there is to choose from.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; defaults for what is not given.")] = False,
+    list_options: Annotated[
+        bool, typer.Option("--list-options", help="List the agents, extras and model providers.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; use the defaults for what is not given.")
+    ] = False,
 ) -> None:
-    """Make a project of your own: an agent, its tests, and the two commands to run and test it."""
+    """Create a project: an agent, its tests, and a Makefile to run and test it."""
     from . import session
 
     if list_options:

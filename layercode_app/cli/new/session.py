@@ -1,4 +1,4 @@
-"""What `new` does: ask where somebody is there to answer, check, write, and say what to do next."""
+"""Run `new`: ask for missing answers on a terminal, check them, write the files, and print the next steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Given:
-    """What the command line was given; None is not given."""
+    """The command-line arguments; None means not given."""
 
     name: str | None
     agent: str | None
@@ -32,12 +32,12 @@ class Given:
 
     @property
     def asks(self) -> bool:
-        """Whether somebody is there to answer."""
+        """Whether to ask questions: only on a terminal, without --yes and --json."""
         return not self.yes and not self.as_json and person_answers()
 
 
 def gallery() -> dict[str, Template]:
-    """The agents to begin with: those shipped with this package."""
+    """Return the agents that a project can start from: those shipped with this package."""
     from ...agent.shipped import BUILT_IN
     from ...scaffold.options import templates
 
@@ -45,14 +45,16 @@ def gallery() -> dict[str, Template]:
 
 
 def make(given: Given) -> None:
-    """Make the project, or say what is wrong and write nothing."""
+    """Create the project. Raises ConfigurationError, before anything is written, for a wrong answer."""
     from ...scaffold.answers import check
 
     known = gallery()
     if given.asks:
         _ask(given, known)
     if given.name is None:
-        raise ConfigurationError("NAME is missing: layercode-create-app new my-agent (or . for this folder).")
+        raise ConfigurationError(
+            "NAME is missing. Run `layercode-create-app new my-agent`, or `new .` for this folder."
+        )
     answers = check(
         given.name,
         agent=given.agent or "starter",
@@ -60,7 +62,7 @@ def make(given: Given) -> None:
         extras=split(given.extras),
         known_agents=known,
     )
-    # Only now: these take their time to import, and a refusal needs none of it.
+    # Imported only here: these are slow to import, and a wrong answer is reported without them.
     from ...scaffold.render import render
     from ...scaffold.write import check_free, write
 
@@ -72,7 +74,7 @@ def make(given: Given) -> None:
 
 
 def split(extras: Sequence[str] | None) -> list[str]:
-    """`--with web,docker --with k8s` as a list."""
+    """Return the values of `--with web,docker --with k8s` as one list."""
     return [part.strip() for group in extras or () for part in group.split(",") if part.strip()]
 
 
@@ -80,24 +82,24 @@ def split(extras: Sequence[str] | None) -> list[str]:
 
 
 def _ask(given: Given, known: Mapping[str, Template]) -> None:
-    """A question for each thing that was not given; an answer that cannot be is asked for again."""
+    """Ask for each argument that was not given; ask again after a wrong answer."""
     from ...scaffold.answers import check_extras, check_known, check_model, check_place
     from ...scaffold.options import EXTRAS
 
     if given.name is None:
-        given.name = _until_right("Name", "my-agent", check_place)
+        given.name = _ask_until_valid("Name", "my-agent", check_place)
     if given.agent is None:
         _list({name: template.title for name, template in known.items()})
-        given.agent = _until_right("Agent to begin with", "starter", lambda agent: check_known("--agent", agent, known))
+        given.agent = _ask_until_valid("Agent", "starter", lambda agent: check_known("--agent", agent, known))
     if given.model is None:
-        print_line(("A model such as openai:gpt-5-mini, or nothing: it then answers offline, from a script.", "dim"))
-        given.model = _until_right("Model", "", lambda model: check_model(model or None))
+        print_line(("A model such as openai:gpt-5-mini. Leave it empty to answer offline, from a script.", "dim"))
+        given.model = _ask_until_valid("Model", "", lambda model: check_model(model or None))
     if given.extras is None:
         _list(EXTRAS)
-        given.extras = [_until_right("With (comma-separated)", "", lambda typed: check_extras(split([typed])))]
+        given.extras = [_ask_until_valid("Extras (comma-separated)", "", lambda typed: check_extras(split([typed])))]
 
 
-def _until_right(question: str, default: str, check: Callable[[str], object]) -> str:
+def _ask_until_valid(question: str, default: str, check: Callable[[str], object]) -> str:
     while True:
         answer: str = ask(question, default=default, show_default=bool(default)).strip()
         try:
@@ -114,11 +116,11 @@ def _list(choices: Mapping[str, str]) -> None:
         print_line(f"  {name:<{width}}  {title}")
 
 
-# --- telling
+# --- printing
 
 
 def show_options(*, as_json: bool) -> None:
-    """Print what there is to choose from."""
+    """Print the agents, extras and model providers."""
     from ...scaffold.options import EXTRAS, PROVIDERS
 
     agents = {name: template.title for name, template in gallery().items()}
@@ -135,7 +137,7 @@ def show_options(*, as_json: bool) -> None:
 def _report(given: Given, answers: Answers, files: Sequence[File]) -> None:
     steps = _next_steps(answers)
     if given.as_json:
-        told = {
+        report = {
             "name": answers.name,
             "folder": str(answers.folder.resolve()),
             "agent": answers.module,
@@ -143,7 +145,7 @@ def _report(given: Given, answers: Answers, files: Sequence[File]) -> None:
             "files": [str(file.path) for file in files],
             "next": steps,
         }
-        print_json(told)
+        print_json(report)
         return
     print_line(f"{'Would write' if given.dry_run else 'Wrote'} {len(files)} files to {answers.folder}:")
     if given.dry_run:
@@ -155,10 +157,10 @@ def _report(given: Given, answers: Answers, files: Sequence[File]) -> None:
 
 
 def _next_steps(answers: Answers) -> list[str]:
-    """Three lines, each a command and what it does."""
+    """Return three lines, each a command and a comment."""
     here = answers.folder.resolve() == Path.cwd()
     return [
-        "git init     # if it is not a repository yet" if here else f"cd {shlex.quote(str(answers.folder))}",
+        "git init     # if this is not a repository yet" if here else f"cd {shlex.quote(str(answers.folder))}",
         "make run     # talk to it: no account, no key",
-        f"make test    # then make it yours in agents/{answers.module}.py",
+        f"make test    # then edit agents/{answers.module}.py",
     ]

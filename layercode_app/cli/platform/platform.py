@@ -1,4 +1,4 @@
-"""`platform`: the REST API of the platform from the command line."""
+"""`platform`: use the platform's REST API from the command line."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from ..options import AsJson
 
-app = typer.Typer(help="Agents, sessions, recordings and calls at the platform.", no_args_is_help=True)
-agents_app = typer.Typer(help="Your agents at the platform.", no_args_is_help=True)
+app = typer.Typer(help="Manage agents, sessions, recordings and calls at the platform.", no_args_is_help=True)
+agents_app = typer.Typer(help="Manage your agents at the platform.", no_args_is_help=True)
 app.add_typer(agents_app, name="agents")
 
 AgentId = Annotated[str | None, typer.Option("--agent-id", help="Default LAYERCODE_AGENT_ID.")]
@@ -18,7 +18,7 @@ AgentId = Annotated[str | None, typer.Option("--agent-id", help="Default LAYERCO
 
 @agents_app.command("list")
 def list_agents(as_json: AsJson = False) -> None:
-    """Every agent of the account."""
+    """List the account's agents."""
     from .view import run, show_agents
 
     show_agents(run(lambda client, settings: client.agents()), as_json=as_json)
@@ -27,16 +27,16 @@ def list_agents(as_json: AsJson = False) -> None:
 @agents_app.command("show")
 def show(agent_id: Annotated[str | None, typer.Argument(help="Default LAYERCODE_AGENT_ID.")] = None,
                as_json: AsJson = False) -> None:  # fmt: skip
-    """One agent."""
+    """Show one agent."""
     from .view import agent_id_of, run, show_agent
 
     show_agent(run(lambda client, settings: client.agent(agent_id_of(agent_id, settings))), as_json=as_json)
 
 
 @agents_app.command("create")
-def create_agent(template: Annotated[str | None, typer.Option(help="Id of a template.")] = None,
+def create_agent(template: Annotated[str | None, typer.Option(help="Template id.")] = None,
                  as_json: AsJson = False) -> None:  # fmt: skip
-    """Make an agent; its webhook secret is shown this once. `connect` writes both into .env instead."""
+    """Create an agent. Its webhook secret is shown only now; `connect` writes id and secret to .env instead."""
     from .view import run, show_agent
 
     show_agent(run(lambda client, settings: client.create_agent(template)), as_json=as_json, secret=True)
@@ -45,7 +45,7 @@ def create_agent(template: Annotated[str | None, typer.Option(help="Id of a temp
 @agents_app.command("set-webhook")
 def set_webhook(agent_id: str, url: Annotated[str, typer.Argument(help="https://…")],
                 yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
-    """Send an agent's webhooks to another address."""
+    """Set the webhook URL of an agent."""
     from ...output.terminal import confirm, print_line
     from .view import run, warn_of_contradictions
 
@@ -59,7 +59,7 @@ def set_webhook(agent_id: str, url: Annotated[str, typer.Argument(help="https://
 
 @app.command()
 def session(session_id: str, agent_id: AgentId = None, as_json: AsJson = False) -> None:
-    """One session: its figures and what was said."""
+    """Show one session: its figures and transcript."""
     from .view import agent_id_of, run, show_session
 
     found: Any = run(lambda client, settings: client.session(agent_id_of(agent_id, settings), session_id))
@@ -69,7 +69,7 @@ def session(session_id: str, agent_id: AgentId = None, as_json: AsJson = False) 
 @app.command()
 def recording(session_id: str, output: Annotated[Path, typer.Option("-o", "--output", help="The WAV file to write.")],
               agent_id: AgentId = None) -> None:  # fmt: skip
-    """Fetch a session's recording; a download that broke off goes on where it stopped."""
+    """Download a session's recording. An interrupted download continues where it stopped."""
     from ...output.progress import bytes_bar
     from ...output.terminal import print_line
     from .view import agent_id_of, run
@@ -84,14 +84,14 @@ def recording(session_id: str, output: Annotated[Path, typer.Option("-o", "--out
 
 @app.command()
 def call(from_number: Annotated[str, typer.Option("--from", help="One of your numbers, such as +14155550100.")],
-         to_number: Annotated[str, typer.Option("--to", help="Who is called.")], agent_id: AgentId = None,
+         to_number: Annotated[str, typer.Option("--to", help="Number to call.")], agent_id: AgentId = None,
          yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
-    """Let the agent call somebody. It costs money, so it asks first."""
+    """Let the agent call a phone number. It costs money, so it asks first."""
     from ...output.terminal import confirm, print_line
     from .view import agent_id_of, run
 
     if not yes:
-        confirm(f"Call {to_number} from {from_number} now? It is charged to your account.")
+        confirm(f"Call {to_number} from {from_number} now? Your account is charged.")
     conversation = run(lambda client, settings: client.call(
         agent_id_of(agent_id, settings), from_number=from_number, to_number=to_number))  # fmt: skip
     print_line(f"Calling. Conversation {conversation}")

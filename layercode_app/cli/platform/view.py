@@ -1,4 +1,4 @@
-"""What the `platform` commands share: one call with a client, and how its answer is printed. Imported when they run."""
+"""Shared parts of the `platform` commands: make a call with a client, and print its answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def run(call: Callable[[PlatformClient, Settings], Awaitable[T]]) -> T:
-    """Make one call with the client of the settings."""
+    """Make one call with a client that is configured by the settings."""
 
     async def within() -> T:
         settings = load_settings()
@@ -31,14 +31,16 @@ def run(call: Callable[[PlatformClient, Settings], Awaitable[T]]) -> T:
 
 
 def agent_id_of(given: str | None, settings: Settings) -> str:
-    """The agent that is meant. Raises ConfigurationError where none is."""
+    """Return the given agent id, else that of the settings. Raises ConfigurationError if there is none."""
     if found := given or settings.agent_id:
         return found
-    raise ConfigurationError("No agent is named. Set LAYERCODE_AGENT_ID, or name one; `platform agents list` has them.")
+    raise ConfigurationError(
+        "No agent id. Set LAYERCODE_AGENT_ID, or pass an id; `platform agents list` shows the account's agents."
+    )
 
 
 def show_agents(agents: Sequence[AgentInfo], *, as_json: bool) -> None:
-    """Agents as a table; what does not fit its column goes on below."""
+    """Print agents as a table; a value that does not fit its column is folded."""
     shown = [_agent(agent) for agent in agents]
     if as_json:
         print_json(shown)
@@ -46,11 +48,11 @@ def show_agents(agents: Sequence[AgentInfo], *, as_json: bool) -> None:
         heads = [column(name, overflow="fold") for name in ("id", "name", "webhook")]
         print_table(table(heads, [[value or "-" for value in row.values()] for row in shown]))
     else:
-        print_line("No agents yet; `platform agents create` makes one.")
+        print_line("No agents yet. `platform agents create` creates one.")
 
 
 def show_agent(agent: AgentInfo, *, as_json: bool, secret: bool = False) -> None:
-    """One agent, a line for each value, never cut or wrapped: a new agent's secret is shown this once."""
+    """Print one agent, one line for each value, never cut: a new agent's secret is shown only once."""
     shown = _agent(agent) | ({"webhook_secret": agent.webhook_secret} if secret else {})
     if as_json:
         print_json([shown])
@@ -64,13 +66,13 @@ def _agent(agent: AgentInfo) -> dict[str, str | None]:
 
 
 def warn_of_contradictions(agent: AgentInfo) -> None:
-    """Name on stderr the places of an agent that still name another webhook."""
+    """Print the places where an agent still has another webhook URL, on stderr."""
     for place, url in agent.contradictions().items():
-        print_line(f"Warning: {place} still names {url}. If calls go there, set it in the dashboard.", err=True)
+        print_line(f"Warning: {place} is still {url}. If calls go there, change it in the dashboard.", err=True)
 
 
 def show_session(session: SessionInfo, *, as_json: bool) -> None:
-    """A session's figures, then what was said."""
+    """Print a session's figures and its transcript."""
     if as_json:
         print_json(session.model_dump(mode="json"))
         return

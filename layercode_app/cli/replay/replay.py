@@ -1,4 +1,4 @@
-"""`replay`: play a recorded call against today's agent, or make a scenario of it."""
+"""`replay`: replay a recorded call against the current agent, or turn it into a scenario."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from ..options import AgentsDir, AsJson, StoreUrl
 def replay(
     recording: Annotated[str, typer.Argument(help="A conversation's id, or a file that `sessions export` wrote.")],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Ask this model; else it answers as recorded.")
+        str | None, typer.Option("--model", "-m", help="Call this model. Default: the recorded answers.")
     ] = None,
-    run_tools: Annotated[bool, typer.Option(help="Really run the tools; else they answer as recorded.")] = False,
+    run_tools: Annotated[bool, typer.Option(help="Run the tools. Default: they return what was recorded.")] = False,
     semantic: Annotated[bool, typer.Option(help="Ignore white space, case and the order of tools and data.")] = False,
-    judge: Annotated[str | None, typer.Option(help="Model that says whether other words mean the same.")] = None,
+    judge: Annotated[str | None, typer.Option(help="Model that decides whether different words mean the same.")] = None,
     promote: Annotated[
         Path | None, typer.Option(help="Write a scenario for `eval` instead, without personal data.")
     ] = None,
     remove: Annotated[list[str] | None, typer.Option(help="With --promote: replace this text too. Repeatable.")] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="With --promote: leave this text. Repeatable.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Another agent than the one that answered.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="With --promote: do not replace this text. Repeatable.")
+    ] = None,
+    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered.")] = None,
     agents: AgentsDir = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play a recorded call against today's agent and show what differs, turn by turn. Exits with 1 when anything does."""
+    """Replay a recorded call against the current agent and show what differs in each turn. Exit with 1 if anything does."""
     from .session import Replaying, promote_recording, replay_recording
 
     asked = Replaying(recording, agent, agents, store)
@@ -38,7 +40,7 @@ def replay(
         show_promoted(promote, promote_recording(asked, promote, also=remove or (), keep=keep or ()), as_json=as_json)
         return
     if remove or keep:
-        raise typer.BadParameter("they are about what --promote writes", param_hint="--remove, --keep")
+        raise typer.BadParameter("needs --promote", param_hint="--remove, --keep")
     result = replay_recording(asked, model=model, run_tools=run_tools, semantic=semantic, judge=judge)
     if as_json:
         from ...output.terminal import print_json

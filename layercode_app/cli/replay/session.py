@@ -1,4 +1,4 @@
-"""What `replay` does: finds the recording and the agent, plays with the logs out of the way, or writes a scenario."""
+"""Run `replay`: find the recording and the agent, then replay it without logs or write a scenario."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Replaying:
-    """What is replayed, as it was asked for."""
+    """The arguments of `replay` that say what to replay."""
 
     source: str
     agent: str | None
@@ -29,7 +29,7 @@ class Replaying:
 def replay_recording(
     asked: Replaying, *, model: str | None, run_tools: bool, semantic: bool, judge: str | None
 ) -> Replay:
-    """Play a recording. Raises DeveloperError for what cannot be found or used."""
+    """Replay a recording. Raises DeveloperError if the recording or the agent is not found."""
     from loguru import logger
 
     from ...agent.discovery import find_agent
@@ -64,14 +64,17 @@ async def _find(asked: Replaying, settings: Any) -> Recording:
 def promote_recording(
     asked: Replaying, path: Path, *, also: Iterable[str], keep: Iterable[str]
 ) -> list[dict[str, Any]]:
-    """Write a scenario file; what was replaced in it. Raises ConfigurationError when there is such a file already."""
+    """Write a scenario file and return the replacements made in it.
+
+    Raises ConfigurationError if the file exists or cannot be written.
+    """
     from ...replay.promote import HEADER, promote
     from ...replay.replacements import StandIns
     from ...settings import load_settings
     from ...testing.evals.scenario import dump
 
     if path.exists():
-        raise ConfigurationError(f"--promote {path}: the file is there already. Choose another name, or remove it.")
+        raise ConfigurationError(f"--promote {path}: the file exists already. Choose another name, or remove it.")
     recording = asyncio.run(_find(asked, load_settings({"store": asked.store})))
     stand_ins = StandIns(recording.turns, also=also, keep=keep)
     file = promote(recording, stand_ins, name=path.stem, agent=asked.agent)

@@ -1,4 +1,4 @@
-"""A replay on the console: a table of the turns and what differs in each, and what was compared."""
+"""Print a replay: a table of the turns with their differences, and what was compared."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from ...replay.replay import Replay, ReplayedTurn
 
 LONGEST = 400
-"""Characters of a value in the table; `--json` has all of it."""
+"""Maximum characters of a value in the table; `--json` has the whole value."""
 
 
 def show(replay: Replay) -> None:
-    """Print what differs, turn by turn, and what was compared."""
+    """Print the differences of each turn, and what was compared."""
     print_line((f"{replay.agent}: {replay.conversation_id}", "bold"))
     rows = [row for turn in replay.turns for row in _rows(turn)]
-    print_table(plain_table(("turn", "caller", "what", "recorded", "came"), rows))
+    print_table(plain_table(("turn", "caller", "what", "recorded", "replayed"), rows))
     for line in _notes(replay):
         print_line((line, "dim"))
     different = sum(bool(turn.differences) for turn in replay.turns)
-    told = f"{different} of {len(replay.turns)} turns differ." if different else "No difference."
-    print_line((told, "bold red" if different else "green"))
+    verdict = f"{different} of {len(replay.turns)} turns differ." if different else "No difference."
+    print_line((verdict, "bold red" if different else "green"))
 
 
 def _rows(turn: ReplayedTurn) -> Iterator[list[Cell]]:
@@ -34,7 +34,9 @@ def _rows(turn: ReplayedTurn) -> Iterator[list[Cell]]:
     if turn.new is None:
         yield [*place, ("not replayed", "yellow"), (turn.note, "yellow"), ""]
     elif not turn.differences:
-        judged = f"same, the judge says {turn.verdict['answer']}: {turn.verdict['reason']}" if turn.verdict else "same"
+        judged = (
+            f"same, says the judge ({turn.verdict['answer']}): {turn.verdict['reason']}" if turn.verdict else "same"
+        )
         yield [*place, (judged, "green"), "", ""]
     for difference in turn.differences:
         yield [*place, (difference.what, "red"), _text(difference.recorded), (_text(difference.came), "red")]
@@ -48,37 +50,37 @@ def _text(value: Any) -> str:
 
 
 def _notes(replay: Replay) -> list[str]:
-    """What was compared, and what was not."""
+    """Return lines that say what was compared and what was not."""
     options = replay.options
     how, words = "strictly", "words"
     if options.judge is not None:
-        words = "words by the judge"
+        words = "words (by the judge)"
     if options.semantic or options.judge is not None:
-        how = "without white space, case, and the order of tools and data"
+        how = "ignoring white space, case, and the order of tools and data"
     prompts = ", prompts" if options.model is None else ""
     lines = [f"Compared {how}: {words}, tools, data{prompts}. Model: {options.model or 'as recorded'}."]
     for note in dict.fromkeys(turn.note for turn in replay.turns if turn.note and turn.new is not None):
         numbers = ", ".join(str(turn.number) for turn in replay.turns if turn.note == note)
         lines.append(f"Not compared in turn {numbers}: {note}.")
     if replay.masked:
-        lines.append("The file is masked, which may make prompts and tools differ; export with --unredacted.")
+        lines.append("The file is masked, so prompts and tools may differ. Export it with --unredacted to avoid that.")
     if replay.today is not None and [replay.today] != replay.versions:
         lines.append(
-            f"The agent has changed: its version is {replay.today}, recorded was {', '.join(replay.versions)}."
+            f"The agent has changed since: recorded with version {', '.join(replay.versions)}, now {replay.today}."
         )
     return lines
 
 
 def show_promoted(path: Path, replaced: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """Say where the scenario is, and list what was replaced."""
+    """Print the path of the scenario and the replacements made in it."""
     if as_json:
         print_json({"file": str(path), "replaced": list(replaced)})
         return
-    print_line((f"Wrote {path}. Read it before you share it: a name that was only said may be left.", "bold"))
+    print_line((f"Wrote {path}. Read it before you share it: names in what was said may be left.", "bold"))
     if not replaced:
-        print_line(("Nothing personal was found.", "dim"))
+        print_line(("No personal details were found.", "dim"))
         return
     rows: list[list[Cell]] = [
         [one["kind"], one["original"], one["by"] or "(left out)", str(one["times"])] for one in replaced
     ]
-    print_table(plain_table(("what", "began with", "is now", "times"), rows))
+    print_table(plain_table(("what", "original", "replacement", "count"), rows))

@@ -1,4 +1,4 @@
-"""`sessions`: the conversations in the journal."""
+"""`sessions`: list, show, export and delete recorded conversations."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import typer
 
 from ..options import AsJson, StoreUrl
 
-app = typer.Typer(help="The conversations in the journal.", no_args_is_help=True)
+app = typer.Typer(help="List, show, export and delete recorded conversations.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The conversation's id, as `sessions list` shows it.")]
 
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Number of conversations.")] = 20,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """The conversations heard from last."""
+    """List the most recent conversations."""
     from .view import print_list, with_journal
 
     print_list(with_journal(store, lambda journal: journal.conversations(limit=limit)), as_json=as_json)
@@ -28,7 +28,7 @@ def list_(
 
 @app.command()
 def show(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
-    """A conversation as it was heard, with each turn's figures."""
+    """Show a conversation as the caller heard it, with the figures of each turn."""
     from ...journal.read import turns_of
     from .view import print_conversation, with_journal
 
@@ -37,7 +37,7 @@ def show(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> N
 
 @app.command()
 def explain(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
-    """Why each turn was slow, silent or cut, in a sentence, with its trace id."""
+    """Explain in a sentence why each turn was slow, silent or cut off, with its trace id."""
     from ...journal.read import turns_of
     from .view import print_explanations, with_journal
 
@@ -48,12 +48,15 @@ def explain(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -
 @app.command()
 def export(
     conversation: Id,
-    html: Annotated[bool, typer.Option(help="A page that needs no server, instead of JSON.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; - for stdout.")] = None,
-    unredacted: Annotated[bool, typer.Option(help="Leave personal details and secrets in.")] = False,
+    html: Annotated[bool, typer.Option(help="Write a self-contained page instead of JSON.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write; - for stdout. Default: a file in .layercode/exports."),
+    ] = None,
+    unredacted: Annotated[bool, typer.Option(help="Do not mask personal details and secrets.")] = False,
     store: StoreUrl = None,
 ) -> None:
-    """Write a conversation to a file of .layercode/exports, personal details masked."""
+    """Write a conversation to a file, with personal details masked."""
     from ...journal.read import turns_of
     from .view import with_journal, write_export
 
@@ -62,14 +65,14 @@ def export(
 
 
 @app.command()
-def forget(conversation: Id, yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+def forget(conversation: Id, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
            store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
-    """Delete a conversation: the journal, its write-ahead log, recordings and exports."""
+    """Delete a conversation from the journal and its write-ahead log, with its recordings and exports."""
     from ...journal.forget import forget as forget_conversation
     from ...output.terminal import confirm
     from .view import print_forgotten, with_journal
 
     if not yes:
-        confirm(f"Delete everything that is kept of {conversation}?", err=True)
+        confirm(f"Delete everything stored about {conversation}?", err=True)
     done = with_journal(store, lambda journal: forget_conversation(journal, conversation))
     print_forgotten(done, as_json=as_json)

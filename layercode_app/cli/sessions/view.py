@@ -1,4 +1,4 @@
-"""Conversations on the console."""
+"""Print recorded conversations, and write exports."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from ...settings import load_settings
 
 T = TypeVar("T")
 LONGEST_ID = 80
-"""Characters of an id in a line; `--json` has all of it."""
+"""Maximum characters of an id in a line; `--json` has the whole id."""
 
 
 def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
-    """Open the journal of the settings, or another, and read it."""
+    """Open the journal at `store`, or that of the settings, and return what `read` returns."""
     settings = load_settings({"store": store})
 
     async def work() -> T:
@@ -39,7 +39,7 @@ def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def print_list(found: Sequence[Summary], *, as_json: bool) -> None:
-    """The conversations, one in a line."""
+    """Print one line for each conversation."""
     if as_json:
         print_json([summary_json(summary) for summary in found])
         return
@@ -53,7 +53,7 @@ def print_list(found: Sequence[Summary], *, as_json: bool) -> None:
 
 
 def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
-    """A conversation as it was heard."""
+    """Print a conversation as the caller heard it."""
     if as_json:
         print_json([turn_json(turn) for turn in turns])
         return
@@ -64,7 +64,7 @@ def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
 
 
 def _print_turn(turn: TurnRecord) -> None:
-    # Ids, names and words come from outside: what is too long for its line must not begin another one.
+    # Ids, names and words come from outside: shorten them, so that none wraps into a line that looks like ours.
     print_line((shortened(turn.turn_id, LONGEST_ID), "dim"))
     if not is_spoken(turn):
         print_block("  ", f"({_event(turn)})", style="dim", one_line=True)
@@ -82,8 +82,8 @@ def _print_turn(turn: TurnRecord) -> None:
         print_block("  Stage:  ", _stage(stage), style="dim", one_line=True)
     if len(shares := turn.shares) > 1:
         for share in shares:
-            said_of = " · ".join([share.model or "(no model)", *_used(share)])
-            print_block("  Model:  ", said_of, style="dim", one_line=True)
+            usage = " · ".join([share.model or "(no model)", *_used(share)])
+            print_block("  Model:  ", usage, style="dim", one_line=True)
     print_block("  ", figures(turn), style="red dim" if turn.status is Status.FAILED else "dim", one_line=True)
 
 
@@ -96,7 +96,7 @@ def _short(value: object) -> str:
 
 
 def figures(turn: TurnRecord) -> str:
-    """A turn's figures in a line."""
+    """Return a turn's figures as one line."""
     parts = [str(turn.status), f"first speech {milliseconds(turn.timings.get('ttfs'))}"]
     parts.append(f"total {milliseconds(turn.timings.get('total'))}")
     parts += _used(turn)
@@ -114,7 +114,7 @@ def _stage(stage: Stage) -> str:
 
 
 def _used(part: TurnRecord | Stage | Share) -> list[str]:
-    """What the models of a turn, or of a stage of it, used; nothing where none was asked."""
+    """Return the tokens and cost of a turn or a stage; nothing if no model was called."""
     if not part.usage.get("requests"):
         return []
     tokens = f"{part.usage.get('input_tokens', 0):,}+{part.usage.get('output_tokens', 0):,} tokens"
@@ -122,7 +122,7 @@ def _used(part: TurnRecord | Stage | Share) -> list[str]:
 
 
 def print_explanations(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
-    """A sentence for each turn."""
+    """Print a sentence for each turn."""
     spoken = [turn for turn in turns if is_spoken(turn)]
     if as_json:
         print_json([explain_json(turn) for turn in spoken])
@@ -133,7 +133,7 @@ def print_explanations(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
 
 
 def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None, redacted: bool) -> None:
-    """Write a page or JSON, readable by its owner only."""
+    """Write a page or JSON to a file that only its owner can read."""
     from ...emulator.playground.export import export_page
     from ...emulator.playground.figures import whole
     from ...observability.privacy.masked_export import masked_rows
@@ -154,10 +154,10 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
 
 
 def print_forgotten(done: Forgotten, *, as_json: bool) -> None:
-    """What was deleted. Raises NotRecordedError where there was nothing."""
+    """Print what was deleted. Raises NotRecordedError if there was nothing."""
     if not done.anything:
         raise NotRecordedError(
-            f"Nothing is kept of conversation {done.conversation_id!r}. `sessions list` shows which there are."
+            f"Conversation {done.conversation_id!r} is not recorded. `sessions list` shows the recorded ones."
         )
     if as_json:
         print_json(done.as_json())

@@ -1,4 +1,4 @@
-"""What `update` does: plan, show, ask where somebody is there to answer, apply, and say what to do next."""
+"""Run `update`: plan the steps, show them, ask on a terminal, apply them, and print what to do next."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLORS = {"+": "green", "-": "red", "@": "cyan"}
 
 @dataclass(frozen=True)
 class Given:
-    """What the command line was given."""
+    """The command-line arguments."""
 
     folder: Path
     extras: list[str] | None
@@ -32,12 +32,12 @@ class Given:
 
     @property
     def asks(self) -> bool:
-        """Whether somebody is there to answer."""
+        """Whether to ask before applying: only on a terminal, without --yes, --json and --dry-run."""
         return not (self.yes or self.as_json or self.dry_run) and person_answers()
 
 
 def make(given: Given) -> list[Step]:
-    """Update the project, or say what is wrong and change nothing; returns what there was to do."""
+    """Update the project and return the steps. Raises ConfigurationError, with nothing changed, if it cannot."""
     from ...scaffold.kept import ANSWERS_FILE, Kept, load
     from ...scaffold.render import render
     from ...scaffold.update import apply, outcome, plan
@@ -51,7 +51,7 @@ def make(given: Given) -> list[Step]:
         _show(kept, now, steps)
     doing = not given.dry_run and outcome(kept, now, steps) != kept
     if doing and given.asks and steps:
-        confirm("Do it?", default=True)
+        confirm("Apply these changes?", default=True)
     if doing:
         apply(given.folder, steps, outcome(kept, now, steps))
     _report(given, kept, now, steps)
@@ -59,18 +59,18 @@ def make(given: Given) -> list[Step]:
 
 
 def _answers(given: Given, kept: Kept) -> Answers:
-    """The answers that were kept, with the extras that are added now; all of them checked again."""
+    """Return the project's saved answers with the added extras, all of them checked again."""
     from ...scaffold.answers import Answers, check_extras, check_model, check_name
 
-    told = kept.answers
-    if told.agent not in gallery():
+    saved = kept.answers
+    if saved.agent not in gallery():
         raise ConfigurationError(
-            f"The project began with the agent {told.agent!r}, which this version does not have, so it cannot tell "
-            "what is new for it. Stay with the version that made it; what you have goes on working."
+            f"The project was created from the agent {saved.agent!r}, which this version does not have, so it cannot "
+            "be updated. Keep the version that created it; the project goes on working."
         )
-    check_model(told.model)
-    extras = check_extras([*told.extras, *split(given.extras)])
-    return Answers(given.folder, check_name(told.name), told.agent, told.model, extras)
+    check_model(saved.model)
+    extras = check_extras([*saved.extras, *split(given.extras)])
+    return Answers(given.folder, check_name(saved.name), saved.agent, saved.model, extras)
 
 
 def _show(kept: Kept, now: Kept, steps: list[Step]) -> None:
@@ -97,18 +97,18 @@ def _show_diff(step: Step) -> None:
 def _report(given: Given, kept: Kept, now: Kept, steps: list[Step]) -> None:
     by_hand = [step.path for step in steps if step.action == "beside"]
     if given.as_json:
-        told = {
+        report = {
             "from": kept.layercode_app,
             "to": now.layercode_app,
             "written": not given.dry_run,
             "files": [{"path": step.path, "action": step.action, "why": step.why} for step in steps],
             "by_hand": by_hand,
         }
-        print_json(told)
+        print_json(report)
         return
     if not steps:
         print_line(f"Up to date with {now.layercode_app}.")
     elif not given.dry_run:
         if by_hand:
-            print_line(f"By hand: compare {', '.join(by_hand)} with yours, and remove what you have taken over.")
-        print_line("  make test    # installs what is new, and tests it")
+            print_line(f"To merge by hand: {', '.join(by_hand)}. Remove each file when you have merged it.")
+        print_line("  make test    # installs new dependencies and runs the tests")

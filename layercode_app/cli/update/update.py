@@ -1,4 +1,4 @@
-"""`update`: bring what newer releases make of a project's files to it."""
+"""`update`: update a project's files to the current templates."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from ..options import AsJson, Yes
 
 
 def update(
-    folder: Annotated[Path, typer.Argument(help="The project.")] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Folder of the project.")] = Path(),
     extras: Annotated[
-        list[str] | None, typer.Option("--with", help="Add web, docker, k8s, github, redis; comma-separated.")
+        list[str] | None,
+        typer.Option("--with", help="Extras to add, comma-separated: web, docker, k8s, github, redis."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Do nothing; exit 1 if there is something to do.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes without making them.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if the project is out of date.")
+    ] = False,
     as_json: AsJson = False,
     yes: Yes = False,
 ) -> None:
-    """Update a project that an earlier release made; what you changed in it stays yours.
+    """Update a project that an earlier release created, and keep your changes.
 
-    Files that are still as they were made are replaced. Yours are merged where git can, and otherwise stay as they are,
-    with the new one beside as NAME.new; the exit code is then 1.
+    Files that you did not change are replaced. Files that you changed are merged with git. A file that cannot be
+    merged stays as it is, the new version is written as NAME.new, and the exit code is 1.
     """
     from . import session
 
