@@ -1,6 +1,6 @@
 # Build:  docker build -t layercode-app .
 # Run:    docker run --env-file .env --read-only --tmpfs /tmp -v layercode-app:/data -p 8000:8000 layercode-app
-# Your own agents: COPY them over /project/agents, or mount them there.
+# For your own agents: COPY them over /project/agents, or mount them there.
 ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim AS build
@@ -19,7 +19,7 @@ RUN groupadd --system --gid 10001 agent \
 COPY --from=build /app /app
 COPY agents /project/agents
 WORKDIR /project
-# Logs go to stdout, and nothing but /data (the journal, where it is not in Redis) is written.
+# Logs go to stdout. Only /data is written: it holds the journal, unless that is in Redis.
 ENV PATH=/app/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -1,4 +1,4 @@
-# `make run` and `make test` need python3 (3.11 or newer, with venv) and make; uv is used where it is installed.
+# `make run` and `make test` need python3 (3.11 or newer, with venv) and make. If uv is installed, it is used.
 # Everything is installed into .venv, at the versions of constraints.txt. Pass options with ARGS="…".
 
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ ifneq ($(UV),)
 MAKE_VENV = $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python --constraints constraints.txt
 else
-# The pip that comes with Python 3.11 does not know dependency groups.
+# The pip of Python 3.11 does not support dependency groups.
 MAKE_VENV = $(PYTHON) -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet --upgrade pip
 INSTALL = $(BIN)/python -m pip install --quiet --constraint constraints.txt
 endif
@@ -52,7 +52,7 @@ coverage: $(INSTALLED) ## Run all tests and report branch coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-format: $(INSTALLED) ## Format the code and mend what the linter can
+format: $(INSTALLED) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -77,7 +77,7 @@ constraints: ## Refresh constraints.txt with the newest versions that fit pyproj
 	{ echo '# The versions the tests run with; `make constraints` writes this file.'; \
 	  build/constraints/bin/python -m pip freeze --exclude-editable | grep '=='; } > constraints.txt
 
-clean: ## Remove what was built, cached and installed
+clean: ## Remove the environment, the builds and the caches
 	rm -rf $(VENV) build dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

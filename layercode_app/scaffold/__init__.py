@@ -1,1 +1,1 @@
-"""New projects: what can be asked for, the files it comes to, and writing them."""
+"""New projects: the possible answers, the files made from them, and writing and updating those files."""

@@ -1,4 +1,4 @@
-"""What was asked for, checked before anything is written."""
+"""The answers that describe a new project, checked before anything is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TAKEN = {"layercode_app", "pydantic_ai", "agents", "tests", "test", "evals", "l
 
 @dataclass(frozen=True)
 class Answers:
-    """A project that can be made. `name` is its distribution's, `module` its agent's."""
+    """A valid set of answers. `name` names the distribution, `module` the agent."""
 
     folder: Path
     name: str
@@ -30,24 +30,24 @@ class Answers:
 
     @property
     def module(self) -> str:
-        """The name as Python has it: of the agent, its file and its route."""
+        """The name as a Python identifier: that of the agent, its file and its route."""
         return module_name(self.name)
 
     @property
     def provider(self) -> str | None:
-        """Who serves the model; None without one, and for the offline script."""
+        """The provider of the model; None without a model or with the offline script."""
         return self.model.partition(":")[0] if self.model and ":" in self.model else None
 
 
 def module_name(name: str) -> str:
-    """A project's name as the name of a Python module."""
+    """Return a project's name as the name of a Python module."""
     return name.lower().replace("-", "_")
 
 
 def check(
     where: str, *, agent: str, model: str | None, extras: Sequence[str], known_agents: Collection[str]
 ) -> Answers:
-    """The answers, where all of them can be; raises ConfigurationError with the first that cannot, and the mend."""
+    """Check all answers and return them. Raises ConfigurationError for the first that is wrong, with the fix."""
     folder, name = check_place(where)
     check_known("--agent", agent, known_agents)
     check_model(model)
@@ -55,10 +55,10 @@ def check(
 
 
 def check_place(where: str) -> tuple[Path, str]:
-    """The folder of a new project and its name; `.` is the folder one is in, which may have other things in it."""
+    """Return the folder of a new project and its name. `.` is the current folder, which need not be empty."""
     folder = Path(where)
     if not where.strip():
-        # Path("") is the folder one is in, and `new "$NAME"` with NAME unset does not mean that.
+        # Path("") is the current folder, but `new "$NAME"` with NAME unset does not mean that.
         check_name(where)
     if folder.resolve() == Path.cwd():
         return folder, check_name(folder.resolve().name)
@@ -68,35 +68,36 @@ def check_place(where: str) -> tuple[Path, str]:
 
 
 def check_extras(extras: Sequence[str]) -> tuple[str, ...]:
-    """The extras in their order, with those that they need."""
+    """Return the extras in a fixed order, with those that they depend on."""
     for extra in extras:
         check_known("--with", extra, EXTRAS)
-    # A cluster runs an image, so its manifests come with the way to build one.
+    # Kubernetes runs an image, so `k8s` includes the Dockerfile that builds it.
     wanted = {*extras, *(["docker"] if "k8s" in extras else [])}
     return tuple(extra for extra in EXTRAS if extra in wanted)
 
 
 def check_name(name: str) -> str:
-    """The name, if a project may have it; raises ConfigurationError otherwise."""
+    """Return the name if it is valid. Raises ConfigurationError otherwise."""
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"The name {name!r} cannot be used: expected ASCII letters, digits, - and _, beginning with a letter "
-            f"and at most 64 long, such as {_suggestion(name)!r}."
+            f"The name {name!r} cannot be used: expected at most 64 ASCII letters, digits, - and _, beginning with a "
+            f"letter, such as {_suggestion(name)!r}."
         )
     module = module_name(name)
     if keyword.iskeyword(module) or keyword.iskeyword(name):
-        raise ConfigurationError(f"The name {name!r} is a Python keyword. Add a word, such as '{name}-agent'.")
+        raise ConfigurationError(f"The name {name!r} is a Python keyword. Add a word to it, such as '{name}-agent'.")
     if module in sys.stdlib_module_names:
         raise ConfigurationError(
-            f"The name {name!r} is that of a standard Python module, which it would hide. "
-            f"Add a word, such as '{name}-agent'."
+            f"The name {name!r} would hide the standard Python module of that name. "
+            f"Add a word to it, such as '{name}-agent'."
         )
     if normalized(name) in required():
         raise ConfigurationError(
-            f"The name {name!r} is that of a package which the project installs. Add a word, such as '{name}-agent'."
+            f"The name {name!r} is that of a package which the project installs. "
+            f"Add a word to it, such as '{name}-agent'."
         )
     if module in _TAKEN:
-        raise ConfigurationError(f"The name {name!r} is taken by the project's own parts. Choose another.")
+        raise ConfigurationError(f"The name {name!r} is taken: a part of the project has it. Choose another name.")
     return name
 
 
@@ -111,19 +112,19 @@ def _check_folder(folder: Path) -> None:
             f"{folder} exists already, and nothing is overwritten. Choose another name, or run `new .` inside it."
         )
     if not folder.parent.is_dir():
-        raise ConfigurationError(f"{folder.parent} is not a folder. Create it first, or leave the path out.")
+        raise ConfigurationError(f"{folder.parent} is not a folder. Create it first, or give only a name.")
 
 
 def check_known(option: str, value: str, known: Collection[str]) -> None:
-    """Raise ConfigurationError, with what is known and what comes close, for a value that is not."""
+    """Raise ConfigurationError for an unknown value, with the known ones and the most similar one."""
     if value not in known:
         close = get_close_matches(value, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ConfigurationError(f"{option} {value}: not known; expected one of {', '.join(sorted(known))}.{hint}")
+        raise ConfigurationError(f"{option} {value}: unknown; expected one of {', '.join(sorted(known))}.{hint}")
 
 
 def check_model(model: str | None) -> None:
-    """Raise ConfigurationError unless it is PROVIDER:NAME of a known provider, `offline` or none."""
+    """Raise ConfigurationError unless the model is PROVIDER:NAME of a known provider, `offline` or None."""
     if model is None or model == "offline":
         return
     provider, _, name = model.partition(":")

@@ -1,6 +1,6 @@
-"""A short conversation for each agent of the gallery: what a caller says, and what must come of it.
+"""A short conversation for each agent of the gallery: what the caller says, and what the agent must do.
 
-A new project's tests and its evaluation scenario are made of it; offline, the agent's own script answers.
+The tests and the evaluation scenario of a new project are made from it; offline, the agent's script answers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """What the caller says, words that must be heard in answer, and the tools that must be called."""
+    """What the caller says, words that the reply must contain, and the tools that must be called."""
 
     say: str
     heard: str = ""
@@ -17,7 +17,7 @@ class Line(NamedTuple):
 
 
 DEFAULT = (Line("Hello"), Line("Can you help me?"), Line("Thank you"))
-"""For an agent that is not listed: it must answer, whatever it says."""
+"""The conversation of an agent that is not listed below: any reply passes."""
 
 CONVERSATIONS: dict[str, tuple[Line, ...]] = {
     "bakery": (

@@ -1,4 +1,4 @@
-"""The answers file of a project: what it was made of, by which version, and a digest of each file as it was made."""
+"""The answers file of a project: its answers, the version that created it, and a digest of each generated file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSWERS_FILE = ".layercode-app.json"
 
 
 class KeptAnswers(BaseModel):
-    """What `new` was asked for."""
+    """The answers given to `new`."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
@@ -30,45 +30,45 @@ class Kept(BaseModel):
     """The answers file."""
 
     layercode_app: str
-    """The version that made the project, or updated it last."""
+    """The version that created the project or last updated it."""
     answers: KeptAnswers
     files: dict[str, str]
-    """The digest of each file as that version makes it."""
+    """The digest of each file as that version generates it."""
     merge_from: dict[str, str] = {}
-    """Of files that went their own way: the digest of what they began from, where it is an older one."""
+    """For a file that was changed by hand: the digest of the older generated text that it is based on."""
 
     def to_json(self) -> str:
-        """The text of the file."""
+        """Return the text of the answers file."""
         return self.model_dump_json(indent=2, exclude=set() if self.merge_from else {"merge_from"}) + "\n"
 
 
 def keep(answers: Answers, files: dict[str, str]) -> Kept:
-    """The answers file of a project that is made now; `files` are texts by path."""
-    told = KeptAnswers(name=answers.name, agent=answers.agent, model=answers.model, **{"with": answers.extras})
-    return Kept(layercode_app=__version__, answers=told, files={path: digest(files[path]) for path in sorted(files)})
+    """Return the answers file of a project that this version generates; `files` maps paths to texts."""
+    given = KeptAnswers(name=answers.name, agent=answers.agent, model=answers.model, **{"with": answers.extras})
+    return Kept(layercode_app=__version__, answers=given, files={path: digest(files[path]) for path in sorted(files)})
 
 
 def digest(text: str) -> str:
-    """The SHA-256 of a file's text."""
+    """Return the SHA-256 of a file's text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load(folder: Path) -> Kept:
-    """The answers file of a project; raises ConfigurationError where there is none that can be read."""
+    """Read the answers file of a project. Raises ConfigurationError if it is missing, malformed or newer."""
     path = folder / ANSWERS_FILE
     try:
         kept = Kept.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise ConfigurationError(
-            f"{path} is not there, so {folder.resolve()} cannot be updated. Expected the folder of a project that "
-            "`layercode-create-app new` made, with that file under version control."
+            f"{path} does not exist, so {folder.resolve()} cannot be updated. Expected the folder of a project that "
+            "`layercode-create-app new` created. If the file was deleted, restore it from version control."
         ) from error
     except (OSError, ValidationError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}. Restore it from version control.") from error
     if _numbers(kept.layercode_app) > _numbers(__version__):
         raise ConfigurationError(
-            f"The project was made by layercode-app {kept.layercode_app}, and this is {__version__}: "
-            "update it with that version or a newer one."
+            f"The project was created by layercode-app {kept.layercode_app}, but this is {__version__}. "
+            "Update it with that version or a newer one."
         )
     return kept
 

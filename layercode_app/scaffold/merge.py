@@ -1,4 +1,4 @@
-"""Merging a file that its owner changed with what a release makes of it now, where git is there to do it."""
+"""Merge the user's version of a file with the newly generated one, using git."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECONDS = 30
 
 
 def made_text(folder: Path, path: str, made: str) -> str | None:
-    """The file as it was made, whose digest is `made`, from the history of the project; None where it is not in one."""
+    """Return the generated text whose digest is `made` from the project's git history; None if it is not there."""
     listed = _git(folder, "log", "--all", "--format=", "--raw", "--no-abbrev", "--no-renames", "--", path)
     blobs = [line.split()[3] for line in reversed((listed or "").splitlines()) if line.startswith(":")]
     texts = (_git(folder, "cat-file", "blob", blob) for blob in dict.fromkeys(blobs) if blob.strip("0"))
@@ -20,7 +20,7 @@ def made_text(folder: Path, path: str, made: str) -> str | None:
 
 
 def merge(base: str, ours: str, theirs: str) -> str | None:
-    """Both changes in one text; None where they cannot both be, and without git."""
+    """Return one text with both changes; None if they conflict or git is missing."""
     with TemporaryDirectory() as place:
         for name, text in (("ours", ours), ("base", base), ("theirs", theirs)):
             (Path(place) / name).write_text(text, encoding="utf-8")
@@ -28,7 +28,7 @@ def merge(base: str, ours: str, theirs: str) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None where it fails, is missing or takes too long."""
+    """Return the output of git; None if it fails, is missing or takes too long."""
     try:
         done = subprocess.run(  # noqa: S603
             ["git", *arguments],  # noqa: S607

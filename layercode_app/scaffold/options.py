@@ -1,4 +1,4 @@
-"""What a new project can be made of: agents to begin with, extras, and the models that are known."""
+"""The options of a new project: gallery agents, extras and model providers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ EXTRAS = {
     "github": "A GitHub workflow that runs the tests",
     "redis": "Redis as the journal, for more than one machine",
 }
-"""What `--with` takes, and what each one adds."""
+"""The values of `--with`, and what each one adds."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider of models: what it takes to use one."""
+    """A model provider: what is needed to use it."""
 
     key: str
-    """The environment variable of its key."""
+    """The environment variable of its API key."""
     extra: str
-    """The extra of pydantic-ai-slim that brings its client; the one for OpenAI comes with us."""
+    """The extra of pydantic-ai-slim that installs its client; empty for OpenAI, whose client is always installed."""
 
 
 PROVIDERS = {
@@ -37,12 +37,12 @@ PROVIDERS = {
     "openrouter": Provider("OPENROUTER_API_KEY", ""),
     "xai": Provider("XAI_API_KEY", "xai"),
 }
-"""What `--model PROVIDER:NAME` may begin with."""
+"""The providers of `--model PROVIDER:NAME`."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """An agent to begin with: a file of the gallery, and what lies beside it under its name."""
+    """An agent that a project can start from: a file of the gallery, and the files that belong to it."""
 
     name: str
     title: str
@@ -52,7 +52,7 @@ class Template:
 
 
 def templates(gallery: Path) -> dict[str, Template]:
-    """The agents of a folder, by name."""
+    """Return the agents of a folder by name."""
     files = (path for path in sorted(gallery.glob("*.py")) if not path.name.startswith("_"))
     return {path.stem: _template(path) for path in files}
 

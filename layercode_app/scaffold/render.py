@@ -1,4 +1,4 @@
-"""The files of a new project: the chosen agent under its new name, and everything around it from templates."""
+"""Render the files of a new project: the chosen agent under its new name, and the templates around it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .options import EXTRAS, PROVIDERS, Template
 from .source import NAME, local_source
 
 LOCAL_FILE = ".layercode-app.local"
-"""Says where this package is on this machine, while it did not come from an index; ignored by git."""
+"""The file that points to this package if it was not installed from an index; ignored by git."""
 OWN = {".env", "logs/.gitkeep", "wheels/.gitkeep", LOCAL_FILE}
-"""Files without a digest: of one machine, or empty."""
+"""Files without a digest: they are empty or belong to one machine."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file to be written; `private` ones are readable by their owner only."""
+    """A file to write. Only its owner can read a `private` one."""
 
     path: PurePosixPath
     text: str
@@ -37,7 +37,7 @@ class File:
 
 
 def render(answers: Answers, template: Template, *, secret: str | None = None) -> list[File]:
-    """Every file of the project, sorted by path; `secret` is its webhook secret for development."""
+    """Return every file of the project, sorted by path; `secret` is its webhook secret for development."""
     secret = secret or f"dev-{secrets.token_hex(24)}"
     files = [*_agent(answers, template), *render_templates(answers, secret), *_local(answers)]
     folders = ["logs", *(["wheels"] if "docker" in answers.extras else [])]
@@ -48,7 +48,7 @@ def render(answers: Answers, template: Template, *, secret: str | None = None) -
 
 
 def _agent(answers: Answers, template: Template) -> Iterator[File]:
-    """The agent's file and what lies beside it, renamed from the template's name to the project's."""
+    """Yield the agent's file and the files that belong to it, renamed from the template's name to the project's."""
     old, new = template.name, answers.module
     quoted = re.compile(rf'(?<=["\']){re.escape(old)}(?=["\'._])')
     source = template.file.read_text(encoding="utf-8")
@@ -59,16 +59,16 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
 
 
 def _local(answers: Answers) -> Iterator[File]:
-    """A requirement for the Makefile, so that a project made by an unreleased version can be installed as well."""
+    """Yield a requirement for the Makefile, so that a project of an unreleased version can be installed too."""
     if (path := local_source()) is not None:
         extra = "[redis]" if "redis" in answers.extras else ""
         yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{extra} @ {path.resolve().as_uri()}\n")
 
 
 def render_templates(answers: Answers, secret: str = "", *, source: bool = False) -> Iterator[File]:
-    """`templates/project/` always, and the folder of each extra; `NAME` in a path stands for the agent's name.
+    """Render `templates/project/` and the folder of each extra. `NAME` in a path stands for the agent's name.
 
-    With `source` the containers are those of this package's own checkout.
+    With `source`, render the container files of this package's own checkout.
     """
     environment = _environment()
     given = _context(answers, secret) | {"source": source} | ({"module": answers.agent} if source else {})
@@ -84,14 +84,14 @@ def render_templates(answers: Answers, secret: str = "", *, source: bool = False
 
 @cache
 def _environment() -> Environment:
-    """The templates, compiled once however many projects are made."""
+    """Return the template environment; it is cached, so that templates are compiled once."""
     environment = Environment(
         loader=PackageLoader("layercode_app.scaffold"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - no page is made of what somebody else typed; names are checked
+        autoescape=False,  # noqa: S701 - no page contains outside text; names are checked
     )
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
     return environment

@@ -1,4 +1,4 @@
-"""Where this package itself came from, when that is this machine: a checkout, or a wheel that was built here."""
+"""Find the local source of this package: a checkout, or a wheel that was built on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "layercode-app"
 
 
 def local_source() -> Path | None:
-    """The checkout or the wheel this was installed from, or None when it came from an index."""
+    """Return the checkout or wheel that this package was installed from; None if it came from an index."""
     path = _installed_from() or _checkout()
     return path if path is not None and path.exists() else None
 
@@ -26,6 +26,6 @@ def _installed_from() -> Path | None:
 
 
 def _checkout() -> Path | None:
-    """The folder above the package, where that is a checkout that was put on the path and not installed."""
+    """Return the folder above the package if it is a checkout on `sys.path` that was not installed."""
     project = Path(__file__).parent.parent.parent / "pyproject.toml"
     return project.parent if project.is_file() and f'name = "{NAME}"' in project.read_text(encoding="utf-8") else None

@@ -1,8 +1,8 @@
-"""What a release would change in a project that an earlier one made, and doing it.
+"""Plan and apply the update of a project that an earlier release created.
 
-A file that is still as it was made is replaced. One that its owner changed is merged with what the release makes of it,
-if the project's git history has it as it was made and the changes do not meet; otherwise it stays, and what the release
-makes of it is written beside it as `NAME.new`. What the owner took away stays away.
+A file that the user did not change is replaced. A file that the user changed is merged with the new one, if the
+project's git history has the generated file and the changes do not conflict. Otherwise it stays, and the new file is
+written as `NAME.new`. A file that the user deleted is not created again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 
 @dataclass(frozen=True)
 class Step:
-    """One file of an update. `text` is what comes to be at `path`; None takes it away, or lets it be for `keep`."""
+    """One file of an update. `text` is the new text of `path`; None deletes the file, or leaves it for `keep`."""
 
     action: Action
     path: str
@@ -34,7 +34,7 @@ class Step:
 
 
 def plan(folder: Path, kept: Kept, files: list[File]) -> list[Step]:
-    """What an update does, sorted by path; `files` are those that this version makes. A file that stays has no step."""
+    """Return the steps of an update, sorted by path; `files` are those of this version. Unchanged files have none."""
     texts = {str(file.path): file.text for file in files if str(file.path) not in (*OWN, ANSWERS_FILE)}
     found = (_step(folder, kept, path, texts.get(path)) for path in texts.keys() | kept.files.keys())
     steps = [step for step in found if step is not None]
@@ -48,12 +48,12 @@ def _step(folder: Path, kept: Kept, path: str, new: str | None) -> Step | None:
     if new is None:
         if digest(now) == made:
             return Step("remove", path, now)
-        return Step("keep", path, why="no longer made; you changed it, so it stays")
+        return Step("keep", path, why="no longer generated; you changed it, so it stays")
     if now == new:
         return None
     if digest(now) == made:
         return Step("change", path, now, new)
-    if digest(new) == made:  # it went its own way, and there is nothing new for it
+    if digest(new) == made:  # the user changed it, and this version has nothing new for it
         return None
     return _changed_by_both(folder, kept, path, now, new)
 
@@ -62,7 +62,9 @@ def _absent(path: str, made: str | None, new: str | None) -> Step | None:
     if new is None or digest(new) == made:
         return None
     return (
-        Step("add", path, None, new) if made is None else Step("keep", path, why="you took it away, so it stays away")
+        Step("add", path, None, new)
+        if made is None
+        else Step("keep", path, why="you deleted it, so it is not created again")
     )
 
 
@@ -74,11 +76,11 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
     if merged is not None:
         return Step("merge", path, now, merged, "your changes and the new ones") if merged != now else None
     beside = next(name for name in _names_beside(path) if _is_free(_read(folder, name), made, new))
-    return Step("beside", beside, now, new, f"{path} is yours: take over from it what you want")
+    return Step("beside", beside, now, new, f"the new version of {path}, which you changed: merge it by hand")
 
 
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
-    """Whether it may be written: there is nothing, or only what was put beside before and left as it was."""
+    """Whether a NAME.new file may be written: it does not exist, or an update wrote it and it was not changed."""
     return there is None or there == new or digest(there) == made
 
 
@@ -88,7 +90,7 @@ def _names_beside(path: str) -> Iterator[str]:
 
 
 def _own(folder: Path, files: list[File]) -> Iterator[Step]:
-    """Files that have no digest: a missing folder is made, and where this package is on this machine is brought up to date."""
+    """Yield steps for the files without a digest: create missing folders, and update the pointer to this package."""
     for file in files:
         path = str(file.path)
         if file.path.name == ".gitkeep" and not (folder / file.path.parent).exists():
@@ -99,7 +101,7 @@ def _own(folder: Path, files: list[File]) -> Iterator[Step]:
 
 
 def _read(folder: Path, path: str) -> str | None:
-    """The text of a file, None where there is nothing; what is not a text file of the project is one that differs."""
+    """Return the text of a file, or None if there is none. Binary files and files outside of the project never match."""
     whole = folder / path
     if not whole.exists() and not whole.is_symlink():
         return None
@@ -111,7 +113,7 @@ def _read(folder: Path, path: str) -> str | None:
 
 
 def outcome(kept: Kept, now: Kept, steps: list[Step]) -> Kept:
-    """The answers file after the update: `now` is the one of a project that is made now."""
+    """Return the answers file after the update; `now` is that of a project which this version creates."""
     done = {re.sub(r"\.new\d*$", "", step.path): step.action for step in steps}
     began: dict[str, str] = {}
     for path in now.files:
@@ -122,7 +124,7 @@ def outcome(kept: Kept, now: Kept, steps: list[Step]) -> Kept:
 
 
 def apply(folder: Path, steps: list[Step], kept: Kept) -> None:
-    """Do it, the answers file last; where a file cannot be written, those before it are as they were.
+    """Apply the steps, and write the answers file last. If a file cannot be written, restore all of them.
 
     Raises ConfigurationError naming the file and the reason.
     """
@@ -135,7 +137,7 @@ def apply(folder: Path, steps: list[Step], kept: Kept) -> None:
     except OSError as error:
         _restore(folder, before)
         raise ConfigurationError(
-            f"{error.filename or folder} cannot be written: {error.strerror}. The project is as it was."
+            f"{error.filename or folder} cannot be written: {error.strerror}. The project was not changed."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Writing a new project: all of it or nothing, and never over a file that is there."""
+"""Write a new project: all of its files or none, and never over an existing file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .render import File
 
 
 def check_free(folder: Path, files: Sequence[File]) -> None:
-    """Raise ConfigurationError naming every file that is in the way."""
+    """Raise ConfigurationError if files exist that would be overwritten; the message names them all."""
     taken = sorted(str(file.path) for file in files if _in_the_way(folder, file))
     if taken:
         raise ConfigurationError(
-            f"Nothing was written, because these are in the way in {folder.resolve()}: {', '.join(taken)}. "
+            f"These files exist already in {folder.resolve()}: {', '.join(taken)}. Nothing was written. "
             "Move them, or choose another folder."
         )
 
@@ -27,7 +27,7 @@ def _in_the_way(folder: Path, file: File) -> bool:
 
 
 def write(folder: Path, files: Sequence[File]) -> None:
-    """Write the files; where one cannot be written, those before it are taken away again.
+    """Write the files. If one cannot be written, delete those that were.
 
     Raises ConfigurationError naming the file and the reason.
     """
@@ -38,7 +38,7 @@ def write(folder: Path, files: Sequence[File]) -> None:
             _make_folders(folder / file.path.parent, made)
             _write_one(folder / file.path, file, made)
     except OSError as error:
-        _take_away(made)
+        _delete(made)
         raise ConfigurationError(
             f"{error.filename or folder} cannot be written: {error.strerror}. Nothing was left behind."
         ) from error
@@ -58,7 +58,7 @@ def _write_one(path: Path, file: File, made: list[Path]) -> None:
         stream.write(file.text)
 
 
-def _take_away(made: Sequence[Path]) -> None:
+def _delete(made: Sequence[Path]) -> None:
     for path in reversed(made):
         if path.is_dir():
             path.rmdir()

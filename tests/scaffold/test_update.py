@@ -174,7 +174,7 @@ def _answers(**changes: object) -> str:
 @pytest.mark.parametrize(
     ("answers", "named"),
     [
-        (None, "is not there"),
+        (None, "does not exist"),
         ("{", "Restore it"),
         ('{"answers": 1}', "Restore it"),
         (_answers(layercode_app="99.0"), "99.0"),
@@ -218,5 +218,5 @@ def test_where_a_file_cannot_be_written_the_project_is_as_it_was(tmp_path: Path)
     before = {path: (folder / path).read_text() for path in tree(folder)}
     result = python(["-m", "layercode_app", "update", "--with", "web"], folder)
     assert result.returncode == 2
-    assert "The project is as it was" in result.stderr
+    assert "The project was not changed" in result.stderr
     assert {path: (folder / path).read_text() for path in tree(folder)} == before
