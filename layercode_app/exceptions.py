@@ -1,25 +1,25 @@
 """Every error this package raises, split by who must act.
 
 LayerCodeError
-├── DeveloperError            mend the project: its settings, its agent file or its call of us
+├── DeveloperError            fix the project: its settings, its agent file or its use of this package
 │   ├── ConfigurationError    a setting is missing or malformed
-│   ├── AgentNotFoundError    no agent of that name; says which there are
+│   ├── AgentNotFoundError    no agent has that name; the message lists the agents
 │   ├── AgentImportError      an agent file failed to import; carries its own traceback
-│   ├── HookError             a hook was registered or answered wrongly
-│   │   └── HookTimeoutError  a hook took longer than it may
+│   ├── HookError             a hook was registered wrongly, or returned the wrong type
+│   │   └── HookTimeoutError  a hook exceeded its timeout
 │   ├── StateError            a conversation's saved state does not fit the state model
-│   └── ForkError             the turn to fork is not in the journal, or cannot be changed in that way
+│   └── ForkError             the turn to fork is not in the journal, or the change is not possible
 │       └── NotRecordedError  the conversation itself is not in the journal
-├── PlatformError             what the platform (or whoever called us) sent is refused
+├── PlatformError             a request of the platform or of another client is refused
 │   ├── SignatureError        401: the signature is missing, malformed, stale or wrong
 │   ├── EventError            400: the body is not a LayerCode event
-│   ├── RefusedError          401, 403 or 429: whoever asks for a session may not have one
-│   └── PayloadTooLargeError  413: the body is over the limit
-├── DeliveryError             a backend did not answer an event, or broke its answer off
+│   ├── RefusedError          401, 403 or 429: the client may not start a session
+│   └── PayloadTooLargeError  413: the body exceeds the limit
+├── DeliveryError             a backend did not answer an event, or its answer broke off
 ├── ModelStalledError        a model paused for too long within its answer
-├── JudgeError                a model that is to judge a turn did not answer
-├── PlatformAPIError          the platform's REST API refused, or could not be reached
-└── StoreError                the journal cannot be read or written now
+├── JudgeError                the judge model did not answer
+├── PlatformAPIError          the platform's REST API refused a call or could not be reached
+└── StoreError                the journal cannot be read or written at present
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LayerCodeError(Exception):
 
 
 class DeveloperError(LayerCodeError):
-    """Something in the project must be mended."""
+    """Something in the project must be fixed."""
 
 
 class ConfigurationError(DeveloperError):
@@ -42,7 +42,7 @@ class AgentNotFoundError(DeveloperError):
 
 
 class AgentImportError(DeveloperError):
-    """An agent file failed to import; `traceback` is the file's own, without our frames."""
+    """An agent file failed to import; `traceback` is the file's own, without the frames of this package."""
 
     def __init__(self, message: str, *, traceback: str = "") -> None:
         super().__init__(message)
@@ -50,11 +50,11 @@ class AgentImportError(DeveloperError):
 
 
 class HookError(DeveloperError):
-    """A hook was registered wrongly, or answered with something that cannot be used."""
+    """A hook was registered wrongly, or returned the wrong type."""
 
 
 class HookTimeoutError(HookError):
-    """A hook took longer than LAYERCODE_HOOK_TIMEOUT and was ended."""
+    """A hook took longer than LAYERCODE_HOOK_TIMEOUT and was cancelled."""
 
 
 class StateError(DeveloperError):
@@ -62,15 +62,15 @@ class StateError(DeveloperError):
 
 
 class ForkError(DeveloperError):
-    """The turn to fork is not in the journal, or cannot be changed in the way asked for."""
+    """The turn to fork is not in the journal, or the change is not possible."""
 
 
 class NotRecordedError(ForkError):
-    """The conversation asked for is not in the journal. The command line exits with 1."""
+    """The conversation is not in the journal. The command line exits with 1."""
 
 
 class PlatformError(LayerCodeError):
-    """What arrived is refused; `status` is the HTTP status to answer with."""
+    """A request is refused; `status` is the HTTP status of the response."""
 
     status = 400
 
@@ -86,7 +86,7 @@ class EventError(PlatformError):
 
 
 class RefusedError(PlatformError):
-    """Whoever asks for a session may not have one. Raise it in an `on_authorize` hook; the reason reaches the page."""
+    """The client may not start a session. Raise this in an `on_authorize` hook; the client gets the reason."""
 
     status = 403
 
@@ -96,13 +96,13 @@ class RefusedError(PlatformError):
 
 
 class PayloadTooLargeError(PlatformError):
-    """The body is over the limit."""
+    """The body exceeds the limit."""
 
     status = 413
 
 
 class DeliveryError(LayerCodeError):
-    """A backend did not answer an event we sent, or its answer broke off or made no sense.
+    """A backend did not answer an event that we sent, or its answer broke off or was malformed.
 
     `reason` is `unreachable`, `timeout`, `broken` or `malformed`.
     """
@@ -119,14 +119,14 @@ class ModelStalledError(LayerCodeError):
 
 
 class JudgeError(LayerCodeError):
-    """A model that is to judge a turn did not answer, or not with a verdict."""
+    """The judge model did not answer, or its answer was not a verdict."""
 
 
 class PlatformAPIError(LayerCodeError):
     """The platform's REST API refused a call, or could not be reached.
 
-    `status` is its HTTP status, None where none came; `reason` what its answer said, without the API key;
-    `unreachable` says that no connection was made.
+    `status` is the HTTP status, None without a response; `reason` is the text of the response, without the API key;
+    `unreachable` is True if no connection was made.
     """
 
     def __init__(self, message: str, *, status: int | None = None, reason: str = "", unreachable: bool = False) -> None:
@@ -137,4 +137,4 @@ class PlatformAPIError(LayerCodeError):
 
 
 class StoreError(LayerCodeError):
-    """The journal cannot be read or written now; the message names the component."""
+    """The journal cannot be read or written at present; the message names the component."""

@@ -1,7 +1,7 @@
-"""Well-formed text and JSON: no unpaired surrogates, and no numbers that a JSON parser elsewhere cannot hold.
+"""Well-formed text and JSON: no unpaired surrogates, and no numbers that other JSON parsers cannot represent.
 
-JavaScript's `slice` may cut a character in half. The half cannot be encoded as UTF-8, so it breaks the model's client,
-the journal's readers and the terminal. Everything that enters passes through here once.
+JavaScript's `slice` may cut a surrogate pair in half. The half cannot be encoded as UTF-8, so it breaks the model's
+client, the journal's readers and the terminal. All text and JSON from outside passes through here once.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import orjson
 Json: TypeAlias = Any
 
 REPLACEMENT = "\ufffd"
-"""Stands in place of half a character."""
+"""The replacement for an unpaired surrogate."""
 DEEPEST = 200
-"""How deeply arrays and objects may be nested; pydantic's parser has the same limit."""
+"""The maximum nesting depth of arrays and objects; pydantic's parser has the same limit."""
 _LEAST, _MOST = -(2**63), 2**64 - 1
 """The integers that orjson reads and writes exactly."""
 _SHORT = 18
-"""Integers of so many characters are always between these two."""
+"""Integers of at most this many characters always lie between these two."""
 
 
 def well_formed(text: str) -> str:
-    """Join the two halves of each character, and replace a half without its other one by U+FFFD."""
+    """Join surrogate pairs into characters, and replace unpaired surrogates with U+FFFD."""
     if text.isascii():
         return text
     try:
@@ -40,8 +40,8 @@ def well_formed(text: str) -> str:
 def plain(value: Any, *, depth: int = DEEPEST) -> Json:
     """Return the value as JSON that every parser can read.
 
-    Text becomes well formed. An integer over 64 bits becomes text, which keeps its digits; NaN and infinity become
-    null, as in JavaScript. What is nested deeper than `depth` becomes null. What JSON has no type for becomes its `str`.
+    Text becomes well formed. An integer over 64 bits becomes text, which keeps its digits. NaN and infinity become
+    null, as in JavaScript. Values nested deeper than `depth` become null. Values of other types become their `str`.
     """
     if isinstance(value, str):
         return value if value.isascii() else well_formed(value)
@@ -74,7 +74,7 @@ def _digits(value: int) -> str:
 
 
 def dump_json(value: Any, *, default: Callable[[Any], Any] | None = str, option: int | None = None) -> bytes:
-    """Encode a value as JSON; one that orjson refuses is made plain first."""
+    """Encode a value as JSON; pass it through `plain` first if orjson refuses it."""
     try:
         return orjson.dumps(value, default=default, option=option)
     except TypeError:
@@ -82,9 +82,9 @@ def dump_json(value: Any, *, default: Callable[[Any], Any] | None = str, option:
 
 
 def load_json(data: bytes | str) -> Json:
-    """Decode JSON in UTF-8; what orjson refuses in it is made plain.
+    """Decode JSON in UTF-8; pass it through `plain` if orjson refuses it.
 
-    Raises ValueError for what is not JSON, or is nested too deeply to be read at all.
+    Raises ValueError if the data is not JSON, or is nested too deeply to be parsed.
     """
     try:
         return orjson.loads(data)
@@ -93,9 +93,9 @@ def load_json(data: bytes | str) -> Json:
 
 
 def load_odd_json(data: bytes | str) -> Json:
-    """Decode JSON that a strict parser refuses: with half a character in it, or a number that is too large.
+    """Decode JSON that a strict parser refuses because of an unpaired surrogate or a number that is too large.
 
-    Raises ValueError for what is not JSON, or is nested too deeply to be read at all.
+    Raises ValueError if the data is not JSON, or is nested too deeply to be parsed.
     """
     # Decoded here, because `json` would also accept UTF-16 and UTF-32.
     text = data if isinstance(data, str) else data.decode()
@@ -106,11 +106,11 @@ def load_odd_json(data: bytes | str) -> Json:
 
 
 def _integer(digits: str) -> int | str:
-    # As text where it is long: Python refuses to convert more than 4,300 digits.
+    # Long ones stay text: Python refuses to convert more than 4,300 digits.
     if len(digits) <= _SHORT:
         return int(digits)
     return digits if len(digits) > 21 or not _LEAST <= int(digits) <= _MOST else int(digits)
 
 
 def _not_a_number(_: str) -> None:
-    """NaN and Infinity are not JSON, but Python's encoder writes them."""
+    """Return None for NaN and Infinity: they are not JSON, but Python's encoder writes them."""

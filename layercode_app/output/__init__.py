@@ -1,1 +1,1 @@
-"""Everything that is shown to a person: the terminal, pages, XML. Text from outside is data on all of them."""
+"""Output for people: the terminal, pages and messages. Text from outside is escaped in all of them."""

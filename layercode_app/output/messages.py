@@ -1,4 +1,4 @@
-"""Text for mail and chat: services read mentions, links and markup even in what is sent as plain text."""
+"""Escape text for mail and chat: services interpret mentions, links and markup even in plain text."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ _NAMED = re.compile(r"\](?=\()")
 
 
 def defused(text: str) -> str:
-    """The text without controls, mentions (`@everyone`, `<!channel>`) and links under another name."""
+    """Return the text with control characters, mentions (`@everyone`, `<!channel>`) and named links disabled."""
     unlinked = _NAMED.sub("] ", _LINK.sub("\u2039", visible_lines(text)))
     return _MENTION.sub("\uff20", unlinked)

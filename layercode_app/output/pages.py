@@ -1,4 +1,4 @@
-"""Pages that are written to a file: their policy allows the scripts and styles they were written with, and no others."""
+"""Protect pages that are written to a file: a policy allows only the scripts and styles they were written with."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _ALWAYS = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
 def sealed(page: str, *, more: str = "") -> str:
-    """Put a Content-Security-Policy into a page: its inline scripts and styles by their hashes, nothing else.
+    """Add a Content-Security-Policy to a page that allows its inline scripts and styles by hash, and nothing else.
 
-    All text from outside must be escaped already. `more` is what the page needs besides.
+    All text from outside must be escaped already. `more` is appended to the policy.
     """
     hashes: dict[str, list[str]] = {"script": [], "style": []}
     for kind, text in _INLINE.findall(page):
@@ -26,5 +26,5 @@ def sealed(page: str, *, more: str = "") -> str:
 
 
 def embedded(json: str) -> str:
-    """JSON that cannot end the element it stands in."""
+    """Escape JSON so that it cannot end the HTML element that contains it."""
     return json.replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""Text that is printed piece by piece, as an agent says it: wrapped and indented, so that no line of it passes for ours."""
+"""Print text piece by piece as an agent says it, wrapped and indented so that no line of it looks like ours."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WORDS = re.compile(r"\n|[^\s]+|[^\S\n]+")
 
 
 class Paragraph:
-    """A text of several pieces; `end` ends its line."""
+    """A paragraph that is printed in pieces; `end` ends its line."""
 
     def __init__(self, indent: str = "    ") -> None:
         self._indent = indent
@@ -19,7 +19,7 @@ class Paragraph:
         self._column = 0
 
     def write(self, piece: str) -> None:
-        """Print a piece at once."""
+        """Print a piece immediately."""
         for word in _WORDS.findall(visible_lines(piece)):
             self._print(word)
 
@@ -31,7 +31,7 @@ class Paragraph:
             return
         while self._width and self._column + cell_len(word) > self._width:
             room = self._width - self._column
-            # A word that is longer than a line is cut; any other goes to the next line.
+            # Cut a word that is longer than a line; move any other to the next line.
             cut = room if cell_len(word) > self._width - len(self._indent) else 0
             print_line(word[:cut].rstrip(), end="")
             self._break()

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, where a person watches."""
+"""Progress bars on stderr, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST = 60
 
 @contextmanager
 def steps(what: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
-    """Show how many of so many steps are done; call what is given after each. Nothing is shown when `quiet`."""
+    """Show a progress bar of `total` steps, unless `quiet`; call the yielded function after each step."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -24,7 +24,7 @@ def steps(what: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[]
 
 @contextmanager
 def bytes_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a download; call what is given with the bytes that have arrived, and of how many."""
+    """Show the progress of a download; call the yielded function with the bytes received and the total."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 

@@ -1,4 +1,4 @@
-"""Tables on the terminal: every head and cell is text, never markup."""
+"""Tables for the terminal: every head and cell is text, never markup."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Cell: TypeAlias = Part | list[Part]
-"""Text, text with a style, or a list of them, which are put together."""
+"""Text, text with a style, or a list of them, which are concatenated."""
 
 
 def column(head: str = "", *, lines: bool = False, **options: Any) -> Column:
-    """A column with its head, and Rich's options such as `justify` and `overflow`."""
+    """Return a column with its head and Rich's options, such as `justify` and `overflow`."""
     from rich.table import Column
 
     return Column(_text(head, lines=lines), **options)
@@ -28,7 +28,7 @@ def column(head: str = "", *, lines: bool = False, **options: Any) -> Column:
 def table(
     columns: Iterable[Column | str], rows: Iterable[Sequence[Cell]], *, lines: bool = False, **options: Any
 ) -> Table:
-    """A table for `show`. Only with `lines` do cells keep their line ends: then a rule must part its rows."""
+    """Return a table. Only with `lines` do cells keep their line ends, because then rules separate the rows."""
     from rich.table import Table
 
     heads = [column(one) if isinstance(one, str) else one for one in columns]
@@ -41,12 +41,12 @@ def table(
 
 
 def plain_table(columns: Iterable[Column | str], rows: Iterable[Sequence[Cell]], **options: Any) -> Table:
-    """A table without rules."""
+    """Return a table without rules."""
     return table(columns, rows, box=None, pad_edge=False, **options)
 
 
 def titled_table(title: str, columns: Iterable[Column | str], rows: Iterable[Sequence[Cell]]) -> Table:
-    """A table below its title, with one rule below its heads."""
+    """Return a table with a title and one rule below its heads."""
     from rich import box
 
     look: Any = {"title_justify": "left", "box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
@@ -54,7 +54,7 @@ def titled_table(title: str, columns: Iterable[Column | str], rows: Iterable[Seq
 
 
 def as_lines(parts: Iterable[str | Table], *, width: int) -> str:
-    """Lines and tables as plain text, for a message."""
+    """Render lines and tables as plain text, for a message."""
     from rich.console import Console
 
     out = io.StringIO()

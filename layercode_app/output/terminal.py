@@ -1,6 +1,6 @@
-"""The one way to print: every command writes to the terminal through this module, and no text can act there.
+"""Print to the terminal. Every command prints through this module, which makes control characters visible.
 
-A part is text, or text with a style of Rich's, such as ("late", "bold red"). No text is read as markup.
+A part is text, or text with a Rich style, such as ("late", "bold red"). No text is interpreted as markup.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 Part: TypeAlias = str | tuple[str, str]
 LONGEST_LABEL = 60
-"""A label may hold a name that is not ours."""
+"""Maximum characters of a label, which may contain a name from outside."""
 LEAST_INDENT = 4
-"""Columns before the further lines of a block, whose label may be shorter or empty."""
+"""Minimum indent of the second and later lines of a block; its label may be shorter or empty."""
 NARROWEST = 20
-"""Columns that a block keeps beside its label on a narrow terminal."""
+"""Minimum columns of a block's text on a narrow terminal."""
 
 
 def replace_unprintable() -> None:
-    """Let the standard streams replace a character that they cannot encode, where they would raise."""
+    """Make the standard streams replace characters that they cannot encode, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def print_line(*parts: Part, err: bool = False, end: str = "\n") -> None:
-    """Print one line. A line end in it is shown as a symbol; `print_block` keeps them."""
+    """Print one line. Line ends within it are shown as symbols; `print_block` keeps them."""
     console = _console(err=err)
     console.print(assembled(parts, visible), end=end, soft_wrap=True)
     if end != "\n":
@@ -42,9 +42,9 @@ def print_line(*parts: Part, err: bool = False, end: str = "\n") -> None:
 
 
 def print_block(label: str, *parts: Part, style: str = "", err: bool = False, one_line: bool = False) -> None:
-    """Print text after its label. Its further lines are indented, so that none can pass for another label.
+    """Print text after its label. Its other lines are indented, so that none can look like another label.
 
-    With `one_line` a line end in it is shown as a symbol.
+    With `one_line`, line ends are shown as symbols.
     """
     from rich.text import Text
 
@@ -55,7 +55,7 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
     hanging = " " * max(len(head), LEAST_INDENT)
     lines = list(text.split("\n", allow_blank=True))
     if console.is_terminal:
-        # A line that the terminal itself would wrap goes on in its first column.
+        # Wrap here: the terminal would continue a long line in the first column.
         width = max(console.width - len(hanging), NARROWEST)
         lines = [part for line in lines for part in line.wrap(console, width, overflow="fold") or [line]]
     for number, line in enumerate(lines):
@@ -64,45 +64,45 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
 
 
 def width() -> int | None:
-    """The columns of the terminal; None where stdout is none."""
+    """Return the width of the terminal; None if stdout is not a terminal."""
     console = _console()
     return console.width if console.is_terminal else None
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print JSON, which stays JSON on a terminal of another encoding than UTF-8."""
+    """Print JSON. On a terminal that cannot encode it, characters become JSON escapes."""
     text = json_text(value, indent=indent)
     _write((text if _encodable(text) == text else json.dumps(value, indent=indent, default=str)) + "\n")
 
 
 def print_file(text: str) -> None:
-    """Print a whole file, such as a page, to a program that reads it."""
+    """Print a whole file, such as a page, for another program."""
     _write(visible_lines(text).rstrip("\n") + "\n")
 
 
 def print_table(renderable: RenderableType) -> None:
-    """Print a table, made by `table`."""
+    """Print a table that `table` returned."""
     _console().print(renderable)
 
 
 def ask(
     question: str, *, default: Any = None, hidden: bool = False, kind: Any = None, show_default: bool = True
 ) -> Any:
-    """Ask on the terminal."""
+    """Ask a question on the terminal and return the answer."""
     import typer
 
     return typer.prompt(visible(question), default=default, hide_input=hidden, type=kind, show_default=show_default)
 
 
 def confirm(question: str, *, default: bool = False, err: bool = False) -> None:
-    """Ask for a yes. Raises typer.Abort on a no."""
+    """Ask a yes-or-no question. Raises typer.Abort on a no."""
     import typer
 
     typer.confirm(visible(question), default=default, abort=True, err=err)
 
 
 def answers() -> bool:
-    """Whether a person is at the terminal, who can answer."""
+    """Whether stdin and stdout are a terminal, so that questions can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
@@ -113,7 +113,7 @@ def _console(*, err: bool = False) -> Console:
 
 
 def assembled(parts: Iterable[Part], safe: Callable[[object], str]) -> Text:
-    """The parts as one text of Rich's, each made safe."""
+    """Return the parts as one Rich text, each passed through `safe`."""
     from rich.text import Text
 
     pairs = [(part, "") if isinstance(part, str) else part for part in parts]
@@ -121,12 +121,12 @@ def assembled(parts: Iterable[Part], safe: Callable[[object], str]) -> Text:
 
 
 def _encodable(text: str) -> str:
-    """The text as a terminal of another encoding than UTF-8 can show it."""
+    """Escape the characters that the encoding of stdout does not have."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _write(text: str) -> None:
-    """Print text that is safe already, whole and unwrapped."""
+    """Print text that is safe already, without wrapping it."""
     sys.stdout.write(_encodable(text))
     sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""Text that cannot act on what shows it: control characters and text direction become visible symbols.
+"""Make text safe to show: control characters and text direction marks become visible symbols.
 
-Callers choose words, ids and metadata, and a model can be led to say anything. An escape sequence can clear a screen or
-write the reader's clipboard, a line end can forge a line, and a direction override can turn a line around.
+Callers choose words, ids and metadata, and a prompt injection can make a model say anything. An escape sequence can
+clear the screen or write the clipboard, a line end can forge a line, and a direction override can reverse a line.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _LINE_END = re.compile("\r\n|[\r\u0085\u2028\u2029]")
 
 
 def visible(text: object) -> str:
-    """Show the text as one line. Line ends are symbols, too."""
+    """Return the text as one safe line. Line ends become symbols too."""
     shown = str(text)
-    # Most text is printable, which is found out fastest.
+    # Most text is printable, and this check is the fastest.
     return shown if shown.isprintable() else _ANY.sub(_symbol, shown)
 
 
 def visible_lines(text: object, *, indent: str = "") -> str:
-    """Show the text with its line ends and tabs. Each line after the first begins with `indent`.
+    """Return the text safe, with its line ends and tabs. Each line after the first begins with `indent`.
 
-    Only text that is set apart (a block below its speaker, an element of a page) may keep its line ends.
+    Use it only for text in its own block or page element, where a forged line cannot be taken for ours.
     """
     shown = str(text)
     if shown.isprintable():
@@ -40,13 +40,13 @@ def visible_lines(text: object, *, indent: str = "") -> str:
 
 
 def shortened(text: object, most: int) -> str:
-    """Show the text as one line of at most so many characters."""
+    """Return the text as one safe line of at most `most` characters."""
     shown = visible(text)
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """Write JSON for people and programs: letters of every language as they are, what acts as an escape of JSON."""
+    """Return JSON for people and programs: letters of all languages unescaped, control characters escaped."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
     return text if text.isprintable() else _EXCEPT_LINES.sub(_json_escape, text)
 
