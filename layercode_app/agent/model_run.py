@@ -33,9 +33,9 @@ async def run_with_retries(
         try:
             return await _run_once(voice, turn, writer, retries, prompt)
         except Exception as error:  # errors that are not transient are raised again
-            if turn.live.model_spoke or turn.record.tools or not await retries.again(error):
+            if turn.live.spoken.by_model or turn.record.tools or not await retries.again(error):
                 raise
-            turn.live.drop_half()
+            turn.live.spoken.drop_half()
 
 
 async def _run_once(
@@ -60,7 +60,7 @@ async def _run_once(
                     with requesting(running, turn):
                         async with node.stream(running.ctx) as events:
                             await _speak_text(events, turn, writer if voice.speak is None else None)
-                    turn.live.response += 1
+                    turn.live.run.response += 1
                 elif Agent.is_call_tools_node(node):
                     if writer.holds and any(isinstance(part, ToolCallPart) for part in node.model_response.parts):
                         await writer.release()
@@ -71,7 +71,7 @@ async def _run_once(
             write_down(running, turn)
     if running.result is not None:
         await speak_output(voice, turn, writer, running.result.output)
-    turn.live.answered = True
+    turn.live.run.answered = True
 
 
 def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:
@@ -81,7 +81,7 @@ def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[
     The provider's own retries are off by default: they add seconds of silence, and ours stop once the model spoke.
     """
     settings = {"max_retries": 0, **voice.model_settings}
-    seconds = turn.live.first_token_timeout
+    seconds = turn.live.run.first_token_timeout
     own = getattr(voice.agent, "model_settings", None)
     if SETTING in settings or (isinstance(own, dict) and SETTING in own):
         return settings, 0
@@ -93,7 +93,7 @@ def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[
 async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], writer: SpeechWriter | None) -> None:
     """Speak the text of a response while it streams. Raises ModelStalledError if the model pauses for too long."""
     live = turn.live
-    pauses = Pauses(live.piece_timeout)
+    pauses = Pauses(live.run.piece_timeout)
     if writer is not None:
         writer.begin()
     try:
@@ -103,7 +103,7 @@ async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], writer: 
                 if isinstance(event, PartStartEvent):
                     live.first_token()
                     if event.previous_part_kind not in (None, "text"):
-                        live.begin_segment()
+                        live.spoken.begin_segment()
                 text = _text_of(event) if writer is not None else None
                 if writer is not None and text:
                     await writer.say(text)
@@ -112,7 +112,7 @@ async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], writer: 
         if not pauses.passed:
             raise
         raise ModelStalledError(
-            f"The model paused for longer than {live.piece_timeout:g} s within its answer. "
+            f"The model paused for longer than {live.run.piece_timeout:g} s within its answer. "
             "A slower one needs a larger LAYERCODE_PIECE_TIMEOUT."
         ) from error
     if writer is not None:

@@ -31,7 +31,7 @@ async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer
         _say_not_approved(turn, output)
     elif writer.holds:
         await (writer.speak_output(output) if isinstance(output, str) else writer.release())
-    elif not isinstance(output, str) and output is not None and not turn.live.spoke:
+    elif not isinstance(output, str) and output is not None and not turn.live.spoken.begun:
         raise HookError(
             f"Agent {voice.name!r} answered with {type(output).__name__}, which is no text, and nothing was said. "
             f"Say how it is spoken: VoiceAgent({voice.name!r}, ..., speak=lambda output: ...)"
@@ -51,5 +51,5 @@ def _say_not_approved(turn: Turn[Any, Any], output: Any) -> None:
         names,
     )
     turn.record.impact = "refusal"
-    turn.live.begin_segment()
+    turn.live.spoken.begin_segment()
     turn.say(NOT_APPROVED)

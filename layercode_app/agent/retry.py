@@ -45,7 +45,7 @@ class Retries:
         """Return whether to retry after this error. If so, first count the retry and wait for the backoff."""
         if not transient(error):
             return False
-        self._turn_to(self._turn.live.response)
+        self._turn_to(self._turn.live.run.response)
         self._stalls += sum(1 for one in _single(error) if category_of(one) == "timeout")
         if not self._pauses or self._stalls >= MOST_STALLS:
             return False

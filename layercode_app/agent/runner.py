@@ -157,7 +157,7 @@ async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[None]) -> None:
     try:
         await work
     finally:
-        if turn.live.helpers is not None:
+        if turn.live.run.helpers is not None:
             from .usage import write_down_helpers
 
             write_down_helpers(turn)
@@ -172,9 +172,9 @@ async def _speak_hook(turn: Turn[Any, Any], answer: Any, source: Source, hook: s
 def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
     """Override the timeouts of the settings by those of the agent."""
     if voice.first_token_timeout is not None:
-        turn.live.first_token_timeout = voice.first_token_timeout
+        turn.live.run.first_token_timeout = voice.first_token_timeout
     if voice.piece_timeout is not None:
-        turn.live.piece_timeout = voice.piece_timeout
+        turn.live.run.piece_timeout = voice.piece_timeout
 
 
 def _model(voice: VoiceAgent[Any, Any]) -> Any:

@@ -54,7 +54,7 @@ class SpeechWriter:
                 self._space += text
                 return
             # White space before the first words of a turn separates nothing.
-            text = self._space + text if self._turn.live.spoke else text.lstrip()
+            text = self._space + text if self._turn.live.spoken.begun else text.lstrip()
             self._space = None
         if self.holds:
             self._held.append(text)
@@ -82,10 +82,10 @@ class SpeechWriter:
             return
         await self._thinking.said()
         live = self._turn.live
-        text = text if live.spoke else text.lstrip()
+        text = text if live.spoken.begun else text.lstrip()
         # The runner has already counted the completed response that this text belongs to.
-        live.response -= 1
+        live.run.response -= 1
         try:
             await self._turn.live.speak_out(text, source)
         finally:
-            live.response += 1
+            live.run.response += 1

@@ -65,9 +65,9 @@ class TurnTools(AbstractCapability[Any]):
         entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), live.elapsed_ms(), policy=policy)
         record.tools.append(entry)
         await live.checkpoint()
-        live.begin_segment()
+        live.spoken.begin_segment()
         self._notice(entry)
-        work = (live.stand_in(entry) if live.stand_in else None) or handler(args)
+        work = (live.run.stand_in(entry) if live.run.stand_in else None) or handler(args)
         try:
             if policy == "cancel":
                 return await self._timed(entry, work)
@@ -79,14 +79,14 @@ class TurnTools(AbstractCapability[Any]):
         """Run the tool and record its result or error. Raises ToolFailed, for the model, if the tool times out."""
         live = self.turn.live
         try:
-            async with asyncio.timeout(live.tool_timeout):
+            async with asyncio.timeout(live.run.tool_timeout):
                 result = clean_result(await work)
         except asyncio.CancelledError:
             entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
             raise
         except TimeoutError:
             entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), "timed out"
-            raise ToolFailed(f"{entry.name} took longer than {live.tool_timeout:g} s and was given up.") from None
+            raise ToolFailed(f"{entry.name} took longer than {live.run.tool_timeout:g} s and was given up.") from None
         except Exception as error:
             entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), type(error).__name__
             clean_refusal(error)

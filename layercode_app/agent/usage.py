@@ -22,7 +22,7 @@ UNKNOWN = ("unpriced_requests", "unknown_requests")
 def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
     """Record one model request of a run, however it ends."""
     live, known = turn.live, len(running.ctx.state.message_history)
-    call = live.request = model_requests.begin(live, getattr(turn.model, "model_name", ""))
+    call = live.run.request = model_requests.begin(live, getattr(turn.model, "model_name", ""))
     status: model_requests.Ending = "done"
     try:
         yield
@@ -33,7 +33,7 @@ def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
     finally:
         _describe(turn, call, running.ctx.state.message_history[known:])
         model_requests.end(live, call, status)
-        live.request = None
+        live.run.request = None
 
 
 def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> None:
@@ -85,8 +85,8 @@ def write_down(running: Any, turn: Turn[Any, Any]) -> None:
         counted["requests"] = max(counted["requests"], len(responses))
         counted["unknown_requests"] = cut
     cost = float(usage.cost) if usage.cost is not None else sum(known) if known else None
-    if turn.live.helpers is not None:
-        helpers, turn.live.helpers = turn.live.helpers, None
+    if turn.live.run.helpers is not None:
+        helpers, turn.live.run.helpers = turn.live.run.helpers, None
         cost = _with_helpers(helpers, responses, counted, sum(known), cost)
     if again := sum(_sent_back(part) for message in messages for part in message.parts):
         counted["validation_retries"] = again
@@ -116,7 +116,7 @@ def _with_helpers(
 
 def write_down_helpers(turn: Turn[Any, Any]) -> None:
     """Record the usage of helpers that no run has recorded, such as in a turn that `on_message` answers."""
-    helpers, turn.live.helpers = turn.live.helpers, None
+    helpers, turn.live.run.helpers = turn.live.run.helpers, None
     if helpers is not None:
         _add(turn.record, helpers.usage, helpers.cost)
         turn.record.model = turn.record.model or helpers.model

@@ -53,7 +53,7 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
         if text and first and not text[-1].isspace():
             text += " "
         if text:
-            live.begin_segment()
+            live.spoken.begin_segment()
             live.speak(text, "say")
         live.hangup = live.hangup or bool(said.get("hangup"))
 

@@ -54,7 +54,7 @@ class Fillers:
         if not self._texts:
             return None
         after = self._filler.after * 1000
-        if not self._live.spoke:
+        if not self._live.spoken.begun:
             return after
         if self._filler.every is None:
             return None
@@ -88,7 +88,7 @@ class Fillers:
         """Return whether fillers are no longer needed: the reply is complete, or the turn or the call is ending."""
         live = self._live
         ending = live.ending or live.stopping is not None or live.goodbye is not None
-        return ending or live.answered or live.hangup
+        return ending or live.run.answered or live.hangup
 
     def _speak(self, text: str) -> None:
         self._live.speak(text, "filler")

@@ -101,7 +101,7 @@ class Run(Work):
             return
         record.error_category, record.impact = last.finish, "cut"
         logger.warning("The model's answer was cut by the provider: {}", last.finish)
-        if self.live.in_mid_sentence:
+        if self.live.spoken.in_mid_sentence:
             self.live.speak(self.services.limits.cut_answer, "apology")
 
     async def _refused(self, refusal: Refusal) -> bool:

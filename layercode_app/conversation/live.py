@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
-from ..blank import is_blank
-from ..journal.record import BY_MODEL, TTS, Frame, Json, ModelCall, Source, Speech, Stage, Status, ToolCall, TurnRecord
+from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
 from ..observability.debug_run import new_frames
-from ..wellformed import REPLACEMENT, well_formed
+from ..wellformed import REPLACEMENT
 from .lazy_event import LazyEvent
 from .listener import Listener
-from .sentences import ends_sentence, to_sentence_end
+from .run_progress import RunProgress
+from .sentences import to_sentence_end
+from .spoken_text import SpokenText
 from .state import LiveState
 
-_SPOKEN_BY = itemgetter(0, 1)
 HOLD_SECONDS = 0.005
 """How long the last words of a turn wait to be sent together with its end: separate packets cost both sides most."""
 
@@ -31,18 +29,12 @@ class LiveTurn:
     """The running turn behind a record. `received` is the monotonic time of the request, in seconds."""
 
     # Class attributes, because a dataclass would set all of these defaults for each turn.
-    response = 0
-    """Ordinal of the model response that is being spoken."""
     stopping: Status | None = None
     """The status with which the turn is being stopped; None if it is not."""
     ending = False
     """Whether the turn has said everything and only has to be saved."""
     hangup = False
     """Whether the agent asked to end the call."""
-    spoke = False
-    """Whether words were sent to be spoken; blank text does not count."""
-    answered = False
-    """Whether the reply is complete. If the agent continues to work, fillers need not cover the silence."""
     goodbye: str | None = None
     """The text to say at the end of the next sentence, because the server is shutting down."""
     followed = 0
@@ -51,30 +43,12 @@ class LiveTurn:
     task: asyncio.Task[None] | None = None
     """The task that speaks, while it runs."""
     state: LiveState[Any] | None = None
-    tool_timeout = 30.0
-    """Seconds one tool call may take."""
-    first_token_timeout = 8.0
-    """Seconds that a model may take to begin its answer to a request."""
-    piece_timeout = 6.0
-    """Seconds that a model may pause within an answer."""
     save: Callable[[], Awaitable[None]] | None = None
     """Save the current record; set when the turn's work is prepared."""
-    stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
-    """Answer a tool call instead of the tool, in a fork that must not place a second order; None runs the tool."""
     late: Callable[[ToolCall], Awaitable[None]] | None = None
     """Save the result of a tool that outlived the turn; set when the turn's work is prepared."""
     carried: Sequence[dict[str, Any]] = ()
     """The output of data events that arrived during this turn, to be spoken after its own words."""
-    helpers: Stage | None = None
-    """The usage of helper agents' models that is not in the record yet."""
-    _half = ""
-    """A high surrogate at the end of the spoken text, until the next piece brings the low one."""
-    _half_of: tuple[Source, int] | None = None
-    """The source and model response of `_half`."""
-    request: ModelCall | None = None
-    """The agent's own model request that runs now."""
-    _new_segment = False
-    """Whether the next words begin a new segment, to be separated by a space from those before."""
     _waking: asyncio.Handle | None = None
     _flushing = False
     """Whether `speak_out` is adding text, which it sends itself, so that `emit` need not schedule a flush."""
@@ -87,7 +61,8 @@ class LiveTurn:
         """The tasks the agent asked for: names and arguments."""
         self.frames: list[Frame] = new_frames()
         self._listeners: list[Listener] = []
-        self._pieces: list[tuple[Source, int, str]] = []
+        self.spoken = SpokenText()
+        self.run = RunProgress()
         self._wakers: set[asyncio.Task[None]] = set()
 
     # --- frames
@@ -99,9 +74,10 @@ class LiveTurn:
 
     def first_token(self) -> None:
         """Record the time of the first token of the current model request and of the turn."""
-        if self.request is not None and self.request.first_ms is None:
-            self.request.first_ms = self.elapsed_ms()
-            self.record.timings.setdefault("ttft", self.request.first_ms)
+        request = self.run.request
+        if request is not None and request.first_ms is None:
+            request.first_ms = self.elapsed_ms()
+            self.record.timings.setdefault("ttft", request.first_ms)
 
     def emit(self, kind: str, content: Json = None) -> None:
         """Add a frame; it is sent at the next flush or in the next iteration of the event loop."""
@@ -127,14 +103,13 @@ class LiveTurn:
             self._waking = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._wake)
         self.speak(text, source)
 
-    def begin_segment(self) -> None:
-        """Separate the next words from those before, even if both have the same source."""
-        self._new_segment = True
-
     def speak(self, text: str, source: Source) -> None:
         """Add text to be spoken; an empty text is ignored."""
-        if self._half or not text.isascii():
-            text = self._whole(text, source)
+        spoken = self.spoken
+        if spoken.half or not text.isascii():
+            if spoken.half_is_of_another(source, self.run.response):
+                self.end_text()
+            text = spoken.join_half(text, source, self.run.response)
         if self.goodbye is None:
             self._say(text, source)
             return
@@ -147,66 +122,21 @@ class LiveTurn:
     def _say(self, text: str, source: Source) -> None:
         if not text:
             return
-        text = self._spaced(text, source)
-        self.emit(TTS, text)
-        self._pieces.append((source, self.response, text))
-        if not self.spoke and not is_blank(text):
-            self.spoke = True
+        begun = self.spoken.begun
+        self.emit(TTS, self.spoken.add(text, source, self.run.response))
+        if self.spoken.begun is not begun:
             self.record.timings["ttfs"] = self.frames[-1].at_ms
-
-    def _whole(self, text: str, source: Source) -> str:
-        """Join a surrogate pair that arrives in two pieces; its first half is held back until the second arrives."""
-        by = source, self.response
-        if self._half and self._half_of != by:
-            self.end_text()
-        text = self._half + text
-        self._half, self._half_of = "", None
-        if text and "\ud800" <= text[-1] <= "\udbff":
-            self._half, self._half_of = text[-1], by
-            text = text[:-1]
-        return well_formed(text)
 
     def end_text(self) -> None:
         """Replace a held-back half of a character, because its other half will not arrive any more."""
-        if self._half_of is not None:
-            (source, _), self._half, self._half_of = self._half_of, "", None
+        source = self.spoken.drop_half()
+        if source is not None:
             self._say(REPLACEMENT, source)
-
-    def drop_half(self) -> None:
-        """Drop a held-back half of a character, because the answer that it began is replaced by another."""
-        self._half, self._half_of = "", None
-
-    def _spaced(self, text: str, source: Source) -> str:
-        """Separate words of different segments by a space, because a voice would read them as one word."""
-        if self._pieces:
-            before, response, said = self._pieces[-1]
-            begins = self._new_segment or before != source or response != self.response
-            if begins and not (said[-1].isspace() or text[0].isspace()):
-                text = " " + text
-        self._new_segment = False
-        return text + " " if source == "filler" and not text[-1].isspace() else text
-
-    @property
-    def model_spoke(self) -> bool:
-        """Whether words written by the model were sent to be spoken."""
-        return any(source in BY_MODEL and not is_blank(text) for source, _, text in self._pieces)
-
-    @property
-    def in_mid_sentence(self) -> bool:
-        """Whether the words so far end in the middle of a sentence."""
-        return bool(self._pieces) and not ends_sentence("".join(text for _, _, text in self._pieces[-20:]))
 
     def collect(self, *, end: Frame | None = None) -> None:
         """Write frames and speech into the record; `end` is the last frame if it has not been sent yet."""
         self.record.frames = [*self.frames, end] if end else list(self.frames)
-        self.record.speech = self._speech()
-
-    def _speech(self) -> list[Speech]:
-        """Return the spoken text, joined into runs of one source and model response."""
-        return [
-            Speech(source, response, "".join([text for _, _, text in run]))
-            for (source, response), run in groupby(self._pieces, _SPOKEN_BY)
-        ]
+        self.record.speech = self.spoken.runs()
 
     async def checkpoint(self, *, settle: bool = False) -> None:
         """Save the turn's current record; with `settle` the changes to the state so far are never rolled back."""
@@ -278,7 +208,7 @@ class LiveTurn:
     def say_goodbye(self, text: str, *, at_once: bool = False) -> None:
         """Say this at the end of the sentence, or at once, and stop, because the server is shutting down."""
         self.goodbye = text
-        if self.stopping is None and (at_once or not self.spoke or ends_sentence(self._pieces[-1][2])):
+        if self.stopping is None and (at_once or not self.spoken.begun or not self.spoken.in_mid_sentence):
             self._say_goodbye(text)
 
     def _say_goodbye(self, text: str) -> None:

@@ -83,8 +83,8 @@ class Work:
         metadata: Any = record.metadata
         if self.agent.metadata_type is not None:
             metadata = self.agent.metadata_type.model_validate(metadata)
-        live.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
-        live.first_token_timeout, live.piece_timeout = limits.first_token_timeout, limits.piece_timeout
+        live.run.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
+        live.run.first_token_timeout, live.run.piece_timeout = limits.first_token_timeout, limits.piece_timeout
         live.save = partial(self.services.states.save, record, state)
         live.late = partial(_finish_late, self.services, record, state)
         return Turn(

@@ -91,11 +91,11 @@ def count(live: LiveTurn, call: ModelCall, response: ModelResponse, *, cut: bool
 
     `cut` marks a response that ended early: its price is unknown, and its token counts are missing or incomplete.
     """
-    if live.helpers is None:
-        live.helpers = Stage("helpers", 0.0)
+    if live.run.helpers is None:
+        live.run.helpers = Stage("helpers", 0.0)
     price = None if cut else _price(response)
     model_requests.used(call, response, price, cut=cut)
-    for stage in (*_open.get(), live.helpers):
+    for stage in (*_open.get(), live.run.helpers):
         if stage.ended_ms is None:
             _add(stage, call)
 

@@ -72,7 +72,7 @@ class Rehearsal(AgentRunner):
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply to this turn."""
-        turn.live.stand_in = self._tools
+        turn.live.run.stand_in = self._tools
         self.error = None
         try:
             with self._prompted():

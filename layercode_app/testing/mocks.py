@@ -92,7 +92,7 @@ class RecordingRunner(AgentRunner):
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply of a turn; mocked tools answer from their mocks."""
-        turn.live.stand_in = self._mocks.stand_in
+        turn.live.run.stand_in = self._mocks.stand_in
         try:
             await super().answer(turn)
         except Exception as error:

@@ -164,7 +164,7 @@ async def test_texts_around_reasoning_are_kept_apart_and_parts_of_one_text_are_n
 )
 async def test_only_segments_are_kept_apart(pieces: list[tuple[Source, int, str]], spoken: str) -> None:
     live = LiveTurn(TurnRecord("c", "t", Kind.MESSAGE, "a"), 0.0)
-    for source, live.response, text in pieces:
+    for source, live.run.response, text in pieces:
         live.speak(text, source)
     live.collect()
     assert live.record.spoken_text == "".join(frame.content for frame in live.frames) == spoken
@@ -173,7 +173,7 @@ async def test_only_segments_are_kept_apart(pieces: list[tuple[Source, int, str]
 async def test_a_segment_of_the_same_source_is_kept_apart_where_it_is_said_to_be_one() -> None:
     live = LiveTurn(TurnRecord("c", "t", Kind.MESSAGE, "a"), 0.0)
     live.speak("a", "say")
-    live.begin_segment()
+    live.spoken.begin_segment()
     live.speak("b", "say")
     live.speak("c", "say")
     assert [frame.content for frame in live.frames] == ["a", " b", "c"]

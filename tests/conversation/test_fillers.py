@@ -93,7 +93,7 @@ async def test_after_the_first_words_an_agent_without_a_model_speaks_none() -> N
 async def test_a_turn_that_ends_is_not_filled(change: dict[str, Any]) -> None:
     live = a_turn()
     fillers = Fillers(live, Filler(("One moment.",)), ["One moment."])
-    vars(live).update(change)
+    vars(live.run if "answered" in change else live).update(change)
     live.now = 5_000
     fillers._wake()
     assert [frame.type for frame in live.frames if frame.type != HANGUP] == []
@@ -140,7 +140,7 @@ async def test_a_slow_tool_is_covered_by_two_fillers_whether_or_not_something_wa
 
 async def test_a_filler_is_not_spoken_after_the_whole_reply(tmp_path: Path) -> None:
     async def guard(turn: Turn) -> None:
-        while not turn.live.answered:
+        while not turn.live.run.answered:
             await asyncio.sleep(0.005)
         await asyncio.sleep(1)
 

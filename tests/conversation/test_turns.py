@@ -169,7 +169,7 @@ async def test_an_apology_is_kept_apart_from_the_words_before_it(tmp_path: Path)
 
 async def test_a_guard_stops_the_speech_and_says_why(tmp_path: Path) -> None:
     async def guard(turn: Turn) -> str | None:
-        while not turn.live.spoke:
+        while not turn.live.spoken.begun:
             await asyncio.sleep(0.01)
         return "I may not talk about that." if "secret" in turn.text else None
 
