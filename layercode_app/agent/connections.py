@@ -52,8 +52,10 @@ class Connections:
         for toolset in servers:
             yield self._open_server(toolset, voice)
         voice.tool_servers = {id(toolset): self._servers[id(toolset)] for toolset in servers}
-        # Entering an agent also opens its MCP servers and waits for them. An agent that has some is entered in parts.
-        parts = _parts(voice) if servers else [voice.model, voice.agent]
+        # Entering an agent also opens its MCP servers and waits for them, and creates a model that it has by name, which
+        # may lack its key. Such an agent is entered in parts.
+        by_name = isinstance(getattr(voice.agent, "model", None), str)
+        parts = _parts(voice) if servers or by_name else [voice.model, voice.agent]
         for part in parts:
             if part is not None:
                 opened = asyncio.Event()

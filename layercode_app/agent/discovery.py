@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -33,6 +33,8 @@ class Found:
     """Problems for the developer: a file without an agent, or two files with an agent of the same name."""
     notes: list[str] = field(default_factory=list)
     """Messages about agents that override a shipped agent of the same name."""
+    keyless: dict[str, None] = field(default_factory=dict)
+    """The names of the models in agent files that were made without their key; see `deferred_models`."""
 
     def own(self) -> list[str]:
         """Return the names of the agents in the project's own files, sorted."""
@@ -47,7 +49,7 @@ class Found:
         own = self.own()
         failed = {path: error for path, error in self.failed.items() if not _is_shipped(path)}
         agents, files = {name: self.agents[name] for name in own}, {name: self.files[name] for name in own}
-        return Found(agents, files, failed, self.warnings, self.notes)
+        return replace(self, agents=agents, files=files, failed=failed)
 
     def default(self) -> str:
         """Return the name of the default agent: the project's only one, even if its file failed; STARTER without any.
@@ -99,11 +101,14 @@ def discover(agents_dir: Path | None = None) -> Found:
     """
     if agents_dir is not None and not agents_dir.is_dir():
         raise AgentNotFoundError(f"--agents {agents_dir}: no such folder. Create it, or leave the option out.")
+    from .deferred_models import models_deferred
+
     found = Found()
-    for folder in folders(agents_dir):
-        for path in sorted(folder.glob("*.py")):
-            if not path.name.startswith("_"):
-                _load_into(found, path)
+    with models_deferred() as found.keyless:
+        for folder in folders(agents_dir):
+            for path in sorted(folder.glob("*.py")):
+                if not path.name.startswith("_"):
+                    _load_into(found, path)
     return found
 
 
@@ -121,9 +126,12 @@ def find_by_import(address: str) -> VoiceAgent[Any, Any]:
 
     Raises AgentNotFoundError if the module cannot be imported or the attribute is no agent.
     """
+    from .deferred_models import models_deferred
+
     module_name, _, attribute = address.partition(":")
     try:
-        module = importlib.import_module(module_name)
+        with models_deferred():
+            module = importlib.import_module(module_name)
     except ImportError as error:
         raise AgentNotFoundError(
             f"Agent {address!r}: the module {module_name!r} cannot be imported: {error}. Run where it is importable."

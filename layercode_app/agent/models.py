@@ -49,7 +49,7 @@ def choose_model(
     """
     if voice.agent is None:
         return
-    own = voice.agent.model
+    own = own_model(voice.agent)
     if asked == MODEL_NAME:
         voice.use_model(offline_model(voice.script))
     elif asked is not None:
@@ -75,6 +75,12 @@ def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, *, offline
         return offline_model(voice.script)
 
 
+def own_model(agent: Any) -> Model | str | None:
+    """Return the agent's own model: its name where it was made without a key, None where it has none."""
+    own: Model | str | None = agent.model
+    return getattr(own, "asked", own)
+
+
 @cache
 def _warn_once(warning: str) -> None:
     """Log a warning once: a server loads many agents, and a missing key affects all of them."""
@@ -88,9 +94,14 @@ def named_model(name: str, setting: str) -> Model:
     try:
         return infer_model(name)
     except Exception as error:  # a provider's library raises its own error for a variable that is set but empty
-        if not isinstance(error, ImportError) and (missing := _VARIABLE.findall(str(error))):
+        if missing := missing_variables(error):
             raise MissingKeyError(f"{setting} {name}: {' or '.join(dict.fromkeys(missing))} is not set.") from error
         raise ConfigurationError(f"{setting} {name}: {_said(str(error))}") from error
+
+
+def missing_variables(error: Exception) -> list[str]:
+    """Return the environment variables that the error of a model's creation names, [] if it has another reason."""
+    return [] if isinstance(error, ImportError) else _VARIABLE.findall(str(error))
 
 
 def _said(message: str) -> str:

@@ -14,6 +14,8 @@ import uvicorn
 from loguru import logger
 
 from ..agent.discovery import Found, discover, find_by_import
+from ..agent.models import named_model, own_model
+from ..agent.offline import MODEL_NAME
 from ..agent.shipped import BUILT_IN
 from ..agent.voice_agent import VoiceAgent
 from ..exceptions import ConfigurationError
@@ -156,6 +158,8 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     app = create_app(
         _served(found, options), first, settings=settings, model=options.model, offline_without_key=options.developing
     )
+    if not options.developing and options.model != MODEL_NAME:
+        _refuse_keyless(found, app)
     drain_on_signals(app)
     app.on_start.append(catch_all)
     spare_the_collector()
@@ -189,6 +193,14 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "timeout_graceful_shutdown": LINGER_SECONDS,
         "timeout_worker_healthcheck": WORKER_SECONDS,
     }
+
+
+def _refuse_keyless(found: Found, app: LayerCode) -> None:
+    """Raise ConfigurationError if a helper agent's model has no key. The served agents' own models were checked before."""
+    checked = {own_model(voice.agent) for voice in app.agents.values() if voice.agent is not None}
+    for name in found.keyless:
+        if name not in checked:
+            named_model(name, "A model in the agent files,")
 
 
 def _served(found: Found, options: ServeOptions) -> Found:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic_ai import Agent
+from pydantic_ai.exceptions import UserError
+from pydantic_ai.models.fallback import FallbackModel
 
 from layercode_app import LayerCode, VoiceAgent
+from layercode_app.agent.discovery import discover
 
+from .. import forked
 from ..calling import SECRET, settings
 from ..ports import free_port
-from ..processes import command, listening, run
+from ..processes import clean_environment, command, listening, run
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +43,7 @@ def project(folder: Path, **models: str) -> Path:
     [
         ("", {"DEFAULT_MODEL": "openai:gpt-5-mini"}, "DEFAULT_MODEL openai:gpt-5-mini: OPENAI_API_KEY is not set. "),
         ("'deepseek:x', defer_model_check=True", {}, "The model of agent 'shop', deepseek:x: DEEPSEEK_API_KEY is not "),
+        ("'deepseek:x'", {}, "The model of agent 'shop', deepseek:x: DEEPSEEK_API_KEY is not set. "),
         ("", {"DEFAULT_MODEL": "openai:gpt-5-mini", "OPENAI_API_KEY": "test-key", "FALLBACK_MODELS": "deepseek:x"},
          "FALLBACK_MODELS deepseek:x: DEEPSEEK_API_KEY is not set. "),
     ],
@@ -91,20 +97,97 @@ def test_chat_goes_on_offline_and_says_so_in_one_line(tmp_path: Path) -> None:
     assert [said in line for line in printed.splitlines()].count(True) == 1, printed
 
 
-async def test_dev_goes_on_offline_and_says_so_in_one_line(tmp_path: Path) -> None:
-    project(tmp_path, shop="'deepseek:x', defer_model_check=True")
+@pytest.mark.parametrize("model", ["'deepseek:x'", "'deepseek:x', defer_model_check=True"])
+async def test_dev_goes_on_offline_and_says_so_in_one_line(model: str, tmp_path: Path) -> None:
+    project(tmp_path, shop=model)
     port = free_port()
     async with command("dev", "--port", str(port), cwd=tmp_path, env=ENV) as process:
         await listening(f"http://127.0.0.1:{port}", process)
     printed = (tmp_path / "output.txt").read_text()
     assert printed.count("deepseek:x: DEEPSEEK_API_KEY is not set. Agents that use it answer offline") == 1, printed
     assert "shop (offline" in printed
+    assert "ERROR" not in printed
+
+
+BARE = """
+from pydantic_ai import Agent
+
+agent = Agent("openai:gpt-5-mini"{more})
+"""
+HELPED = """
+from pydantic_ai import Agent
+
+from layercode_app import Turn, VoiceAgent
+
+helper = Agent("deepseek:x")
+agent = VoiceAgent("shop")
+
+
+@agent.on_message
+async def reply(turn: Turn) -> str:
+    return (await helper.run(turn.text)).output
+"""
+
+
+@pytest.mark.parametrize("more", ["", ", defer_model_check=True"])
+def test_an_agent_that_names_its_model_is_loaded_without_the_key(more: str, tmp_path: Path) -> None:
+    project(tmp_path)
+    (tmp_path / "agents" / "shop.py").write_text(BARE.format(more=more))
+    code, printed = run("chat", "--agent", "shop", "--say", "hello", cwd=tmp_path, env=ENV)
+    assert code == 0, printed
+    assert "I am running offline, without a model. You said: hello" in printed
+    assert printed.count("openai:gpt-5-mini: OPENAI_API_KEY is not set. Agents that use it answer offline") == 1
+    assert "ERROR" not in printed
+    code, printed = run("run", "--port", "0", cwd=tmp_path, env=ENV)
+    assert code == 2, printed
+    assert "Error: The model of agent 'shop', openai:gpt-5-mini: OPENAI_API_KEY is not set." in printed
+
+
+def test_the_model_is_the_real_one_once_its_key_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project(tmp_path)
+    (tmp_path / "agents" / "shop.py").write_text(BARE.format(more=""))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    voice = discover(tmp_path / "agents").get("shop")
+    monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+    LayerCode(voice, settings=settings(tmp_path))
+    assert voice.model is not None
+    assert voice.model.model_name == "gpt-5-mini"
+
+
+def test_run_refuses_for_a_helper_agent_too_and_chat_lets_it_answer_offline(tmp_path: Path) -> None:
+    project(tmp_path)
+    (tmp_path / "agents" / "shop.py").write_text(HELPED)
+    code, printed = run("run", "--port", "0", cwd=tmp_path, env=ENV)
+    assert code == 2, printed
+    assert "A model in the agent files, deepseek:x: DEEPSEEK_API_KEY is not set." in printed
+    code, printed = run("chat", "--agent", "shop", "--say", "hello", cwd=tmp_path, env=ENV)
+    assert code == 0, printed
+    assert "without a model. You said: hello" in printed
+
+
+def test_outside_of_agent_files_a_model_still_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    discover()
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(UserError, match="OPENAI_API_KEY"):
+        Agent("openai:gpt-5-mini")
+
+
+OWN_TEST = """
+async def test_it(call):
+    assert (await call.say("hello")).spoken.endswith("You said: hello")
+"""
+
+
+def test_the_fixture_loads_it_too(tmp_path: Path) -> None:
+    project(tmp_path)
+    (tmp_path / "agents" / "shop.py").write_text(BARE.format(more=""))
+    (tmp_path / "test_it.py").write_text(OWN_TEST)
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = forked.run(command, cwd=tmp_path, env=clean_environment(), together=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_in_development_a_fallback_without_a_key_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pydantic_ai import Agent
-    from pydantic_ai.models.fallback import FallbackModel
-
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     monkeypatch.delenv("DEEPSEEK_API_KEY", raising=False)
     voice = VoiceAgent("shop", Agent("openai:first"))
