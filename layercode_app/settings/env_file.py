@@ -47,8 +47,8 @@ def _remembered(undo_file: Path) -> dict[str, str | None]:
         return dict(json.loads(undo_file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"{undo_file} cannot be read, and held what .env was before `connect`: {error}. See that .env is what it "
-            "should be, then delete that file."
+            f"{undo_file}, which holds the values of .env before `connect`, cannot be read: {error}. Correct .env by "
+            "hand, then delete that file."
         ) from error
 
 
@@ -61,7 +61,7 @@ def _changed(text: str, values: Values) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
     for name, value in values.items():
         if value is not None and not re.fullmatch(r"[^\r\n]*", value):
-            raise ConfigurationError(f"{name}: a value of .env is one line.")
+            raise ConfigurationError(f"{name}: the value has several lines; expected one line, as .env needs it.")
         line = re.compile(rf"^(?:export\s+)?{re.escape(name)}=.*\n?", re.MULTILINE)
         text = line.sub("", text)
         if value is not None:

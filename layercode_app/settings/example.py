@@ -7,7 +7,9 @@ from .table import Settings, env_name
 
 def env_example() -> str:
     """Return the text of `.env.example`: each setting commented out, below its description."""
-    lines = ["# Copy to .env and fill in what you need; every line is optional. Made from the settings table."]
+    lines = [
+        "# Copy this file to .env and set what you need; every line is optional. Generated from the settings table."
+    ]
     section = ""
     for info in Settings.model_fields.values():
         extra = info.json_schema_extra

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 IGNORE_FILE = ".gitignore"
-IGNORE_ALL = "# Made by layercode-app: conversations, logs and what belongs to them are not for the repository.\n*\n"
+IGNORE_ALL = "# Created by layercode-app: conversations and logs do not belong in the repository.\n*\n"
 
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:

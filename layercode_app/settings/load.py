@@ -39,7 +39,7 @@ def load_settings(
     """
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
     if env_file is not None and env_file != ENV_FILE and not Path(env_file).is_file():
-        raise ConfigurationError(f"--env-file {env_file}: no such file. Create it, or leave the option out.")
+        raise ConfigurationError(f"--env-file {env_file}: no such file. Create it, or omit the option.")
     loader = _loader(env_file, toml_file)
     try:
         settings = loader(**(_emptied(env_file) | given))

@@ -9,9 +9,9 @@ from .table import Settings
 
 WEBHOOK_SECRET = "LAYERCODE_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
 NO_SECRET = (
-    "No webhook secret is set, so no call could be trusted. Put this line into .env, and in place of <secret> the "
-    f"secret of your agent's webhook, from the platform's dashboard:\n    {WEBHOOK_SECRET}=<secret>\n"
-    "Or let `layercode-create-app connect` find and write it. On this machine, `layercode-create-app dev` needs none."
+    "No webhook secret is set, so webhooks cannot be verified. Add this line to .env, with your agent's webhook secret "
+    f"from the platform's dashboard:\n    {WEBHOOK_SECRET}=<secret>\n"
+    "Or run `layercode-create-app connect`, which writes it. `layercode-create-app dev` needs no secret of yours."
 )
 
 
@@ -20,7 +20,7 @@ def fault_of(secret: str) -> str:
     if not secret:
         return "is empty"
     if not secret.isascii() or not secret.isprintable() or any(character.isspace() for character in secret):
-        return "holds a space or a character that no secret has"
+        return "contains a space or another character that no secret has"
     return "is in quotes or angle brackets" if {secret[0], secret[-1]} & set("\"'<>") else ""
 
 
@@ -29,8 +29,8 @@ def refuse_faulty_secrets(settings: Settings) -> None:
     for name, source, secret in _secrets(settings):
         if fault := fault_of(secret):
             raise ConfigurationError(
-                f"{name} ({source}) {fault}: expected the secret itself. Copy it from the platform's dashboard in "
-                "place of what is there, whole and without quotes or brackets."
+                f"{name} ({source}) {fault}: expected the secret itself. Copy the whole secret from the platform's "
+                "dashboard, without quotes or brackets."
             )
 
 

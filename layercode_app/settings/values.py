@@ -28,7 +28,7 @@ def _pattern(value: str) -> str:
     try:
         re.compile(value)
     except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from None
     return value
 
 
@@ -40,7 +40,7 @@ def _rate(value: str) -> str:
     try:
         parse(value)
     except ValueError:
-        raise ValueError(f"{value!r} is no rate; expected one such as 20/minute or 100/hour") from None
+        raise ValueError(f"{value!r} is not a rate; expected a rate such as 20/minute or 100/hour") from None
     return value
 
 
@@ -51,13 +51,13 @@ def _base_url(value: str) -> str:
     except ValueError:
         whole = False
     if not whole or not value.isascii() or any(character.isspace() for character in value):
-        raise ValueError(f"{value!r} is no URL; expected one such as https://api.layercode.com/v1")
+        raise ValueError(f"{value!r} is not a URL; expected a URL such as https://api.layercode.com/v1")
     return value
 
 
 def _port(value: int) -> int:
     if not 0 <= value <= 65535:
-        raise ValueError(f"{value} is no port; expected 0 to 65535")
+        raise ValueError(f"{value} is not a port; expected 0 to 65535")
     return value
 
 

@@ -154,7 +154,7 @@ def test_logs_say_that_nothing_fits(agents: Path, tmp_path: Path) -> None:
     [
         ("PORT", "many", "it is 'many'"),
         ("LOG_LEVEL", "loud", "it is 'loud'"),
-        ("LAYERCODE_AUTHORIZE_RATE", "often", "'often' is no rate"),
+        ("LAYERCODE_AUTHORIZE_RATE", "often", "'often' is not a rate"),
     ],
 )
 def test_a_wrong_setting_shows_its_value(
@@ -246,4 +246,4 @@ async def test_dev_ends_its_start_with_the_address(agents: Path, tmp_path: Path)
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), 60)
     assert lines[-1].endswith(f"Talk to your agent at http://127.0.0.1:{port}/")
-    assert "INFO    A webhook secret for development was written into .env" in lines[0]
+    assert "INFO    A webhook secret for development was written to .env" in lines[0]

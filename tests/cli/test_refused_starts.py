@@ -22,8 +22,8 @@ def started(folder: Path, *arguments: str, **env: str) -> str:
 
 def test_the_line_that_is_to_be_pasted_is_no_secret_as_it_is(tmp_path: Path) -> None:
     printed = started(tmp_path)
-    assert "in place of <secret>" in printed
-    assert "`layercode-create-app dev` needs none" in printed
+    assert "LAYERCODE_WEBHOOK_SECRET=<secret>" in printed
+    assert "`layercode-create-app dev` needs no secret" in printed
     (line,) = [line for line in printed.splitlines() if line.strip().startswith("LAYERCODE_WEBHOOK_SECRET=")]
     (tmp_path / ".env").write_text(f"{line}\n")
     refused = started(tmp_path)
