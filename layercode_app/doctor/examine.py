@@ -44,7 +44,7 @@ async def examine(*, agent: str | None = None, offline: bool = False) -> Examina
         export_env_file()
         check_telemetry_settings(settings, environment())
     except ConfigurationError as error:
-        return Examination([failed("settings", str(error), "Mend that setting; .env.example has them all.")])
+        return Examination([failed("settings", str(error), "Correct that setting; .env.example lists all settings.")])
     findings = [ok("settings", _said(settings)), local.check_command(), *local.check_secrets(settings)]
     found, agents = await asyncio.to_thread(local.check_agents, settings)
     findings += agents
@@ -55,7 +55,7 @@ async def examine(*, agent: str | None = None, offline: bool = False) -> Examina
         local.check_tunnel_program(settings),
     ]
     if agent is not None and agent not in found.agents:
-        findings.append(failed("agent", f"{agent!r} is not among them", "Name one of the agents above."))
+        findings.append(failed("agent", f"no agent is named {agent!r}", "Use the name of an agent above."))
     voices = [found.agents[name] for name in _chosen(agent, found)]
     findings += await _remote(settings, voices, offline=offline)
     return Examination(findings, table(settings))
@@ -94,9 +94,9 @@ async def _bounded(name: str, check: Callable[[], Awaitable[Any]]) -> Any:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check()
     except TimeoutError:
-        return failed(name, f"no answer within {CHECK_SECONDS:g} s", "Something on the way hangs; try again.")
+        return failed(name, f"no answer within {CHECK_SECONDS:g} s", "Try again; if it stays, check the network.")
     except Exception as error:  # noqa: BLE001 - a check that breaks is a finding, not the end of the report
-        return failed(name, f"the check broke: {type(error).__name__}: {error}", "Please report it.")
+        return failed(name, f"the check itself failed: {type(error).__name__}: {error}", "Please report this as a bug.")
 
 
 def _said(settings: Settings) -> str:

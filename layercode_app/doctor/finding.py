@@ -19,7 +19,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `mend` says how to fix a problem, and is empty if there is none."""
+    """One line of the report. `fix` says how to fix a problem, and is empty if there is none."""
 
     name: str
     state: State

@@ -22,7 +22,7 @@ from .finding import Finding, failed, ok, skipped, warning
 SHORTEST_SECRET = 16
 _DAMAGED = (
     "Stop the servers and move the file away, or restore a copy. "
-    "`sqlite3 OLD .recover | sqlite3 NEW` saves what is left of a SQLite journal."
+    "`sqlite3 OLD .recover | sqlite3 NEW` recovers what is readable in a SQLite journal."
 )
 DASHBOARD = "Copy it from the platform's dashboard into .env"
 
@@ -31,12 +31,12 @@ def check_secrets(settings: Settings) -> Iterator[Finding]:
     """Check that the webhook secrets, the API key and the agent's id are set, and that the secrets look intact."""
     secrets = [secret.get_secret_value() for secret in (*settings.webhook_secret, *settings.agent_secrets.values())]
     if not secrets:
-        yield failed("webhook secret", "none is set, so no webhook can be trusted",
+        yield failed("webhook secret", "none is set, so no webhook can be verified",
                      f"{DASHBOARD} as LAYERCODE_WEBHOOK_SECRET; `dev` writes one for development.")  # fmt: skip
     elif faults := [fault for secret in secrets if (fault := fault_of(secret))]:
         yield failed("webhook secret", f"one {faults[0]}", f"{DASHBOARD} again, whole and without quotes.")
     elif short := [secret for secret in secrets if len(secret) < SHORTEST_SECRET]:
-        yield warning("webhook secret", f"one is only {len(short[0])} characters long", "Use a long and random one.")
+        yield warning("webhook secret", f"one is only {len(short[0])} characters long", "Use a long random secret.")
     else:
         yield ok("webhook secret", f"{len(secrets)} set")
     if settings.api_key is None:
@@ -46,7 +46,7 @@ def check_secrets(settings: Settings) -> Iterator[Finding]:
     else:
         yield ok("API key", "set")
     if settings.agent_id is None:
-        yield skipped("agent id", "LAYERCODE_AGENT_ID is not set", "`connect` picks or makes an agent.")
+        yield skipped("agent id", "LAYERCODE_AGENT_ID is not set", "`connect` picks or creates an agent.")
     else:
         yield ok("agent id", settings.agent_id)
 
@@ -59,13 +59,13 @@ def check_agents(settings: Settings) -> tuple[Found, list[Finding]]:
         return Found(), [failed("agent files", str(error), "Create the folder, or set LAYERCODE_AGENTS_DIR.")]
     findings = [
         failed(f"agent file {path.name}", error.traceback.strip().splitlines()[-1] if error.traceback else str(error),
-               f"Mend {path}; `agents` shows its traceback.")
+               f"Fix {path}; `agents` shows its traceback.")
         for path, error in found.failed.items()
     ]  # fmt: skip
     if found.agents:
         findings.append(ok("agent files", _named(found)))
     elif not findings:
-        findings.append(failed("agent files", "no agent was found", "Put one into ./agents, or set --agents."))
+        findings.append(failed("agent files", "no agent was found", "Create one in ./agents, or set --agents."))
     return found, findings
 
 
@@ -80,12 +80,12 @@ def check_command() -> Finding:
     """Check that no older distribution with the same command is installed."""
     if older := older_distribution():
         return warning("command", shadow_of(older), UNSHADOW)
-    return ok("command", "no older layercode-create-app beside this one")
+    return ok("command", "no older layercode-create-app is installed")
 
 
 async def check_store(settings: Settings) -> Finding:
     """Check that the journal can be opened, written and read."""
-    fix = "Check LAYERCODE_STORE: that the folder may be written, or that the Redis runs and is reachable."
+    fix = "Check LAYERCODE_STORE: the folder must be writable, or Redis must run and be reachable."
     try:
         store = create_store(settings.store)
     except ConfigurationError as error:
@@ -100,7 +100,9 @@ async def check_store(settings: Settings) -> Finding:
     except StoreError as error:
         return failed("journal", str(error), _DAMAGED if _is_damaged(error) else fix)
     if settings.store == "memory":
-        return warning("journal", "in memory only", "It is lost at the end; set LAYERCODE_STORE=sqlite:///PATH.")
+        return warning(
+            "journal", "in memory only", "It is lost when the server stops; set LAYERCODE_STORE=sqlite:///PATH."
+        )
     return ok("journal", f"{store.component} can be read and written")
 
 
@@ -119,7 +121,7 @@ def check_log_folder(settings: Settings) -> Finding:
             pass
     except OSError as error:
         return failed("log folder", f"{folder} cannot be written: {error.strerror}",
-                      "Set LOG_DIR to a folder of yours, or empty with LOG_FORMAT=json for stdout.")  # fmt: skip
+                      "Set LOG_DIR to a writable folder, or leave it empty and set LOG_FORMAT=json to use stdout.")  # fmt: skip
     return ok("log folder", str(folder))
 
 
@@ -139,7 +141,7 @@ async def check_port(settings: Settings) -> Finding:
     other = await _who_has(url, settings)
     if other is None:
         return ok("port", f"{where} is served by this project")
-    return failed("port", f"{where} cannot be used: {other or reason}", "Set PORT, or end what holds it.")
+    return failed("port", f"{where} cannot be used: {other or reason}", "Set PORT, or stop the program that uses it.")
 
 
 async def _who_has(url: str, settings: Settings) -> str | None:
@@ -156,7 +158,7 @@ async def _who_has(url: str, settings: Settings) -> str | None:
         if verdict.reached:
             same = verdict.project == project_here()
             return None if same else f"another project serves its agent {verdict.agent!r} there, with the same secret"
-    return "another project's server is there; it has another webhook secret"
+    return "a server of another project uses it, with another webhook secret"
 
 
 async def _is_ours(url: str) -> bool:
@@ -173,7 +175,7 @@ def check_tunnel_program(settings: Settings) -> Finding:
     try:
         program = words_of(settings.tunnel_command)[0]
     except ConfigurationError as error:
-        return failed("tunnel", str(error), "Correct LAYERCODE_TUNNEL_COMMAND, or remove it for cloudflared.")
+        return failed("tunnel", str(error), "Correct LAYERCODE_TUNNEL_COMMAND, or remove it to use cloudflared.")
     if shutil.which(program):
         return ok("tunnel", f"{program} is installed")
     return skipped("tunnel", f"{program} is not installed; only --tunnel and `connect` need it",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SKEW_LIMIT, SKEW_WARNING = 300.0, 30.0
 """Seconds of clock skew: above the limit signatures are refused; above the warning the clock is not synchronized."""
 TIMEOUT_SECONDS = 10.0
-NO_NETWORK = "the network it needs cannot be reached from here"
+NO_NETWORK = "the network that this check needs is not reachable"
 
 
 async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Finding:
@@ -87,19 +87,19 @@ async def check_clock(settings: Settings) -> Finding:
     except (httpx.HTTPError, httpx.InvalidURL):
         return skipped("clock", NO_NETWORK)
     except ValueError:
-        return skipped("clock", "the platform does not say what time it is")
+        return skipped("clock", "the platform's response has no date")
     if abs(skew) < SKEW_WARNING:
         return ok("clock", "agrees with the platform's")
     found = failed if abs(skew) > SKEW_LIMIT else warning
     where = "ahead of" if skew > 0 else "behind"
     return found("clock", f"{abs(skew):.0f} s {where} the platform's; beyond {SKEW_LIMIT:.0f} s every webhook is refused",
-                 "Let it be kept: `timedatectl set-ntp true`, or your system's own way.")  # fmt: skip
+                 "Synchronize it: `timedatectl set-ntp true`, or the equivalent of your system.")  # fmt: skip
 
 
 async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
     """Check that the API key is accepted, the agent exists, and its webhook reaches a server of ours unbuffered."""
     if settings.api_key is None or settings.agent_id is None:
-        yield skipped("webhook at the platform", "LAYERCODE_API_KEY and LAYERCODE_AGENT_ID are needed for it")
+        yield skipped("webhook at the platform", "needs LAYERCODE_API_KEY and LAYERCODE_AGENT_ID")
         return
     name = "webhook at the platform"
     try:
@@ -113,31 +113,31 @@ async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
         return
     for place, other in agent.contradictions().items():
         yield warning(f"webhook at {place}", f"{other}, not {agent.webhook_url}",
-                      "If calls go there, set it in the platform's dashboard.")  # fmt: skip
+                      "If calls go there, change it in the platform's dashboard.")  # fmt: skip
     yield await _through(agent.webhook_url, settings)
 
 
 def _refused(name: str, error: PlatformAPIError, settings: Settings) -> Finding:
     if error.unreachable:
         if _is_local(settings.api_url):
-            return failed(name, str(error), "Start what LAYERCODE_API_URL names, or remove it.")
+            return failed(name, str(error), "Start the server at LAYERCODE_API_URL, or remove that setting.")
         return skipped(name, NO_NETWORK)
     if error.status is not None and 400 <= error.status < 500:
         return failed(name, str(error), "Check LAYERCODE_API_KEY and LAYERCODE_AGENT_ID.")
-    return failed(name, str(error), "Try again; if it stays so, check LAYERCODE_API_URL.")
+    return failed(name, str(error), "Try again; if it stays, check LAYERCODE_API_URL.")
 
 
 async def _through(url: str, settings: Settings) -> Finding:
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret]
     if not secrets:
-        return skipped("webhook at the platform", f"{url}; without a secret it cannot be tried")
+        return skipped("webhook at the platform", f"{url}; it cannot be tested without a secret")
     verdict = await probe(url, secrets[0])
     if verdict.fine:
         return ok("webhook at the platform", f"{url} reaches this project in {verdict.milliseconds:.0f} ms, unbuffered")
     if verdict.reached:
         return failed("webhook at the platform", verdict.reason, "Turn the proxy's buffering off for this path.")
     return failed("webhook at the platform", verdict.reason,
-                  "Start the server there, or point the webhook at this one: `connect`, or run --tunnel --update-webhook.")  # fmt: skip
+                  "Start that server, or point the webhook at this one: `connect`, or `run --tunnel --update-webhook`.")  # fmt: skip
 
 
 async def check_sinks(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[Finding]:
@@ -197,8 +197,8 @@ async def _post(name: str, url: str, body: bytes, headers: Mapping[str, str], se
             answer = await client.post(url, content=body, headers=dict(headers))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         if _is_local(url):
-            return failed(name, f"nothing takes it at {url}: {type(error).__name__}", f"Start it, or unset {setting}.")
+            return failed(name, f"no server answers at {url}: {type(error).__name__}", f"Start it, or unset {setting}.")
         return skipped(name, NO_NETWORK)
     if answer.is_success:
-        return ok(name, "took a test")
+        return ok(name, "accepted a test")
     return failed(name, f"answered {answer.status_code} to a test", f"Check {setting}.")

@@ -76,7 +76,7 @@ class Claim:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
-            logger.error("{} cannot be read, so no webhook can be given back from it: {}", file, error)
+            logger.error("{} cannot be read, so no webhook can be restored from it: {}", file, error)
             return None
 
 
@@ -84,8 +84,8 @@ def refuse_production(agent_id: str, settings: Settings) -> None:
     """Raise ConfigurationError if the agent is listed in LAYERCODE_PRODUCTION_AGENTS."""
     if agent_id in settings.production_agents:
         raise ConfigurationError(
-            f"The agent {agent_id} is listed in LAYERCODE_PRODUCTION_AGENTS, so a tunnel may not take its webhook. "
-            "Use another agent: `layercode-create-app connect` makes one."
+            f"The agent {agent_id} is listed in LAYERCODE_PRODUCTION_AGENTS, so its webhook must not be set to a "
+            "tunnel. Use another agent: `layercode-create-app connect` creates one."
         )
 
 
@@ -99,7 +99,7 @@ async def claimed(client: PlatformClient, agent_id: str, url: str, *, file: Path
     with _lock(file) as locked:
         if not locked:
             raise ConfigurationError(
-                f"Another process has pointed a webhook at itself from here ({file}). End it first."
+                f"Another process of this folder has pointed a webhook at itself ({file}). Stop that process first."
             )
         await _give_back(client, file)
         claim = await _claim(client, agent_id, url, _kept(file, agent_id))
@@ -132,15 +132,15 @@ def _kept(file: Path, agent_id: str) -> Claim | None:
     claim = Claim.read(file)
     if claim is None:
         raise ConfigurationError(
-            f"{file} cannot be read, and may be all that knows where a webhook went before. See that the webhooks of "
-            "your agents are what they should be, then delete it."
+            f"{file}, which may hold the previous URL of a webhook, cannot be read. Check the webhooks of your agents "
+            "in the platform's dashboard, then delete the file."
         )
     if claim.agent_id == agent_id:
         return claim
     if claim.previous is not None:
         raise ConfigurationError(
-            f"The webhook of {claim.agent_id} could not be given back, and {file} is all that knows where it went "
-            f"before: {claim.previous}. Start again with that agent and its LAYERCODE_API_KEY, or run `layercode-create-app "
+            f"The webhook of {claim.agent_id} could not be restored, and only {file} has its previous URL: "
+            f"{claim.previous}. Start again with that agent and its LAYERCODE_API_KEY, or run `layercode-create-app "
             f"platform agents set-webhook {claim.agent_id} {claim.previous}` and delete the file."
         )
     return None
@@ -169,11 +169,11 @@ async def _give_back(client: PlatformClient, file: Path) -> bool:
     except PlatformAPIError as error:
         # Another account's key also gets 404, so the claim is kept.
         if error.status not in (400, 404) or claim.account not in ("", client.account):
-            logger.error("The webhook of {} is given back at the next start: {}", claim.agent_id, error)
+            logger.error("The webhook of {} will be restored at the next start: {}", claim.agent_id, error)
             return False
-        logger.error("The webhook of {} cannot be given back; it was {}: {}", claim.agent_id, claim.previous, error)
+        logger.error("The webhook of {} cannot be restored to {}: {}", claim.agent_id, claim.previous, error)
     except TimeoutError:
-        logger.error("The webhook of {} is given back at the next start: the platform is too slow.", claim.agent_id)
+        logger.error("The webhook of {} will be restored at the next start: the platform is too slow.", claim.agent_id)
         return False
     claim.forget(file)
     return True
@@ -205,15 +205,17 @@ async def _restore(client: PlatformClient, claim: Claim) -> None:
 def _tell_of_contradictions(agent: AgentInfo) -> None:
     for place, other in agent.contradictions().items():
         logger.warning(
-            "{} of {} still names {}. If calls go there, set it in the platform's dashboard.", place, agent.id, other
+            "{} of {} is still {}. If calls go there, change it in the platform's dashboard.", place, agent.id, other
         )
 
 
 def _tell(claim: Claim, current: str | None) -> None:
     if same_url(current, claim.previous):
-        logger.info("The webhook of {} is back at {}.", claim.agent_id, current or "nowhere")
+        logger.info("The webhook of {} was restored to {}.", claim.agent_id, current or "nowhere")
     elif claim.is_at(current):
-        logger.warning("{} had no webhook before; it stays at {}, where nobody listens.", claim.agent_id, current)
+        logger.warning(
+            "{} had no webhook before, so its webhook stays at {}, where no server listens.", claim.agent_id, current
+        )
     else:
         logger.info("The webhook of {} was changed meanwhile and stays at {}.", claim.agent_id, current)
 

@@ -43,7 +43,7 @@ class PlatformClient:
         """Return a client with these settings. Raises ConfigurationError if they have no API key."""
         if settings.api_key is None:
             raise ConfigurationError(
-                "LAYERCODE_API_KEY is not set. Take the key from the platform's dashboard and put it into .env."
+                "LAYERCODE_API_KEY is not set. Copy the key from the platform's dashboard into .env."
             )
         return cls(settings.api_key.get_secret_value(), base_url=settings.api_url, timeout=settings.api_timeout)
 
@@ -118,7 +118,7 @@ class PlatformClient:
         answer = await self.transport.json("POST", f"agents/{_id(agent_id)}/calls/initiate_outbound", body)
         conversation_id = answer.get("conversation_id")
         if not isinstance(conversation_id, str):
-            raise PlatformAPIError("The platform took the call but named no conversation_id.", status=ANSWERED)
+            raise PlatformAPIError("The platform accepted the call but returned no conversation_id.", status=ANSWERED)
         return conversation_id
 
 
@@ -126,7 +126,7 @@ def _has_id(item: object) -> bool:
     """Return whether an item of the list has an id. An item without one must not hide the other agents."""
     if isinstance(item, dict) and isinstance(item.get("id"), str | int):
         return True
-    logger.warning("The platform listed an agent without an id; it is left out: {!r}", str(item)[:80])
+    logger.warning("The platform listed an agent without an id, which is ignored: {!r}", str(item)[:80])
     return False
 
 

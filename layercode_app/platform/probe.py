@@ -1,8 +1,8 @@
 """Probe a webhook's URL: does it reach our server, and does the answer arrive unbuffered?
 
-The probe is a signed event of a type that only our server knows. The server answers with frames that are sent
-PAUSE_SECONDS apart; it starts no turn and writes nothing to the journal. The frames name the project that answers, for
-a client that has its secret.
+The probe is a signed event of a type that only our server knows. The server answers with one frame every PAUSE_SECONDS;
+it starts no turn and writes nothing to the journal. The frames name the project that answers, for a client that has
+its secret.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def _judge(url: str, arrivals: list[float]) -> Verdict:
     took = arrivals[-1] - arrivals[0]
     if took < PAUSE_SECONDS * (FRAMES - 1) / 2:
         why = (
-            f"{url} holds the stream back and sends it at once: turn buffering and compression off for it in the "
-            "proxy between (X-Accel-Buffering: no is sent)."
+            f"{url} buffers the stream: turn buffering and compression off for this path in the proxy "
+            "(we send X-Accel-Buffering: no)."
         )
         return Verdict(True, False, why, arrivals[0] * 1000)
     return Verdict(True, True, milliseconds=arrivals[0] * 1000)
@@ -106,10 +106,12 @@ def _judge(url: str, arrivals: list[float]) -> Verdict:
 def _refused(response: httpx.Response) -> str:
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED:
-        return "Our server is there, but with another webhook secret: compare LAYERCODE_WEBHOOK_SECRET on both sides."
+        return (
+            "A server of ours answers, but has another webhook secret: compare LAYERCODE_WEBHOOK_SECRET on both sides."
+        )
     if status == httpx.codes.OK:
         return f"{response.url} answers, but it is not this server."
-    return f"{response.url} answers {status}; it is not this server, or its path is another (LAYERCODE_AGENT_ROUTE)."
+    return f"{response.url} answers {status}: it is another server, or the path is wrong (LAYERCODE_AGENT_ROUTE)."
 
 
 async def probe_until_reached(url: str, secret: str, *, seconds: float) -> Verdict:

@@ -75,7 +75,7 @@ async def download(
             if attempt == ATTEMPTS:
                 raise PlatformAPIError(
                     f"The recording broke off {ATTEMPTS} times; {part.size} bytes are in {part.file}. "
-                    "Run the same command again to go on from there."
+                    "Run the same command again to resume."
                 ) from error
     else:
         raise PlatformAPIError("The platform refuses every part of the recording; try again later.")
@@ -88,7 +88,7 @@ def _keep(part: _Part, target: Path) -> None:
         magic = file.read(4)
     if magic != b"RIFF":
         part.forget()
-        raise PlatformAPIError(f"What the platform sent is no WAV; it begins with {magic!r}. Check LAYERCODE_API_URL.")
+        raise PlatformAPIError(f"The platform sent no WAV file: it begins with {magic!r}. Check LAYERCODE_API_URL.")
     part.file.replace(target)
     part.forget()
 
@@ -127,7 +127,7 @@ async def _write(response: httpx.Response, file: BinaryIO, have: int, whole: int
         have += len(chunk)
         progress(have, whole)
     if whole is not None and have < whole:
-        raise httpx.RemoteProtocolError(f"{have} of {whole} bytes came")
+        raise httpx.RemoteProtocolError(f"{have} of {whole} bytes arrived")
 
 
 def _size(path: Path) -> int:

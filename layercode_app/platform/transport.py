@@ -20,11 +20,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
 """Seconds before the first retry, and the maximum pause, also for a longer `Retry-After`."""
 REMEDIES = {
     400: "Check the key, the ids and the fields of the request",
-    401: "LAYERCODE_API_KEY is not accepted; take the key from the platform's dashboard",
+    401: "LAYERCODE_API_KEY is not accepted; copy the key from the platform's dashboard",
     402: "The account's balance is used up; top it up in the platform's dashboard",
-    403: "This key may not do that",
-    404: "Nothing is there; check the ids and LAYERCODE_API_URL",
-    429: "Too many requests; wait a little and try again",
+    403: "This key has no permission for it; check LAYERCODE_API_KEY",
+    404: "Not found; check the ids and LAYERCODE_API_URL",
+    429: "Too many requests; wait and try again",
 }
 MAX_REASON = 300
 

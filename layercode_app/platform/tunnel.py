@@ -137,7 +137,7 @@ class Tunnel:
     def _said(self) -> str:
         where = f" More is in {Path(self._log_dir) / LOG_NAME}." if self._log_dir else ""
         last = " | ".join(self._last) or "nothing"
-        return f"Its last words: {last[:500]}.{where}"
+        return f"Its last output: {last[:500]}.{where}"
 
 
 def words_of(command: str) -> list[str]:
@@ -146,7 +146,7 @@ def words_of(command: str) -> list[str]:
         words = shlex.split(command)
     except ValueError as error:
         raise ConfigurationError(
-            f"LAYERCODE_TUNNEL_COMMAND is {command!r}: {error}. Close its quotes, as a shell would expect."
+            f"LAYERCODE_TUNNEL_COMMAND is {command!r}: {error}. Close its quotes, as in a shell."
         ) from error
     if not words:
         raise ConfigurationError("LAYERCODE_TUNNEL_COMMAND is blank; expected a program and its arguments.")
@@ -160,6 +160,6 @@ def check_program(name: str) -> str:
         raise ConfigurationError(
             f"The tunnel's program {name!r} is not installed. Install cloudflared "
             "(https://developers.cloudflare.com/cloudflare-one/connections/connect-networks/downloads/), "
-            "or name another in LAYERCODE_TUNNEL_COMMAND."
+            "or set LAYERCODE_TUNNEL_COMMAND to another program."
         )
     return found

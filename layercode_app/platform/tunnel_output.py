@@ -45,7 +45,7 @@ class OutputLog:
         try:
             yield
         except OSError as error:
-            logger.warning("The tunnel's output is not kept in {}/{}: {}.", self._folder, LOG_NAME, error.strerror)
+            logger.warning("The tunnel's output cannot be logged to {}/{}: {}.", self._folder, LOG_NAME, error.strerror)
             if self._file is not None:
                 self._file.close()
                 self._file = None

@@ -193,7 +193,7 @@ async def test_a_server_of_another_project_is_not_taken_for_this_ones(tmp_path: 
     assert (other.state("port"), other.code) == ("failed", 1)
     assert "another project serves its agent 'echo' there, with the same secret" in other.line("port")["detail"]
     assert stranger.state("port") == "failed"
-    assert "it has another webhook secret" in stranger.line("port")["detail"]
+    assert "with another webhook secret" in stranger.line("port")["detail"]
     assert other.line("port")["fix"]
 
 

@@ -102,7 +102,7 @@ async def test_a_log_folder_that_cannot_be_written_costs_only_the_log(tmp_path: 
     async with asyncio.timeout(SECONDS):
         async with Tunnel(command, "", pattern="http://[0-9.:]+", log_dir=str(tmp_path / "file")) as opened:
             assert await opened.url(SECONDS) == URL
-    assert "output is not kept" in warned[0]
+    assert "output cannot be logged" in warned[0]
 
 
 def test_a_tunnel_that_does_not_end_does_not_keep_the_server(

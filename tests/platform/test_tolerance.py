@@ -121,7 +121,7 @@ async def test_a_place_that_still_names_another_webhook_is_told(
     kept = answer(200, {"id": "a1", "webhook_url": NEW, "config": {"endpoint": OLD}})
     far.will_answer(kept)
     async with claimed(client, "a1", NEW, file=tmp_path / "webhook.json"):
-        assert f"config.endpoint of a1 still names {OLD}" in warned[0]
+        assert f"config.endpoint of a1 is still {OLD}" in warned[0]
 
 
 async def test_a_webhook_that_the_platform_spells_otherwise_is_ours_and_goes_back(
@@ -188,7 +188,7 @@ async def test_doctor_says_which_network_is_not_there(tmp_path: Path, monkeypatc
     (here,) = await looked_at(platform_settings(tmp_path, "http://127.0.0.1:1/v1"))
     (far,) = await looked_at(platform_settings(tmp_path, "https://no-such-host.invalid/v1"))
     assert (here.state, "could not be reached" in here.detail) == (State.FAILED, True)
-    assert (far.state, far.detail) == (State.SKIPPED, "the network it needs cannot be reached from here")
+    assert (far.state, far.detail) == (State.SKIPPED, "the network that this check needs is not reachable")
 
 
 async def test_doctor_follows_a_webhook_at_the_legacy_place(far: FarSide, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ async def test_after_kill_9_the_next_start_gives_it_back(tmp_path: Path) -> None
             assert (tmp_path / ".layercode/webhook.json").exists()
         async with started(tmp_path, api, "none") as again:
             assert await again.webhook() == BEFORE
-            assert f"is back at {BEFORE}" in again.output
+            assert f"was restored to {BEFORE}" in again.output
             assert not (tmp_path / ".layercode/webhook.json").exists()
 
 
@@ -287,7 +287,7 @@ async def test_what_somebody_changed_since_is_what_goes_back(left: Left) -> None
 async def test_another_agent_does_not_overwrite_what_waits_to_be_given_back(left: Left) -> None:
     kept = left.file.read_text()
     left.side.fail(TRIES)
-    with pytest.raises(ConfigurationError, match=f"a1 could not be given back.*{BEFORE}"):
+    with pytest.raises(ConfigurationError, match=f"a1 could not be restored.*{BEFORE}"):
         async with claimed(left.client, "a2", "https://second.example", file=left.file):
             raise AssertionError("it was taken")
     assert left.file.read_text() == kept
