@@ -111,7 +111,15 @@ def _log_line(record: TurnRecord) -> None:
     foreign = "\n".join((record.model, str(record.error_category), record.error_detail, *fields.get("models", ())))
     if (request := context.request.get()) is not None:
         foreign += _add_request(fields, request)
-    write_turn(f"turn {status} in {total} ms, first speech after {ttfs} ms", fields, foreign)
+    write_turn(f"turn {status}{_took(total)}, {_first_speech(ttfs)}", fields, foreign)
+
+
+def _took(total: float | None) -> str:
+    return "" if total is None else f" in {total:.0f} ms"
+
+
+def _first_speech(ttfs: float | None) -> str:
+    return "nothing was said" if ttfs is None else f"first speech after {ttfs:.0f} ms"
 
 
 def _some(record: TurnRecord) -> dict[str, Any]:

@@ -32,9 +32,9 @@ def written(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Written]:
     logger.remove()
 
 
-def finish(**more: Any) -> None:
+def finish(timings: dict[str, float] | None = None, **more: Any) -> None:
     record = TurnRecord("c", "t", Kind.MESSAGE, "echo", session_id="s", status=Status.COMPLETE, **more)
-    record.timings = {"ttfs": 1.5, "total": 2.5}
+    record.timings = {"ttfs": 1.6, "total": 2.7} if timings is None else timings
     with context.within(record):
         turn_finished(record)
 
@@ -47,11 +47,16 @@ def test_both_ways_write_the_same_line(written: Written) -> None:
     logger.remove(number)
 
     short, long = written()
-    assert heard == ["turn complete in 2.5 ms, first speech after 1.5 ms\n"]
+    assert heard == ["turn complete in 3 ms, first speech after 2 ms\n"]
     assert {**short, "time": ""} == {**long, "time": ""}
     assert list(short) == list(long)
     assert short["logger"] == "layercode_app.observability.turns"
-    assert (short["service"], short["agent"], short["turn_id"], short["total_ms"]) == ("shop", "echo", "t", 2.5)
+    assert (short["service"], short["agent"], short["turn_id"], short["total_ms"]) == ("shop", "echo", "t", 2.7)
+
+
+def test_the_line_of_a_turn_without_speech_says_so(written: Written) -> None:
+    finish({"total": 0.961})
+    assert written()[0]["message"] == "turn complete in 1 ms, nothing was said"
 
 
 def test_the_versions_of_the_service_and_of_the_agent_are_both_on_the_line(written: Written) -> None:
