@@ -205,7 +205,7 @@ class DevApp:
             before = self.layercode.settings
             self.layercode.apply(settings, *loaded.voices)
         except LayerCodeError as error:
-            logger.error("Not reloaded, the agents stay as they were: {}", error)
+            logger.error("Not reloaded, the agents are unchanged: {}", error)
             self.emulator.feed.publish({"kind": "reload", "error": str(error), **self.describe()})
             return
         self._loaded = loaded
@@ -214,7 +214,7 @@ class DevApp:
         self.emulator.use(*self._specs())
         logger.info("Reloaded: {}", ", ".join(self.layercode.agents))
         if waiting := need_restart(before, settings):
-            logger.warning("Changed, and applied when `dev` is started again: {}", ", ".join(waiting))
+            logger.warning("Changed settings that need a restart of `dev`: {}", ", ".join(waiting))
         self.emulator.feed.publish({"kind": "reload", "error": None, **self.describe()})
 
     async def _reconnect(self, before: asyncio.Task[None] | None) -> None:

@@ -29,7 +29,7 @@ def ensure_secret(env_file: Path | str = ENV_FILE) -> bool:
 
 def tell_of_secret(env_file: Path | str = ENV_FILE) -> None:
     """Log that a webhook secret was written."""
-    logger.info("A webhook secret for development was written into {}", Path(env_file))
+    logger.info("A webhook secret for development was written to {}", Path(env_file))
 
 
 def warn_of_git(settings: Settings, env_file: Path | str = ENV_FILE) -> None:
@@ -45,7 +45,7 @@ def warn_of_git(settings: Settings, env_file: Path | str = ENV_FILE) -> None:
     taken += [f"{folder}/" for folder in folders if _taken_in(folder / "any")]
     if taken:
         logger.warning(
-            "git would take in {}, which hold the webhook secret or what callers say. Add to .gitignore: {}",
+            "git would add {}, with the webhook secret or transcripts. Add to .gitignore: {}",
             " and ".join(taken),
             " ".join(taken),
         )

@@ -90,10 +90,10 @@ def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
     """Return when a failed job is due again; None if it is given up."""
     job.error = f"{type(error).__name__}: {error}"
     if job.attempts > len(pauses):
-        logger.opt(exception=error).error("Job {} was given up after {} tries", job.id, job.attempts)
+        logger.opt(exception=error).error("Job {} failed for good after {} attempts", job.id, job.attempts)
         return None
     pause = pauses[job.attempts - 1]
-    logger.opt(exception=error).warning("Job {} failed, try {}; the next is in {} s", job.id, job.attempts, pause)
+    logger.opt(exception=error).warning("Job {} failed in attempt {}; retry in {} s", job.id, job.attempts, pause)
     return steady_clock.now() + pause
 
 
@@ -112,4 +112,4 @@ async def _settle(held: _Lease, again: float | None) -> None:
         else:
             return
     # The lease expired; another worker may own the job, and a write now would release it while that one runs it.
-    logger.warning("The lease of job {} ran out; its next try is whoever's that took it over", job.id)
+    logger.warning("The lease of job {} expired; the worker that took it over retries it", job.id)

@@ -112,11 +112,11 @@ class LateSaves:
         record, changed = kept.record, kept.state
         dropped = bool(changed) and not awaited and not await self._is_newest(record)
         await self._store.save(record, state=None if dropped else changed)
-        logger.info("Turn {} is saved after all.", record.turn_id)
+        logger.info("Turn {} was saved after a delay.", record.turn_id)
         if dropped:
             names = ", ".join(changed)
             logger.warning(
-                "What turn {} changed in the state is dropped, a newer turn began: {}", record.turn_id, names
+                "State changes of turn {} are dropped, because a newer turn began: {}", record.turn_id, names
             )
 
     async def _is_newest(self, record: TurnRecord) -> bool:
@@ -126,4 +126,4 @@ class LateSaves:
 
     def _give_up(self, kept: _Kept, why: str) -> None:
         del self.waiting[kept.record.key]
-        logger.error("Turn {} was given up: {}.", kept.record.turn_id, why)
+        logger.error("Turn {} could not be saved: {}.", kept.record.turn_id, why)

@@ -91,7 +91,7 @@ class Jobs:
                     self._begin(job)
                     continue
             except StoreError as error:
-                logger.warning("Owed jobs wait for the journal: {}", error)
+                logger.warning("Jobs wait for the journal: {}", error)
             # Not `wait_for`: before Python 3.12 it may swallow the cancellation that ends this loop.
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):

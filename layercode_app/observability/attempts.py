@@ -16,9 +16,9 @@ def attempt(sink: str, set_up: Callable[[], object]) -> bool:
         set_up()
     except ConfigurationError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a library does, calls go on
+    except Exception as error:  # noqa: BLE001 - no error of a library may end a call
         reason = f"{type(error).__name__}: {masking.clean(str(error))}"
-        logger.warning("{} cannot be set up, and calls go on without it: {}. {}", sink, reason, _ADVICE)
+        logger.warning("{} cannot be set up; calls go on without it: {}. {}", sink, reason, _ADVICE)
         return False
     return True
 

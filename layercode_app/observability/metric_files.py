@@ -97,7 +97,7 @@ class _FolderOutage(Outage):
         """Log the failure once per outage."""
         if self._change(down=True):
             logger.warning(
-                "METRICS_DIR {} cannot be written: {}. Until it can, this process alone shows its figures at /metrics.",
+                "METRICS_DIR {} cannot be written: {}. Until then, /metrics shows the figures of this process only.",
                 self._sink,
                 reason,
             )

@@ -24,7 +24,7 @@ class Outage:
     def failed(self, reason: str) -> None:
         """Note a failure; log only the first of an outage."""
         if self._change(down=True):
-            logger.warning("{} does not take what is sent to it: {}. Calls go on without it.", self._sink, reason)
+            logger.warning("{} does not accept data: {}. Calls go on without it.", self._sink, reason)
 
     def worked(self) -> None:
         """Note a success; log it if the sink was down."""
@@ -76,14 +76,14 @@ class _MetricsOutage(Outage):
     def failed(self, reason: str) -> None:
         if self._change(down=True):
             logger.warning(
-                "{} takes traces, but not metrics: {}. If it is a viewer of traces only, set OTEL_METRICS_EXPORTER=none.",
+                "{} accepts traces but not metrics: {}. If it stores traces only, set OTEL_METRICS_EXPORTER=none.",
                 self._sink,
                 reason,
             )
 
     def worked(self) -> None:
         if self._down and self._change(down=False):
-            logger.info("{} takes metrics again.", self._sink)
+            logger.info("{} accepts metrics again.", self._sink)
 
 
 class LogOutage(Outage):

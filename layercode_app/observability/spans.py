@@ -126,7 +126,7 @@ def carrier() -> dict[str, str]:
 
 
 def continued(name: str, found: Mapping[str, str]) -> AbstractContextManager[Span]:
-    """Open a span for a job that another trace enqueued, as a child of that trace, whatever span is current."""
+    """Open a span for a job that another trace enqueued, as a child of that trace, not of the current span."""
     # A worker begins with pending jobs, before a turn has checked whether tracing is set up.
     set_up()
     return _span(name, within=_CONTEXT.extract(found, Context()))

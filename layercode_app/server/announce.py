@@ -17,7 +17,7 @@ from .app import LayerCode
 def tell_of(found: Found) -> None:
     """Log which agent files failed to import, and the warnings and notes of the discovery."""
     for path, error in found.failed.items():
-        logger.error("{} failed to import, the other agents are served:\n{}", path, error.traceback)
+        logger.error("{} failed to import; the other agents are served:\n{}", path, error.traceback)
     for warning in found.warnings:
         logger.warning("{}", warning)
     for note in found.notes:
@@ -27,7 +27,7 @@ def tell_of(found: Found) -> None:
 def announce(app: LayerCode, settings: Settings) -> None:
     """Log each agent with its routes and model; warn if the older distribution is installed too."""
     if older := older_distribution():
-        logger.warning("Beware: {}. {}", shadow_of(older), UNSHADOW)
+        logger.warning("Warning: {}. {}", shadow_of(older), UNSHADOW)
     first = next(iter(app.agents.values()))
     for voice in app.agents.values():
         routes = [f"/api/agents/{voice.name}"] + ([settings.agent_route] if voice is first else [])

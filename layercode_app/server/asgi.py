@@ -84,7 +84,7 @@ async def _rest(receive: Receive, room: int, seconds: float) -> bytes:
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > room:
-                    raise PayloadTooLargeError("The body is over the limit.")
+                    raise PayloadTooLargeError("The body exceeds the limit.")
                 if not message.get("more_body", False):
                     return b"".join(parts)
     except TimeoutError:

@@ -71,7 +71,7 @@ class Authorize:
         origin = header(scope, b"origin")
         if not self._allows(scope, origin):
             context.refuse("the page is not listed")
-            logger.warning("authorize refused: the page {!r} is not listed", origin)
+            logger.warning("authorize refused: the origin {!r} is not in LAYERCODE_AUTHORIZE_ORIGINS", origin)
             await send_error(send, 403, _not_listed(origin))
             return
         headers = cors_headers(origin, self._settings.authorize_origins)
@@ -110,7 +110,7 @@ class Authorize:
             context.refuse(type(error).__name__)
             logger.warning("The on_authorize hook refused with {}: {}", error.status, masking.message_of(error))
             return error.status, {"error": str(error)}
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything, and then nobody is let in
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything, and then the request is refused
             logger.opt(exception=error).error("The on_authorize hook failed: {}", type(error).__name__)
             return 500, {"error": "The server could not check this request."}
         return await self._ask(request)
@@ -141,9 +141,13 @@ class Authorize:
     def _check_agent(self, agent_id: str) -> None:
         listed = self._settings.authorize_agents or ((self._settings.agent_id,) if self._settings.agent_id else ())
         if not listed:
-            raise RefusedError("No agent is listed here. Set LAYERCODE_AGENT_ID, or LAYERCODE_AUTHORIZE_AGENTS.")
+            raise RefusedError(
+                "No agent is allowed on this server. Set LAYERCODE_AGENT_ID or LAYERCODE_AUTHORIZE_AGENTS."
+            )
         if "*" not in listed and agent_id not in listed:
-            raise RefusedError(f"The agent {agent_id[:80]!r} is not listed here; see LAYERCODE_AUTHORIZE_AGENTS.")
+            raise RefusedError(
+                f"The agent {agent_id[:80]!r} is not allowed on this server; see LAYERCODE_AUTHORIZE_AGENTS."
+            )
 
     async def _ask(self, request: AuthorizeRequest) -> tuple[int, Json]:
         if self._settings.api_key is None:
@@ -167,7 +171,7 @@ class Authorize:
             await self._store.establish(conversation_id, metadata)
         except StoreError as error:
             # Continue: the session is granted and paid for, and its webhooks carry the metadata as well.
-            logger.error("The metadata of a new session could not be kept: {}", error)
+            logger.error("The metadata of a new session could not be saved: {}", error)
 
 
 _UNREACHABLE: Json = {"error": "The platform could not be reached; try again."}
@@ -188,7 +192,7 @@ def _object(body: bytes) -> dict[str, Json]:
 def _text(given: dict[str, Json], name: str) -> str | None:
     value = given.get(name)
     if value is not None and not isinstance(value, str):
-        raise EventError(f"{name} is not a text.")
+        raise EventError(f"{name} is not a string.")
     return value or None
 
 

@@ -39,7 +39,7 @@ async def enqueue_handoffs(record: TurnRecord, jobs: Jobs) -> None:
         try:
             await jobs.enqueue(Job(job_id, HANDOFF, record.agent, payload, record.conversation_id))
         except StoreError as error:
-            logger.error("A hand-off could not be written down, so nobody is told: {}", error)
+            logger.error("A hand-off could not be recorded, so it is not delivered: {}", error)
 
 
 def wants_person(record: TurnRecord) -> bool:

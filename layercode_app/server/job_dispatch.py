@@ -36,7 +36,7 @@ class JobDispatch:
             return None
         runner = self.runners().get(job.agent)
         if runner is None:
-            raise DeveloperError(f"Job {job.id} waits for agent {job.agent!r}, which is not loaded.")
+            raise DeveloperError(f"Job {job.id} needs the agent {job.agent!r}, which is not loaded.")
         if job.name == SESSION_END:
             await runner.end_session(SessionEnd.model_validate(job.payload))
         elif job.name == TASK:
@@ -48,6 +48,6 @@ async def _run_task(voice: VoiceAgent[Any, Any], job: Job) -> None:
     task = voice.tasks.get(job.payload["task"])
     if task is None:
         raise DeveloperError(
-            f"Agent {voice.name!r} has no task {job.payload['task']!r}; it had one when the job began."
+            f"Agent {voice.name!r} has no task {job.payload['task']!r} any more; it had one when the job was enqueued."
         )
     await task(**job.payload["arguments"])

@@ -30,7 +30,7 @@ class Journal:
         try:
             await self._store.open()
         except StoreError as error:
-            logger.error("{} Until it can be opened, callers hear the apology.", error)
+            logger.error("{} Callers hear the apology until the journal can be opened.", error)
             self._reopening = asyncio.create_task(self._reopen(), name="journal-reopen")
         else:
             await self._opened()

@@ -66,7 +66,7 @@ class RateLimit:
 
     def _lost(self, error: Exception) -> None:
         if self._again_at is None:
-            logger.warning("Requests are counted in this process only: {} from Redis.", type(error).__name__)
+            logger.warning("Requests are counted in this process only, because Redis failed: {}.", type(error).__name__)
         self._again_at = self._clock() + RETRY_SECONDS
 
     def _found(self) -> None:

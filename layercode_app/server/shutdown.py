@@ -71,7 +71,7 @@ class _Shutdown:
         task.add_done_callback(self._tasks.discard)
 
     async def _drain(self) -> None:
-        logger.info("Told to stop: no more turns are taken, {} are running.", len(self._app.turns.running))
+        logger.info("Shutting down: no new turns are accepted, {} are running.", len(self._app.turns.running))
         if multiprocessing.parent_process() is not None:
             # Leave new calls to the other workers, or to the new one after a reload.
             for listener in self._server.servers:
@@ -82,7 +82,7 @@ class _Shutdown:
             self._server.should_exit = True
 
     async def _give_up(self) -> None:
-        logger.warning("Told to stop again: the {} running turns are ended now.", len(self._app.turns.running))
+        logger.warning("Second stop signal: the {} running turns are ended now.", len(self._app.turns.running))
         try:
             await self._app.turns.cut(self._app.settings.goodbye, seconds=CUT_SECONDS)
         finally:

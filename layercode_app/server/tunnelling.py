@@ -34,7 +34,7 @@ def repair_webhook(settings: Settings) -> None:
     if not FILE.exists():
         return
     if settings.api_key is None:
-        logger.error("{} says that a webhook must be given back; set LAYERCODE_API_KEY and start again.", FILE)
+        logger.error("{} has a webhook that must be restored: set LAYERCODE_API_KEY and start again.", FILE)
         return
 
     async def with_client() -> None:
@@ -53,7 +53,7 @@ def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
     if not update_webhook:
         return None
     if settings.agent_id is None:
-        raise ConfigurationError("LAYERCODE_AGENT_ID is not set, so there is no webhook to update. Put it into .env.")
+        raise ConfigurationError("LAYERCODE_AGENT_ID is not set, so there is no webhook to update. Add it to .env.")
     agent_id = settings.agent_id
     refuse_production(agent_id, settings)
 
@@ -146,7 +146,7 @@ class TunnelBeside:
             logger.error("{}", error)
             logger.error("The webhook of {} was not changed. The tunnel stays open: {}", agent_id, url)
         else:
-            logger.info("The webhook of {} is {} until this ends.", agent_id, url)
+            logger.info("The webhook of {} is {} until this server stops.", agent_id, url)
 
 
 class EndsWithTunnel:
@@ -176,4 +176,4 @@ def _tell(url: str, verdict: Verdict) -> None:
     elif verdict.reached:
         logger.warning("Webhook URL: {} - {}", url, verdict.reason)
     else:
-        logger.error("The tunnel's URL does not reach this server, so no webhook is changed: {}", verdict.reason)
+        logger.error("The tunnel's URL does not reach this server, so the webhook is not changed: {}", verdict.reason)

@@ -85,7 +85,7 @@ class Webhook:
         self._warned_of_clock = True
         logger.warning(
             "This machine's clock is {:.0f} s {} of the platform's; beyond {} s every webhook is refused. "
-            "Set it by NTP; `layercode-create-app doctor` compares the two.",
+            "Synchronize it with NTP; `layercode-create-app doctor` compares the clocks.",
             abs(skew), "ahead" if skew > 0 else "behind", TOLERANCE_SECONDS,
         )  # fmt: skip
 
@@ -93,12 +93,12 @@ class Webhook:
         try:
             answer = await self.sessions.handle(self.agent, event, received=received)
         except StoreError as error:
-            logger.error("The journal is not available, so {} was not taken: {}", event.type, error)
-            await send_error(send, 503, "The journal is not available now; deliver this event again.")
+            logger.error("The journal is not available, so {} was refused: {}", event.type, error)
+            await send_error(send, 503, "The journal is not available at present; deliver this event again.")
             return
         except HookTimeoutError as error:
             spans.failed(error, category_of(error))
-            logger.error("The hook for {} was ended: {}", event.type, error)
+            logger.error("The hook for {} was cancelled: {}", event.type, error)
             await send_error(send, 504, str(error))
             return
         except Exception as error:  # noqa: BLE001 - a hook may raise anything

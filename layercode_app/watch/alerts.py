@@ -111,7 +111,7 @@ class Alerts:
         """Send one message. Raises ChannelError when sending fails, DeveloperError for an unknown channel."""
         name = job.payload["channel"]
         if name not in self._channels.urls:
-            raise DeveloperError(f"An alert waits for the channel {name!r}, which this server does not have.")
+            raise DeveloperError(f"An alert needs the channel {name!r}, which this server does not have.")
         # A message enqueued by an older version has no kind.
         kind = job.payload.get("kind", "info")
         await self._channels.send(name, job.payload["title"], job.payload["body"], kind=kind)

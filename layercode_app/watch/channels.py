@@ -42,7 +42,7 @@ class Channels:
         for name, url in urls.items():
             if _service(url) is None:
                 raise ConfigurationError(
-                    f"The setting {SETTING} is wrong: channel {name!r} is no address that can be written to. "
+                    f"The setting {SETTING} is wrong: channel {name!r} is not a URL that apprise accepts. "
                     "Expected an apprise URL, such as slack://…, mailto://… or jsons://HOST/PATH."
                 )
         return cls(urls)
@@ -53,8 +53,8 @@ class Channels:
             return name
         known = ", ".join(sorted(self.urls)) or "none"
         raise ConfigurationError(
-            f"{setting} names the channel {name!r}; there are: {known}. Write it under [channels] in layercode.toml, or "
-            f"into {SETTING}."
+            f"{setting} names the channel {name!r}; there are: {known}. Add it to [channels] in layercode.toml, or "
+            f"to {SETTING}."
         )
 
     async def send(self, name: str, title: str, body: str, *, form: Format = "text", kind: Kind = "info") -> None:
@@ -71,7 +71,9 @@ async def send_report(settings: Settings, channel: str, report: Report) -> None:
     channels = Channels.of(settings)
     if channel not in channels.urls and "://" in channel:
         if _service(channel) is None:
-            raise ConfigurationError("--send: the URL is none that apprise knows, such as mailto://… or slack://…")
+            raise ConfigurationError(
+                "--send: the URL is not one that apprise accepts; expected one such as mailto://… or slack://…"
+            )
         channels = Channels({channel: channel})
     name = channels.check(channel, "--send")
     await channels.send(name, f"Voice agent report. {title(report)}", as_text(report))
@@ -82,7 +84,7 @@ def _fill(name: str, url: str) -> str:
         found = environment().get(match[1])
         if not found:
             raise ConfigurationError(
-                f"The setting {SETTING} is wrong: channel {name!r} needs ${{{match[1]}}}, not in the environment."
+                f"The setting {SETTING} is wrong: channel {name!r} needs ${{{match[1]}}}, which is not set. Set it in the environment."
             )
         return found
 
@@ -123,4 +125,4 @@ async def _send(name: str, url: str, title: str, body: str, form: Format, kind: 
 
     # In a thread, so that a channel that hangs does not block calls.
     if not await asyncio.to_thread(notify):
-        raise ChannelError(f"The channel {name!r} did not take the message.")
+        raise ChannelError(f"The channel {name!r} did not accept the message.")

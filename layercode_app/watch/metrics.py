@@ -11,7 +11,7 @@ from ..reports.figures import LATENCIES
 from ..reports.tally import Tally
 
 REFUSALS = ("bad_signatures", "authorize_refusals")
-"""Refused requests. They are not turns, so they are counted apart from the journal's records; see `refusals.py`."""
+"""Refused requests. They are not turns, so they are counted separately from the journal's records; see `refusals.py`."""
 SYSTEM = ("cpu", "memory", "disk", "network")
 """Host metrics, which are sampled and not computed from turns; see `system.py`."""
 VOLUMES = ("turns", "cost", "tokens", "input_tokens", "output_tokens")

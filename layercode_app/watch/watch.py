@@ -65,7 +65,7 @@ class Watch:
         try:
             return await (self.alerts.look(job) if job.name == ALERTS else self._prune())
         except Exception as error:  # noqa: BLE001 - a job that comes again and again is never given up
-            logger.opt(exception=error).error("The {} job failed and is tried again later", job.name)
+            logger.opt(exception=error).error("The {} job failed and will be retried", job.name)
             return steady_clock.now() + LATER_SECONDS
 
     async def _prune(self) -> float:

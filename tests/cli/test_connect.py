@@ -60,7 +60,7 @@ async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> N
         for attempt in ("first", "again"):
             output = tmp_path / f"{attempt}.txt"
             async with command(*options, cwd=tmp_path, env=env, output=output) as process:
-                await until("until this ends", output)
+                await until("until this server stops", output)
                 agent_id, secret = (variables(tmp_path)[f"LAYERCODE_{n}"] for n in ("AGENT_ID", "WEBHOOK_SECRET"))
                 assert (await client.agent(agent_id)).webhook_url == f"{url}/api/agent"
                 async with WebhookClient(f"{url}/api/agent", secret) as caller:

@@ -117,8 +117,8 @@ async def test_a_changed_setting_is_applied_or_said_to_need_a_restart(tmp_path: 
             assert app.layercode.settings == after
     finally:
         logger.remove(sink)
-    waiting = [line.strip() for line in lines if "applied when" in line]
-    assert waiting == ["Changed, and applied when `dev` is started again: LOG_LEVEL"]
+    waiting = [line.strip() for line in lines if "need a restart" in line]
+    assert waiting == ["Changed settings that need a restart of `dev`: LOG_LEVEL"]
 
 
 async def test_when_nothing_can_be_used_everything_stays(tmp_path: Path) -> None:

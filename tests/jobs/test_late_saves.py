@@ -68,7 +68,7 @@ async def test_an_old_turn_does_not_undo_a_newer_ones_state(store: Away, warned:
 
     await saved(store, record)
     assert (await store.conversation("c")).state == {"items": 2}
-    assert any("What turn t changed in the state is dropped" in line for line in warned)
+    assert any("State changes of turn t are dropped" in line for line in warned)
     await late.close()
 
 

@@ -53,7 +53,7 @@ async def in_turn(one: Observed, other: Observed, turns: int = 6) -> tuple[list[
 
 
 def count_warnings(printed: str) -> dict[str, int]:
-    return {sink: printed.count(f"{sink} does not take what is sent to it") for sink in SINKS}
+    return {sink: printed.count(f"{sink} does not accept data") for sink in SINKS}
 
 
 @pytest.mark.parametrize(

@@ -163,8 +163,8 @@ def told() -> Iterator[list[str]]:
     logger.remove(number)
 
 
-ALL, METRICS = "does not take what is sent to it", "set OTEL_METRICS_EXPORTER=none"
-AGAIN, METRICS_AGAIN = "Phoenix works again.", "Phoenix takes metrics again."
+ALL, METRICS = "does not accept data", "set OTEL_METRICS_EXPORTER=none"
+AGAIN, METRICS_AGAIN = "Phoenix works again.", "Phoenix accepts metrics again."
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ async def test_while_one_worker_drains_the_others_take_the_calls(tmp_path: Path)
     async with running(tmp_path, "--workers", "2", LAYERCODE_DRAIN_SECONDS="60", LOADING_SECONDS="6") as server:
         tasks = await begin(server, 6, "1000 0.2")
         server.process.send_signal(signal.SIGHUP)  # replaces the workers one by one
-        await until(lambda: "Told to stop" in (tmp_path / "output.txt").read_text(), seconds=100)
+        await until(lambda: "Shutting down" in (tmp_path / "output.txt").read_text(), seconds=100)
         assert not all(task.done() for task in tasks)
         late = await asyncio.gather(*(server.talk(100 + number, "1 0") for number in range(30)))
         (tmp_path / "enough").touch()

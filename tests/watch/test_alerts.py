@@ -152,7 +152,7 @@ async def test_mail_and_web_channels_take_a_test_message_and_a_dead_one_says_so(
     finally:
         controller.stop()
 
-    assert found == {"web": None, "mail": None, "dead": "The channel 'dead' did not take the message."}
+    assert found == {"web": None, "mail": None, "dead": "The channel 'dead' did not accept the message."}
     assert box.bodies[0]["message"] == "This channel works. It is used by: no rule."
     [mail] = mails.received
     assert str(make_header(decode_header(mail["subject"]))) == "[layercode-app] test"
@@ -166,12 +166,12 @@ async def test_doctor_sends_a_test_and_a_wrong_rule_ends_with_2(tmp_path: Path) 
         assert done.returncode == code, done.stderr
         return done.stdout + done.stderr
 
-    assert "No channels" in await doctor(0)
+    assert "No alert channels" in await doctor(0)
     async with inbox() as box:
         (tmp_path / "layercode.toml").write_text(f'[channels]\nops = "{box.url}/hook"\n')
-        assert "ops: took the test message" in await doctor(0)
+        assert "ops: test message sent" in await doctor(0)
         box.statuses = [500]
-        assert "ops: The channel 'ops' did not take the message." in await doctor(1)
+        assert "ops: The channel 'ops' did not accept the message." in await doctor(1)
     assert len(box.bodies) == 1
     (tmp_path / "layercode.toml").write_text('[[alerts]]\nname = "x"\nwhen = "mood > 1"\n')
     assert "LAYERCODE_ALERTS" in await doctor(2)
