@@ -21,7 +21,7 @@ def profile(
     agents: AgentsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Profile turns: flame graph, top functions, top allocations, and time per stage. Offline unless --model is given."""
+    """Profile turns: flame graph, top functions, top allocations, time per stage. Offline unless --model is given."""
     import asyncio
 
     from loguru import logger

@@ -101,7 +101,7 @@ def _own(folder: Path, files: list[File]) -> Iterator[Step]:
 
 
 def _read(folder: Path, path: str) -> str | None:
-    """Return the text of a file, or None if there is none. Binary files and files outside of the project never match."""
+    """Return the text of a file, or None if there is none. Binary files and files outside the project never match."""
     whole = folder / path
     if not whole.exists() and not whole.is_symlink():
         return None

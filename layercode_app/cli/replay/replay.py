@@ -30,7 +30,7 @@ def replay(
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay a recorded call against the current agent and show what differs in each turn. Exit with 1 if anything does."""
+    """Replay a recorded call against the current agent and show the differences. Exit with 1 if there are any."""
     from .session import Replaying, promote_recording, replay_recording
 
     asked = Replaying(recording, agent, agents, store)
