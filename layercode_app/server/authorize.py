@@ -70,7 +70,7 @@ class Authorize:
         """Answer a request with the platform's answer or error, or refuse it."""
         origin = header(scope, b"origin")
         if not self._allows(scope, origin):
-            context.refuse("the page is not listed")
+            context.refuse("the origin is not allowed")
             logger.warning("authorize refused: the origin {!r} is not in LAYERCODE_AUTHORIZE_ORIGINS", origin)
             await send_error(send, 403, _not_listed(origin))
             return

@@ -72,8 +72,8 @@ class ServeOptions:
     def __post_init__(self) -> None:
         if self.workers > 1 and self.reload:
             raise ConfigurationError(
-                f"--workers {self.workers} and --reload do not go together: expected one of the two. Reload with one "
-                "process while you work on an agent, and serve with several without it."
+                f"--workers {self.workers} and --reload cannot be combined. Use --reload while you work on an agent, and "
+                "--workers to serve it."
             )
 
     @property

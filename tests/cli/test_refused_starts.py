@@ -60,4 +60,4 @@ def test_a_secret_that_is_wrong_while_agents_are_loaded_again_leaves_the_ones_th
 
 def test_several_workers_are_not_reloaded(tmp_path: Path) -> None:
     printed = started(tmp_path, "--workers", "2", "--reload", LAYERCODE_WEBHOOK_SECRET=SECRET)
-    assert "--workers 2 and --reload do not go together" in printed
+    assert "--workers 2 and --reload cannot be combined" in printed
