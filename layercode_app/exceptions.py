@@ -42,11 +42,11 @@ class AgentNotFoundError(DeveloperError):
 
 
 class AgentImportError(DeveloperError):
-    """An agent file failed to import; `traceback` is the file's own, without the frames of this package."""
+    """An agent file failed to import; `traceback` is the file's own, or the message if there is none."""
 
     def __init__(self, message: str, *, traceback: str = "") -> None:
         super().__init__(message)
-        self.traceback = traceback
+        self.traceback = traceback or message
 
 
 class HookError(DeveloperError):

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError
+from .faults import fault_of_agent
 from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
 
@@ -162,6 +163,9 @@ def _load_into(found: Found, path: Path) -> None:
             f"{path} has no agent in it: expected a VoiceAgent or a PydanticAI Agent at the top of the module, such as "
             f"`agent = VoiceAgent({path.stem!r}, …)`. Begin its name with _ if it only helps others."
         )
+    if faults := [fault for agent in agents if (fault := fault_of_agent(agent))]:
+        found.failed[path] = AgentImportError(f"Agent file {path}: {' '.join(faults)}")
+        return
     for agent in agents:
         if agent.name not in found.agents:
             found.agents[agent.name], found.files[agent.name] = agent, path

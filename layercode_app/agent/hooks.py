@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import AsyncGeneratorType
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -12,19 +12,55 @@ from ..exceptions import HookError
 HookName: TypeAlias = Literal[
     "message", "thinking", "session_start", "data", "session_update", "session_end", "event", "authorize"
 ]
+PARAMETERS: dict[HookName, tuple[str, ...]] = {
+    "message": ("turn",),
+    "thinking": ("turn",),
+    "session_start": ("turn",),
+    "data": ("turn", "data"),
+    "session_update": ("event",),
+    "session_end": ("event",),
+    "event": ("event",),
+    "authorize": ("request",),
+}
+"""The arguments that each hook is called with."""
 Hook: TypeAlias = Callable[..., Any]
 HookT = TypeVar("HookT", bound=Callable[..., Awaitable[Any]])
 SpeakingHookT = TypeVar("SpeakingHookT", bound=Callable[..., Awaitable[str | None] | AsyncIterator[str]])
 
 
-def check_hook(name: str, function: object, *, stream: bool = False) -> None:
-    """Raise HookError, which shows the fix, unless the function is async. `stream` also allows an async generator."""
+def check_hook(name: str, function: object, parameters: Sequence[str] | None = None, *, stream: bool = False) -> None:
+    """Raise HookError, which shows the fix, unless the function is async and takes the parameters, if they are known.
+
+    `stream` also allows an async generator.
+    """
     if inspect.iscoroutinefunction(function) or (stream and inspect.isasyncgenfunction(function)):
+        if parameters is not None:
+            check_parameters(name, function, parameters)
         return
     shown = getattr(function, "__qualname__", repr(function))
     if not callable(function):
         raise HookError(f"{name} was given {shown}; expected an async function. Write: async def ...")
     raise HookError(f"{name}: {shown} is a plain function and would block every call. Write `async def {shown}(...)`.")
+
+
+def check_parameters(name: str, function: Any, parameters: Sequence[str]) -> None:
+    """Raise HookError unless the function can be called with these arguments, in this order."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin without a signature
+        return
+    try:
+        signature.bind(*parameters)
+    except TypeError:
+        raise HookError(_wrong_parameters(name, function, signature, ", ".join(parameters))) from None
+
+
+def _wrong_parameters(name: str, function: object, signature: inspect.Signature, expected: str) -> str:
+    shown = getattr(function, "__qualname__", repr(function))
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    taken = ", ".join(signature.parameters)
+    fix = f"{'async ' if is_async else ''}def {shown}({expected})"
+    return f"{name}: {shown}({taken}) must take ({expected}). Write `{fix}`."
 
 
 async def speak_answer(

@@ -12,10 +12,20 @@ from ..conversation.fillers import Filler
 from ..conversation.turn import MetadataT, StateT, Turn
 from ..exceptions import DeveloperError
 from ..jobs.tasks import mark_task
+from .declaration_checks import (
+    check_dependencies,
+    check_greeting,
+    check_guard,
+    check_model_class,
+    check_name,
+    check_policies,
+    check_seconds,
+    check_texts,
+)
 from .filler_options import FillerTexts, filler_of, is_offline
 from .fingerprint import fingerprint
 from .guard import Guard
-from .hooks import Hook, HookName, HookT, SpeakingHookT, check_hook
+from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook
 from .offline import Script
 
 if TYPE_CHECKING:
@@ -29,7 +39,6 @@ OutputT = TypeVar("OutputT", default=Any)
 Greeting: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str] | AsyncIterator[str]] | None"
 ToolPolicy: TypeAlias = str
 """What an interruption does to a running tool: "cancel" it, let it "finish", or "finish_and_tell" the next turn."""
-POLICIES = ("cancel", "finish", "finish_and_tell")
 
 
 class VoiceAgent(Generic[StateT, MetadataT]):
@@ -152,11 +161,23 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         speakable: bool = False,
         model_settings: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_name(name)
-        _check_model("state", state)
-        _check_model("metadata", metadata)
-        _check_policies(tools or {})
+        check_name(name)
+        check_model_class("state", state)
+        check_model_class("metadata", metadata)
+        check_policies(tools or {})
+        check_seconds(
+            filler_after=filler_after,
+            filler_every=filler_every,
+            turn_timeout=turn_timeout,
+            tool_timeout=tool_timeout,
+            first_token_timeout=first_token_timeout,
+            piece_timeout=piece_timeout,
+        )
+        check_texts(apology=apology, timeout_apology=timeout_apology, tool_apology=tool_apology)
+        check_guard(guard)
+        check_greeting(greeting)
         _check_output(name, agent, speak)
+        check_dependencies(name, agent, deps, state=state, metadata=metadata)
         self.name = name
         self.agent = agent
         if agent is not None and agent.name is None:
@@ -219,7 +240,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
 
     def on_message(self, hook: SpeakingHookT) -> SpeakingHookT:
         """Answer messages with `hook(turn)`, which returns a str, yields str pieces, or calls `turn.say()`."""
-        check_hook("on_message", hook, stream=True)
+        check_hook("on_message", hook, ("turn",), stream=True)
         self.hooks["message"] = [hook]
         return hook
 
@@ -228,7 +249,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
 
         When the answer is ready, the hook has at most one second to end its sentence, and is then cancelled.
         """
-        check_hook("while_thinking", hook, stream=True)
+        check_hook("while_thinking", hook, ("turn",), stream=True)
         self.hooks["thinking"] = [hook]
         return hook
 
@@ -268,27 +289,9 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         return script
 
     def _add(self, name: HookName, hook: HookT) -> HookT:
-        check_hook(f"on_{name}", hook)
+        check_hook(f"on_{name}", hook, PARAMETERS[name])
         self.hooks.setdefault(name, []).append(hook)
         return hook
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
-        raise DeveloperError(f"VoiceAgent name {name!r}: expected ASCII letters, digits, - and _, such as 'bakery'.")
-
-
-def _check_model(what: str, kind: object) -> None:
-    if kind is not None and not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        raise DeveloperError(
-            f"VoiceAgent {what}={kind!r}: expected a Pydantic model class, such as class Basket(BaseModel)."
-        )
-
-
-def _check_policies(tools: Mapping[str, ToolPolicy]) -> None:
-    for name, policy in tools.items():
-        if policy not in POLICIES:
-            raise DeveloperError(f"VoiceAgent tools[{name!r}]={policy!r}: expected one of {', '.join(POLICIES)}.")
 
 
 def _check_output(name: str, agent: AbstractAgent[Any, Any] | None, speak: object) -> None:

@@ -94,7 +94,7 @@ def main() -> None:
             import traceback
 
             print_block("", traceback.format_exc(), err=True)
-        elif isinstance(error, AgentImportError):
+        elif isinstance(error, AgentImportError) and error.traceback != str(error):
             print_block("", error.traceback, err=True)
         print_block("Error: ", str(error), style="red", err=True)
         raise SystemExit(exit_code(error)) from None

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from loguru import logger
 from starlette.applications import Starlette
 
 from ..agent.connections import Connections
 from ..agent.discovery import Found
+from ..agent.faults import fault_of_speech, fault_of_tools
 from ..agent.models import choose_model
 from ..agent.outputs import warn_of_outputs
 from ..agent.runner import AgentRunner
@@ -145,6 +147,10 @@ class LayerCode:
     def _prepare(self, voice: VoiceAgent[Any, Any]) -> None:
         if not self.settings.secrets_for(voice.name):
             raise ConfigurationError(NO_SECRET)
+        if fault := fault_of_tools(voice):
+            raise DeveloperError(fault)
+        if fault := fault_of_speech(voice):
+            logger.warning("{}", fault)  # not an error: an app may mount an agent for its events only
         choose_model(
             voice,
             asked=self.model,

@@ -1,0 +1,142 @@
+"""Check what `VoiceAgent` is given, when it is made: types, dependencies, greeting and guard."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+
+from ..conversation.turn import Turn
+from ..exceptions import DeveloperError
+from .hooks import check_hook, check_parameters
+
+POLICIES = ("cancel", "finish", "finish_and_tell")
+
+
+def check_name(name: object) -> None:
+    """Raise DeveloperError unless the name can be part of a URL."""
+    if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
+        raise DeveloperError(f"VoiceAgent name {name!r}: expected ASCII letters, digits, - and _, such as 'bakery'.")
+
+
+def check_model_class(what: str, kind: object) -> None:
+    """Raise DeveloperError unless it is a Pydantic model class, or None."""
+    if kind is not None and not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        raise DeveloperError(
+            f"VoiceAgent {what}={kind!r}: expected a Pydantic model class, such as class Basket(BaseModel)."
+        )
+
+
+def check_policies(tools: Mapping[str, str]) -> None:
+    """Raise DeveloperError for an unknown policy of a tool."""
+    for name, policy in tools.items():
+        if policy not in POLICIES:
+            raise DeveloperError(f"VoiceAgent tools[{name!r}]={policy!r}: expected one of {', '.join(POLICIES)}.")
+
+
+def check_seconds(**given: object) -> None:
+    """Raise DeveloperError unless each argument is a number of seconds, or None."""
+    for name, value in given.items():
+        if value is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or value < 0:  # type: ignore[operator,arg-type]
+            raise DeveloperError(f"VoiceAgent {name}={value!r}: expected a number of seconds, such as {name}=1.5.")
+
+
+def check_texts(**given: object) -> None:
+    """Raise DeveloperError unless each argument is a text, or None."""
+    for name, value in given.items():
+        if value is not None and not isinstance(value, str):
+            raise DeveloperError(f"VoiceAgent {name}={value!r}: expected a text to say, or None for the default.")
+
+
+def check_guard(guard: object) -> None:
+    """Raise HookError unless the guard is an async function of the turn, or None."""
+    if guard is None:
+        return
+    call = getattr(guard, "__call__", None)  # noqa: B004 - the method itself is needed: it may be async
+    check_hook("guard", guard if inspect.isroutine(guard) or not inspect.iscoroutinefunction(call) else call, ("turn",))
+
+
+def check_greeting(greeting: object) -> None:
+    """Raise DeveloperError unless the greeting is a text, a function of the turn that returns one, or None."""
+    if greeting is None or isinstance(greeting, str):
+        return
+    if not callable(greeting):
+        raise DeveloperError(f"VoiceAgent greeting={greeting!r}: expected a text, or a function of the turn.")
+    check_parameters("greeting", greeting, ("turn",))
+    answer = _returned(greeting)
+    if isinstance(answer, type) and issubclass(answer, int | float | bytes | Mapping | list | tuple | set | BaseModel):
+        raise DeveloperError(
+            f"greeting: {_shown(greeting)} returns {answer.__name__}; expected str, or an async iterator of str."
+        )
+
+
+def check_dependencies(name: str, agent: Any, deps: object, *, state: Any, metadata: Any) -> None:
+    """Raise DeveloperError if the agent's `deps_type` does not fit what it is given: `deps`, else the turn."""
+    wanted = getattr(agent, "deps_type", object)
+    if deps is not None:
+        _check_deps(name, wanted, deps)
+    elif get_origin(wanted) is Turn:
+        for what, given, expected in zip(("state", "metadata"), (state, metadata), get_args(wanted), strict=False):
+            _check_turn(name, what, given, expected)
+    elif _is_plain_class(wanted) and not issubclass(Turn, wanted) and wanted is not type(None):
+        raise DeveloperError(
+            f"VoiceAgent({name!r}): the agent's deps_type is {wanted.__name__}, and without deps= it is given the Turn. "
+            f"Say how one is made: deps=lambda turn: {wanted.__name__}(...). Or make the agent with deps_type=Turn."
+        )
+
+
+def _check_deps(name: str, wanted: Any, deps: object) -> None:
+    if not callable(deps):
+        raise DeveloperError(
+            f"VoiceAgent({name!r}) deps={deps!r}: expected a function of the turn, such as deps=lambda turn: ..."
+        )
+    check_parameters("deps", deps, ("turn",))
+    if inspect.iscoroutinefunction(deps):
+        raise DeveloperError(
+            f"VoiceAgent({name!r}): deps is an async function, {_shown(deps)}; expected a plain one. Await in an "
+            "on_session_start hook or in the tools instead."
+        )
+    made = deps if isinstance(deps, type) else _returned(deps)
+    if _is_plain_class(wanted) and isinstance(made, type) and not issubclass(made, wanted):
+        raise DeveloperError(
+            f"VoiceAgent({name!r}): deps returns {made.__name__}, and the agent's deps_type is {wanted.__name__}. "
+            f"Return a {wanted.__name__}, or make the agent with deps_type={made.__name__}."
+        )
+
+
+def _check_turn(name: str, what: str, given: Any, expected: Any) -> None:
+    """Check one argument of the agent's Turn[State, Metadata]; other types than Pydantic models are not checked."""
+    if not (isinstance(expected, type) and issubclass(expected, BaseModel)):
+        return
+    if given is None:
+        raise DeveloperError(
+            f"VoiceAgent({name!r}): the agent's deps_type has the {what} {expected.__name__}, and {what}= is not given. "
+            f"Add {what}={expected.__name__}."
+        )
+    if not issubclass(given, expected):
+        raise DeveloperError(
+            f"VoiceAgent({name!r}) {what}={given.__name__}: the agent's deps_type has the {what} {expected.__name__}. "
+            "Use the same class in both."
+        )
+
+
+def _is_plain_class(kind: Any) -> bool:
+    return isinstance(kind, type) and not getattr(kind, "_is_protocol", False)
+
+
+def _returned(function: Any) -> object:
+    """Return the annotated type of what the function returns, None if there is none that can be read."""
+    try:
+        return get_type_hints(function).get("return")
+    except Exception:  # noqa: BLE001 - a name that only type checkers know
+        return None
+
+
+def _shown(function: Any) -> str:
+    return str(getattr(function, "__qualname__", repr(function)))

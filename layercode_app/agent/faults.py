@@ -1,0 +1,50 @@
+"""Find the faults of an agent that only show once its whole file was read: tools are registered after it is made."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .voice_agent import VoiceAgent
+
+
+def fault_of_agent(voice: VoiceAgent[Any, Any]) -> str:
+    """Return what is wrong with the agent and how to fix it, or "" if nothing is."""
+    return fault_of_speech(voice) or fault_of_tools(voice)
+
+
+def fault_of_speech(voice: VoiceAgent[Any, Any]) -> str:
+    """Return a message if the agent can never say anything, else ""."""
+    if voice.agent is not None or "message" in voice.hooks or voice.greeting is not None:
+        return ""
+    return (
+        f"VoiceAgent({voice.name!r}) has nothing to say: it has no PydanticAI agent, no on_message hook and no "
+        "greeting. Give it an agent, or write one: @agent.on_message above `async def reply(turn)`."
+    )
+
+
+def fault_of_tools(voice: VoiceAgent[Any, Any]) -> str:
+    """Return a message if `tools=` names a tool that the agent does not have, else ""."""
+    names = _tool_names(voice.agent)
+    for name in voice.tools if names is not None else ():
+        if name not in (names or ()):
+            close = get_close_matches(name, names or (), n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            known = ", ".join(sorted(names or ())) or "none"
+            return (
+                f"VoiceAgent({voice.name!r}) tools={{{name!r}: …}}: the agent has no such tool.{hint} It has: {known}."
+            )
+    return ""
+
+
+def _tool_names(agent: Any) -> set[str] | None:
+    """Return the names of the agent's tools; None if some toolset, such as an MCP server, tells them only in a run."""
+    from pydantic_ai.toolsets import FunctionToolset
+
+    names: set[str] = set()
+    for toolset in getattr(agent, "toolsets", ()):
+        if not isinstance(toolset, FunctionToolset):
+            return None
+        names |= toolset.tools.keys()
+    return names

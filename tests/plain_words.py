@@ -1,0 +1,65 @@
+"""Find stand-in words where a noun or a term of the field belongs; `make lint` runs this.
+
+    python -m tests.plain_words
+
+Strings and comments of the package, and docstrings and comments of tests and benchmarks, are searched, and all documents.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WORDS = re.compile(
+    r"\b(somebody|nobody|anybody|whoever|owe|owes|owed|mend|mends|mended|mending|dear|so many|beats|who asks)\b", re.I
+)
+"""Each has a better word: the caller, the worker, the client; enqueue, fix, expensive, override."""
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/*.md", ".env.example", "Makefile")
+SPOKEN = ("layercode_app/agents/", "layercode_app/scaffold/conversations.py")
+"""Words that agents and callers say; they may say what people say."""
+
+
+def found() -> Iterator[str]:
+    """Yield each occurrence as `path:line: text`."""
+    for folder in ("layercode_app", "tests", "benchmarks", "agents"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if not name.startswith(SPOKEN) and path != Path(__file__):
+                yield from _in_code(name, path.read_text(encoding="utf-8"), strings=folder == "layercode_app")
+    for pattern in DOCUMENTS:
+        for path in sorted(ROOT.glob(pattern)):
+            yield from _in_lines(path.relative_to(ROOT).as_posix(), 1, path.read_text(encoding="utf-8"))
+
+
+def _in_code(name: str, code: str, *, strings: bool) -> Iterator[str]:
+    docstrings = set() if strings else set(_docstring_lines(code))
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        prose = token.type == tokenize.STRING and (strings or token.start[0] in docstrings)
+        if prose or token.type == tokenize.COMMENT:
+            yield from _in_lines(name, token.start[0], token.string)
+
+
+def _docstring_lines(code: str) -> Iterator[int]:
+    """Yield the lines on which a docstring, or another string that is a statement, begins."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno
+
+
+def _in_lines(name: str, first: int, text: str) -> Iterator[str]:
+    for number, line in enumerate(text.splitlines(), first):
+        if word := WORDS.search(line):
+            yield f"{name}:{number}: {word[0]!r} in: {line.strip()[:120]}"
+
+
+if __name__ == "__main__":
+    lines = list(found())
+    print(*lines, sep="\n", end="\n" if lines else "")
+    if lines:
+        sys.exit(f"{len(lines)} stand-in words: name the person or the thing, or use the field's term.")
