@@ -6,6 +6,7 @@ when they run, so that `--help` is fast.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Annotated
@@ -87,6 +88,8 @@ def main() -> None:
     collect_rarely()
     # Pydantic would import Logfire's plugin with the first model class: 0.15 s in every command, used or not.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "logfire-plugin")
+    # A broken line of `.env` is told by our own message, with file and line, and once.
+    logging.getLogger("dotenv.main").setLevel(logging.ERROR)
     try:
         app()
     except LayerCodeError as error:

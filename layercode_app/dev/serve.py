@@ -18,7 +18,7 @@ from ..emulator.speech import pick_voice
 from ..emulator.transcription import transcriber_of
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
-from ..server.announce import announce
+from ..server.announce import announce, tell_of_settings
 from ..server.app import LayerCode
 from ..server.collector import spare_the_collector
 from ..server.port import listen
@@ -75,6 +75,7 @@ def serve_dev(options: DevOptions) -> None:
     if fresh:
         tell_of_secret()
     warn_of_git(options.settings())
+    tell_of_settings()
     # uvicorn logs each WebSocket with its URL, which holds the session's key.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "WebSocket" not in str(record.msg))
     repair_webhook(options.settings())

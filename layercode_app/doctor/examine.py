@@ -15,7 +15,7 @@ from ..exceptions import ConfigurationError
 from ..observability.checks import check as check_telemetry_settings
 from ..settings import Settings, env_name, environment, export_env_file, load_settings
 from . import local, remote
-from .finding import Finding, State, failed, ok, skipped
+from .finding import Finding, State, failed, skipped
 
 CHECK_SECONDS = 20.0
 _CREDENTIALS = re.compile(r"://[^/@\s]*@")
@@ -45,7 +45,7 @@ async def examine(*, agent: str | None = None, offline: bool = False) -> Examina
         check_telemetry_settings(settings, environment())
     except ConfigurationError as error:
         return Examination([failed("settings", str(error), "Correct that setting; .env.example lists all settings.")])
-    findings = [ok("settings", _said(settings)), local.check_command(), *local.check_secrets(settings)]
+    findings = [*local.check_settings(settings), local.check_command(), *local.check_secrets(settings)]
     found, agents = await asyncio.to_thread(local.check_agents, settings)
     findings += agents
     findings += [
@@ -97,11 +97,6 @@ async def _bounded(name: str, check: Callable[[], Awaitable[Any]]) -> Any:
         return failed(name, f"no answer within {CHECK_SECONDS:g} s", "Try again; if it stays, check the network.")
     except Exception as error:  # noqa: BLE001 - a check that breaks is a finding, not the end of the report
         return failed(name, f"the check itself failed: {type(error).__name__}: {error}", "Please report this as a bug.")
-
-
-def _said(settings: Settings) -> str:
-    given = [name for name, source in settings.sources.items() if source != "default"]
-    return f"{len(given)} set, {len(settings.sources) - len(given)} at their default"
 
 
 def table(settings: Settings) -> list[dict[str, str]]:

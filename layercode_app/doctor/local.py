@@ -16,7 +16,7 @@ from ..exceptions import ConfigurationError, DeveloperError, StoreError
 from ..journal.stores import create_store
 from ..platform.probe import probe, project_here
 from ..platform.tunnel import words_of
-from ..settings import Settings, fault_of, make_folder
+from ..settings import Settings, fault_of, ignored_settings, make_folder
 from .finding import Finding, failed, ok, skipped, warning
 
 SHORTEST_SECRET = 16
@@ -25,6 +25,14 @@ _DAMAGED = (
     "`sqlite3 OLD .recover | sqlite3 NEW` recovers what is readable in a SQLite journal."
 )
 DASHBOARD = "Copy it from the platform's dashboard into .env"
+
+
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    """Check that every name in the settings files and every LAYERCODE_ variable is a setting."""
+    given = [name for name, source in settings.sources.items() if source != "default"]
+    yield ok("settings", f"{len(given)} set, {len(settings.sources) - len(given)} at their default")
+    for message in ignored_settings():
+        yield warning("settings", message, "Correct the name or the line, or remove it.")
 
 
 def check_secrets(settings: Settings) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from .._version import UNSHADOW, older_distribution, shadow_of
 from ..agent.discovery import Found
 from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
-from ..settings import Settings
+from ..settings import ENV_FILE, Settings, ignored_settings
 from .app import LayerCode
 
 
@@ -22,6 +22,12 @@ def tell_of(found: Found) -> None:
         logger.warning("{}", warning)
     for note in found.notes:
         logger.info("{}", note)
+
+
+def tell_of_settings(env_file: str = ENV_FILE) -> None:
+    """Log the names and lines of the settings that are ignored."""
+    for message in ignored_settings(env_file):
+        logger.warning("{}", message)
 
 
 def announce(app: LayerCode, settings: Settings) -> None:

@@ -22,7 +22,7 @@ from ..exceptions import ConfigurationError
 from ..observability.setup import configure, keep_ours, shutdown
 from ..observability.uncaught import catch_all
 from ..settings import ENV_FILE, Settings, export_env_file, load_settings, options_for_workers, pass_to_workers
-from .announce import announce, tell_of
+from .announce import announce, tell_of, tell_of_settings
 from .app import LayerCode, create_app
 from .collector import spare_the_collector
 from .connections import BoundedConnection, Bounds
@@ -107,6 +107,7 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
     app = build(options, settings, serving=options.alone)
     prepare(app)
     check_port(settings.host, settings.port)
+    tell_of_settings(options.env_file or ENV_FILE)
     announce(app, settings)
     repair_webhook(settings)
     end = EndsWithTunnel(app) if options.needs_tunnel else None

@@ -16,6 +16,7 @@ from .environment import (
 from .example import env_example
 from .folders import make_folder
 from .load import TOML_FILE, load_settings
+from .misspelt import ignored_settings
 from .project import service_version
 from .secrets import NO_SECRET, fault_of, refuse_faulty_secrets
 from .table import Settings, env_name
@@ -30,6 +31,7 @@ __all__ = [
     "environment",
     "export_env_file",
     "fault_of",
+    "ignored_settings",
     "load_settings",
     "make_folder",
     "options_for_workers",

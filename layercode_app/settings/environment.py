@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ENV_FILE = ".env"
-_WORKER_OPTIONS = "LAYERCODE_WORKER_OPTIONS"
+WORKER_OPTIONS = "LAYERCODE_WORKER_OPTIONS"
 
 
 def environment() -> Mapping[str, str]:
@@ -58,9 +58,9 @@ def overlaid(values: Mapping[str, str]) -> Iterator[None]:
 
 def pass_to_workers(options: Mapping[str, Any]) -> None:
     """Store the parent's options in the environment, where its worker processes read them."""
-    os.environ[_WORKER_OPTIONS] = json.dumps(options)
+    os.environ[WORKER_OPTIONS] = json.dumps(options)
 
 
 def options_for_workers() -> dict[str, Any]:
     """Return the options that the parent process stored."""
-    return dict(json.loads(os.environ[_WORKER_OPTIONS]))
+    return dict(json.loads(os.environ[WORKER_OPTIONS]))

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -42,13 +43,31 @@ def load_settings(
         raise ConfigurationError(f"--env-file {env_file}: no such file. Create it, or omit the option.")
     loader = _loader(env_file, toml_file)
     try:
-        settings = loader(**(_emptied(env_file) | given))
+        values = _emptied(env_file) | given
+        settings = loader(**values)
+        other_id = _agent_id_of_platform(env_file) if settings.agent_id is None else None
+        if other_id is not None:
+            settings = loader(**values, agent_id=other_id)
     except ValidationError as error:
-        raise ConfigurationError(_reason(error)) from None
+        raise ConfigurationError("\n".join(_reasons(error))) from None
     except ValueError as error:
-        raise ConfigurationError(f"The settings could not be read: {error}") from None
+        where = env_file if isinstance(error, UnicodeDecodeError) else toml_file
+        raise ConfigurationError(f"The settings in {where} could not be read: {error}") from None
     settings._sources.update(_sources_of(settings, given, env_file, toml_file))
+    if other_id is not None:
+        settings._sources["agent_id"] = str(env_file)
     return settings
+
+
+def _agent_id_of_platform(env_file: Path | str | None) -> str | None:
+    """Return the agent's id from a variable with a prefix, such as NEXT_PUBLIC_LAYERCODE_AGENT_ID.
+
+    The platform's own command line reads any variable of `.env` whose name ends in LAYERCODE_AGENT_ID.
+    """
+    from dotenv import dotenv_values
+
+    in_file = dotenv_values(env_file) if env_file and Path(env_file).is_file() else {}
+    return next((value for name, value in in_file.items() if name.endswith("LAYERCODE_AGENT_ID") and value), None)
 
 
 def _loader(env_file: Path | str | None, toml_file: Path | str | None) -> Callable[..., Settings]:
@@ -88,7 +107,7 @@ def _sources_of(
     from dotenv import dotenv_values
 
     in_file = dotenv_values(env_file) if env_file and Path(env_file).is_file() else {}
-    in_toml = _read_toml(toml_file)
+    in_toml = read_toml(toml_file)
 
     def source(name: str, info: FieldInfo) -> str:
         env = env_name(info)
@@ -103,19 +122,24 @@ def _sources_of(
     return {name: source(name, info) for name, info in type(settings).model_fields.items()}
 
 
-def _read_toml(toml_file: Path | str | None) -> set[str]:
+def read_toml(toml_file: Path | str | None) -> set[str]:
+    """Return the names at the top level of the file; none if there is no file."""
     import tomllib
 
     path = Path(toml_file) if toml_file else None
     return set(tomllib.loads(path.read_text())) if path and path.is_file() else set()
 
 
-def _reason(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0]).upper()
+def _reasons(error: ValidationError) -> list[str]:
+    """Return a message for each setting that is wrong."""
+    return list(dict.fromkeys(_reason(one) for one in error.errors(include_url=False)))
+
+
+def _reason(error: ErrorDetails) -> str:
+    name = str(error["loc"][0]).upper()
     info = next((info for n, info in Settings.model_fields.items() if name in (n.upper(), env_name(info))), None)
-    row, message = env_name(info) if info else name, first["msg"].removeprefix("Value error, ")
-    shown = repr(first["input"])
+    row, message = env_name(info) if info else name, error["msg"].removeprefix("Value error, ")
+    shown = repr(error["input"])
     if info is None or _is_secret(info) or shown in message:
         return f"The setting {row} is wrong: {message}."
     return f"The setting {row} is wrong: {message}; it is {_PASSWORD.sub('://…@', shown[:100])}."

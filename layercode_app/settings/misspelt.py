@@ -1,0 +1,74 @@
+"""Find settings that are ignored: misspelt names in the environment, `.env` and `layercode.toml`, and broken lines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from .environment import ENV_FILE, WORKER_OPTIONS, environment
+from .load import TOML_FILE, read_toml
+from .table import Settings, env_name
+
+PREFIX = "LAYERCODE_"
+NOT_OURS = frozenset({WORKER_OPTIONS, "LAYERCODE_WHEEL"})
+"""Variables with our prefix that are no settings: one of the worker processes, and one of the Makefile."""
+SIMILAR = 0.85
+"""How similar a name without our prefix must be to one of ours: `.env` also holds the variables of other programs."""
+
+
+def ignored_settings(env_file: Path | str = ENV_FILE, toml_file: Path | str = TOML_FILE) -> list[str]:
+    """Return a message for each line or name that no setting is read from, with the nearest real name."""
+    return [*_env_file(Path(env_file)), *_environment(Path(env_file)), *_toml(Path(toml_file))]
+
+
+def _env_file(path: Path) -> Iterator[str]:
+    from dotenv.parser import parse_stream
+
+    if not path.is_file():
+        return
+    for line in parse_stream(io.StringIO(path.read_text(encoding="utf-8"))):
+        number = line.original.line + _blank_lines(line.original.string)
+        if line.error or (line.key and line.value is None):
+            yield f"{path}, line {number} cannot be read and is ignored: expected NAME=value, with any quotes closed."
+        elif line.key and line.key not in _variables():
+            ours = line.key.startswith(PREFIX) and line.key not in NOT_OURS
+            if ours or _near(line.key, _variables(), SIMILAR):
+                yield _message(line.key, f"{path}, line {number}", _variables())
+
+
+def _blank_lines(text: str) -> int:
+    """Return how many lines pass before the statement begins: the parser counts blank lines to the next one."""
+    return len(text) - len(text.lstrip("\n"))
+
+
+def _environment(env_file: Path) -> Iterator[str]:
+    from dotenv import dotenv_values
+
+    # The variables of `.env` may have been exported already.
+    told = {*NOT_OURS, *_variables(), *(dotenv_values(env_file) if env_file.is_file() else ())}
+    for name in sorted(environment()):
+        if name.startswith(PREFIX) and name not in told:
+            yield _message(name, "environment", _variables())
+
+
+def _toml(path: Path) -> Iterator[str]:
+    known = {name.lower() for name in _variables()} | set(Settings.model_fields)
+    for key in sorted(read_toml(path)):
+        if key not in known and key not in _variables():
+            yield _message(key, str(path), sorted(known))
+
+
+def _variables() -> list[str]:
+    return [name for info in Settings.model_fields.values() if (name := env_name(info))]
+
+
+def _near(name: str, known: Iterable[str], similar: float = 0.6) -> str:
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=similar)), "")
+
+
+def _message(name: str, where: str, known: Iterable[str]) -> str:
+    near = _near(name, known)
+    hint = f"Did you mean {near}?" if near else "`doctor --settings` lists the settings."
+    return f"{name} ({where}) is no setting and is ignored. {hint}"
