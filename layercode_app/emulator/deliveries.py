@@ -144,7 +144,7 @@ class Deliveries:
         await self._lag()
         self._watch("webhook", event=event, url=str(client.url), dropped=self._faults.drop_webhooks)
         if self._faults.drop_webhooks:
-            return "the webhook was dropped on its way"
+            return "the webhook was dropped (fault `drop`)"
         quiet = Quiet(event, lambda text: self._watch("notice", text=text))
         try:
             async with client.deliver(event, headers=self._headers, on_sent=on_sent) as answer:

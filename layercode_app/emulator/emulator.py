@@ -149,7 +149,9 @@ class Emulator:
     def refuse_on_demand(self) -> None:
         """Raise PlatformAPIError with the status that the faults set, if any."""
         if status := self.faults.authorize_status:
-            reason = {402: "Insufficient balance", 429: "Too many requests"}.get(status, "Refused on demand")
+            reason = {402: "Insufficient balance", 429: "Too many requests"}.get(
+                status, "Refused by the fault `status`"
+            )
             raise PlatformAPIError(reason, status=status)
 
     def redeem(self, key: str | None) -> Grant:
@@ -229,7 +231,7 @@ class Emulator:
     async def aclose(self, *, within: float = 5) -> None:
         """End every session, wait up to `within` seconds for the last webhooks, and close the connections."""
         for session in list(self._open.values()):
-            self.spawn(self.close(session, "the platform shuts down"))
+            self.spawn(self.close(session, "the platform is shutting down"))
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=within)
         late = set(self._tasks)

@@ -13,17 +13,17 @@ SHOWN = 200
 QUIET_SECONDS = 10.0
 """Seconds without data from the backend after which this is reported. The delivery continues to wait."""
 _REMEDIES = {
-    400: "The backend does not accept this event; its answer should say which field is wrong.",
+    400: "The backend does not accept this event; its answer should name the wrong field.",
     401: "The secrets differ: give the backend's LAYERCODE_WEBHOOK_SECRET to --secret.",
     403: "The secrets differ, or the backend refuses this machine: compare LAYERCODE_WEBHOOK_SECRET with --secret.",
-    404: "Nothing is at this path: give the webhook's whole URL with --webhook.",
-    405: "Nothing takes a POST at this path: give the webhook's whole URL with --webhook.",
-    413: "The backend's limit of a body is too low for this event.",
-    422: "The backend does not accept this event; its answer should say which field is wrong.",
-    429: "The backend limits requests; the platform does not slow down for it.",
+    404: "There is nothing at this path: give the webhook's full URL with --webhook.",
+    405: "This path does not accept POST: give the webhook's full URL with --webhook.",
+    413: "Raise the backend's body size limit.",
+    422: "The backend does not accept this event; its answer should name the wrong field.",
+    429: "The backend limits the request rate; the platform does not slow down for it.",
 }
 _ADVICE = {
-    "timeout": "It was given up; see in the backend's log what it waits for.",
+    "timeout": "The delivery was given up; the backend's log may show what it waits for.",
     "broken": "See the backend's log.",
     "malformed": "Send each event of a stream as one line of `data: {json}`, and every other answer as JSON.",
 }
@@ -48,8 +48,8 @@ def undelivered(event: dict[str, Any], error: DeliveryError) -> str:
 def quiet(event: dict[str, Any], seconds: float, *, answered: bool) -> str:
     """Return the message for an unfinished answer that has sent nothing for a while."""
     if not answered:
-        return _line(event, f"no answer for {seconds:g} s. Answer at once, and send the stream as it is made.")
-    return _line(event, f"the stream has sent no event for {seconds:g} s and is not closed. {_END}")
+        return _line(event, f"no answer for {seconds:g} s. Answer at once, and stream the reply as it is generated.")
+    return _line(event, f"the stream has sent no event for {seconds:g} s and is still open. {_END}")
 
 
 class Quiet:

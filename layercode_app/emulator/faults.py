@@ -47,4 +47,6 @@ class Faults(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = next(word for word, field in WORDS.items() if field == first["loc"][0])
-            raise ConfigurationError(f"The fault {name}={first['input']!r} cannot be: {first['msg']}.") from error
+            raise ConfigurationError(
+                f"The fault {name}={first['input']!r} is not valid: {first['msg']}; expected {EXPECTED}."
+            ) from error

@@ -58,7 +58,7 @@ class Guard:
 def foreign(headers: Mapping[bytes, bytes]) -> str:
     """Return why a request is not from this machine's pages and programs; empty if it is."""
     if forwarded := FORWARDED & headers.keys():
-        return f"This is for this machine only; the request was forwarded ({min(forwarded).decode()})."
+        return f"Only this machine may use this server, but the request was forwarded ({min(forwarded).decode()})."
     host = headers.get(b"host", b"").decode("latin-1")
     if _name(f"//{host}") not in HOSTS:
         return f"Host {host[:100]!r} is not this machine; open http://127.0.0.1 with this port."

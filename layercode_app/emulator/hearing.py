@@ -47,7 +47,7 @@ class NoHearing:
         if self._said:
             return
         self._said = True
-        self._notice(f"A caller speaks, and nobody listens. {OFF}")
+        self._notice(f"A caller is speaking. {OFF}")
         send_transcript(self._send, OFF, self._new_id())
 
     def signal(self, what: UserStarted | UserStopped) -> None:

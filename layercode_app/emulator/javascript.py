@@ -35,7 +35,7 @@ def parse(text: str | bytes) -> Any:
     raise ValueError(_TOO_DEEP)
 
 
-_TOO_DEEP = f"it is nested more than {DEEPEST} deep"
+_TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
 
 
 def _is_nested(value: Any, deeper_than: int) -> bool:

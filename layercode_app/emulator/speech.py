@@ -110,7 +110,9 @@ def pick_voice(wanted: Literal["espeak", "silence"] | None = None, *, language: 
     """Return the requested voice, by default the best available. Raises ConfigurationError if it is not installed."""
     program = None if wanted == "silence" else shutil.which("espeak-ng")
     if program is None and wanted == "espeak":
-        raise ConfigurationError("The voice espeak is not here: expected the program espeak-ng. Install it.")
+        raise ConfigurationError(
+            "The voice espeak needs the program espeak-ng, which is not installed. Install it, or use --voice silence."
+        )
     return Espeak(program, language=language) if program else Silence()
 
 

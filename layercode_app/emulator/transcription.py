@@ -121,7 +121,7 @@ def pick_transcriber(stt: str | None, *, key: str | None = None, model: str = "w
     try:
         command = shlex.split(stt)
     except ValueError as error:
-        raise ConfigurationError(f"--stt {stt!r} is no command: {error}. Close its quotes.") from error
+        raise ConfigurationError(f"--stt {stt!r} is not a valid command: {error}. Close its quotes.") from error
     if shutil.which(command[0]) is None:
         raise ConfigurationError(
             f"--stt names the program {command[0]!r}, which is not installed; expected a program or an http(s) URL."

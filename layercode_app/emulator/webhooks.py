@@ -211,13 +211,13 @@ def _delivery_errors(url: httpx.URL) -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        message = f"nothing answers at {url} ({error}); is the backend running, and is this its webhook URL?"
+        message = f"nothing answers at {url} ({error}). Check that the backend runs, and that this is its webhook URL"
         raise DeliveryError(message, reason="unreachable") from error
     except httpx.TimeoutException as error:
-        raise DeliveryError(f"{url} sent nothing for too long", reason="timeout") from error
+        raise DeliveryError(f"{url} sent no data before the timeout", reason="timeout") from error
     except (httpx.TransportError, httpx.StreamError) as error:
         detail = str(error) or type(error).__name__
-        raise DeliveryError(f"{url} broke the connection off: {detail}", reason="broken") from error
+        raise DeliveryError(f"{url} broke off the connection: {detail}", reason="broken") from error
 
 
 def check_url(url: str) -> httpx.URL:

@@ -20,7 +20,7 @@ from ..testing.turn import shown_call
 from .compare import diff
 from .recording import messages_in, said, was_stopped
 
-NOT_RUN = "data, hang-up, outcomes and state: its tools answered from the recording (--run-tools runs them)"
+NOT_RUN = "data, hang-up, outcomes and state, because the tools gave recorded answers (--run-tools runs them)"
 AROUND = 60
 """Number of characters of a prompt shown before a change in it."""
 
@@ -162,7 +162,7 @@ def _why_no_call(old: ToolCall, new: TurnRecord) -> str | None:
     for message in messages_in(new):
         for part in message.parts:
             if part.part_kind == "tool-return" and part.outcome == "retried" and part.tool_name == old.name:
-                return f"no call, it was refused: {part.content}"
+                return f"no call; it was refused: {part.content}"
     return None
 
 

@@ -66,7 +66,9 @@ def _find(turns: Sequence[TurnRecord], at: int | str) -> tuple[int, TurnRecord]:
     for number, turn in enumerate(speaking, 1):
         if at in (number, turn.turn_id):
             return number, turn
-    raise ForkError(f"Turn {at!r} is not in this conversation; expected a number from 1 to {len(speaking)}, or an id.")
+    raise ForkError(
+        f"Turn {at!r} is not in this conversation; expected a number from 1 to {len(speaking)}, or a turn's id."
+    )
 
 
 def _script(

@@ -12,8 +12,8 @@ from .recording import Recording, was_stopped
 from .replacements import OMITTED, StandIns
 
 LABEL = "recorded"
-HEADER = "# From a recorded call, personal details replaced. Its tools really run in `eval`; name those in `mock` that must not.\n"
-SAME = "Does the reply say the same as this one, in whatever words? {text!r}"
+HEADER = "# From a recorded call; personal details are replaced. Tools really run in `eval`: list under `mock` those that must not.\n"
+SAME = "Does the reply mean the same as this one, even in other words? {text!r}"
 
 
 def promote(recording: Recording, stand_ins: StandIns, *, name: str, agent: str | None = None) -> ScenarioFile:

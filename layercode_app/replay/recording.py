@@ -48,7 +48,7 @@ class Recording:
         if not turn.finished:
             return "it was still running when it was recorded"
         if turn.impact == "refusal":
-            return "a budget was used up, and the agent was not asked"
+            return "a budget was used up, so the agent was not called"
         if turn.agent != self.agent:
             return f"agent {turn.agent!r} answered it"
         return None if turn.event else "its event was not recorded"
@@ -62,7 +62,9 @@ async def find_recording(source: str, *, store: str) -> Recording:
     """
     recording = _exported(Path(source)) or await _recorded(source, store)
     if not any(recording.why_not(turn) is None for turn in recording.spoken):
-        raise ConfigurationError(f"{source} holds no turn that could be answered again; was anything said in it?")
+        raise ConfigurationError(
+            f"{source} holds no turn that can be answered again; expected a call with a greeting or a message."
+        )
     return recording
 
 
@@ -71,14 +73,16 @@ async def _recorded(conversation_id: str, store: str) -> Recording:
         try:
             return Recording(await turns_of(journal, conversation_id, bodies=True))
         except NotRecordedError as error:
-            raise ConfigurationError(f"{error} A file that `sessions export` wrote will do as well.") from error
+            raise ConfigurationError(f"{error} You can also give a file written by `sessions export`.") from error
 
 
 def _exported(path: Path) -> Recording | None:
     if _is_file(path):
         return read_export(path)
     if path.suffix in (".json", ".html"):
-        raise ConfigurationError(f"{path}: no such file; expected one that `sessions export` wrote, or an id.")
+        raise ConfigurationError(
+            f"{path}: no such file; expected a file written by `sessions export`, or a conversation's id."
+        )
     return None
 
 
@@ -102,10 +106,10 @@ def read_export(path: Path) -> Recording:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"{path} is not a call as this version exports it ({type(error).__name__}: {error}). "
-            "Write it anew with `sessions export ID -o FILE`."
+            "Export it again with `sessions export ID -o FILE`."
         ) from error
     if not turns:
-        raise ConfigurationError(f"{path} holds no turns; expected a call that `sessions export` wrote.")
+        raise ConfigurationError(f"{path} holds no turns; expected a call exported by `sessions export`.")
     return Recording(turns, masked=MASK in text)
 
 

@@ -40,9 +40,9 @@ class Rehearsal(AgentRunner):
         fillers: bool = True,
     ) -> None:
         if voice.agent is None and (prompt is not None or model is not None):
-            raise ForkError(f"Agent {voice.name!r} answers without a model, so it takes no other prompt or model.")
+            raise ForkError(f"Agent {voice.name!r} answers without a model, so its prompt and model cannot be changed.")
         if prompt is not None and not prompt.strip():
-            raise ForkError("The prompt is empty: expected the text to answer with, or none for the agent's own.")
+            raise ForkError("The prompt is empty: expected a text, or no prompt to use the agent's own.")
         super().__init__(copy.copy(voice))
         self._prompt = prompt
         self._tools = tools

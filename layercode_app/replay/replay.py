@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 QUESTION = (
     "When this call was recorded, the agent's last reply was: {recorded!r}. Does the agent's last reply mean the same: "
-    "the same facts, offers and questions, in whatever words?"
+    "the same facts, offers and questions, even in other words?"
 )
 
 
@@ -223,7 +223,7 @@ def _transcript(recording: Recording, turn: ReplayedTurn) -> str:
         lines.append(spoken_line("agent", past.heard))
     lines += [spoken_line("caller", turn.old.user_text)] if turn.old.user_text else []
     lines.append(spoken_line("agent", said(turn.new)))
-    return "\n".join(lines + ["(the caller spoke over this reply)"] * was_stopped(turn.old))
+    return "\n".join(lines + ["(the caller interrupted this reply)"] * was_stopped(turn.old))
 
 
 def _no_model() -> AbstractContextManager[None]:

@@ -81,7 +81,7 @@ class RecordedModel:
 
     def _asked_of_helper(self) -> FunctionModel:
         if self._helper is None:
-            raise NothingRecordedError("A helper agent asked its model, whose answers are not in the recording.")
+            raise NothingRecordedError("A helper agent called its model, whose answers are not in the recording.")
         return self._helper
 
     def _next(self) -> Any:
@@ -90,7 +90,9 @@ class RecordedModel:
             return self._answers[self.asked - 1]
         if self._turn.error == "TimeoutError":
             raise TimeoutError("The recorded model did not answer in time.")
-        raise NothingRecordedError(f"The recording holds {self.recorded} answers, and the agent asked once more.")
+        raise NothingRecordedError(
+            f"The recording holds {self.recorded} answers, and the agent called the model once more."
+        )
 
 
 def _pieces(response: Any) -> list[Any]:

@@ -15,7 +15,7 @@ SLOW_MS = 1500.0
 LONG_MS = 500.0
 """The shortest part of a wait that an explanation names."""
 _ADVICE = {
-    "bad_request": "The provider refused the request itself, so the same request fails again: see the code it gave.",
+    "bad_request": "The provider refused the request itself, so the same request fails again: see the provider's error code.",
     "bad_response": "The model's answer could not be read.",
     "content_filter": "The provider's content filter refused the request or the answer.",
     "length": "The answer reached the token limit: raise max_tokens, or ask for shorter answers.",
@@ -27,7 +27,7 @@ _GOT = {"apology": "the caller heard the apology", "filler": "the caller heard a
 def explain(record: TurnRecord) -> str:
     """Explain how the turn went and why, in one sentence or a few."""
     if record.status is Status.RUNNING:
-        return "It is running, or its worker died before it could end."
+        return "It is still running, or its worker died."
     said = _failed(record) or _refused(record) or _silent(record) or _cut(record) or _slow(record) or _well(record)
     if record.status is Status.COMPLETE and (more := _trouble(record)):
         return " ".join([said or f"It was answered: first speech after {_first(record)}.", *more])
@@ -53,7 +53,7 @@ def _failed(record: TurnRecord) -> str | None:
     if record.status is not Status.FAILED:
         return None
     got = _GOT.get(record.impact) or ("nothing more was said" if record.spoken_text else "the caller heard nothing")
-    tried = f" after {record.retries} tries more" if record.retries else ""
+    tried = f" after {record.retries} {'retry' if record.retries == 1 else 'retries'}" if record.retries else ""
     where = next((f" in the tool {call.name}" for call in record.tools if call.status == "failed"), "")
     total = milliseconds(record.timings.get("total"))
     what = _article(record.error_category or "internal")
@@ -96,7 +96,7 @@ def _cut(record: TurnRecord) -> str | None:
 
 def _by(record: TurnRecord) -> str:
     newer = "the caller spoke again, and the newer turn stopped it"
-    return newer if record.status is Status.SUPERSEDED else "the caller spoke over it or left"
+    return newer if record.status is Status.SUPERSEDED else "the caller interrupted it or left"
 
 
 def _missed(record: TurnRecord, words: int) -> str:

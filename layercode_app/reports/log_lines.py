@@ -46,7 +46,7 @@ class Wanted:
         asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
         parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]
         parts += [f"level {self.level.upper()} and above"] if self.level.upper() != LEVELS[0] else []
-        parts += ["the time asked for"] if self.since else []
+        parts += ["that period"] if self.since else []
         return f" {', '.join(parts)}" if parts else ""
 
     def parse(self, raw: bytes) -> Line | None:
@@ -78,7 +78,7 @@ def newest(folder: Path, wanted: Wanted, *, limit: int) -> list[Line]:
     """Return the newest `limit` wanted lines, oldest first. Raises ConfigurationError if the folder does not exist."""
     if not folder.is_dir():
         raise ConfigurationError(
-            f"LOG_DIR {str(folder)!r}: there is no such folder, so no log files are written there."
+            f"LOG_DIR {str(folder)!r}: there is no such folder. Run a server that writes log files there, or set LOG_DIR."
         )
     order = count()
     lines = ((_seconds(line), next(order), line) for path in files_in(folder) for line in _read(path, wanted))

@@ -91,7 +91,7 @@ class Sightings:
                     "uncached prompts",
                     f"{agent} on {model}",
                     f"{prompt:,.0f} prompt tokens a request over {spent.requests} requests, {share:.0%} of them cached",
-                    "Keep what changes (time, names) out of the beginning of the instructions, so that the provider "
+                    "Keep changing parts (time, names) out of the beginning of the instructions, so that the provider "
                     "can cache them.",
                 )
 
@@ -113,7 +113,7 @@ class Sightings:
                     "slow tools",
                     name,
                     f"p95 of {slow:,.0f} ms over {len(times)} calls",
-                    "Say something before the call, give the agent a filler, or make the tool quicker.",
+                    "Say something before the call, give the agent a filler, or make the tool faster.",
                 )
 
     def _expensive_models(self) -> Iterator[Opportunity]:
@@ -123,7 +123,7 @@ class Sightings:
             cheapest = min(known, key=lambda entry: entry[0])
             if each > EXPENSIVE_RATIO * cheapest[0]:
                 yield Opportunity(
-                    "dear models",
+                    "expensive models",
                     f"{agent} on {model}",
                     f"{dollars(each)} a turn over {spent.turns} turns; {cheapest[2]} costs {dollars(cheapest[0])} "
                     f"({cheapest[1]})",

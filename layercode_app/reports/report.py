@@ -70,7 +70,7 @@ def seconds_of(text: str, setting: str = "--since") -> float:
     """Parse a duration such as 90s, 10m, 24h, 7d or 2w into seconds. Raises ConfigurationError that names `setting`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip())
     if match is None:
-        raise ConfigurationError(f"{setting} {text!r}: expected a span of time such as 30m, 24h or 7d.")
+        raise ConfigurationError(f"{setting} {text!r}: expected a duration such as 30m, 24h or 7d.")
     return float(match[1]) * _UNITS[match[2]]
 
 

@@ -40,7 +40,7 @@ def as_text(report: Report) -> str:
 def _parts(report: Report) -> Iterator[str | Table]:
     """Yield the lines and tables below the title."""
     if not report.total.turns:
-        yield "No turns in the journal in this time."
+        yield "There are no turns in this period."
     else:
         yield from summary(report.total)
         yield from map(_printed, all_tables(report))
@@ -69,7 +69,7 @@ def summary(total: Tally) -> Iterator[str]:
     if total.errors:
         yield "Errors: " + _counts(total.errors.items()) + "; the caller got " + (_counts(total.impacts.items()) or "-")
     if total.retried and total.recovery_rate is not None:
-        yield f"Retries mended {total.recovered} of {total.recovered + total.failed} ({total.recovery_rate:.0%})."
+        yield f"Retries saved {total.recovered} of {total.recovered + total.failed} turns ({total.recovery_rate:.0%})."
 
 
 def _unknown(cost: Cost) -> str:
@@ -81,7 +81,7 @@ def forgotten(report: Report) -> Iterator[str]:
     if report.forgotten:
         turns = counted(round(sum(day.get("turns", 0) for day in report.forgotten.values())), "turn")
         cost = sum(day.get("cost", 0) for day in report.forgotten.values())
-        yield f"Besides, on {counted(len(report.forgotten), 'day')}: {turns} for {dollars(cost)}, since deleted."
+        yield f"Deleted turns on {counted(len(report.forgotten), 'day')}: {turns} for {dollars(cost)}."
 
 
 def _counts(counts: Iterable[tuple[str, int]]) -> str:

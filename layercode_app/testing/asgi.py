@@ -69,7 +69,7 @@ class _Exchange(httpx.AsyncByteStream):
         if message is None:
             assert self.task is not None
             await self.task
-            raise httpx.ReadError("the app returned before its answer was whole")
+            raise httpx.ReadError("the app returned before its response was complete")
         return message
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -201,7 +201,7 @@ class AgentCall:
         while self.app.turns.running.get(self.conversation_id) is not None:
             await asyncio.sleep(0.001)
         if cut is not None and not cut.came(turn.spoken):
-            raise self._error(f"the caller did not interrupt, as {cut}; heard was: {turn.spoken!r}")
+            raise self._error(f"the caller did not interrupt, because {cut}; the reply was: {turn.spoken!r}")
         turn.interrupted = cut is not None
         turn.heard = turn.spoken if cut is None else cut.heard(turn.spoken)
         turn.record = await self.app.store.get(self.conversation_id, turn.turn_id)
@@ -224,7 +224,7 @@ class AgentCall:
         turn.status = answer.status
         if not answer.is_stream:
             body = (await answer.body())[:500].decode(errors="replace")
-            raise self._error(f"the agent's server answered {answer.status} and no stream: {body}")
+            raise self._error(f"expected a stream from the agent's server, got status {answer.status}: {body}")
         try:
             async with asyncio.timeout(cut.seconds if cut else None):
                 async for frame in answer.frames():
@@ -240,7 +240,7 @@ class AgentCall:
         self.sent.append(event)
         async with self._client.deliver(event) as answer:
             if not answer.ok:
-                raise self._error(f"{event['type']} was answered with {answer.status}: {await answer.body()!r}")
+                raise self._error(f"{event['type']} was answered with status {answer.status}: {await answer.body()!r}")
             return await answer.json()
 
     def _with_ids(self, event: Mapping[str, Json]) -> dict[str, Json]:
@@ -263,7 +263,7 @@ class AgentCall:
             raise turn.error
         if isinstance(turn.error, RuntimeError) and str(turn.error).startswith(BLOCKED):
             raise self._error(
-                f"agent {self.agent.name!r} asked a real model, which tests do not. Give it model=scripted(...), an "
+                f"agent {self.agent.name!r} called a real model, which tests must not do. Give it model=scripted(...) or an "
                 "@agent.offline script, or mark the test with @pytest.mark.real_model"
             ) from turn.error
 
@@ -271,7 +271,7 @@ class AgentCall:
         deadline = time.monotonic() + END_SECONDS
         while self.session_id not in self._seen.ended:
             if time.monotonic() > deadline:
-                raise self._error(f"the on_session_end hooks were not done within {END_SECONDS:g} s")
+                raise self._error(f"the on_session_end hooks did not finish within {END_SECONDS:g} s")
             await asyncio.sleep(0.002)
         error = self._seen.ended[self.session_id]
         if error is not None:

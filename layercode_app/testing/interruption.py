@@ -26,7 +26,9 @@ class Cut:
         self.in_time = False
         """Whether the reply was still running when the seconds had passed."""
         if playing and isinstance(after, float):
-            raise ValueError(f"interrupt(after={after}, playing=True): a reply that is whole is cut by words or text")
+            raise ValueError(
+                f"interrupt(after={after}, playing=True): expected seconds, because the reply is complete before it is interrupted"
+            )
         self.point = Point.TEXT if playing and not after else _point(after)
 
     @property
@@ -44,11 +46,11 @@ class Cut:
 
     def __str__(self) -> str:
         if self.point is Point.SECONDS:
-            return f"the reply was over before {self._after} seconds had passed"
+            return f"the reply was complete before {self._after} seconds had passed"
         return (
             f"{self._after!r} was not said"
             if self.point is Point.TEXT
-            else f"there were fewer than {self._after} words"
+            else f"the reply had fewer than {self._after} words"
         )
 
     def heard(self, spoken: str) -> str:

@@ -34,16 +34,16 @@ _found: pytest.StashKey[dict[Path | None, Found]] = pytest.StashKey()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the ini options for the default agent and the folder of agent files."""
     parser.addini("layercode_agent", "The agent that the fixture `call` talks to.", default="")
-    parser.addini("layercode_agents", "Folder of the agent files; default ./agents.", default="")
+    parser.addini("layercode_agents", "The folder of the agent files; default ./agents.", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks."""
     config.addinivalue_line(
         "markers",
-        "agent(agent, **options): the agent that `call` talks to, by name or itself; options of AgentCall.",
+        "agent(agent, **options): the agent that `call` talks to, by name or as an object, and options of AgentCall.",
     )
-    config.addinivalue_line("markers", "real_model: let this test ask real models, which cost money.")
+    config.addinivalue_line("markers", "real_model: allow this test to call real models, which cost money.")
     config.stash[_found] = {}
 
 
@@ -164,7 +164,7 @@ def _need_asyncio() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         pytest.fail(
-            "The fixtures `call` and `start_call` run on asyncio, and this test runs on trio. Take the mark `trio` off "
+            "The fixtures `call` and `start_call` run on asyncio, but this test runs on trio. Remove the mark `trio` from "
             "the test, or give it the fixture anyio_backend that returns 'asyncio'.",
             pytrace=False,
         )

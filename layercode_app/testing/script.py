@@ -28,7 +28,7 @@ def scripted(*answers: Answer) -> FunctionModel:
     async def play(scene: Scene) -> AsyncIterator[str | Call]:
         if not waiting:
             raise ScriptedModelError(
-                f"The scripted model has {len(answers)} answers and was asked once more, after the caller said "
+                f"The scripted model has {len(answers)} answers and was called once more, after the caller said "
                 f"{scene.text!r} and tools returned {scene.results}. Add an answer to scripted(...)."
             )
         answer = waiting.pop(0)

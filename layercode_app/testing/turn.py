@@ -161,7 +161,7 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
         lines += [f"  data: {content!r}" for content in turn.data]
         lines.append(spoken_line("agent", turn.spoken or "(says nothing)"))
         if turn.interrupted:
-            lines.append(f"  (spoken over; heard: {turn.heard!r})")
+            lines.append(f"  (interrupted; heard: {turn.heard!r})")
         if turn.status != 200:
             lines.append(f"  (answered with status {turn.status})")
         if turn.error is not None:

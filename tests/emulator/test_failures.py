@@ -97,7 +97,7 @@ END = json.dumps({"type": "response.end", "turn_id": "t"}).encode()
 @pytest.mark.parametrize(
     ("answer", "parts"),
     [
-        (plain(422, b'{"detail": "text: field required"}'), ["answered 422", "field required", "which field is wrong"]),
+        (plain(422, b'{"detail": "text: field required"}'), ["answered 422", "field required", "name the wrong field"]),
         (plain(500, b"Internal Server Error", b"text/plain"), ["answered 500", "Internal", "See the backend's log"]),
         (plain(404, b""), ["answered 404", "an empty body", "--webhook"]),
         (plain(307, b""), ["answered 307", "Redirects are not followed"]),
@@ -142,7 +142,7 @@ async def test_another_secret_is_told_with_the_setting() -> None:
 async def test_no_backend_is_told() -> None:
     async with call("http://127.0.0.1:1/hook") as (_, lines):
         assert "nothing answers at http://127.0.0.1:1/hook" in lines[0]
-        assert "is the backend running" in lines[0]
+        assert "Check that the backend runs" in lines[0]
 
 
 async def test_a_refused_acknowledgement_is_told_too() -> None:

@@ -87,7 +87,7 @@ async def test_a_tool_that_takes_other_arguments_is_a_difference_and_no_crash(
     code, result = await run_json(*bakery)
     first = differing(result)[2][0]
     assert (code, first["what"], first["recorded"]) == (1, "tool", "add_item(item='croissant', quantity=2)")
-    assert first["came"].startswith("no call, it was refused: ")
+    assert first["came"].startswith("no call; it was refused: ")
     assert "size" in first["came"]
     assert "The agent has changed" in (await run(*bakery)).stdout
 
@@ -132,7 +132,7 @@ async def test_what_cannot_be_replayed_exits_with_2(bakery: tuple[str, ...], tmp
         (["replay", tmp_path / "none.json", *rest], "no such file"),
         (["replay", tmp_path / "wrong.json", *rest], "is not a call as this version exports it"),
         (["replay", tmp_path / "empty.json", *rest], "holds no turns"),
-        (["replay", tmp_path / "silent.json", *rest], "holds no turn that could be answered again"),
+        (["replay", tmp_path / "silent.json", *rest], "holds no turn that can be answered again"),
         (["replay", conversation, "--model", "banana", *rest], "--model banana"),
         (["replay", conversation, "--judge", "banana", *rest], "--judge banana"),
         (["replay", conversation, "--store", "memory"], "there is no journal to read"),
@@ -188,7 +188,7 @@ async def test_turns_that_the_agent_did_not_answer_are_left_out_with_the_reason(
     assert [turn.note for turn in result.turns] == [
         "",
         "agent 'other' answered it",
-        "a budget was used up, and the agent was not asked",
+        "a budget was used up, so the agent was not called",
         "it was still running when it was recorded",
         "",
     ]

@@ -27,7 +27,7 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
     ("record", "said"),
     [
         (turn(), "It went well: first speech after 301 ms."),
-        (turn(status=Status.RUNNING), "It is running, or its worker died before it could end."),
+        (turn(status=Status.RUNNING), "It is still running, or its worker died."),
         (turn(timings=SLOW), "It was slow: first speech after 2,501 ms. It waited 2,480 ms for the model's first token."),
         (
             turn(timings=SLOW, retries=2, impact="filler"),
@@ -44,7 +44,7 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
         ),
         (
             turn(status=Status.FAILED, error="X", error_category="rate_limit", impact="apology", retries=2),
-            "It failed with a rate limit error after 2 tries more, after 900 ms; the caller heard the apology.",
+            "It failed with a rate limit error after 2 retries, after 900 ms; the caller heard the apology.",
         ),
         (
             turn("", status=Status.FAILED, error="X", error_category="tool",
@@ -57,11 +57,11 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
         ),
         (
             turn(status=Status.INTERRUPTED, heard="One two"),
-            "It was cut: the caller spoke over it or left, and heard 2 of 3 words.",
+            "It was cut: the caller interrupted it or left, and heard 2 of 3 words.",
         ),
         (
             turn(status=Status.INTERRUPTED),
-            "It was cut: the caller spoke over it or left after 900 ms; how much was heard is not known.",
+            "It was cut: the caller interrupted it or left after 900 ms; how much was heard is not known.",
         ),
         (
             turn(status=Status.SUPERSEDED),

@@ -80,10 +80,10 @@ async def test_costs_are_the_models_and_a_cut_request_is_unknown_and_not_zero(ap
 
 async def test_an_empty_journal_has_a_report_in_every_form(tmp_path: Path) -> None:
     report = await report_of(LayerCode(priced_agent(), settings=settings(tmp_path)))
-    assert "No turns in the journal" in as_text(report)
+    assert "There are no turns in this period" in as_text(report)
     total = json.loads(json.dumps(report.as_json()))["total"]
     assert (total["turns"], total["success_rate"]) == (0, None)
-    assert "No turns in the journal" in as_html(report)
+    assert "There are no turns in this period" in as_html(report)
 
 
 async def test_agents_without_outcomes_have_no_success_rate(app: LayerCode) -> None:
@@ -154,7 +154,7 @@ async def test_usage_outlives_the_conversations_and_holds_no_id(app: LayerCode) 
     assert gone["cost"] == pytest.approx(before.cost.amount - report.total.cost.amount)
     assert "other" not in json.dumps(kept)
     assert "t5" not in json.dumps(kept)
-    assert "since deleted" in as_text(report)
+    assert "Deleted turns" in as_text(report)
 
 
 async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
     found = {(each.kind, each.where): each for each in (await report_of(app)).opportunities}
     assert ("uncached prompts", "priced on dear") in found
     assert ("long histories", "priced on cheap") in found
-    assert "$0.0500 a turn over 6 turns; cheap costs $0.0010" in found["dear models", "priced on dear"].measured
+    assert "$0.0500 a turn over 6 turns; cheap costs $0.0010" in found["expensive models", "priced on dear"].measured
 
 
 async def test_the_page_is_self_contained_and_escapes_names(app: LayerCode) -> None:

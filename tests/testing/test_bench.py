@@ -209,7 +209,7 @@ async def test_a_target_that_cannot_be_measured_says_why_at_once() -> None:
         with pytest.raises(DeliveryError, match="--secret or LAYERCODE_WEBHOOK_SECRET") as error:
             await measure([target(url, "test-wrong")], Load())
         assert exit_code(error.value) == 1
-    with pytest.raises(DeliveryError, match="Is the server running"):
+    with pytest.raises(DeliveryError, match="Check that the server runs"):
         await measure([target(f"http://127.0.0.1:{free_port()}/api/agent")], Load())
 
 
@@ -297,7 +297,7 @@ def test_an_unknown_agent_and_a_missing_secret(tmp_path: Path) -> None:
     code, said = run("http://127.0.0.1:9/api/agent")
     assert (code, "LAYERCODE_WEBHOOK_SECRET" in said) == (2, True)
     code, said = run(f"http://127.0.0.1:{free_port()}/api/agent", "--secret", "test", "--json")
-    assert (code, "Is the server running" in said) == (1, True)
+    assert (code, "Check that the server runs" in said) == (1, True)
 
 
 def test_the_served_agent_is_stopped_with_the_command(tmp_path: Path) -> None:

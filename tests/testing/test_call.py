@@ -138,16 +138,18 @@ async def test_the_agent_remembers_what_was_heard(start_call: Any, after: Any, h
 @pytest.mark.parametrize(
     ("after", "playing", "why"),
     [
-        (7, False, "there were fewer than 7 words"),
-        (7, True, "there were fewer than 7 words"),
+        (7, False, "the reply had fewer than 7 words"),
+        (7, True, "the reply had fewer than 7 words"),
         ("seven", False, "'seven' was not said"),
-        (60.0, False, "the reply was over before 60.0 seconds had passed"),
+        (60.0, False, "the reply was complete before 60.0 seconds had passed"),
     ],
 )
 async def test_an_interruption_that_never_comes_is_told(start_call: Any, after: Any, playing: bool, why: str) -> None:
     call = start_call(counting())
     call.interrupt(after=after, playing=playing)
-    with pytest.raises(CallError, match=f"did not interrupt, as {why}; heard was: 'one two three four five six'"):
+    with pytest.raises(
+        CallError, match=f"did not interrupt, because {why}; the reply was: 'one two three four five six'"
+    ):
         await call.say("Count")
 
 
@@ -210,14 +212,14 @@ async def test_data_and_other_events_are_answered(start_call: Any) -> None:
 async def test_a_real_model_is_not_asked(start_call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     call = start_call(Agent("openai:gpt-5-mini", name="real"))
-    with pytest.raises(CallError, match=r"(?s)asked a real model.*@pytest.mark.real_model.*caller: Hello"):
+    with pytest.raises(CallError, match=r"(?s)called a real model.*@pytest.mark.real_model.*caller: Hello"):
         await call.say("Hello")
 
 
 async def test_a_script_that_is_too_short_says_so(start_call: Any) -> None:
     call = start_call(shop(), model=scripted("Hello."))
     await call.say("One")
-    with pytest.raises(ScriptedModelError, match=r"has 1 answers and was asked once more.*'Two'"):
+    with pytest.raises(ScriptedModelError, match=r"has 1 answers and was called once more.*'Two'"):
         await call.say("Two")
 
 

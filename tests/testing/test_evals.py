@@ -159,7 +159,7 @@ async def test_a_model_is_asked_as_judge() -> None:
         ("agent: x\nscenarios: [{name: a, turns: [{says: b}]}]", "scenarios.0.turns.0.says: Extra inputs"),
         (
             "agent: x\nscenarios: [{name: a, turns: [{say: b}]}, {name: a, turns: [{say: c}]}]",
-            "two scenarios are called 'a'",
+            "two scenarios are named 'a'",
         ),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_baseline_shows_what_became_worse(tmp_path: Path) -> None:
     baseline.write_text(json.dumps(eval_report.summary([good, good])))
     assert eval_report.regressions(eval_report.summary([good, bad]), baseline) == ["a: 1 of 2 passed, before 2 of 2"]
     assert eval_report.regressions(eval_report.summary([good]), baseline) == []
-    with pytest.raises(ConfigurationError, match="not a baseline"):
+    with pytest.raises(ConfigurationError, match="expected a file written by --save"):
         eval_report.regressions([], tmp_path / "none.json")
 
 
@@ -245,7 +245,9 @@ def test_what_cannot_be_played_is_one_error(
 async def test_an_interruption_that_never_comes_is_a_failure() -> None:
     turns = [Step(say="one", interrupt="zebra")]
     [played] = await evaluate(ScenarioFile(agent="echo", scenarios=[Scenario(name="s", turns=turns)]), agents=AGENTS)
-    assert played.reasons == ["the caller did not interrupt, as 'zebra' was not said; heard was: 'You said: one'."]
+    assert played.reasons == [
+        "the caller did not interrupt, because 'zebra' was not said; the reply was: 'You said: one'."
+    ]
 
 
 def test_the_command_fails_with_1_and_shows_the_conversation(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_test_on_trio_is_told_that_calls_run_on_asyncio(project: pytest.Pytest
     )
     result = project.runpytest_inprocess(*PLUGIN)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*run on asyncio, and this test runs on trio.*"])
+    result.stdout.fnmatch_lines(["*run on asyncio, but this test runs on trio.*"])
 
 
 def test_a_failure_shows_the_conversation_so_far(project: pytest.Pytester) -> None:

@@ -96,7 +96,7 @@ def test_conditions(when: str, limit: float, baseline: float | None) -> None:
         ({"window": "0m"}, "'0m' has no time in it"),
         ({"when": "p95(speed) > 2s"}, "expected ttfs, ttft, total"),
         ({"when": "turns(x) > 2"}, "expected nothing in the brackets"),
-        ({"window": "soon"}, "window 'soon': expected a span"),
+        ({"window": "soon"}, "window 'soon': expected a duration"),
         ({"when": "cost > 3 x baseline(long)"}, "baseline 'long'"),
         ({"window": None}, "window is missing"),
         ({"channels": ["pager"]}, "channel 'pager'; there are: ops"),

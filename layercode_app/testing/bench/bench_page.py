@@ -43,7 +43,7 @@ def _title(result: Result) -> str:
     if load.think:
         parts.append(f"{load.think:g} s between turns")
     if load.interrupt:
-        parts.append(f"{load.interrupt:.0%} of the turns spoken over")
+        parts.append(f"{load.interrupt:.0%} of the turns interrupted")
     parts.append(f"{result.rounds} rounds" if result.rounds > 1 else "one round")
     return ", ".join(parts)
 

@@ -52,7 +52,9 @@ class Address:
         except ValueError as error:
             raise ConfigurationError(f"{self.url!r} is not a URL: {error}.") from None
         if not fine:
-            raise ConfigurationError(f"{self.url!r}: a webhook's URL begins with http:// or https:// and names a host.")
+            raise ConfigurationError(
+                f"{self.url!r} is not a webhook's URL: expected one that begins with http:// or https:// and names a host."
+            )
 
     @cached_property
     def parts(self) -> SplitResult:

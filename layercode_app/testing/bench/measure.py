@@ -23,15 +23,15 @@ Done = Callable[[], None]
 """Called after each turn."""
 
 FIXES = {
-    "unreachable": "nothing listens there. Is the server running, and is this its address?",
-    "timeout": "no answer came in time. Is it the right host, and does the agent answer?",
+    "unreachable": "nothing listens there. Check that the server runs, and that the address is right.",
+    "timeout": "no answer came in time. Check the host, and that the agent answers.",
     "broken": "the connection was closed before an answer came.",
-    "malformed": "the answer is no HTTP, or its stream no JSON.",
-    "no stream": "the answer is no Server-Sent Events. Is this the webhook's URL, such as …/api/agent?",
-    "no response.end": "the answer's stream did not end with response.end; `check` says more.",
-    "status 401": "the signature is refused. Give the webhook's own secret with --secret or LAYERCODE_WEBHOOK_SECRET.",
-    "status 404": "no webhook is at that path. Ours are at /api/agent and /api/agents/NAME.",
-    "status 405": "no webhook is at that path. Ours are at /api/agent and /api/agents/NAME.",
+    "malformed": "the answer is not HTTP, or its stream is not JSON.",
+    "no stream": "the answer is not Server-Sent Events. Give the webhook's URL, such as http://127.0.0.1:8000/api/agent.",
+    "no response.end": "the stream did not end with response.end; `check` shows more.",
+    "status 401": "the signature was refused. Give the webhook's secret with --secret or LAYERCODE_WEBHOOK_SECRET.",
+    "status 404": "there is no webhook at that path. This package serves /api/agent and /api/agents/NAME.",
+    "status 405": "there is no webhook at that path. This package serves /api/agent and /api/agents/NAME.",
 }
 
 
@@ -58,7 +58,7 @@ async def greet(target: Target, load: Load) -> None:
     finally:
         line.close()
     if heard.error:
-        fix = FIXES.get(heard.error, "`send` shows what the server says.")
+        fix = FIXES.get(heard.error, "`send` shows the server's answer.")
         raise DeliveryError(f"The first turn at {target.url} failed with {heard.error!r}: {fix}", reason=heard.error)
 
 

@@ -43,19 +43,19 @@ class Result:
         found = []
         if any(one.caller_cpu > BUSY * one.seconds for series in self.series for one in series.rounds if one.seconds):
             found.append(
-                "The measuring side used a whole processor: the times contain waiting of its own. Fewer callers, or "
-                "some seconds of --think, leave it room."
+                "The load generator used a whole processor, so the measured times include its own delays. Use fewer callers, or "
+                "a longer pause between turns (--think)."
             )
         unmeasured = [one.target for one in self.series if any(measured.server is None for measured in one.rounds)]
         if unmeasured:
             found.append(
-                f"CPU and memory of {', '.join(dict.fromkeys(unmeasured))}: not measured, its processes are not on "
-                "this machine or not yours."
+                f"CPU and memory of {', '.join(dict.fromkeys(unmeasured))} were not measured: the processes run on another "
+                "machine or belong to another user."
             )
         if len(
             {len(measured.total) for series in self.series for measured in series.rounds if len(measured.total) < 100}
         ):
-            found.append("Some rounds have fewer than 100 whole turns: their p99 is their slowest turn.")
+            found.append("Some rounds have fewer than 100 complete turns, so their p99 is their slowest turn.")
         return found
 
     def to_json(self) -> dict[str, Any]:

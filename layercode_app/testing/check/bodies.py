@@ -9,7 +9,7 @@ from .model import check
 from .probe import Exchange, Probe
 
 GROUP = "bodies"
-CRASH = "an error report for every such request, and whoever finds it can keep the server busy"
+CRASH = "each such request causes an error report, and an attacker can keep the server busy with them"
 INTERNALS = ("Traceback (most recent call last)", 'File "/', "node_modules/", "    at ", "goroutine ")
 
 
@@ -23,21 +23,33 @@ async def _refused(probe: Probe, body: bytes) -> None:
         raise FailedError(f"for {body[:40]!r}: expected 400, got {exchange.summary}")
 
 
-@check("bodies.not-json", "a body that is not JSON is a 400", why=CRASH, fix="Catch what the parser raises.")
+@check(
+    "bodies.not-json",
+    "a body that is not JSON is refused with 400",
+    why=CRASH,
+    fix="Catch the exceptions of the JSON parser.",
+)
 async def not_json(probe: Probe) -> None:
     """Send an empty body, truncated JSON, and other formats."""
     for body in (b"", b"{", b'{"type": "message"', b"<xml/>", b"{'type': 1}"):
         await _refused(probe, body)
 
 
-@check("bodies.not-utf8", "a body that is not UTF-8 is a 400", why=CRASH, fix="Catch what decoding raises.")
+@check(
+    "bodies.not-utf8", "a body that is not UTF-8 is refused with 400", why=CRASH, fix="Catch the decoder's exceptions."
+)
 async def not_utf8(probe: Probe) -> None:
     """Send invalid bytes, alone and inside a JSON text."""
     for body in (b"\xff\xfe\x00", b'{"type": "message", "text": "\xff"}'):
         await _refused(probe, body)
 
 
-@check("bodies.not-an-object", "a body that is no object is a 400", why=CRASH, fix="Check the type after parsing.")
+@check(
+    "bodies.not-an-object",
+    "a body that is not a JSON object is refused with 400",
+    why=CRASH,
+    fix="Check the type of the parsed value.",
+)
 async def not_an_object(probe: Probe) -> None:
     """Send lists, null, a number and a text."""
     for body in (b"[]", b"null", b"1", b'"message"', b'[{"type": "message"}]'):
@@ -46,9 +58,9 @@ async def not_an_object(probe: Probe) -> None:
 
 @check(
     "bodies.fields",
-    "an event without what it needs is a 400",
-    why="a half event that is answered as a whole one hides the mistake",
-    fix="Validate type, session_id and conversation_id, and for a message turn_id and text.",
+    "an event without a required field is refused with 400",
+    why="accepting an incomplete event hides the mistake",
+    fix="Validate type, session_id and conversation_id, and turn_id and text of a message.",
     severity="warning",
 )
 async def fields(probe: Probe) -> None:
@@ -63,8 +75,8 @@ async def fields(probe: Probe) -> None:
 @check(
     "bodies.no-internals",
     "a refusal gives a reason and no internals",
-    why="tracebacks and paths tell an attacker what to try next",
-    fix="Answer with a short reason; keep the traceback for the log.",
+    why="tracebacks and file paths help an attacker",
+    fix="Answer with a short reason, and write the traceback to the log.",
 )
 async def no_internals(probe: Probe) -> None:
     """Search the answers to several malformed bodies for internals."""
@@ -77,9 +89,9 @@ async def no_internals(probe: Probe) -> None:
 
 @check(
     "bodies.afterwards",
-    "after all that a call is answered",
-    why="one bad request must not end the service",
-    fix="Look for what a bad request leaves behind.",
+    "a call is answered after all malformed requests",
+    why="one bad request must not stop the service",
+    fix="Find the state that a bad request leaves behind.",
 )
 async def afterwards(probe: Probe) -> None:
     """Send one more valid turn."""

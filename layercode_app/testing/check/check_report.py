@@ -27,7 +27,7 @@ def show(report: Report) -> None:
             print_block(f"  {label}: ", text)
     if report.died:
         print_line()
-        print_line(("The webhook died while it was checked; what came after that was not tried.", "bold red"))
+        print_line(("The webhook died during the checks. The remaining checks were skipped.", "bold red"))
     counts = report.counts
     print_line()
     print_line(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped: {report.url}")

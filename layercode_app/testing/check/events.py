@@ -9,7 +9,7 @@ from .model import check
 from .probe import Exchange, Probe
 
 GROUP = "events"
-UNKNOWN = "the platform may add types and fields at any time, and every call would fail that day"
+UNKNOWN = "the platform may add types and fields at any time, and then every call would fail"
 NOW_MS, NOW_ISO = 1_767_268_800_000, "2026-01-01T12:00:00.000Z"
 
 
@@ -23,9 +23,9 @@ def _labelled(what: str, exchange: Exchange) -> Exchange:
 
 @check(
     "events.session-start",
-    "session.start with a turn_id is answered with the greeting",
-    why="the call begins with silence, or with an error",
-    fix="Answer it as a turn: a stream with response.end, even if nothing is said.",
+    "session.start with a turn_id is answered with a greeting",
+    why="the call begins with silence or an error",
+    fix="Answer it as a turn: a stream that ends with response.end, even if nothing is said.",
 )
 async def session_start(probe: Probe) -> None:
     """Send it with a turn id: the older style."""
@@ -34,8 +34,8 @@ async def session_start(probe: Probe) -> None:
 
 @check(
     "events.welcome",
-    "welcome is answered as session.start is",
-    why="it is the newer name of the same",
+    "welcome is answered like session.start",
+    why="welcome is the newer name of the same event",
     fix="Handle both types alike.",
     severity="warning",
 )
@@ -47,8 +47,8 @@ async def welcome(probe: Probe) -> None:
 @check(
     "events.session-start-newer",
     "session.start without a turn_id is acknowledged with JSON",
-    why="the newer style sends it to tell, not to ask; a greeting here is heard by nobody",
-    fix="Without a turn_id answer 200 and JSON.",
+    why="in the newer style it is only a notice, and a greeting in its answer is never spoken",
+    fix="Without a turn_id, answer 200 and JSON.",
     severity="warning",
 )
 async def session_start_newer(probe: Probe) -> None:
@@ -58,9 +58,9 @@ async def session_start_newer(probe: Probe) -> None:
 
 @check(
     "events.data",
-    "data is answered with plain JSON, whatever it holds",
-    why="the answer goes to the caller's page as it is, and must not be spoken",
-    fix="Answer 200 and JSON; never a stream. `data` may be any JSON.",
+    "data of any JSON type is answered with plain JSON",
+    why="the answer goes to the caller's page unchanged and must not be spoken",
+    fix="Answer 200 and JSON, never a stream. Accept any JSON value in `data`.",
 )
 async def data(probe: Probe) -> None:
     """Send an object, a list, a text, a number and null, and one event without a turn id."""
@@ -76,8 +76,8 @@ async def data(probe: Probe) -> None:
 @check(
     "events.session-update",
     "session.update is acknowledged",
-    why="the platform would deliver it again, and recordings get lost",
-    fix="Answer 200 and JSON, for a recording that is ready and for one that failed.",
+    why="the platform would deliver it again, and recordings may be lost",
+    fix="Answer 200 and JSON, both for a finished recording and for a failed one.",
 )
 async def session_update(probe: Probe) -> None:
     """Send a finished and a failed recording."""
@@ -90,8 +90,8 @@ async def session_update(probe: Probe) -> None:
 @check(
     "events.session-end",
     "session.end is acknowledged",
-    why="what you do after a call is not done",
-    fix="Answer 200 and JSON; a timestamp may be a number of milliseconds or an ISO text, and fields may be missing.",
+    why="your work after a call is not done",
+    fix="Answer 200 and JSON. Accept timestamps as milliseconds or ISO text, and missing fields.",
 )
 async def session_end(probe: Probe) -> None:
     """Send timestamps in both styles, and an event with no optional field."""
@@ -110,7 +110,7 @@ async def session_end(probe: Probe) -> None:
     "events.unknown-types",
     "events of unknown types are acknowledged",
     why=UNKNOWN,
-    fix="Answer 200 to a type you do not know.",
+    fix="Answer 200 to unknown types.",
 )
 async def unknown_types(probe: Probe) -> None:
     """Send a type that already exists, and an invented one."""
@@ -121,7 +121,7 @@ async def unknown_types(probe: Probe) -> None:
             raise FailedError(f"for {kind}: expected 200, got {exchange.summary}")
 
 
-@check("events.unknown-fields", "unknown fields are accepted", why=UNKNOWN, fix="Ignore fields you do not know.")
+@check("events.unknown-fields", "unknown fields are accepted", why=UNKNOWN, fix="Ignore unknown fields.")
 async def unknown_fields(probe: Probe) -> None:
     """Send unknown fields at the top level and in nested objects."""
     context = {"previous_turn_interrupted": True, "seconds_heard": 1.5}
@@ -131,8 +131,8 @@ async def unknown_fields(probe: Probe) -> None:
 
 @check(
     "events.optional-fields",
-    "optional fields may be missing, null, or there",
-    why="a call by phone has fields that a call by browser has not",
+    "optional fields may be present, missing or null",
+    why="calls by phone and by browser have different fields",
     fix="Treat metadata, custom_metadata, phone numbers and interruption_context as optional.",
 )
 async def optional_fields(probe: Probe) -> None:
@@ -145,9 +145,9 @@ async def optional_fields(probe: Probe) -> None:
 
 @check(
     "events.interruption-context",
-    "interruption_context may be whole, in part, or empty",
-    why="the turn after an interruption would fail, of all turns",
-    fix="Every field of it is optional.",
+    "interruption_context may be complete, partial or empty",
+    why="the turn after an interruption would fail",
+    fix="Treat each of its fields as optional.",
 )
 async def interruption_context(probe: Probe) -> None:
     """Send whole, partial and empty contexts after a turn."""
@@ -162,8 +162,8 @@ async def interruption_context(probe: Probe) -> None:
 @check(
     "events.long-text",
     "a long message is answered",
-    why="callers tell long stories, and pages paste text",
-    fix="Accept bodies of 100 kB at least.",
+    why="callers tell long stories, and web pages send long texts",
+    fix="Accept bodies of at least 100 kB.",
 )
 async def long_text(probe: Probe) -> None:
     """Send about 20,000 characters; the answer need only begin."""
@@ -174,8 +174,8 @@ async def long_text(probe: Probe) -> None:
 @check(
     "events.blank-text",
     "a message without words is answered",
-    why="speech recognition sometimes hears nothing, and the call must go on",
-    fix="Answer it as a turn; saying nothing is fine.",
+    why="speech recognition sometimes finds no words, and the call must continue",
+    fix="Answer it as a turn; silence is a valid reply.",
 )
 async def blank_text(probe: Probe) -> None:
     """Send an empty text and white space. Silence is a valid answer."""

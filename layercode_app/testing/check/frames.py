@@ -16,7 +16,7 @@ MANGLED = ("Ã¼", "Ã©", "ä½", "ðŸ", "\ufffd")
 @check(
     "frames.content-type",
     "the answer is text/event-stream",
-    why="the platform reads nothing else as speech",
+    why="the platform speaks no other content type",
     fix="Send Content-Type: text/event-stream.",
 )
 async def content_type(probe: Probe) -> None:
@@ -28,9 +28,9 @@ async def content_type(probe: Probe) -> None:
 
 @check(
     "frames.form",
-    "each event is one line `data: {json}` and a blank line",
-    why="events that run together, or over lines, are lost",
-    fix="Write `data: ` + compact JSON + two newlines.",
+    "each event is one line `data: {json}`, followed by a blank line",
+    why="events without a blank line between them, or split over several lines, are lost",
+    fix="Write `data: `, compact JSON and two newlines.",
 )
 async def form(probe: Probe) -> None:
     """Check every byte of the sample."""
@@ -42,8 +42,8 @@ async def form(probe: Probe) -> None:
 
 @check(
     "frames.types",
-    "speech is text, and every event has a known type",
-    why="an event the platform does not know is dropped, and what is no text is not spoken",
+    "every event has a known type, and speech is text",
+    why="the platform drops events of unknown types, and cannot speak content that is not text",
     fix="Send response.tts with a string as content, response.data, and response.end.",
 )
 async def types(probe: Probe) -> None:
@@ -52,14 +52,14 @@ async def types(probe: Probe) -> None:
         if not frame.type.startswith("response."):
             raise FailedError(f"expected a type such as response.tts, got {frame.payload!r}")
         if frame.type == TTS and not isinstance(frame.content, str):
-            raise FailedError(f"expected text as content of response.tts, got {frame.content!r}")
+            raise FailedError(f"expected text as the content of response.tts, got {frame.content!r}")
 
 
 @check(
     "frames.turn-id",
     "every event carries the turn_id of its request",
-    why="the platform drops speech of another turn: the caller hears silence",
-    fix="Copy turn_id from the request into every event, response.end included.",
+    why="the platform drops the speech of another turn, and the caller hears silence",
+    fix="Copy turn_id from the request into every event, including response.end.",
 )
 async def turn_id(probe: Probe) -> None:
     """Check every event of the sample."""
@@ -71,9 +71,9 @@ async def turn_id(probe: Probe) -> None:
 
 @check(
     "frames.end",
-    "response.end comes exactly once",
-    why="without it the caller waits for the end of the turn; a second one ends the next",
-    fix="Send response.end in a `finally`, in one place.",
+    "response.end is sent exactly once",
+    why="without it the turn never ends for the caller; a second one ends the next turn",
+    fix="Send response.end in one place, in a `finally` block.",
 )
 async def end(probe: Probe) -> None:
     """Count `response.end` in the sample."""
@@ -85,39 +85,39 @@ async def end(probe: Probe) -> None:
 @check(
     "frames.end-last",
     "response.end is the last event",
-    why="what comes after the end is not spoken",
+    why="speech after the end is not spoken",
     fix="Wait for everything that speaks before you send response.end.",
 )
 async def end_last(probe: Probe) -> None:
     """Check that no event of the sample follows `response.end`."""
     types = [frame.type for frame in (await probe.sample()).needs_stream().frames]
     if END in types and types[-1] != END:
-        raise FailedError(f"after response.end came {types[types.index(END) + 1]}")
+        raise FailedError(f"{types[types.index(END) + 1]} came after response.end")
 
 
 @check(
     "frames.streams",
-    "speech is sent as it comes",
-    why="the caller hears nothing until the whole reply is there",
-    fix="Flush every event. Look for a middleware, compression or proxy that collects the answer.",
+    "speech is streamed as it is generated",
+    why="the caller hears nothing until the whole reply is generated",
+    fix="Flush every event. Look for a middleware, compression or proxy that buffers the answer.",
 )
 async def streams(probe: Probe) -> None:
     """Check for a Content-Length, compression, and speech that arrives all at once after a wait."""
     sample = (await probe.sample()).needs_stream()
     if "content-length" in sample.headers:
-        raise FailedError("the answer has a Content-Length, so it was whole before it was sent")
+        raise FailedError("the answer has a Content-Length, so it was complete before it was sent")
     # The platform's SDK for Node sends "none", which is not a valid coding; it does not compress.
     if sample.headers.get("content-encoding", "identity") not in ("identity", "none"):
-        raise FailedError(f"the answer is compressed ({sample.headers['content-encoding']}), which collects it")
+        raise FailedError(f"the answer is compressed ({sample.headers['content-encoding']}), which buffers it")
     spoken = [frame.at_ms for frame in sample.frames if frame.type == TTS]
     if len(spoken) >= FRAMES and spoken[0] >= BUFFERED_MS and sample.frames[-1].at_ms - spoken[0] <= AT_ONCE_MS:
-        raise FailedError(f"{len(spoken)} pieces came at once, after {spoken[0]:.0f} ms")
+        raise FailedError(f"{len(spoken)} pieces arrived at once, after {spoken[0]:.0f} ms")
 
 
 @check(
     "frames.no-buffering",
     "headers keep proxies from buffering",
-    why="behind a proxy the caller hears nothing until the whole reply is there",
+    why="behind a buffering proxy the caller hears nothing until the whole reply is generated",
     fix="Send Cache-Control: no-cache, no-transform and X-Accel-Buffering: no.",
     severity="warning",
 )
@@ -132,8 +132,8 @@ async def no_buffering(probe: Probe) -> None:
 
 @check(
     "frames.unicode",
-    "text outside ASCII is understood and spoken",
-    why="most of the world does not speak ASCII",
+    "non-ASCII text is understood and spoken",
+    why="most languages need characters beyond ASCII",
     fix="Read the body as UTF-8, and write UTF-8 or \\u escapes.",
 )
 async def unicode(probe: Probe) -> None:
@@ -142,14 +142,14 @@ async def unicode(probe: Probe) -> None:
     spoken = exchange.needs_whole_turn().spoken
     for mark in MANGLED:
         if mark in spoken:
-            raise FailedError(f"the reply holds {mark!r}, which is badly read UTF-8: {spoken[:120]!r}")
+            raise FailedError(f"the reply holds {mark!r}, which is wrongly decoded UTF-8: {spoken[:120]!r}")
 
 
 @check(
     "frames.speed",
     "speech begins soon",
-    why="over 800 ms a caller begins to wonder whether anybody is there",
-    fix="Stream the model's first token, keep prompts short, speak a filler, or raise --max-ttfs.",
+    why="after more than 800 ms callers begin to wonder whether the line is dead",
+    fix="Stream the model's first token, shorten the prompt, speak a filler, or raise --max-ttfs.",
     severity="warning",
 )
 async def speed(probe: Probe) -> None:
@@ -160,4 +160,6 @@ async def speed(probe: Probe) -> None:
     if not heard:
         raise SkippedError("nothing was spoken")
     if (median := heard[len(heard) // 2]) > probe.limits.max_ttfs:
-        raise FailedError(f"first speech after {median:.0f} ms (median of 5), at most {probe.limits.max_ttfs:.0f} ms")
+        raise FailedError(
+            f"expected first speech within {probe.limits.max_ttfs:.0f} ms, got it after {median:.0f} ms (median of 5)"
+        )

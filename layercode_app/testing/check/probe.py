@@ -136,7 +136,7 @@ class Probe:
         except DeliveryError as error:
             exchange.error, self.unreachable = str(error), error.reason == "unreachable"
         except TimeoutError:
-            exchange.error = f"the answer was not whole after {self.limits.timeout:g} s"
+            exchange.error = f"the answer was not complete after {self.limits.timeout:g} s"
         return exchange
 
     async def abort(self, event: Event, *, after_frames: int) -> Exchange:
@@ -155,7 +155,7 @@ class Probe:
                             break
         except (DeliveryError, TimeoutError) as error:
             self.unreachable = isinstance(error, DeliveryError) and error.reason == "unreachable"
-            exchange.error = str(error) or f"nothing came within {self.limits.timeout:g} s"
+            exchange.error = str(error) or f"nothing arrived within {self.limits.timeout:g} s"
         return exchange
 
     def sign(self, body: bytes, *, timestamp: int | None = None) -> str:

@@ -15,7 +15,7 @@ from .probe import Probe
 
 GROUPS = [module.GROUP for module in (signatures, frames, events, turns, bodies)]
 FIRST = "signature.right"
-DIED = "the webhook has died: nothing listens there any more, since this check or the one before it"
+DIED = "the webhook died during this check or the one before it: nothing listens there any more"
 RESTART_SECONDS = 1.0
 """How long an unreachable webhook is given to restart."""
 
@@ -62,7 +62,9 @@ def chosen(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
     for name in (*only, *skip):
         if not any(_fits(check, name) for check in known):
             groups = ", ".join(GROUPS)
-            raise ConfigurationError(f"{name!r} names no check; expected a group ({groups}) or a name in it.")
+            raise ConfigurationError(
+                f"There is no check {name!r}; expected a group ({groups}) or the name of a check in one."
+            )
 
     def wanted() -> Iterator[Check]:
         for check in known:
@@ -78,7 +80,7 @@ def _fits(check: Check, name: str) -> bool:
 
 
 def _not_tried(check: Check, reason: str) -> Outcome:
-    return Outcome(check, "skipped", f"not tried, as {reason}")
+    return Outcome(check, "skipped", f"skipped, because {reason}")
 
 
 async def _has_died(probe: Probe) -> bool:

@@ -13,7 +13,7 @@ from .model import check
 from .probe import Probe
 
 GROUP = "signature"
-FORGE = "anybody who knows the URL can speak as the platform: spend your model's money, read what your agent knows"
+FORGE = "anyone who knows the URL could act as the platform, use your model at your cost, and read your agent's data"
 DAY = 86_400
 
 
@@ -32,8 +32,8 @@ def _body(probe: Probe) -> bytes:
 @check(
     "signature.right",
     "a signed message is answered",
-    why="nothing works otherwise",
-    fix="Is --secret the secret that the backend verifies with? Verify hex(hmac_sha256(secret, t + '.' + raw body)).",
+    why="without it nothing else works",
+    fix="Check that --secret is the backend's webhook secret. Verify hex(hmac_sha256(secret, t + '.' + raw body)).",
 )
 async def right(probe: Probe) -> None:
     """Send an ordinary message with a valid signature."""
@@ -43,8 +43,8 @@ async def right(probe: Probe) -> None:
 @check(
     "signature.raw-bytes",
     "the signature is verified over the raw bytes",
-    why="the platform's JSON is not written as your language writes it, so real calls would be refused at random",
-    fix="Verify the bytes of the request before anything parses them; never re-serialise.",
+    why="the platform formats JSON differently from your language, so real calls would be refused at random",
+    fix="Verify the raw bytes of the request before parsing; never serialize them again.",
 )
 async def raw_bytes(probe: Probe) -> None:
     """Sign white space, escapes and numbers that differ between JSON writers."""
@@ -53,13 +53,23 @@ async def raw_bytes(probe: Probe) -> None:
     (await probe.post(body, {HEADER: probe.sign(body)})).needs_stream()
 
 
-@check("signature.missing", "a request without signature is refused with 401", why=FORGE, fix="Answer 401 without it.")
+@check(
+    "signature.missing",
+    "a request without a signature is refused with 401",
+    why=FORGE,
+    fix="Answer 401 if the header is missing.",
+)
 async def missing(probe: Probe) -> None:
     """Send no header."""
     await _refused(probe, None)
 
 
-@check("signature.wrong", "a wrong signature is refused with 401", why=FORGE, fix="Compare in constant time, refuse.")
+@check(
+    "signature.wrong",
+    "a wrong signature is refused with 401",
+    why=FORGE,
+    fix="Compare in constant time, and refuse signatures that differ.",
+)
 async def wrong(probe: Probe) -> None:
     """Send zeros as digest, the signature of another body, and one made with another secret."""
     body = _body(probe)
@@ -70,8 +80,8 @@ async def wrong(probe: Probe) -> None:
 
 @check(
     "signature.time-is-signed",
-    "the time is part of what is signed",
-    why="a recorded request could be sent again for ever, under a new time",
+    "the timestamp is part of the signed text",
+    why="a recorded request could be replayed for ever with a new timestamp",
     fix="Sign t + '.' + body, with the t of the header.",
 )
 async def time_is_signed(probe: Probe) -> None:
@@ -84,8 +94,8 @@ async def time_is_signed(probe: Probe) -> None:
 @check(
     "signature.stale",
     "a signature older than five minutes is refused with 401",
-    why="a recorded request could be sent again for ever",
-    fix="Refuse when t lies more than 300 s in the past.",
+    why="a recorded request could be replayed for ever",
+    fix="Refuse if t is more than 300 s in the past.",
 )
 async def stale(probe: Probe) -> None:
     """Send signatures just over the limit and a day old."""
@@ -96,9 +106,9 @@ async def stale(probe: Probe) -> None:
 
 @check(
     "signature.future",
-    "a signature of the future is refused with 401",
-    why="a request signed for the future can be sent again until then",
-    fix="Refuse when t lies more than 300 s in the future: compare the absolute difference.",
+    "a signature from the future is refused with 401",
+    why="a request with a future timestamp could be replayed until then",
+    fix="Refuse if t is more than 300 s in the future: compare the absolute difference.",
 )
 async def future(probe: Probe) -> None:
     """Send signatures just over the limit and a day ahead."""
@@ -109,7 +119,7 @@ async def future(probe: Probe) -> None:
 
 @check(
     "signature.tolerance",
-    "a signature four minutes off is accepted, either way",
+    "a signature four minutes old or ahead is accepted",
     why="clocks drift, and a strict server refuses real calls",
     fix="Accept t within 300 s of your clock.",
 )
@@ -123,9 +133,9 @@ async def tolerance(probe: Probe) -> None:
 
 @check(
     "signature.rotation",
-    "of several v1 parts any may be the right one",
-    why="while a secret is rotated every request carries two signatures, and calls would fail",
-    fix="Collect every v1 part, and accept when one of them fits.",
+    "any one of several v1 parts may be the valid one",
+    why="during the rotation of a secret every request carries two signatures, and calls would fail",
+    fix="Collect all v1 parts, and accept the request if one of them is valid.",
 )
 async def rotation(probe: Probe) -> None:
     """Send the valid part first, then last."""
@@ -142,9 +152,9 @@ async def rotation(probe: Probe) -> None:
 
 @check(
     "signature.garbage",
-    "a header that makes no sense is refused with 401, never a 5xx",
-    why="whoever finds a crash can keep the server busy, and fill its logs and error reports",
-    fix="Treat every header that cannot be parsed as a wrong signature.",
+    "a malformed header is refused with 401, never a 5xx",
+    why="an attacker could keep the server busy, and fill its logs and error reports",
+    fix="Treat a header that cannot be parsed as a wrong signature.",
 )
 async def garbage(probe: Probe) -> None:
     """Send incomplete, mistyped and very long headers."""
@@ -156,8 +166,8 @@ async def garbage(probe: Probe) -> None:
 
 @check(
     "signature.non-ascii",
-    "a header outside ASCII is refused with 401, never a 5xx",
-    why="comparing such a text in constant time raises in several languages",
+    "a non-ASCII header is refused with 401, never a 5xx",
+    why="in several languages the constant-time comparison raises an error for such text",
     fix="Compare bytes.",
 )
 async def non_ascii(probe: Probe) -> None:
@@ -169,9 +179,9 @@ async def non_ascii(probe: Probe) -> None:
 
 @check(
     "signature.first",
-    "the signature is verified before the body is looked at",
-    why="a stranger could probe your parser, and learn from its messages",
-    fix="Verify first; parse only what held.",
+    "the signature is verified before the body is parsed",
+    why="an attacker could probe your parser and learn from its error messages",
+    fix="Verify first, and parse only bodies with a valid signature.",
 )
 async def first(probe: Probe) -> None:
     """Send malformed bodies without a signature."""

@@ -24,8 +24,8 @@ TRIES = 3
 
 @check(
     "turns.duplicate",
-    "a turn that is delivered twice is one turn",
-    why="the platform may deliver a turn twice: the order is placed twice, the model paid twice",
+    "a turn that is delivered twice runs once",
+    why="the platform may deliver a turn twice, and then an order is placed twice and the model paid twice",
     fix="Keep the frames of a turn by conversation_id and turn_id, and send them again.",
 )
 async def duplicate(probe: Probe) -> None:
@@ -36,13 +36,13 @@ async def duplicate(probe: Probe) -> None:
     once = (await probe.deliver(event)).needs_whole_turn()
     again = (await probe.deliver(event)).needs_whole_turn()
     if once.spoken != again.spoken:
-        raise FailedError(f"first it said {once.spoken[:80]!r}, then {again.spoken[:80]!r}")
+        raise FailedError(f"the first answer was {once.spoken[:80]!r}, the second {again.spoken[:80]!r}")
 
 
 @check(
     "turns.duplicate-at-once",
-    "a turn that is delivered twice at the same time is answered both times",
-    why="either delivery may be the one that is heard",
+    "both of two concurrent deliveries of a turn are answered",
+    why="the caller may hear either delivery",
     fix="Let the second delivery join the running turn.",
 )
 async def duplicate_at_once(probe: Probe) -> None:
@@ -58,8 +58,10 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
     if word in spoken.lower():
         return
     if await _is_evaded(probe, spoken) and not await _can_recall(probe):
-        raise SkippedError(f"the agent does not answer such a question, it says {spoken[:80]!r}; ask it yourself")
-    raise FailedError(f"{what}: asked for the word {word!r}, it said {spoken[:120]!r}")
+        raise SkippedError(
+            f"the agent does not answer such a question, but says {spoken[:80]!r}; test its memory by hand"
+        )
+    raise FailedError(f"{what}: asked for the word {word!r}, the agent said {spoken[:120]!r}")
 
 
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
@@ -87,9 +89,9 @@ async def _tell(talk: Talk, word: str) -> None:
 @check(
     "turns.memory",
     "a conversation is remembered",
-    why="a caller who must say everything twice hangs up",
-    fix="Keep the messages of each conversation and give them to the model. An agent that answers no such question "
-    "is checked with --skip turns.memory.",
+    why="callers who must repeat themselves hang up",
+    fix="Keep the messages of each conversation and give them to the model. If your agent answers no such question, "
+    "use --skip turns.memory.",
 )
 async def memory(probe: Probe) -> None:
     """Ask in the third turn for a word of the first."""
@@ -101,9 +103,9 @@ async def memory(probe: Probe) -> None:
 
 @check(
     "turns.memory-over-sessions",
-    "a conversation is remembered over a reconnect",
-    why="session_id changes with every connection, and a phone loses its connection often",
-    fix="Use conversation_id as the key of history, never session_id.",
+    "a conversation is remembered after a reconnect",
+    why="session_id changes with every connection, and phones often lose their connection",
+    fix="Use conversation_id as the key of the history, never session_id.",
 )
 async def memory_over_sessions(probe: Probe) -> None:
     """Ask in a new session of the same conversation."""
@@ -115,9 +117,9 @@ async def memory_over_sessions(probe: Probe) -> None:
 
 @check(
     "turns.privacy",
-    "one caller does not hear what another said",
-    why="it is the worst leak there is",
-    fix="Keep nothing of a conversation in globals, nor in the agent.",
+    "one caller does not hear another caller's words",
+    why="it is the worst possible data leak",
+    fix="Keep no data of a conversation in globals or in the agent.",
 )
 async def privacy(probe: Probe) -> None:
     """Tell two callers different words; the second must not hear the first one's."""
@@ -126,7 +128,7 @@ async def privacy(probe: Probe) -> None:
     await _tell(after, OTHER)
     spoken = (await after.say(ASK)).needs_whole_turn().spoken.lower()
     if CODE in spoken:
-        raise FailedError(f"asked for its own word, {OTHER!r}, a second caller was told {spoken[:120]!r}")
+        raise FailedError(f"a second caller, who asked for the word {OTHER!r}, was told {spoken[:120]!r}")
 
 
 async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
@@ -135,14 +137,14 @@ async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
     text = f"Please remember this word: {CODE}. {LONG_REQUEST}"
     await probe.abort(talk.event("message", text=text), after_frames=after_frames)
     heard = {"previous_turn_interrupted": True, "words_heard": 0, "text_heard": "", "assistant_turn_id": talk.turn_id}
-    await _recalls(probe, await talk.say(ASK, interruption_context=heard), CODE, "after a reply that was spoken over")
+    await _recalls(probe, await talk.say(ASK, interruption_context=heard), CODE, "after an interrupted reply")
 
 
 @check(
     "turns.interrupted",
-    "after an interruption the next turn is answered, and knows what was said",
-    why="callers interrupt, and say what they want while they do",
-    fix="Notice the disconnect, stop the model, and keep the caller's words before you ask for the first token.",
+    "after an interruption the next turn is answered and knows the earlier words",
+    why="callers interrupt, often with important words",
+    fix="Detect the disconnect, stop the model, and save the caller's words before you call the model.",
 )
 async def interrupted(probe: Probe) -> None:
     """Close the connection after the first event."""
@@ -152,8 +154,8 @@ async def interrupted(probe: Probe) -> None:
 @check(
     "turns.interrupted-early",
     "an interruption before the first word does no harm",
-    why="it is the most common one: the caller goes on speaking",
-    fix="Save the caller's message before you answer; release locks in a `finally`.",
+    why="it is the most common kind: the caller continues to speak",
+    fix="Save the caller's message before you answer, and release locks in a `finally` block.",
 )
 async def interrupted_early(probe: Probe) -> None:
     """Close the connection shortly after the request."""
@@ -165,7 +167,7 @@ async def interrupted_early(probe: Probe) -> None:
 @check(
     "turns.at-once",
     "many callers are answered at the same time",
-    why="the second caller waits for the first to be answered",
+    why="the second caller waits until the first is answered",
     fix="Do not block: use async clients, no global lock, and enough workers.",
 )
 async def at_once(probe: Probe) -> None:
@@ -192,8 +194,8 @@ async def _one_and_all(probe: Probe) -> tuple[float, float]:
 
 @check(
     "turns.apart",
-    "answers that run at the same time are not mixed up",
-    why="a caller hears another's answer, or nothing",
+    "concurrent answers are not mixed up",
+    why="a caller hears another caller's answer, or nothing",
     fix="Keep the turn in local variables.",
 )
 async def apart(probe: Probe) -> None:

@@ -24,7 +24,7 @@ class Caller(Protocol):
 
 
 class ScriptedCaller:
-    """A caller who says a scenario's turns in order, whatever the agent answers."""
+    """A caller who says a scenario's turns in order, regardless of the replies."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._steps = iter(scenario.turns)

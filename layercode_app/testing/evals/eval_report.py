@@ -44,7 +44,7 @@ def regressions(rows: Sequence[dict[str, Any]], baseline: Path) -> list[str]:
     try:
         known = {(row["scenario"], row["model"]): row for row in json.loads(baseline.read_text(encoding="utf-8"))}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"--baseline {baseline}: not a baseline that --save wrote ({error}).") from error
+        raise ConfigurationError(f"--baseline {baseline}: expected a file written by --save ({error}).") from error
     found = []
     for row in rows:
         before = known.get((row["scenario"], row["model"]))

@@ -24,7 +24,7 @@ def _words(turn: HeardTurn, expected: Expectation) -> Iterator[str]:
             yield f"expected not to hear {text!r}, heard {spoken!r}"
     for pattern in expected.matches:
         if not re.search(pattern, spoken, re.IGNORECASE):
-            yield f"expected to hear something like /{pattern}/, heard {spoken!r}"
+            yield f"expected to hear a match of /{pattern}/, heard {spoken!r}"
 
 
 def _deeds(turn: HeardTurn, expected: Expectation) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _deeds(turn: HeardTurn, expected: Expectation) -> Iterator[str]:
         if not any(is_part(part, content) for content in turn.data):
             yield f"expected {part!r} in the data for the browser, got {turn.data!r}"
     if expected.within_ms is not None and (turn.ttfs is None or turn.ttfs > expected.within_ms):
-        came = "nothing was spoken" if turn.ttfs is None else f"it came after {turn.ttfs:.0f} ms"
+        came = "nothing was spoken" if turn.ttfs is None else f"it began after {turn.ttfs:.0f} ms"
         yield f"expected first speech within {expected.within_ms:g} ms, {came}"
     if expected.hangup is not None and turn.hangup is not expected.hangup:
-        yield f"expected {'the agent to hang up' if expected.hangup else 'the call to go on'}, and it was not so"
+        yield f"expected {'the agent to hang up, but the call continued' if expected.hangup else 'the call to continue, but the agent hung up'}"

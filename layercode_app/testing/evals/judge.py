@@ -12,7 +12,7 @@ from ...exceptions import JudgeError
 
 INSTRUCTIONS = (
     "You judge one turn of a phone call between a caller and a voice agent. Answer the question about the agent's last "
-    "reply with yes, no, or maybe when it cannot be told, and give your reason in one sentence."
+    "reply with yes or no, or with maybe if it cannot be decided, and give your reason in one sentence."
 )
 
 

@@ -27,11 +27,12 @@ class Expectation(_Part):
 
     contains: list[str] = []
     absent: list[str] = []
-    matches: list[str] = Field(default=[], description="Regular expressions found in what was spoken.")
+    matches: list[str] = Field(default=[], description="Regular expressions that must match the spoken text.")
     tools: list[ExpectedCall | str] | None = Field(
-        default=None, description="Called, in any order, by name or with some arguments; [] expects none at all."
+        default=None,
+        description="The expected tool calls, in any order, by name or with some arguments; [] expects none.",
     )
-    data: list[Any] = Field(default=[], description="Parts of what was sent to the browser, in any order.")
+    data: list[Any] = Field(default=[], description="Parts of the data for the browser, in any order.")
     within_ms: float | None = None
     hangup: bool | None = None
 
@@ -41,14 +42,14 @@ class Step(_Part):
 
     say: str | None = None
     interrupt: int | float | str | None = Field(
-        default=None, description="Speak over the reply after words (2), seconds (0.5) or once a text was heard."
+        default=None, description="Interrupt the reply after words (2), after seconds (0.5), or once a text was heard."
     )
     playing: bool = Field(
-        default=False, description="The reply was whole when it was spoken over: its tools and data are expected."
+        default=False, description="The interrupted reply was already complete, so all its tools and data are expected."
     )
-    metadata: dict[str, Any] = Field(default={}, description="Goes with this event, beside the scenario's.")
+    metadata: dict[str, Any] = Field(default={}, description="Metadata of this event, merged with the scenario's.")
     expect: Expectation = Expectation()
-    judge: str | None = Field(default=None, description="A question about the turn that a model answers: yes is good.")
+    judge: str | None = Field(default=None, description="A question about the turn for a judge model; yes is good.")
 
 
 class Scenario(_Part):
@@ -60,7 +61,7 @@ class Scenario(_Part):
     metadata: dict[str, Any] = {}
     from_phone_number: str | None = None
     to_phone_number: str | None = None
-    mock: dict[str, Any] = Field(default={}, description="Tools that are not run, and what they answer.")
+    mock: dict[str, Any] = Field(default={}, description="Tools that do not run, and their answers.")
 
 
 class ScenarioFile(_Part):
@@ -74,7 +75,7 @@ class ScenarioFile(_Part):
     def _named_uniquely(cls, scenarios: list[Scenario]) -> list[Scenario]:
         names = Counter(scenario.name for scenario in scenarios)
         if twice := [name for name, times in names.items() if times > 1]:
-            raise ValueError(f"two scenarios are called {twice[0]!r}; expected a name of its own for each")
+            raise ValueError(f"two scenarios are named {twice[0]!r}; expected a unique name for each")
         return scenarios
 
 
@@ -90,7 +91,9 @@ def load(path: Path) -> ScenarioFile:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigurationError(f"{path}: {place}: {first['msg']}. `eval --schema` prints what is allowed.") from error
+        raise ConfigurationError(
+            f"{path}: {place}: {first['msg']}. `eval --schema` prints the allowed fields."
+        ) from error
 
 
 def _yaml() -> Any:

@@ -78,9 +78,9 @@ class Profile:
         """Yield the profile as lines of text."""
         yield f"{self.agent}: {self.turns} turns, {self.cpu_ms / self.turns:.2f} ms of CPU each"
         if self.failed:
-            yield f"{self.failed} of them failed; see what `chat` says."
+            yield f"{self.failed} of them failed; `chat` shows why."
         yield ""
-        yield "Stages (ms since the request; tools and your own spans by their own time)"
+        yield "Stages (ms since the request; tools and custom spans by their duration)"
         for name, times in self.stages.items():
             yield f"  {name:<24} p50 {milliseconds(times['p50']):>10}  p95 {milliseconds(times['p95']):>10}"
         yield ""
@@ -90,9 +90,9 @@ class Profile:
         median = counted_percentiles(self.peaks)["p50"] or 0
         most = _mib(max(self.peaks))
         yield ""
-        yield f"Memory at the peak of a turn, over what was held before it: median {_mib(median)}, most {most}"
+        yield f"Peak memory of a turn, above the memory held before it: median {_mib(median)}, maximum {most}"
         yield ""
-        yield "Top allocations (kept after the turns)"
+        yield "Top allocations (still held after the turns)"
         for allocation in self.allocations:
             yield f"  {allocation.size / 1024:>9.1f} KiB in {allocation.count:>6}  {allocation.where}"
 

@@ -14,7 +14,7 @@ HEAD = """<meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Profile</title>
 <script>
-// How the page was looked at last is kept; at first as a flame graph, and with the frames of installed packages.
+// The browser remembers the view. Begin with the flame graph, and with the frames of installed packages shown.
 try {
   localStorage["pyinstrument:viewOptions"] ??= '{"viewMode": "timeline"}';
   localStorage["pyinstrument:viewOptionsCallStack"] ??= '{"collapseMode": "disabled"}';
