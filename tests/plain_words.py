@@ -17,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WORDS = re.compile(
-    r"\b(somebody|nobody|anybody|whoever|owe|owes|owed|mend|mends|mended|mending|dear|so many|beats|who asks)\b", re.I
+    r"\b(somebody|nobody|anybody|whoever|owe|owes|owed|mend|mends|mended|mending|dear|so many|beats|who asks)\b",
+    re.IGNORECASE,
 )
 """Each has a better word: the caller, the worker, the client; enqueue, fix, expensive, override."""
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/*.md", ".env.example", "Makefile")
@@ -60,6 +61,6 @@ def _in_lines(name: str, first: int, text: str) -> Iterator[str]:
 
 if __name__ == "__main__":
     lines = list(found())
-    print(*lines, sep="\n", end="\n" if lines else "")
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     if lines:
         sys.exit(f"{len(lines)} stand-in words: name the person or the thing, or use the field's term.")

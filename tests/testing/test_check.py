@@ -208,7 +208,7 @@ async def test_a_webhook_that_dies_is_said_to_be_dead_once(monkeypatch: pytest.M
     assert (dead.check.name, dead.died) == ("frames.form", True)
     assert "the webhook died" in dead.detail
     after = report.outcomes[report.outcomes.index(dead) + 1 :]
-    assert {outcome.detail for outcome in after} == {"skipped, because the webhook died"}
+    assert {outcome.detail for outcome in after} == {"skipped, because the webhook has died"}
     assert report.fails("never")
     suite = ElementTree.fromstring(junit(report))
     assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
