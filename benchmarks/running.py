@@ -86,7 +86,7 @@ def running(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = Path(folder, "server.log")
-    command = [sys.executable, "-m", *program, "run", "--agent", agent, "--agents", str(agents)]
+    command = [sys.executable, "-m", *program, "run", "--agent", agent, "--agents", str(agents), "--examples"]
     command += ["--model", "offline", "--host", "127.0.0.1", "--port", str(port)]
     own = {
         "LAYERCODE_WEBHOOK_SECRET": SECRET,

@@ -253,7 +253,7 @@ def main() -> int:
     found = list(courses(samples, sizes, soak.turns))
     title = f"{soak.turns:,} turns in {seconds:.0f} s, {len(errors)} errors in the log"
     out.write_text(page(title, found, seconds), encoding="utf-8")
-    print(f"{title}; heard: {dict(soak.heard)}; plots in {out}")
+    print(f"{title}; heard: {dict(soak.heard.most_common(12))}; plots in {out}")
     for course in found:
         print(
             f"{'ok  ' if course.well else 'GREW'} {course.name:44} last {course.last:10.1f}   bound {course.bound:10.1f}"

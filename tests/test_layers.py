@@ -17,6 +17,7 @@ from .imports import NAME, Import, imports, imports_of, modules
 GROUND = {
     "exceptions",
     "_version",
+    "_compat",
     "wellformed",
     "blank",
     "percentiles",
@@ -31,6 +32,7 @@ STAGES = ["webhook", "conversation", "agent", "stream", "server"]
 MAY_IMPORT: dict[str, set[str]] = {
     "exceptions": set(),
     "_version": set(),
+    "_compat": set(),
     "wellformed": set(),
     "blank": set(),
     "percentiles": set(),

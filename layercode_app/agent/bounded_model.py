@@ -19,6 +19,7 @@ from pydantic_ai.models.instrumented import InstrumentedModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
+from .._compat.pydantic_ai import can_replace_events, replace_events
 from ..conversation.timeout import Timeout
 from .models import falls_back
 from .retry import Retries
@@ -87,12 +88,10 @@ class BoundedModel(WrapperModel):
         try:
             with Timeout(self._seconds) if self._seconds else nullcontext():
                 stream: StreamedResponse = await stack.enter_async_context(opened)
-                # `_event_iterator` is private. In a PydanticAI release without it, a stream that fails before its
-                # first event is not retried.
-                if hasattr(stream, "_event_iterator"):
+                if can_replace_events(stream):
                     events = aiter(stream)
                     first = await anext(events, None)
-                    stream._event_iterator = _Replayed(first, events)
+                    replace_events(stream, _Replayed(first, events))
         except TimeoutError as error:
             raise ModelRequestTimeout(self.model_name, self._seconds, setting=SETTING) from error
         return stream

@@ -14,6 +14,7 @@ from pydantic_ai.capabilities import AbstractCapability
 from pydantic_ai.capabilities.instrumentation import Instrumentation
 from pydantic_ai.models.instrumented import InstrumentationSettings, InstrumentedModel
 
+from .._compat.pydantic_ai import default_instrumentation
 from ..conversation.turn import Turn
 from .tools import TurnTools
 
@@ -63,8 +64,7 @@ def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
 
     Returns None if there is none, or if the agent or its model has other instrumentation or capabilities around tools.
     """
-    # `_instrument_default` is private. In a PydanticAI release without it, two separate capabilities do the same.
-    default = getattr(Agent, "_instrument_default", None)
+    default = default_instrumentation()
     if not isinstance(default, InstrumentationSettings) or isinstance(model, InstrumentedModel):
         return None
     return default if type(agent) is Agent and agent.instrument is None and _is_plain(agent) else None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from .._compat.pydantic_ai import resolves_per_run
+
 if TYPE_CHECKING:
     from .tool_servers import ToolServer
     from .voice_agent import VoiceAgent
@@ -84,7 +86,7 @@ def _is_tool_server(toolset: Any) -> bool:
     # Compare the class by name: importing it would import the MCP library, which is an optional dependency. A server
     # whose headers depend on the run is opened by each run.
     named = any(base.__name__ == "MCPToolset" for base in type(toolset).__mro__)
-    return named and not getattr(toolset, "_resolves_per_run", False)
+    return named and not resolves_per_run(toolset)
 
 
 def _toolsets(voice: VoiceAgent[Any, Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
+from typing_extensions import is_protocol
 
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
@@ -127,7 +128,7 @@ def _check_turn(name: str, what: str, given: Any, expected: Any) -> None:
 
 
 def _is_plain_class(kind: Any) -> bool:
-    return isinstance(kind, type) and not getattr(kind, "_is_protocol", False)
+    return isinstance(kind, type) and not is_protocol(kind)
 
 
 def _returned(function: Any) -> object:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from .._compat.pydantic_ai import system_prompts
 from .instructions import instructions_of
 
 
@@ -39,8 +40,7 @@ def _parts(voice: Declaration) -> Iterator[str]:
     yield str(getattr(voice.model or agent.model, "model_name", voice.model or agent.model))
     yield str(agent.output_type)
     yield from (_source(part) for part in instructions_of(agent))
-    yield from (_source(part) for part in getattr(agent, "_system_prompts", ()))
-    yield from (_source(part) for part in getattr(agent, "_system_prompt_functions", ()))
+    yield from (_source(part) for part in system_prompts(agent))
     for toolset in agent.toolsets:
         for name, tool in getattr(toolset, "tools", {}).items():
             yield name + _source(getattr(tool, "function", tool))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._compat.pydantic_ai import capability_instructions, instructions
 from .prompts import was_loaded
 from .speakable import SPEAK_PLAINLY
 
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 
 def instructions_of(agent: AbstractAgent[Any, Any]) -> list[Any]:
     """Return the agent's own instructions in order: texts, parts and functions."""
-    inner = getattr(agent, "wrapped", agent)
-    return [getattr(part, "instruction", part) for part in getattr(inner, "_instructions", ()) or ()]
+    return instructions(getattr(agent, "wrapped", agent))
 
 
 def prompt_of(agent: AbstractAgent[Any, Any] | None) -> str:
@@ -34,7 +34,7 @@ def with_prompt(agent: AbstractAgent[Any, Any], prompt: str) -> list[Any]:
     kept = [(place, part) for place, part in enumerate(parts) if place not in places]
     before = [part for place, part in kept if place < first]
     after = [part for place, part in kept if place >= first]
-    return [*before, prompt, *after, *_from_capabilities(agent)]
+    return [*before, prompt, *after, *capability_instructions(getattr(agent, "wrapped", agent))]
 
 
 def _prompt_places(parts: list[Any]) -> list[int]:
@@ -47,8 +47,3 @@ def _text(part: Any) -> str:
     """Return the text of an instruction, or "" for a function, whose text is known only when it runs."""
     text = part if isinstance(part, str) else getattr(part, "content", "")
     return text if isinstance(text, str) else ""
-
-
-def _from_capabilities(agent: Any) -> list[Any]:
-    inner = getattr(agent, "wrapped", agent)
-    return [getattr(part, "instruction", part) for part in getattr(inner, "_cap_instructions", ()) or ()]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 
 from loguru import logger
 
+from .._compat.pydantic_ai import output_validators
+
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
 
@@ -48,10 +50,10 @@ def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -
 
 
 def _validators(agent: Any) -> Any:
-    """Return the agent's output validators, also if it is wrapped. PydanticAI has no public name for them."""
+    """Return the agent's output validators, also if it is wrapped."""
     while (wrapped := getattr(agent, "wrapped", None)) is not None:
         agent = wrapped
-    return getattr(agent, "_output_validators", ())
+    return output_validators(agent)
 
 
 def _kinds(output: Any) -> Iterator[Any]:

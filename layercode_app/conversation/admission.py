@@ -200,7 +200,7 @@ def _record(agent: AgentProtocol, event: TurnEvent) -> TurnRecord:
         kind=Kind.MESSAGE if isinstance(event, Message) else Kind.GREETING,
         agent=agent.name,
         fingerprint=agent.fingerprint,
-        event=event.__pydantic_serializer__.to_python(event, mode="json", exclude_none=True),
+        event=event.model_dump(mode="json", exclude_none=True),
         user_text=event.text if isinstance(event, Message) else "",
         metadata=event.metadata or {},
         started_at=time.time(),

@@ -16,6 +16,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2 as wire
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 
+from .._compat.opentelemetry import cache_of, plain
 from .attributes import field, key_values, of_span
 
 # Looked up once: each access to a protobuf enumeration costs as much as an attribute.
@@ -38,7 +39,7 @@ def encode(spans: Iterable[ReadableSpan]) -> bytes:
         _, scopes = resources.setdefault(id(span.resource), (span.resource, {}))
         _, found = scopes.setdefault(id(span.instrumentation_scope), (span.instrumentation_scope, []))
         # Ended spans are immutable, so the encoding is cached for all exporters.
-        own = vars(span)
+        own = cache_of(span)
         found.append(own.get(_WIRE) or own.setdefault(_WIRE, _span(span)))
     return b"".join(
         field(b"\x0a", _resource_spans(resource, scopes.values())) for resource, scopes in resources.values()
@@ -66,8 +67,7 @@ def _span(span: ReadableSpan) -> bytes:
     trace_id = context.trace_id
     # OTLP counts kinds from 1; 0 is "unspecified".
     begin, end, kind = span.start_time or 0, span.end_time or 0, span.kind.value + 1
-    # Iterating over a copy is many times faster than over the SDK's own mapping.
-    attributes = span.attributes.copy() if span.attributes else {}  # type: ignore[attr-defined]
+    attributes = plain(span.attributes) if span.attributes else {}
     return b"".join(
         (
             _IDS(b"\x0a\x10", trace_id >> 64, trace_id & _HALF, b"\x12\x08", context.span_id),

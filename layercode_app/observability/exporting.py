@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from .._compat.opentelemetry import preferences, send_encoded
 from ..settings import environment
 from .encoding import encode
 from .outages import SinkOutage
@@ -94,18 +95,18 @@ class _Spans(SpanExporter):
     def __init__(self, inner: OTLPSpanExporter, target: Target) -> None:
         self._inner = inner
         self._target = target
-        self._counts = environment().get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").strip().lower() == "true"
+        # Only the exporter's own slower `export` counts what it sends.
+        counts = environment().get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").strip().lower() == "true"
+        self._send_encoded = None if counts else send_encoded(inner)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         done = self._target.attempt(lambda: self._send(spans), signal="traces")
         return SpanExportResult.SUCCESS if done else SpanExportResult.FAILURE
 
     def _send(self, spans: Sequence[ReadableSpan]) -> bool:
-        # `_client` is private: if a release lacks it, or counts its exports, use the exporter's own slower encoder.
-        client = getattr(self._inner, "_client", None)
-        if client is None or self._counts:
+        if self._send_encoded is None:
             return self._inner.export(spans) is SpanExportResult.SUCCESS
-        return bool(client.export(encode(spans)).success)
+        return self._send_encoded(encode(spans))
 
     def shutdown(self) -> None:
         self._inner.shutdown()  # type: ignore[no-untyped-call]
@@ -113,7 +114,7 @@ class _Spans(SpanExporter):
 
 class _Metrics(MetricExporter):
     def __init__(self, inner: OTLPMetricExporter, target: Target) -> None:
-        super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
+        super().__init__(**preferences(inner))
         self._inner = inner
         self._target = target
 
@@ -138,7 +139,7 @@ class _MetricsToAll(MetricExporter):
 
     def __init__(self, exporters: Sequence[_Metrics]) -> None:
         # All exporters have the same preferences, from the standard variables.
-        super().__init__(exporters[0]._preferred_temporality, exporters[0]._preferred_aggregation)
+        super().__init__(**preferences(exporters[0]))
         self._sending: dict[_Metrics, list[threading.Thread]] = {exporter: [] for exporter in exporters}
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:

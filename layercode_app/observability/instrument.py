@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from loguru import logger
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from .._compat.pydantic_ai import UNKNOWN, default_instrumentation
 from .attempts import attempt
 from .privacy import masking
 
@@ -83,7 +84,10 @@ def _restore_default(agents: Any) -> bool:
     """
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
-    default = getattr(agents, "_instrument_default", False)
+    default = default_instrumentation()
+    if default is UNKNOWN:
+        agents.instrument_all(_Own.settings or InstrumentationSettings(include_content=False))
+        return False
     if default is True:
         agents.instrument_all(_Own.settings or InstrumentationSettings(include_content=False))
         return True

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from .._compat import loguru as private
 from . import console, context
 from .intercept import intercept, intercepted
 from .json_lines import Files, JsonSink, Output, Stdout
@@ -106,19 +107,18 @@ def keep(add: Callable[[], int]) -> None:
 
 def restore() -> bool:
     """Set up again what was removed of the handlers and hooks set up here; return whether anything was."""
-    core = getattr(logger, "_core", None)
-    added = getattr(core, "handlers", None)
-    if not _handlers or added is None:
+    if not _handlers:
         return False
-    missing = [handler for handler in _handlers if handler.number not in added]
-    for handler in missing:
-        handler.number = handler.add()
-    patched, heard = getattr(core, "patcher", _patch) is _patch, intercepted()
-    if not patched:
+    missing = False
+    for handler in _handlers:
+        removed, handler.number = private.added_again(handler.number, handler.add)
+        missing = missing or removed
+    patched, heard = private.patcher(missing=_patch) is _patch, intercepted()
+    if private.patcher() is not _patch:
         logger.configure(patcher=_patch)
     if not heard:
         intercept(_level[0])
-    return bool(missing) or not patched or not heard
+    return missing or not patched or not heard
 
 
 def _patch(record: Record) -> None:
@@ -137,8 +137,7 @@ def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
     If JSON lines are the only sink, as in production, the line bypasses Loguru, whose record costs more than the rest
     of the line. If there is any other sink, also one added elsewhere, the line goes through Loguru.
     """
-    core = getattr(logger, "_core", None)
-    if _alone and getattr(core, "handlers", {}).keys() == _alone.keys() and getattr(core, "patcher", None) is _patch:
+    if _alone and (private.handlers() or {}).keys() == _alone.keys() and private.patcher() is _patch:
         for sink in _alone.values():
             sink.write_plain(message, fields, foreign, _where(sys._getframe(1)))
     else:

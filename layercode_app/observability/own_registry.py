@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .._compat.prometheus import collectors
+
 if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
@@ -27,11 +29,10 @@ def _samples(family: Family) -> Iterator[Any]:
 def _families() -> Iterator[Family]:
     if "prometheus_client" not in sys.modules:
         return
-    from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Summary
+    from prometheus_client import Counter, Gauge, Histogram, Summary
 
-    # Skip other collectors, the client's own included, because they run code that reads files or queries servers. If a
-    # release stores its collectors elsewhere, an agent's own metrics are not shown.
-    for collector in list(getattr(REGISTRY, "_collector_to_names", ())):
+    # Skip other collectors, the client's own included, because they run code that reads files or queries servers.
+    for collector in collectors():
         if isinstance(collector, (Counter, Gauge, Histogram, Summary)):
             yield from collector.collect()
 

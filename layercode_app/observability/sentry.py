@@ -15,9 +15,9 @@ from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.excepthook import ExcepthookIntegration
 from sentry_sdk.integrations.loguru import LoguruEventHandler
 from sentry_sdk.integrations.starlette import StarletteIntegration
-from sentry_sdk.scope import Scope, _current_scope, _isolation_scope
-from sentry_sdk.transport import HttpTransport
+from sentry_sdk.scope import Scope
 
+from .._compat.sentry import AnsweredTransport
 from ..settings import Settings, environment, service_version
 from . import context, logs
 from .outages import Outage
@@ -36,7 +36,7 @@ class _State:
     current: Scope | None = None
 
 
-class _Transport(HttpTransport):
+class _Transport(AnsweredTransport):
     """Sentry's own transport with a short timeout; it logs an outage once."""
 
     TIMEOUT = 2
@@ -44,10 +44,8 @@ class _Transport(HttpTransport):
     def on_dropped_event(self, _reason: str) -> None:
         _outage.failed(_reason.replace("_", " "))
 
-    def _handle_response(self, response: Any, envelope: Any) -> None:
-        super()._handle_response(response, envelope)
-        if 200 <= response.status < 300:
-            _outage.worked()
+    def on_delivered(self) -> None:
+        _outage.worked()
 
 
 def configure(settings: Settings) -> None:
@@ -152,8 +150,8 @@ def _isolate() -> None:
     assert _State.current is not None
     isolation = _State.isolation.fork()
     isolation.set_new_propagation_context()
-    _isolation_scope.set(isolation)
-    _current_scope.set(_State.current.fork())
+    Scope.set_isolation_scope(isolation)
+    Scope.set_current_scope(_State.current.fork())
 
 
 def close() -> None:

@@ -16,6 +16,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
+from .._compat.opentelemetry import provider_may_be_set
 from .._version import __version__
 from .privacy import masking
 
@@ -58,15 +59,14 @@ class Opened:
         self._span.end()
 
 
-# Getting the provider searches the environment each time, which costs a turn as much as its log line. So the API's
-# private variable is checked first, if it exists under that name.
 _traced = False
 
 
 def set_up() -> bool:
     """Return whether tracing is set up, by us or by the host of an embedded app. Once true, it stays true."""
     global _traced
-    if not _traced and getattr(trace, "_TRACER_PROVIDER", tracer) is not None:
+    # Getting the provider searches the environment each time, which costs a turn as much as its log line.
+    if not _traced and provider_may_be_set():
         _traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     return _traced
 

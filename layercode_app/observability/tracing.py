@@ -21,6 +21,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio, Sampler
 
+from .._compat.logfire import span_processors
 from .._version import __version__
 from ..settings import Settings, service_version
 from .attempts import attempt
@@ -155,8 +156,8 @@ def _sampler(environment: Mapping[str, str]) -> Sampler | None:
 def _logfire_sends_to(pipeline: Pipeline) -> bool:
     import logfire
 
-    processors = getattr(logfire.DEFAULT_LOGFIRE_INSTANCE.config, "additional_span_processors", None)
-    # If a release stores them elsewhere, assume that ours is in use.
+    processors = span_processors(logfire.DEFAULT_LOGFIRE_INSTANCE)
+    # If they are not shown, assume that ours is in use.
     return processors is None or pipeline in processors
 
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import orjson
 from loguru import logger
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from .._compat.uvicorn import CycleConnection
 from ..settings import Settings
 from .receiving import BodyReceive
 from .sending import StreamSend
@@ -50,7 +50,7 @@ class Bounds:
         return min(LOOK_SECONDS, self.head_seconds / 4, self.body_seconds / 4, self.unread_seconds / 4)
 
 
-class BoundedConnection(HttpToolsProtocol):
+class BoundedConnection(CycleConnection):
     """A connection that is checked by one timer, every second by default, instead of timers for each request."""
 
     def __init__(self, *arguments: Any, bounds: Bounds, **more: Any) -> None:
@@ -111,7 +111,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check the size of an uncounted head, and wait for the body from now on."""
-        if self._uncounted and self._parsed_bytes() > self._bounds.head_bytes:
+        if self._uncounted and self.parsed_bytes() > self._bounds.head_bytes:
             raise ValueError(self._too_large)
         self._await("body")
         super().on_headers_complete()
@@ -123,16 +123,11 @@ class BoundedConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer 431 if an uncounted head was too large, else 400, because the data is not valid HTTP."""
-        if self._uncounted and self._parsed_bytes() > self._bounds.head_bytes:
-            self._head_bytes = self._parsed_bytes()
+        if self._uncounted and self.parsed_bytes() > self._bounds.head_bytes:
+            self._head_bytes = self.parsed_bytes()
             self._refuse(431, self._too_large)
             return
         super().send_400_response(msg)
-
-    def _parsed_bytes(self) -> int:
-        """Return the size of the parsed head in bytes."""
-        line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n\r\n")
-        return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
 
     @property
     def _too_large(self) -> str:
@@ -141,13 +136,9 @@ class BoundedConnection(HttpToolsProtocol):
             "LAYERCODE_HEADER_LIMIT."
         )
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # A later uvicorn without this method uses its own `receive` and `send`. They are slower, and lose the body of a
-        # client that has disconnected.
-        def streaming(scope: Any, receive: Any, send: Any) -> Any:
-            return app(scope, BodyReceive(cycle, receive), StreamSend(cycle, send))
-
-        super()._start_asgi_task(cycle, streaming)
+    def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:
+        """Return our own `receive` and `send`."""
+        return BodyReceive(cycle, receive), StreamSend(cycle, send)
 
     def _await(self, what: Literal["head", "body"]) -> None:
         self._awaited, self._awaited_since = what, self.loop.time()
@@ -166,7 +157,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _look_at_request(self, now: float) -> None:
         waited = now - self._awaited_since
         if self._awaited == "head":
-            if self._answering:
+            if self.answering:
                 # The client sends its next request while we still answer, so its time starts after our answer.
                 self._awaited_since = now
             elif waited > self._bounds.head_seconds:
@@ -200,11 +191,6 @@ class BoundedConnection(HttpToolsProtocol):
         logger.warning("Connection of {} ended: {}.", self._who, why)
         self._look_no_more()
         self.transport.abort()
-
-    @property
-    def _answering(self) -> bool:
-        cycle: Any = self.cycle  # None before the first request, despite its annotation
-        return cycle is not None and not cycle.response_complete
 
     @property
     def _who(self) -> str:

@@ -28,7 +28,7 @@ class RateLimit:
         self.rate = rate
         self._store = store
         self._clock = clock
-        self._shared: RateLimiter | None = None
+        self._shared: _Shared | None = None
         self._own = SlidingWindow(clock=clock)
         """Shared by all outages of Redis, so that the count does not restart at 0 in the next outage."""
         self._again_at: float | None = None  # set while Redis is unavailable
@@ -39,9 +39,9 @@ class RateLimit:
             return 0.0
         key = network_of(client)
         if self._ask_redis():
-            self._shared = self._shared or _limiter(self._store)
+            self._shared = self._shared or _Shared(self._store)
             try:
-                wait = await self._count(self._shared, key)
+                wait = await self._count(self._shared.limiter, key)
             except Exception as error:  # noqa: BLE001 - a client library may raise anything; the limit holds all the same
                 self._lost(error)
             else:
@@ -87,18 +87,23 @@ class RateLimit:
         """Close the connections to Redis."""
         shared, self._shared = self._shared, None
         if shared is not None:
-            storage: Any = shared.storage
-            await storage.bridge.storage.aclose()
+            await shared.pool.aclose()
 
 
-def _limiter(store: str) -> RateLimiter:
-    from limits.aio.storage import RedisStorage
-    from limits.aio.strategies import SlidingWindowCounterRateLimiter
+class _Shared:
+    """A rate limiter in Redis, and its connections, which `limits` itself has no way to close."""
 
-    storage = RedisStorage(
-        f"async+{store}", implementation="redispy", socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
-    )
-    return SlidingWindowCounterRateLimiter(storage)
+    def __init__(self, store: str) -> None:
+        from limits.aio.storage import RedisStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+        from redis.asyncio import ConnectionPool
+
+        self.pool = ConnectionPool.from_url(
+            store.replace("redis+unix", "unix"), socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT
+        )
+        options: Any = {"connection_pool": self.pool}
+        storage = RedisStorage(f"async+{store}", implementation="redispy", **options)
+        self.limiter = SlidingWindowCounterRateLimiter(storage)
 
 
 def network_of(client: str) -> str:

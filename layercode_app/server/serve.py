@@ -198,7 +198,8 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
 
 def _refuse_keyless(found: Found, app: LayerCode) -> None:
     """Raise ConfigurationError if a helper agent's model has no key. The served agents' own models were checked before."""
-    checked = {own_model(voice.agent) for voice in app.agents.values() if voice.agent is not None}
+    # A list, because a model need not be hashable.
+    checked = [own_model(voice.agent) for voice in app.agents.values() if voice.agent is not None]
     for name in found.keyless:
         if name not in checked:
             named_model(name, "A model in the agent files,")

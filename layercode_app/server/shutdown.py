@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 from loguru import logger
 
+from .._compat.uvicorn import server_of_this_process
 from .app import LayerCode
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -47,9 +48,8 @@ class _Shutdown:
     def install(cls, app: LayerCode) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        # Uvicorn's handler is a method of the server. In a worker process this is the only way to get the server.
-        server: Any = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-        if isinstance(server, uvicorn.Server):
+        server = server_of_this_process()
+        if server is not None:
             shutdown = cls(app, server)
             for number in SIGNALS:
                 signal.signal(number, shutdown.handle)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Any
 
+from .._compat.openai import http_client
 from ..agent.voice_agent import VoiceAgent
 from ..observability import spans
 from .canned_models import single_models, stand_ins
@@ -43,7 +44,9 @@ async def open_connections(voices: Iterable[VoiceAgent[Any, Any]]) -> None:
 
 async def _connect(model: Any) -> None:
     # Use the HTTP client of the model's requests, so that they reuse this connection.
-    client: Any = getattr(getattr(getattr(model, "provider", None), "client", None), "_client", None)
+    client = http_client(model)
+    if client is None:
+        return
     with suppress(Exception):
         await client.head(model.base_url, timeout=CONNECT_SECONDS)
 

@@ -1,0 +1,62 @@
+"""Private parts of OpenTelemetry's API, its SDK and its OTLP exporter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan
+
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.metrics.export import MetricExporter
+
+_UNKNOWN = object()
+
+
+def provider_may_be_set() -> bool:
+    """Return whether the global tracer provider may have been set.
+
+    `trace.get_tracer_provider()` is the public way, but it searches the environment while none is set. Without the
+    private variable the answer is always True, so that the caller takes the public way.
+    """
+    return getattr(trace, "_TRACER_PROVIDER", _UNKNOWN) is not None
+
+
+def send_encoded(exporter: OTLPSpanExporter) -> Callable[[bytes], bool] | None:
+    """Return a function that sends encoded spans through the exporter's client and returns whether that succeeded.
+
+    Returns None if the exporter has no such client. Its public `export` then encodes the spans itself, more slowly.
+    """
+    export = getattr(getattr(exporter, "_client", None), "export", None)
+    return None if export is None else lambda encoded: bool(export(encoded).success)
+
+
+def preferences(exporter: MetricExporter) -> dict[str, Any]:
+    """Return the temporality and aggregation that an exporter prefers, as arguments of another exporter.
+
+    An exporter without them is wrapped with the defaults of the SDK: cumulative sums, explicit histogram buckets.
+    """
+    names = ("preferred_temporality", "preferred_aggregation")
+    return {name: getattr(exporter, f"_{name}", None) for name in names}
+
+
+def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a span's attributes as a dict.
+
+    The SDK's mapping has a `copy` that its public type lacks, and iterating over it is many times slower.
+    """
+    try:
+        copied: dict[str, Any] = attributes.copy()  # type: ignore[attr-defined]
+    except AttributeError:
+        return dict(attributes)
+    return copied
+
+
+def _no_cache(span: ReadableSpan) -> dict[str, Any]:
+    return {}
+
+
+cache_of: Callable[[ReadableSpan], dict[str, Any]] = vars if hasattr(ReadableSpan(""), "__dict__") else _no_cache
+"""Return the dict of a span, where its encoding is cached. Spans with slots have none, and are encoded each time."""

@@ -1,0 +1,78 @@
+"""Uvicorn's HTTP connections and the request-response cycles that they start, and the server of this process."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+CYCLE = (
+    "body", "chunked_encoding", "default_headers", "disconnected", "flow", "keep_alive", "message_event", "more_body",
+    "on_response", "response_complete", "response_started", "transport", "waiting_for_100_continue",
+)  # fmt: skip
+"""The attributes of a cycle that `BodyReceive` and `StreamSend` read or set."""
+FLOW = ("resume_reading", "write_paused")
+"""The attributes of a cycle's flow control that they use."""
+
+
+class CycleConnection(HttpToolsProtocol):
+    """An HTTP connection that lets a subclass replace the `receive` and `send` of each request.
+
+    An uvicorn without the private method, or with another kind of cycle, uses its own. They are slower, and lose the
+    body of a client that has disconnected.
+    """
+
+    def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:
+        """Return the `receive` and `send` for the application; to be overridden."""
+        return receive, send
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if not is_known(cycle):
+            super()._start_asgi_task(cycle, app)
+            return
+
+        def replaced(scope: Any, receive: Any, send: Any) -> Any:
+            return app(scope, *self.channels(cycle, receive, send))
+
+        super()._start_asgi_task(cycle, replaced)
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request is being answered; False if uvicorn does not show it."""
+        # `cycle` is None before the first request, despite its annotation.
+        return not getattr(getattr(self, "cycle", None), "response_complete", True)
+
+    def parsed_bytes(self) -> int:
+        """Return the size of the parsed head in bytes, or 0 if uvicorn does not show its parts."""
+        try:
+            line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n\r\n")
+            return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
+        except AttributeError:
+            return 0
+
+
+def is_known(cycle: Any) -> bool:
+    """Return whether a cycle has all the attributes that we use. It is checked once for each class of cycles."""
+    kind = type(cycle)
+    if kind not in _known:
+        _known[kind] = _has(cycle, CYCLE) and _has(cycle.flow, FLOW)
+    return _known[kind]
+
+
+def _has(part: object, names: Iterable[str]) -> bool:
+    return all(hasattr(part, name) for name in names)
+
+
+_known: dict[type, bool] = {}
+
+
+def server_of_this_process() -> uvicorn.Server | None:
+    """Return the uvicorn server of this process, or None if it is not found; then uvicorn keeps its signal handlers.
+
+    Uvicorn's handler is a method of the server. In a worker process this is the only way to get the server.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return server if isinstance(server, uvicorn.Server) else None
