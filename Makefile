@@ -41,9 +41,10 @@ test-all: $(INSTALLED) ## Run all tests, with the proofs that take long
 
 check: lint coverage ## Everything a change must pass: format, lint, types, tests with branch coverage
 
-lint: $(INSTALLED) ## Check format, lint and types
+lint: $(INSTALLED) ## Check format, lint, words and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python -m tests.plain_words
 	$(BIN)/mypy
 
 coverage: $(INSTALLED) ## Run all tests and report branch coverage
