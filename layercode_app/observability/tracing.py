@@ -154,9 +154,7 @@ def _sampler(environment: Mapping[str, str]) -> Sampler | None:
 
 
 def _logfire_sends_to(pipeline: Pipeline) -> bool:
-    import logfire
-
-    processors = span_processors(logfire.DEFAULT_LOGFIRE_INSTANCE)
+    processors = span_processors()
     # If they are not shown, assume that ours is in use.
     return processors is None or pipeline in processors
 
