@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -88,6 +91,70 @@ def test_no_requirement_has_a_needless_upper_bound() -> None:
 def test_constraints_are_versions_and_nothing_else() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if not re.fullmatch(r"#.*|[\w.-]+==[\w.+!]+", line)] == []
+
+
+UNDECLARED = {
+    "pytest": "its plugin is imported by pytest only",
+    "uvloop": "uvicorn[standard] installs it where it exists; `bench` does without it elsewhere",
+}
+"""The distributions that the package imports and does not require, each with its reason."""
+
+
+def test_every_imported_distribution_is_declared() -> None:
+    declared = {canonicalize_name(requirement.name) for requirement in _required_by_users()}
+    wrong = []
+    for found in imports():
+        if found.target.split(".")[0] not in {*sys.stdlib_module_names, NAME}:
+            distribution = _distribution_of(found.target)
+            if distribution not in declared | UNDECLARED.keys():
+                wrong.append(f"{found}, of {distribution}: declare it in pyproject.toml")
+    assert not wrong, "\n".join(wrong)
+
+
+def _required_by_users() -> list[Requirement]:
+    project = PROJECT["project"]
+    extras = [text for extra in project["optional-dependencies"].values() for text in extra]
+    return [Requirement(text) for text in [*project["dependencies"], *extras]]
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+@cache
+def _distribution_of(module: str) -> str:
+    """Return the name of the distribution with a module. Those of a namespace package share its first name."""
+    top = module.split(".")[0]
+    names = _distributions().get(top, ["nothing-installed"])
+    if len(set(names)) == 1:
+        return canonicalize_name(names[0])
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, f"{module} is not installed"
+    places = {Path(place) for place in (spec.origin, *(spec.submodule_search_locations or ())) if place}
+    owners = {name for name in names for file in metadata.files(name) or () if _holds(file, places)}
+    # `from opentelemetry import trace` names the namespace alone; the API has all that is imported so.
+    return canonicalize_name(owners.pop()) if len(owners) == 1 else "opentelemetry-api"
+
+
+def _holds(file: metadata.PackagePath, places: set[Path]) -> bool:
+    path = Path(str(file.locate()))
+    return path in places or path.parent in places
+
+
+@pytest.mark.parametrize(
+    ("module", "distribution"),
+    [
+        ("dotenv", "python-dotenv"),
+        ("opentelemetry.trace", "opentelemetry-api"),
+        ("opentelemetry.sdk.trace", "opentelemetry-sdk"),
+        ("opentelemetry.proto.trace.v1", "opentelemetry-proto"),
+        ("opentelemetry.instrumentation.utils", "opentelemetry-instrumentation"),
+        ("unheard_of", "nothing-installed"),
+    ],
+)
+def test_modules_are_found_in_their_distributions(module: str, distribution: str) -> None:
+    assert canonicalize_name(_distribution_of(module)) == distribution
 
 
 @pytest.fixture(scope="module")
