@@ -1,0 +1,80 @@
+"""Loguru's core shows its handlers and patcher, and the logs work in a release where it does not."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loguru import logger
+
+from layercode_app._compat import loguru as private
+from layercode_app.observability import logs
+
+
+@pytest.fixture
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Log to files alone; return what reads the lines."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", list(logging.getLogger().handlers))
+    logs.configure(log_dir=str(tmp_path), log_format="json")
+    yield lambda: [json.loads(line) for file in tmp_path.glob("*.log") for line in file.read_text().splitlines()]
+    logger.remove()
+    logger.configure(patcher=lambda record: None)
+    logs._handlers.clear()
+    logs._alone.clear()
+
+
+@pytest.fixture(params=["shown", "hidden"])
+def core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "hidden":
+        monkeypatch.setattr(private, "_core", None)
+    return str(request.param)
+
+
+def test_handlers_and_patcher_are_what_was_added() -> None:
+    number = logger.add(lambda message: None)
+    try:
+        shown = private.handlers()
+        assert shown is not None
+        assert number in shown
+        logger.configure(patcher=_patch)
+        assert private.patcher() is _patch
+    finally:
+        logger.remove(number)
+        logger.configure(patcher=lambda record: None)
+    assert number not in (private.handlers() or {})
+
+
+def _patch(record: Any) -> None:
+    record["extra"]["size"] = "large"
+
+
+@pytest.mark.usefixtures("core")
+def test_removed_handlers_are_back_and_the_others_are_not_doubled(lines: Any) -> None:
+    assert not logs.restore()
+    logger.info("one")
+    logger.remove()
+    assert logs.restore()
+    assert not logs.restore()
+    logger.bind(extra={"size": "large"}).info("two")
+    assert [(line["message"], line.get("size")) for line in lines()] == [("one", None), ("two", "large")]
+
+
+@pytest.mark.usefixtures("core")
+def test_a_replaced_patcher_is_ours_again(lines: Any) -> None:
+    logger.configure(patcher=lambda record: None)
+    logs.restore()
+    logger.bind(extra={"size": "large"}).info("hello")
+    assert [line["size"] for line in lines()] == ["large"]
+
+
+def test_the_line_of_a_turn_is_the_same(lines: Any, core: str) -> None:
+    logs.write_turn("turn complete", {"event": "turn", "total_ms": 3}, "")
+    (line,) = lines()
+    found = {name: line[name] for name in ("level", "message", "event", "total_ms", "logger")}
+    assert found == {
+        "level": "INFO", "message": "turn complete", "event": "turn", "total_ms": 3, "logger": __name__,
+    }  # fmt: skip
