@@ -6,13 +6,16 @@ An event flows webhook -> conversation -> agent -> stream -> server, and a stage
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .imports import NAME, Import, imports, imports_of, modules
+from .private_parts import inherited_parts, private_parts
 
 GROUND = {"exceptions", "_version", "_compat", "wellformed", "blank", "output", "settings", "journal", "observability"}
 """What every layer may import. They know nothing of any stage."""
@@ -64,6 +67,12 @@ ENVIRONMENT: dict[str, str] = {
     "cli/main.py": "it tells pydantic, before it is imported, which plugin to leave out",
 }
 """The modules that touch os.environ, each with its reason."""
+
+NOT_PRIVATE: dict[str, str] = {
+    "sys._getframe": "the documentation of `sys` describes it",
+    "settings._sources": "it is a field of our own Settings, filled by its loader",
+}
+"""Private names that modules outside _compat may touch, each with its reason."""
 
 READERS = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 
@@ -174,6 +183,74 @@ def _touches_environment(tree: ast.Module) -> bool:
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and READERS & {a.name for a in node.names})
         for node in ast.walk(tree)
     )
+
+
+def test_private_parts_of_libraries_are_touched_in_compat_only() -> None:
+    wrong = [
+        f"{module}:{line}: {touch}"
+        for module, tree in modules()
+        if layer(module) != "_compat"
+        for line, touch in private_parts(tree)
+        if touch not in NOT_PRIVATE
+    ]
+    assert not wrong, "move these into layercode_app/_compat/, with a fallback and a test:\n" + "\n".join(wrong)
+
+
+def test_private_methods_of_libraries_are_overridden_in_compat_only() -> None:
+    wrong = [
+        f"{kind.__module__}.{kind.__name__} overrides {name}"
+        for module, _ in modules()
+        if module not in ("__main__.py", "testing/plugin.py") and layer(module) != "_compat"
+        for kind in vars(importlib.import_module(dotted(module))).values()
+        if isinstance(kind, type) and kind.__module__ == dotted(module)
+        for name in inherited_parts(kind)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def dotted(module: str) -> str:
+    """The name under which a path inside the package is imported."""
+    return f"{NAME}.{module.removesuffix('.py').replace('/', '.')}".removesuffix(".__init__")
+
+
+def test_an_overridden_private_method_is_found() -> None:
+    own = {"_get_upgrade": lambda self: None, "_own": 1, "__module__": "layercode_app.server.x"}
+    assert list(inherited_parts(type("Own", (HttpToolsProtocol,), own))) == ["_get_upgrade"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from lib._private import part",
+        "from lib import _part",
+        "import lib._private",
+        "lib.thing._part",
+        "thing._part = 1",
+        "getattr(thing, '_part', None)",
+        "hasattr(self.inner, '_part')",
+        "setattr(thing, '_part', 1)",
+        "event.__pydantic_serializer__",
+        "class A:\n    def f(self):\n        return self.inner._part",
+    ],
+)
+def test_no_touch_of_a_private_part_is_overlooked(source: str) -> None:
+    assert len(list(private_parts(ast.parse(source)))) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from __future__ import annotations",
+        "from .._version import __version__",
+        "type(x).__name__",
+        "class A:\n    def f(self):\n        return self._part",
+        "class A:\n    def f(self):\n        super()._part()",
+        "class A:\n    _part = 1\nA()._part",
+        "class A:\n    def __init__(self):\n        self._part = 1\ndef f(a):\n    return a._part",
+    ],
+)
+def test_own_parts_are_no_private_parts_of_a_library(source: str) -> None:
+    assert list(private_parts(ast.parse(source))) == []
 
 
 def test_settings_alone_read_the_environment() -> None:
