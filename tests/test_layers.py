@@ -17,7 +17,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from .imports import NAME, Import, imports, imports_of, modules
 from .private_parts import inherited_parts, private_parts
 
-GROUND = {"exceptions", "_version", "_compat", "wellformed", "blank", "output", "settings", "journal", "observability"}
+GROUND = {
+    "exceptions", "_version", "_compat", "wellformed", "blank", "percentiles", "output", "settings", "journal", "observability",
+}  # fmt: skip
 """What every layer may import. They know nothing of any stage."""
 STAGES = ["webhook", "conversation", "agent", "stream", "server"]
 

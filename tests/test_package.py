@@ -178,27 +178,3 @@ def test_wheel_ships_agents_and_types_and_no_rubbish(wheel: zipfile.ZipFile) -> 
     assert [
         name for name in names if re.search(r"__pycache__|\.pyc$|\.env$|\.sqlite|node_modules|\.DS_Store", name)
     ] == []
-
-
-GUARDED = {
-    "pytest": "only pytest loads the plugin",
-    "uvloop": "bench takes it where it is installed",
-}
-"""What is imported without being declared, each with its reason."""
-
-
-def _declared() -> set[str]:
-    project = PROJECT["project"]
-    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
-    return {canonicalize_name(Requirement(line).name) for line in [*project["dependencies"], *extras]}
-
-
-def test_what_is_imported_is_declared() -> None:
-    homes, missing = metadata.packages_distributions(), set[str]()
-    for found in imports():
-        top = found.target.split(".")[0]
-        if top in sys.stdlib_module_names or top == NAME or top in GUARDED:
-            continue
-        if not {canonicalize_name(home) for home in homes.get(top, ())} & _declared():
-            missing.add(str(found))
-    assert not missing, "declare these in pyproject.toml, or do without them:\n" + "\n".join(sorted(missing))
