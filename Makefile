@@ -53,7 +53,7 @@ coverage: $(INSTALLED) ## Run all tests and report branch coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-format: $(INSTALLED) ## Format the code and fix what the linter can fix
+format: $(INSTALLED) ## Format the code and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 

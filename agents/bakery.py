@@ -87,7 +87,7 @@ async def place_order(ctx: RunContext[Turn[Basket]]) -> str:
 
 
 def in_words(item: str, quantity: int) -> str:
-    """So many of an item."""
+    """An item and its quantity."""
     return f"one {item}" if quantity == 1 else f"{NUMBERS.get(quantity, quantity)} {item}s"
 
 

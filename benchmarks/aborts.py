@@ -58,7 +58,7 @@ async def _gone(reader: asyncio.StreamReader) -> None:
 
 
 async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
-    """Say something, and hang up so many seconds after the first speech, or after the request; returns when."""
+    """Say something, hang up a number of seconds after the first speech or the request, and return the time."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/api/agent", f"c-{text}", text))
     if after < 1:
@@ -73,7 +73,7 @@ async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
 
 
 async def measure(port: int, model: Model, name: str, *, after: float, count: int, gap: float) -> bool:
-    """Abort so many turns, so many seconds apart, print how long the model's sockets took to close; whether in time."""
+    """Abort turns at an interval, print how long the model's sockets took to close, and return whether in time."""
     begun: dict[str, float] = {}
 
     async def one(number: int) -> None:

@@ -82,7 +82,7 @@ def rate(results: list[Measured]) -> float:
 
 
 def percentile(results: list[Measured], percent: float) -> float:
-    """Milliseconds that so many of the turns took at most, the median over the slices."""
+    """Return a percentile of the turns' milliseconds: the median over the slices."""
     return statistics.median(one.percentile(percent) for one in results)
 
 

@@ -138,7 +138,7 @@ async def connect(server: Running, *, receive_buffer: int = 0) -> tuple[asyncio.
 
 
 async def many(server: Running, total: int, one: Callable[[], Awaitable[None]]) -> None:
-    """So many, some at once; the memory is looked at in between."""
+    """Run a number of attacks, some at once, and sample the memory in between."""
     numbers = iter(range(total))
 
     async def work() -> None:

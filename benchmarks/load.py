@@ -117,7 +117,7 @@ async def drive(
     remembering: bool = True,
     limit: float = 120.0,
 ) -> Measured:
-    """Let each caller hold a conversation of so many turns, or, not `remembering`, so many conversations of one.
+    """Let each caller hold one conversation of `turns` turns or, without `remembering`, as many of one turn.
 
     `spread` seconds lie between first and last arrival. A turn counts as failed when its answer is no 200, says nothing,
     or does not end with the end of this turn; so do those that are not whole after `limit` seconds.

@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory
 
-After a warm-up, so many callers listen to a stream that does not end; what the process holds more than before is
+After a warm-up, a number of callers listen to an endless stream; the additional memory of the process is
 divided by them, for several rounds. Aims: without a model at most 20 KB each; with PydanticAI at most 1.15 times bare.
 """
 
@@ -23,7 +23,7 @@ ROUNDS = 3
 
 
 async def hold(port: int, pid: int, callers: int) -> float:
-    """Kilobytes per call while so many calls stream at once; all of them hang up afterwards."""
+    """Return the kilobytes per call while a number of calls stream at once; all hang up afterwards."""
     before = rss(pid)
     run = time.time_ns()
     writers: list[asyncio.StreamWriter] = []

@@ -24,7 +24,7 @@ needs_mounts = pytest.mark.skipif(not _can_mount(), reason="no mount namespace a
 
 
 def small_disks(*folders: Path, kilobytes: int) -> list[str]:
-    """The start of a command that runs with each of these folders on a file system of so many kilobytes."""
+    """Return the start of a command that mounts each of these folders as a file system of this size."""
     mounts = " && ".join(f"mount -t tmpfs -o size={kilobytes}k none '{folder}'" for folder in folders)
     return ["unshare", "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
 

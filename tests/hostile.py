@@ -63,7 +63,7 @@ def acting(text: str) -> list[str]:
 
 
 def assert_harmless(printed: str, *, columns: int | None = None, table: bool = False) -> None:
-    """Fail where something is raw, or a line is forged; on a terminal of so many columns it may also be a wrapped one.
+    """Fail if text is raw or a line is forged. On a terminal of `columns` columns a line may also be a wrapped one.
 
     A long name goes on below itself in its column of a table; only with figures beside it would it be a row.
     """

@@ -30,7 +30,7 @@ def _preceding(block: Block) -> list[Block]:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of a user's project, with keys that reach nobody."""
+    """A folder of a user's project, with keys of no account."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     monkeypatch.setenv("LAYERCODE_WEBHOOK_SECRET", "test-secret")

@@ -56,7 +56,7 @@ READERS_OF_THE_JOURNAL = ("reports", "watch", "doctor", "dev", "cli")
 """These read what was recorded, and never the turn engine that records it. `replay` runs turns again."""
 
 COMPOSERS = {"__init__", "__main__", "cli"}
-"""They put the layers together for somebody: the public API, a test, the command line. Nobody imports them."""
+"""They put the layers together: the public API and the command line. No layer imports them."""
 
 EDGE = {"server", "emulator", "dev"}
 """The only layers that know Starlette."""

@@ -1,4 +1,4 @@
-"""Memory per open stream: a fresh process, a warm-up, then so many callers who listen to a stream that does not end."""
+"""Memory per open stream: a fresh process, a warm-up, then a number of callers who listen to an endless stream."""
 
 from __future__ import annotations
 

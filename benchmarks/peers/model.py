@@ -96,7 +96,7 @@ class Model(asyncio.Protocol):
 async def _serve() -> None:
     server = await asyncio.get_running_loop().create_server(Model, "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
-    # Until whoever started this goes away, however that may be.
+    # Run until the parent process ends, for whatever reason.
     await asyncio.to_thread(sys.stdin.read)
 
 

@@ -27,7 +27,7 @@ from .mocks import Mocks, RecordingRunner, Seen, check_tool
 from .script import ScriptedModelError
 from .turn import HeardTurn, transcript
 
-SECRET = "test-secret"  # noqa: S105 - nobody else knows this server
+SECRET = "test-secret"  # noqa: S105 - this server runs only inside the test
 END_SECONDS = 10.0
 BLOCKED = "Model requests are not allowed"
 

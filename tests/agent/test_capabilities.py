@@ -133,7 +133,7 @@ def chosen(agent: Any, model: Any = None) -> type[Any]:
 
 
 class Own(AbstractCapability[Any]):
-    """Somebody's, with no hook around tool calls; it may still give another in its place."""
+    """A user's capability without a hook around tool calls; it may still replace itself by another one."""
 
 
 def test_who_is_instrumented_otherwise_is_left_to_pydantic_ai(recorded: Recorded) -> None:

@@ -1,4 +1,4 @@
-"""Outputs that are known only when the run is complete: validated text, `speak=`, approvals, and what nobody can speak."""
+"""Outputs that are known only when the run is complete: validated text, `speak=`, approvals, and unspeakable types."""
 
 from __future__ import annotations
 

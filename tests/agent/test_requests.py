@@ -38,7 +38,7 @@ MAIN, SMALL, GUARD = "gpt-5-mini", "gpt-5-nano", "gpt-4o-mini"
 
 
 def model(name: str, tokens: int) -> FunctionModel:
-    """A helper's model: every answer takes so many tokens in, and 7 out."""
+    """A helper's model: every answer uses this number of input tokens, and 7 output tokens."""
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse([TextPart("planned")], usage=RequestUsage(input_tokens=tokens, output_tokens=7))

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 def model(tokens: int, name: str = MODEL) -> FunctionModel:
-    """A model whose answers take so many tokens in, and one out."""
+    """A model whose answers use this number of input tokens, and one output token."""
 
     async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         await asyncio.sleep(0)

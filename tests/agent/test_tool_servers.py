@@ -1,4 +1,4 @@
-"""MCP servers of an agent: one that dies or restarts is opened again, and one that hangs delays nobody."""
+"""An agent's MCP servers: a server that dies or restarts is reopened, and one that hangs delays no caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody meets who types a wrong name, has a mistake in an agent, or asks for what is not there."""
+"""The errors that a newcomer sees after a wrong name, a mistake in an agent file, or a missing recording."""
 
 from __future__ import annotations
 

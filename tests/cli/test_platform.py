@@ -1,4 +1,4 @@
-"""The `platform` commands as somebody types them, against the emulator and against a server with a script."""
+"""The `platform` commands on a real command line, against the emulator and against a server with a script."""
 
 from __future__ import annotations
 

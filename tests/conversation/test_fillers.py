@@ -103,7 +103,7 @@ async def test_a_turn_that_ends_is_not_filled(change: dict[str, Any]) -> None:
 
 
 def clerk(*, before: str = "", fillers: int = 0, **options: Any) -> VoiceAgent[Any, Any]:
-    """Says `before`, calls a tool that takes as long as so many fillers, and says what it found."""
+    """Says `before`, calls a tool that runs for the time of this number of fillers, and says what it found."""
 
     async def model(messages: list[Any], info: Any) -> Any:
         if len(messages) == 1:

@@ -1,4 +1,4 @@
-"""A deadline does what `asyncio.timeout` does, also where somebody else cancels."""
+"""A Timeout does what `asyncio.timeout` does, also if another task cancels."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Plan:
         return len(self.before) + self.tool + len(self.after)
 
     def spoken(self, steps: int) -> str:
-        """What is heard after so many steps."""
+        """Return the text that is heard after this number of steps."""
         cut = max(steps - self.tool, 0) if steps > len(self.before) else steps
         return "".join((self.before + self.after)[:cut])
 
@@ -73,7 +73,7 @@ class Plan:
         self.passed += 1
 
     async def advance(self, steps: int) -> None:
-        """Let so many more steps happen, and wait until the next one asks for a permit."""
+        """Permit this number of further steps, and wait until the next one asks for a permit."""
         self.permits += steps
         self.waiting.clear()
         self.moved.set()

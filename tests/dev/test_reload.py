@@ -1,4 +1,4 @@
-"""A development server loads its agents again when a file changes, and drops nobody."""
+"""A development server reloads its agents when a file changes, and drops no caller."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         assert await dev.turn(2).locator(".heard").text_content() == story.heard_text
         cut = await dev.turn(2).locator(".reply .cut").text_content()
         assert cut
-        # What the agent said in the instant of the interruption may have reached nobody.
+        # The agent's words at the instant of the interruption may not have reached the caller.
         assert story.spoken_text.startswith(story.heard_text + cut)
         assert await dev.turn(3).locator(".heard").text_content() == "You said: never mind."
 

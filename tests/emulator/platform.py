@@ -80,7 +80,7 @@ class Platform:
 
 @asynccontextmanager
 async def platform(pace: float = 20, **options: Any) -> AsyncIterator[Platform]:
-    """An emulator and a backend on real sockets; speech is silence, so many times faster than spoken."""
+    """An emulator and a backend on real sockets; speech is silence, played this number of times faster."""
     backend = Backend()
     async with serve(backend) as webhook:
         app = create_emulator(f"{webhook}/hook", SECRET, voice=Silence(pace=pace), **options)

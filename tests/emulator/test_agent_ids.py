@@ -1,4 +1,4 @@
-"""An agent id that nobody registered is served under that id, at every route; an update changes only what it carries."""
+"""An unregistered agent id is served under that id at every route; an update changes only the fields it contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A browser WebSocket with a bad session key is refused before the upgrade, and nobody is shown an error for it."""
+"""A browser WebSocket with a bad session key is refused before the upgrade, and no error is printed."""
 
 from __future__ import annotations
 

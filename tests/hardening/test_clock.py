@@ -48,7 +48,7 @@ either_way = pytest.mark.parametrize("seconds", [HOUR, -HOUR], ids=["an hour on"
 
 @pytest.fixture
 def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Set the clock of this host by so many seconds."""
+    """Move the clock of this host by a number of seconds."""
     real, moved = time.time, [0.0]
 
     def set_by(seconds: float) -> None:
@@ -60,7 +60,7 @@ def jump(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @contextmanager
 def worker_that_began(seconds: float) -> Iterator[None]:
-    """Act as a worker that began when the clock was so many seconds on, or as a host whose clock is off by as much."""
+    """Act as a worker that started while the clock was this number of seconds ahead, or as a host whose clock is."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(steady_clock, "STARTED", steady_clock.STARTED + seconds)
         yield

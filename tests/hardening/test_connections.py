@@ -1,4 +1,4 @@
-"""Clients that are slow, endless, silent or no HTTP at all: they are let go, and nobody else notices."""
+"""Clients that are slow, endless or silent, or that speak no HTTP, are disconnected; other clients are unaffected."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pieces: list[int] = []
 
 @talker.on_message
 async def talk(turn: Turn) -> Any:
-    """`endless`: until nobody takes it any more; `at once`: all in one; else a word."""
+    """Answer `endless` until the client leaves, `at once` in one piece, and anything else with a word."""
     pieces.clear()
     if turn.text == "endless":
         for number in range(MANY):
@@ -57,7 +57,7 @@ class Server:
         self._calls = 0
 
     async def open(self, *, receive_buffer: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection that nobody has used; with so small a buffer the client soon holds no more."""
+        """Open an unused connection; its receive buffer is so small that the client is soon full."""
         one = socket.socket()
         one.setblocking(False)
         if receive_buffer:
@@ -66,7 +66,7 @@ class Server:
         return await asyncio.open_connection(sock=one, limit=1024)
 
     async def answers(self) -> None:
-        """Whoever calls meanwhile is answered."""
+        """Check that another caller is answered meanwhile."""
         self._calls += 1
         # On a connection of its own: one that was kept may be closed in the moment it is used again.
         async with WebhookClient(f"{self.url}/api/agent", SECRET) as client:
@@ -119,7 +119,7 @@ def served(tmp_path: Path, said: list[str]) -> Serve:
 
 
 async def drip(writer: asyncio.StreamWriter, data: bytes, *, seconds: float = 0.02) -> None:
-    """Send a byte at a time, over and over, until nobody listens."""
+    """Send one byte at a time until the server closes the connection."""
     with suppress(ConnectionError):
         while True:
             for number in range(len(data)):
@@ -172,7 +172,7 @@ async def test_headers_that_come_a_byte_at_a_time_are_refused(served: Serve) -> 
 
 
 async def test_a_body_that_comes_a_byte_at_a_time_does_not_hold_the_connection(served: Serve) -> None:
-    """Whether it is read and refused, or nobody asked for it."""
+    """A body is refused whether or not it was read."""
 
     async def send(server: Server, path: str, status: int) -> None:
         reader, writer = await server.open()

@@ -1,4 +1,4 @@
-"""A turn that could not be saved is saved later, with its state and what it owes, unless a newer turn was there first."""
+"""A turn that could not be saved is saved later, with its state and its jobs, unless a newer turn was saved first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owed jobs keep the trace of the turn that owed them."""
+"""Jobs keep the trace of the turn that enqueued them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owed jobs while they run: how many at once, for how long they are kept from others, and what a shutdown does to them."""
+"""Running jobs: how many run at once, how long their leases last, and what a shutdown does to them."""
 
 from __future__ import annotations
 

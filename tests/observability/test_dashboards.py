@@ -56,7 +56,7 @@ async def think(turn: Turn) -> None:
     with turn.span("plan"):
         await Agent().run("?", model=turn.helper_model(FunctionModel(answer, model_name="gpt-5-mini")))
 """
-"""What the other agent does not show: a price, a stage, and a model error that was mended by trying again."""
+"""An agent with what the other one lacks: a price, a stage, and a model error that a retry recovered from."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Inside of an app of somebody else's: nothing is printed while all is well, and metrics and spans are the host's to take."""
+"""Embedded in a user's app, LayerCode prints nothing while all is well, and leaves metrics and spans to the host."""
 
 from __future__ import annotations
 

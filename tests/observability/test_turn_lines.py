@@ -1,4 +1,4 @@
-"""The canonical line of a turn takes a short way past Loguru where nobody else listens: the line is the same."""
+"""The canonical line of a turn bypasses Loguru if no other handler is added, and is the same line."""
 
 from __future__ import annotations
 

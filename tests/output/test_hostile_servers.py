@@ -1,4 +1,4 @@
-"""Commands that talk to a server which answers with hostile texts: the platform, or a backend of somebody else."""
+"""Commands that talk to a server with hostile answers: the platform, or another backend."""
 
 from __future__ import annotations
 

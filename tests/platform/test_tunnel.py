@@ -69,7 +69,7 @@ class Started:
 
 
 class Refusing:
-    """The emulated platform, which answers 503 to the next so many changes of a webhook, and counts them all."""
+    """The emulated platform; it answers 503 to a number of webhook changes, and counts all changes."""
 
     def __init__(self, emulator: Any) -> None:
         self._emulator = emulator
@@ -222,7 +222,7 @@ async def test_a_second_process_does_not_take_what_the_first_holds(tmp_path: Pat
 async def test_it_asks_first_and_a_production_agent_is_refused(tmp_path: Path) -> None:
     async with platform() as api:
         async with started(tmp_path, api, "normal", "--unsafe-update-webhook") as unasked:
-            # Nobody is there to say yes.
+            # There is no terminal on which to confirm.
             assert await asyncio.wait_for(unasked.process.wait(), 40) == 1
             assert f"instead of {BEFORE}" in unasked.output
         (tmp_path / "output.txt").unlink()
@@ -247,7 +247,7 @@ async def test_a_platform_that_fails_for_a_moment_gets_it_back_all_the_same(tmp_
 
 @dataclass
 class Left:
-    """A claim that could not be given back: the platform failed for longer than anybody tried."""
+    """A claim that could not be released, because the platform failed for longer than the retries."""
 
     side: Refusing
     client: PlatformClient

@@ -55,7 +55,7 @@ def bakery_that_waits() -> VoiceAgent[Any, Any]:
 
 
 async def _speak_over(caller: Any, text: str, turn_id: str, more: dict[str, Any], *, words: int) -> str:
-    """Close the connection once so many words were heard; what was heard."""
+    """Close the connection after this number of words, and return what was heard."""
     event = {"type": "message", "text": text, "turn_id": turn_id, **more}
     ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id}
     heard = ""

@@ -84,7 +84,7 @@ def test_each_turn_is_explained_in_a_sentence(record: TurnRecord, said: str) -> 
 
 
 def spoken(*pieces: tuple[float, Source, str], total: float, **given: Any) -> TurnRecord:
-    """A turn of the pieces, each sent at so many milliseconds."""
+    """Return a turn with these pieces, each sent at its time in milliseconds."""
     record = turn("", **given)
     record.timings = {"history": 1.0, "ttfs": pieces[0][0], "total": total}
     for at, source, text in pieces:

@@ -161,7 +161,7 @@ async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
     app = LayerCode(priced_agent(), settings=settings(tmp_path))
     await app.store.open()
     for number in range(6):
-        for model, cost in (("dear", 0.05), ("cheap", 0.001)):
+        for model, cost in (("expensive", 0.05), ("cheap", 0.001)):
             record = TurnRecord("c", f"{model}-{number}", Kind.MESSAGE, "priced", started_at=time.time())
             await app.store.begin(record, history_tokens=0)
             record.status, record.model, record.cost = Status.COMPLETE, model, cost
@@ -169,9 +169,11 @@ async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
             await app.store.save(record)
     await app.store.close()
     found = {(each.kind, each.where): each for each in (await report_of(app)).opportunities}
-    assert ("uncached prompts", "priced on dear") in found
+    assert ("uncached prompts", "priced on expensive") in found
     assert ("long histories", "priced on cheap") in found
-    assert "$0.0500 a turn over 6 turns; cheap costs $0.0010" in found["expensive models", "priced on dear"].measured
+    assert (
+        "$0.0500 a turn over 6 turns; cheap costs $0.0010" in found["expensive models", "priced on expensive"].measured
+    )
 
 
 async def test_the_page_is_self_contained_and_escapes_names(app: LayerCode) -> None:

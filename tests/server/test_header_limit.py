@@ -1,4 +1,4 @@
-"""`LAYERCODE_HEADER_LIMIT` is exact: a head of so many bytes passes, one byte more does not, however it is packed."""
+"""`LAYERCODE_HEADER_LIMIT` is exact: a head of that size passes, one byte more does not, in whatever packets it arrives."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def served(
 
 
 def head(size: int, *, body: bytes = b"", method: str = "GET", padding: str = "header") -> bytes:
-    """A request whose line and headers have so many bytes."""
+    """Return a request whose line and headers have this size in bytes."""
     fixed = f"{method} /health HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
     name, value = ("x-more: ", "") if padding == "header" else ("x-more:", " ")
     room = size - len(fixed) - len(name) - len(value) - len("\r\n\r\n")

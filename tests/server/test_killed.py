@@ -1,4 +1,4 @@
-"""kill -9 of a server in the middle of two hundred calls: nobody's words are forgotten, and no tool runs twice."""
+"""After kill -9 of a server during two hundred calls, no caller's words are lost, and no tool runs twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An app that somebody already has, with an agent that it already has, gains a voice by three lines."""
+"""Three lines mount an existing agent in an existing app."""
 
 from __future__ import annotations
 

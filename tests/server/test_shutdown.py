@@ -1,4 +1,4 @@
-"""SIGTERM on a real server: nobody is cut before the drain period, everybody hears an end, and the exit code is 0."""
+"""SIGTERM on a real server: no call is cut before the drain period, each call hears an end, and the exit code is 0."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def running(folder: Path, *options: str, **env: str) -> AsyncIterator[Serv
 
 
 async def begin(server: Server, count: int, text: str) -> list[asyncio.Task[Stream]]:
-    """Start so many streams, and wait until each has spoken."""
+    """Start a number of streams, and wait until each has spoken."""
     begun = [asyncio.Event() for _ in range(count)]
     tasks = [asyncio.create_task(server.talk(n, text, event)) for n, event in enumerate(begun)]
     async with asyncio.timeout(60):

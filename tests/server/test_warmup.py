@@ -1,4 +1,4 @@
-"""The warm-up pays for what the first turn would wait for, and nobody hears of it."""
+"""The warm-up loads what the first turn would wait for, and leaves no trace in journal, logs or metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client's disconnect is looked for while somebody wants to know, and costs nothing else."""
+"""A client's disconnect is watched for only while a turn runs, at no other cost."""
 
 from __future__ import annotations
 

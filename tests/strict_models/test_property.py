@@ -45,7 +45,7 @@ gates = st.integers(0, 6)
 
 @dataclass
 class Plan:
-    """What the model and the tools do in a turn; after so many steps they stand still, where a gate is given."""
+    """The steps of the model and the tools in a turn. With a gate they pause after a number of steps."""
 
     responses: list[list[Step]]
     results: list[str] = field(default_factory=list)

@@ -89,7 +89,7 @@ async def test_a_right_agent_passes(file: Path) -> None:
 
 
 class Insists:
-    """A caller who asks again until they have heard enough, and then hangs up."""
+    """A caller that repeats its question a number of times, and then hangs up."""
 
     def __init__(self, times: int) -> None:
         self.times = times

@@ -1,4 +1,4 @@
-"""The judge of evaluations asks a real model over HTTP, and a failed check of code beats what it says."""
+"""The judge of evaluations asks a real model over HTTP, and a failed check in code overrides its verdict."""
 
 from __future__ import annotations
 

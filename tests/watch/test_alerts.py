@@ -110,7 +110,7 @@ async def test_a_baseline_compares_with_the_time_before(tmp_path: Path) -> None:
 
     async with inbox() as box:
         app = app_with(
-            tmp_path, box.url, rule("tokens > 3 x baseline(7d)", name="dear"), rule("turns >= 1", name="any")
+            tmp_path, box.url, rule("tokens > 3 x baseline(7d)", name="expensive"), rule("turns >= 1", name="any")
         )
         await app.start()
         for hours in range(2, 26):
@@ -123,7 +123,7 @@ async def test_a_baseline_compares_with_the_time_before(tmp_path: Path) -> None:
             await until(lambda: len(box.bodies) == 1)
             await caller.say("hello")
             await until(lambda: len(box.bodies) == 2)
-    assert [title.split("] ")[1] for title in titles(box)] == ["any fired", "dear fired"]
+    assert [title.split("] ")[1] for title in titles(box)] == ["any fired", "expensive fired"]
     assert box.bodies[1]["message"].startswith("tokens > 3 x baseline(7d) over 1h: 1")
 
 

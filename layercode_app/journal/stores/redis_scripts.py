@@ -50,7 +50,7 @@ local function history(before, budget)
       local turn = load(id)
       if #turn > 0 then
         local tokens = tonumber(string.match(turn[1], "^%S+ %S+ %S+ %S+ (%S+)"))
-        -- Earlier releases counted the JSON: whoever reads such a turn counts it again.
+        -- Earlier releases counted the JSON, so the reader counts such a turn again.
         if #turn[3] > 0 and tokens >= math.floor(#turn[3] / 4) then tokens = LEAST_TOKENS end
         left = left - tokens
         if left < 0 and #found > 0 then return found end

@@ -34,7 +34,7 @@ async def seen(turn: Turn[Sold], data: object) -> object:
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """Sells a cake to whoever says the word, and talks at length otherwise."""
+    """Sell a cake to a caller who says the word, and talk at length otherwise."""
     if scene.says("cake") and not scene.results:
         yield Call("sell", {"cakes": 1})
     elif scene.results:

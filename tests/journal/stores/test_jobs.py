@@ -1,4 +1,4 @@
-"""Owed jobs: owed once, leased to one, kept until they are done."""
+"""A job is enqueued once, leased to one worker, and kept until it is done."""
 
 from __future__ import annotations
 

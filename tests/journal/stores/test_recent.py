@@ -1,4 +1,4 @@
-"""What a SQLite worker knows without asking: always what the journal holds, whoever wrote it, whatever was undone."""
+"""The cache of a SQLite worker always equals the journal, also after another worker's writes and after rollbacks."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ async def test_signals_and_life_come_back_after_an_outage(server: RedisServer, s
     await asyncio.sleep(0.3)
     server.start()
     await eventually(store)
-    # Its key is gone or old, but it was only cut off: nobody may take its turns.
+    # Its key is gone or old, but the worker was only disconnected, so no other worker may take its turns.
     server.clear()
     assert await store.alive(other.owner)
     await store.signal(other.owner, Signal("stop", "c", "t"))
