@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from .._compat.openai import http_client, keep_idle
 from .._compat.pydantic_ai import resolves_per_run
+from .models import models_of, single_models
 
 if TYPE_CHECKING:
     from .tool_servers import ToolServer
     from .voice_agent import VoiceAgent
 
+KEEP_SECONDS = 300.0
+"""How long an idle connection to a model's provider is kept. Callers speak every few seconds, but HTTP clients close a
+connection after 5 idle seconds, so most turns would open a new one, with TLS. A provider may close it sooner: then the
+client opens another one, and a request that was lost on the way is retried."""
 START_SECONDS = 2.0
 """How long the service's start waits for connections. Slower ones are opened while calls are already taken."""
 
@@ -34,6 +40,7 @@ class Connections:
 
         An MCP server that failed is retried in the background; any other part is opened by each turn.
         """
+        voices = list(voices)
         opening = [part for voice in voices for part in self._open_parts(voice)]
         waiting = [asyncio.create_task(opened.wait()) for _, opened in opening]
         if waiting:
@@ -42,6 +49,8 @@ class Connections:
             if not opened.is_set():
                 logger.warning("{} is slow to open; calls are taken meanwhile", name)
             task.cancel()
+        for model in single_models(models_of(voices)):
+            keep_idle(http_client(model), KEEP_SECONDS)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -7,7 +7,7 @@ key or cannot be created. Only where development goes on without a key does such
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -144,3 +144,27 @@ def falls_back(model: Model) -> bool:
     while isinstance(model, WrapperModel):
         model = model.wrapped
     return isinstance(model, FallbackModel)
+
+
+def single_models(models: Iterable[Any]) -> Iterator[Model]:
+    """Yield each model that sends requests once, including those inside fallback models and wrappers."""
+    from pydantic_ai.models.fallback import FallbackModel
+    from pydantic_ai.models.wrapper import WrapperModel
+
+    seen: set[int] = set()
+    waiting = list(models)
+    while waiting:
+        model = waiting.pop(0)
+        if isinstance(model, FallbackModel):
+            waiting += model.models
+        elif isinstance(model, WrapperModel):
+            waiting.append(model.wrapped)
+        elif id(model) not in seen:
+            seen.add(id(model))
+            yield model
+
+
+def models_of(voices: Iterable[VoiceAgent[Any, Any]]) -> list[Any]:
+    """Return the models of these agents, except those that are unset or given by name."""
+    found = [voice.model or voice.agent.model for voice in voices if voice.agent is not None]
+    return [model for model in found if model is not None and not isinstance(model, str)]

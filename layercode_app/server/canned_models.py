@@ -9,30 +9,14 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..agent.models import single_models
+
 if TYPE_CHECKING:
     import httpx2
     from pydantic_ai.models import Model
 
 MODULE = "pydantic_ai.models.openai"
 """The models of the provider that this package installs. Only these get stand-ins."""
-
-
-def single_models(models: Iterable[Any]) -> Iterator[Model]:
-    """Yield each model that sends requests once, including those inside fallback models and wrappers."""
-    from pydantic_ai.models.fallback import FallbackModel
-    from pydantic_ai.models.wrapper import WrapperModel
-
-    seen: set[int] = set()
-    waiting = list(models)
-    while waiting:
-        model = waiting.pop(0)
-        if isinstance(model, FallbackModel):
-            waiting += model.models
-        elif isinstance(model, WrapperModel):
-            waiting.append(model.wrapped)
-        elif id(model) not in seen:
-            seen.add(id(model))
-            yield model
 
 
 def stand_ins(models: Iterable[Model]) -> list[Model]:

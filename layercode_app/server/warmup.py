@@ -12,9 +12,10 @@ from contextlib import suppress
 from typing import Any
 
 from .._compat.openai import http_client
+from ..agent.models import models_of, single_models
 from ..agent.voice_agent import VoiceAgent
 from ..observability import spans
-from .canned_models import single_models, stand_ins
+from .canned_models import stand_ins
 
 SECONDS = 10.0
 """Maximum duration of the warm-up. After it the server starts anyway."""
@@ -28,12 +29,6 @@ def warm_up(voices: Iterable[VoiceAgent[Any, Any]] = ()) -> None:
     thread = threading.Thread(target=_play, args=(models,), name="warm-up", daemon=True)
     thread.start()
     thread.join(SECONDS)
-
-
-def models_of(voices: Iterable[VoiceAgent[Any, Any]]) -> list[Any]:
-    """Return the models of these agents, except those that are unset or given by name."""
-    found = [voice.model or voice.agent.model for voice in voices if voice.agent is not None]
-    return [model for model in found if model is not None and not isinstance(model, str)]
 
 
 async def open_connections(voices: Iterable[VoiceAgent[Any, Any]]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import httpx2
 import logfire
 import prometheus_client
 import pytest
@@ -193,3 +194,14 @@ def test_nothing_is_imported_with_the_package() -> None:
     code = "import sys, json, layercode_app._compat; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"loguru", "pydantic_ai", "uvicorn", "sentry_sdk", "logfire"}.isdisjoint(json.loads(done.stdout))
+
+
+async def test_idle_connections_are_kept_for_as_long_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with httpx2.AsyncClient() as client:
+        pool: Any = client._transport._pool  # type: ignore[attr-defined]
+        assert pool._keepalive_expiry == 5.0
+        assert openai.keep_idle(client, 300)
+        assert pool._keepalive_expiry == 300
+    # Without the private part nothing is changed, and the first request still opens a connection.
+    assert openai.keep_idle(SimpleNamespace(), 300) is False
+    assert openai.keep_idle(None, 300) is False

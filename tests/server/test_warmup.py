@@ -15,9 +15,10 @@ from pydantic_ai.models import infer_model
 from pydantic_ai.models.fallback import FallbackModel
 
 from layercode_app import LayerCode, VoiceAgent
-from layercode_app.server.canned_models import single_models, stand_ins
+from layercode_app.agent.models import models_of, single_models
+from layercode_app.server.canned_models import stand_ins
 from layercode_app.server.serve import _connect_models
-from layercode_app.server.warmup import _turn, models_of
+from layercode_app.server.warmup import _turn
 
 from ..calling import calling, settings
 from ..model_server import ModelServer
