@@ -9,9 +9,9 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .agent.authorization import AuthorizeRequest
     from .agent.discovery import find_agent
+    from .agent.markdown_filter import SPEAK_PLAINLY, Speakable
     from .agent.offline import Call, Scene
     from .agent.prompts import load_prompt
-    from .agent.speakable import SPEAK_PLAINLY, Speakable
     from .agent.voice_agent import VoiceAgent
     from .conversation.turn import Turn
     from .exceptions import (
@@ -94,7 +94,7 @@ _HOMES = {
     "agent.discovery": ("find_agent",),
     "agent.offline": ("Call", "Scene"),
     "agent.prompts": ("load_prompt",),
-    "agent.speakable": ("SPEAK_PLAINLY", "Speakable"),
+    "agent.markdown_filter": ("SPEAK_PLAINLY", "Speakable"),
     "agent.voice_agent": ("VoiceAgent",),
     "conversation.turn": ("Turn",),
     "journal.record": ("TurnRecord",),

@@ -110,9 +110,9 @@ def machine(results: Sequence[Result], *, rounds: int, seconds: float) -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-    load = f", load {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
+    load = f"; the system load was {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     return (
-        f"Medians of {rounds} alternating round{'s' if rounds > 1 else ''}, {seconds / 60:.0f} minutes, on {os.cpu_count()} cores ({cpu}), "
+        f"Medians of {rounds} alternating round{'s' if rounds > 1 else ''}, {seconds / 60:.0f} minutes in all, on {os.cpu_count()} cores ({cpu}), "
         f"{platform.system()}{load}. Each peer had one core to itself, callers and model another. The model streams "
         f"{TOKENS} words {TOKEN_SECONDS * 1000:.0f} ms apart over HTTP, the same for every peer. Memory is at "
         f"{memory.STREAMS:,} streams, opened {memory.AT_ONCE} at a time after a warm-up."

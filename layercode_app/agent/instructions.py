@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._compat.pydantic_ai import capability_instructions, instructions
+from .markdown_filter import SPEAK_PLAINLY
 from .prompts import was_loaded
-from .speakable import SPEAK_PLAINLY
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent

@@ -73,7 +73,7 @@ class Scene:
         return any(isinstance(part, RetryFeedbackPart) or _refused(part) for part in self.messages[-1].parts)
 
     def offers(self, tool: str) -> bool:
-        """Return whether a tool or output tool of that name can be called, to tell several agents apart."""
+        """Return whether the model may call a tool or output tool of this name; it tells which agent a shared script serves."""
         return any(known.name == tool for known in [*self.info.function_tools, *self.info.output_tools])
 
     def says(self, *words: str) -> bool:

@@ -46,8 +46,8 @@ def _say_not_approved(turn: Turn[Any, Any], output: Any) -> None:
         args = call.args_as_dict()
         turn.record.tools.append(ToolCall(call.tool_call_id, call.tool_name, args, now, now, "failed", NOT_RUN))
     turn.log.error(
-        "The agent asked for an approval of {}, and a call has no way to give one. The tool was not run. "
-        "Give VoiceAgent speak=... to say something else than the default.",
+        "The agent asked for approval of {}, but a voice call has no way to approve a tool, so it was not run. "
+        "To change what the caller hears, pass speak=... to VoiceAgent.",
         names,
     )
     turn.record.impact = "refusal"

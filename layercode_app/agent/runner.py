@@ -36,7 +36,7 @@ class AgentRunner:
 
     @property
     def fingerprint(self) -> str:
-        """The agent's version."""
+        """A short hash that changes with the agent's prompt, tools, hooks, output or model."""
         return self.voice.fingerprint
 
     @property
@@ -143,7 +143,7 @@ class AgentRunner:
 
     async def _run_model(self, turn: Turn[Any, Any], prompt: str) -> None:
         # These import PydanticAI, which an agent without a model does not need.
-        from .model_run import run_with_retries
+        from .pydantic_ai_run import run_with_retries
         from .speech_writer import SpeechWriter
 
         voice = self.voice

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..blank import is_blank
 from ..conversation.turn import Turn
+from .markdown_filter import Speakable
 from .outputs import may_be_rejected
-from .speakable import Speakable
 from .think_tags import ThinkTags
 from .thinking import Thinking
 

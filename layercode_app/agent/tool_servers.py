@@ -166,7 +166,7 @@ class ToolServer:
 
 @dataclass
 class KeptTools(WrapperToolset[Any]):
-    """The toolset of an open server in a run, in place of the server's own toolset."""
+    """Gives a run the tools of an MCP server that is held open, so that the run neither opens nor closes the server."""
 
     server: ToolServer
 

@@ -1,6 +1,6 @@
 """Admit a turn: run it, join or follow it, or replay it. One turn runs per conversation.
 
-The steps of a new turn: it is begun in the journal, older turns are ended, the agent speaks (`run.py`), and the turn is
+The steps of a new turn: it is begun in the journal, older turns are ended, the agent speaks (`turn_lifecycle.py`), and the turn is
 saved and ended. `server/` passes the store, the agent and the listener; the handler knows neither HTTP nor models.
 """
 
@@ -19,12 +19,12 @@ from ..webhook import Message, TurnEvent
 from . import delivery, earlier_turns, unrecorded
 from .agent_protocol import AgentProtocol
 from .draining import Draining
-from .lifecycle import Run
 from .listener import Listener
 from .live import LiveTurn
 from .prepare_and_save import Refusal, Services
 from .states import LiveStates
 from .turn import Background
+from .turn_lifecycle import Run
 
 
 class TurnHandler(Draining):

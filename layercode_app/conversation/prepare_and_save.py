@@ -1,6 +1,6 @@
 """Prepare the turn for an event that an agent answers, and save its results.
 
-Turns that speak (`run.py`) and data from the page (`data_events.py`) begin and end in the same way.
+Turns that speak (`turn_lifecycle.py`) and data from the page (`data_events.py`) begin and end in the same way.
 """
 
 from __future__ import annotations

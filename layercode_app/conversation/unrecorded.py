@@ -7,10 +7,10 @@ from loguru import logger
 from ..exceptions import StoreError
 from ..journal.record import END, Status
 from .agent_protocol import AgentProtocol
-from .lifecycle import apology
 from .listener import Listener
 from .live import LiveTurn
 from .prepare_and_save import Services
+from .turn_lifecycle import apology
 
 
 async def apologise(

@@ -123,7 +123,7 @@ class PlatformClient:
 
 
 def _has_id(item: object) -> bool:
-    """Return whether an item of the list has an id. An item without one must not hide the other agents."""
+    """Return whether a listed agent has an id. One without an id is skipped, so that the others are still listed."""
     if isinstance(item, dict) and isinstance(item.get("id"), str | int):
         return True
     logger.warning("The platform listed an agent without an id, which is ignored: {!r}", str(item)[:80])

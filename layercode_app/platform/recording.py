@@ -74,7 +74,7 @@ async def download(
         except httpx.TransportError as error:
             if attempt == ATTEMPTS:
                 raise PlatformAPIError(
-                    f"The recording broke off {ATTEMPTS} times; {part.size} bytes are in {part.file}. "
+                    f"The download of the recording was interrupted {ATTEMPTS} times; {part.size} bytes are in {part.file}. "
                     "Run the same command again to resume."
                 ) from error
     else:

@@ -1,4 +1,4 @@
-"""Find personal details of the caller in a recording: in metadata, tool calls and data, and names they said."""
+"""Find personal details of the caller in a recording: in metadata, in tool calls and data, and names in the caller's own words."""
 
 from __future__ import annotations
 

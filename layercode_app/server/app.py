@@ -30,7 +30,7 @@ from ..observability.setup import keep_metrics
 from ..observability.turns import data_finished, turn_finished
 from ..settings import NO_SECRET, Settings, load_settings, refuse_faulty_secrets
 from ..settings.limits import Limits
-from ..stream.response import Receive, Send
+from ..stream.event_stream import Receive, Send
 from ..watch.watch import CHORES, Watch
 from .asgi import Scope, route_path, secured, send_error
 from .authorize import Authorize

@@ -7,7 +7,7 @@ from typing import Any
 from ..conversation.timeout import Timeout, under
 from ..exceptions import PayloadTooLargeError, PlatformError
 from ..journal.record import Json
-from ..stream.response import Message, Receive, Send
+from ..stream.event_stream import Message, Receive, Send
 from ..wellformed import dump_json
 
 SECURITY_HEADERS = [

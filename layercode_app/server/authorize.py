@@ -21,7 +21,7 @@ from ..observability import context
 from ..observability.privacy import caller_secrets, masking
 from ..platform.client import PlatformClient
 from ..settings import Settings
-from ..stream.response import Receive, Send
+from ..stream.event_stream import Receive, Send
 from ..wellformed import dump_json, load_json
 from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_json
 from .origins import Headers, allowed, cors_headers, preflight_headers

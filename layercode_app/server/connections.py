@@ -17,8 +17,8 @@ from loguru import logger
 
 from .._compat.uvicorn import CycleConnection
 from ..settings import Settings
-from .receiving import BodyReceive
-from .sending import StreamSend
+from .body_reader import BodyReceive
+from .socket_writer import StreamSend
 
 LOOK_SECONDS = 1.0
 SEND_BUFFER_BYTES = 65_536
@@ -180,7 +180,7 @@ class BoundedConnection(CycleConnection):
         if self.transport.is_closing():
             return
         if self._head_bytes:
-            logger.warning("Connection of {} refused with {}: {}", self._who, status, reason)
+            logger.warning("Connection from {} refused with {}: {}", self._who, status, reason)
             body = orjson.dumps({"error": reason})
             head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
             head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
@@ -188,7 +188,7 @@ class BoundedConnection(CycleConnection):
         self.transport.close()
 
     def _end(self, why: str) -> None:
-        logger.warning("Connection of {} ended: {}.", self._who, why)
+        logger.warning("Connection from {} closed: {}.", self._who, why)
         self._look_no_more()
         self.transport.abort()
 

@@ -6,7 +6,7 @@ import asyncio
 
 from ..journal.record import DATA, END, Frame
 from ..platform.probe import FRAMES, PAUSE_SECONDS, PROBE
-from ..stream.response import EventStream, Receive, Send
+from ..stream.event_stream import EventStream, Receive, Send
 
 
 async def answer_probe(receive: Receive, send: Send, *, project: str, agent: str) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from loguru import logger
 
 from ..observability import context, metrics, request_spans
-from ..stream.response import Message, Send
+from ..stream.event_stream import Message, Send
 from .asgi import Scope
 
 PROBES = ("/health", "/ready", "/metrics")

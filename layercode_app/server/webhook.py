@@ -17,7 +17,7 @@ from ..observability.errors import category_of
 from ..observability.turns import running
 from ..platform.probe import PROBE, project_here
 from ..settings import Settings
-from ..stream.response import EventStream, Receive, Send
+from ..stream.event_stream import EventStream, Receive, Send
 from ..webhook import HEADER, TOLERANCE_SECONDS, Event, Message, SessionStart, Welcome, parse_event, verify
 from .asgi import DisconnectedError, Scope, header, read_body, send_error, send_json
 from .probe_answer import answer_probe

@@ -1,4 +1,4 @@
-"""The only code that reads or writes the process's environment."""
+"""The code that reads and writes the process's environment; apart from it only `cli/main.py` sets one variable."""
 
 from __future__ import annotations
 

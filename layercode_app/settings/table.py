@@ -336,7 +336,7 @@ class Settings(BaseSettings):
         "Observability",
         "Folder in which the processes of a host share their metrics for /metrics.",
     )
-    logfire_token: SecretStr | None = _setting(None, "LOGFIRE_TOKEN", "Observability", "Write token of Logfire.")
+    logfire_token: SecretStr | None = _setting(None, "LOGFIRE_TOKEN", "Observability", "Logfire write token.")
     sentry_dsn: SecretStr | None = _setting(None, "SENTRY_DSN", "Observability", "DSN of Sentry.")
 
     # --- Watching

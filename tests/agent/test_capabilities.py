@@ -21,7 +21,7 @@ from pydantic_ai.models.instrumented import InstrumentationSettings, Instrumente
 from pydantic_ai.models.test import TestModel
 
 from layercode_app import LayerCode, VoiceAgent
-from layercode_app.agent import capabilities, model_run
+from layercode_app.agent import capabilities, pydantic_ai_run
 from layercode_app.agent.tools import TurnTools
 
 from ..calling import calling, settings
@@ -108,10 +108,10 @@ async def test_one_capability_makes_the_spans_that_two_make(
         made.append(capabilities.watch(voice, turn))
         return made[-1]
 
-    monkeypatch.setattr(model_run, "watch", watched)
+    monkeypatch.setattr(pydantic_ai_run, "watch", watched)
     together = await said(agent, tmp_path / "together")
     spans = recorded.taken()
-    monkeypatch.setattr(model_run, "watch", TurnTools)
+    monkeypatch.setattr(pydantic_ai_run, "watch", TurnTools)
     apart = await said(agent, tmp_path / "apart")
 
     assert [type(one) for one in made] == [capabilities.TracedTurnTools]

@@ -30,7 +30,7 @@ from layercode_app._compat import uvicorn as private
 from layercode_app.observability import own_registry, tracing
 from layercode_app.server import shutdown, warmup
 from layercode_app.server.connections import BoundedConnection, Bounds
-from layercode_app.stream.response import START
+from layercode_app.stream.event_stream import START
 
 from ..calling import settings
 from ..observability.collectors import collecting
@@ -200,8 +200,8 @@ async def test_idle_connections_are_kept_for_as_long_as_asked(monkeypatch: pytes
     async with httpx2.AsyncClient() as client:
         pool: Any = client._transport._pool  # type: ignore[attr-defined]
         assert pool._keepalive_expiry == 5.0
-        assert openai.keep_idle(client, 300)
+        assert private_openai.keep_idle(client, 300)
         assert pool._keepalive_expiry == 300
     # Without the private part nothing is changed, and the first request still opens a connection.
-    assert openai.keep_idle(SimpleNamespace(), 300) is False
-    assert openai.keep_idle(None, 300) is False
+    assert private_openai.keep_idle(SimpleNamespace(), 300) is False
+    assert private_openai.keep_idle(None, 300) is False

@@ -14,10 +14,10 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter, ModelRequest, UserPro
 
 from layercode_app import LayerCode, Turn, VoiceAgent, find_agent
 from layercode_app.conversation.history import ParsedMessages
-from layercode_app.conversation.lifecycle import Run
 from layercode_app.conversation.listener import Listener
 from layercode_app.conversation.live import LiveTurn
-from layercode_app.stream.response import EventStream
+from layercode_app.conversation.turn_lifecycle import Run
+from layercode_app.stream.event_stream import EventStream
 from layercode_app.testing.bench.load import Load
 from layercode_app.testing.bench.measure import Target, bench
 

@@ -90,14 +90,14 @@ async def test_an_answer_that_makes_no_sense_is_one_clear_error(
     far.will_answer(broken)
     with pytest.raises(PlatformAPIError) as caught:
         await CALLS[name](client)
-    assert str(caught.value).startswith(("The platform", "The recording"))
+    assert str(caught.value).startswith(("The platform", "The download of the recording"))
     assert KEY not in str(caught.value)
 
 
 async def test_nobody_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with client_of("http://127.0.0.1:1/v1") as client:
-        with pytest.raises(PlatformAPIError, match=r"LAYERCODE_API_URL|broke off"):
+        with pytest.raises(PlatformAPIError, match=r"LAYERCODE_API_URL|was interrupted"):
             await CALLS[name](client)
 
 

@@ -72,7 +72,7 @@ def _by_turn(series: Sequence[Series]) -> Plot:
 def _over_time(
     title: str, meaning: str, series: Sequence[Series], points_of: Callable[[Measured], Points], unit: str
 ) -> Plot:
-    """Plot the 95th percentile for equal parts of the longest run, with its rounds one after another."""
+    """Plot each target's 95th percentile over time: its rounds end to end, divided into slices of equal length."""
     runs = [list(_one_after_another(one, points_of)) for one in series]
     end = max((at for points in runs for at, _ in points), default=0.0) or 1.0
     lines = []

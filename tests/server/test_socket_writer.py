@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from layercode_app.server import sending
+from layercode_app.server import socket_writer
 from layercode_app.server.connections import BoundedConnection, Bounds
+from layercode_app.stream.event_stream import START
 from layercode_app.stream.frames import HEADERS
-from layercode_app.stream.response import START
 
 from ..serving import serve
 
@@ -85,20 +85,20 @@ async def test_requests_that_are_sent_together_are_answered_in_order() -> None:
 
 async def test_the_head_is_made_again_when_the_date_changes() -> None:
     first, later = [(b"date", b"today")], [(b"date", b"tomorrow")]
-    assert sending._heads.of(first) is sending._heads.of(first)
-    assert b"date: tomorrow\r\n" in sending._heads.of(later)
-    assert b"date: today\r\n" in sending._heads.of(first)
+    assert socket_writer._heads.of(first) is socket_writer._heads.of(first)
+    assert b"date: tomorrow\r\n" in socket_writer._heads.of(later)
+    assert b"date: today\r\n" in socket_writer._heads.of(first)
 
 
 async def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    of = sending._heads.of
+    of = socket_writer._heads.of
 
     def noted(headers: Any) -> bytes:
         made.append(headers)
         return of(headers)
 
-    monkeypatch.setattr(sending._heads, "of", noted)
+    monkeypatch.setattr(socket_writer._heads, "of", noted)
     async with serve(app(START), **BOUNDED) as url:
         await exchange(url, request(), request())
     assert len(made) == 2
@@ -130,7 +130,7 @@ def piece(*, more: bool) -> Any:
 async def test_the_head_goes_with_the_first_piece_and_never_after_it() -> None:
     one, two = Socket(), Socket()
     for cycle in (one, two):
-        send = sending.StreamSend(cycle, cycle.send)
+        send = socket_writer.StreamSend(cycle, cycle.send)
         await send(START)
         cycle.flow.write_paused = cycle is two
         await send(piece(more=True))
@@ -141,7 +141,7 @@ async def test_the_head_goes_with_the_first_piece_and_never_after_it() -> None:
 
 async def test_a_whole_answer_is_one_write_and_ends_the_response() -> None:
     cycle = Socket()
-    send = sending.StreamSend(cycle, cycle.send)
+    send = socket_writer.StreamSend(cycle, cycle.send)
     await send(START)
     cycle.keep_alive = False  # the server goes down meanwhile
     await send(piece(more=False))

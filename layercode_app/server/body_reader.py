@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..stream.response import Message, Receive
+from ..stream.event_stream import Message, Receive
 
 
 class BodyReceive:

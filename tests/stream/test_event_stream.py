@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from layercode_app.stream import response
-from layercode_app.stream.response import EventStream
+from layercode_app.stream import event_stream
+from layercode_app.stream.event_stream import EventStream
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ async def test_a_turn_that_is_over_in_no_time_costs_no_look() -> None:
         stream.listener.watch()
         await asyncio.sleep(0)
         stream.listener.rest()
-        await asyncio.sleep(3 * response.WATCH_AFTER_SECONDS)
+        await asyncio.sleep(3 * event_stream.WATCH_AFTER_SECONDS)
     assert client.asked == 0
 
 
@@ -55,7 +55,7 @@ async def test_who_hung_up_before_is_noticed_at_once() -> None:
     client = Client()
     client.gone.set()
     with client.stream() as stream:
-        await asyncio.sleep(2 * response.WATCH_AFTER_SECONDS)
+        await asyncio.sleep(2 * event_stream.WATCH_AFTER_SECONDS)
         assert not stream.listener.gone
         stream.listener.watch()
         for _ in range(3):
@@ -67,7 +67,7 @@ async def test_nobody_looks_after_the_end() -> None:
     client, before = Client(), asyncio.all_tasks()
     with client.stream() as stream:
         stream.listener.watch()
-        await asyncio.sleep(3 * response.WATCH_AFTER_SECONDS)
+        await asyncio.sleep(3 * event_stream.WATCH_AFTER_SECONDS)
         assert client.asked == 1
     await asyncio.sleep(0)
     await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from layercode_app import Speakable
-from layercode_app.agent.speakable import speakable
+from layercode_app.agent.markdown_filter import speakable
 
 MARKDOWN = st.text(alphabet="ab1 *_~`#>-+=![]()\\|:\n🎉✅\ufe0f\u200d👩•é.")
 PLAIN = st.text(alphabet=string.ascii_letters + string.digits + " .,;?'\"éßñ字")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..stream.response import START, Message, Send
+from ..stream.event_stream import START, Message, Send
 
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
 _LAST = b"\r\n0\r\n\r\n"
@@ -71,7 +71,7 @@ class _Heads:
         self._made: tuple[object, bytes] = (None, b"")
 
     def of(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the head: these headers, then those of the stream."""
+        """Return the response's head: uvicorn's default headers, then the stream's own."""
         known, head = self._made
         if known is not default_headers:
             headers = [*default_headers, *START["headers"]]
