@@ -178,7 +178,7 @@ async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path, browser:
         await expect(dev.turn(2).locator(".heard")).to_have_text("Certainly, 2 cakes sold so far.")
         await page.reload()
         await expect(dev.turn(2).locator(".heard")).to_have_text("Certainly, 2 cakes sold so far.")
-        await page.click("text=Call back and go on")
+        await page.click("text=Continue this call")
         await dev.heard(3)
         assert {turn.conversation_id for turn in await recorded(dev)} == {(await recorded(dev))[0].conversation_id}
 

@@ -135,7 +135,7 @@ async def test_an_address_that_leads_to_no_call_says_so(tmp_path: Path, browser:
         await page.goto(f"{dev.app.url}/#nobody")
         await expect(page.locator(".missing")).to_contain_text("Conversation 'nobody' is not in the journal.")
         await page.set_viewport_size({"width": 390, "height": 800})
-        await page.click("text=Show the calls there are")
+        await page.click("text=Show all calls")
         await expect(page.locator("#calls")).to_be_visible()
         await page.click(".tabs-bottom >> text=Talk")
         await page.click("text=Start a new call")

@@ -11,7 +11,7 @@ function send(method, path, body) {
   return ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
-// An id may hold half a character, which an address cannot; and an address may be no encoding of anything.
+// Ids may contain lone surrogates, which a URL cannot encode; and a URL may contain invalid encodings.
 export function encoded(id) {
   return encodeURIComponent(id.replace(/[\ud800-\udfff]/gu, "\ufffd"));
 }

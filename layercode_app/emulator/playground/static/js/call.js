@@ -1,4 +1,4 @@
-// One call: the client, the loudspeaker, and what is known of each turn before the journal has it.
+// A call: the client, the audio player, and the data of each turn before the journal has it.
 
 import { api } from "./api.js";
 import { PlatformClient } from "./client.js";
@@ -47,7 +47,7 @@ export class Call extends EventTarget {
     this.player.end(id);
   }
 
-  // Heard to its end, which the page knows without the live feed.
+  // The turn was played to its end; the page knows this without the live feed.
   played(id) {
     const turn = this.turn(id);
     Object.assign(turn, { over: true, heard: turn.text });
@@ -55,7 +55,7 @@ export class Call extends EventTarget {
     this.changed();
   }
 
-  // The emulator's own record of a turn that is over: what was heard of it.
+  // The emulator's record of a finished turn: the part that was heard.
   settle(item) {
     const turn = this.turns.get(item.turn_id);
     if (!turn) return;

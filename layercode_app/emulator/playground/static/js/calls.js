@@ -1,4 +1,4 @@
-// The list of calls, and how fast they are.
+// The list of calls, with their latency.
 
 import { h } from "./dom.js";
 import { ago, money, ms, plural } from "./format.js";
@@ -17,7 +17,7 @@ export function ladder(ranks) {
 
 function note({ all, conversations }) {
   const { ttfs: plain, ttfs_with_tools: tools } = all;
-  if (!plain && !tools) return h("p", { class: "calls-note" }, conversations.length ? "No turn was answered whole yet." : "Your calls will be listed here.");
+  if (!plain && !tools) return h("p", { class: "calls-note" }, conversations.length ? "No turn is complete yet." : "Your calls will be listed here.");
   const what = plain ? plural(plain.count, "turn") : `${plural(tools.count, "turn")} with tools`;
   const more = plain && tools ? ` With tools: p50 ${ms(tools.p50)}.` : "";
   return h("p", { class: "calls-note" }, `${what}, in ms.${more} Interrupted turns are left out.`);

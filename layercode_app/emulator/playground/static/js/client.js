@@ -1,4 +1,4 @@
-// The platform's own browser protocol, spoken to the emulator (or to anything else that speaks it).
+// A client of the platform's browser protocol, for the emulator or any other server with that protocol.
 
 export class PlatformClient extends EventTarget {
   constructor(base = location.origin) {

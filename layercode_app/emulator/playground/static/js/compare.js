@@ -1,4 +1,4 @@
-// Old and new side by side, and the words that differ.
+// Show the recorded and the forked turn side by side, and mark the words that differ.
 
 import { h } from "./dom.js";
 import { listenButton } from "./listen.js";
@@ -23,7 +23,7 @@ function side(title, turn, diff, own, other) {
     h("p", { class: "words" }, words.length ? words : UNKNOWN),
     h("dl", { class: "kv" },
       row("first speech", ms(turn.ttfs_ms), compare(turn.ttfs_ms, other?.ttfs_ms)),
-      row("all of it", ms(turn.total_ms)),
+      row("whole turn", ms(turn.total_ms)),
       row("tokens", turn.input_tokens === null ? UNKNOWN : `${turn.input_tokens} + ${turn.output_tokens}`),
       row("cost", turn.input_tokens === null ? UNKNOWN : money(turn.cost, turn.cost_is_partial), compare(turn.cost, other?.cost)),
       row("model", turn.model || UNKNOWN)),

@@ -1,4 +1,4 @@
-// Where the caller speaks: text, the browser's own ears, data, and the button that interrupts.
+// The caller's input: text, the browser's speech recognition, data, and the interrupt button.
 
 import { fill, h } from "./dom.js";
 import { canListen, Listener } from "./speech.js";

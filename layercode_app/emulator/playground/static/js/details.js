@@ -35,12 +35,12 @@ function figures(turn) {
   return h("dl", { class: "figures" },
     entry("first speech", ms(t.ttfs), "lead"),
     entry("first token", ms(t.ttft)),
-    entry("all of it", ms(t.total)),
+    entry("whole turn", ms(t.total)),
     entry("tokens", tokens(turn.usage)),
     entry("cost", turn.usage?.requests ? money(turn.cost, turn.cost_is_partial) : UNKNOWN));
 }
 
-// Each model's own tokens and cost, where helpers or fallbacks used another one than the agent.
+// Tokens and cost of each model, if helpers or fallbacks used another model than the agent.
 function models(all) {
   const row = (model) => h("tr", {},
     h("td", { class: "kind" }, model.model),
@@ -79,7 +79,7 @@ function ids(turn) {
 }
 
 export function framesPanel(turn) {
-  if (!turn.frames?.length) return nothing("No frame was sent.");
+  if (!turn.frames?.length) return nothing("No frames were sent.");
   const rows = turn.frames.map((frame) => h("tr", {},
     h("td", { class: "at" }, ms(frame.at_ms)), h("td", { class: "kind" }, frame.type.replace("response.", "")),
     h("td", { class: "body" }, frame.content === null ? "" : typeof frame.content === "string" ? frame.content : JSON.stringify(frame.content))));
@@ -87,7 +87,7 @@ export function framesPanel(turn) {
 }
 
 export function messagesPanel(turn) {
-  if (!turn.messages?.length) return nothing("No model was asked in this turn.");
+  if (!turn.messages?.length) return nothing("No model was called in this turn.");
   return h("div", {}, turn.messages.map((message) => [
     message.instructions ? instructions(message.instructions) : null,
     (message.parts || []).map((one) => messagePart(one, message.kind)),

@@ -1,6 +1,6 @@
 // Elements without a framework: h("button", {class: "primary", onclick}, "Send").
 
-// What callers, agents and tools say is data: control characters and text direction are shown as symbols.
+// Texts of callers, agents and tools are untrusted: control and direction characters are shown as symbols.
 const HIDDEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 
 export function visible(text) {
@@ -39,8 +39,8 @@ export function fill(element, ...children) {
   return element;
 }
 
-// Makes one element look as another, in place: what is pressed, focused or selected in it stays so. What is of another
-// turn is replaced, because its listeners are.
+// Make one element equal to another in place, so that presses, focus and selection are kept. Elements of another turn
+// are replaced, because their listeners differ.
 export function patch(old, now) {
   if (old.nodeName !== now.nodeName || old.dataset?.turn !== now.dataset?.turn) return old.replaceWith(now);
   if (old.nodeType === Node.TEXT_NODE) {

@@ -1,4 +1,4 @@
-// An exported call: the same transcript and inspector, over the data in the page itself.
+// An exported call: the same transcript and inspector, with the data in the page itself.
 
 import { byId, fill, h } from "./dom.js";
 import { plural } from "./format.js";

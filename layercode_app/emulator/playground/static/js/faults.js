@@ -1,4 +1,4 @@
-// What may go wrong on demand.
+// The dialog that turns simulated faults on and off.
 
 import { api } from "./api.js";
 import { byId, fill, h } from "./dom.js";
@@ -29,7 +29,7 @@ export function faultsControl(toast) {
 function form(now, apply, cancel) {
   const check = (name) => h("input", { type: "checkbox", id: `fault-${name}`, checked: now[name] });
   const number = (name) => h("input", { type: "number", min: 0, step: 50, id: `fault-${name}`, value: now[name] ?? "", placeholder: "off" });
-  const status = h("select", { id: "fault-status" }, [["", "grant it"], ["402", "402, no balance"], ["429", "429, too many"], ["500", "500"]]
+  const status = h("select", { id: "fault-status" }, [["", "allow"], ["402", "402, insufficient balance"], ["429", "429, too many requests"], ["500", "500"]]
     .map(([value, text]) => h("option", { value, selected: String(now.authorize_status ?? "") === value }, text)));
   const duplicate = check("duplicate"), drop = check("drop_webhooks"), latency = number("latency_ms"), cut = number("interrupt_after_ms");
   if (!now.latency_ms) latency.value = "";
@@ -42,13 +42,13 @@ function form(now, apply, cancel) {
   };
   return h("form", { class: "faults-form", onsubmit: submit },
     h("h2", { id: "faults-title" }, "Faults"),
-    h("p", { class: "muted small" }, "Make the emulated platform misbehave, and see what your callers would hear."),
+    h("p", { class: "muted small" }, "Simulate faults of the platform, and hear what your callers would hear."),
     h("label", { class: "check" }, duplicate, h("span", {}, "Deliver every turn twice")),
     h("label", { class: "check" }, drop, h("span", {}, "Lose every webhook")),
     h("div", { class: "pair" }, h("label", { for: "fault-latency_ms" }, "Slow network ", h("span", { class: "hint" }, "ms")), latency),
-    h("div", { class: "pair" }, h("label", { for: "fault-interrupt_after_ms" }, "Speak over every turn after ", h("span", { class: "hint" }, "ms")), cut),
-    h("p", { class: "muted small" }, "Agents that callers may not interrupt are not spoken over."),
-    h("div", { class: "pair" }, h("label", { for: "fault-status" }, "When a session is asked for"), status),
+    h("div", { class: "pair" }, h("label", { for: "fault-interrupt_after_ms" }, "Interrupt every turn after ", h("span", { class: "hint" }, "ms")), cut),
+    h("p", { class: "muted small" }, "Has no effect on agents that do not allow interruptions."),
+    h("div", { class: "pair" }, h("label", { for: "fault-status" }, "Response to session requests"), status),
     h("div", { class: "actions" },
       h("button", { type: "button", class: "quiet", onclick: () => apply(NONE) }, "All off"),
       h("button", { type: "button", onclick: cancel }, "Cancel"),

@@ -1,4 +1,4 @@
-// Fork the selected turn: other words, another prompt or model, and the two side by side.
+// Fork the selected turn with other words, prompt or model, and compare both answers.
 
 import { api } from "./api.js";
 import { comparison } from "./compare.js";

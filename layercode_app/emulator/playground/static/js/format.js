@@ -1,4 +1,4 @@
-// Figures as people read them. Unknown is shown as unknown, never as zero.
+// Format figures for people. Unknown values are shown as unknown, never as zero.
 
 export const UNKNOWN = "–";
 

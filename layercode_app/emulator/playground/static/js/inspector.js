@@ -1,4 +1,4 @@
-// The selected turn, in tabs; it is drawn again while the turn runs.
+// Show the selected turn in tabs; it is redrawn while the turn runs.
 
 import { eventPanel, framesPanel, logsPanel, messagesPanel, nothing, timePanel } from "./details.js";
 import { fill, h } from "./dom.js";
@@ -31,7 +31,7 @@ export class Inspector {
     if (same && JSON.stringify(this.turn) === JSON.stringify(turn)) return;
     this.turn = turn;
     this.number = number;
-    // A form that somebody is filling in stays as it is.
+    // Do not redraw a form while it is being filled in.
     if (same && this.tab === "fork" && this.body) return this.drawHead();
     this.draw();
   }

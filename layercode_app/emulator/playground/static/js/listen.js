@@ -1,4 +1,4 @@
-// A button that says words with the emulator's own voice.
+// A button that speaks words with the emulator's voice.
 
 import { api } from "./api.js";
 import { h } from "./dom.js";

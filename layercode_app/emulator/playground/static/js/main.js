@@ -1,4 +1,4 @@
-// The page: what is selected, what is on the line, and what is drawn when either changes.
+// The page's state: the selected call and turn, the live call, and redrawing when either changes.
 
 import { api, decoded, encoded, follow } from "./api.js";
 import { Call } from "./call.js";
@@ -29,7 +29,7 @@ const composer = new Composer(byId("composer"), {
   toast,
 });
 
-// --- what is known: the journal's turns, and over them what the call knows before the journal does
+// --- data: the journal's turns, overlaid with the newer data of the live call
 
 function turns() {
   const known = (state.conversation?.turns || []).map((turn) => overlay(turn));
@@ -60,7 +60,7 @@ function asTurn(live) {
   return { ...turn, ...cutOf(live, live.text, turn) };
 }
 
-// How much of a turn's words has been played, as far as the loudspeaker knows.
+// The share of a turn's words that was played, as far as the audio player knows.
 function progress(turn) {
   const call = state.call;
   const live = call?.turns.get(turn.turn_id);
@@ -96,7 +96,7 @@ function drawTalk() {
     const last = all.filter(isSpoken).at(-1);
     if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; isNew = true; refreshTurn(); }
   }
-  // It is drawn many times while the agent speaks: in place, for a turn that is replaced while it is pressed is never clicked.
+  // This runs often while the agent speaks. Update in place: replacing an element while it is pressed loses the click.
   const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress }), resume());
   if (scroller.querySelector("#transcript")) patch(scroller.firstChild, drawn);
   else fill(scroller, drawn);
@@ -108,11 +108,11 @@ function resume() {
   const agent = state.conversation?.agent;
   if (!agent) return null;
   return h("div", { class: "aside-row" },
-    h("button", { onclick: () => startCall(agent, state.conversationId) }, "Call back and go on"),
+    h("button", { onclick: () => startCall(agent, state.conversationId) }, "Continue this call"),
     h("a", { class: "button", href: api.exportUrl(state.conversationId), download: "" }, "Export this call"));
 }
 
-// Drawn again only where it differs: a button that is replaced while it is pressed is never clicked.
+// Redraw only if it differs: replacing a button while it is pressed loses the click.
 let topDrawn = "";
 function drawTop() {
   const call = state.call?.live ? state.call : null;
@@ -145,10 +145,10 @@ function drawBanner(error) {
   const banner = byId("banner");
   banner.hidden = !state.failed.length && !error;
   fill(banner, error ? h("p", {}, error) : null, state.failed.map((one) =>
-    h("details", {}, h("summary", {}, `${one.file} failed to import. ${one.answers ? "Its last good version answers." : "It has no version that answers."}`), h("pre", {}, one.traceback))));
+    h("details", {}, h("summary", {}, `${one.file} failed to import${one.answers ? ". Its last good version answers." : " and is not available."}`), h("pre", {}, one.traceback))));
 }
 
-// One at a time, in a line of its own: it covers nothing.
+// Show one message at a time, on a separate line that covers nothing.
 let toasted = null;
 function toast(text) {
   clearTimeout(toasted);
@@ -167,7 +167,7 @@ function view(name) {
   for (const button of document.querySelectorAll(".tabs-bottom button")) button.setAttribute("aria-current", String(button.dataset.view === name));
 }
 
-// --- reading
+// --- loading
 
 async function refreshAgents() {
   take(await api.agents());
@@ -184,7 +184,7 @@ async function refreshList() {
   drawList();
 }
 
-// Answers may overtake one another; one that was asked for before what is shown says nothing new.
+// Answers may arrive out of order; ignore one that was requested before the one shown.
 let asked = 0;
 const shownOf = { conversation: 0, turn: 0 };
 function isLate(what, mine) {
@@ -206,7 +206,7 @@ async function refreshConversation() {
   if (isOutdated(inspector.turn)) refreshTurn();
 }
 
-// Whether the journal knows more of the selected turn than what is shown of it, which may be what the call knew before.
+// Whether the journal has newer data of the selected turn than the page shows, which may come from the live call.
 function isOutdated(shown) {
   if (shown?.turn_id !== state.turnId) return true;
   const recorded = state.conversation?.turns.find((turn) => turn.turn_id === state.turnId);
@@ -237,7 +237,7 @@ const conversationSoon = soon(refreshConversation, 120);
 const turnSoon = soon(refreshTurn, 160);
 const listSoon = soon(refreshList, 500);
 
-// --- acting
+// --- actions
 
 function selectTurn(id) {
   state.turnId = id;
@@ -293,8 +293,8 @@ function onItem(item) {
 let connected = true;
 function onState(now) {
   if (now && !connected) refreshAgents();
-  if (now) { listSoon(); conversationSoon(); } // Items that were sent before the feed was open are lost.
-  if (!now && connected) drawBanner("The development server is not answering. It is looked for again and again.");
+  if (now) { listSoon(); conversationSoon(); } // Items sent before the feed was open are lost.
+  if (!now && connected) drawBanner("The development server is down. Retrying…");
   else if (now) drawBanner();
   connected = now;
 }

@@ -1,4 +1,4 @@
-// Plays the 16 kHz PCM of a call gaplessly, and knows how much of a turn has been played.
+// Play the 16 kHz PCM of a call without gaps, and track how much of a turn was played.
 
 const RATE = 16000;
 
@@ -70,7 +70,7 @@ export class Player {
     return Boolean(this.turn?.sources.size);
   }
 
-  // Seconds played and seconds known of a turn, or null when it is not the one being played.
+  // Seconds played and seconds received of a turn, or null if another turn is playing.
   progress(turnId) {
     if (this.turn?.id !== turnId || !this.context) return null;
     const now = this.context.currentTime;
@@ -88,7 +88,7 @@ function samplesOf(pcm) {
   return Float32Array.from({ length: pcm.byteLength >> 1 }, (_, i) => view.getInt16(2 * i, true) / 32768);
 }
 
-// Plays one piece of speech, outside of any call; another press stops it.
+// Play one piece of speech outside of any call; a second press stops it.
 let listening = null;
 export async function listen(load, onState) {
   const before = listening;

@@ -1,4 +1,4 @@
-// The browser's own speech recognition, where it has one.
+// The browser's speech recognition, if it has one.
 
 const Recognition = window.SpeechRecognition || window.webkitSpeechRecognition;
 

@@ -1,8 +1,8 @@
-// The first thing there is to see: which agents there are, and a button to talk to each.
+// The start page: the agents, with a button to call each.
 
 import { h } from "./dom.js";
 
-// "Echo: repeats" under the heading "echo" says its name twice.
+// Do not repeat the name, as in "Echo: repeats" under the heading "echo".
 function withoutName({ name, title }) {
   const [first, ...rest] = title.split(": ");
   const same = rest.length && first.toLowerCase() === name.toLowerCase().replace(/[_-]/g, " ");
@@ -31,7 +31,7 @@ export function startView(agents, onCall) {
 
 const KEY = "metadata";
 
-// What a backend's /api/authorize would establish of the caller; agents get it as turn.metadata.
+// The metadata that a backend's /api/authorize would set; agents get it as turn.metadata.
 function whoCalls() {
   const saved = localStorage.getItem(KEY) || "";
   const text = h("textarea", {
@@ -42,7 +42,7 @@ function whoCalls() {
     h("summary", {}, "Who is calling? ", h("span", { class: "hint" }, "metadata for the agent, as JSON")), text);
 }
 
-// The caller's metadata; throws where it is not a JSON object.
+// Return the caller's metadata; throw if it is not a JSON object.
 export function callerMetadata() {
   const text = (localStorage.getItem(KEY) || "").trim();
   if (!text) return null;
@@ -52,12 +52,12 @@ export function callerMetadata() {
   return value;
 }
 
-// What an address shows that leads to no call.
+// The view for an address without a call.
 export function missingView(why, { onCalls, onStart }) {
   return h("div", { class: "start missing", role: "alert" },
     h("h1", {}, "No such call"),
     h("p", {}, why),
     h("div", { class: "choices" },
-      h("button", { class: "to-calls", onclick: onCalls }, "Show the calls there are"),
+      h("button", { class: "to-calls", onclick: onCalls }, "Show all calls"),
       h("button", { class: "primary", onclick: onStart }, "Start a new call")));
 }

@@ -1,4 +1,4 @@
-// Light, dark, or as the system says.
+// Switch between light, dark and the system's theme.
 
 import { byId, fill } from "./dom.js";
 

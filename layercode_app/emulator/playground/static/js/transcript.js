@@ -1,4 +1,4 @@
-// The conversation as it was heard: what was cut is struck, what is still to be played is faded.
+// The conversation as heard: words that were cut are struck through, words not yet played are faded.
 
 import { h } from "./dom.js";
 import { ms, money, statusBadge, statusName } from "./format.js";
@@ -41,7 +41,7 @@ export function reply(turn, share) {
     rest ? h("span", { class: turn.cut ? "cut" : "waiting", title: turn.cut ? "The caller did not hear this" : null }, rest) : null);
 }
 
-// Whole words up to a share of the text.
+// Return whole words up to a share of the text.
 function words(text, share) {
   if (share >= 1) return text;
   const end = text.indexOf(" ", Math.floor(text.length * share));

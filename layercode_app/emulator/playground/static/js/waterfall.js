@@ -1,4 +1,4 @@
-// Where the time of a turn went, from the request to the end of the stream.
+// Show where the time of a turn went, from the request to the end of the stream.
 
 import { fill, h } from "./dom.js";
 import { ms } from "./format.js";
@@ -95,7 +95,7 @@ export function waterfall(turn) {
     found.map(row), axis(end));
 }
 
-// What is drawn of a span: its runs, or its wait and the rest.
+// The bars of a span: its runs, or its wait and the rest.
 function bars(span) {
   if (span.runs) return span.runs;
   if (span.first === undefined) return [{ from: span.from, to: span.to, wait: span.wait }];
@@ -112,7 +112,7 @@ function axis(end) {
   return h("div", { class: "wf-axis", "aria-hidden": "true" }, h("span"), h("div", { class: "scale" }, marks), h("span"));
 }
 
-// Plays a turn again as it was sent: a line runs over the waterfall, and the words come as they came.
+// Replay a turn as it was sent: a line moves over the waterfall, and the words appear at their times.
 export function replay(turn, chart, words) {
   const { end } = spans(turn);
   const track = chart.querySelector(".wf-track");
