@@ -230,7 +230,7 @@ def test_marks_of_silence_are_no_words(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("stt", "reason"),
-    [("no-such-program -x", "'no-such-program', which is not installed"), ("'open", "is no command: No closing"),
+    [("no-such-program -x", "'no-such-program', which is not installed"), ("'open", "is not a valid command: No closing"),
      ("http://", "must begin with http")],
 )  # fmt: skip
 def test_what_cannot_work_is_refused_at_once(stt: str, reason: str) -> None:

@@ -25,7 +25,7 @@ function note({ all, conversations }) {
 
 function row(call, selected, onSelect, live) {
   const badges = [
-    call.conversation_id === live ? h("span", { class: "badge live" }, "on the line") : null,
+    call.conversation_id === live ? h("span", { class: "badge live" }, "live") : null,
     call.failed ? h("span", { class: "badge failed" }, `${call.failed} failed`) : null,
     call.interrupted ? h("span", { class: "badge cut" }, `${call.interrupted} cut`) : null,
   ].filter(Boolean);
