@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,13 +78,26 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """Undo what a test did to the standard library's loggers: a server that it started in this process takes them."""
+    """Undo what a test did to logging: a server or a command in this process takes the standard library's loggers."""
+    from loguru import logger
+
+    from layercode_app.observability import logs
+
     loggers = [logging.getLogger(name) for name in (None, "uvicorn", "uvicorn.error", "uvicorn.access")]
     before = [(one, one.level, list(one.handlers), one.propagate) for one in loggers]
+    handlers, alone = list(logs._handlers), dict(logs._alone)
     yield
-    for one, level, handlers, propagate in before:
+    for one, level, given, propagate in before:
         one.setLevel(level)
-        one.handlers, one.propagate = handlers, propagate
+        one.handlers, one.propagate = given, propagate
+    # A command that runs in this process later would add handlers again that only Loguru has lost.
+    for handler in logs._handlers:
+        if handler not in handlers:
+            with suppress(ValueError):
+                logger.remove(handler.number)
+    logs._handlers[:] = handlers
+    logs._alone.clear()
+    logs._alone.update(alone)
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def hostile_agent() -> VoiceAgent[Any, Any]:
     voice = VoiceAgent("hostile", agent, greeting=ALL)
 
     @voice.on_data
-    async def answer(turn: Turn) -> Any:
+    async def answer(turn: Turn, data: Any) -> Any:
         return {ALL: ALL}
 
     return voice
