@@ -14,6 +14,7 @@ from layercode_app.server.port import listen
 
 LOOK_SECONDS = 0.005
 LINGER_SECONDS = 2
+ITERATIONS = 5
 
 
 @asynccontextmanager
@@ -29,10 +30,12 @@ async def serve(app: Any, *, port: int = 0, **options: Any) -> AsyncIterator[str
         finally:
             server.end()
             await task
-            # What was accepted at the last moment, or did not end in time.
-            for connection in list(server.server_state.connections):
-                connection.transport.abort()
-            await asyncio.sleep(0)
+            # Abort what did not end in time, and what was accepted at the last moment: such a connection is made some
+            # iterations of the loop later, and would be left open if the loop of the test ended now.
+            for _ in range(ITERATIONS):
+                for connection in list(server.server_state.connections):
+                    connection.transport.abort()
+                await asyncio.sleep(0)
 
 
 class QuickServer(uvicorn.Server):

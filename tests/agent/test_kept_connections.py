@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -34,6 +35,7 @@ class Link:
         self._host, self._port = str(urlsplit(target).hostname), int(urlsplit(target).port or 0)
         self.opened = 0
         self._writers: list[asyncio.StreamWriter] = []
+        self._forwarding: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[str]:
@@ -41,6 +43,7 @@ class Link:
         async with server:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             self.hang_up()
+            await asyncio.gather(*self._forwarding, return_exceptions=True)
 
     def hang_up(self) -> None:
         """Close all connections, as a provider does with idle ones."""
@@ -50,9 +53,16 @@ class Link:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
+        task: Any = asyncio.current_task()
+        self._forwarding.add(task)
+        task.add_done_callback(self._forwarding.discard)
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
         self._writers += [writer, far_writer]
         await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer), return_exceptions=True)
+        for one in (writer, far_writer):
+            one.close()
+            with suppress(OSError):
+                await one.wait_closed()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

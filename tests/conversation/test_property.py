@@ -49,8 +49,10 @@ class Conversation(RuleBasedStateMachine):
             await self.store.forget(CONVERSATION)
             await self.store.close()
 
-        self.run(close())
-        self.loop.close()
+        try:
+            self.run(close())
+        finally:
+            self.loop.close()
 
     # --- turns
 
