@@ -1,4 +1,4 @@
-"""Text of white space and zero-width characters: it is no speech, is answered by no model, and is given to none."""
+"""White space and zero-width characters are not speech, call no model, and are in no model request."""
 
 from __future__ import annotations
 

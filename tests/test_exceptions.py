@@ -1,4 +1,4 @@
-"""The tree of errors is the one its docstring draws."""
+"""The tree of errors matches the docstring of its module."""
 
 from __future__ import annotations
 

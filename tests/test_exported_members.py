@@ -1,4 +1,4 @@
-"""Every public package lists what it exports: sorted, complete, importable, and documented."""
+"""Every public package lists its exports: sorted, complete, importable and documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is published: the version, the two commands, the pins, and what the wheel holds."""
+"""The published package: its version, commands, pins, and the contents of the wheel."""
 
 from __future__ import annotations
 

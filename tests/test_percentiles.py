@@ -1,4 +1,4 @@
-"""Percentiles are computed in one way wherever they are shown."""
+"""Percentiles are computed in the same way everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one table of settings: precedence, sources, and messages that name the setting and never a secret."""
+"""The table of settings: precedence, sources, and error messages that name the setting and never a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A missing program is a skip with its reason for a developer, and a failure in CI."""
+"""A missing program skips a test with a reason on a developer's machine, and fails it in CI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A default model that cannot be used: the agents answer offline, and the log says why, once for all of them."""
+"""If the default model cannot be used, agents answer with their offline script, and one log line says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that hangs at any point of its answer: the caller hears fillers, then another try, a fallback or an apology."""
+"""A model that hangs during an answer is covered by fillers, then by a retry, a fallback or an apology."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong at a provider has its own category, an impact and a line in `explain`; its text stays hidden."""
+"""A provider's errors get a category, an impact and a line in `explain`. Their text stays hidden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words before and after a tool, a retry, a hook or a filler are kept apart by a space, in the journal as for the voice."""
+"""A space separates the words before and after a tool, a retry, a hook or a filler, in speech and in the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reasoning between tags in a model's text is spoken by no agent, and other text is not delayed by the search for it."""
+"""Reasoning between tags in a model's text is never spoken. The filter does not delay other text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said while the model thinks, and what the model says once it cannot be spoken as written."""
+"""Hooks speak while the model thinks, and the model's answer waits for the end of their sentence."""
 
 from __future__ import annotations
 

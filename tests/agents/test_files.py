@@ -1,4 +1,4 @@
-"""Each shipped agent file reads as an example: short, public names only; its types are checked with the projects'."""
+"""Each shipped agent file is a short example that uses only public names. Type checks cover it in the project tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every shipped agent holds a conversation of five turns: signed HTTP, real tools, words from its own script."""
+"""Every shipped agent holds a conversation of five turns over signed HTTP, with real tools and its offline script."""
 
 from __future__ import annotations
 

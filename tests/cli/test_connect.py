@@ -1,4 +1,4 @@
-"""`connect`, against the emulated platform: each step, the first call, the same again, and undone."""
+"""`connect` against the emulated platform: each step, the first call, a repeated run, and the undo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mistakes of a first agent file: found when the file is loaded, with what to write instead."""
+"""Typical mistakes in a first agent file are found when the file is loaded. The error says what to write instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model without its key: `run` refuses to start, `dev`, `chat` and tests answer offline and say so."""
+"""Without the model's key `run` refuses to start. `dev`, `chat` and tests answer offline and say so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings with a wrong name or value: each is named, with the nearest real one, all at once."""
+"""All settings with a wrong name or value are reported at once, each with the most similar name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The older distribution beside this one, which has a command of the same name: said by `run`, and by `doctor`."""
+"""`run` and `doctor` warn if the older distribution is installed too, which has a command of the same name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `run` refuses before it listens: exit code 2, and what was expected in its place."""
+"""`run` refuses wrong options and settings before it listens: exit code 2, and the expected value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which agents are served: the project's own, and the shipped examples only if they are asked for."""
+"""A project serves its own agents, and the shipped examples only on request."""
 
 from __future__ import annotations
 

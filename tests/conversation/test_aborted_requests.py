@@ -1,4 +1,4 @@
-"""An interruption ends the model's HTTP request: the model's server sees its streams close, and nothing is left of them."""
+"""An interruption ends the model's HTTP request: the model's server sees its streams close, and none stays open."""
 
 from __future__ import annotations
 

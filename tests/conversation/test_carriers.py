@@ -1,4 +1,4 @@
-"""A turn through two carriers: nothing below `server/` knows which one it is."""
+"""A turn runs equally through server-sent events and in memory. Only `server/` knows the transport."""
 
 from __future__ import annotations
 

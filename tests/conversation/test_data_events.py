@@ -1,4 +1,4 @@
-"""`on_data` has all of the turn: tasks, outcomes, scores, hand-offs, helpers, words; and its hooks have a deadline."""
+"""`on_data` may use every feature of a turn, such as tasks, outcomes, helpers and hand-offs, and has a deadline."""
 
 from __future__ import annotations
 

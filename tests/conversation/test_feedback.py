@@ -1,4 +1,4 @@
-"""Feedback from the caller's page is recorded on the turn that it is about."""
+"""Feedback from the caller's page is recorded on the turn it refers to."""
 
 from __future__ import annotations
 

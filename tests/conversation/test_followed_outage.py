@@ -1,4 +1,4 @@
-"""A turn is followed from another worker, and the journal between them is away for a while."""
+"""A worker that follows another worker's turn survives a short outage of the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn ended while its journal was away: whatever comes next knows what was said in it and what it changed."""
+"""If a turn ends during an outage of the journal, later turns and duplicates still see its speech and state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of earlier turns have nothing that only one provider accepts, and every call has its result."""
+"""Earlier turns contain nothing that only one provider accepts, and every tool call has its result."""
 
 from __future__ import annotations
 

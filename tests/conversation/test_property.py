@@ -1,4 +1,4 @@
-"""Random conversations against every store: what the model is told is what was said and heard, whatever happened."""
+"""In random conversations on every store, the model always gets exactly what was said and heard."""
 
 from __future__ import annotations
 

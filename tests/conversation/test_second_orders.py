@@ -1,4 +1,4 @@
-"""A turn that fails after a tool was called invites no second order, and a second attempt knows what was heard."""
+"""A turn that fails after a tool call does not ask the caller to repeat it. A second attempt knows what was heard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a sentence ends."""
+"""Sentence ends are found in text."""
 
 from __future__ import annotations
 

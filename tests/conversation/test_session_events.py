@@ -1,4 +1,4 @@
-"""The events of a session are taken note of, whatever failed at the first delivery of one."""
+"""Session events are recorded and their hooks run, also if the first delivery failed."""
 
 from __future__ import annotations
 

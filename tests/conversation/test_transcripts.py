@@ -1,4 +1,4 @@
-"""The platform's transcript of a session, matched to the turns of the journal."""
+"""The platform's transcript of a session is matched to the turns of the journal."""
 
 from __future__ import annotations
 

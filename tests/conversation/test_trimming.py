@@ -1,4 +1,4 @@
-"""Earlier turns that are over the budget although they are whole turns: shortened, and every call keeps its result."""
+"""Earlier turns that exceed the history budget by themselves are shortened. Every tool call keeps its result."""
 
 from __future__ import annotations
 

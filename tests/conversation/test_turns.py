@@ -1,4 +1,4 @@
-"""What callers live through: tools and interruptions, deadlines, guards, fillers, tasks, the end of a session."""
+"""Turns from the caller's view: tools, interruptions, deadlines, guards, fillers, tasks, and the end of a session."""
 
 from __future__ import annotations
 

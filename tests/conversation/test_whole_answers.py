@@ -1,4 +1,4 @@
-"""An answer that is one text is sent together with its end, or without it where the end takes its time."""
+"""An answer of one text is sent together with its end frame, unless saving the turn is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dockerfile, compose file and Kubernetes manifests: valid by their schemas, and true to what the server does."""
+"""The Dockerfile, compose file and Kubernetes manifests are valid by their schemas and match the server's behaviour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel installs without a network, and starts, on every Python there is that the project supports."""
+"""The wheel installs and starts without a network on every installed Python version that the project supports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A development server: agents, emulator and page on one port, and nothing for strangers."""
+"""A development server has agents, emulator and page on one port, and refuses foreign hosts and origins."""
 
 from __future__ import annotations
 

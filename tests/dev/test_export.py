@@ -1,4 +1,4 @@
-"""An exported call is one file that holds everything but what is personal."""
+"""An exported call is a single file with everything except personal data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What git would add of a project in which `dev` was started: no conversation, no log; a secret is warned of."""
+"""After `dev`, git ignores conversations and logs, and a secret that git would add causes a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`doctor` reads the journal as every command does: one that they find broken is not said to be fine."""
+"""`doctor` reports a journal as broken whenever other commands cannot read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`doctor` as it is typed: a project where all is well, and one thing after another that is not."""
+"""The `doctor` command, on a healthy project and on projects with one problem each."""
 
 from __future__ import annotations
 

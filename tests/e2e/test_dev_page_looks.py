@@ -1,4 +1,4 @@
-"""The dev page in headless Chromium: what is shown while the agent speaks, where things stand, and what is said of faults."""
+"""The dev page in headless Chromium: its display during speech, its layout, and its messages about faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page that is written or served, full of hostile texts, in headless Chromium: nothing runs, nothing is loaded."""
+"""Every page we write or serve, filled with hostile texts, runs no script and loads nothing in headless Chromium."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hundred calls at once, with interruptions at random: the server's history is what the platform says was heard."""
+"""During a hundred calls with random interruptions, the server's history equals what the platform reports as heard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages that commands write, in headless Chromium: on a phone and on a desk, and with no network."""
+"""The pages that commands write, in headless Chromium: on a phone, on a desktop, and without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `emulator` command, as a process of its own."""
+"""The `emulator` command, run as a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns between a client and a backend through the emulator, all over real sockets."""
+"""Turns between a client and a backend through the emulator, over real sockets."""
 
 from __future__ import annotations
 

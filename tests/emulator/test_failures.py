@@ -1,4 +1,4 @@
-"""Each webhook that fails is one line: the event, the status, what came back, and what to do."""
+"""Each failed webhook is one log line with the event, the status, the response, and the fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of the platform that the emulator makes on demand, and the feed that shows what happens."""
+"""The emulator injects platform faults on demand, and its feed shows every event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A caller's microphone: understood with --stt, and without it a transcript says at once that it is off."""
+"""The emulator transcribes the caller's microphone with --stt. Without it, a transcript says that it is off."""
 
 from __future__ import annotations
 

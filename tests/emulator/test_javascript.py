@@ -1,4 +1,4 @@
-"""The serialiser against the real JSON.stringify(JSON.parse(body))."""
+"""The serialiser's output equals that of JSON.stringify(JSON.parse(body)) in node."""
 
 import json
 import struct

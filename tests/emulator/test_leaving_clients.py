@@ -1,4 +1,4 @@
-"""A client that leaves, at whatever point, is no error of the emulator's: no traceback, and it goes on."""
+"""A client may disconnect at any point. The emulator logs no traceback and continues to serve."""
 
 from __future__ import annotations
 

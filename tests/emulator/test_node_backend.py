@@ -1,4 +1,4 @@
-"""The emulator alone drives a backend in another language, built with the platform's official Node SDK."""
+"""The emulator drives a backend in another language, built with the platform's official Node SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The platform's own full-stack templates hold a call with the emulator: their way of keeping history, rebuilt small."""
+"""The platform's full-stack templates, rebuilt with their way of keeping history, hold a call with the emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the emulator answers beside the socket: authorisation, agents, and what is wrong with a request."""
+"""The emulator's REST API: authorization, agents, and errors for bad requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sessions of the emulator begin, go on in another and end: keys, transcripts, recordings, calls."""
+"""Sessions of the emulator begin, continue and end, with keys, transcripts, recordings and calls."""
 
 from __future__ import annotations
 

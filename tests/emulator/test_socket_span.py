@@ -1,4 +1,4 @@
-"""Each browser WebSocket is one span; in a process of its own, because a tracer provider is set once per process."""
+"""Each browser WebSocket is one span. A separate process checks this, as a tracer provider is set once per process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to audio and audio to a recording."""
+"""Speech synthesis turns text into audio, and audio is mixed into a recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The turn manager alone: no clock, no IO."""
+"""The turn manager by itself, without a clock and without IO."""
 
 from __future__ import annotations
 

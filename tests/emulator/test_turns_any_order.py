@@ -1,4 +1,4 @@
-"""The turn manager under anything a client, a backend and time may do, in any order."""
+"""The turn manager accepts events of a client, a backend and timers in any order."""
 
 from __future__ import annotations
 

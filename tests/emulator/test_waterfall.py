@@ -1,4 +1,4 @@
-"""The waterfall of the dev page, its spans computed by node: every model request, tool, filler and gap of a turn."""
+"""The waterfall of the dev page has a span for every model request, tool, filler and gap, as computed by node."""
 
 from __future__ import annotations
 

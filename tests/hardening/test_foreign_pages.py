@@ -1,6 +1,6 @@
-"""What a page of another site can reach: every route and socket of `run`, `dev` and `emulator`, with each foreign origin.
+"""Pages of foreign origins reach only the permitted routes and sockets of `run`, `dev` and `emulator`.
 
-A route that is not in the tables here fails the test, so that each new one is decided on.
+A route that is missing from the tables fails the test, so every new route needs an explicit entry.
 """
 
 from __future__ import annotations

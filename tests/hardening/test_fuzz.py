@@ -1,4 +1,4 @@
-"""Whatever bytes arrive, at whatever route: no 5xx, no error in the log, and the next caller is answered."""
+"""Random bytes at any route cause no 5xx and no logged error, and the next caller is answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever bytes arrive at the emulated platform, the dev page, or `/api/authorize` with both behind it: no 5xx."""
+"""Random bytes at the emulated platform, the dev page, and `/api/authorize` before both cause no 5xx."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a turn took is given back when it ends, and caches have bounds in bytes."""
+"""A turn's memory is freed when it ends, and caches are bounded in bytes."""
 
 from __future__ import annotations
 

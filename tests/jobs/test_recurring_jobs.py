@@ -1,4 +1,4 @@
-"""Jobs that come again and again, and a loop that ends when it is told to, whatever happens in that moment."""
+"""Recurring jobs run again when due, and the job loop stops on request, also when a job becomes due just then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn's record as stores write it: it comes back as it was, from other versions too, whatever it holds."""
+"""A turn's record survives a round trip through a store unchanged, also from other versions and with any content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The budget of history counts what a model is charged for, so a name said early is known late."""
+"""The history budget counts the tokens that a model is charged for, so a name from an early turn is known late."""
 
 from __future__ import annotations
 

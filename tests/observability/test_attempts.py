@@ -1,4 +1,4 @@
-"""A sink that cannot be set up is one warning, and the server starts without it."""
+"""A sink that cannot be set up causes one warning, and the server starts without it."""
 
 from __future__ import annotations
 

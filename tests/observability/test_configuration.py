@@ -1,4 +1,4 @@
-"""A setting of a sink that is wrong: one clear error at the start that names it, exit code 2, and no secret shown."""
+"""A wrong sink setting is one clear error at startup: it names the setting, exits with 2 and shows no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A debug run shows the frames and tools of a turn as they happen, so that a turn that hangs is seen to."""
+"""A debug run prints a turn's frames and tools as they happen, so that a hanging turn is visible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An agent's failed turns are counted from zero, so that a rate sees the first one."""
+"""An agent's counter of failed turns starts at zero, so that a rate includes the first failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes out is what OpenTelemetry's own encoder would have sent."""
+"""Our span encoder produces the same bytes as OpenTelemetry's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics that are kept once reach every target, and one that is ill keeps no other from its own."""
+"""Metrics are collected once and exported to every target. A failing target does not affect the others."""
 
 from __future__ import annotations
 

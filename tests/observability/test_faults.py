@@ -1,4 +1,4 @@
-"""Sinks that are gone, slow or broken: no call notices, one warning each, and the process ends in time."""
+"""Sinks that are down, slow or broken cause one warning each, affect no call and do not delay the exit."""
 
 from __future__ import annotations
 

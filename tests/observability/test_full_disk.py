@@ -1,4 +1,4 @@
-"""A full disk under the journal, the logs and the metrics, each and all: calls go on or apologise, and all recover."""
+"""When the disk of the journal, logs or metrics is full, calls continue or apologise, and everything recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No log line quotes an error of the user's code, wherever it was raised, unless content is captured."""
+"""No log line quotes an error of the user's code, unless content is captured."""
 
 from __future__ import annotations
 

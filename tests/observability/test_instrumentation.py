@@ -1,4 +1,4 @@
-"""What agents ask of Redis, SQL databases and PostgreSQL: spans below the turn, from the real packages, without content."""
+"""Agents' Redis and SQL calls are spans below the turn, without content, with the real instrumentation packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log format for lnav in docs/ fits the lines that are really written."""
+"""The lnav log format in docs/ parses the log lines that the server writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log files: rules that are understood or refused, rotation by several workers at once, retention, a full disk."""
+"""Log files: accepted and refused rules, rotation by several workers, retention, and a full disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: the same figures on the log line, in the journal's words, at a collector and at `/metrics`."""
+"""Metrics are equal on the log line, in the journal, at a collector and at `/metrics`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snippets of common guides at the top of an agent file switch no protection off, and the log says what to write."""
+"""Common snippets at the top of an agent file disable no protection, and the log says what to write instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leaves of a span's attributes, whatever their shape."""
+"""Secrets and phone numbers are removed from span attributes of any shape before export."""
 
 from __future__ import annotations
 

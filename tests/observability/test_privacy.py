@@ -1,4 +1,4 @@
-"""Secrets, phone numbers and transcripts are fed through every path, and every byte of every sink is searched."""
+"""Secrets, phone numbers and transcripts pass through every path, and no byte of any sink contains them."""
 
 from __future__ import annotations
 

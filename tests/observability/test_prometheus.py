@@ -1,4 +1,4 @@
-"""The figures that wait to be written for Prometheus: none is lost, and their number is bounded."""
+"""Values that wait to be written for Prometheus are never lost, and their number is bounded."""
 
 from __future__ import annotations
 

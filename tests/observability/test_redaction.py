@@ -1,4 +1,4 @@
-"""What redaction masks, and what it leaves alone."""
+"""Redaction masks secrets and phone numbers, and leaves other text unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as a stand-in for Sentry sees them: once each, with ids, and while the caller hears the apology."""
+"""Errors reach a local Sentry server once each, with ids, while the caller hears the apology."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent file tells Sentry of one turn stays with that turn, and is masked like everything else."""
+"""Sentry data that an agent file sets during a turn stays with that turn, and is redacted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An agent's own stages: one figure on the span, in the journal, in `sessions show`, in `report` and in `profile`."""
+"""An agent's stage has the same time on the span, in the journal, `sessions show`, `report` and `profile`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version on logs, spans and errors is that of the user's project, and settings say another."""
+"""Logs, spans and errors carry the version of the user's project, unless a setting overrides it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a viewer is shown, and one that takes traces only: names, attributes, host figures, and no span of idling."""
+"""Trace viewers get span names, attributes and host metrics, and no spans of an idle server."""
 
 from __future__ import annotations
 

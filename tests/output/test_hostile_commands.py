@@ -1,4 +1,4 @@
-"""Every command over a journal and logs full of hostile texts: nothing raw, nothing forged, no traceback."""
+"""Commands print a journal and logs full of hostile texts without raw characters, forged lines or tracebacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile texts in what leaves for other programs: metrics, messages, JUnit."""
+"""Hostile texts are escaped in output for other programs: metrics, messages and JUnit."""
 
 from __future__ import annotations
 

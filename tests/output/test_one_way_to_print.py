@@ -1,4 +1,4 @@
-"""No module prints past `output`: read off every module of the package, in whatever form it might."""
+"""Every module of the package prints only through `output`."""
 
 from __future__ import annotations
 

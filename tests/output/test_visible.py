@@ -1,4 +1,4 @@
-"""The functions that make text safe: for lines, blocks, JSON, labels and messages."""
+"""Functions that make text safe for lines, blocks, JSON, labels and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tunnel's program ends with all that it started, whatever it is: a script, a stubborn one, one that hides."""
+"""A tunnel's program is ended with all its child processes, also those that ignore signals or detach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every call of the REST client: against the emulator, and against a server that answers everything that can go wrong."""
+"""Every call of the REST client, against the emulator and against a server that returns every kind of error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The platform's answers as they may come: odd fields are dropped, old places read, and every write is read back."""
+"""The client accepts variants of the platform's responses: odd fields and old locations. It verifies each write."""
 
 from __future__ import annotations
 

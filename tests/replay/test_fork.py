@@ -1,4 +1,4 @@
-"""A recorded call is forked: history as it was heard, tools from their recordings, old and new side by side."""
+"""A forked call keeps its history as heard and its recorded tool results, and shows old and new replies together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recorded call becomes a scenario: it passes at once, and says nothing of who called."""
+"""A recorded call becomes a scenario that passes at once and contains nothing personal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recorded call is replayed: nothing differs on the same agent, and what differs on a changed one is named."""
+"""A replayed call shows no difference with the same agent, and names each difference with a changed agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sessions`, `report` and `logs` as they are typed, over the journal and the logs of real calls."""
+"""The commands `sessions`, `report` and `logs`, on the journal and the logs of real calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log files of several workers, rotated while they are read."""
+"""Log files of several workers are read correctly while they are rotated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A journal that an older version wrote: half characters and numbers that are too large break no reader of it."""
+"""Every reader handles a journal of an older version, with lone surrogates and numbers that are too large."""
 
 from __future__ import annotations
 

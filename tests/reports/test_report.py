@@ -1,4 +1,4 @@
-"""The report, from the journal of an app that took real calls."""
+"""The report on the journal of an app that took real calls."""
 
 from __future__ import annotations
 

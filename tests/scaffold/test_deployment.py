@@ -1,4 +1,4 @@
-"""A new project's container, compose and Kubernetes files: valid by their schemas, and true to what the server does."""
+"""A new project's Docker, compose and Kubernetes files are valid by their schemas and match the server's behaviour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`new` through the command line: what it makes, what it refuses, and that it never overwrites."""
+"""The command `new`: the files it creates, what it refuses, and that it never overwrites."""
 
 from __future__ import annotations
 

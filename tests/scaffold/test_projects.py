@@ -1,8 +1,7 @@
-"""Every project that `new` can make: files that parse, code that passes the linter, the type checker and its own tests.
+"""Every kind of project that `new` creates passes the linter, the type checker and its own tests.
 
-The Python of a project depends on its agent alone, which a test here asserts; so the slow checks run once per agent.
-One project goes the whole way in an environment of its own, in test_two_commands.py; `python -m benchmarks.projects`
-takes all of them that way.
+A test asserts that a project's Python code depends only on its agent, so the slow checks run once per agent.
+test_two_commands.py installs one project in a separate environment. `python -m benchmarks.projects` does that for all.
 """
 
 from __future__ import annotations

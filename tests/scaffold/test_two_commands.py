@@ -1,4 +1,4 @@
-"""A project's two commands in an environment of its own: this package from a wheel, everything else as resolved."""
+"""A project's two commands work in a separate environment with this package's wheel and its resolved dependencies."""
 
 from __future__ import annotations
 

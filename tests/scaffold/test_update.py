@@ -1,4 +1,4 @@
-"""`update` on projects that an older release made: with git and without, changed by their owners and not."""
+"""`update` on projects of an older release, with and without git, and with and without changes by the owner."""
 
 from __future__ import annotations
 

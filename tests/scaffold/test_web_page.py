@@ -1,4 +1,4 @@
-"""A new project's page and widget, in a real browser, against the emulated platform and the project's own agent."""
+"""A new project's page and widget in a real browser, with the emulated platform and the project's agent."""
 
 from __future__ import annotations
 

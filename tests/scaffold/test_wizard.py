@@ -1,4 +1,4 @@
-"""The wizard, on a real terminal."""
+"""The wizard on a real terminal."""
 
 from __future__ import annotations
 

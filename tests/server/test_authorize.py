@@ -1,4 +1,4 @@
-"""`/api/authorize` spends the owner's money: who may ask, for what, how often, and that the key never comes out."""
+"""`/api/authorize` limits who may open a session, for which agent and how often, and never reveals the key."""
 
 from __future__ import annotations
 

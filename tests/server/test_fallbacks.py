@@ -1,4 +1,4 @@
-"""FALLBACK_MODELS over HTTP: whichever model an agent uses, the next one answers when it fails, and the record says so."""
+"""With FALLBACK_MODELS the next model answers when one fails, over HTTP, and the record says so."""
 
 from __future__ import annotations
 

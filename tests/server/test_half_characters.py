@@ -1,4 +1,4 @@
-"""Half a character, wherever it comes from, is joined or replaced; it never costs a turn, its figures or a later turn."""
+"""Lone surrogates from any source are joined or replaced. They break no turn and no metric."""
 
 from __future__ import annotations
 

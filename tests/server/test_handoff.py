@@ -1,4 +1,4 @@
-"""`turn.handoff()`: recorded, told to a webhook until it listens, and said; nothing is claimed that did not happen."""
+"""`turn.handoff()` is recorded, sent to a webhook with retries, and announced only if it happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two servers, as on two machines, share one Redis: a conversation does not notice which of them answers."""
+"""Two servers on two hosts share one Redis, and either can continue a conversation."""
 
 from __future__ import annotations
 

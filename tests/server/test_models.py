@@ -1,4 +1,4 @@
-"""A conversation with an OpenAI-compatible server over HTTP, found through OPENAI_BASE_URL."""
+"""A conversation with an OpenAI-compatible server over HTTP, configured with OPENAI_BASE_URL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nagle's algorithm is off on every socket that answers: with it each streamed answer would wait 40 ms."""
+"""Nagle's algorithm is disabled on every socket that answers, because it would delay streamed answers by 40 ms."""
 
 from __future__ import annotations
 

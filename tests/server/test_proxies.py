@@ -1,4 +1,4 @@
-"""Only proxies that are named may say who the client is."""
+"""The client's address is taken from trusted proxies only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often one client may ask, here and over all hosts."""
+"""The rate limit of a client, on one host and across hosts."""
 
 from __future__ import annotations
 

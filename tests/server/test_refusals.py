@@ -1,4 +1,4 @@
-"""Bad input: a clear JSON error, no traceback, and the server goes on."""
+"""Bad input gets a clear JSON error without a traceback, and the server continues."""
 
 from __future__ import annotations
 

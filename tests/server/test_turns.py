@@ -1,4 +1,4 @@
-"""Signed requests in, frames out, through a real socket."""
+"""Signed requests through a real socket are answered with frames."""
 
 from __future__ import annotations
 

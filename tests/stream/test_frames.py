@@ -1,4 +1,4 @@
-"""Frames on the wire, and back through a decoder that is fed pieces of any size."""
+"""Frames are encoded for the wire, and decoded from pieces of any size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped bakery with each model server: thirty turns, an interruption in every third, and no apology."""
+"""The shipped bakery holds thirty turns with each model server, a third of them interrupted, without an apology."""
 
 from __future__ import annotations
 

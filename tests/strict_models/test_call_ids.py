@@ -1,4 +1,4 @@
-"""Ids that a server of OpenAI's protocol gives its calls, and that Anthropic refuses when it takes over."""
+"""Tool call ids from an OpenAI-compatible server are rewritten if Anthropic would refuse them after a fallback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses that OpenAI keeps: its copy has what was not heard, so a turn does not continue from an earlier one's."""
+"""A turn never continues a response that OpenAI stored in an earlier turn, because that contains unheard text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes a conversation's past, against each model server: the next turns are not refused, and tell the truth."""
+"""After changes to a conversation's past, no model server refuses the next turns, and they contain what was heard."""
 
 from __future__ import annotations
 

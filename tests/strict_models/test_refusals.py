@@ -1,4 +1,4 @@
-"""The strict model servers refuse what they say they refuse, and nothing that a plain run sends."""
+"""The strict model servers refuse what they claim to refuse, and accept every plain run."""
 
 from __future__ import annotations
 

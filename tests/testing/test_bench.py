@@ -1,4 +1,4 @@
-"""`bench`: every turn is counted once, as a time, an interruption or an error; targets are compared round by round."""
+"""`bench` counts every turn once, as a time, an interruption or an error, and compares targets in each round."""
 
 from __future__ import annotations
 

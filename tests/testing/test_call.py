@@ -1,4 +1,4 @@
-"""A call to an agent, as a user of the test kit makes it."""
+"""An `AgentCall` as users of the test kit make it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check` passes a right webhook, ours with every store, and finds each planted fault."""
+"""`check` accepts a correct webhook, such as ours with every store, and finds each planted fault."""
 
 from __future__ import annotations
 

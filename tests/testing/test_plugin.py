@@ -1,4 +1,4 @@
-"""The pytest plugin in a project of a user: found, quick to load, and clear when a test fails."""
+"""The pytest plugin in a user's project is found, loads quickly, and explains failed tests clearly."""
 
 from __future__ import annotations
 

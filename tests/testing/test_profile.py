@@ -1,4 +1,4 @@
-"""`profile` measures real turns: a slow tool and a greedy one are found."""
+"""`profile` measures real turns, and finds a busy function and a line that allocates much memory."""
 
 from __future__ import annotations
 

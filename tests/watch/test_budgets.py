@@ -1,4 +1,4 @@
-"""Budgets: answered until they are used up, then refused in speech; a greeting costs nothing."""
+"""Callers are answered until a budget is used up, and then refused in speech. A greeting costs nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two hosts with two workers each on one journal: an alert fires once, a budget is counted once, all is reported."""
+"""Two hosts with two workers each share one journal: an alert fires once, and a budget counts each turn once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Totals that wait for others: added together, kept while the journal is away, written when the server stops."""
+"""Pending totals are added together, kept during an outage of the journal, and written when the server stops."""
 
 from __future__ import annotations
 

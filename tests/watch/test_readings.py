@@ -1,4 +1,4 @@
-"""What an alert reads, when it recovers, how it is marked, and which turn it links to."""
+"""The metrics an alert reads, its recovery, its severity, and the link to a turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retention: the server deletes conversations that are too old, and keeps what they used."""
+"""Retention deletes conversations that are too old, and keeps their totals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the bytes of a webhook to an event: every type, both readings, and what is forgiven."""
+"""Webhook bytes are parsed into events of every type, strictly or leniently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One odd optional field never costs the event: it is dropped, and one log line names it."""
+"""An invalid optional field is dropped from an event, and one log line names it."""
 
 from __future__ import annotations
 

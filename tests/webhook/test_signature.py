@@ -1,4 +1,4 @@
-"""Which headers are accepted, and what the refusal of every other one says."""
+"""Valid signature headers are accepted. Every other one is refused with a message that says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept beside the turns: state and metadata by field, lists, and forgetting."""
+"""Stores keep state and metadata by field, list conversations, and delete them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A turn that takes the place of another worker's: its model is told which tools had run, however that worker ended."""
+"""When a turn displaces one of another worker, its model is told which tools had run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is particular to the journal in memory: it is bounded."""
+"""The in-memory journal is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes on one journal: nothing is lost between them, nor when one of them is killed."""
+"""Real processes share one journal and lose nothing, also when one of them is killed."""
 
 from __future__ import annotations
 

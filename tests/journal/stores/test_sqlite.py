@@ -1,4 +1,4 @@
-"""What is particular to the SQLite journal: its files, and other workers that are in the way."""
+"""The SQLite journal: its files, and locks that other workers hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Totals: added in one step, read by prefix, and kept when the turns they were counted from are forgotten."""
+"""Totals are added atomically, read by prefix, and kept when the turns they count are deleted."""
 
 from __future__ import annotations
 

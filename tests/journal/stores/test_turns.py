@@ -1,4 +1,4 @@
-"""Turns in a store: begun once, saved by their owner only, read back whole and in order."""
+"""Turns in a store are begun once, saved only by their owner, and read back complete and in order."""
 
 from __future__ import annotations
 

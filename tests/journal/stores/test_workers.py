@@ -1,4 +1,4 @@
-"""Several workers on one journal: who lives, who may write, and what they tell one another."""
+"""Several workers share one journal: which are alive, which may write, and the signals between them."""
 
 from __future__ import annotations
 
