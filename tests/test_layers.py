@@ -179,6 +179,23 @@ def test_help_runs_without_the_heavy_libraries() -> None:
     assert loaded & {"pydantic", "pydantic_settings", "pydantic_ai", "logfire", "loguru", "starlette", "httpx"} == set()
 
 
+APP = """
+import asyncio, sys
+from layercode_app import LayerCode, VoiceAgent, load_settings
+given = {"store": "memory", "webhook_secret": "test-secret", "log_dir": ""}
+app = LayerCode(VoiceAgent("echo", greeting="Hi."), settings=load_settings(given, env_file=None, toml_file=None))
+asyncio.run(app.start())
+print(*sys.modules)
+"""
+
+
+def test_an_app_whose_agents_have_no_model_starts_without_pydantic_ai() -> None:
+    done = subprocess.run([sys.executable, "-c", APP], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "starlette" in loaded
+    assert "pydantic_ai" not in loaded
+
+
 def _touches_environment(tree: ast.Module) -> bool:
     return any(
         (isinstance(node, ast.Attribute) and node.attr in READERS and ast.unparse(node.value) == "os")

@@ -26,16 +26,16 @@ def fault_of_speech(voice: VoiceAgent[Any, Any]) -> str:
 
 def fault_of_tools(voice: VoiceAgent[Any, Any]) -> str:
     """Return a message if `tools=` names a tool that the agent does not have, else ""."""
+    if not voice.tools:
+        return ""
     names = _tool_names(voice.agent)
-    for name in voice.tools if names is not None else ():
-        if name not in (names or ()):
-            close = get_close_matches(name, names or (), n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            known = ", ".join(sorted(names or ())) or "none"
-            return (
-                f"VoiceAgent({voice.name!r}) tools={{{name!r}: …}}: the agent has no such tool.{hint} It has: {known}."
-            )
-    return ""
+    wrong = None if names is None else next((name for name in voice.tools if name not in names), None)
+    if names is None or wrong is None:
+        return ""
+    close = get_close_matches(wrong, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    known = ", ".join(sorted(names)) or "none"
+    return f"VoiceAgent({voice.name!r}) tools={{{wrong!r}: …}}: the agent has no such tool.{hint} It has: {known}."
 
 
 def _tool_names(agent: Any) -> set[str] | None:

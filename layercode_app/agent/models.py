@@ -148,11 +148,13 @@ def falls_back(model: Model) -> bool:
 
 def single_models(models: Iterable[Any]) -> Iterator[Model]:
     """Yield each model that sends requests once, including those inside fallback models and wrappers."""
+    waiting = list(models)
+    if not waiting:
+        return  # An app whose agents have no model does not import PydanticAI for this.
     from pydantic_ai.models.fallback import FallbackModel
     from pydantic_ai.models.wrapper import WrapperModel
 
     seen: set[int] = set()
-    waiting = list(models)
     while waiting:
         model = waiting.pop(0)
         if isinstance(model, FallbackModel):
