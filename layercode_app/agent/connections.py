@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
@@ -35,12 +35,11 @@ class Connections:
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: dict[int, ToolServer] = {}
 
-    async def open(self, voices: Iterable[VoiceAgent[Any, Any]]) -> None:
+    async def open(self, voices: Collection[VoiceAgent[Any, Any]]) -> None:
         """Open the connections of these agents, and log failures.
 
         An MCP server that failed is retried in the background; any other part is opened by each turn.
         """
-        voices = list(voices)
         opening = [part for voice in voices for part in self._open_parts(voice)]
         waiting = [asyncio.create_task(opened.wait()) for _, opened in opening]
         if waiting:
@@ -107,9 +106,7 @@ def _toolsets(voice: VoiceAgent[Any, Any]) -> list[Any]:
 
 def _parts(voice: VoiceAgent[Any, Any]) -> list[Any]:
     """Return the parts of an agent to enter, apart from its MCP servers: its model and its other toolsets."""
-    own = getattr(voice.agent, "model", None)
-    model = voice.model or (None if isinstance(own, str) else own)
-    return [model, *(leaf for leaf in _toolsets(voice) if not _is_tool_server(leaf))]
+    return [*models_of([voice]), *(leaf for leaf in _toolsets(voice) if not _is_tool_server(leaf))]
 
 
 async def _keep(part: Any, name: str, opened: asyncio.Event, closing: asyncio.Event) -> None:

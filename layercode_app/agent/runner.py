@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,6 +19,8 @@ from .message_prompt import prompt_of
 from .offline import offline_model
 from .thinking import Thinking
 from .voice_agent import VoiceAgent
+
+T = TypeVar("T")
 
 
 class AgentRunner:
@@ -95,14 +97,12 @@ class AgentRunner:
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
         """Run the `on_data` hooks. Return the JSON answer to the event: the last hook's result."""
         turn.model = _model(self.voice)
-        answered: Any = None
+        return await _with_helpers(turn, self._run_data_hooks(turn, event))
 
-        async def run_hooks() -> None:
-            nonlocal answered
-            for hook in self.voice.hooks.get("data", ()):
-                answered = await hook(turn, event.data)
-
-        await _with_helpers(turn, run_hooks())
+    async def _run_data_hooks(self, turn: Turn[Any, Any], event: Data) -> Json:
+        answered: Json = None
+        for hook in self.voice.hooks.get("data", ()):
+            answered = await hook(turn, event.data)
         return answered
 
     async def notify(self, event: Event) -> None:
@@ -152,10 +152,10 @@ class AgentRunner:
             await (speaking if voice.guard is None else guarded(voice.guard, turn, speaking))
 
 
-async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[None]) -> None:
-    """Await an answer, then record the usage of the helper agents that it called."""
+async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[T]) -> T:
+    """Return an answer, and record the usage of the helper agents that it called."""
     try:
-        await work
+        return await work
     finally:
         if turn.live.run.helpers is not None:
             from .usage import write_down_helpers

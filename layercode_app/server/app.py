@@ -103,7 +103,6 @@ class LayerCode:
         self.health = Health(self.store, failed=failed or {})
         self._logged = Logged(self.settings.log_headers)
         self._runner = runner
-        self.agents: dict[str, VoiceAgent[Any, Any]] = {}
         self.runners: dict[str, AgentRunner] = {}
         self._webhooks: dict[str, Webhook] = {}
         self._journal = Journal(self.store, opened=self.watch.enqueue_chores)
@@ -118,6 +117,11 @@ class LayerCode:
         self.use(*agents)
         self._routes = Routes(self.health.ready, self.posts_at).starlette(self._lifespan)
 
+    @property
+    def agents(self) -> dict[str, VoiceAgent[Any, Any]]:
+        """The agents that answer, by name; the first one answers at the agent route."""
+        return {name: runner.voice for name, runner in self.runners.items()}
+
     def use(self, *agents: VoiceAgent[Any, Any] | Any) -> None:
         """Answer with these agents from now on; running turns keep the agents with which they began."""
         voices = [agent if isinstance(agent, VoiceAgent) else _with_voice(agent) for agent in agents]
@@ -126,7 +130,6 @@ class LayerCode:
         refuse_faulty_secrets(self.settings)
         for voice in voices:
             self._prepare(voice)
-        self.agents = {voice.name: voice for voice in voices}
         self.runners = {voice.name: self._runner(voice) for voice in voices}
         self._webhooks = {f"/api/agents/{name}": self._webhook(runner) for name, runner in self.runners.items()}
         self._webhooks[self.settings.agent_route] = self._webhook(self.runners[voices[0].name])
