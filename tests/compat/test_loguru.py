@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,10 @@ from layercode_app.observability import logs
 @pytest.fixture
 def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Log to files alone; return what reads the lines."""
-    monkeypatch.setattr(logging.getLogger(), "handlers", list(logging.getLogger().handlers))
     logs.configure(log_dir=str(tmp_path), log_format="json")
     yield lambda: [json.loads(line) for file in tmp_path.glob("*.log") for line in file.read_text().splitlines()]
     logger.remove()
     logger.configure(patcher=lambda record: None)
-    logs._handlers.clear()
-    logs._alone.clear()
 
 
 @pytest.fixture(params=["shown", "hidden"])
