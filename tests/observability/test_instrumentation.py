@@ -107,7 +107,8 @@ async def test_sqlalchemy_and_redis_are_traced_below_the_turn_without_values(
         ("connect", "sqlite", ""),
         ("SELECT :memory:", "sqlite", "SELECT ? AS later"),
     ]
-    kept = [span for span in below(spans, "execute_tool cache") if span[0] != "EVALSHA"]
+    # A server that has not met a script yet is sent its text after its digest.
+    kept = [span for span in below(spans, "execute_tool cache") if span[0] not in ("EVALSHA", "EVAL")]
     assert kept == [("SET", "redis", "SET ? ?"), ("GET DEL", "redis", "GET ?\nDEL ?")]
     turns = [span for span in spans if span.name == "turn stores"]
     assert len(turns) == 2
