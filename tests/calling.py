@@ -21,9 +21,11 @@ _ids = count(1)
 def settings(tmp_path: Path, **given: Any) -> Settings:
     """Settings for a test: nothing is read from files, the journal is in the test's folder.
 
-    No fillers are spoken unless the test asks for them, so that a busy machine adds no words.
+    No fillers are spoken and models are not given up unless the test asks for it, so that a busy machine changes no
+    answer.
     """
     own = {"webhook_secret": SECRET, "store": f"sqlite:///{tmp_path}/journal.sqlite3", "log_dir": "", "filler": "off"}
+    own |= {"first_token_timeout": 100, "piece_timeout": 100}
     values = own | given
     return load_settings(values, env_file=None, toml_file=None)
 

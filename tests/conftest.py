@@ -67,7 +67,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """A PostgreSQL that the tests of a run share; each makes tables of its own."""
+    """A PostgreSQL that the tests of a run share; those of the journal begin with `postgres_server.clear()`."""
     server = PostgresServer()
     try:
         server.start()

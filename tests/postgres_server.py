@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from .ports import free_port
 from .support import need_program
 
@@ -26,24 +28,62 @@ class PostgresServer:
         # Debian keeps its programs beside the path.
         self._postgres = need_program("postgres", *map(str, sorted(DEBIAN.glob("*/bin/postgres"))))
         self._folder = Path(tempfile.mkdtemp(prefix="layercode-postgres-"))
-        self._port = free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"postgresql://test@127.0.0.1:{self._port}/postgres"
+        return f"postgresql://test@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        as_user = self._not_as_root()
+        """Start the server, the first time on a new database."""
         data = self._folder / "data"
+        if not data.exists():
+            self._make(data)
+        self._run(data)
+
+    def clear(self) -> None:
+        """Delete the journal."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS layercode CASCADE")
+
+    def kill(self) -> None:
+        """Kill the server and its sessions; what was committed stays."""
+        processes = self._processes()
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes, START_SECONDS)
+        assert self._process is not None
+        self._process.wait()
+
+    def pause(self) -> None:
+        """Let the server hang: connections stay open, and nothing is answered."""
+        for process in self._processes():
+            process.suspend()
+
+    def resume(self) -> None:
+        for process in self._processes():
+            process.resume()
+
+    def _processes(self) -> list[psutil.Process]:
+        assert self._process is not None
+        server = psutil.Process(self._process.pid)
+        return [server, *server.children(recursive=True)]
+
+    def _make(self, data: Path) -> None:
+        as_user = self._not_as_root()
         initdb = Path(self._postgres).resolve().with_name("initdb")
         made = [str(initdb), "-D", str(data), "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(made, check=True, capture_output=True, cwd=self._folder, **as_user)
-        options = {"port": self._port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+
+    def _run(self, data: Path) -> None:
+        options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log.txt").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._postgres, "-D", data, *settings], stdout=log, stderr=log, cwd=self._folder, **as_user
+                [self._postgres, "-D", data, *settings], stdout=log, stderr=log, cwd=self._folder, **self._not_as_root()
             )
         self._wait()
 

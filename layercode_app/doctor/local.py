@@ -93,7 +93,7 @@ def check_command() -> Finding:
 
 async def check_store(settings: Settings) -> Finding:
     """Check that the journal can be opened, written and read."""
-    fix = "Check LAYERCODE_STORE: the folder must be writable, or Redis must run and be reachable."
+    fix = "Check LAYERCODE_STORE: the folder must be writable, or the Redis or PostgreSQL server must run and be reachable."
     try:
         store = create_store(settings.store)
     except ConfigurationError as error:

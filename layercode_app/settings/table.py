@@ -166,7 +166,7 @@ class Settings(BaseSettings):
         "sqlite:///.layercode/journal.sqlite3",
         "LAYERCODE_STORE",
         "Conversation",
-        "URL of the journal: sqlite:///PATH, redis://HOST:PORT/DB or memory.",
+        "URL of the journal: sqlite:///PATH, redis://HOST:PORT/DB, postgresql://HOST/DB or memory.",
     )
     retention_days: float = _setting(
         30.0,

@@ -18,7 +18,7 @@ from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Store
 from layercode_app.settings.limits import Limits
 
-from ..redis_server import RedisServer
+from ..journals import STORES, journal_url
 from ..thoroughness import times
 from .world import CONVERSATION, Count, Ear, Past, Plan, World, transcript, unpaired_calls
 
@@ -330,17 +330,12 @@ def _prefix_of_words(text: str, count: int) -> str:
     return text[:end]
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
+@pytest.mark.parametrize("kind", STORES)
 def test_random_conversations(kind: str, request: pytest.FixtureRequest) -> None:
     logger.disable("layercode_app")
     request.addfinalizer(lambda: logger.enable("layercode_app"))
     with tempfile.TemporaryDirectory() as folder:
-        url = "memory"
-        if kind == "sqlite":
-            url = f"sqlite:///{Path(folder, 'journal.sqlite3')}"
-        elif kind == "redis":
-            server: RedisServer = request.getfixturevalue("redis_server")
-            url = server.url
+        url = journal_url(kind, request, Path(folder))
         machine = type("Machine", (Conversation,), {"url": url})
         run_state_machine_as_test(
             machine,

@@ -32,6 +32,7 @@ from layercode_app.webhook import sign, verify
 
 from ..calling import SECRET, calling, settings
 from ..emulator.platform import READY, platform
+from ..journals import SHARED, STORES, journal_url
 from ..processes import ROOT, clean_environment
 from ..redis_server import RedisServer
 from ..serving import serve
@@ -41,8 +42,6 @@ from ..waiting import until
 pytestmark = pytest.mark.anyio
 
 HOUR, TEN_MINUTES = 3600.0, 600.0
-STORES = ["memory", "sqlite", "redis"]
-SHARED = ["sqlite", "redis"]
 either_way = pytest.mark.parametrize("seconds", [HOUR, -HOUR], ids=["an hour on", "an hour back"])
 
 
@@ -68,11 +67,7 @@ def worker_that_began(seconds: float) -> Iterator[None]:
 
 @pytest.fixture
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "redis":
-        server: RedisServer = request.getfixturevalue("redis_server")
-        server.clear()
-        return server.url
-    return "memory" if request.param == "memory" else f"sqlite:///{tmp_path}/journal.sqlite3"
+    return journal_url(request.param, request, tmp_path)
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.journal.tokens import MEDIA_CHARACTERS, characters_of, characters_of_turn
 
 from ..conversation.world import Ear, callers_words
-from ..redis_server import RedisServer
+from ..journals import journal_url
 from .stores.records import add, ended, turn
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,9 @@ async def bakery(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator
         yield {0: DeltaToolCall("look_up", '{"shelf": 1}', tool_call_id=f"call-{len(messages)}")}
 
 
-@pytest.mark.parametrize(("kind", "prompt"), [("memory", "Be kind."), ("sqlite", PROMPT), ("redis", PROMPT)])
+@pytest.mark.parametrize(
+    ("kind", "prompt"), [("memory", "Be kind."), ("sqlite", PROMPT), ("redis", PROMPT), ("postgres", PROMPT)]
+)
 async def test_a_name_said_in_turn_1_is_known_in_turn_30(
     kind: str, prompt: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -83,11 +85,7 @@ async def look_up(shelf: int) -> Any:
 
 
 def _url(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
-    if kind == "redis":
-        server: RedisServer = request.getfixturevalue("redis_server")
-        server.clear()
-        return server.url
-    return "memory" if kind == "memory" else f"sqlite:///{tmp_path}/journal.sqlite3"
+    return journal_url(kind, request, tmp_path)
 
 
 def dumped(*messages: ModelMessage) -> bytes:

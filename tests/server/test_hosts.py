@@ -1,4 +1,4 @@
-"""Two servers on two hosts share one Redis, and either can continue a conversation."""
+"""Two servers on two hosts share one Redis or PostgreSQL, and either can continue a conversation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -15,26 +16,35 @@ from layercode_app.journal.record import Status
 from layercode_app.journal.stores import create_store
 
 from ..calling import Caller, new_turn
+from ..journals import SERVERS
+from ..postgres_server import PostgresServer
 from ..redis_server import RedisServer
 from ..server_process import SECRET, ServerProcess
 
 pytestmark = pytest.mark.anyio
 
+Shared: TypeAlias = RedisServer | PostgresServer
+
 APOLOGY = "Sorry, the test apologises."
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), cluster=False)
+@pytest.fixture(scope="module", params=SERVERS)
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """The journal's server, which may be killed."""
+    server = made(request.param, tmp_path_factory.mktemp("shared"))
     server.start()
     yield server
-    server.kill()
+    server.stop()
+
+
+def made(kind: str, folder: Path) -> Shared:
+    return RedisServer(folder, cluster=False) if kind == "redis" else PostgresServer()
 
 
 @pytest.fixture(scope="module")
-def servers(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
+def servers(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServerProcess]]:
     folder = tmp_path_factory.mktemp("hosts")
-    started = [ServerProcess(redis.url, folder, LAYERCODE_APOLOGY=APOLOGY).start() for _ in range(2)]
+    started = [ServerProcess(shared.url, folder, LAYERCODE_APOLOGY=APOLOGY).start() for _ in range(2)]
     yield started
     for server in started:
         server.stop()
@@ -76,9 +86,7 @@ async def test_a_conversation_that_moves_on_every_turn_keeps_its_history(callers
         assert reply.spoken == " ".join(words[: number + 1])
 
 
-async def test_a_new_message_on_one_server_stops_the_turn_on_the_other(
-    callers: list[Caller], redis: RedisServer
-) -> None:
+async def test_a_new_message_on_one_server_stops_the_turn_on_the_other(callers: list[Caller], shared: Shared) -> None:
     a, b = callers
     for _ in range(5):
         started, turn_id = asyncio.Event(), new_turn()
@@ -89,7 +97,7 @@ async def test_a_new_message_on_one_server_stops_the_turn_on_the_other(
         assert len(frames) < 200, "the turn was stopped before its end"
         assert frames[-1].type == "response.end"
         assert (await replying).spoken.endswith("hello")
-        store = create_store(redis.url)
+        store = create_store(shared.url)
         await store.open()
         stopped = await store.get(a.conversation_id, turn_id)
         await store.close()
@@ -143,20 +151,20 @@ async def test_a_third_delivery_hears_all_of_it_too(callers: list[Caller]) -> No
 
 
 async def test_the_store_goes_down_and_comes_back_without_a_restart(
-    callers: list[Caller], servers: list[ServerProcess], redis: RedisServer
+    callers: list[Caller], servers: list[ServerProcess], shared: Shared
 ) -> None:
     assert (await callers[0].say("before")).spoken == "before"
-    redis.kill()
+    shared.kill()
     for caller, server in zip(callers, servers, strict=True):
         reply = await caller.say("meanwhile")
         assert reply.spoken == APOLOGY
         assert reply.types[-1] == "response.end"
         status, report = await asyncio.to_thread(server.get, "/ready")
         assert status == 503
-        assert f"redis 127.0.0.1:{redis.port}" in report
+        assert f"127.0.0.1:{shared.port}" in report
         assert (await asyncio.to_thread(server.get, "/health"))[0] == 200
 
-    redis.start()
+    shared.start()
     async with asyncio.timeout(20):
         while any([(await asyncio.to_thread(server.get, "/ready"))[0] != 200 for server in servers]):
             await asyncio.sleep(0.05)
@@ -165,18 +173,18 @@ async def test_the_store_goes_down_and_comes_back_without_a_restart(
 
 
 async def test_a_turn_whose_store_goes_away_in_the_middle_is_saved_when_it_is_back(
-    callers: list[Caller], servers: list[ServerProcess], redis: RedisServer
+    callers: list[Caller], servers: list[ServerProcess], shared: Shared
 ) -> None:
     a, b = callers
     started, turn_id = asyncio.Event(), new_turn()
     running = asyncio.create_task(listen(a, turn_id, "say 20", started))
     await started.wait()
-    redis.kill()
+    shared.kill()
     frames = await asyncio.wait_for(running, 20)
     assert spoken(frames) == "".join(f"{number} " for number in range(20))
     assert frames[-1].type == "response.end"
-    redis.start()
-    store = create_store(redis.url)
+    shared.start()
+    store = create_store(shared.url)
     await store.open()
     async with asyncio.timeout(30):
         while (saved := await store.get(a.conversation_id, turn_id)) is None or not saved.finished:
@@ -189,20 +197,21 @@ async def test_a_turn_whose_store_goes_away_in_the_middle_is_saved_when_it_is_ba
     assert (await b.say("hello")).spoken == "say 20 hello"
 
 
-async def test_a_server_that_starts_before_its_store_answers_as_soon_as_it_is_there(tmp_path: Path) -> None:
-    redis = RedisServer(tmp_path / "redis", cluster=False)
-    server = ServerProcess(redis.url, tmp_path, LAYERCODE_APOLOGY=APOLOGY)
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_a_server_that_starts_before_its_store_answers_as_soon_as_it_is_there(kind: str, tmp_path: Path) -> None:
+    shared = made(kind, tmp_path / "shared")
+    server = ServerProcess(shared.url, tmp_path, LAYERCODE_APOLOGY=APOLOGY)
     try:
         await asyncio.to_thread(server.start)
         async with WebhookClient(f"{server.url}/api/agents/talker", SECRET) as client:
             caller = Caller(client, "c")
             assert (await caller.say("early")).spoken == APOLOGY
             assert (await asyncio.to_thread(server.get, "/ready"))[0] == 503
-            await asyncio.to_thread(redis.start)
+            await asyncio.to_thread(shared.start)
             async with asyncio.timeout(20):
                 while (await asyncio.to_thread(server.get, "/ready"))[0] != 200:
                     await asyncio.sleep(0.05)
             assert (await caller.say("late")).spoken == "late"
     finally:
         server.stop()
-        redis.stop()
+        shared.stop()

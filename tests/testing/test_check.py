@@ -32,6 +32,7 @@ from ..broken.faults import FAULTS, bodies, events, frames, signatures, turns
 from ..broken.server import SECRET, Server
 from ..calling import SECRET as OUR_SECRET
 from ..calling import settings
+from ..journals import STORES, journal_url
 from ..processes import ROOT
 from ..serving import serve
 
@@ -126,13 +127,9 @@ async def test_a_right_server_passes() -> None:
     assert report.counts == {"passed": len(chosen()), "failed": 0, "skipped": 0}
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite", "redis"])
+@pytest.mark.parametrize("store", STORES)
 async def test_our_server_passes_with_every_store(store: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    url = {"memory": "memory", "sqlite": f"sqlite:///{tmp_path}/journal.sqlite3"}.get(store)
-    if url is None:
-        redis: Any = request.getfixturevalue("redis_server")
-        redis.clear()
-        url = str(redis.url)
+    url = journal_url(store, request, tmp_path)
     app = LayerCode(starter := find_agent("starter", ROOT / "agents"), settings=settings(tmp_path, store=url))
     starter.use_model(offline_model(starter.script, pace=0.002))
     async with serve(app) as served:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from layercode_app.journal.stores import create_store
 from layercode_app.reports.report import make_report
 
 from ..calling import SECRET, Caller
+from ..journals import SHARED, journal_url
 from ..ports import free_port
 from ..priced import inbox
 from ..waiting import until
@@ -24,13 +24,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 REFUSAL = "No more today."
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=SHARED)
 def journal(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "redis":
-        server: Any = request.getfixturevalue("redis_server")
-        server.clear()
-        return str(server.url)
-    return f"sqlite:///{tmp_path}/journal.sqlite3"
+    return journal_url(request.param, request, tmp_path)
 
 
 async def call(url: str, conversation: str) -> str:

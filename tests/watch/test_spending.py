@@ -16,18 +16,15 @@ from layercode_app.journal.stores.base import LEAST_TOKENS, Store
 from layercode_app.watch.spending import cost_and_tokens, spent_before
 
 from ..calling import Caller, calling, settings
+from ..journals import STORES, journal_url
 from ..priced import priced_agent, records
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "redis":
-        server: Any = request.getfixturevalue("redis_server")
-        server.clear()
-        return str(server.url)
-    return "memory" if request.param == "memory" else f"sqlite:///{tmp_path}/journal.sqlite3"
+    return journal_url(request.param, request, tmp_path)
 
 
 @asynccontextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 from ...exceptions import ConfigurationError
 from .base import Store
 
-EXPECTED = "expected sqlite:///PATH (sqlite:////ABSOLUTE/PATH), redis://HOST:PORT/DB, rediss:// or memory"
+EXPECTED = (
+    "expected sqlite:///PATH (sqlite:////ABSOLUTE/PATH), redis://HOST:PORT/DB, rediss://, postgresql:// or memory"
+)
 
 
 def create_store(url: str, *, keep_seconds: float = 0.0) -> Store:
@@ -23,6 +25,8 @@ def create_store(url: str, *, keep_seconds: float = 0.0) -> Store:
         return SQLiteStore(url.removeprefix("sqlite:///"))
     if url.startswith(("redis://", "rediss://")):
         return _redis(url, keep_seconds)
+    if url.startswith(("postgresql://", "postgres://")):
+        return _postgres(url)
     raise ConfigurationError(f"LAYERCODE_STORE {url.partition('@')[2] or url!r}: {EXPECTED}.")
 
 
@@ -36,3 +40,15 @@ def _redis(url: str, keep_seconds: float) -> Store:
             "LAYERCODE_STORE names a Redis, but its client is missing: pip install 'layercode-app[redis]'"
         ) from None
     return RedisStore(url, keep_seconds=keep_seconds)
+
+
+def _postgres(url: str) -> Store:
+    try:
+        from .postgres import PostgresStore
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise ConfigurationError(
+            "LAYERCODE_STORE names a PostgreSQL, but its client is missing: pip install 'layercode-app[postgres]'"
+        ) from None
+    return PostgresStore(url)

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Store
 
-ALL = ["memory", "sqlite", "redis"]
-SHARED = ["sqlite", "redis"]
+from ...journals import SHARED, STORES, journal_url
 
 Open = Callable[[], Awaitable[Store]]
 
 
-def _url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if kind == "redis":
-        server: Any = request.getfixturevalue("redis_server")
-        server.clear()
-        return str(server.url)
-    return "memory" if kind == "memory" else f"sqlite:///{tmp_path}/journal.sqlite3"
-
-
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    opened = create_store(_url(request.param, request, tmp_path))
+    opened = create_store(journal_url(request.param, request, tmp_path))
     await opened.open()
     yield opened
     await opened.close()
@@ -35,7 +25,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 @pytest.fixture(params=SHARED)
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return _url(request.param, request, tmp_path)
+    return journal_url(request.param, request, tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,235 @@
+"""Batched statements to a PostgreSQL server: those of one event loop tick share a round trip, with a timeout.
+
+A batch is one transaction. If a statement fails, each operation of the batch runs again in a transaction of its own,
+so that one that fails does not fail the others. No statement is prepared, so a connection pooler may move each
+transaction to another connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, LiteralString, TypeAlias
+
+import psycopg
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ...exceptions import ConfigurationError, StoreError
+
+Connection: TypeAlias = psycopg.AsyncConnection[Any]
+Statement: TypeAlias = tuple[LiteralString, Sequence[Any]]
+Rows: TypeAlias = list[tuple[Any, ...]]
+
+ANSWER_SECONDS = 2.0
+"""Timeout of a round trip, and again of its one retry. After it the journal counts as down."""
+READ_SECONDS = 60.0
+"""Timeout of a page that a report reads."""
+CONNECT_SECONDS = 2
+IN_FLIGHT = 4
+"""Maximum concurrent round trips. Statements issued meanwhile share the next one."""
+LARGEST_BATCH = 50
+"""Maximum operations in one round trip, so that its time stays far below ANSWER_SECONDS."""
+_READ_ONLY = "25006"
+"""The state of an error from a server that has become a replica."""
+
+
+@dataclass(slots=True)
+class _Operation:
+    """Statements that succeed or fail together. `key` names what they lock."""
+
+    key: str
+    statements: Sequence[Statement]
+    done: asyncio.Future[list[Rows]]
+
+
+class Link:
+    """Sends operations in batches. One whose answer was lost is sent once more."""
+
+    def __init__(self, url: str) -> None:
+        self.component = component_of(url)
+        self._conninfo = make_conninfo(url, connect_timeout=CONNECT_SECONDS, application_name="layercode")
+        self._idle: list[Connection] = []
+        self._waiting: list[_Operation] = []
+        self._flights: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def close(self) -> None:
+        """Send pending operations and close the connections."""
+        while self._flights or self._waiting:
+            self._depart()
+            await asyncio.wait(self._flights)
+        await self._drop_idle()
+
+    async def run(self, key: str, *statements: Statement) -> list[Rows]:
+        """Run statements in one transaction and return the rows of each.
+
+        If the answer is lost they are sent again, so a second run must find that the first one was committed. `key`
+        names what they lock, such as a conversation. Raises StoreError; a round trip fails after ANSWER_SECONDS, but
+        an operation may first wait for a free connection.
+        """
+        loop = asyncio.get_running_loop()
+        operation = _Operation(key, statements, loop.create_future())
+        self._waiting.append(operation)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._depart)
+        return await operation.done
+
+    async def read(self, statement: LiteralString, parameters: Sequence[Any]) -> Rows:
+        """Return the rows of a query that may take long, on a connection that no turn waits for. Raises StoreError."""
+        try:
+            async with self._connection() as connection, bounded(connection, READ_SECONDS):
+                return await (await connection.cursor(binary=True).execute(statement, parameters)).fetchall()
+        except _Lost as lost:
+            raise self.explain(lost.reason) from lost
+        except psycopg.Error as error:
+            raise self.explain(error) from error
+
+    async def connect(self) -> Connection:
+        """Open a connection. Raises psycopg.Error."""
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        connection.adapters.register_loader("json", _Json)
+        return connection
+
+    def explain(self, error: Exception) -> StoreError:
+        """Return the error for the caller, with the server's reason and without its password."""
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        down = isinstance(error, psycopg.OperationalError | OSError)
+        hint = " Is the server up and reachable?" if down else ""
+        return StoreError(f"The journal ({self.component}) failed: {reason.rstrip('.')}.{hint}")
+
+    # --- batches
+
+    def _depart(self) -> None:
+        self._scheduled = False
+        if self._waiting and len(self._flights) < IN_FLIGHT:
+            # Two workers that lock the same rows in the same order cannot wait for each other.
+            batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
+            flight = asyncio.ensure_future(self._fly(sorted(batch, key=lambda operation: operation.key)))
+            self._flights.add(flight)
+            flight.add_done_callback(self._landed)
+            self._depart()
+
+    def _landed(self, flight: asyncio.Task[None]) -> None:
+        self._flights.discard(flight)
+        self._depart()
+
+    async def _fly(self, batch: list[_Operation], *, again: bool = False) -> None:
+        try:
+            await self._send(batch)
+        except _Lost as lost:
+            if again:
+                self._fail(batch, lost.reason)
+                return
+            await self._drop_idle()
+            await self._fly(batch, again=True)
+        except psycopg.Error as error:
+            if len(batch) == 1:
+                self._fail(batch, error)
+            else:
+                for operation in batch:
+                    await self._fly([operation], again=again)
+
+    async def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            await connection.close()
+
+    async def _send(self, batch: list[_Operation]) -> None:
+        """Run a batch and answer its operations. Raises _Lost if the connection broke, else psycopg.Error."""
+        async with self._connection() as connection:
+            try:
+                async with bounded(connection, ANSWER_SECONDS):
+                    results = await _pipeline(connection, batch)
+            except (psycopg.Error, OSError) as error:
+                if connection.closed or getattr(error, "sqlstate", None) == _READ_ONLY:
+                    await connection.close()
+                    raise _Lost(error) from error
+                raise
+        for operation, result in zip(batch, results, strict=True):
+            if not operation.done.done():
+                operation.done.set_result(result)
+
+    def _fail(self, batch: list[_Operation], error: Exception) -> None:
+        for operation in batch:
+            if not operation.done.done():
+                operation.done.set_exception(self.explain(error))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """Lend an idle connection, or a new one. Raises _Lost if there is none."""
+        try:
+            connection = self._idle.pop() if self._idle else await self.connect()
+        except (psycopg.Error, OSError) as error:
+            raise _Lost(error) from error
+        try:
+            yield connection
+        finally:
+            if not connection.closed and len(self._idle) < IN_FLIGHT:
+                self._idle.append(connection)
+            else:
+                await connection.close()
+
+
+class _Lost(Exception):  # noqa: N818 - it never leaves this module
+    """The connection broke, so whether the batch was committed is unknown."""
+
+    def __init__(self, reason: Exception) -> None:
+        self.reason = reason
+
+
+class _Json(Loader):
+    """Leaves a json value as the bytes that were stored."""
+
+    format = psycopg.pq.Format.BINARY
+
+    def load(self, data: Any) -> bytes:
+        return bytes(data)
+
+
+async def _pipeline(connection: Connection, batch: list[_Operation]) -> list[list[Rows]]:
+    cursors: list[list[psycopg.AsyncCursor[Any]]] = []
+    async with connection.pipeline():
+        for operation in batch:
+            opened = [connection.cursor(binary=True) for _ in operation.statements]
+            for cursor, (text, parameters) in zip(opened, operation.statements, strict=True):
+                await cursor.execute(text, parameters)
+            cursors.append(opened)
+    return [[await cursor.fetchall() if cursor.description else [] for cursor in opened] for opened in cursors]
+
+
+@asynccontextmanager
+async def bounded(connection: Connection, seconds: float) -> AsyncIterator[None]:
+    """Break a connection whose server does not answer in time.
+
+    A cancelled psycopg call asks the server to cancel its query and waits for that, also if the server hangs.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _break, connection)
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        if timer.when() <= asyncio.get_running_loop().time():
+            raise psycopg.OperationalError(f"no answer within {seconds:g} s") from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _break(connection: Connection) -> None:
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
+
+
+def component_of(url: str) -> str:
+    """Return the server's name for messages, without its password. Raises ConfigurationError for an invalid URL."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise ConfigurationError("LAYERCODE_STORE is no PostgreSQL URL; expected postgresql://HOST:PORT/DB") from None
+    name = parts.get("dbname") or parts.get("user") or ""
+    return f"postgresql {parts.get('host') or 'localhost'}:{parts.get('port') or 5432}/{name}"

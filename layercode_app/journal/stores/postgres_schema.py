@@ -1,0 +1,233 @@
+"""The tables and functions of the PostgreSQL journal, and the migrations that make them.
+
+All of them are in the schema `layercode`, and every statement names it, since a connection pooler may drop a search
+path. Each change of a conversation is one function, so that it takes one statement and one plan that the server keeps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+_LOCK = 0x6C61796572
+"""The advisory lock under which one worker at a time migrates."""
+
+_FIRST = """
+CREATE TABLE layercode.conversations (
+    conversation_id text COLLATE "C" PRIMARY KEY,
+    agent text,
+    started_at double precision,
+    last_at double precision,
+    touched_at double precision NOT NULL DEFAULT 0
+);
+CREATE INDEX conversations_by_last_turn ON layercode.conversations (last_at DESC);
+
+CREATE TABLE layercode.fields (
+    conversation_id text COLLATE "C" NOT NULL,
+    part text NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    value bytea NOT NULL,
+    PRIMARY KEY (conversation_id, part, name)
+);
+
+CREATE TABLE layercode.turns (
+    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    conversation_id text COLLATE "C" NOT NULL,
+    turn_id text COLLATE "C" NOT NULL,
+    kind text NOT NULL,
+    speaking boolean NOT NULL,
+    agent text NOT NULL,
+    status text NOT NULL,
+    owner text NOT NULL,
+    attempt integer NOT NULL DEFAULT 1,
+    revision integer NOT NULL DEFAULT 1,
+    token text NOT NULL,
+    started_at double precision NOT NULL,
+    tokens integer NOT NULL,
+    head json NOT NULL,
+    messages bytea NOT NULL,
+    frames bytea NOT NULL DEFAULT '[]',
+    UNIQUE (conversation_id, turn_id)
+);
+CREATE INDEX turns_spoken ON layercode.turns (conversation_id, position DESC) INCLUDE (tokens) WHERE speaking;
+CREATE INDEX turns_by_start ON layercode.turns (started_at, position);
+
+CREATE TABLE layercode.jobs (
+    id text COLLATE "C" PRIMARY KEY,
+    conversation_id text COLLATE "C" NOT NULL,
+    due_at timestamptz NOT NULL,
+    leased_until timestamptz NOT NULL DEFAULT '-infinity',
+    done_at timestamptz,
+    token text NOT NULL,
+    lease_token text,
+    body bytea NOT NULL
+);
+CREATE INDEX jobs_due ON layercode.jobs (due_at) WHERE done_at IS NULL;
+CREATE INDEX jobs_done ON layercode.jobs (done_at) WHERE done_at IS NOT NULL;
+CREATE INDEX jobs_leased ON layercode.jobs (lease_token) WHERE done_at IS NULL;
+CREATE INDEX jobs_of ON layercode.jobs (conversation_id);
+
+CREATE TABLE layercode.totals (
+    key text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    amount double precision NOT NULL,
+    PRIMARY KEY (key, name)
+);
+CREATE TABLE layercode.applied (
+    token text PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX applied_by_time ON layercode.applied (at);
+
+CREATE TABLE layercode.workers (owner text PRIMARY KEY, alive_until timestamptz NOT NULL);
+CREATE TABLE layercode.signals (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    owner text NOT NULL,
+    sent_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    body bytea NOT NULL
+);
+CREATE INDEX signals_of ON layercode.signals (owner, id);
+
+CREATE FUNCTION layercode.begin_turn(
+    c text, t text, kind text, speaking boolean, agent text, owner text, token text, started_at double precision,
+    tokens integer, head json, messages bytea
+) RETURNS text LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    at bigint;
+BEGIN
+    -- The lock orders the turns of a conversation, and their positions with them.
+    INSERT INTO layercode.conversations (conversation_id) VALUES (c) ON CONFLICT DO NOTHING;
+    PERFORM 1 FROM layercode.conversations WHERE conversation_id = c FOR UPDATE;
+    INSERT INTO layercode.turns
+        (conversation_id, turn_id, kind, speaking, agent, status, owner, token, started_at, tokens, head, messages)
+    VALUES (c, t, begin_turn.kind, begin_turn.speaking, begin_turn.agent, 'running', begin_turn.owner,
+        begin_turn.token, begin_turn.started_at, begin_turn.tokens, begin_turn.head, begin_turn.messages)
+    ON CONFLICT (conversation_id, turn_id) DO NOTHING RETURNING position INTO at;
+    IF at IS NULL THEN
+        -- The same token: this call was sent again, since its first answer was lost.
+        PERFORM 1 FROM layercode.turns r
+        WHERE r.conversation_id = c AND r.turn_id = t AND r.token = begin_turn.token;
+        RETURN CASE WHEN FOUND THEN 'new' ELSE 'known' END;
+    END IF;
+    UPDATE layercode.conversations v SET
+        agent = coalesce(v.agent, begin_turn.agent),
+        started_at = least(v.started_at, begin_turn.started_at),
+        last_at = greatest(v.last_at, begin_turn.started_at)
+    WHERE v.conversation_id = c;
+    RETURN 'new';
+END $$;
+
+CREATE FUNCTION layercode.claim_turn(c text, t text, former text, former_attempt integer, owner text, token text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    UPDATE layercode.turns r SET
+        owner = claim_turn.owner, attempt = r.attempt + 1, revision = r.revision + 1, token = claim_turn.token
+    WHERE r.conversation_id = c AND r.turn_id = t AND r.status = 'running' AND r.token <> claim_turn.token
+        AND r.owner = former AND r.attempt = former_attempt;
+    PERFORM 1 FROM layercode.turns r
+    WHERE r.conversation_id = c AND r.turn_id = t AND r.token = claim_turn.token AND r.owner = claim_turn.owner;
+    RETURN FOUND;
+END $$;
+
+CREATE FUNCTION layercode.merge_fields(c text, part text, names text[], vals bytea[], now double precision)
+RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    INSERT INTO layercode.conversations (conversation_id, touched_at) VALUES (c, now)
+    ON CONFLICT (conversation_id) DO UPDATE SET touched_at = excluded.touched_at;
+    INSERT INTO layercode.fields (conversation_id, part, name, value)
+    SELECT c, merge_fields.part, f.name, f.value FROM unnest(names, vals) AS f (name, value)
+    ON CONFLICT (conversation_id, part, name) DO UPDATE SET value = excluded.value;
+END $$;
+
+CREATE FUNCTION layercode.save_turn(
+    c text, t text, owner text, expected integer, status text, tokens integer, head json, messages bytea,
+    frames bytea, names text[], vals bytea[], now double precision
+) RETURNS integer LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    found_revision integer;
+BEGIN
+    SELECT r.revision INTO found_revision FROM layercode.turns r
+    WHERE r.conversation_id = c AND r.turn_id = t AND r.owner = save_turn.owner FOR UPDATE;
+    IF NOT FOUND THEN RETURN 0; END IF;
+    IF expected IS NOT NULL AND found_revision <> expected THEN RETURN -1; END IF;
+    UPDATE layercode.turns r SET
+        status = save_turn.status, tokens = save_turn.tokens, head = save_turn.head,
+        messages = save_turn.messages, frames = save_turn.frames, revision = r.revision + 1
+    WHERE r.conversation_id = c AND r.turn_id = t;
+    IF cardinality(names) > 0 THEN PERFORM layercode.merge_fields(c, 'state', names, vals, now); END IF;
+    RETURN 1;
+END $$;
+
+CREATE FUNCTION layercode.forget(c text, before double precision) RETURNS integer LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    gone integer;
+BEGIN
+    PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
+    IF before IS NOT NULL THEN
+        PERFORM 1 FROM layercode.conversations v
+        WHERE v.conversation_id = c AND coalesce(v.last_at, v.touched_at) >= before;
+        IF FOUND THEN RETURN 0; END IF;
+    END IF;
+    DELETE FROM layercode.turns r WHERE r.conversation_id = c;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    DELETE FROM layercode.fields f WHERE f.conversation_id = c;
+    DELETE FROM layercode.jobs j WHERE j.conversation_id = c;
+    DELETE FROM layercode.conversations v WHERE v.conversation_id = c;
+    RETURN gone;
+END $$;
+
+CREATE VIEW layercode.turn_facts AS
+SELECT conversation_id, turn_id, position, agent, kind, status,
+    to_timestamp(started_at) AS started_at,
+    to_timestamp((head ->> 'ended_at')::double precision) AS ended_at,
+    head ->> 'user_text' AS caller_said,
+    (SELECT string_agg(said ->> 'text', '') FROM json_array_elements(
+        CASE json_typeof(head -> 'speech') WHEN 'array' THEN head -> 'speech' ELSE '[]' END) said) AS agent_said,
+    head ->> 'model' AS model,
+    (head -> 'timings' ->> 'ttfs')::double precision AS first_speech_ms,
+    (head -> 'timings' ->> 'total')::double precision AS total_ms,
+    (head ->> 'cost')::double precision AS cost_usd,
+    head ->> 'error_category' AS error_category
+FROM layercode.turns;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+"""The migrations in order: the first makes version 1 of nothing. A released migration is never changed."""
+VERSION = len(MIGRATIONS)
+
+
+async def prepare(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Migrate the schema to this release's version, in one transaction that one worker at a time runs.
+
+    Raises psycopg.Error, also if the schema belongs to a newer release.
+    """
+    if await _version(connection) == VERSION:
+        return
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        await connection.execute("CREATE SCHEMA IF NOT EXISTS layercode")
+        await connection.execute("CREATE TABLE IF NOT EXISTS layercode.schema_version (version integer NOT NULL)")
+        found = await _version(connection)
+        for migration in MIGRATIONS[found:]:
+            await connection.execute(migration)  # type: ignore[call-overload]
+        if found < VERSION:
+            await connection.execute("DELETE FROM layercode.schema_version")
+            await connection.execute("INSERT INTO layercode.schema_version VALUES (%s)", (VERSION,))
+
+
+async def _version(connection: psycopg.AsyncConnection[Any]) -> int:
+    made = await connection.execute("SELECT to_regclass('layercode.schema_version') IS NOT NULL")
+    if not (await made.fetchone() or (False,))[0]:
+        return 0
+    row = await (await connection.execute("SELECT max(version) FROM layercode.schema_version")).fetchone()
+    found = int((row and row[0]) or 0)
+    if found > VERSION:
+        raise psycopg.ProgrammingError(
+            f"its schema has version {found}, this release reads up to {VERSION}; install the newer release"
+        )
+    return found

@@ -1,0 +1,90 @@
+"""A worker's presence in PostgreSQL: a row that it renews while it lives, and the signals that it receives."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+from loguru import logger
+
+from ...exceptions import StoreError
+from ..record_json import to_json
+from .base import Signal
+from .postgres_link import Link, bounded
+from .presence import LEASE_SECONDS, SILENCE_SECONDS, Presence
+from .sqlite_conversations import signal_of
+
+POLL_SECONDS = 0.1
+"""How often signals are looked for where no notification arrives: a pooler in transaction mode drops LISTEN."""
+INBOX_SECONDS = 60
+
+_RENEW = """
+INSERT INTO layercode.workers (owner, alive_until) VALUES (%s, clock_timestamp() + %s * interval '1 second')
+ON CONFLICT (owner) DO UPDATE SET alive_until = excluded.alive_until
+"""
+_ALIVE = "SELECT 1 FROM layercode.workers WHERE owner = %s AND alive_until > clock_timestamp()"
+_SEND = "WITH sent AS (INSERT INTO layercode.signals (owner, body) VALUES (%s, %s)) SELECT pg_notify(%s, '')"
+_TAKE = "DELETE FROM layercode.signals WHERE owner = %s RETURNING id, body"
+_CLEAN = """
+WITH dead AS (DELETE FROM layercode.workers WHERE alive_until < clock_timestamp() - interval '1 hour'),
+old AS (DELETE FROM layercode.applied WHERE at < clock_timestamp() - %s * interval '1 second')
+DELETE FROM layercode.signals WHERE sent_at < clock_timestamp() - %s * interval '1 second'
+"""
+
+
+class Worker(Presence[Link]):
+    """Renews this worker's row and receives its signals. Both resume by themselves after an outage."""
+
+    errors = (StoreError, psycopg.Error, OSError, TimeoutError)
+
+    async def renew(self) -> None:
+        await self._link.run("", (_RENEW, (self.owner, LEASE_SECONDS)), (_CLEAN, (INBOX_SECONDS, INBOX_SECONDS)))
+
+    async def exists(self, owner: str) -> bool:
+        return bool((await self._link.run("", (_ALIVE, (owner,))))[0])
+
+    async def withdraw(self) -> None:
+        await self._link.run("", ("DELETE FROM layercode.workers WHERE owner = %s", (self.owner,)))
+
+    async def send(self, owner: str, signal: Signal) -> None:
+        """Store a signal for another worker and wake it."""
+        await self._link.run("", (_SEND, (owner, to_json(signal), _channel(owner))))
+
+    async def empty_inbox(self) -> None:
+        for _, body in sorted((await self._link.run("", (_TAKE, (self.owner,))))[0]):
+            self.receive(signal_of(body))
+
+    async def listen(self) -> None:
+        """Take the signals whenever this worker is notified."""
+        connection = await self._link.connect()
+        try:
+            await connection.execute(f"LISTEN {_channel(self.owner)}")  # type: ignore[arg-type]
+            await self._link.run("", ("SELECT pg_notify(%s, '')", (_channel(self.owner),)))
+            heard = False
+            while True:
+                notified = [note async for note in connection.notifies(timeout=SILENCE_SECONDS, stop_after=1)]
+                if not notified and not heard:
+                    await self._poll()
+                heard = True
+                self._subscribed.set()
+                if notified:
+                    await self.empty_inbox()
+                else:
+                    async with bounded(connection, SILENCE_SECONDS):
+                        await connection.execute("SELECT 1")
+        finally:
+            await connection.close()
+
+    async def _poll(self) -> None:
+        logger.info(
+            "The journal ({}) delivers no notifications, as behind a pooler in transaction mode: signals are polled.",
+            self._link.component,
+        )
+        self._subscribed.set()
+        while True:
+            await self.empty_inbox()
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _channel(owner: str) -> str:
+    return f"layercode_{owner}"

@@ -1,0 +1,131 @@
+"""A worker's presence on a server that many hosts share: it renews a lease while it lives, and receives signals."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from uuid import uuid4
+
+from loguru import logger
+
+from ...exceptions import StoreError
+from .base import Signal
+
+LEASE_SECONDS = 3.0
+"""Time to live of a worker's lease: a worker that stops renewing it counts as dead after this time."""
+BEAT_SECONDS = 1.0
+SILENCE_SECONDS = 2.0
+"""After this time without a message the subscription is pinged; after as much again without a reply it is renewed."""
+SUBSCRIBE_SECONDS = 2.0
+"""Maximum wait for the subscription when the store opens."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+
+
+class _Link(Protocol):
+    component: str
+
+
+L = TypeVar("L", bound=_Link)
+
+
+class Presence(ABC, Generic[L]):
+    """Renews this worker's lease and receives its signals. Both resume by themselves after an outage."""
+
+    errors: ClassVar[tuple[type[Exception], ...]]
+    """The errors of an outage, after which a task starts again."""
+
+    def __init__(self) -> None:
+        self.owner = uuid4().hex
+        self.receive: Callable[[Signal], None] = lambda signal: None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @abstractmethod
+    async def renew(self) -> None:
+        """Set or extend this worker's lease to LEASE_SECONDS from now."""
+
+    @abstractmethod
+    async def exists(self, owner: str) -> bool:
+        """Return whether a worker's lease has not ended."""
+
+    @abstractmethod
+    async def withdraw(self) -> None:
+        """End this worker's lease."""
+
+    @abstractmethod
+    async def send(self, owner: str, signal: Signal) -> None:
+        """Send a signal to another worker, which gets it later if it is not subscribed now."""
+
+    @abstractmethod
+    async def empty_inbox(self) -> None:
+        """Receive the signals that were sent while this worker was not subscribed."""
+
+    @abstractmethod
+    async def listen(self) -> None:
+        """Receive signals until the connection breaks; set `_subscribed` once they arrive."""
+
+    async def start(self, link: L) -> None:
+        """Set the lease and subscribe to the signals. Raises StoreError."""
+        self._link = link
+        self._down = False
+        self._unsure_until = 0.0
+        await self._beat()
+        self._subscribed = asyncio.Event()
+        self._tasks = [
+            asyncio.create_task(self._persist(self._beat_on), name="journal-lease"),
+            asyncio.create_task(self._persist(self.listen), name="journal-signals"),
+        ]
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._subscribed.wait(), SUBSCRIBE_SECONDS)
+
+    async def stop(self) -> None:
+        """End the lease: from now on other workers regard this one as dead."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        with suppress(StoreError):
+            await self.withdraw()
+
+    async def alive(self, owner: str) -> bool:
+        """Return whether a worker's lease has not ended.
+
+        During an outage, and for LEASE_SECONDS after it, wait for the other worker to renew its lease.
+        """
+        loop = asyncio.get_running_loop()
+        while not await self.exists(owner):
+            if not self._down and loop.time() >= self._unsure_until:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    # --- tasks that are restarted after errors
+
+    async def _persist(self, work: Callable[[], Any]) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await work()
+            except self.errors as error:
+                if not self._down:
+                    logger.warning("The journal ({}) is away: {}", self._link.component, error)
+                self._down = True
+            lasted = asyncio.get_running_loop().time() - started
+            pause = FIRST_PAUSE if lasted > LEASE_SECONDS else min(pause * 2, LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def _beat_on(self) -> None:
+        while True:
+            await self._beat()
+            await self.empty_inbox()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _beat(self) -> None:
+        await self.renew()
+        if self._down:
+            self._down = False
+            self._unsure_until = asyncio.get_running_loop().time() + LEASE_SECONDS
+            logger.info("The journal ({}) is back.", self._link.component)
