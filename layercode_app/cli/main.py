@@ -23,6 +23,7 @@ from .connect import connect
 from .doctor import doctor
 from .eval import evaluate
 from .fork import fork
+from .journal import journal
 from .new import new
 from .platform import platform
 from .replay import replay
@@ -58,6 +59,7 @@ app.command("eval", rich_help_panel=TEST)(evaluate.evaluate)
 app.command(rich_help_panel=TEST)(replay.replay)
 app.command(rich_help_panel=TEST)(fork.fork)
 app.add_typer(sessions.app, name="sessions", rich_help_panel=OBSERVE)
+app.add_typer(journal.app, name="journal", rich_help_panel=OBSERVE)
 app.command(rich_help_panel=OBSERVE)(logs.logs)
 app.command(rich_help_panel=OBSERVE)(report.report)
 app.command(rich_help_panel=OBSERVE)(profile.profile)

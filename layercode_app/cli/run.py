@@ -23,7 +23,8 @@ def run(
         str | None, typer.Option(help="Path of the authorize endpoint. Default /api/authorize.")
     ] = None,
     store: Annotated[
-        str | None, typer.Option(help="URL of the journal: sqlite:///PATH, redis://HOST:PORT/DB, postgresql://HOST/DB or memory.")
+        str | None,
+        typer.Option(help="URL of the journal: sqlite:///PATH, redis://HOST:PORT/DB, postgresql://HOST/DB or memory."),
     ] = None,
     env_file: EnvFile = None,
     workers: Annotated[int, typer.Option(min=1, help="Server processes. Not with --reload.")] = 1,

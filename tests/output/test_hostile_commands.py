@@ -107,6 +107,17 @@ def test_console_of_the_server(project: Project) -> None:
     assert_harmless(project.console)
 
 
+def test_journal(command: Command, tmp_path: Path) -> None:
+    command.run("journal", "info", terminal=True)
+    command.run("journal", "check", code=None, terminal=True)
+    rows = [json.loads(line) for line in command.run("journal", "export", "--since", "all").splitlines()]
+    assert ALL in {row["conversation_id"] for row in rows}
+    copied = command.run(
+        "journal", "copy", f"sqlite:///{Path('.layercode/journal.sqlite3')}", f"sqlite:///{tmp_path}/copy.sqlite3"
+    )
+    assert "The copy equals the source." in copied
+
+
 @pytest.mark.parametrize("ending", ["--html", "--no-html"])
 def test_export_and_what_reads_it(command: Command, project: Project, ending: str) -> None:
     path = project.folder

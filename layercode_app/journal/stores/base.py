@@ -1,4 +1,4 @@
-"""The interface of a journal store. Every store passes the same test suite, `tests/conversation/stores/`."""
+"""The interface of a journal store. Every store passes the same test suite, `tests/journal/stores/`."""
 
 from __future__ import annotations
 
@@ -85,6 +85,16 @@ class Job:
     error: str | None = None
 
 
+@dataclass(slots=True)
+class Size:
+    """How much a journal holds. `oldest` is the start of its first turn in epoch seconds; unknown values are None."""
+
+    turns: int
+    conversations: int
+    oldest: float | None
+    bytes: int | None = None
+
+
 class Store(ABC):
     """Stores turns, conversations and jobs. Every method may raise StoreError; none blocks the event loop for long.
 
@@ -118,6 +128,10 @@ class Store(ABC):
             raise StoreError(
                 f"The journal ({self.component}) holds a turn that cannot be read: {type(error).__name__}: {error}"
             ) from error
+
+    @abstractmethod
+    async def size(self) -> Size:
+        """Count what the journal holds."""
 
     # --- turns
 
@@ -185,6 +199,10 @@ class Store(ABC):
         """Return the conversations with the newest turns, newest first."""
 
     @abstractmethod
+    async def established(self) -> list[str]:
+        """Return the ids of all conversations that have state or metadata."""
+
+    @abstractmethod
     async def forget(self, conversation_id: str) -> int:
         """Delete a conversation with its turns, state and jobs; return the number of turns."""
 
@@ -242,6 +260,10 @@ class Store(ABC):
 
         With `only`, consider only jobs whose id begins with one of these prefixes.
         """
+
+    @abstractmethod
+    async def pending_jobs(self) -> list[Job]:
+        """Return the jobs that are not done, leased ones included."""
 
     @abstractmethod
     async def renew(self, job: Job, *, until: float) -> None:

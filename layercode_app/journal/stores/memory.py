@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from .. import steady_clock
 from ..record import Json, TurnRecord, assign, clone
-from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Store, Summary, tokens_of
+from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Size, Store, Summary, tokens_of
 
 
 class MemoryStore(Store):
@@ -45,6 +45,10 @@ class MemoryStore(Store):
 
     async def ping(self) -> None:
         """Do nothing: memory is always writable."""
+
+    async def size(self) -> Size:
+        oldest = min((turn.started_at for turn in self._turns.values()), default=None)
+        return Size(len(self._turns), len(self._by_conversation), oldest)
 
     async def begin(self, record: TurnRecord, *, history_tokens: int) -> Begun:
         known = self._turns.get(record.key)
@@ -167,6 +171,9 @@ class MemoryStore(Store):
         ]
         return sorted(found, key=lambda summary: summary.last_at, reverse=True)[:limit]
 
+    async def established(self) -> list[str]:
+        return list(self._conversations)
+
     async def forget(self, conversation_id: str) -> int:
         gone = list(self._by_conversation.get(conversation_id, ()))
         self._drop(gone)
@@ -221,6 +228,9 @@ class MemoryStore(Store):
         job = min(due, key=lambda job: job.due_at)
         self._leased[job.id] = now + seconds
         return deepcopy(job)
+
+    async def pending_jobs(self) -> list[Job]:
+        return deepcopy(list(self._jobs.values()))
 
     async def renew(self, job: Job, *, until: float) -> None:
         if job.id in self._jobs:

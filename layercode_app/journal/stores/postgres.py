@@ -18,7 +18,19 @@ from ..record import Json, Status, TurnRecord, assign
 from ..record_json import dump_frames, dump_head, from_json, load_record, to_json
 from . import postgres_jobs as jobs
 from . import postgres_schema as schema
-from .base import LEAST_TOKENS, SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Store, Summary, tokens_of
+from .base import (
+    LEAST_TOKENS,
+    SPEAKING_KINDS,
+    Begun,
+    Change,
+    Conversation,
+    Job,
+    Signal,
+    Size,
+    Store,
+    Summary,
+    tokens_of,
+)
 from .postgres_link import Link, Rows, Statement, component_of
 from .postgres_text import restored, restored_json, storable, storable_json
 from .postgres_worker import Worker
@@ -50,6 +62,13 @@ FROM (SELECT * FROM layercode.conversations WHERE last_at IS NOT NULL ORDER BY l
 CROSS JOIN LATERAL (
     SELECT count(*) AS spoken FROM layercode.turns WHERE conversation_id = c.conversation_id AND speaking
 ) AS t ORDER BY c.last_at DESC
+"""
+_SIZE = """
+SELECT (SELECT count(*) FROM layercode.turns),
+    (SELECT count(*) FROM layercode.conversations WHERE last_at IS NOT NULL),
+    (SELECT min(started_at) FROM layercode.turns),
+    (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
+        WHERE relnamespace = 'layercode'::regnamespace AND relkind = 'r')
 """
 _SILENT = "SELECT conversation_id FROM layercode.conversations WHERE coalesce(last_at, touched_at) < %s"
 _EDGE = "SELECT min(position), max(position) FROM layercode.turns WHERE started_at >= %s"
@@ -104,6 +123,10 @@ class PostgresStore(Store):
 
     async def ping(self) -> None:
         await self._link.run("", ("INSERT INTO layercode.signals (owner, body) VALUES ('', '')", ()))
+
+    async def size(self) -> Size:
+        ((turns, conversations, oldest, size),) = await self._link.read(_SIZE, ())
+        return Size(turns, conversations, oldest, size)
 
     async def _run(self, conversation_id: str, *statements: Statement) -> list[Rows]:
         return await self._link.run(storable(conversation_id), *statements)
@@ -211,6 +234,10 @@ class PostgresStore(Store):
         rows = await self._link.read(_LIST, (limit,))
         return [Summary(restored(name), restored(agent), *rest) for name, agent, *rest in rows]
 
+    async def established(self) -> list[str]:
+        rows = await self._link.read("SELECT DISTINCT conversation_id FROM layercode.fields", ())
+        return [restored(name) for (name,) in rows]
+
     async def forget(self, conversation_id: str) -> int:
         return await self._forget([storable(conversation_id)], None)
 
@@ -257,6 +284,9 @@ class PostgresStore(Store):
 
     async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
         return await jobs.lease(self._link, now, seconds, only)
+
+    async def pending_jobs(self) -> list[Job]:
+        return await jobs.pending(self._link)
 
     async def renew(self, job: Job, *, until: float) -> None:
         await jobs.renew(self._link, job, until)

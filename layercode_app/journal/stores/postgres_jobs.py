@@ -75,6 +75,12 @@ async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> 
     return Job(**from_json(rows[0][0])) if rows else None
 
 
+async def pending(link: Link) -> list[Job]:
+    """Return the jobs that are not done, leased ones included."""
+    rows = await link.read("SELECT body FROM layercode.jobs WHERE done_at IS NULL ORDER BY due_at", ())
+    return [Job(**from_json(body)) for (body,) in rows]
+
+
 async def renew(link: Link, job: Job, until: float) -> None:
     """Extend the lease of a job to `until`, unless the job is done."""
     await link.run(_JOBS, (_RENEW, (_from_now(until), storable(job.id))))

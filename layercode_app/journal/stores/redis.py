@@ -21,7 +21,7 @@ from ..record import Json, Status, TurnRecord, assign
 from ..record_json import dump_frames, dump_head, from_json, load_record, to_json
 from . import redis_jobs as jobs
 from . import redis_scripts as lua
-from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Store, Summary, counts_json, tokens_of
+from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Size, Store, Summary, counts_json, tokens_of
 from .redis_link import Command, Link, component_of
 from .redis_worker import Worker
 
@@ -68,6 +68,19 @@ class RedisStore(Store):
 
     async def ping(self) -> None:
         await self._run(("SET", "layercode:ping", "1", "EX", 60))
+
+    async def size(self) -> Size:
+        turns, names, oldest = 0, await self._spoken(0.0), None
+        for start in range(0, len(names), PAGE):
+            keys = [_keys(name) for name in names[start : start + PAGE]]
+            counts = await self._run(*[command for key in keys for command in _counts(key)])
+            for count, first in _two_by_two(counts):
+                turns += count
+                oldest = min(oldest or float("inf"), float(first)) if first else oldest
+        return Size(turns, len(names), oldest)
+
+    async def _spoken(self, since: float) -> list[str]:
+        return [name.decode() for name in (await self._run(("ZRANGEBYSCORE", SPOKEN, since, "+inf")))[0]]
 
     async def _run(self, *commands: Command) -> list[Any]:
         return await self._link.run(*commands)
@@ -150,7 +163,7 @@ class RedisStore(Store):
         if conversation_id is not None:
             names = [conversation_id]
         else:
-            names = [name.decode() for name in (await self._run(("ZRANGEBYSCORE", SPOKEN, since, "+inf")))[0]]
+            names = await self._spoken(since)
         places: list[tuple[float, str, str]] = []
         for start in range(0, len(names), PAGE):
             some = names[start : start + PAGE]
@@ -210,6 +223,9 @@ class RedisStore(Store):
             if agent
         ]
 
+    async def established(self) -> list[str]:
+        return [name.decode() for name in (await self._run(("ZRANGE", ESTABLISHED, 0, -1)))[0]]
+
     async def forget(self, conversation_id: str) -> int:
         await jobs.forget(self._link, conversation_id)
         return await self._forget(conversation_id, "")
@@ -263,6 +279,9 @@ class RedisStore(Store):
     async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
         return await jobs.lease(self._link, now, seconds, only)
 
+    async def pending_jobs(self) -> list[Job]:
+        return await jobs.pending(self._link)
+
     async def renew(self, job: Job, *, until: float) -> None:
         await jobs.renew(self._link, job, until)
 
@@ -275,6 +294,10 @@ def _keys(conversation_id: str) -> list[str]:
     # Quote the id: a brace in it would end the hash tag early.
     tag = quote(conversation_id, safe="") or "%"
     return [f"layercode:{{{tag}}}:{part}" for part in lua.PARTS]
+
+
+def _counts(keys: list[str]) -> tuple[Command, Command]:
+    return ("ZCARD", keys[5]), ("HGET", keys[8], "started_at")
 
 
 def _meta(turn: list[bytes]) -> list[str]:

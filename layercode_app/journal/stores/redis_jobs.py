@@ -35,6 +35,11 @@ async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> 
     return Job(**from_json(body)) if body else None
 
 
+async def pending(link: Link) -> list[Job]:
+    """Return the jobs that are not done, leased ones included."""
+    return [Job(**from_json(body)) for body in (await link.run(("HVALS", _keys("")[1])))[0]]
+
+
 async def renew(link: Link, job: Job, until: float) -> None:
     """Extend the lease of a job to `until`, unless the job is done."""
     await link.script(lua.RENEW, _keys("")[:1], steady_clock.now(), job.id, until)

@@ -22,7 +22,7 @@ from . import sqlite_conversations as conversations
 from . import sqlite_jobs as jobs
 from . import sqlite_totals as totals
 from . import sqlite_turns as turns
-from .base import Begun, Change, Conversation, Job, Signal, Store, Summary
+from .base import Begun, Change, Conversation, Job, Signal, Size, Store, Summary
 from .group_commit import GroupCommit
 from .sqlite_files import Checkpointer, WorkerLock, check_pages, connect, worker_alive
 from .sqlite_history import HEADS, WHOLE, load, newest
@@ -100,6 +100,11 @@ class SQLiteStore(Store):
         await self._read_beside(check_pages)
         await super().verify()
 
+    async def size(self) -> Size:
+        counted = await self._read_beside(conversations.size)
+        files = [self.path, self.path.with_name(self.path.name + "-wal")]
+        return Size(*counted, sum(file.stat().st_size for file in files if file.exists()))
+
     def _run(self, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         if self._connection is None:
             raise StoreError(f"The journal ({self.component}) is not open.")
@@ -175,11 +180,11 @@ class SQLiteStore(Store):
             found = await self._read_beside(
                 lambda db, after=after: turns.page(db, after, conversation_id, since, newest_first, columns)  # type: ignore[misc]
             )
-            for record in found:
-                yield record
             if not found:
                 return
-            after = found[-1].position
+            after = found[-1].position  # read it now: the caller may change the records
+            for record in found:
+                yield record
 
     # --- conversations
 
@@ -194,6 +199,9 @@ class SQLiteStore(Store):
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         return await self._read_beside(lambda db: conversations.newest(db, limit))
+
+    async def established(self) -> list[str]:
+        return await self._read_beside(conversations.established)
 
     async def forget(self, conversation_id: str) -> int:
         gone = await self._change(conversation_id, lambda db: conversations.forget(db, conversation_id))
@@ -266,6 +274,9 @@ class SQLiteStore(Store):
 
     async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
         return await self._run(lambda db: jobs.lease(db, now, seconds, only))
+
+    async def pending_jobs(self) -> list[Job]:
+        return await self._read_beside(jobs.pending)
 
     async def renew(self, job: Job, *, until: float) -> None:
         await self._run(lambda db: jobs.renew(db, job, until))

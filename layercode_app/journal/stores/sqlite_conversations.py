@@ -45,6 +45,17 @@ def newest(db: sqlite3.Connection, limit: int) -> list[Summary]:
     return [Summary(*row) for row in db.execute(_LIST, (limit,))]
 
 
+def size(db: sqlite3.Connection) -> tuple[int, int, float | None]:
+    """Return the number of turns, of conversations with turns, and the start of the first turn."""
+    row = db.execute("SELECT count(*), count(DISTINCT conversation_id), min(started_at) FROM turns").fetchone()
+    return row[0], row[1], row[2]
+
+
+def established(db: sqlite3.Connection) -> list[str]:
+    """Return the ids of all conversations that have state or metadata."""
+    return [row[0] for row in db.execute("SELECT conversation_id FROM conversations ORDER BY touched_at")]
+
+
 def silent(db: sqlite3.Connection, before: float) -> list[str]:
     """Return the ids of conversations without a turn since `before` (epoch seconds).
 

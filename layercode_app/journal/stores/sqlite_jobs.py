@@ -49,6 +49,13 @@ def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str
     return Job(**from_json(row[1]))
 
 
+def pending(db: sqlite3.Connection) -> list[Job]:
+    """Return the jobs that are not done, leased ones included."""
+    return [
+        Job(**from_json(row[0])) for row in db.execute("SELECT body FROM jobs WHERE done_at IS NULL ORDER BY due_at")
+    ]
+
+
 def renew(db: sqlite3.Connection, job: Job, until: float) -> None:
     """Extend the lease of a job to `until`, unless the job is done."""
     db.execute("UPDATE jobs SET leased_until = ? WHERE id = ? AND done_at IS NULL", (_uptime(until), job.id))

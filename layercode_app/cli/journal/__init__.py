@@ -1,0 +1,1 @@
+"""`sessions`: list, show, export and delete recorded conversations."""

@@ -1,0 +1,150 @@
+"""Print what the `journal` commands found, and write their files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+import typer
+
+from ...exceptions import ConfigurationError
+from ...journal.check_journal import LATE_SECONDS, Findings, check_journal
+from ...journal.copy_journal import Copied, copy_journal
+from ...journal.open import open_journal
+from ...journal.stores import create_store
+from ...journal.stores.base import Store
+from ...output.progress import steps
+from ...output.terminal import print_json, print_line
+from ...output.visible import shortened
+from ...reports.conversations import moment
+from ...reports.figures import counted
+from ...reports.report import beginning
+from ...settings import load_settings
+
+T = TypeVar("T")
+MOST_SHOWN = 20
+"""Maximum ids that are printed; `--json` has all."""
+
+
+def print_info(url: str | None, *, as_json: bool) -> None:
+    """Print the store and its size."""
+    settings = load_settings({"store": url})
+
+    async def work(store: Store) -> tuple[str, dict[str, object]]:
+        size, jobs = await store.size(), await store.pending_jobs()
+        return store.component, asdict(size) | {"oldest": moment(size.oldest or 0.0), "pending_jobs": len(jobs)}
+
+    component, found = _read(settings.store, work)
+    found |= {"retention_days": settings.retention_days}
+    if as_json:
+        print_json({"store": component} | found)
+        return
+    print_line(component)
+    for name, value in found.items():
+        shown = f"{value:,}" if isinstance(value, int) else str(value or "unknown")
+        print_line(f"  {name.replace('_', ' ')}: {shown}")
+
+
+def copy_and_print(source_url: str, target_url: str, *, as_json: bool) -> None:
+    """Copy a journal and print what was copied. Exits with 1 if the copy differs."""
+    if source_url == target_url:
+        raise ConfigurationError(
+            f"FROM and TO are the same journal; expected two stores: {target_url.partition('@')[2] or target_url}"
+        )
+
+    async def work(source: Store) -> Copied:
+        target = create_store(target_url)
+        await target.open()
+        try:
+            size = await source.size()
+            with steps("Copying and comparing", 2 * size.turns, quiet=as_json) as step:
+                return await copy_journal(source, target, step=step)
+        finally:
+            await target.close()
+
+    copied = _read(source_url, work)
+    if as_json:
+        print_json(asdict(copied))
+    else:
+        _print_copied(copied)
+    if copied.different:
+        raise typer.Exit(1)
+
+
+def _print_copied(copied: Copied) -> None:
+    there = f" ({copied.already:,} were there before)" if copied.already else ""
+    print_line(f"Copied {counted(copied.turns, 'turn')}{there}, {counted(copied.jobs, 'job')}, state and metadata of "
+               f"{counted(copied.conversations, 'conversation')}.")  # fmt: skip
+    if copied.running:
+        print_line(f"{counted(copied.running, 'turn')} had not ended. Stop the servers and copy again.")
+    if not copied.different:
+        print_line("The copy equals the source.")
+        return
+    print_line((f"{counted(len(copied.different), 'record')} of the copy differ from the source:", "red"))
+    for conversation_id, turn_id in copied.different[:MOST_SHOWN]:
+        print_line(f"  {shortened(conversation_id, 80)} {shortened(turn_id, 80)}")
+
+
+def export_turns(url: str | None, since: str, format_: str, output: Path, *, redacted: bool) -> None:
+    """Write the turns of a period to a file that only its owner can read, or to stdout."""
+    from ...reports.export_turns import rows_of, write_jsonl, write_parquet
+
+    if format_ == "parquet" and output == Path("-"):
+        raise ConfigurationError("--format parquet cannot be written to stdout; name a file with --output.")
+    start = beginning("" if since == "all" else since)
+    write = write_parquet if format_ == "parquet" else write_jsonl
+
+    async def work(store: Store) -> int:
+        return await write(rows_of(store, start, redacted=redacted), output)
+
+    count = _read(load_settings({"store": url}).store, work)
+    if output != Path("-"):
+        print_line(f"Wrote {counted(count, 'turn')} to {output}.")
+
+
+def check_and_print(url: str | None, *, fix: bool, as_json: bool) -> None:
+    """Check the journal and print the findings. Exits with 1 if something is wrong that was not fixed."""
+    from ...conversation.delivery import crash
+
+    found = _read(load_settings({"store": url}).store, lambda store: check_journal(store, end=crash if fix else None))
+    if as_json:
+        stuck = [record.key for record in found.stuck]
+        print_json(asdict(found) | {"stuck": stuck, "late": [job.id for job in found.late], "healthy": found.healthy})
+    else:
+        _print_findings(found)
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
+def _print_findings(found: Findings) -> None:
+    print_line(f"{counted(found.turns, 'turn')} can be read.")
+    if found.unreadable:
+        print_line((f"The next one cannot: {shortened(found.unreadable, 200)}", "red"))
+    for record in found.stuck[:MOST_SHOWN]:
+        print_line(
+            f"  running without a worker: {shortened(record.conversation_id, 80)} {shortened(record.turn_id, 80)}"
+        )
+    if found.stuck:
+        done = (
+            f"Ended {found.fixed:,} of them."
+            if found.fixed
+            else "`--fix` ends them; so does the next turn of the call."
+        )
+        print_line(f"{counted(len(found.stuck), 'turn')} of dead workers. {done}")
+    for job in found.late[:MOST_SHOWN]:
+        print_line(f"  overdue: {job.name} {shortened(job.id, 80)}, {counted(job.attempts, 'attempt')}")
+    if found.late:
+        print_line(
+            f"{counted(len(found.late), 'job')} should have run {LATE_SECONDS / 60:g} minutes ago. Does a server run?"
+        )
+
+
+def _read(url: str, read: Callable[[Store], Awaitable[T]]) -> T:
+    async def work() -> T:
+        async with open_journal(url) as store:
+            return await read(store)
+
+    return asyncio.run(work())

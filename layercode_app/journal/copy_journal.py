@@ -1,0 +1,132 @@
+"""Copy a journal into another store, and compare the copy.
+
+Every write of the copy can be repeated, so a copy that was interrupted is completed by the same call. Positions and
+owners belong to a store and are not compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+
+from .record import Json, Status, TurnRecord, clone
+from .record_json import dump_frames, dump_head, from_json, sorted_json
+from .stores.base import Store
+
+BATCH = 100
+"""Turns that are written at once, at most one of each conversation."""
+
+
+@dataclass(slots=True)
+class Copied:
+    """What a copy holds. `different` has the ids of conversations and turns that are not equal to the source's."""
+
+    turns: int = 0
+    already: int = 0
+    """How many of the turns were there before."""
+    conversations: int = 0
+    jobs: int = 0
+    totals: int = 0
+    running: int = 0
+    """How many turns were running in the source; their copies may be outdated."""
+    different: list[tuple[str, str]] = field(default_factory=list)
+
+
+def digest(record: TurnRecord) -> str:
+    """Return the SHA-256 of a record, without its position, owner and attempt, which belong to the store."""
+    head = from_json(dump_head(record))
+    for name in ("owner", "attempt"):
+        head.pop(name, None)
+    parts = (sorted_json(head), record.messages, dump_frames(record))
+    return sha256(b"\0".join(parts)).hexdigest()
+
+
+async def copy_journal(source: Store, target: Store, *, step: Callable[[], None] = lambda: None) -> Copied:
+    """Copy everything, then read it back and compare. `step` is called twice for each turn. Raises StoreError."""
+    copied = Copied()
+    async for batch in _batches(source):
+        done = await asyncio.gather(*[_write(target, record) for record in batch])
+        copied.turns += len(batch)
+        copied.already += len(done) - sum(done)
+        copied.running += sum(not record.finished for record in batch)
+        for _ in batch:
+            step()
+    await _copy_fields(source, target, copied)
+    await _copy_jobs(source, target, copied)
+    await _copy_totals(source, target, copied)
+    await _compare(source, target, copied, step)
+    return copied
+
+
+async def _write(target: Store, record: TurnRecord) -> bool:
+    """Write a turn; return false if it was there before."""
+    started = clone(record)
+    started.status = Status.RUNNING
+    begun = await target.begin(started, history_tokens=0)
+    if begun.outcome == "finished":
+        return False
+    stored = begun.record
+    if stored.owner != target.owner and (await target.alive(stored.owner) or not await target.claim(stored)):
+        return False
+    complete = clone(record)
+    complete.owner, complete.attempt, complete.position = stored.owner, stored.attempt, stored.position
+    await target.save(complete)
+    return True
+
+
+async def _copy_fields(source: Store, target: Store, copied: Copied) -> None:
+    for conversation_id in await source.established():
+        kept = await source.conversation(conversation_id)
+        if kept.state:
+            await target.save_state(conversation_id, kept.state)
+        if kept.metadata:
+            await target.establish(conversation_id, kept.metadata)
+        copied.conversations += 1
+
+
+async def _copy_jobs(source: Store, target: Store, copied: Copied) -> None:
+    for job in await source.pending_jobs():
+        await target.enqueue(job)
+        copied.jobs += 1
+
+
+async def _copy_totals(source: Store, target: Store, copied: Copied) -> None:
+    there = await target.totals("")
+    for key, amounts in (await source.totals("")).items():
+        missing = {name: amount - there.get(key, {}).get(name, 0.0) for name, amount in amounts.items()}
+        if missing := {name: amount for name, amount in missing.items() if amount}:
+            await target.add_totals(key, missing)
+        copied.totals += 1
+
+
+async def _compare(source: Store, target: Store, copied: Copied, step: Callable[[], None]) -> None:
+    async for batch in _batches(source):
+        found = await asyncio.gather(*[target.get(*record.key) for record in batch])
+        for record, other in zip(batch, found, strict=True):
+            if other is None or (record.finished and digest(record) != digest(other)):
+                copied.different.append(record.key)
+            step()
+    for conversation_id in await source.established():
+        if not _holds(
+            asdict(await target.conversation(conversation_id)), asdict(await source.conversation(conversation_id))
+        ):
+            copied.different.append((conversation_id, ""))
+
+
+def _holds(copy: Json, original: Json) -> bool:
+    """Return whether the copy has every field of the original; calls in the target may have added some."""
+    return all(sorted_json(copy[part] | original[part]) == sorted_json(copy[part]) for part in ("state", "metadata"))
+
+
+async def _batches(source: Store) -> AsyncIterator[list[TurnRecord]]:
+    """Yield all turns in journal order, in batches with at most one turn of each conversation."""
+    batch: dict[str, TurnRecord] = {}
+    async for record in source.turns():
+        if record.conversation_id in batch or len(batch) >= BATCH:
+            yield list(batch.values())
+            batch = {}
+        batch[record.conversation_id] = record
+    if batch:
+        yield list(batch.values())

@@ -1,0 +1,162 @@
+"""A copy of a journal in any other store is equal to it, also after it was interrupted and run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layercode_app.journal import steady_clock
+from layercode_app.journal.check_journal import check_journal
+from layercode_app.journal.copy_journal import copy_journal
+from layercode_app.journal.record import Status, ToolCall, TurnRecord
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Job, Store
+
+from ..hostile import ALL, HALF
+from ..journals import SHARED, journal_url
+from .stores.records import add, begin, ended, turn
+
+pytestmark = pytest.mark.anyio
+
+TURNS = 60
+
+
+async def opened(url: str) -> Store:
+    store = create_store(url)
+    await store.open()
+    return store
+
+
+@pytest.fixture
+async def source(tmp_path: Path) -> Any:
+    store = await opened(f"sqlite:///{tmp_path}/source.sqlite3")
+    for number in range(TURNS):
+        record = turn(
+            f"c{number % 7}", f"t{number}", user_text=f"{number} {ALL}", messages=b'[{"kind":"request","parts":[]}]'
+        )
+        record.tools = [ToolCall("1", "look_up", {"what": HALF}, 1.0, 2.0, "done", {"found": number})]
+        await add(store, record)
+    await store.save_state("c1", {"basket": {"rolls": 3}, ALL: "x"})
+    await store.establish("silent", {"user": "ann"})
+    await store.enqueue(Job("j", "session_end", "a", {"text": ALL}, "c1", due_at=steady_clock.now() + 100))
+    await store.add_totals("day 1", {"cost": 0.25, "turns": 3})
+    yield store
+    await store.close()
+
+
+async def content(store: Store) -> Any:
+    """Everything a journal holds, turns by conversation in order."""
+    turns: dict[str, list[TurnRecord]] = {}
+    async for record in store.turns():
+        record.position, record.owner, record.attempt = 0, "", 0
+        turns.setdefault(record.conversation_id, []).append(record)
+    names = {*turns, *await store.established()}
+    jobs = [(job.id, job.payload, round(job.due_at)) for job in await store.pending_jobs()]
+    return turns, {name: await store.conversation(name) for name in names}, jobs, await store.totals("")
+
+
+@pytest.mark.parametrize("kind", SHARED)
+async def test_a_copy_and_a_copy_of_it_equal_the_source(
+    kind: str, source: Store, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    target = await opened(journal_url(kind, request, tmp_path))
+    copied = await copy_journal(source, target)
+    assert (copied.turns, copied.already, copied.jobs, copied.different) == (TURNS, 0, 1, [])
+    assert await content(target) == await content(source)
+    back = await opened(f"sqlite:///{tmp_path}/back.sqlite3")
+    assert (await copy_journal(target, back)).different == []
+    assert await content(back) == await content(source)
+    size = await back.size()
+    assert (size.turns, size.conversations) == (TURNS, 7)
+    await target.close()
+    await back.close()
+
+
+@pytest.mark.parametrize("kind", SHARED)
+@pytest.mark.parametrize("steps", [1, 20, 45, TURNS + 10])
+async def test_an_interrupted_copy_is_completed_by_the_next(
+    kind: str, steps: int, source: Store, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    left = iter(range(steps))
+
+    def stop() -> None:
+        if next(left, None) is None:
+            raise InterruptedError
+
+    url = journal_url(kind, request, tmp_path)
+    first = await opened(url)
+    with pytest.raises(InterruptedError):
+        await copy_journal(source, first, step=stop)
+    await first.close()
+    target = await opened(url)
+    copied = await copy_journal(source, target)
+    assert copied.different == []
+    assert copied.already > 0
+    assert await content(target) == await content(source)
+    await target.close()
+
+
+@pytest.mark.parametrize("kind", SHARED)
+async def test_a_turn_that_was_only_begun_is_copied_whole(
+    kind: str, source: Store, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = journal_url(kind, request, tmp_path)
+    killed = await opened(url)
+    async for record in source.turns():
+        record.status = Status.RUNNING
+        await begin(killed, record)
+        break
+    await killed.close()
+    target = await opened(url)
+    assert (await copy_journal(source, target)).different == []
+    assert await content(target) == await content(source)
+    await target.close()
+
+
+async def test_a_copy_that_was_changed_is_told(source: Store, tmp_path: Path) -> None:
+    target = await opened(f"sqlite:///{tmp_path}/target.sqlite3")
+    await copy_journal(source, target)
+
+    def change(record: TurnRecord) -> None:
+        record.user_text = "another"
+
+    await target.update("c3", "t3", change)
+    await source.save_state("c2", {"basket": 1})
+    await target.save_state("c1", {"added": "later"})
+    copied = await copy_journal(source, target)
+    assert copied.different == [("c3", "t3")]
+    assert copied.already == TURNS
+    await target.close()
+
+
+@pytest.mark.parametrize("kind", SHARED)
+async def test_a_check_finds_the_turns_of_dead_workers_and_overdue_jobs(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = journal_url(kind, request, tmp_path)
+    dead, store = await opened(url), await opened(url)
+    await add(store, turn("c", "done"))
+    await begin(store, turn("c", "ours"))
+    await begin(dead, turn("c", "stuck"))
+    await store.enqueue(Job("late", "n", "a", {}, due_at=steady_clock.now() - 10_000))
+    await store.enqueue(Job("soon", "n", "a", {}, due_at=steady_clock.now() + 10))
+    await dead.close()
+
+    found = await check_journal(store)
+    assert ([record.turn_id for record in found.stuck], [job.id for job in found.late]) == (["stuck"], ["late"])
+    assert (found.turns, found.unreadable, found.healthy) == (3, "", False)
+
+    def end(record: TurnRecord) -> None:
+        ended(record, status=Status.FAILED)
+
+    assert (await check_journal(store, end=end)).fixed == 1
+    job = await store.lease(now=steady_clock.now(), seconds=60)
+    assert job is not None
+    await store.settle(job)
+    assert (await check_journal(store)).healthy
+    stuck = await store.get("c", "stuck")
+    assert stuck is not None
+    assert stuck.status is Status.FAILED
+    await store.close()
