@@ -25,7 +25,7 @@ def settings(tmp_path: Path, **given: Any) -> Settings:
     answer.
     """
     own = {"webhook_secret": SECRET, "store": f"sqlite:///{tmp_path}/journal.sqlite3", "log_dir": "", "filler": "off"}
-    own |= {"first_token_timeout": 100, "piece_timeout": 100}
+    own |= {"first_token_timeout": "100", "piece_timeout": "100"}
     values = own | given
     return load_settings(values, env_file=None, toml_file=None)
 

@@ -214,7 +214,7 @@ async def prepare(connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.execute("CREATE TABLE IF NOT EXISTS layercode.schema_version (version integer NOT NULL)")
         found = await _version(connection)
         for migration in MIGRATIONS[found:]:
-            await connection.execute(migration)  # type: ignore[call-overload]
+            await connection.execute(migration)
         if found < VERSION:
             await connection.execute("DELETE FROM layercode.schema_version")
             await connection.execute("INSERT INTO layercode.schema_version VALUES (%s)", (VERSION,))

@@ -58,7 +58,7 @@ class Worker(Presence[Link]):
         """Take the signals whenever this worker is notified."""
         connection = await self._link.connect()
         try:
-            await connection.execute(f"LISTEN {_channel(self.owner)}")  # type: ignore[arg-type]
+            await connection.execute(f"LISTEN {_channel(self.owner)}")
             await self._link.run("", ("SELECT pg_notify(%s, '')", (_channel(self.owner),)))
             heard = False
             while True:
