@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, Secret
+from .options import AsJson, Secret, Url, UrlOption
 
 
 class FailOn(StrEnum):
@@ -20,7 +20,8 @@ class FailOn(StrEnum):
 
 
 def check(
-    url: Annotated[str, typer.Argument(help="URL of the webhook, such as http://127.0.0.1:8000/api/agent.")],
+    url: Url = None,
+    url_option: UrlOption = None,
     secret: Secret = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
@@ -43,14 +44,15 @@ def check(
     from ..testing.check.check_report import show
     from ..testing.check.limits import Limits
     from ..testing.check.run_checks import chosen, run_checks
-    from .chat.session import webhook_secret
+    from .webhook import required_url, webhook_secret
 
+    address = required_url(url, url_option)
     wanted = chosen(only or (), skip or ())
     with steps("checking", len(wanted), quiet=as_json) as step:
         limits = Limits(timeout=timeout, max_ttfs=max_ttfs)
         report = asyncio.run(
             run_checks(
-                url, webhook_secret(secret), limits=limits, only=only or (), skip=skip or (), done=lambda _: step()
+                address, webhook_secret(secret), limits=limits, only=only or (), skip=skip or (), done=lambda _: step()
             )
         )
     if junit is not None:

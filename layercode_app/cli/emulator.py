@@ -40,7 +40,7 @@ def emulator(
     from ..output.terminal import print_line
     from ..server.port import check_port
     from ..settings import load_settings
-    from .chat.session import webhook_secret
+    from .webhook import webhook_secret
 
     signing = webhook_secret(secret or None).partition(",")[0].strip()
     app = create_emulator(

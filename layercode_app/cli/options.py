@@ -24,6 +24,15 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log requests, fr
 EnvFile = Annotated[Path | None, typer.Option("--env-file", help="Read this file instead of .env.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Port = Annotated[int | None, typer.Option("--port", "-p", help="Port to listen on; 0 picks a free one. Default 8000.")]
+Url = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[URL]",
+        help="Webhook: http://host/path, or localhost:8000. Without a path, /api/agent is added.",
+        show_default=False,
+    ),
+]
+UrlOption = Annotated[str | None, typer.Option("--url", help="The same as URL.", show_default=False)]
 Secret = Annotated[str | None, typer.Option("--secret", help="Webhook secret. Default LAYERCODE_WEBHOOK_SECRET.")]
 StoreUrl = Annotated[str | None, typer.Option("--store", help="URL of the journal. Default LAYERCODE_STORE.")]
 Tunnel = Annotated[bool, typer.Option("--tunnel", help="Open a tunnel with cloudflared and print the webhook URL.")]

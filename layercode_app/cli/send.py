@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, Secret
+from .options import AsJson, Secret, Url, UrlOption
 
 
 def send(
-    url: Annotated[str, typer.Argument(help="URL of the webhook.")],
+    url: Url = None,
     kind: Annotated[
         str, typer.Option("--type", "-t", help="Event type, such as message, data or session.end.")
     ] = "message",
@@ -18,6 +18,7 @@ def send(
         str,
         typer.Option("--data", "-d", help='Event fields as JSON: {"text": "hello", "conversation_id": "c1"}'),
     ] = "{}",
+    url_option: UrlOption = None,
     secret: Secret = None,
     as_json: AsJson = False,
 ) -> None:
@@ -26,7 +27,10 @@ def send(
 
     from ..emulator.one_event import build_event, deliver
     from ..output.terminal import print_line
-    from .chat.session import webhook_secret
+    from .webhook import required_url, webhook_secret
 
     event = build_event(kind, data)
-    raise SystemExit(asyncio.run(deliver(url, webhook_secret(secret), event, as_json=as_json, show=print_line)))
+    sending = deliver(
+        required_url(url, url_option), webhook_secret(secret), event, as_json=as_json, show=print_line
+    )
+    raise SystemExit(asyncio.run(sending))

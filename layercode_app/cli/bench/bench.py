@@ -9,11 +9,14 @@ import typer
 
 from ..options import AgentsDir, AsJson, Model, Secret
 
-TARGETS = "Webhook URLs or agent names. Several are compared."
+TARGETS = "Webhooks (http://host/path, localhost:8000) or agent names. Several are compared."
 
 
 def bench(
-    targets: Annotated[list[str], typer.Argument(metavar="URL|AGENT...", help=TARGETS)],
+    targets: Annotated[list[str] | None, typer.Argument(metavar="[URL|AGENT]...", help=TARGETS, show_default=False)] = None,
+    urls: Annotated[
+        list[str] | None, typer.Option("--url", help="Also measure this webhook. Repeatable.", show_default=False)
+    ] = None,
     secret: Secret = None,
     callers: Annotated[int, typer.Option("--callers", "-c", min=1, help="Concurrent calls.")] = 10,
     turns: Annotated[int, typer.Option("--turns", "-t", min=1, help="Turns per call.")] = 5,
@@ -41,6 +44,7 @@ def bench(
     """Measure webhooks or agents under load: first speech, totals, errors, CPU and memory."""
     from ...output.terminal import print_json, print_line
     from ...testing.bench.load import Load
+    from ..webhook import targets_of
     from .session import run_bench
     from .view import show
 
@@ -48,7 +52,7 @@ def bench(
         callers=callers, turns=turns, ramp=ramp, think=think, interrupt=interrupt, timeout=timeout, say=tuple(say or ())
     )
     result = run_bench(
-        targets, load, secret=secret, arrivals=arrivals, rounds=rounds, model=model, agents=agents, quiet=as_json
+        targets_of(targets, urls), load, secret=secret, arrivals=arrivals, rounds=rounds, model=model, agents=agents, quiet=as_json
     )
     if html is not None:
         from ...testing.bench.bench_page import as_html

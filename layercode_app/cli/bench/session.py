@@ -8,12 +8,13 @@ from pathlib import Path
 
 import typer
 
+from ...emulator.address import is_address
 from ...output.progress import steps
 from ...testing.bench.load import ARRIVALS, Load
 from ...testing.bench.measure import measure
 from ...testing.bench.result import Result
-from ...testing.bench.targets import Serving, is_url, open_targets
-from ..chat.session import webhook_secret
+from ...testing.bench.targets import Serving, open_targets
+from ..webhook import webhook_secret
 
 COMPARED_ROUNDS = 3
 
@@ -28,7 +29,7 @@ def run_bench(
         raise typer.BadParameter(f"{arrivals!r}: expected one of {', '.join(ARRIVALS)}.", param_hint="--arrivals")
     times = rounds or (COMPARED_ROUNDS if len(names) > 1 else 1)
     # An agent that `bench` starts itself gets its own secret.
-    signing = webhook_secret(secret) if any(map(is_url, names)) else ""
+    signing = webhook_secret(secret) if any(map(is_address, names)) else ""
     with (
         open_targets(names, secret=signing, serving=Serving(agents, model)) as targets,
         steps("calling", load.callers * load.turns * len(names) * len(kinds) * times, quiet=quiet) as step,

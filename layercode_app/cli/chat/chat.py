@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from ..options import Agent, AgentsDir, AsJson, Model, Secret, Verbose
+from ..options import Agent, AgentsDir, AsJson, Model, Secret, Url, UrlOption, Verbose
 
 
 def chat(
-    url: Annotated[str | None, typer.Option(help="URL of a running webhook. Without it, a server is started.")] = None,
+    url: Url = None,
+    url_option: UrlOption = None,
     agent: Agent = "",
     say: Annotated[list[str] | None, typer.Option("--say", help="Say this and exit. Repeatable.")] = None,
     conversation: Annotated[str | None, typer.Option(help="Continue this conversation.")] = None,
@@ -20,13 +21,17 @@ def chat(
     model: Model = None,
     verbose: Verbose = False,
 ) -> None:
-    """Talk to an agent by keyboard. Ctrl-C interrupts its reply; Ctrl-D hangs up."""
+    """Talk to an agent by keyboard: one of yours, or the one behind a URL.
+
+    Ctrl-C interrupts a reply. At the prompt, Ctrl-C and Ctrl-D hang up. Lines from a pipe are said one by one.
+    """
     import asyncio
 
+    from ..webhook import url_of
     from .session import ChatOptions, hold
 
     options = ChatOptions(
-        url=url, agent=agent, say=say or [], conversation=conversation, as_json=as_json, secret=secret,
-        agents_dir=agents, model=model, verbose=verbose,
+        url=url_of(url, url_option, agent=agent), agent=agent, say=say or [], conversation=conversation,
+        as_json=as_json, secret=secret, agents_dir=agents, model=model, verbose=verbose,
     )  # fmt: skip
     raise SystemExit(asyncio.run(hold(options)))

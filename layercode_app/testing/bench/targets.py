@@ -20,6 +20,7 @@ from typing import NoReturn
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from ...emulator.address import is_address, webhook_url
 from ...exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, DeveloperError
 from ...server.port import free_port
 from ...settings.environment import environment
@@ -53,16 +54,12 @@ def open_targets(names: Sequence[str], *, secret: str, serving: Serving) -> Iter
         found: list[Target] = []
         for name in names:
             label = f"{name} #{names[: len(found) + 1].count(name)}" if names.count(name) > 1 else name
-            if is_url(name):
-                found.append(Target(label, name, secret, server_of(name)))
+            if is_address(name):
+                url = webhook_url(name)
+                found.append(Target(label, url, secret, server_of(url)))
             else:
                 found.append(stack.enter_context(_served(name, label, serving)))
         yield found
-
-
-def is_url(name: str) -> bool:
-    """Return whether this is a webhook's URL rather than an agent's name."""
-    return "/" in name
 
 
 @contextmanager

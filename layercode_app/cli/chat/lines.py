@@ -1,0 +1,97 @@
+"""Where the lines of `chat` come from: a line editor on a terminal, else a pipe or a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from ...output.terminal import answers, print_line
+
+CHUNK = 65_536
+
+
+class Lines(Protocol):
+    """The lines that the caller says."""
+
+    hint: str
+    """What the caller can press."""
+
+    async def next(self) -> str | None:
+        """Return the next line, of any length; None at the end."""
+        ...
+
+
+@asynccontextmanager
+async def open_lines() -> AsyncIterator[Lines]:
+    """Yield the line editor if stdin and stdout are a terminal, else the lines of stdin."""
+    if not answers():
+        yield PipedLines()
+        return
+    from .line_editor import open_editor
+
+    with open_editor() as editor:
+        yield editor
+
+
+class PipedLines:
+    """The lines of stdin. Bytes that are not in its encoding are replaced, and a note on stderr says so."""
+
+    hint = "Ctrl-C interrupts."
+
+    def __init__(self) -> None:
+        self._read_bytes = bytearray()
+        self._searched = 0
+        self._number = 0
+
+    async def next(self) -> str | None:
+        """Return the next line, of any length; None at the end."""
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[bytes] = loop.create_future()
+
+        def read() -> None:
+            line = self._read_line()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(lambda: found.done() or found.set_result(line))
+
+        # A daemon: the read may never return, and Ctrl-C must not wait for it.
+        threading.Thread(target=read, daemon=True).start()
+        line = await found
+        self._number += 1
+        return self._decoded(line) if line else None
+
+    def _read_line(self) -> bytes:
+        """Read up to the next line end. `sys.stdin` would keep its lock during a read, and block the exit."""
+        while (end := self._read_bytes.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._read_bytes)
+            chunk = os.read(sys.stdin.fileno(), CHUNK) if sys.stdin else b""
+            if not chunk:
+                end = len(self._read_bytes) - 1
+                break
+            self._read_bytes += chunk
+        line = bytes(self._read_bytes[: end + 1])
+        del self._read_bytes[: end + 1]
+        self._searched = 0
+        return line
+
+    def _decoded(self, line: bytes) -> str:
+        encoding = sys.stdin.encoding
+        try:
+            return line.decode(encoding)
+        except UnicodeDecodeError as error:
+            tell_of_replaced(f"Line {self._number}", line[error.start], error.start + 1, encoding)
+            return line.decode(encoding, "replace")
+
+
+def tell_of_replaced(line: str, byte: int, position: int, encoding: str) -> None:
+    """Print which byte of a line could not be decoded, and what to do."""
+    name = encoding.upper()
+    print_line(
+        f"{line} is not valid {name}: byte 0x{byte:02X} at position {position}. What is not {name} is replaced by "
+        f"\N{REPLACEMENT CHARACTER}. Send {name}, for example with iconv.",
+        err=True,
+    )
