@@ -7,6 +7,7 @@ standard streams and a status socket attached. The status socket receives the pr
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import importlib
 import json
@@ -17,6 +18,7 @@ import selectors
 import signal
 import socket
 import sys
+import termios
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -113,6 +115,8 @@ def become(request: dict[str, Any]) -> None:
         os.dup2(source, target)
         os.close(source)
     os.close(request["status"])
+    if request["new_session"] and os.isatty(0):
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C there is a signal here
     open_streams()
     os.chdir(request["cwd"])
     os.environ.clear()

@@ -66,7 +66,7 @@ LIGHT = {"typer", "click", "rich", "typing_extensions"}
 
 ENVIRONMENT: dict[str, str] = {
     "settings/environment.py": "it is the environment of everybody else",
-    "cli/main.py": "it tells pydantic, before it is imported, which plugin to leave out",
+    "cli/main.py": "it tells pydantic, before it is imported, which plugin and banner to leave out",
 }
 """The modules that touch os.environ, each with its reason."""
 

@@ -90,6 +90,8 @@ def main() -> None:
     collect_rarely()
     # Pydantic would import Logfire's plugin with the first model class: 0.15 s in every command, used or not.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "logfire-plugin")
+    # On a terminal, PydanticAI would print a banner into the first turn of `chat` and the logs of `dev`.
+    os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")
     # A broken line of `.env` is told by our own message, with file and line, and once.
     logging.getLogger("dotenv.main").setLevel(logging.ERROR)
     try:

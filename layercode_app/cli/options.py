@@ -27,7 +27,7 @@ Port = Annotated[int | None, typer.Option("--port", "-p", help="Port to listen o
 Url = Annotated[
     str | None,
     typer.Argument(
-        metavar="[URL]",
+        metavar="URL",
         help="Webhook: http://host/path, or localhost:8000. Without a path, /api/agent is added.",
         show_default=False,
     ),

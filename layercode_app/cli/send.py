@@ -30,7 +30,5 @@ def send(
     from .webhook import required_url, webhook_secret
 
     event = build_event(kind, data)
-    sending = deliver(
-        required_url(url, url_option), webhook_secret(secret), event, as_json=as_json, show=print_line
-    )
+    sending = deliver(required_url(url, url_option), webhook_secret(secret), event, as_json=as_json, show=print_line)
     raise SystemExit(asyncio.run(sending))

@@ -56,7 +56,7 @@ def _found(module: str, tree: ast.Module) -> list[str]:
     return [*_prints(tree), *_rich(module, tree)]
 
 
-READS_STDIN = {"cli/chat/session.py": {"sys.stdin"}}
+READS_STDIN = {f"cli/chat/{name}.py": {"sys.stdin"} for name in ("lines", "line_editor")}
 """`chat` reads what is typed."""
 
 

@@ -13,7 +13,9 @@ TARGETS = "Webhooks (http://host/path, localhost:8000) or agent names. Several a
 
 
 def bench(
-    targets: Annotated[list[str] | None, typer.Argument(metavar="[URL|AGENT]...", help=TARGETS, show_default=False)] = None,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="URL|AGENT...", help=TARGETS, show_default=False)
+    ] = None,
     urls: Annotated[
         list[str] | None, typer.Option("--url", help="Also measure this webhook. Repeatable.", show_default=False)
     ] = None,
@@ -52,7 +54,14 @@ def bench(
         callers=callers, turns=turns, ramp=ramp, think=think, interrupt=interrupt, timeout=timeout, say=tuple(say or ())
     )
     result = run_bench(
-        targets_of(targets, urls), load, secret=secret, arrivals=arrivals, rounds=rounds, model=model, agents=agents, quiet=as_json
+        targets_of(targets, urls),
+        load,
+        secret=secret,
+        arrivals=arrivals,
+        rounds=rounds,
+        model=model,
+        agents=agents,
+        quiet=as_json,
     )
     if html is not None:
         from ...testing.bench.bench_page import as_html

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -50,17 +51,7 @@ class PipedLines:
 
     async def next(self) -> str | None:
         """Return the next line, of any length; None at the end."""
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[bytes] = loop.create_future()
-
-        def read() -> None:
-            line = self._read_line()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(lambda: found.done() or found.set_result(line))
-
-        # A daemon: the read may never return, and Ctrl-C must not wait for it.
-        threading.Thread(target=read, daemon=True).start()
-        line = await found
+        line = await _in_daemon(self._read_line)
         self._number += 1
         return self._decoded(line) if line else None
 
@@ -85,6 +76,21 @@ class PipedLines:
         except UnicodeDecodeError as error:
             tell_of_replaced(f"Line {self._number}", line[error.start], error.start + 1, encoding)
             return line.decode(encoding, "replace")
+
+
+async def _in_daemon(read: Callable[[], bytes]) -> bytes:
+    """Call a function in a thread that may never return; Ctrl-C and the exit do not wait for it."""
+    loop = asyncio.get_running_loop()
+    found: concurrent.futures.Future[bytes] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            found.set_result(read())
+        except (OSError, ValueError) as error:
+            found.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(found, loop=loop)
 
 
 def tell_of_replaced(line: str, byte: int, position: int, encoding: str) -> None:
