@@ -66,12 +66,12 @@ async def add_item(ctx: RunContext[Turn[Basket]], item: str, quantity: int) -> s
 
 @bakery.tool
 async def book_table(ctx: RunContext[Turn[Basket]], people: int, time: str) -> str:
-    """Book a table for today."""
+    """Book a table; the time is in the caller's words, such as "tomorrow at seven"."""
     basket = ctx.deps.state
     basket.booking = Booking(people=people, time=time)
     ctx.deps.outcome("booked")
     ctx.deps.data({"basket": basket.model_dump() | {"total": basket.total}})
-    return f"A table for {people} at {time}."
+    return f"A table for {people}, {time}."
 
 
 @bakery.tool
@@ -91,29 +91,33 @@ def in_words(item: str, quantity: int) -> str:
     return f"one {item}" if quantity == 1 else f"{NUMBERS.get(quantity, quantity)} {item}s"
 
 
+def named(text: str) -> list[str]:
+    """What of the menu is in a sentence, in its order."""
+    return sorted((item for item in MENU if item in text.lower()), key=text.lower().find)
+
+
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
     """What it says without a model."""
     if scene.retry:
-        yield "That did not work. What would you like?"
+        yield "Your basket is still empty. What would you like?"
     elif added := [call for call in scene.answered if call.name == "add_item"]:
         yield " and ".join(in_words(**call.args) for call in added).capitalize() + ". "
         yield f"{added[-1].result} Anything else?"
     elif "menu" in scene.results:
-        yield "We have " + ", ".join(MENU) + "."
+        yield "We have " + ", ".join(f"{item} for {euros(MENU[item])}" for item in named(scene.text) or MENU) + "."
     elif scene.results:
         yield " ".join(scene.results.values())
-    elif scene.says("menu", "what do you have"):
+    elif scene.match("do you (have|sell)|have you|how much|menu|prices?|what kind|is there|are there"):
         yield "Let me look. "
         yield Call("menu")
-    elif scene.says("table"):
-        yield Call("book_table", {"people": 2, "time": "four o'clock"})
-    elif scene.says("that's all", "order", "check out"):
+    elif scene.says("table") or scene.when:
+        people = (scene.numbers or [2])[0]
+        yield Call("book_table", {"people": people, "time": scene.when}) if scene.when else "For how many, and when?"
+    elif (items := named(scene.text)) and not scene.says("remove", "cancel"):
+        for item in items:
+            yield Call("add_item", {"item": item, "quantity": scene.quantity(item)})
+    elif scene.match(r"\b(that's (all|it)|that is all|order|check out|nothing|no)\b"):
         yield Call("place_order")
-    elif ordered := [item for item in MENU if item in scene.text.lower()]:
-        for item in ordered:
-            before = scene.text.lower().partition(item)[0].split(",")[-1].split()[-2:]  # as in "three warm croissants"
-            quantity = next((number for number, word in NUMBERS.items() if {word, str(number)} & {*before}), 1)
-            yield Call("add_item", {"item": item, "quantity": quantity})
     else:
         yield "I can tell you the menu, take an order, or book you a table."

@@ -10,6 +10,9 @@ from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_pro
 SMALL_MODEL = "openai:gpt-5-nano"
 """Quick rather than clever. The larger one is the agent's own: `--model` or DEFAULT_MODEL."""
 OFFLINE_THINKING_SECONDS = 0.6
+KINDS = {"restaurant": ["dinner", "lunch", " eat"], "museum": ["art", "to see"], "walk": ["stroll", "outside"]}
+RESERVED = {"taxi": "a taxi", "cab": "a taxi", "ticket": "tickets", "massage": "a massage"}
+"""What the offline script understands."""
 
 concierge = Agent(instructions=[load_prompt("concierge"), SPEAK_PLAINLY], deps_type=Turn)
 receptionist = Agent(instructions=load_prompt("concierge_receptionist"), name="receptionist")
@@ -57,9 +60,10 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
         yield f"I would suggest {scene.results['suggest'][0]}. Shall I reserve?"
     else:
         await asyncio.sleep(OFFLINE_THINKING_SECONDS)
-        if kind := next((word for word in ("restaurant", "museum", "walk") if scene.says(word)), None):
+        what = next((name for word, name in RESERVED.items() if scene.says(word)), "a table")
+        if what != "a table" or scene.says("reserve", "book", "table", "yes"):
+            yield Call("reserve", {"what": what, "when": scene.when or "at eight tonight"})
+        elif kind := next((kind for kind, words in KINDS.items() if scene.says(kind, *words)), None):
             yield Call("suggest", {"kind": kind})
-        elif scene.says("reserve", "book", "table", "taxi", "yes"):
-            yield Call("reserve", {"what": "a taxi" if scene.says("taxi") else "a table", "when": "at eight tonight"})
         else:
             yield "I can suggest a restaurant, a museum or a walk, and reserve what you like."

@@ -1,5 +1,6 @@
 """Helpdesk: answers from the knowledge/ folder through SQLite full-text search; sources go to the page, not the ear."""
 
+import re
 import sqlite3
 import weakref
 from collections.abc import AsyncIterator
@@ -12,26 +13,10 @@ from pydantic_ai import Agent, RunContext
 from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
 
 FOLDER = Path(__file__).parent / "knowledge" / "helpdesk"
-STOP_WORDS = {
-    "a",
-    "and",
-    "are",
-    "can",
-    "do",
-    "does",
-    "for",
-    "how",
-    "i",
-    "in",
-    "is",
-    "it",
-    "my",
-    "of",
-    "on",
-    "the",
-    "to",
-    "you",
-}
+STOP_WORDS = re.compile(
+    r"\b(?:a|about|am|and|are|can|could|do|does|for|get|hello|help|hey|hi|how|i|in|is|it|lot|m|me|my|need|no|of|on|please|s|t|"
+    r"talk|thank|thanks|the|there|to|want|what|when|where|with|would|yes|you|your)\b"
+)
 
 
 class Passage(BaseModel):
@@ -56,14 +41,18 @@ class Knowledge:
 
     def search(self, question: str, *, limit: int = 3) -> list[Passage]:
         """The passages that share words with the question, best first."""
-        words = "".join(char if char.isalnum() else " " for char in question.lower()).split()
-        query = " OR ".join(f'"{word}"' for word in words if word not in STOP_WORDS)
+        query = " OR ".join(f'"{word}"' for word in subject(question))
         if not query:
             return []
         rows = self._index.execute(
             "select source, title, text from passage where passage match ? order by rank limit ?", (query, limit)
         )
         return [Passage(source=source, title=title, text=text) for source, title, text in rows]
+
+
+def subject(question: str) -> list[str]:
+    """The words of a question that say what it is about."""
+    return re.findall(r"[^\W_]+", STOP_WORDS.sub(" ", question.lower()))
 
 
 @cache
@@ -89,10 +78,16 @@ async def search(ctx: RunContext[Turn], question: str) -> list[Passage]:
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
     """What it says without a model: the best passage, read out."""
-    if "search" not in scene.results:
+    if passages := scene.results.get("search"):
+        yield passages[0].text
+    elif "search" in scene.results:
+        yield "I do not know that, I am afraid. Shall I have a colleague call you back?"
+    elif subject(scene.text):
         yield "Let me look that up. "
         yield Call("search", {"question": scene.text})
-    elif passages := scene.results["search"]:
-        yield passages[0].text
+    elif scene.says("thank"):
+        yield "You are welcome."
+    elif scene.says("yes"):
+        yield "Good. A colleague will call you back."
     else:
-        yield "I do not know that, I am afraid. Shall I have a colleague call you back?"
+        yield "I can look up the router, the wireless password, invoices and moving home. What is it about?"

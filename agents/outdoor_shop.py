@@ -1,5 +1,6 @@
 """Ridge & River: an outdoor shop's product search, order look-up and policies, with typed tool results."""
 
+import re
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from pydantic_ai import Agent, RunContext
 
 from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
 
+TOPICS = {"shipping": ("shipping", "deliver"), "warranty": ("warrant", "guarant"), "returns": ("return", "refund")}
 DATA = Path(__file__).parent / "data" / "outdoor_shop.json"
 
 
@@ -63,21 +65,18 @@ async def search_products(
     ctx: RunContext[Turn], words: str, max_price: float | None = None
 ) -> list[Product] | NotFound:
     """Find products by what they are or do, best first, optionally up to a price in euros."""
-    wanted = words.lower().split()
-    scored = [(matches(product, wanted), product) for product in catalogue().products]
-    found = [
-        product
-        for score, product in sorted(scored, key=lambda pair: -pair[0])
-        if score and (max_price is None or product.price <= max_price)
-    ][:3]
+    scored = [(matches(product, words), product) for product in catalogue().products]
+    best = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
+    found = [product for _, product in best if max_price is None or product.price <= max_price][:3]
     ctx.deps.data({"products": [product.model_dump() for product in found]})
     return found or NotFound(searched=words, advice="Ask what it is for, and search again with other words.")
 
 
-def matches(product: Product, words: list[str]) -> int:
+def matches(product: Product, words: str) -> int:
     """How many of the words the product's description holds."""
     text = f"{product.name} {product.kind} {product.about}".lower()
-    return sum(word in text for word in words)
+    wanted = {word.rstrip("s") for word in re.findall(r"[^\W_]{4,}", words.lower())}
+    return sum(re.search(rf"\b{word}(?:s|ing)?\b", text) is not None for word in wanted)
 
 
 @shop.tool_plain
@@ -101,7 +100,7 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
         match result:
             case [Product() as best, *others]:
                 yield f"I would take the {best.name}, at {best.price:g} euros. "
-                yield f"There are {len(others)} more if you like."
+                yield "Shall I name another one?" if others else "It is the only one."
             case Order():
                 yield f"Order {' '.join(result.number)} is {result.status} and arrives {result.arrives}."
             case NotFound():
@@ -110,11 +109,16 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
                 yield str(result)
     if scene.results:
         return
-    digits = "".join(char for char in scene.text if char.isdigit())
-    if len(digits) == 4:
-        yield Call("find_order", {"number": digits})
-    elif topic := next((word for word in ("returns", "shipping", "warranty") if scene.says(word[:6])), None):
+    price = scene.match(r" (?:under|below|up to) (\d+)(?: euros)?")
+    if len(scene.digits) == 4 and not price:
+        yield Call("find_order", {"number": scene.digits})
+    elif scene.match(r"\b(my|an|the) (order|parcel)\b"):
+        yield "What is its number? It has four digits."
+    elif topic := next((topic for topic, words in TOPICS.items() if scene.says(*words)), None):
         yield Call("policy", {"about": topic})
+    elif scene.match(r"^(hi|hello|hey|good \w+|thank|what can|can you help|who)\b[^,]*$"):
+        yield "I can find a product, look an order up, or tell you about returns, shipping and warranty."
     else:
         yield "Let me look. "
-        yield Call("search_products", {"words": scene.text.strip("?.! ")})
+        words, limit = (scene.text.replace(price[0], ""), float(price[1])) if price else (scene.text, None)
+        yield Call("search_products", {"words": words.strip("?.! "), "max_price": limit})

@@ -10,6 +10,10 @@ from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_pro
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGITS = {str(digit): word for digit, word in enumerate(WORDS)}
+NAME = (
+    r"(?:my name is|this is|it's|i'm|i am) (?!calling)(\w+(?: (?!here)\w+)?)"
+    r"|^(?!(?:hi|hello|hey|good|what|how|can|thanks?|help)\b)(\w+(?: \w+)?)\W*$"
+)
 
 
 QUESTIONS = {"name": "May I have your name?", "number": "What number may we call?", "time": "When shall we call?"}
@@ -110,11 +114,16 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
         yield "Thank you, we will call you. Goodbye!"
     elif scene.results:
         yield str(list(scene.results.values())[-1])
-    elif len(re.findall(r"\d", scene.text)) >= 3 and not scene.says("o'clock", "tomorrow"):
-        yield Call("save_number", {"number": scene.text})
-    elif scene.says("morning", "afternoon", "o'clock", "tomorrow", "today"):
-        yield Call("save_time", {"time": scene.text.strip(". ")})
-    elif scene.says("yes", "right", "correct"):
+    elif len(scene.digits) >= (7 if scene.when else 3):
+        yield Call("save_number", {"number": scene.digits})
+    elif scene.when and not scene.match(r"\bgood (morning|afternoon|evening)"):
+        yield Call("save_time", {"time": scene.when})
+    elif scene.match(r"\b(no|not|wrong)\b"):
+        yield "Then let us start again. May I have your name?"
+    elif scene.match(r"\b(yes|yeah|right|correct)\b"):
         yield Call("finish")
+    elif name := scene.match(NAME):
+        yield Call("save_name", {"name": name[1] or name[2]})
     else:
-        yield Call("save_name", {"name": scene.text.strip(". ").split()[-1]})
+        yield "I take your name, a number and a time, and we call you back. "
+        yield "May I have your name?" if scene.turns == 1 else ""

@@ -1,5 +1,6 @@
 """Pipeline: improves a caller's pitch for a job in stages: evaluate, plan, implement, verify."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -10,6 +11,8 @@ from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_pro
 
 MAX_WORDS = 40
 """About fifteen seconds of speech."""
+JOB = re.compile(r"\b(job|apply|applying|role|position|want to be)\b", re.IGNORECASE)
+PITCH = re.compile(r"(?:\bmy )?pitch\b(?: is)?", re.IGNORECASE)
 OutputT = TypeVar("OutputT")
 
 
@@ -95,9 +98,16 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
         yield Call("verify", {"approved": True, "reason": "It claims nothing new."})
     elif "improve" in scene.results:
         yield f"Try this: {scene.results['improve']} How does that feel?"
-    elif scene.says("pitch"):
+    elif PITCH.search(scene.text) or (scene.turns > 1 and asks_for_pitch(scene.said[-2])):
         yield "Let me work on that for a moment. "
-        job, _, pitch = scene.text.partition("pitch")
+        job, pitch = PITCH.split(scene.text, 1) if PITCH.search(scene.text) else (scene.said[-2], scene.text)
         yield Call("improve", {"job": job.strip(" ,.") or "the same job", "pitch": pitch.strip(" :,.") or "as before"})
+    elif asks_for_pitch(scene.text):
+        yield "And what is your pitch for it?"
     else:
         yield "Tell me the job, then say: my pitch is, and your pitch."
+
+
+def asks_for_pitch(text: str) -> bool:
+    """Whether the caller told the job and no pitch."""
+    return JOB.search(text) is not None and not PITCH.search(text)

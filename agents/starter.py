@@ -13,7 +13,9 @@ agent = VoiceAgent("starter", starter, greeting="Hi! What can I do for you?")
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
     """What it says without a model: enough to see that the conversation is remembered."""
-    if scene.turns == 1:
+    if scene.says("what can you do", "help me", "who are you"):
+        yield "I am running offline, from a small script. I can tell you what you said first."
+    elif scene.turns == 1:
         yield f"You said: {scene.text}. I am running offline, from a small script."
     elif scene.says("first", "remember", "before"):
         yield f"The first thing you said was: {first_words(scene)}."

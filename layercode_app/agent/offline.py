@@ -6,6 +6,7 @@ Tools run, and spans and frames are those of a real run; only the words and the 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 
 from ..journal.cost import FREE_MODEL
+from . import sentence
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
@@ -79,6 +81,29 @@ class Scene:
     def says(self, *words: str) -> bool:
         """Return whether the caller's text contains one of the words, ignoring case."""
         return any(word.lower() in self.text.lower() for word in words)
+
+    def match(self, pattern: str) -> re.Match[str] | None:
+        """Return where the caller's text first matches a regular expression, ignoring case."""
+        return re.search(pattern, self.text, re.IGNORECASE)
+
+    @property
+    def when(self) -> str:
+        """The first time in the caller's text, such as "tomorrow at seven"; empty if there is none. English only."""
+        return sentence.when(self.text)
+
+    @property
+    def digits(self) -> str:
+        """All digits in the caller's text, written or spoken in English: "one oh four 2" is 1042."""
+        return sentence.digits(self.text)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers in the caller's text, written or spoken in English, without those of times."""
+        return sentence.numbers(self.text)
+
+    def quantity(self, item: str) -> int:
+        """Return the number shortly before an item, as in "three warm croissants"; 1 if there is none."""
+        return sentence.quantity(self.text, item)
 
 
 Script: TypeAlias = Callable[[Scene], AsyncIterator[str | Call]]

@@ -30,7 +30,7 @@ def test_the_gallery_is_whole() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_file_is_short_and_imports_public_names_only(path: Path) -> None:
     source = path.read_text()
-    assert len(source.splitlines()) <= 120
+    assert len(source.splitlines()) <= 130
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             assert all(alias.name in sys.stdlib_module_names for alias in node.names), ast.unparse(node)

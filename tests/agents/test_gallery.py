@@ -37,7 +37,7 @@ async def test_bakery_takes_an_order_and_a_booking(tmp_path: Path) -> None:
         assert sent(added)[-1] == {"basket": {"items": {"croissant": 2, "coffee": 2}, "booking": None, "total": 10.4}}
         assert "One sourdough. The basket comes to 15 euros 90." in (await call.say("A sourdough")).spoken
         booked = await call.say("And a table at four")
-        assert sent(booked)[-1]["basket"]["booking"] == {"people": 2, "time": "four o'clock"}
+        assert sent(booked)[-1]["basket"]["booking"] == {"people": 2, "time": "at four"}
         ordered = await call.say("That's all, order it")
         assert ordered.spoken == "Ordered for 15 euros 90, ready in twenty minutes."
         assert sent(ordered) == [{"ordered": 15.9}]
@@ -152,7 +152,7 @@ async def test_pipeline_evaluates_plans_implements_and_verifies(tmp_path: Path) 
     assert [stage.usage["requests"] for stage in turn.stages] == [1, 1, 2, 1]
     tokens = [stage.usage["input_tokens"] + stage.usage["output_tokens"] for stage in turn.stages]
     assert tokens == [one["tokens"] for one in stages]
-    assert turn.tools[0].args["job"] == "I want to be a clinic manager, my"
+    assert turn.tools[0].args["job"] == "I want to be a clinic manager"
     assert turn.outcomes == [{"name": "pitch_improved", "value": 5}]
 
 

@@ -23,9 +23,9 @@ class Interrupts:
     async def run(self, step: Coroutine[Any, Any, ResultT]) -> ResultT | None:
         """Await a step: a reply, or the next line. Return None if a signal stopped it."""
         self._stopped = False
-        self._step = asyncio.ensure_future(step)
+        self._step = running = asyncio.ensure_future(step)
         try:
-            return await self._step
+            return await running
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
