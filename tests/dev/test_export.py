@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from layercode_app import Turn, VoiceAgent
+from layercode_app._version import __version__
 from layercode_app.cli.sessions.view import write_export
 from layercode_app.emulator.playground.export import export_page
 from layercode_app.journal.record import Frame, Kind, Speech, Status, TurnRecord
@@ -46,6 +48,14 @@ def test_the_page_needs_nothing_and_shows_no_personal_detail() -> None:
     assert "Two at 4.80 euros, in 2026." in page
     assert embedded(page)["conversation_id"] == "conv-20261121"
     assert not re.search(r'(src|href)="|@import|^import ', page, re.MULTILINE)
+
+
+def test_the_page_says_when_by_what_and_whether_masked_it_was_written() -> None:
+    for redacted in (True, False):
+        exported = embedded(export_page([a_turn()], redacted=redacted))["exported"]
+        assert isinstance(exported, dict)
+        assert time.time() - 60 < exported["at"] <= time.time()
+        assert (exported["version"], exported["masked"]) == (__version__, redacted)
 
 
 def test_who_asks_for_everything_gets_everything() -> None:

@@ -102,7 +102,7 @@ async def test_text_transcript_data_and_thumbs(tmp_path: Path, browser: Browser)
         assert record.scores["feedback"]["value"] == 1
 
         await s.page.click("#connect")
-        await expect(s.page.locator("#connect")).to_have_text("Connect")
+        await expect(s.page.locator("#connect")).to_have_text("Call")
         await expect(s.page.locator("#text")).to_be_disabled()
 
 
@@ -154,9 +154,39 @@ async def test_the_widget_is_dark_where_the_system_is_and_needs_no_emoji(tmp_pat
         assert await thumbs.locator("svg").count() == 2
 
 
-async def test_what_goes_wrong_is_shown(tmp_path: Path, browser: Browser) -> None:
+async def test_the_opening_has_a_title_and_says_what_to_do(tmp_path: Path, browser: Browser) -> None:
     async with stage(tmp_path, browser, "&text-only=") as s:
-        await s.page.evaluate("document.querySelector('layercode-voice').setAttribute('authorize', '/nowhere')")
+        await expect(s.page.locator("h2")).to_have_text("my-shop")
+        await expect(s.page.locator("#status")).to_have_text("Ready")
+        await expect(s.page.locator("#opening")).to_have_text("Press Call, then type.")
+        await expect(s.page.locator("#problem")).to_be_hidden()
+        await expect(s.page.locator("#details")).to_be_hidden()
+        await s.connect()
+        await expect(s.page.locator("#status")).to_have_text("Connected")
+        await expect(s.page.locator("#opening")).to_be_hidden()
         await s.page.click("#connect")
-        await expect(s.page.locator("#status")).not_to_have_text("not connected")
-        await expect(s.page.locator("#connect")).to_have_text("Connect")
+        await expect(s.page.locator("#status")).to_have_text("The call has ended")
+
+
+@pytest.mark.parametrize(
+    ("authorize", "told"),
+    [("/nowhere", "could not be started. Try again"), ("http://127.0.0.1:9/", "The server cannot be reached.")],
+)
+async def test_what_goes_wrong_is_said_in_plain_words(
+    tmp_path: Path, browser: Browser, authorize: str, told: str
+) -> None:
+    async with stage(tmp_path, browser, "&text-only=") as s:
+        set_to = "(where) => document.querySelector('layercode-voice').setAttribute('authorize', where)"
+        await s.page.evaluate(set_to, authorize)
+        await s.page.click("#connect")
+        await expect(s.page.locator("#problem")).to_contain_text(told)
+        await expect(s.page.locator("#connect")).to_have_text("Call")
+        await expect(s.page.locator("#opening")).to_be_visible()
+
+
+async def test_a_blocked_microphone_is_said_in_plain_words(tmp_path: Path, browser: Browser) -> None:
+    async with stage(tmp_path, browser) as s:
+        denied = "async () => { throw new DOMException('Permission denied', 'NotAllowedError') }"
+        await s.page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {denied} }}")
+        await s.page.click("#connect")
+        await expect(s.page.locator("#problem")).to_contain_text("The microphone is blocked.")

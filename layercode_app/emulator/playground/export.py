@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..._version import __version__
 from ...journal.record import Json, TurnRecord
 from ...journal.record_json import from_json, to_json
 from ...observability.privacy.masked_export import masked_turns, redact
@@ -29,6 +31,8 @@ def export_page(turns: Sequence[TurnRecord], *, redacted: bool = True) -> str:
     call: Json = from_json(to_json(conversation_row(turns) | {"turns": [whole(turn) for turn in turns]}))
     if redacted:
         call |= {"title": redact(call["title"]), "turns": masked_turns(call["turns"])}
+    # After the masking: a time of day could be taken for a telephone number.
+    call["exported"] = {"at": time.time(), "version": __version__, "masked": redacted}
     title = html.escape(visible(f"Call with {call['agent']}"))
     return sealed(_PAGE.format(title=title, style=_style(), script=_script(), call=embedded(json_text(call))))
 
