@@ -188,6 +188,8 @@ class TurnHandler(Draining):
     ) -> None:
         live.add(listener)
         await earlier_turns.settle(self.store, event, begun, live.record, tokens=self.services.tokens(agent))
+        if agent.remembers:
+            live.record.history_start = begun.history[0].position if begun.history else 0
         live.record.timings["history"] = live.elapsed_ms()
         await Run(self.services, agent, event, live, begun).to_the_end()
 

@@ -172,6 +172,8 @@ class TurnRecord:
     span_id: str = ""
     started_at: float = 0.0
     ended_at: float | None = None
+    history_start: int = 0
+    """The position of the oldest turn in this turn's history; 0 if it had none. See `stores/history_steps.py`."""
     position: int = 0
     """The turn's position in the journal; set by the store."""
     messages: bytes = b""

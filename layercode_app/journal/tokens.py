@@ -1,4 +1,4 @@
-"""Estimate the size of a turn in a prompt: text, the arguments of tool calls, and tool results.
+"""Estimate the size of a turn in a prompt: text, tool calls with their arguments, and tool results.
 
 Instructions, reasoning and message ids are not counted: they are in the journal, but not in later requests.
 """
@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from .record import Json, TurnRecord
+from .record import Json, Kind, Status, TurnRecord
 from .record_json import from_json
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CHARACTERS_PER_TOKEN = 4
 MEDIA_CHARACTERS = 4000
 """The characters that an image or another file in a prompt counts as, regardless of its size."""
+NOTE_CHARACTERS = 80
+"""The most characters of each text that the history adds: a note on an interruption, a missing result, a joined call."""
 _CONTENTS = frozenset(("user-prompt", "system-prompt", "tool-return", "retry-prompt", "retry-feedback", "text"))
 """The kinds of parts whose content is counted."""
 
@@ -25,7 +27,9 @@ _CONTENTS = frozenset(("user-prompt", "system-prompt", "tool-return", "retry-pro
 def characters_of(messages: Sequence[ModelMessage]) -> int:
     """Count the characters of these messages."""
     return sum(
-        _characters(part.part_kind, getattr(part, "content", None), getattr(part, "args", None))
+        _characters(
+            part.part_kind, getattr(part, "content", None), getattr(part, "args", None), getattr(part, "tool_name", "")
+        )
         for message in messages
         for part in message.parts
     )
@@ -33,7 +37,7 @@ def characters_of(messages: Sequence[ModelMessage]) -> int:
 
 def characters_of_turn(record: TurnRecord) -> int:
     """Count the characters of a turn in later prompts; an interrupted reply counts as it was heard."""
-    besides = len(record.before) + sum(map(len, record.notes))
+    besides = len(record.before) + sum(map(len, record.notes)) + _added(record)
     if not record.messages:
         return len(record.user_text) + len(record.heard) + besides
     try:
@@ -43,16 +47,27 @@ def characters_of_turn(record: TurnRecord) -> int:
         return len(record.messages)
     written = record.heard_text is None
     said = sum(len(part.text) for part in record.speech if part.source != "model") if written else len(record.heard)
+    besides += NOTE_CHARACTERS * max(_count(parts, "tool-call") - _count(parts, "tool-return"), 0)
     return besides + said + sum(_of_json(part) for part in parts if written or part["part_kind"] != "text")
 
 
+def _added(record: TurnRecord) -> int:
+    """Return the most characters that the history adds for the kind and the status of a turn."""
+    interrupted = record.status in (Status.INTERRUPTED, Status.SUPERSEDED)
+    return NOTE_CHARACTERS * (interrupted + (record.kind is Kind.GREETING))
+
+
+def _count(parts: Sequence[Mapping[str, Json]], kind: str) -> int:
+    return sum(part["part_kind"] == kind for part in parts)
+
+
 def _of_json(part: Mapping[str, Json]) -> int:
-    return _characters(part["part_kind"], part.get("content"), part.get("args"))
+    return _characters(part["part_kind"], part.get("content"), part.get("args"), part.get("tool_name"))
 
 
-def _characters(kind: str, content: Json, arguments: Json) -> int:
+def _characters(kind: str, content: Json, arguments: Json, tool_name: str | None) -> int:
     if kind == "tool-call":
-        return len(text_of(arguments))
+        return len(tool_name or "") + len(text_of(arguments))
     if kind == "user-prompt" and not isinstance(content, str):
         return sum(len(item) if isinstance(item, str) else MEDIA_CHARACTERS for item in content or ())
     return len(text_of(content)) if kind in _CONTENTS else 0

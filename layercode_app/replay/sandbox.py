@@ -34,11 +34,14 @@ class Sandbox:
         """Return a sandbox with the conversation's turns, state and metadata from before this turn."""
         sandbox = cls(turn, limits)
         state: dict[str, Any] = {}
+        positions: dict[int, int] = {}
         for past in turns:
             if past.position < turn.position and past.finished:
                 state = past.state or state
                 copy = replace(clone(past), conversation_id=sandbox.conversation_id)
+                copy.history_start = positions.get(past.history_start, 0)
                 await sandbox._store.begin(copy, history_tokens=0)
+                positions[past.position] = copy.position
         await sandbox._store.save_state(sandbox.conversation_id, state)
         await sandbox._store.establish(sandbox.conversation_id, turn.metadata)
         return sandbox

@@ -104,7 +104,7 @@ def test_text_calls_and_results_are_counted_and_nothing_else() -> None:
         ),
         ModelRequest(parts=[ToolReturnPart("look_up", ["found"], tool_call_id="call")]),
     ]
-    assert characters_of(messages) == 10 + 20 + len('{"shelf": 12}') + len('["found"]')
+    assert characters_of(messages) == 10 + 20 + len('look_up{"shelf": 12}') + len('["found"]')
     record = ended(turn(messages=dumped(*messages)), "a" * 20)
     assert characters_of_turn(record) == characters_of(messages)
 

@@ -164,7 +164,10 @@ class Store(ABC):
 
     @abstractmethod
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
-        """Return the newest turns that fit the estimated tokens, at least one, oldest first and without frames."""
+        """Return the newest turns within the estimated tokens, at least one, oldest first and without frames.
+
+        They begin where the newest one's own history began, or are cut in steps; see `history_steps.py`.
+        """
 
     @abstractmethod
     def turns(
@@ -280,7 +283,8 @@ LEAST_TOKENS = 64
 
 def tokens_of(record: TurnRecord) -> int:
     """Estimate the tokens that a turn costs in a later prompt."""
-    return max(characters_of_turn(record) // CHARACTERS_PER_TOKEN, LEAST_TOKENS)
+    # Rounded up, so that the turns of a history together never exceed its budget.
+    return max(-(-characters_of_turn(record) // CHARACTERS_PER_TOKEN), LEAST_TOKENS)
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:

@@ -6,11 +6,13 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from uuid import uuid4
 
 from .. import steady_clock
 from ..record import Json, TurnRecord, assign, clone
 from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Size, Store, Summary, tokens_of
+from .history_steps import first_of
 
 
 class MemoryStore(Store):
@@ -121,15 +123,21 @@ class MemoryStore(Store):
 
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
         chosen: list[TurnRecord] = []
+        left = tokens
         for turn in reversed(self._by_conversation.get(conversation_id, ())):
             if turn.kind not in SPEAKING_KINDS or (before is not None and turn.position >= before):
                 continue
-            tokens -= self._tokens[turn.key]
-            if tokens < 0 and chosen:
+            left -= self._tokens[turn.key]
+            if left < 0 and chosen:
                 break
-            chosen.append(clone(turn))
-            chosen[-1].frames = []
-        return chosen[::-1]
+            chosen.append(turn)
+        return [replace(clone(turn), frames=[]) for turn in self._stepped(chosen, tokens)]
+
+    def _stepped(self, newest_first: list[TurnRecord], tokens: int) -> list[TurnRecord]:
+        starts = [turn.history_start for turn in newest_first]
+        oldest_first = newest_first[::-1]
+        counted = [self._tokens[turn.key] for turn in oldest_first]
+        return oldest_first[first_of([turn.position for turn in oldest_first], counted, starts, tokens) :]
 
     async def turns(
         self,

@@ -22,6 +22,7 @@ from ..record_json import dump_frames, dump_head, from_json, load_record, to_jso
 from . import redis_jobs as jobs
 from . import redis_scripts as lua
 from .base import SPEAKING_KINDS, Begun, Change, Conversation, Job, Signal, Size, Store, Summary, counts_json, tokens_of
+from .history_steps import first_of
 from .redis_link import Command, Link, component_of
 from .redis_worker import Worker
 
@@ -312,15 +313,19 @@ def _load(turn: list[bytes]) -> TurnRecord:
 
 
 def _fitting(newest_first: list[list[bytes]], tokens: int) -> list[TurnRecord]:
-    """Return the turns that fit the token budget, at least one, oldest first."""
+    """Return the turns of the history within the token budget, at least one, oldest first."""
     chosen: list[TurnRecord] = []
+    sizes: list[int] = []
     for turn in newest_first:
         record, counted = _load(turn), int(_meta(turn)[4])
-        tokens -= tokens_of(record) if counts_json(counted, record.messages) else counted
-        if tokens < 0 and chosen:
+        size = tokens_of(record) if counts_json(counted, record.messages) else counted
+        if sum(sizes) + size > tokens and chosen:
             break
         chosen.append(record)
-    return chosen[::-1]
+        sizes.append(size)
+    starts = [record.history_start for record in chosen]
+    oldest_first = chosen[::-1]
+    return oldest_first[first_of([record.position for record in oldest_first], sizes[::-1], starts, tokens) :]
 
 
 def _pairs(values: dict[str, Json]) -> list[str | bytes]:

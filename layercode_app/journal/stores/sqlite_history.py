@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias, overload
 
 from ..record import Status, TurnRecord
-from ..record_json import STATUSES, load_record
+from ..record_json import STATUSES, from_json, load_record
 from .base import LEAST_TOKENS, counts_json, tokens_of
+from .history_steps import first_of
 
 Row: TypeAlias = tuple[int, bytes, bytes, str, str, bytes, int]
 """Position, head, messages, owner, status, frames and tokens of a stored turn."""
@@ -23,13 +24,21 @@ WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC L
 
 
 def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: int | None) -> list[Row]:
-    """Return the newest turns that fit the token budget, at least one, oldest first and without frames."""
+    """Return the turns of the history within the token budget, at least one, oldest first and without frames."""
     # Limit the rows to those that may fit: the sqlite3 module reads one row ahead, messages included.
     most = max(tokens // LEAST_TOKENS, 1)
     cursor = db.execute(_NEWEST, (conversation_id, END_OF_JOURNAL if before is None else before, most))
     rows = _fitting(cursor, tokens)
     cursor.close()
-    return rows
+    return rows[first_row(rows, tokens) :]
+
+
+def first_row(rows: Sequence[Row], tokens: int) -> int:
+    """Return the index of the row at which the history begins, among those that fit the budget, oldest first."""
+    if len(rows) < 2:
+        return 0
+    starts = (from_json(row[1]).get("history_start", 0) for row in reversed(rows))
+    return first_of([row[0] for row in rows], [row[-1] for row in rows], starts, tokens)
 
 
 def _fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from .sqlite_history import Row
+from .sqlite_history import Row, first_row
 
 ROOM_BYTES = 8_000_000
 """Maximum size of the cache. The least recently used conversations are evicted first."""
@@ -36,13 +36,18 @@ class Known:
         self.size = OBJECT_BYTES + len(self.state) + len(self.metadata) + sum(map(size_of, self.rows))
 
     def past(self) -> list[Row]:
-        """Drop the oldest turns over the budget, but never the newest turn; return a copy of the rest."""
+        """Drop the turns that are no longer in the history, but never the newest turn; return a copy of the rest."""
         rows = self.rows
         while self.used > self.tokens and len(rows) > 1:
-            row = rows.pop(0)
-            self.used -= row[-1]
-            self.size -= size_of(row)
+            self._drop_oldest()
+        for _ in range(first_row(rows, self.tokens)):
+            self._drop_oldest()
         return rows.copy()
+
+    def _drop_oldest(self) -> None:
+        row = self.rows.pop(0)
+        self.used -= row[-1]
+        self.size -= size_of(row)
 
     def add(self, row: Row) -> None:
         """Append a turn."""
