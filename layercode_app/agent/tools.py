@@ -17,6 +17,7 @@ from ..conversation.turn import Turn
 from ..journal.record import ToolCall
 from ..observability.debug_run import log_tool
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
+from .prompt_changes import note_changes
 from .think_tags import without_thoughts
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class TurnTools(AbstractCapability[Any]):
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Remove or replace the parts of the messages that a provider would refuse."""
         request_context.messages = sendable(request_context.messages)
+        note_changes(self.turn, request_context.model_request_parameters, remembers=self.voice.remembers)
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:

@@ -159,6 +159,10 @@ class TurnRecord:
     cost: float | None = None
     spent_before: dict[str, float] | None = None
     """Cost and tokens of all earlier turns of the conversation, set if a budget needs them; never changed in place."""
+    prompt: dict[str, str] = field(default_factory=dict)
+    """Digests of the newest request's instructions and tools, by these names."""
+    prompt_changes: list[str] = field(default_factory=list)
+    """What changed since the request before: `instructions`, `tools`, `history`. Providers cache the rest only."""
     outcomes: list[Json] = field(default_factory=list)
     scores: dict[str, Json] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)

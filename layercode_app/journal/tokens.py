@@ -20,7 +20,9 @@ MEDIA_CHARACTERS = 4000
 """The characters that an image or another file in a prompt counts as, regardless of its size."""
 NOTE_CHARACTERS = 80
 """The most characters of each text that the history adds: a note on an interruption, a missing result, a joined call."""
-_CONTENTS = frozenset(("user-prompt", "system-prompt", "tool-return", "retry-prompt", "retry-feedback", "text"))
+_CONTENTS = frozenset(
+    ("user-prompt", "system-prompt", "tool-return", "retry-prompt", "retry-feedback", "text", "instruction-delta")
+)
 """The kinds of parts whose content is counted."""
 
 

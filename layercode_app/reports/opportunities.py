@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -18,6 +18,14 @@ LONG_PROMPT = 1024
 """Prompt length in tokens from which providers cache its beginning."""
 LONG_HISTORY = 4000
 SLOW_TOOL_MS = 1500.0
+OFTEN_CHANGED = 0.2
+"""The share of turns whose request may begin unlike the one before. A history that is cut in steps changes less."""
+_CHANGE_ADVICE = {
+    "instructions": "Return what changes (time, names) as InstructionPart(text, name=..., on_change='append'): it is then "
+    "sent after the history, and the provider can cache what is before it.",
+    "tools": "Offer the same tools in every turn, in the same order: they are the beginning of a request.",
+    "history": "Raise LAYERCODE_HISTORY_TOKENS, or shorten tool results: the history is cut in too many turns.",
+}
 EXPENSIVE_RATIO = 3.0
 """How many times the cheapest model's cost per turn a model must exceed, before a trial of the cheapest is advised."""
 
@@ -46,18 +54,34 @@ class _Spending:
     cost: Cost = field(default_factory=Cost)
 
 
+@dataclass
+class _Prompts:
+    """Turns that called a model after an earlier one, and how often what changed, by conversation."""
+
+    turns: int = 0
+    changes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def add(self, record: TurnRecord) -> None:
+        self.turns += bool(record.history_start)
+        for name in record.prompt_changes:
+            self.changes[name][record.conversation_id] += 1
+
+
 class Sightings:
     """The figures of turns from which opportunities are found."""
 
     def __init__(self) -> None:
         self._spending: dict[tuple[str, str], _Spending] = defaultdict(_Spending)
         self._tools: dict[str, list[float]] = defaultdict(list)
+        self._prompts: dict[tuple[str, str], _Prompts] = defaultdict(_Prompts)
 
     def add(self, record: TurnRecord) -> None:
         """Collect the figures of one turn."""
         for call in record.tools:
             if call.ended_ms is not None:
                 self._tools[call.name].append(call.ended_ms - call.started_ms)
+        if record.prompt:
+            self._prompts[record.agent, record.model].add(record)
         if not interrupted(record):
             for share in record.shares:
                 self._add(record, share)
@@ -76,7 +100,7 @@ class Sightings:
 
     def opportunities(self) -> list[Opportunity]:
         """Return the opportunities, grouped by kind and not ordered by value."""
-        return [*self._uncached(), *self._histories(), *self._slow_tools(), *self._expensive_models()]
+        return [*self._uncached(), *self._changes(), *self._histories(), *self._slow_tools(), *self._expensive_models()]
 
     def _often(self) -> Iterator[tuple[str, str, _Spending]]:
         for (agent, model), spent in sorted(self._spending.items()):
@@ -94,6 +118,19 @@ class Sightings:
                     "Keep changing parts (time, names) out of the beginning of the instructions, so that the provider "
                     "can cache them.",
                 )
+
+    def _changes(self) -> Iterator[Opportunity]:
+        for (agent, model), prompts in sorted(self._prompts.items()):
+            for name, calls in sorted(prompts.changes.items()):
+                if prompts.turns >= LEAST_TURNS and calls.total() >= OFTEN_CHANGED * prompts.turns:
+                    call, times = calls.most_common(1)[0]
+                    yield Opportunity(
+                        "changing prefixes",
+                        f"{agent} on {model}",
+                        f"{name} changed in {calls.total():,} of {prompts.turns:,} turns with a history, most often "
+                        f"({times:,}) in conversation {call}",
+                        _CHANGE_ADVICE[name],
+                    )
 
     def _histories(self) -> Iterator[Opportunity]:
         for agent, model, spent in self._often():

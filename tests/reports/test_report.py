@@ -176,6 +176,24 @@ async def test_opportunities_come_with_their_figures(tmp_path: Path) -> None:
     )
 
 
+async def test_a_changing_prefix_is_an_opportunity_that_names_a_call(tmp_path: Path) -> None:
+    app = LayerCode(priced_agent(), settings=settings(tmp_path))
+    await app.store.open()
+    for number in range(10):
+        record = TurnRecord(f"call-{number // 8}", f"t{number}", Kind.MESSAGE, "priced", started_at=time.time())
+        await app.store.begin(record, history_tokens=0)
+        record.status, record.model, record.history_start = Status.COMPLETE, "m", 1
+        record.prompt = {"instructions": str(number), "tools": ""}
+        record.prompt_changes = ["instructions"] + (["history"] if number == 9 else [])
+        await app.store.save(record)
+    await app.store.close()
+    (found,) = [each for each in (await report_of(app)).opportunities if each.kind == "changing prefixes"]
+    assert found.where == "priced on m"
+    expected = "instructions changed in 10 of 10 turns with a history, most often (8) in conversation call-0"
+    assert found.measured == expected
+    assert "on_change='append'" in found.advice
+
+
 async def test_the_page_is_self_contained_and_escapes_names(app: LayerCode) -> None:
     await app.store.open()
     record = TurnRecord("c<script>", "x", Kind.MESSAGE, "<script>alert(1)</script>", started_at=time.time() - 90_000)

@@ -1,0 +1,57 @@
+"""Record which parts of a request's beginning differ from the request before: providers cannot cache what follows."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from ..conversation.turn import Turn
+
+if TYPE_CHECKING:
+    from ..journal.record import TurnRecord
+
+
+def note_changes(turn: Turn[Any, Any], parameters: Any, *, remembers: bool) -> None:
+    """Compare a request's instructions, tools and history with those of the request before it in the conversation.
+
+    `parameters` are PydanticAI's ModelRequestParameters.
+    """
+    record = turn.record
+    prompt = {"instructions": _digest(_instructions(parameters)), "tools": _digest(_tools(parameters))}
+    before = record.prompt or _before(turn, remembers)
+    for name, digest in prompt.items():
+        if before.get(name, digest) != digest:
+            _note(record, name)
+    record.prompt = prompt
+
+
+def _before(turn: Turn[Any, Any], remembers: bool) -> dict[str, str]:
+    """Return the digests of the newest earlier turn that called a model; note whether its history was cut since."""
+    record = turn.record
+    past = turn.past if remembers else ()
+    known = next((one for one in reversed(past) if one.prompt and one.agent == record.agent), None)
+    if known is None:
+        return {}
+    if known.history_start not in (0, record.history_start):
+        _note(record, "history")
+    return known.prompt
+
+
+def _note(record: TurnRecord, name: str) -> None:
+    if name not in record.prompt_changes:
+        record.prompt_changes.append(name)
+
+
+def _instructions(parameters: Any) -> str:
+    """Return the text before the messages. Of a part that is appended when it changes, the first text stays there."""
+    parts = parameters.instruction_parts or ()
+    return "\n\n".join(part.content for part in parts if part.on_change != "append" or part.id is None)
+
+
+def _tools(parameters: Any) -> str:
+    # The names suffice: a tool's schema changes with a release, not with a turn.
+    return " ".join(tool.name for tool in (*parameters.function_tools, *parameters.output_tools))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=6).hexdigest()
