@@ -7,7 +7,7 @@ retries, but enters a cancel scope for each piece. Here each request has one tim
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from pydantic_ai.settings import ModelSettings
 from .._compat.pydantic_ai import can_replace_events, replace_events
 from ..conversation.timeout import Timeout
 from .models import falls_back
+from .replayed_events import ReplayedEvents
 from .retry import Retries
 
 SETTING: Final = "first_event_timeout"
@@ -91,33 +92,7 @@ class BoundedModel(WrapperModel):
                 if can_replace_events(stream):
                     events = aiter(stream)
                     first = await anext(events, None)
-                    replace_events(stream, _Replayed(first, events))
+                    replace_events(stream, ReplayedEvents(first, events))
         except TimeoutError as error:
             raise ModelRequestTimeout(self.model_name, self._seconds, setting=SETTING) from error
         return stream
-
-
-class _Replayed:
-    """The events of a stream, including the first one, which was read already (None if there was none)."""
-
-    __slots__ = ("_events", "_first")
-
-    def __init__(self, first: Any, events: AsyncIterator[Any]) -> None:
-        self._first = first
-        self._events = events
-
-    def __aiter__(self) -> _Replayed:
-        return self
-
-    def __anext__(self) -> Awaitable[Any]:
-        # Return the stream's own awaitable: this adds no coroutine to each event.
-        return self._events.__anext__() if self._first is None else self._take_first()
-
-    async def _take_first(self) -> Any:
-        first, self._first = self._first, None
-        return first
-
-    async def aclose(self) -> None:
-        """Close the stream's events."""
-        if isinstance(self._events, AsyncGenerator):
-            await self._events.aclose()

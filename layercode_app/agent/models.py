@@ -40,9 +40,12 @@ def choose_model(
     asked: str | None,
     default: str | None,
     fallbacks: Sequence[str] = (),
+    hedge: str | None = None,
     offline_without_key: bool = False,
 ) -> None:
-    """Set the model that the agent uses. Raises ConfigurationError if a named model cannot be used.
+    """Set the model that the agent uses, and that of second requests (`hedge`).
+
+    Raises ConfigurationError if a named model cannot be used.
 
     With `offline_without_key`, an agent whose model has no key answers from its script, and a fallback that has none is
     left out; a warning says so. The model of `asked` needs its key in any case.
@@ -61,6 +64,23 @@ def choose_model(
         voice.use_model(_with_fallbacks(model, fallbacks, skip=offline_without_key))
     elif fallbacks:
         voice.use_model(_with_fallbacks(own, fallbacks, skip=offline_without_key))
+    if asked != MODEL_NAME:
+        _choose_second_model(voice, hedge, skip=offline_without_key)
+
+
+def _choose_second_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
+    """Set the model of second requests: the agent's own `hedge_model`, else that of the setting."""
+    setting = "LAYERCODE_HEDGE_MODEL"
+    if isinstance(voice.hedge_model, str):
+        setting, name = f"The hedge_model of agent {voice.name!r},", voice.hedge_model
+    elif voice.hedge_model is not None:
+        return
+    try:
+        voice.second_model = None if name is None else named_model(name, setting)
+    except MissingKeyError as error:
+        if not skip:
+            raise
+        _warn_once(f"{error.reason} Second requests go to the same model.")
 
 
 def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, *, offline_without_key: bool) -> Model:
@@ -169,4 +189,5 @@ def single_models(models: Iterable[Any]) -> Iterator[Model]:
 def models_of(voices: Iterable[VoiceAgent[Any, Any]]) -> list[Any]:
     """Return the models of these agents, except those that are unset or given by name."""
     found = [voice.model or voice.agent.model for voice in voices if voice.agent is not None]
+    found += [voice.second_model for voice in voices]
     return [model for model in found if model is not None and not isinstance(model, str)]

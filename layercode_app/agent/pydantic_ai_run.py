@@ -6,16 +6,19 @@ is never spoken. Messages, usage and cost are written into the turn's record how
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable
 from typing import Any
 
 from pydantic_ai import Agent
 from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
 
+from ..conversation.model_requests import Hedge, insert_hedge
 from ..conversation.turn import Turn
 from ..exceptions import ModelStalledError
 from .bounded_model import SETTING, bounded, has_several
 from .capabilities import watch
+from .hedged_model import hedged
 from .output_speech import speak_output
 from .pause_timeout import Pauses
 from .retry import Retries
@@ -49,7 +52,7 @@ async def _run_once(
         prompt,
         deps=deps,
         message_history=turn.history if voice.remembers else None,
-        model=bounded(voice.agent, turn.model, retries, seconds),
+        model=bounded(voice.agent, _hedged(voice, turn), retries, seconds),
         model_settings=settings,
         conversation_id=turn.conversation_id,
         capabilities=[watch(voice, turn)],
@@ -72,6 +75,16 @@ async def _run_once(
     if running.result is not None:
         await speak_output(voice, turn, writer, running.result.output)
     turn.live.run.answered = True
+
+
+def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> Any:
+    """Return the model of the turn, which sends slow requests a second time if that is set."""
+    live = turn.live
+
+    def note(hedge: Hedge) -> None:
+        insert_hedge(live, hedge, asyncio.get_running_loop().time())
+
+    return hedged(turn.model, voice.second_model, live.run.hedge_after, note)
 
 
 def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:

@@ -175,6 +175,8 @@ def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
         turn.live.run.first_token_timeout = voice.first_token_timeout
     if voice.piece_timeout is not None:
         turn.live.run.piece_timeout = voice.piece_timeout
+    if voice.hedge_after is not None:
+        turn.live.run.hedge_after = voice.hedge_after
 
 
 def _model(voice: VoiceAgent[Any, Any]) -> Any:

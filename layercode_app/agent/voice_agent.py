@@ -65,6 +65,10 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         first_token_timeout: Seconds until the model must begin to answer a request; by default the setting
             LAYERCODE_FIRST_TOKEN_TIMEOUT. A model that reasons for long needs more.
         piece_timeout: Seconds the model may pause within an answer; by default the setting LAYERCODE_PIECE_TIMEOUT.
+        hedge_after: Seconds without a first token after which a request is sent a second time; the first answer is
+            spoken, and the other request is cancelled. By default the setting LAYERCODE_HEDGE_AFTER; 0 disables it.
+        hedge_model: The model that the second request goes to; by default the setting LAYERCODE_HEDGE_MODEL, else the
+            same model.
         timeout_apology: The words for a turn that runs out of time.
         tool_apology: The words for a turn that fails after a tool was called: repeating the request may order
             something twice. By default `apology`, else the setting LAYERCODE_TOOL_APOLOGY.
@@ -98,6 +102,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tool_timeout: float | None = None,
         first_token_timeout: float | None = None,
         piece_timeout: float | None = None,
+        hedge_after: float | None = None,
+        hedge_model: Model | str | None = None,
         timeout_apology: str | None = None,
         tool_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
@@ -126,6 +132,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tool_timeout: float | None = None,
         first_token_timeout: float | None = None,
         piece_timeout: float | None = None,
+        hedge_after: float | None = None,
+        hedge_model: Model | str | None = None,
         timeout_apology: str | None = None,
         tool_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
@@ -153,6 +161,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tool_timeout: float | None = None,
         first_token_timeout: float | None = None,
         piece_timeout: float | None = None,
+        hedge_after: float | None = None,
+        hedge_model: Model | str | None = None,
         timeout_apology: str | None = None,
         tool_apology: str | None = None,
         tools: Mapping[str, ToolPolicy] | None = None,
@@ -172,6 +182,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
             tool_timeout=tool_timeout,
             first_token_timeout=first_token_timeout,
             piece_timeout=piece_timeout,
+            hedge_after=hedge_after,
         )
         check_texts(apology=apology, timeout_apology=timeout_apology, tool_apology=tool_apology)
         check_guard(guard)
@@ -194,6 +205,11 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.tool_timeout = tool_timeout
         self.first_token_timeout = first_token_timeout
         self.piece_timeout = piece_timeout
+        self.hedge_after = hedge_after
+        self.hedge_model = hedge_model
+        """The declared model of second requests; None means the setting's, or else the model that answers."""
+        self.second_model = None if isinstance(hedge_model, str) else hedge_model
+        """The model of second requests; None means the model that answers. The server sets it."""
         self.timeout_apology = timeout_apology
         self.tool_apology = apology if tool_apology is None else tool_apology
         self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None)

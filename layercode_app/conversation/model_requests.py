@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..journal.record import ModelCall
@@ -74,6 +75,51 @@ def insert_attempts(live: LiveTurn, call: ModelCall, attempts: Sequence[ModelReq
         if place is not None:
             live.record.requests.insert(place + number, row)
         call.started_ms = ended
+
+
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """A request that was sent a second time, when its race is over. Times are of the event loop's clock."""
+
+    model: str
+    """The model that the second request went to."""
+    other: str
+    """The model of the request that lost."""
+    sent: float
+    won: bool
+    """Whether the second request answered first."""
+    failed: bool
+    """Whether the request that lost had failed."""
+    ended: float
+    """When the request that lost had ended."""
+
+
+def insert_hedge(live: LiveTurn, hedge: Hedge, now: float) -> None:
+    """Add the request that lost a race as a row before or after the running request, which is the one that answers.
+
+    A request that was cancelled is charged for, but does not tell its tokens.
+    """
+    call = live.run.request
+    if call is None:
+        return
+    elapsed = live.elapsed_ms()
+    sent, ended = (elapsed - (now - at) * 1000 for at in (hedge.sent, hedge.ended))
+    row = ModelCall(hedge.other, call.started_ms if hedge.won else sent, ended_ms=ended, status="failed")
+    if not hedge.failed:
+        row.status, row.usage = "cancelled", {"requests": 1, "unpriced_requests": 0, "unknown_requests": 1}
+    if hedge.won:
+        call.started_ms, call.hedge, call.model, row.hedge = sent, "won", hedge.model, "slow"
+    else:
+        row.hedge = "lost"
+    _insert(live, row, call, after=not hedge.won)
+    for name, amount in row.usage.items():
+        live.record.usage[name] = live.record.usage.get(name, 0) + amount
+
+
+def _insert(live: LiveTurn, row: ModelCall, call: ModelCall, *, after: bool) -> None:
+    place = next((i for i, one in enumerate(live.record.requests) if one is call), None)
+    if place is not None:
+        live.record.requests.insert(place + after, row)
 
 
 def _merge(row: ModelCall, call: ModelCall) -> None:

@@ -85,6 +85,7 @@ class Work:
             metadata = self.agent.metadata_type.model_validate(metadata)
         live.run.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
         live.run.first_token_timeout, live.run.piece_timeout = limits.first_token_timeout, limits.piece_timeout
+        live.run.hedge_after = limits.hedge_after
         live.save = partial(self.services.states.save, record, state)
         live.late = partial(_finish_late, self.services, record, state)
         return Turn(

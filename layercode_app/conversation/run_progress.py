@@ -25,5 +25,7 @@ class RunProgress:
     """Seconds that a model may take to begin its answer to a request."""
     piece_timeout = 6.0
     """Seconds that a model may pause within an answer."""
+    hedge_after = 0.0
+    """Seconds without a first token after which a request is sent a second time; 0 means never."""
     stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
     """Answer a tool call instead of the tool, in a fork that must not place a second order; None runs the tool."""

@@ -200,6 +200,7 @@ class DevApp:
                     asked=self._model,
                     default=settings.default_model,
                     fallbacks=settings.fallback_models,
+                    hedge=settings.hedge_model,
                     offline_without_key=True,
                 )
             before = self.layercode.settings

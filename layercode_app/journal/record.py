@@ -119,6 +119,8 @@ class ModelCall:
     """Known dollars; see `cost_of`."""
     finish: str = ""
     """Why the model stopped, as PydanticAI names it: `stop`, `tool_call`, `length`, `content_filter`, `error`."""
+    hedge: Literal["", "won", "lost", "slow"] = ""
+    """`won` or `lost`: it was sent because another one was slow, and answered first or not. `slow`: it lost to one."""
 
 
 HELPER = "helper"
@@ -198,6 +200,12 @@ class TurnRecord:
     def finished(self) -> bool:
         """Whether the turn has ended, with any status."""
         return self.status is not Status.RUNNING
+
+    @property
+    def hedges(self) -> tuple[int, int]:
+        """How many requests were sent a second time because they were slow, and how many of these answered first."""
+        found = [call.hedge for call in self.requests]
+        return found.count("won") + found.count("lost"), found.count("won")
 
     @property
     def shares(self) -> list[Share]:

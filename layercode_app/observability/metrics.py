@@ -39,6 +39,7 @@ TOOL_CALLS = Metric("layercode.tool.calls", "counter", "Tool calls that ended.",
 TOOL_DURATION = Metric("layercode.tool.duration", "histogram", "Time of a tool call.", ("agent", "tool"), "s")
 TOKENS = Metric("layercode.tokens", "counter", "Tokens by type.", ("agent", "model", "type"))
 COST = Metric("layercode.cost", "counter", "Dollars, of turns whose price is known.", ("agent", "model"))
+HEDGES = Metric("layercode.model.hedges", "counter", "Slow model requests sent a second time.", ("agent", "won"))
 RETRIES = Metric("layercode.model.retries", "counter", "Model errors tried again.", ("agent", "recovered"))
 VALIDATION_RETRIES = Metric(
     "layercode.validation.retries",
@@ -141,6 +142,10 @@ def _trouble_rows(record: TurnRecord, agent: str) -> Iterator[Row]:
         yield ERRORS, 1, (agent, record.error_category, record.impact)
     if record.retries:
         yield RETRIES, record.retries, (agent, "false" if record.error_category else "true")
+    sent, won = record.hedges
+    for amount, label in ((won, "true"), (sent - won, "false")):
+        if amount:
+            yield HEDGES, amount, (agent, label)
     if again := record.usage.get("validation_retries"):
         yield VALIDATION_RETRIES, again, (agent,)
 

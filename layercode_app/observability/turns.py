@@ -125,6 +125,8 @@ def _first_speech(ttfs: float | None) -> str:
 def _some(record: TurnRecord) -> dict[str, Any]:
     """Return the fields that few lines have: a provider's error code, and each model's usage if there were several."""
     found: dict[str, Any] = {"error_detail": record.error_detail} if record.error_detail else {}
+    if (hedges := record.hedges)[0]:
+        found["hedges"], found["hedges_won"] = hedges
     if len(record.requests) > 1 and len(shares := record.shares) > 1:
         found["models"] = {share.model: {"usage": share.usage, "cost": share.cost} for share in shares}
     return found
@@ -141,7 +143,7 @@ def _add_request(fields: dict[str, Any], request: context.Request) -> str:
 
 
 def _attributes(record: TurnRecord) -> Mapping[str, Any]:
-    timings, usage = record.timings, record.usage
+    timings, usage, hedges = record.timings, record.usage, record.hedges
     found = {
         "layercode.turn.kind": str(record.kind),
         "layercode.turn.status": str(record.status),
@@ -152,6 +154,8 @@ def _attributes(record: TurnRecord) -> Mapping[str, Any]:
         "layercode.turn.total_ms": timings.get("total"),
         "layercode.turn.tools": len(record.tools),
         "layercode.turn.retries": record.retries,
+        "layercode.turn.hedges": hedges[0] or None,
+        "layercode.turn.hedges_won": hedges[1] if hedges[0] else None,
         "layercode.turn.validation_retries": usage.get("validation_retries", 0),
         "layercode.agent.version": record.fingerprint,
         "layercode.error.category": record.error_category,

@@ -36,6 +36,7 @@ async def fork_recorded(
         asked=None,
         default=settings.default_model,
         fallbacks=settings.fallback_models,
+        hedge=settings.hedge_model,
         offline_without_key=True,
     )
     return await fork(turns, voice, at=at, changes=changes, limits=Limits.of(settings))

@@ -82,8 +82,12 @@ def steps_of(record: TurnRecord) -> list[Step]:
 
 def _timed(record: TurnRecord, end: float) -> Iterator[Step]:
     own = [call for call in record.requests if not call.stage]
-    for number, call in enumerate(own, 1):
+    answering = [call for call in own if call.hedge not in ("lost", "slow")]
+    for number, call in enumerate(answering, 1):
         yield from _request_steps(call, number, end)
+    for call in own:
+        if call.hedge in ("lost", "slow"):
+            yield Step(f"a request to {call.model} that lost to another", call.started_ms, _ended(call.ended_ms, end))
     if not record.requests and (first := record.timings.get("ttft")) is not None:
         # A record of an older version has the time of the first token only.
         retried = f" ({record.retries} retries)" if record.retries else ""

@@ -9,6 +9,7 @@ from ..journal.cost import Cost, cost_of
 from ..journal.model_usage import Share
 from ..journal.record import Json, Kind, Status, TurnRecord
 from .figures import LATENCIES, TOKENS, counted_percentiles, interrupted, refused
+from .hedges import Hedges
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
 """The groups of latencies. `all` holds the answers to the caller, which `first` and the two for tools divide further.
@@ -59,6 +60,7 @@ class Tally:
     impacts: Counter[str] = field(default_factory=Counter)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     scores: dict[str, Scores] = field(default_factory=dict)
+    hedges: Hedges = field(default_factory=Hedges)
     counts: Counter[str] = field(default_factory=Counter)
     """What the agents counted with `turn.count`."""
     conversations: set[str] = field(default_factory=set)
@@ -103,6 +105,7 @@ class Tally:
         if record.retries:
             self.retried += 1
             self.recovered += not failed
+        self.hedges.add(record)
 
     def _count_quality(self, record: TurnRecord) -> None:
         for given in record.outcomes:
@@ -171,6 +174,7 @@ class Tally:
             "retried": self.retried,
             "recovered": self.recovered,
             "recovery_rate": self.recovery_rate,
+            "hedges": self.hedges.as_json(),
             "tool_calls": self.tool_calls,
             "tokens": dict(self.tokens),
             "cost": rounded(self.cost),

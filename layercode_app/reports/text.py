@@ -70,6 +70,8 @@ def summary(total: Tally) -> Iterator[str]:
         yield "Errors: " + _counts(total.errors.items()) + "; the caller got " + (_counts(total.impacts.items()) or "-")
     if total.retried and total.recovery_rate is not None:
         yield f"Retries saved {total.recovered} of {total.recovered + total.failed} turns ({total.recovery_rate:.0%})."
+    if total.hedges.sent:
+        yield str(total.hedges)
 
 
 def _unknown(cost: Cost) -> str:

@@ -159,6 +159,7 @@ class LayerCode:
             asked=self.model,
             default=self.settings.default_model,
             fallbacks=self.settings.fallback_models,
+            hedge=self.settings.hedge_model,
             offline_without_key=self._offline_without_key,
         )
         if voice.agent is not None:

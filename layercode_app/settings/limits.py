@@ -15,6 +15,7 @@ class Limits:
     tool_timeout: float = 30.0
     first_token_timeout: float = 8.0
     piece_timeout: float = 6.0
+    hedge_after: float = 0.0
     history_tokens: int = 8000
     timeout_apology: str = "Sorry, that is taking too long. Could you ask me again?"
     apology: str = "Sorry, something went wrong on my side. Could you say that again?"

@@ -154,6 +154,19 @@ class Settings(BaseSettings):
         "Agents",
         "Models to try in order if the first one fails before anything was spoken.",
     )
+    hedge_after: float = _setting(
+        0.0,
+        "LAYERCODE_HEDGE_AFTER",
+        "Agents",
+        "Seconds without a first token after which a model request is sent a second time; the first answer is spoken, "
+        "the other request is cancelled. 0 disables it.",
+    )
+    hedge_model: str | None = _setting(
+        None,
+        "LAYERCODE_HEDGE_MODEL",
+        "Agents",
+        "Model that the second request goes to; default the same model.",
+    )
     history_tokens: int = _setting(
         8000,
         "LAYERCODE_HISTORY_TOKENS",

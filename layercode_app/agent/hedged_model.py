@@ -1,0 +1,188 @@
+"""A model wrapper that sends a slow request a second time: the request that answers first speaks, the other is cancelled.
+
+Providers' time to the first token has a heavy tail, and a second request seldom meets it too. The race is over with the
+first event of either stream, before anything is spoken and before a tool is called. So nothing is spoken or run twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, TypeAlias
+
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.models.instrumented import InstrumentedModel
+from pydantic_ai.models.wrapper import WrapperModel
+from pydantic_ai.settings import ModelSettings
+
+from .._compat.pydantic_ai import can_replace_events, replace_events
+from ..conversation.model_requests import Hedge
+from ..observability import spans
+from .offline import MODEL_NAME
+from .replayed_events import ReplayedEvents
+
+CLOSE_SECONDS = 2.0
+"""How long the end of a response waits until the streams of both requests are closed."""
+Opened: TypeAlias = AbstractAsyncContextManager[StreamedResponse]
+Note: TypeAlias = Callable[[Hedge], None]
+"""Records a hedged request when its race is over."""
+
+
+def hedged(model: Any, second: Model | None, after: float, note: Note) -> Any:
+    """Wrap a model so that a request without a first token after `after` seconds is sent again, to `second` if given.
+
+    An instrumented model stays outermost. The offline script is not hedged, nor is anything if `after` is 0.
+    """
+    if not after or getattr(model, "model_name", "") == MODEL_NAME:
+        return model
+    if isinstance(model, InstrumentedModel):
+        instrumented = copy.copy(model)
+        instrumented.wrapped = HedgedModel(model.wrapped, second, after, note)
+        return instrumented
+    return HedgedModel(model, second, after, note)
+
+
+class HedgedModel(WrapperModel):
+    """The model of one turn, whose requests are sent a second time if they are slow to begin."""
+
+    def __init__(self, wrapped: Model | str, second: Model | None, after: float, note: Note) -> None:
+        super().__init__(wrapped)
+        self._second = second or self.wrapped
+        self._after = after
+        self._note = note
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: Any = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Send the request, and once more after the delay. Yield the stream that began first."""
+
+        def send(model: Model, span: str = "") -> _Request:
+            opened = model.request_stream(list(messages), model_settings, model_request_parameters, run_context)
+            return _Request(model, opened, span)
+
+        race = _Race(send(self.wrapped), self._note)
+        try:
+            yield await race.winner(self._after, lambda: send(self._second, "hedged request"))
+        except BaseException:
+            await race.end(cut=True)
+            raise
+        await race.end(cut=False)
+
+
+class _Race:
+    """The one or two requests for one response."""
+
+    def __init__(self, first: _Request, note: Note) -> None:
+        self._first = first
+        self._note = note
+        self._second: _Request | None = None
+        self._won: _Request | None = None
+
+    async def winner(self, after: float, again: Callable[[], _Request]) -> StreamedResponse:
+        """Return the stream that begins first. Raises the first request's error if no request begins."""
+        await asyncio.wait([self._first.begun], timeout=after)
+        if not self._first.begun.done():
+            self._second = again()
+            await self._decide(self._second)
+        else:
+            self._won = self._first
+        winner = self._won or self._first
+        return winner.begun.result()
+
+    async def _decide(self, second: _Request) -> None:
+        """Wait until a request begins or both have failed; cancel the other one, without waiting for its end."""
+        waiting = {self._first.begun, second.begun}
+        while waiting and self._won is None:
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            # If both have begun by now, the first request is preferred: its words are as good, and no row says "won".
+            self._won = next((one for one in (self._first, second) if one.has_begun), None)
+        for one in (self._first, second):
+            if one is not self._won:
+                one.task.cancel()
+
+    async def end(self, *, cut: bool) -> None:
+        """Close the streams. `cut` says that the response was not used to its end. Raises an error of closing it."""
+        requests = [one for one in (self._first, self._second) if one is not None]
+        for one in requests:
+            if cut or one is not self._won:
+                one.task.cancel()
+            else:
+                one.over.set()
+        if self._second is not None:
+            self._note(self._hedge(self._second))
+        await asyncio.wait([one.task for one in requests], timeout=CLOSE_SECONDS)
+        if not cut and self._won is not None and self._won.task.done():
+            self._won.task.result()
+
+    def _hedge(self, second: _Request) -> Hedge:
+        other = self._first if self._won is second else second
+        return Hedge(
+            model=second.model.model_name,
+            other=other.model.model_name,
+            sent=second.sent,
+            won=self._won is second,
+            failed=other.failed,
+            ended=other.ended or asyncio.get_running_loop().time(),
+        )
+
+
+class _Request:
+    """One request in its own task, which opens the stream, waits for its first event, and holds it open.
+
+    With a name in `span`, it gets a span of its own.
+    """
+
+    def __init__(self, model: Model, opened: Opened, span: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.model = model
+        self.sent = loop.time()
+        self.ended: float | None = None
+        self.begun: asyncio.Future[StreamedResponse] = loop.create_future()
+        self.over = asyncio.Event()
+        self.task = asyncio.create_task(self._hold(opened, span), name="model-request")
+        self.task.add_done_callback(self._ended)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the first event has come."""
+        return self.begun.done() and not self.begun.cancelled() and not self.failed
+
+    @property
+    def failed(self) -> bool:
+        """Whether the request ended with an error before its first event."""
+        return self.begun.done() and not self.begun.cancelled() and self.begun.exception() is not None
+
+    async def _hold(self, opened: Opened, span: str) -> None:
+        # A context must be left in the task that entered it, and the losing one is left by a cancellation.
+        traced = spans.span(span, {"gen_ai.request.model": self.model.model_name}) if span else nullcontext()
+        with traced as current:
+            async with opened as stream:
+                await self._begin(stream)
+                if current is not None:
+                    current.set_attribute("layercode.hedge.began", True)
+                await self.over.wait()
+
+    async def _begin(self, stream: StreamedResponse) -> None:
+        if can_replace_events(stream):
+            events = aiter(stream)
+            replace_events(stream, ReplayedEvents(await anext(events, None), events))
+        self.begun.set_result(stream)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.ended = task.get_loop().time()
+        error = None if task.cancelled() else task.exception()
+        if self.begun.done():
+            return
+        if error is None:
+            self.begun.cancel()
+        else:
+            self.begun.set_exception(error)
+            self.begun.exception()  # A lost request's error is not reported as never retrieved.

@@ -1,0 +1,48 @@
+"""Tally hedged requests: how often a slow request was sent a second time, how often that helped, and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..journal.cost import Cost, cost_of
+from ..journal.record import Json, TurnRecord
+
+
+@dataclass
+class Hedges:
+    """The hedged requests of a group of turns."""
+
+    requests: int = 0
+    """All requests that agents sent to their models, without the second ones."""
+    sent: int = 0
+    won: int = 0
+    most: Cost = field(default_factory=Cost)
+    """The cost of the answers to requests that were sent twice: the most that the other requests cost."""
+
+    def add(self, record: TurnRecord) -> None:
+        """Count the requests of one turn."""
+        sent, won = record.hedges
+        own = [call for call in record.requests if not call.stage]
+        self.requests += len(own) - sent
+        self.sent += sent
+        self.won += won
+        for number, call in enumerate(own):
+            if call.hedge in ("lost", "slow"):
+                # The answer is the row before a second request that lost, and after a first one that did.
+                place = number - 1 if call.hedge == "lost" else number + 1
+                self.most += cost_of(own[place]) if 0 <= place < len(own) else Cost(0.0, 1)
+
+    @property
+    def share(self) -> float:
+        """The share of requests that were sent a second time."""
+        return self.sent / self.requests if self.requests else 0.0
+
+    def as_json(self) -> Json:
+        """Return the figures as JSON."""
+        return {"sent": self.sent, "won": self.won, "share": round(self.share, 4), "cost_at_most": self.most.known}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sent:,} of {self.requests:,} model requests ({self.share:.1%}) were sent a second time, which "
+            f"answered first {self.won:,} times; the other requests cost at most as much as the answers: {self.most}."
+        )
