@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from .._compat.openai import http_client, keep_idle
+from .._compat.openai import http_client, keep_idle, wrap_transports
 from .._compat.pydantic_ai import resolves_per_run
 from .models import models_of, single_models
+from .resent_requests import ResendingTransport
 
 if TYPE_CHECKING:
     from .tool_servers import ToolServer
     from .voice_agent import VoiceAgent
 
 KEEP_SECONDS = 300.0
-"""How long an idle connection to a model's provider is kept. Callers speak every few seconds, but HTTP clients close a
-connection after 5 idle seconds, so most turns would open a new one, with TLS. A provider may close it sooner: then the
-client opens another one, and a request that was lost on the way is retried."""
+"""How long an idle connection to a model's provider is kept by default. Callers speak every few seconds, but HTTP clients
+close a connection after 5 idle seconds, so most turns would open a new one, with TLS. A provider may close it sooner:
+then the client opens another one, and a request that was lost on the way is sent again at once."""
 START_SECONDS = 2.0
 """How long the service's start waits for connections. Slower ones are opened while calls are already taken."""
 
@@ -27,10 +28,12 @@ START_SECONDS = 2.0
 class Connections:
     """Opens and closes the agents' connections.
 
-    Each connection has its own task, because a context must be left in the task that entered it.
+    Each connection has its own task, because a context must be left in the task that entered it. Idle connections to
+    the models' providers are kept for `idle_seconds`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, idle_seconds: float = KEEP_SECONDS) -> None:
+        self._idle_seconds = idle_seconds
         self._closing = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: dict[int, ToolServer] = {}
@@ -49,7 +52,9 @@ class Connections:
                 logger.warning("{} is slow to open; calls are taken meanwhile", name)
             task.cancel()
         for model in single_models(models_of(voices)):
-            keep_idle(http_client(model), KEEP_SECONDS)
+            client = http_client(model)
+            keep_idle(client, self._idle_seconds)
+            wrap_transports(client, ResendingTransport)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -14,6 +14,7 @@ from ..agent.connections import Connections
 from ..agent.discovery import Found
 from ..agent.faults import fault_of_speech, fault_of_tools
 from ..agent.models import choose_model
+from ..agent.open_calls import OpenCalls
 from ..agent.outputs import warn_of_outputs
 from ..agent.runner import AgentRunner
 from ..agent.voice_agent import VoiceAgent
@@ -106,6 +107,7 @@ class LayerCode:
         self.runners: dict[str, AgentRunner] = {}
         self._webhooks: dict[str, Webhook] = {}
         self._journal = Journal(self.store, opened=self.watch.enqueue_chores)
+        self._calls = OpenCalls()
         self._starting: asyncio.Lock | None = None
         self._started = False
         self.on_start: list[Callable[[], None]] = []
@@ -166,7 +168,9 @@ class LayerCode:
             warn_of_outputs(voice.name, voice.agent, speak=voice.speak is not None)
 
     def _webhook(self, runner: AgentRunner) -> Webhook:
-        return Webhook(runner, self.turns, self.sessions, self.settings, self.watch.refusals.add)
+        return Webhook(
+            runner, self.turns, self.sessions, self.settings, self.watch.refusals.add, noted=self._calls.note
+        )
 
     # --- ASGI
 
@@ -236,7 +240,7 @@ class LayerCode:
             if not self._started:
                 with spans.upkeep():
                     await self._journal.open()
-                self._connections = Connections()
+                self._connections = Connections(self.settings.model_keep_alive)
                 await self._connections.open(self.agents.values())
                 metrics.declare(self.agents)
                 with spans.upkeep():
@@ -252,7 +256,7 @@ class LayerCode:
             return
         before, running = self._connections, list(self.turns.running.values())
         ends = [asyncio.create_task(turn.ended.wait()) for turn in running]
-        self._connections = Connections()
+        self._connections = Connections(self.settings.model_keep_alive)
         try:
             await self._connections.open(self.agents.values())
             if ends:
@@ -276,6 +280,7 @@ class LayerCode:
         await self.jobs.drain(DRAIN_SECONDS)
         await self.watch.stop()
         await self.authorize.close()
+        await self._calls.close()
         await self._connections.close()
         await self._journal.close()
         self._started = False

@@ -16,6 +16,7 @@ from loguru import logger
 from ..agent.discovery import Found, discover, find_by_import
 from ..agent.models import named_model, own_model
 from ..agent.offline import MODEL_NAME
+from ..agent.open_calls import connect
 from ..agent.shipped import BUILT_IN
 from ..agent.voice_agent import VoiceAgent
 from ..exceptions import ConfigurationError
@@ -30,7 +31,7 @@ from .origins import LOCAL_ORIGINS
 from .port import check_port, free_port
 from .shutdown import drain_on_signals
 from .tunnelling import EndsWithTunnel, TunnelBeside, repair_webhook
-from .warmup import open_connections, warm_up
+from .warmup import warm_up
 
 LINGER_SECONDS = 3
 WORKER_SECONDS = 30
@@ -173,8 +174,11 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
 
 
 def _connect_models(app: LayerCode) -> None:
-    """Open the connections to the models in a task. Neither start nor shutdown waits for it."""
-    connecting = asyncio.create_task(open_connections(app.agents.values()), name="model-connections")
+    """Open the connections of the chosen agent in a task. Neither start nor shutdown waits for it.
+
+    Another agent's are opened when one of its calls begins.
+    """
+    connecting = asyncio.create_task(connect([next(iter(app.agents.values()))]), name="model-connections")
     _connecting.add(connecting)
     connecting.add_done_callback(_connecting.discard)
 

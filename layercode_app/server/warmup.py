@@ -1,7 +1,4 @@
-"""Warm up before the first call: trial turns load imports, validators and the price table at the start.
-
-Once the event loop runs, `open_connections` opens a connection to each model's provider.
-"""
+"""Warm up before the first call: trial turns load imports, validators and the price table at the start."""
 
 from __future__ import annotations
 
@@ -11,15 +8,12 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from typing import Any
 
-from .._compat.openai import http_client
-from ..agent.models import models_of, single_models
+from ..agent.models import models_of
 from ..agent.voice_agent import VoiceAgent
-from ..observability import spans
 from .canned_models import stand_ins
 
 SECONDS = 10.0
 """Maximum duration of the warm-up. After it the server starts anyway."""
-CONNECT_SECONDS = 5.0
 
 
 def warm_up(voices: Iterable[VoiceAgent[Any, Any]] = ()) -> None:
@@ -29,21 +23,6 @@ def warm_up(voices: Iterable[VoiceAgent[Any, Any]] = ()) -> None:
     thread = threading.Thread(target=_play, args=(models,), name="warm-up", daemon=True)
     thread.start()
     thread.join(SECONDS)
-
-
-async def open_connections(voices: Iterable[VoiceAgent[Any, Any]]) -> None:
-    """Send a HEAD request to the base URL of each model's provider, which uses no tokens. Errors are ignored."""
-    with spans.upkeep():
-        await asyncio.gather(*map(_connect, single_models(models_of(voices))))
-
-
-async def _connect(model: Any) -> None:
-    # Use the HTTP client of the model's requests, so that they reuse this connection.
-    client = http_client(model)
-    if client is None:
-        return
-    with suppress(Exception):
-        await client.head(model.base_url, timeout=CONNECT_SECONDS)
 
 
 def _play(models: list[Any]) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from loguru import logger
 
 from ..agent.runner import AgentRunner
+from ..agent.voice_agent import VoiceAgent
 from ..conversation.admission import TurnHandler
 from ..conversation.session_events import SessionHandler
 from ..exceptions import HookTimeoutError, PlatformError, SignatureError, StoreError
@@ -39,6 +41,8 @@ class Webhook:
     settings: Settings
     refused: Callable[[str], None] = lambda metric: None
     """Called with "bad_signatures" when a signature is refused, for alerts."""
+    noted: Callable[[VoiceAgent[Any, Any], Event], None] = lambda voice, event: None
+    """Called with every event, to know which calls are open."""
     secrets: tuple[str, ...] = field(init=False)
     project: str = field(init=False)
     _warned_of_clock: bool = False
@@ -64,6 +68,7 @@ class Webhook:
         if event.type == PROBE:
             await answer_probe(receive, send, project=self.project, agent=self.agent.name)
             return
+        self.noted(self.agent.voice, event)
         verified = time.perf_counter()
         turn_id = event.turn_id if isinstance(event, _ANSWERED) else None
         with running(self.agent.name, event, received=received, verified=verified, turn_id=turn_id):

@@ -167,6 +167,12 @@ class Settings(BaseSettings):
         "Agents",
         "Model that the second request goes to; default the same model.",
     )
+    model_keep_alive: float = _setting(
+        300.0,
+        "LAYERCODE_MODEL_KEEP_ALIVE",
+        "Agents",
+        "Seconds that an idle connection to a model's provider stays open, for the next turns.",
+    )
     history_tokens: int = _setting(
         8000,
         "LAYERCODE_HISTORY_TOKENS",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import httpx2
 import pytest
 from pydantic_ai import Agent
@@ -16,7 +18,11 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from layercode_app import LayerCode, VoiceAgent
-from layercode_app.agent import connections
+from layercode_app._compat.openai import has_idle_connection, http_client, wrap_transports
+from layercode_app.agent import open_calls
+from layercode_app.agent.open_calls import OpenCalls
+from layercode_app.agent.resent_requests import ResendingTransport
+from layercode_app.webhook import parse_event
 
 from ..calling import calling, settings
 from ..model_server import ModelServer
@@ -83,8 +89,8 @@ async def an_agent() -> AsyncIterator[tuple[VoiceAgent, Link]]:
                 yield VoiceAgent("kept", Agent(OpenAIChatModel("gpt-5-mini", provider=provider))), link
 
 
-async def call(voice: VoiceAgent, link: Link, folder: Path, *, hang_up: bool = False) -> None:
-    async with calling(LayerCode(voice, settings=settings(folder))) as caller:
+async def call(voice: VoiceAgent, link: Link, folder: Path, *, hang_up: bool = False, **given: Any) -> None:
+    async with calling(LayerCode(voice, settings=settings(folder, **given))) as caller:
         for text in ("hello", "and?", "well?"):
             assert (await caller.say(text)).spoken == "Good day."
             await asyncio.sleep(2 * IDLE)
@@ -98,10 +104,9 @@ async def test_no_turn_after_the_first_opens_a_connection(tmp_path: Path) -> Non
         assert link.opened == 1
 
 
-async def test_otherwise_every_turn_opens_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "KEEP_SECONDS", IDLE)
+async def test_otherwise_every_turn_opens_one(tmp_path: Path) -> None:
     async with an_agent() as (voice, link):
-        await call(voice, link, tmp_path)
+        await call(voice, link, tmp_path, model_keep_alive=IDLE)
         assert link.opened == 3
 
 
@@ -109,3 +114,124 @@ async def test_a_connection_that_the_provider_closed_costs_no_answer(tmp_path: P
     async with an_agent() as (voice, link):
         await call(voice, link, tmp_path, hang_up=True)
         assert link.opened == 3
+
+
+class HalfDead:
+    """Answers the first request of each connection, and closes the connection at the second one without a byte."""
+
+    def __init__(self, answered: int = 1) -> None:
+        self.opened = 0
+        self.requests: list[bytes] = []
+        self._answered = answered
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async with server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.opened += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            for number in range(self._answered + 1):
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1])  # type: ignore[index]
+                self.requests.append(await reader.readexactly(length))
+                if number < self._answered:
+                    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                    await writer.drain()
+        writer.close()
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_a_request_on_a_stale_connection_is_sent_again_on_a_new_one(library: Any) -> None:
+    server = HalfDead()
+    async with server.listening() as url, library.AsyncClient(trust_env=False) as client:
+        assert wrap_transports(client, ResendingTransport)
+        for number in range(3):
+            response = await client.post(url, json={"number": number})
+            assert response.text == "ok"
+    assert server.opened == 3
+    assert [body[-2:-1] for body in server.requests] == [b"0", b"1", b"1", b"2", b"2"]
+
+
+async def test_all_idle_connections_may_be_stale() -> None:
+    server = HalfDead()
+    async with server.listening() as url, httpx2.AsyncClient(trust_env=False) as client:
+        wrap_transports(client, ResendingTransport)
+        await asyncio.gather(*[client.post(url, json={}) for _ in range(4)])
+        assert (await client.post(url, json={})).text == "ok"
+    assert server.opened == 5
+
+
+async def test_an_error_on_a_new_connection_is_raised_after_one_request() -> None:
+    server = HalfDead(answered=0)
+    async with server.listening() as url, httpx2.AsyncClient(trust_env=False) as client:
+        wrap_transports(client, ResendingTransport)
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await client.post(url, json={})
+    assert len(server.requests) == 1
+
+
+async def test_a_body_that_is_used_up_is_not_sent_again() -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"1234"
+
+    server = HalfDead()
+    async with server.listening() as url, httpx2.AsyncClient(trust_env=False) as client:
+        wrap_transports(client, ResendingTransport)
+        await client.post(url, json={})
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await client.post(url, content=body(), headers={"content-length": "4"})
+    assert server.requests == [b"{}", b"1234"]
+
+
+async def test_a_callers_own_trace_is_kept() -> None:
+    names: list[str] = []
+
+    async def trace(name: str, info: Any) -> None:
+        names.append(name)
+
+    server = HalfDead()
+    async with server.listening() as url, httpx2.AsyncClient(trust_env=False) as client:
+        wrap_transports(client, ResendingTransport)
+        wrap_transports(client, ResendingTransport)
+        assert not hasattr(client._transport.wrapped, "wrapped")
+        await client.post(url, json={}, extensions={"trace": trace})
+    assert "connection.connect_tcp.started" in names
+    assert "http11.receive_response_body.started" in names
+
+
+async def test_a_call_that_begins_opens_a_connection_and_keeps_one_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_calls, "LOOK_SECONDS", 0.02)
+    async with an_agent() as (voice, link):
+        calls = OpenCalls()
+        started, ended = (
+            parse_event(
+                f'{{"type": "session.{what}", "session_id": "s", "conversation_id": "c", "turn_id": "t"}}'.encode()
+            )
+            for what in ("start", "end")
+        )
+        calls.note(voice, started)
+        await _until(lambda: link.opened == 1)
+        await _until(lambda: has_idle_connection(http_client(voice.agent.model)))  # type: ignore[union-attr]
+        link.hang_up()
+        await _until(lambda: link.opened >= 2)
+        calls.note(voice, ended)
+        assert calls._task is not None
+        await calls._task
+        await calls.close()
+
+
+async def test_an_agent_without_a_model_opens_nothing() -> None:
+    calls = OpenCalls()
+    calls.note(
+        VoiceAgent("echo"),
+        parse_event(b'{"type": "message", "session_id": "s", "conversation_id": "c", "turn_id": "t", "text": "x"}'),
+    )
+    assert calls._task is None
+
+
+async def _until(reached: Callable[[], bool]) -> None:
+    while not reached():
+        await asyncio.sleep(0.005)

@@ -1,0 +1,89 @@
+"""Keep connections to the models' providers open while calls are open, so that no turn waits for TCP and TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .._compat.openai import has_idle_connection, http_client
+from ..observability import spans
+from ..webhook import Event, Message, SessionEnd, SessionStart
+from .models import models_of, single_models
+
+if TYPE_CHECKING:
+    from .voice_agent import VoiceAgent
+
+CONNECT_SECONDS = 5.0
+LOOK_SECONDS = 15.0
+"""How often the connections of open calls are checked. A provider may close idle ones after a minute."""
+MOST_CALLS = 10_000
+"""How many calls are known; the one that was silent for the longest time is forgotten first."""
+SILENT_SECONDS = 900.0
+"""A call without an event for this long is over: the event of its end may have been lost."""
+
+
+async def connect(voices: Iterable[VoiceAgent[Any, Any]]) -> None:
+    """Send a HEAD request to each model's provider that has no idle connection. It uses no tokens; errors are ignored."""
+    with spans.upkeep():
+        clients = {
+            id(client): (client, model) for model in single_models(models_of(voices)) if (client := http_client(model))
+        }
+        await asyncio.gather(*[_connect(*pair) for pair in clients.values() if not has_idle_connection(pair[0])])
+
+
+async def _connect(client: Any, model: Any) -> None:
+    # Use the HTTP client of the model's requests, so that they reuse this connection.
+    with suppress(Exception):
+        await client.head(model.base_url, timeout=CONNECT_SECONDS)
+
+
+class OpenCalls:
+    """The calls that are open in this worker, by session, and the task that keeps their agents' connections open."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, tuple[VoiceAgent[Any, Any], float]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    def note(self, voice: VoiceAgent[Any, Any], event: Event) -> None:
+        """Note that a call began, goes on or ended. At its start a connection is opened in the background."""
+        if voice.agent is None:
+            return
+        if isinstance(event, SessionEnd):
+            self._calls.pop(event.session_id, None)
+        elif isinstance(event, SessionStart | Message):
+            known = self._calls.pop(event.session_id, None) is not None
+            self._calls[event.session_id] = (voice, time.monotonic())
+            if not known:
+                self._begin(starts=isinstance(event, SessionStart))
+
+    def _begin(self, *, starts: bool) -> None:
+        if len(self._calls) > MOST_CALLS:
+            del self._calls[next(iter(self._calls))]
+        if starts:
+            # Otherwise the turn itself opens a connection now.
+            self._changed.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._keep(), name="open-calls")
+
+    async def close(self) -> None:
+        """Stop to keep connections open."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _keep(self) -> None:
+        while self._calls:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+            self._changed.clear()
+            self._forget_silent()
+            voices = {id(voice): voice for voice, _ in self._calls.values()}
+            await connect(voices.values())
+
+    def _forget_silent(self) -> None:
+        oldest = time.monotonic() - SILENT_SECONDS
+        self._calls = {session: call for session, call in self._calls.items() if call[1] > oldest}
