@@ -18,6 +18,7 @@ import prometheus_client
 import pytest
 import sentry_sdk
 import uvicorn
+from pydantic_ai import Agent
 from pydantic_ai.models import infer_model
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -27,8 +28,9 @@ from layercode_app._compat import openai as private_openai
 from layercode_app._compat import prometheus as private_prometheus
 from layercode_app._compat import sentry as private_sentry
 from layercode_app._compat import uvicorn as private
+from layercode_app.agent.open_calls import connect
 from layercode_app.observability import own_registry, tracing
-from layercode_app.server import shutdown, warmup
+from layercode_app.server import shutdown
 from layercode_app.server.connections import BoundedConnection, Bounds
 from layercode_app.stream.event_stream import START
 
@@ -182,10 +184,15 @@ async def test_the_http_client_is_that_of_the_models_requests(monkeypatch: pytes
     async with serve(app, lifespan="off") as url:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
         model: Any = infer_model("openai-chat:gpt-test")
-        await warmup._connect(model)
+        voice = VoiceAgent("knocking", Agent(model))
+        await connect([voice])
         assert seen == ["HEAD"]
-        hidden = SimpleNamespace(provider=SimpleNamespace(client=SimpleNamespace()), base_url=url)
-        await warmup._connect(hidden)
+        assert private_openai.has_idle_connection(private_openai.http_client(model))
+        await connect([voice])
+        assert seen == ["HEAD"], "a connection is open"
+        hidden: Any = SimpleNamespace(provider=SimpleNamespace(client=SimpleNamespace()), base_url=url)
+        voice.use_model(hidden)
+        await connect([voice])
         assert seen == ["HEAD"]
         await private_openai.http_client(model).aclose()  # type: ignore[union-attr]
 
@@ -205,3 +212,20 @@ async def test_idle_connections_are_kept_for_as_long_as_asked(monkeypatch: pytes
     # Without the private part nothing is changed, and the first request still opens a connection.
     assert private_openai.keep_idle(SimpleNamespace(), 300) is False
     assert private_openai.keep_idle(None, 300) is False
+    assert private_openai.has_idle_connection(SimpleNamespace()) is False
+
+
+async def test_transports_are_wrapped_once_those_of_proxies_too() -> None:
+    def wrapper(transport: Any) -> Any:
+        return SimpleNamespace(wrapped=transport, aclose=transport.aclose)
+
+    client: Any = httpx2.AsyncClient(proxy="http://127.0.0.1:9")
+    own = [client._transport, *client._mounts.values()]
+    for _ in range(2):
+        assert private_openai.wrap_transports(client, wrapper)
+    assert [each.wrapped for each in (client._transport, *client._mounts.values())] == own
+    assert private_openai.keep_idle(client, 300)
+    assert {transport._pool._keepalive_expiry for transport in own} == {300}
+    await client.aclose()
+    # Without the private part nothing is changed, and a stale connection costs a retry of the request.
+    assert private_openai.wrap_transports(SimpleNamespace(), wrapper) is False
