@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _VARIABLE = re.compile(r"`([A-Z][A-Z0-9_]+)`")
 """Matches the variables in PydanticAI's error when a provider's key or base URL is missing."""
+_shared: ContextVar[dict[str, Any]] = ContextVar("shared_providers")
+"""The providers of the models that were named so far, by their names; their keys are read when they are made."""
 _FIX = "Set it in .env or in the environment, or answer from the agents' scripts with --model offline."
 
 
@@ -111,12 +115,29 @@ def named_model(name: str, setting: str) -> Model:
     """Return the model of that name. Raises ConfigurationError, which names the setting and what is missing."""
     from pydantic_ai.models import infer_model
 
+    shared = _shared.get({})
+    provider = name.partition(":")[0]
     try:
-        return infer_model(name)
+        if provider in shared:
+            return infer_model(name, provider_factory=lambda _: shared[provider])
+        model = infer_model(name)
     except Exception as error:  # a provider's library raises its own error for a variable that is set but empty
         if missing := missing_variables(error):
             raise MissingKeyError(f"{setting} {name}: {' or '.join(dict.fromkeys(missing))} is not set.") from error
         raise ConfigurationError(f"{setting} {name}: {_said(str(error))}") from error
+    if (found := getattr(model, "provider", None)) is not None:
+        shared[provider] = found
+    return model
+
+
+@contextmanager
+def shared_providers() -> Iterator[None]:
+    """Let the models that are named in this block share one client, and its connections, for each provider."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
 
 
 def missing_variables(error: Exception) -> list[str]:

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from ..agent.connections import Connections
 from ..agent.discovery import Found
 from ..agent.faults import fault_of_speech, fault_of_tools
-from ..agent.models import choose_model
+from ..agent.models import choose_model, shared_providers
 from ..agent.open_calls import OpenCalls
 from ..agent.outputs import warn_of_outputs
 from ..agent.runner import AgentRunner
@@ -130,8 +130,9 @@ class LayerCode:
         if not voices:
             raise DeveloperError("LayerCode() needs at least one agent, such as LayerCode(my_agent).")
         refuse_faulty_secrets(self.settings)
-        for voice in voices:
-            self._prepare(voice)
+        with shared_providers():
+            for voice in voices:
+                self._prepare(voice)
         self.runners = {voice.name: self._runner(voice) for voice in voices}
         self._webhooks = {f"/api/agents/{name}": self._webhook(runner) for name, runner in self.runners.items()}
         self._webhooks[self.settings.agent_route] = self._webhook(self.runners[voices[0].name])

@@ -20,6 +20,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app._compat.openai import has_idle_connection, http_client, wrap_transports
 from layercode_app.agent import open_calls
+from layercode_app.agent.models import models_of, single_models
 from layercode_app.agent.open_calls import OpenCalls
 from layercode_app.agent.resent_requests import ResendingTransport
 from layercode_app.webhook import parse_event
@@ -235,3 +236,21 @@ async def test_an_agent_without_a_model_opens_nothing() -> None:
 async def _until(reached: Callable[[], bool]) -> None:
     while not reached():
         await asyncio.sleep(0.005)
+
+
+async def test_agents_of_one_provider_share_their_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve(ModelServer(reply=lambda messages: "Good day.").app, timeout_keep_alive=60) as server:
+        link = Link(server)
+        async with link.listening() as url:
+            monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
+            monkeypatch.setenv("OPENAI_API_KEY", "test-key")
+            given = settings(tmp_path, default_model="openai-chat:gpt-one", fallback_models=("openai-chat:gpt-two",))
+            app = LayerCode(VoiceAgent("one", Agent()), VoiceAgent("two", Agent()), settings=given)
+            async with calling(app, agent="one") as caller:
+                for agent in ("one", "two"):
+                    caller.client.url = caller.client.url.copy_with(path=f"/api/agents/{agent}")
+                    assert (await caller.say("hello")).spoken == "Good day."
+            assert link.opened == 1
+            another = LayerCode(VoiceAgent("one", Agent()), settings=given)
+    first, second = (next(single_models(models_of(one.agents.values()))).provider for one in (app, another))
+    assert first is not second, "the next start may have another key"
