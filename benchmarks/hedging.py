@@ -2,7 +2,7 @@
 
     python -m benchmarks.hedging [TURNS]
 
-The real turn engine with a SQLite journal; three callers, each turn of a new conversation. The model's first token comes
+The real turn engine with a SQLite journal; two callers, each turn of a new conversation. The model's first token comes
 after 0.2 to 0.4 s, but in every twentieth request, chosen at random, after 3 s. Both sides get the same delays. A
 hedged request is sent again after 0.6 s. Aims: p99 of the first word at most the hedge's delay, p50 and 100 ms
 together; at most 7 % more requests.
@@ -33,7 +33,7 @@ from layercode_app.journal.stores import create_store
 from layercode_app.percentiles import percentile
 from layercode_app.settings.limits import Limits
 
-TURNS, CALLERS, ROUNDS = 300, 3, 3
+TURNS, CALLERS, ROUNDS = 300, 2, 3
 SLOW_SHARE, SLOW_SECONDS = 0.05, 3.0
 USUAL_SECONDS = (0.2, 0.4)
 HEDGE_AFTER = 0.6

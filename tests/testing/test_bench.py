@@ -10,29 +10,35 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from pydantic_ai import Agent
+from pydantic_ai.models.function import FunctionModel
 from typer.testing import CliRunner
 
+from layercode_app import LayerCode, VoiceAgent
 from layercode_app.cli.main import app as command
 from layercode_app.cli.main import exit_code
 from layercode_app.exceptions import ConfigurationError, DeliveryError
+from layercode_app.testing.bench import hedges
 from layercode_app.testing.bench.bench_page import as_html
 from layercode_app.testing.bench.connection import Address
 from layercode_app.testing.bench.load import Load
 from layercode_app.testing.bench.measure import Target, bench, measure
 from layercode_app.testing.bench.measured import Measured, Sample, Series, ratios
 from layercode_app.testing.bench.result import Result
+from layercode_app.testing.bench.tables import figures
 from layercode_app.testing.bench.usage import Server as Processes
 from layercode_app.testing.bench.usage import Used, server_of
 
 from .. import forked
 from ..broken.faults import frames
 from ..broken.server import SECRET, Server
+from ..calling import settings
 from ..ports import free_port
 from ..processes import ROOT, clean_environment
 from ..serving import serve
@@ -326,3 +332,26 @@ def test_people_see_the_figures_and_what_failed() -> None:
     assert "b as a multiple of a" in page
     assert "2.00 x" in page
     assert not re.search(r"<script|https?://(?!x)", page)
+
+
+async def test_requests_that_the_server_sent_twice_are_shown(tmp_path: Path) -> None:
+    sent = 0
+
+    async def answer(messages: Any, info: Any) -> AsyncIterator[str]:
+        nonlocal sent
+        sent += 1
+        await asyncio.sleep(60 if sent % 2 else 0)
+        yield "Good day."
+
+    voice = VoiceAgent("slow", Agent(FunctionModel(stream_function=answer)), hedge_after=0.01)
+    app = LayerCode(voice, settings=settings(tmp_path), metrics=True)
+    async with serve(app) as url:
+        target = Target("slow", f"{url}/api/agent", "test-secret", server_of(url))
+        (series,) = await measure([target], Load(callers=1, turns=2, think=0), rounds=2)
+        assert await hedges._read(f"{url}/nowhere") is None
+    assert series.to_json()["hedges"] == {"sent": 4, "won": 4}
+    result = Result(Load(callers=1, turns=2), "spread", 2, [series])
+    assert ("requests sent twice", ["4, of which 4 won"]) in figures(result)
+    assert "requests sent twice" not in dict(
+        figures(Result(Load(), "spread", 1, [Series("a", "b", "spread", [Measured("b")])]))
+    )

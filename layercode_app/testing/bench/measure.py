@@ -14,6 +14,7 @@ from typing import Any
 
 from ...exceptions import DeliveryError
 from ..check.probe import Talk
+from . import hedges
 from .connection import Address, Line
 from .load import Arrivals, Load
 from .measured import Measured, Series
@@ -90,6 +91,8 @@ async def bench(target: Target, load: Load, *, seed: int = 0, done: Done = lambd
     measured = Measured(target.url)
     async with AsyncExitStack() as stack:
         if target.server is not None:
+            # First, because it reads the metrics outside of the measured time; and only on this machine.
+            measured.hedged = await stack.enter_async_context(hedges.watched(target.url))
             measured.server = await stack.enter_async_context(target.server.watched())
         stack.enter_context(_undisturbed())
         begun, cpu = time.perf_counter(), time.process_time()

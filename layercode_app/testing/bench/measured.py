@@ -10,6 +10,7 @@ from typing import Any
 
 from ...percentiles import PERCENTILES, percentile, percentiles
 from .connection import Heard
+from .hedges import Hedged
 from .load import Arrivals
 from .usage import Used
 
@@ -50,6 +51,7 @@ class Measured:
     caller_cpu: float = 0.0
     """CPU seconds used by the load generator."""
     server: Used | None = None
+    hedged: Hedged = field(default_factory=Hedged)
 
     def add(self, heard: Heard, *, turn: int, at: float) -> None:
         """Record a turn as a sample, an interruption or an error."""
@@ -100,6 +102,7 @@ class Measured:
             "total_ms": percentiles(self.total, digits=2),
             "seconds": round(self.seconds, 3),
             "server": self.server and self.server.to_json(),
+            "hedges": self.hedged.to_json(),
             "caller_cpu_seconds": round(self.caller_cpu, 3),
         }
 
@@ -144,8 +147,13 @@ class Series:
             **{times: {f"p{p}": figures[f"{times}.p{p}"] for p in PERCENTILES} for times in ("ttfs_ms", "total_ms")},
             "seconds": round(sum(measured.seconds for measured in self.rounds), 3),
             "server": self._server(),
+            "hedges": self._hedges(),
             "rounds": [measured.to_json() for measured in self.rounds],
         }
+
+    def _hedges(self) -> dict[str, Any] | None:
+        known = [found for measured in self.rounds if (found := measured.hedged.to_json()) is not None]
+        return {name: sum(one[name] for one in known) for name in ("sent", "won")} if known else None
 
     def _server(self) -> dict[str, Any] | None:
         used = [measured.server for measured in self.rounds if measured.server is not None]

@@ -35,6 +35,8 @@ def figures(result: Result) -> Rows:
     ]
     for label, name in (("first speech", "ttfs_ms"), ("whole turn", "total_ms")):
         rows += [(f"{label} p{p}", [milliseconds(one[name][f"p{p}"]) for one in found]) for p in PERCENTILES]
+    if any(one["hedges"] and one["hedges"]["sent"] for one in found):
+        rows.append(("requests sent twice", [_hedges(one["hedges"]) for one in found]))
     servers = [one["server"] for one in found]
     return [
         *rows,
@@ -73,6 +75,10 @@ def _number(value: float | None) -> str:
 
 def _errors(errors: dict[str, int]) -> str:
     return ", ".join(f"{count} x {reason}" for reason, count in errors.items()) or "none"
+
+
+def _hedges(hedges: dict[str, int] | None) -> str:
+    return f"{hedges['sent']:,}, of which {hedges['won']:,} won" if hedges else UNMEASURED
 
 
 def _cpu(server: dict[str, Any] | None) -> str:

@@ -1,0 +1,52 @@
+"""Read from a server's metrics how many model requests it sent a second time during a round."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+SECONDS = 2.0
+_ROUTE = re.compile(r"/api/agents?(/[^/]*)?$")
+_COUNT = re.compile(r"^layercode_model_hedges_total\{([^}]*)\} ([0-9.e+]+)", re.MULTILINE)
+
+
+@dataclass
+class Hedged:
+    """Requests that were sent a second time, and how many of these answered first; None if the server does not say."""
+
+    sent: int | None = None
+    won: int | None = None
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Return a dictionary for JSON, or None if the server does not say."""
+        return None if self.sent is None else {"sent": self.sent, "won": self.won}
+
+
+@asynccontextmanager
+async def watched(url: str) -> AsyncIterator[Hedged]:
+    """Count the hedged requests of the server of this webhook until the block ends."""
+    hedged, before = Hedged(), await _read(url)
+    yield hedged
+    after = await _read(url)
+    if before is not None and after is not None:
+        hedged.sent, hedged.won = (now - then for now, then in zip(after, before, strict=True))
+
+
+async def _read(url: str) -> tuple[int, int] | None:
+    """Return how many requests were sent a second time and how many of these won; None if there are no metrics."""
+    at = httpx.URL(url)
+    at = at.copy_with(path=_ROUTE.sub("", at.path).rstrip("/") + "/metrics", query=None)
+    try:
+        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as client:
+            answer = await client.get(at)
+    except httpx.HTTPError:
+        return None
+    if answer.status_code != 200 or "layercode_" not in answer.text:
+        return None
+    found = [(labels, int(float(count))) for labels, count in _COUNT.findall(answer.text)]
+    return sum(count for _, count in found), sum(count for labels, count in found if 'won="true"' in labels)
