@@ -35,9 +35,9 @@ class Copied:
 
 
 def digest(record: TurnRecord) -> str:
-    """Return the SHA-256 of a record, without its position, owner and attempt, which belong to the store."""
+    """Return the SHA-256 of a record, without positions, owner and attempt, which belong to the store."""
     head = from_json(dump_head(record))
-    for name in ("owner", "attempt"):
+    for name in ("owner", "attempt", "history_start"):
         head.pop(name, None)
     parts = (sorted_json(head), record.messages, dump_frames(record))
     return sha256(b"\0".join(parts)).hexdigest()
@@ -71,6 +71,7 @@ async def _write(target: Store, record: TurnRecord) -> bool:
     if stored.owner != target.owner and (await target.alive(stored.owner) or not await target.claim(stored)):
         return False
     complete = clone(record)
+    complete.history_start = 0
     complete.owner, complete.attempt, complete.position = stored.owner, stored.attempt, stored.position
     await target.save(complete)
     return True

@@ -50,7 +50,7 @@ async def content(store: Store) -> Any:
     """Everything a journal holds, turns by conversation in order."""
     turns: dict[str, list[TurnRecord]] = {}
     async for record in store.turns():
-        record.position, record.owner, record.attempt = 0, "", 0
+        record.position, record.owner, record.attempt, record.history_start = 0, "", 0, 0
         turns.setdefault(record.conversation_id, []).append(record)
     names = {*turns, *await store.established()}
     jobs = [(job.id, job.payload, round(job.due_at)) for job in await store.pending_jobs()]

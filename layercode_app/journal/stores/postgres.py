@@ -31,6 +31,7 @@ from .base import (
     Summary,
     tokens_of,
 )
+from .history_steps import first_of
 from .postgres_link import Link, Rows, Statement, component_of
 from .postgres_text import restored, restored_json, storable, storable_json
 from .postgres_worker import Worker
@@ -48,7 +49,7 @@ _FORGET = "SELECT layercode.forget(%s, %s)"
 _FIELDS = "SELECT part, name, value FROM layercode.fields WHERE conversation_id = %s"
 _GET = f"SELECT {_WHOLE} FROM layercode.turns WHERE conversation_id = %s AND turn_id = %s"  # noqa: S608
 _HISTORY = """
-SELECT position, status, owner, attempt, revision, head, messages, ''::bytea FROM (
+SELECT position, status, owner, attempt, revision, head, messages, ''::bytea, tokens FROM (
     SELECT *, sum(tokens) OVER newest AS used, row_number() OVER newest AS number FROM layercode.turns
     WHERE conversation_id = %s AND speaking AND position < {before}
     WINDOW newest AS (ORDER BY position DESC) ORDER BY position DESC LIMIT %s
@@ -147,7 +148,7 @@ class PostgresStore(Store):
         if outcome == "known":
             return Begun("finished" if stored.finished else "running", stored)
         record.position = stored.position
-        turns = [_load(found) for found in past]
+        turns = _stepped(past, history_tokens)
         displaced = [turn for turn in turns if not turn.finished]
         return Begun("new", record, turns, displaced, _fields(fields, "state"), _fields(fields, "metadata"))
 
@@ -188,7 +189,7 @@ class PostgresStore(Store):
 
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
         row = (storable(conversation_id), before, _most_turns(tokens), tokens)
-        return [_load(found) for found in (await self._run(conversation_id, (_BEFORE, row)))[0]]
+        return _stepped((await self._run(conversation_id, (_BEFORE, row)))[0], tokens)
 
     async def turns(
         self,
@@ -304,6 +305,13 @@ def _load(row: tuple[Any, ...]) -> TurnRecord:
     record = load_record(restored_json(head), position=position, messages=messages, frames=frames)
     record.status, record.owner, record.attempt = Status(status), owner, attempt
     return record
+
+
+def _stepped(rows: Rows, tokens: int) -> list[TurnRecord]:
+    """Return the turns of the history, among those that fit the token budget."""
+    turns = [_load(row[:-1]) for row in rows]
+    starts = [turn.history_start for turn in reversed(turns)]
+    return turns[first_of([turn.position for turn in turns], [row[-1] for row in rows], starts, tokens) :]
 
 
 def _columns(values: dict[str, Json]) -> tuple[list[str], list[bytes]]:
