@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .agent.markdown_filter import SPEAK_PLAINLY, Speakable
     from .agent.offline import Call, Scene
     from .agent.prompts import load_prompt
+    from .agent.tool_policy import ToolPolicy
     from .agent.voice_agent import VoiceAgent
     from .conversation.turn import Turn
     from .exceptions import (
@@ -75,6 +76,7 @@ __all__ = [
     "Speakable",
     "StateError",
     "StoreError",
+    "ToolPolicy",
     "Turn",
     "TurnRecord",
     "UnknownEvent",
@@ -95,6 +97,7 @@ _HOMES = {
     "agent.offline": ("Call", "Scene"),
     "agent.prompts": ("load_prompt",),
     "agent.markdown_filter": ("SPEAK_PLAINLY", "Speakable"),
+    "agent.tool_policy": ("ToolPolicy",),
     "agent.voice_agent": ("VoiceAgent",),
     "conversation.turn": ("Turn",),
     "journal.record": ("TurnRecord",),

@@ -14,8 +14,6 @@ from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
 from .hooks import check_hook, check_parameters
 
-POLICIES = ("cancel", "finish", "finish_and_tell")
-
 
 def check_name(name: object) -> None:
     """Raise DeveloperError unless the name can be part of a URL."""
@@ -29,13 +27,6 @@ def check_model_class(what: str, kind: object) -> None:
         raise DeveloperError(
             f"VoiceAgent {what}={kind!r}: expected a Pydantic model class, such as class Basket(BaseModel)."
         )
-
-
-def check_policies(tools: Mapping[str, str]) -> None:
-    """Raise DeveloperError for an unknown policy of a tool."""
-    for name, policy in tools.items():
-        if policy not in POLICIES:
-            raise DeveloperError(f"VoiceAgent tools[{name!r}]={policy!r}: expected one of {', '.join(POLICIES)}.")
 
 
 def check_seconds(**given: object) -> None:

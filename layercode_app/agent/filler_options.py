@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
-from ..blank import is_blank
 from ..conversation.fillers import Filler
-from ..exceptions import DeveloperError
 from ..journal.cost import FREE_MODEL
+from .tool_policy import ToolPolicy, texts_of
 
 FillerTexts: TypeAlias = "str | Sequence[str] | Literal[False] | None"
 """A text, several texts, False for no filler, or None for the default."""
 EVERY_SECONDS = 3.5
 
 
-def filler_of(given: FillerTexts, after: float, every: float | None, *, model: bool) -> Filler | None:
+def filler_of(
+    given: FillerTexts, after: float, every: float | None, *, model: bool, tools: Mapping[str, ToolPolicy]
+) -> Filler | None:
     """Return the filler of an agent; `model` tells whether a model answers. Raises DeveloperError for other types."""
     if every is None and model:
         every = EVERY_SECONDS
+    own = {name: policy.texts for name, policy in tools.items() if policy.texts}
     if given is None:
-        return Filler(None, after, every) if model else None
-    texts = _texts(given)
-    return Filler(texts, after, every) if texts else None
+        return Filler(None, after, every, own) if model else None
+    texts = texts_of("VoiceAgent filler", given)
+    return Filler(texts, after, every, own) if texts or own else None
 
 
-def _texts(given: object) -> tuple[str, ...]:
-    if given is False:
-        return ()
-    texts = (given,) if isinstance(given, str) else given
-    if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
-        raise DeveloperError(f"VoiceAgent filler={given!r}: expected a text, a list of texts, or False for none.")
-    return tuple(text for text in texts if not is_blank(text))
+def offline_filler(filler: Filler | None) -> Filler | None:
+    """Return the filler without the default texts: an offline script answers at once. Texts of tools stay."""
+    if filler is None or filler.texts is not None:
+        return filler
+    return replace(filler, texts=()) if filler.tools else None
 
 
 def is_offline(agent: Any, model: Any) -> bool:

@@ -1,12 +1,12 @@
 """Run the tool calls of a turn: record them first, apply a timeout, and cancel or finish them on interruption.
 
-The same capability removes reasoning and blank text from the model's responses.
+A call that repeats a running one, with the same arguments, waits for its result. The same capability removes reasoning and blank text from the model's responses.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic_ai.capabilities import AbstractCapability
@@ -15,10 +15,12 @@ from pydantic_ai.exceptions import ModelRetry, ToolFailed
 from ..conversation.portable_messages import sendable
 from ..conversation.turn import Turn
 from ..journal.record import ToolCall
+from ..journal.record_json import sorted_json
 from ..observability.debug_run import log_tool
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
 from .prompt_changes import note_changes
 from .think_tags import without_thoughts
+from .tool_policy import DEFAULT_POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -35,6 +37,8 @@ class TurnTools(AbstractCapability[Any]):
 
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
+    _running: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
+    """The running calls by tool and arguments."""
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
@@ -63,19 +67,46 @@ class TurnTools(AbstractCapability[Any]):
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Record the call, save a checkpoint, and run the tool according to its policy."""
         record, live = self.turn.record, self.turn.live
-        policy = self.voice.tools.get(call.tool_name, "cancel")
+        policy = self.voice.tools.get(call.tool_name, DEFAULT_POLICY).interruption
         entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), live.elapsed_ms(), policy=policy)
         record.tools.append(entry)
+        if live.run.tool_started is not None:
+            live.run.tool_started()
         await live.checkpoint()
         live.spoken.begin_segment()
         self._notice(entry)
-        work = (live.run.stand_in(entry) if live.run.stand_in else None) or handler(args)
+        work = (live.run.stand_in(entry) if live.run.stand_in else None) or self._once(entry, handler, args)
         try:
             if policy == "cancel":
                 return await self._timed(entry, work)
             return await self._finishing(entry, work)
         finally:
             self._notice(entry)
+
+    def _once(self, entry: ToolCall, handler: Any, args: Any) -> Awaitable[Any]:
+        """Return the tool's work, or the awaited result of the same call if that is running."""
+        key = (entry.name, sorted_json(entry.args))
+        running = self._running.get(key)
+        if running is not None:
+            return _result_of(running)
+        self._running[key] = running = asyncio.get_running_loop().create_future()
+        return self._sharing(key, running, handler(args))
+
+    async def _sharing(self, key: tuple[str, bytes], shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
+        """Do the work, and give its result or error to the same calls that wait for it."""
+        try:
+            result = await work
+        except BaseException as error:
+            if isinstance(error, Exception):
+                shared.set_exception(error)
+                shared.exception()  # It is raised here, so it must not be reported as never retrieved.
+            else:
+                shared.cancel()
+            raise
+        finally:
+            self._running.pop(key, None)
+        shared.set_result(result)
+        return result
 
     async def _timed(self, entry: ToolCall, work: Awaitable[Any]) -> Any:
         """Run the tool and record its result or error. Raises ToolFailed, for the model, if the tool times out."""
@@ -121,3 +152,14 @@ class TurnTools(AbstractCapability[Any]):
         log_tool(entry)
         if self.voice.notices:
             self.turn.data({"tool": {"name": entry.name, "status": entry.status}})
+
+
+async def _result_of(running: asyncio.Future[Any]) -> Any:
+    """Wait for the result of the same call. Raises TimeoutError if that call was cancelled by its timeout."""
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if running.cancelled() and task is not None and not task.cancelling():
+            raise TimeoutError from None
+        raise

@@ -18,15 +18,15 @@ from .declaration_checks import (
     check_guard,
     check_model_class,
     check_name,
-    check_policies,
     check_seconds,
     check_texts,
 )
-from .filler_options import FillerTexts, filler_of, is_offline
+from .filler_options import FillerTexts, filler_of, is_offline, offline_filler
 from .fingerprint import fingerprint
 from .guard import Guard
 from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook
 from .offline import Script
+from .tool_policy import ToolPolicy, policies_of
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 DepsT = TypeVar("DepsT", default=Any)
 OutputT = TypeVar("OutputT", default=Any)
 Greeting: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str] | AsyncIterator[str]] | None"
-ToolPolicy: TypeAlias = str
-"""What an interruption does to a running tool: "cancel" it, let it "finish", or "finish_and_tell" the next turn."""
+Tools: TypeAlias = "Mapping[str, str | ToolPolicy] | None"
 
 
 class VoiceAgent(Generic[StateT, MetadataT]):
@@ -56,8 +55,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         filler: The words for a silence: one text, or several, each spoken at most once a turn. False means none.
             By default an agent with a model says the texts of the setting LAYERCODE_FILLER.
         filler_after: Seconds of silence before a filler is spoken.
-        filler_every: Minimum seconds between the last words and another filler; by default 3.5 if a model answers.
-            Other agents speak a filler only before their first words.
+        filler_every: Seconds from the last words to another filler, whatever the turn waits for; by default 3.5 if a
+            model answers. Other agents speak a filler only before their first words.
         guard: Runs concurrently with the model on every message. If it returns a text, that text replaces the rest of
             the reply.
         turn_timeout: Seconds a turn may take; by default the setting LAYERCODE_TURN_TIMEOUT.
@@ -72,8 +71,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         timeout_apology: The words for a turn that runs out of time.
         tool_apology: The words for a turn that fails after a tool was called: repeating the request may order
             something twice. By default `apology`, else the setting LAYERCODE_TOOL_APOLOGY.
-        tools: The effect of an interruption on a running tool, by tool name: "cancel" (default), "finish" or
-            "finish_and_tell".
+        tools: By tool name, the effect of an interruption on the running tool: "cancel" (default), "finish" or
+            "finish_and_tell". A `ToolPolicy` also has the words for a slow tool.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
         history: Whether earlier turns are read; by default only if there is a PydanticAI agent.
@@ -106,7 +105,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         hedge_model: Model | str | None = None,
         timeout_apology: str | None = None,
         tool_apology: str | None = None,
-        tools: Mapping[str, ToolPolicy] | None = None,
+        tools: Tools = None,
         notices: bool = False,
         history: bool | None = None,
         speakable: bool = False,
@@ -136,7 +135,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         hedge_model: Model | str | None = None,
         timeout_apology: str | None = None,
         tool_apology: str | None = None,
-        tools: Mapping[str, ToolPolicy] | None = None,
+        tools: Tools = None,
         notices: bool = False,
         history: bool | None = None,
         speakable: bool = False,
@@ -165,7 +164,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         hedge_model: Model | str | None = None,
         timeout_apology: str | None = None,
         tool_apology: str | None = None,
-        tools: Mapping[str, ToolPolicy] | None = None,
+        tools: Tools = None,
         notices: bool = False,
         history: bool | None = None,
         speakable: bool = False,
@@ -174,7 +173,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         check_name(name)
         check_model_class("state", state)
         check_model_class("metadata", metadata)
-        check_policies(tools or {})
+        self.tools = policies_of(tools)
         check_seconds(
             filler_after=filler_after,
             filler_every=filler_every,
@@ -212,8 +211,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         """The model of second requests; None means the model that answers. The server sets it."""
         self.timeout_apology = timeout_apology
         self.tool_apology = apology if tool_apology is None else tool_apology
-        self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None)
-        self.tools = dict(tools or {})
+        self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None, tools=self.tools)
         self.notices = notices
         self.remembers = agent is not None if history is None else history
         self.speakable = speakable
@@ -241,8 +239,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
     @property
     def filler(self) -> Filler | None:
         """The filler for silences, or None. Offline there is no default filler, because the script answers at once."""
-        default = self._filler is not None and self._filler.texts is None
-        return None if default and is_offline(self.agent, self.model) else self._filler
+        return offline_filler(self._filler) if is_offline(self.agent, self.model) else self._filler
 
     def use_model(self, model: Model | None) -> None:
         """Answer with this model from now on; None means the agent's own."""

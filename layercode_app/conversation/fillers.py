@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ..journal.record import TTS
+from loguru import logger
+
 from .live import LiveTurn
-
-CHARACTERS_PER_SECOND = 20
-"""The maximum speed of a voice, so that the estimated end of playback is early rather than late."""
+from .playback import Playback, was_said
 
 
 @dataclass(frozen=True)
@@ -20,9 +19,11 @@ class Filler:
     texts: tuple[str, ...] | None = None
     """The texts, spoken one after another; None uses the texts of the setting."""
     after: float = 1.5
-    """Seconds of silence before a filler is spoken."""
+    """Seconds of silence before the first words of a turn, after which a filler is spoken."""
     every: float | None = 3.5
-    """The minimum seconds between the last words and the next filler; None: only before the first words."""
+    """Seconds from the last words to the next filler; None: only before the first words."""
+    tools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Texts that are spoken first while a tool runs, by the tool's name."""
 
 
 class Fillers:
@@ -31,17 +32,14 @@ class Fillers:
     def __init__(self, live: LiveTurn, filler: Filler, texts: Sequence[str]) -> None:
         self._live = live
         self._filler = filler
-        self._texts = list(texts)
+        self._texts = texts
         self._timer: asyncio.TimerHandle | None = None
-        self._read = 0
-        """The number of frames read so far."""
-        self._last_words = 0.0
-        """Milliseconds since the request at which words were last sent."""
-        self._played = 0.0
-        """Milliseconds since the request at which the words sent so far will have been played."""
+        self._playback = Playback(live)
 
     def start(self) -> None:
         """Start to speak fillers whenever the turn is silent."""
+        if self._filler.tools:
+            self._live.run.tool_started = self._tool_started
         self._sleep()
 
     def stop(self) -> None:
@@ -51,38 +49,62 @@ class Fillers:
 
     def due(self) -> float | None:
         """Return when the next filler is due, in milliseconds since the request; None if there will be none."""
-        if not self._texts:
-            return None
+        return self._end_of_silence() if self._next_text() is not None else None
+
+    def _end_of_silence(self) -> float | None:
+        """Return when the silence has lasted long enough; None if it may last longer after the first words."""
         after = self._filler.after * 1000
         if not self._live.spoken.begun:
             return after
         if self._filler.every is None:
             return None
-        self._read_frames()
-        return max(self._last_words + self._filler.every * 1000, self._played + after)
+        self._playback.catch_up()
+        last, played, every = self._playback.last_words, self._playback.played, self._filler.every * 1000
+        # A text that takes longer to play than `every` is followed by a pause before a filler.
+        pause = min(after, max(played - last - every, 0.0))
+        return max(last + every, played) + pause
 
-    def _read_frames(self) -> None:
-        frames = self._live.frames
-        for frame in frames[self._read :]:
-            if frame.type == TTS:
-                self._last_words = frame.at_ms
-                spoken_in = len(frame.content) * 1000 / CHARACTERS_PER_SECOND
-                self._played = max(self._played, frame.at_ms) + spoken_in
-        self._read = len(frames)
+    def _next_text(self) -> str | None:
+        """Return the next text that was not said in this turn: one of the newest running tool, else one of the list."""
+        return next((text for text in self._candidates() if not was_said(self._live, text)), None)
+
+    def _candidates(self) -> Iterator[str]:
+        if self._filler.tools:
+            for call in reversed(self._live.record.tools):
+                if call.status == "running":
+                    yield from self._filler.tools.get(call.name, ())
+        yield from self._texts
+
+    def _tool_started(self) -> None:
+        """Set the timer again: the tool that has started may have texts where there were none left."""
+        self.stop()
+        self._sleep()
 
     def _sleep(self) -> None:
-        due = self.due()
+        due = self._end_of_silence()
         if due is not None:
             seconds = max(due - self._live.elapsed_ms(), 0) / 1000
             self._timer = asyncio.get_running_loop().call_later(seconds, self._wake)
 
     def _wake(self) -> None:
-        due = self.due()
+        due = self._end_of_silence()
         if due is None or self._over():
             return
         if self._live.elapsed_ms() >= due:
-            self._speak(self._texts.pop(0))
+            text = self._next_text()
+            if text is None:
+                self._warn()
+                return
+            self._speak(text)
         self._sleep()
+
+    def _warn(self) -> None:
+        if self._texts and self._filler.every is not None:
+            logger.warning(
+                "All {} filler texts of this turn are used up, so the caller hears silence. Add texts to filler= or "
+                "LAYERCODE_FILLER, or call turn.progress(...) in the slow tool.",
+                len(self._texts),
+            )
 
     def _over(self) -> bool:
         """Return whether fillers are no longer needed: the reply is complete, or the turn or the call is ending."""

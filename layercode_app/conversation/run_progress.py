@@ -29,3 +29,5 @@ class RunProgress:
     """Seconds without a first token after which a request is sent a second time; 0 means never."""
     stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
     """Answer a tool call instead of the tool, in a fork that must not place a second order; None runs the tool."""
+    tool_started: Callable[[], None] | None = None
+    """Called when a tool starts; set by the fillers if a tool has texts of its own."""

@@ -17,6 +17,7 @@ from ..observability import metrics
 from ..webhook import Event
 from .history import history_of
 from .live import LiveTurn
+from .playback import say_progress
 from .stages import staged
 from .trimming import fit
 
@@ -144,6 +145,14 @@ class Turn(Generic[StateT, MetadataT]):
     def say(self, text: str, *, source: Source = "say") -> None:
         """Speak text; pieces are concatenated as they are, so keep their spaces."""
         self._live.speak(text, source)
+
+    def progress(self, text: str) -> None:
+        """Tell the caller how far long work is, such as `turn.progress("I have the first half.")`.
+
+        The text is spoken at once, and fillers wait after it. It is dropped if it was said in this turn before, if
+        more than two seconds of speech are still to be played, or if the reply is complete.
+        """
+        say_progress(self._live, text)
 
     def data(self, content: Json) -> None:
         """Send JSON to the caller's browser; it is not spoken."""

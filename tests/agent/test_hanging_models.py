@@ -168,7 +168,7 @@ async def test_limits_of_0_let_a_model_take_its_time(tmp_path: Path) -> None:
 async def test_fillers_cover_a_model_that_hangs_and_stop_at_its_first_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("layercode_app.conversation.fillers.CHARACTERS_PER_SECOND", 10_000)
+    monkeypatch.setattr("layercode_app.conversation.playback.CHARACTERS_PER_SECOND", 10_000)
     filler = {"filler": ["One.", "Two.", "Three."], "filler_after": 0.01, "filler_every": 0.02}
     reply, record = await asked(hanging("headers", hangs=1), tmp_path, voice=filler)
     assert reply.spoken == "One. Two. Three. Good day."

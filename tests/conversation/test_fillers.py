@@ -129,7 +129,7 @@ def clerk(*, before: str = "", fillers: int = 0, **options: Any) -> VoiceAgent[A
 async def test_a_slow_tool_is_covered_by_two_fillers_whether_or_not_something_was_said_before(
     before: str, heard: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("layercode_app.conversation.fillers.CHARACTERS_PER_SECOND", 10_000)
+    monkeypatch.setattr("layercode_app.conversation.playback.CHARACTERS_PER_SECOND", 10_000)
     app = LayerCode(clerk(before=before, fillers=2), settings=settings(tmp_path, filler="One moment. | Still on it."))
     async with calling(app) as caller:
         reply = await caller.say("hello")

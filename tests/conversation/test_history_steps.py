@@ -27,7 +27,7 @@ from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.journal.tokens import CHARACTERS_PER_TOKEN, characters_of
 from layercode_app.settings.limits import Limits
 
-from ..redis_server import RedisServer
+from ..journals import STORES, journal_url
 from .world import Ear, callers_words
 
 pytestmark = pytest.mark.anyio
@@ -149,16 +149,15 @@ async def test_a_request_begins_as_the_one_before_until_the_budget_is_used_up() 
     assert firsts.count(starts[1]) == 9
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite", "redis"])
+@pytest.mark.parametrize("kind", STORES)
 async def test_a_restarted_worker_cuts_as_the_one_before(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     firsts: dict[bool, list[int]] = {}
     for restarts in (False, True):
-        if kind == "redis":
-            server: RedisServer = request.getfixturevalue("redis_server")
-            server.clear()
-        url = {"redis": "", "memory": "memory"}.get(kind, f"sqlite:///{tmp_path}/{restarts}.sqlite3") or server.url
+        folder = tmp_path / str(restarts)
+        folder.mkdir()
+        url = journal_url(kind, request, folder)
         firsts[restarts] = await _firsts(url, restarts=restarts and kind != "memory")
     assert firsts[True] == firsts[False]
     assert len(set(firsts[True])) == 4

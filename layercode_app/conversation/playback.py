@@ -1,0 +1,52 @@
+"""Estimate how far the caller has heard the words of a running turn, and speak the progress of long work."""
+
+from __future__ import annotations
+
+from ..blank import is_blank
+from ..journal.record import TTS
+from .live import LiveTurn
+
+CHARACTERS_PER_SECOND = 20
+"""The maximum speed of a voice, so that the estimated end of playback is early rather than late."""
+MOST_AHEAD_MS = 2000
+"""Progress is dropped while more speech than this is still to be played: it would be old when it is heard."""
+
+
+class Playback:
+    """The times of the spoken frames of a turn. It reads the frames only when asked, so a word costs nothing."""
+
+    def __init__(self, live: LiveTurn) -> None:
+        self._live = live
+        self._read = 0
+        """The number of frames read so far."""
+        self.last_words = 0.0
+        """Milliseconds since the request at which words were last sent."""
+        self.played = 0.0
+        """Milliseconds since the request at which the words sent so far will have been played."""
+
+    def catch_up(self) -> None:
+        """Read the frames that were added since the last call."""
+        frames = self._live.frames
+        for frame in frames[self._read :]:
+            if frame.type == TTS:
+                self.last_words = frame.at_ms
+                spoken_in = len(frame.content) * 1000 / CHARACTERS_PER_SECOND
+                self.played = max(self.played, frame.at_ms) + spoken_in
+        self._read = len(frames)
+
+
+def was_said(live: LiveTurn, text: str) -> bool:
+    """Return whether this turn has already sent the text as one frame."""
+    return any(frame.type == TTS and frame.content.strip() == text.strip() for frame in live.frames)
+
+
+def say_progress(live: LiveTurn, text: str) -> None:
+    """Speak the progress of work now, unless it was said before, or the caller could hear it only later."""
+    over = live.ending or live.stopping is not None or live.run.answered
+    if over or is_blank(text) or was_said(live, text):
+        return
+    playback = Playback(live)
+    playback.catch_up()
+    if playback.played - live.elapsed_ms() <= MOST_AHEAD_MS:
+        live.spoken.begin_segment()
+        live.speak(text, "filler")
