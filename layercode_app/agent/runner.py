@@ -13,6 +13,7 @@ from ..exceptions import HookError
 from ..journal.record import Json, Kind, Source
 from ..observability import spans
 from ..webhook import Data, Event, SessionEnd, SessionUpdate
+from .backchannels import is_listening, resume
 from .guard import guarded
 from .hooks import speak_answer
 from .message_prompt import prompt_of
@@ -125,14 +126,18 @@ class AgentRunner:
         if turn.record.kind is Kind.GREETING:
             with spans.span("greeting"):
                 await self._greet(turn)
-        elif hooks := voice.hooks.get("message"):
+            return
+        listening = voice.listener is not None and is_listening(voice.listener, turn)
+        if listening and await resume(turn):
+            return
+        if hooks := voice.hooks.get("message"):
             with spans.span("on_message"):
                 await _speak_hook(turn, hooks[0](turn), "say", "on_message")
         elif voice.agent is None:
             raise HookError(
                 f"VoiceAgent({voice.name!r}) has neither a PydanticAI agent nor an on_message hook. Add one."
             )
-        elif (prompt := prompt_of(turn)) is not None:
+        elif (prompt := prompt_of(turn, listening=listening)) is not None:
             await self._run_model(turn, prompt)
 
     async def _greet(self, turn: Turn[Any, Any]) -> None:

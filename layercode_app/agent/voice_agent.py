@@ -12,6 +12,7 @@ from ..conversation.fillers import Filler
 from ..conversation.turn import MetadataT, StateT, Turn
 from ..exceptions import DeveloperError
 from ..jobs.tasks import mark_task
+from .backchannels import Backchannels, listener_of
 from .declaration_checks import (
     check_dependencies,
     check_greeting,
@@ -73,6 +74,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
             something twice. By default `apology`, else the setting LAYERCODE_TOOL_APOLOGY.
         tools: By tool name, the effect of an interruption on the running tool: "cancel" (default), "finish" or
             "finish_and_tell". A `ToolPolicy` also has the words for a slow tool.
+        backchannels: Whether a message of nothing but listening sounds ("mhm", "right"), which interrupted a reply that
+            was no question, continues that reply. Languages and further sounds: `["en", "fair enough"]`.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
         history: Whether earlier turns are read; by default only if there is a PydanticAI agent.
@@ -107,6 +110,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tool_apology: str | None = None,
         tools: Tools = None,
         notices: bool = False,
+        backchannels: Backchannels = False,
         history: bool | None = None,
         speakable: bool = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -137,6 +141,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tool_apology: str | None = None,
         tools: Tools = None,
         notices: bool = False,
+        backchannels: Backchannels = False,
         history: bool | None = None,
         speakable: bool = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -166,6 +171,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tool_apology: str | None = None,
         tools: Tools = None,
         notices: bool = False,
+        backchannels: Backchannels = False,
         history: bool | None = None,
         speakable: bool = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -212,6 +218,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.timeout_apology = timeout_apology
         self.tool_apology = apology if tool_apology is None else tool_apology
         self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None, tools=self.tools)
+        self.listener = listener_of(backchannels)
         self.notices = notices
         self.remembers = agent is not None if history is None else history
         self.speakable = speakable

@@ -13,6 +13,7 @@ from ..blank import is_blank
 from ..journal.record import Kind, Status, TurnRecord
 from .heard import as_heard, heard_speech
 from .portable_messages import portable, without_reasoning
+from .resumed import joined
 from .tool_call_ids import with_unique_ids
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ UNANSWERED = "The tool call was interrupted before a result was known."
 
 def history_of(turns: Iterable[TurnRecord]) -> list[ModelMessage]:
     """Return the messages of several turns, oldest first."""
-    return with_unique_ids([message for turn in turns for message in messages_of(turn)])
+    return with_unique_ids([message for turn in joined(turns) for message in messages_of(turn)])
 
 
 def messages_of(turn: TurnRecord) -> list[ModelMessage]:

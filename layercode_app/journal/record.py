@@ -149,6 +149,8 @@ class TurnRecord:
     before: str = ""
     """The text that earlier attempts of this turn spoke before their workers died; `speech` is of this attempt."""
     heard_text: str | None = None
+    resumes: str = ""
+    """The id of the interrupted turn whose reply this turn continued, because the caller only made listening sounds."""
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)

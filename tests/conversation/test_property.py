@@ -85,7 +85,8 @@ class Conversation(RuleBasedStateMachine):
         called = plan.tool and plan.passed >= len(plan.before)
         done = plan.tool and steps > len(plan.before)
         self.world.tools += done
-        self.world.truth.append(Past(turn_id, plan.text, spoken, spoken, done, called, frames=ear.seen))
+        whole = steps == plan.steps
+        self.world.truth.append(Past(turn_id, plan.text, spoken, spoken, done, called, complete=whole, frames=ear.seen))
 
     async def record(self, turn_id: str) -> Any:
         return await self.store.get(CONVERSATION, turn_id)
@@ -214,6 +215,22 @@ class Conversation(RuleBasedStateMachine):
             "assistant_turn_id": past.turn_id,
         }
         past.heard = _prefix_of_words(past.heard, len(heard.split()))
+
+    @precondition(lambda self: self.context and self.world.truth and self.world.truth[-1].unheard)
+    @rule(again=strategies.booleans())
+    def a_listening_sound(self, again: bool) -> None:
+        """The reply goes on from the first word that was not heard, with no model, and stays one reply."""
+        past, requests, ear = self.world.truth[-1], len(self.world.requests), Ear()
+        sound, turn_id = Plan("Mhm.", [], False, []), f"turn-{next(self.numbers)}"
+        self.run(self.whole(sound, turn_id, ear))
+        assert ear.spoken == past.unheard
+        if again:
+            self.run(self.whole(sound, turn_id, duplicate := Ear()))
+            assert duplicate.seen == ear.seen
+        assert len(self.world.requests) == requests
+        past.joined += past.spoken.removesuffix(past.unheard)
+        past.turn_id, past.frames = turn_id, ear.seen
+        past.heard = past.spoken = ear.spoken
 
     @precondition(lambda self: self.context is None)
     @rule()

@@ -100,7 +100,16 @@ class Past:
     finished: bool = True
     before: str = ""
     """What was heard of an attempt whose worker died."""
+    complete: bool = False
+    """Whether all of the reply was written."""
+    joined: str = ""
+    """The heard words of an interrupted reply that this one continued, with the space after them."""
     frames: list[tuple[str, Json]] = field(default_factory=list)
+
+    @property
+    def unheard(self) -> str:
+        """The words from the first unheard one on, if all of the reply was written."""
+        return self.spoken.removeprefix(self.heard).lstrip() if self.complete and not self.before else ""
 
 
 class Ear:
@@ -144,7 +153,7 @@ class World:
             ctx.deps.state.tools += 1
             return "bumped"
 
-        return VoiceAgent("stepper", agent, state=Count)
+        return VoiceAgent("stepper", agent, state=Count, backchannels=True)
 
     async def _model(self, messages: list[ModelMessage], info: AgentInfo) -> Any:
         self.requests.append(list(messages))
@@ -183,8 +192,8 @@ class World:
         lines: list[tuple[str, str]] = []
         for past in self.truth:
             lines.append(("user", past.user))
-            if past.before + past.heard:
-                lines.append(("assistant", past.before + past.heard))
+            if heard := past.before + (past.joined + past.heard if past.heard else past.joined.rstrip()):
+                lines.append(("assistant", heard))
         return lines
 
 

@@ -1,0 +1,81 @@
+"""Backchannels: the sounds of a listener, such as "mhm" and "right", and the reply that continues after them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+from ..conversation.resumed import asks, rest_of, was_cut_off
+from ..conversation.turn import Turn
+from ..exceptions import DeveloperError
+from ..journal.record import Status
+from .phrases import Phrases
+
+Backchannels: TypeAlias = "bool | str | Sequence[str]"
+"""Whether they are recognised, in which languages, and further sounds: `["en", "fair enough"]`."""
+
+SOUNDS: Final = {
+    "en": (
+        *("mhm", "mm", "mm-hmm", "mhmm", "hm", "hmm", "uh-huh", "aha", "ah", "oh", "ok", "okay", "right", "alright"),
+        *("all right", "yeah", "yep", "yup", "yes", "sure", "I see", "got it", "gotcha", "of course", "exactly"),
+    ),
+    "de": (
+        "mhm",
+        "hm",
+        "hmm",
+        "aha",
+        "ach so",
+        "achso",
+        "ok",
+        "okay",
+        "ja",
+        "genau",
+        "gut",
+        "klar",
+        "verstehe",
+        "stimmt",
+    ),
+    "fr": ("mhm", "hum", "hmm", "ah", "ok", "okay", "oui", "ouais", "d'accord", "je vois", "bien sûr", "exactement"),
+    "es": ("mhm", "ajá", "ah", "ok", "okay", "sí", "si", "vale", "claro", "ya", "entiendo", "de acuerdo", "exacto"),
+    "it": ("mhm", "ah", "ok", "okay", "sì", "si", "certo", "capito", "capisco", "va bene", "giusto", "esatto"),
+    "nl": ("mhm", "hm", "aha", "oké", "ok", "okay", "ja", "juist", "precies", "ik snap het", "begrepen", "goed"),
+    "pt": ("mhm", "aham", "ah", "ok", "okay", "sim", "certo", "claro", "entendi", "tá", "tá bom", "está bem", "exato"),
+}
+"""The sounds and words of listeners, by language."""
+
+
+def listener_of(given: Backchannels | None) -> Phrases | None:
+    """Return the sounds to recognise, or None for none. Raises DeveloperError for other types."""
+    if given is None or given is False:
+        return None
+    names = [*SOUNDS] if given is True else [given] if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise DeveloperError(
+            f"VoiceAgent backchannels={given!r}: expected True, languages ({', '.join(SOUNDS)}), or a list of sounds."
+        )
+    return _phrases(tuple(names)) if names else None
+
+
+@cache
+def _phrases(names: tuple[str, ...]) -> Phrases:
+    return Phrases(sound for name in names for sound in SOUNDS.get(name, (name,)))
+
+
+def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
+    """Return whether the message is only listening sounds that interrupted a reply which was no question."""
+    last = turn.last
+    if last is None or last.status not in (Status.INTERRUPTED, Status.SUPERSEDED) or last.impact == "goodbye":
+        return False
+    return last.session_id == turn.session_id and listener.fit(turn.text) and not asks(last)
+
+
+async def resume(turn: Turn[Any, Any]) -> bool:
+    """Speak the rest of the interrupted reply without a model; return False if it is not known, or all was heard."""
+    last = turn.last
+    if last is None or was_cut_off(last) or not (rest := rest_of(last)):
+        return False
+    turn.record.resumes = last.turn_id
+    await turn.live.checkpoint()
+    turn.speak_last(rest, "say")
+    return True

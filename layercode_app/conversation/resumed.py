@@ -1,0 +1,139 @@
+"""Continue an interrupted reply: its part that was not heard, and the history of both turns as one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..blank import is_blank
+from ..journal.record import Speech, TurnRecord, clone
+from .heard import heard_speech
+from .sentences import to_sentence_end
+
+QUESTION_MARKS = "?\uff1f\u061f"
+"""The Latin, the full-width and the Arabic question mark."""
+_SENTENCES = re.compile(r"(?<=[.!?\u2026])\s+|(?<=[\u3002\uff01\uff1f\u061f])")
+_WORD = re.compile(r"\S+")
+_NOT_LETTERS = re.compile(r"[\W_]+")
+FIRST_WITHOUT_SPACES = "\u2e80"
+"""From this character on, most scripts write words without spaces."""
+
+
+def rest_of(turn: TurnRecord) -> str:
+    """Return the words of a reply that were not heard, without fillers, from the first word on; "" if there are none."""
+    at = _end_of_heard(turn)
+    if at is None:
+        return ""
+    rest = ""
+    for part in _speech_from(turn, at):
+        # The space may have been that of a filler.
+        apart = not rest or rest[-1].isspace() or part.text[0].isspace()
+        rest += part.text if apart else " " + part.text
+    return rest.lstrip()
+
+
+def asks(turn: TurnRecord) -> bool:
+    """Return whether the caller may be answering a question: one just heard, or one that was being asked."""
+    at = _end_of_heard(turn)
+    if at is None:
+        return True
+    sentence, _ = to_sentence_end(turn.spoken_text[at:])
+    heard = "".join(_SENTENCES.split(turn.spoken_text[:at].rstrip())[-2:])
+    return any(mark in heard + sentence for mark in QUESTION_MARKS)
+
+
+def was_cut_off(turn: TurnRecord) -> bool:
+    """Return whether the turn was stopped before its model had written the whole reply."""
+    requests = [call for call in turn.requests if not call.stage]
+    if any(call.status in ("running", "cancelled") for call in [*requests, *turn.tools]):
+        return True
+    return bool(turn.tools) and (not requests or requests[-1].started_ms < turn.tools[-1].started_ms)
+
+
+def _end_of_heard(turn: TurnRecord) -> int | None:
+    """Return where the heard words end in the spoken text; None if the platform's text does not fit it."""
+    spoken, heard = turn.spoken_text, turn.heard_text
+    if heard is None:
+        return len(spoken)
+    at = len(heard) if spoken.startswith(heard) else _end_of_words(spoken, heard.split())
+    if at is None:
+        return None
+    # A word that was cut in the middle is said again.
+    while 0 < at < len(spoken) and not (spoken[at - 1].isspace() or spoken[at].isspace()):
+        if spoken[at] >= FIRST_WITHOUT_SPACES:
+            break
+        at -= 1
+    return at
+
+
+def _end_of_words(spoken: str, heard: Sequence[str]) -> int | None:
+    """Return where these words end at the beginning of the text; case and punctuation may differ."""
+    words = list(_WORD.finditer(spoken))[: len(heard)]
+    if [_letters(word[0]) for word in words] != [_letters(word) for word in heard]:
+        return None
+    return words[-1].end() if words else 0
+
+
+def _letters(word: str) -> str:
+    return _NOT_LETTERS.sub("", word).casefold()
+
+
+def _speech_from(turn: TurnRecord, at: int) -> Iterator[Speech]:
+    """Yield the speech from this position on, without fillers."""
+    for part in turn.speech:
+        text = part.text[max(at, 0) :]
+        at -= len(part.text)
+        if text and part.source != "filler":
+            yield Speech(part.source, part.response, text)
+
+
+# --- history
+
+
+def joined(turns: Iterable[TurnRecord]) -> list[TurnRecord]:
+    """Return the turns with each turn that resumed the one before it joined to that one."""
+    result: list[TurnRecord] = []
+    previous = ""
+    for turn in turns:
+        if result and turn.resumes and turn.resumes == previous and not turn.messages:
+            result[-1] = _joined(result[-1], turn)
+        else:
+            result.append(turn)
+        previous = turn.turn_id
+    return result
+
+
+def _joined(cut: TurnRecord, resumed: TurnRecord) -> TurnRecord:
+    """Return the interrupted turn as if its reply had gone on: heard as far as both turns were heard."""
+    whole = clone(cut)
+    at = _end_of_heard(cut) or 0
+    more = "".join(part.text for part in heard_speech(resumed))
+    whole.status, whole.notes = resumed.status, [*cut.notes, *resumed.notes]
+    whole.impact = resumed.impact if resumed.impact == "goodbye" else cut.impact
+    rest = cut.spoken_text[at:]
+    if not rest.lstrip().startswith(more):
+        # Fillers were left out, or the platform's words differ: they are what was heard, in any case.
+        whole.speech = [*_speech_until(cut, at), Speech("say", _last_response(cut), _after_space(cut, at, more))]
+        whole.heard_text = None
+    elif more == rest.lstrip():
+        whole.heard_text = None
+    else:
+        blank = len(rest) - len(rest.lstrip()) if more else 0
+        whole.heard_text = cut.spoken_text[: at + blank + len(more)]
+    return whole
+
+
+def _speech_until(turn: TurnRecord, at: int) -> Iterator[Speech]:
+    for part in turn.speech:
+        if at > 0 and not is_blank(part.text[:at]):
+            yield Speech(part.source, part.response, part.text[:at])
+        at -= len(part.text)
+
+
+def _last_response(turn: TurnRecord) -> int:
+    return turn.speech[-1].response if turn.speech else 0
+
+
+def _after_space(turn: TurnRecord, at: int, text: str) -> str:
+    before = turn.spoken_text[:at]
+    return text if not before or before[-1].isspace() else " " + text
