@@ -8,6 +8,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from .agent.authorization import AuthorizeRequest
+    from .agent.confirm_options import Confirm
     from .agent.discovery import find_agent
     from .agent.markdown_filter import SPEAK_PLAINLY, Speakable
     from .agent.offline import Call, Scene
@@ -55,6 +56,7 @@ __all__ = [
     "AuthorizeRequest",
     "Call",
     "ConfigurationError",
+    "Confirm",
     "Data",
     "DeveloperError",
     "Event",
@@ -93,6 +95,7 @@ __all__ = [
 
 _HOMES = {
     "agent.authorization": ("AuthorizeRequest",),
+    "agent.confirm_options": ("Confirm",),
     "agent.discovery": ("find_agent",),
     "agent.offline": ("Call", "Scene"),
     "agent.prompts": ("load_prompt",),

@@ -1,6 +1,7 @@
 """What a ServerProcess serves: `python -m tests.served PORT`, with its settings from the environment.
 
-"talker" speaks on demand; "payer" has a tool that writes what it did to the file `$PAYMENTS`.
+"talker" speaks on demand; "payer" has a tool that writes what it did to the file `$PAYMENTS`; "asker" asks before it calls
+that tool; "reader" reads a text, and continues after a listening sound.
 """
 
 from __future__ import annotations
@@ -63,9 +64,33 @@ async def pay(ctx: RunContext[Turn]) -> str:
     return "paid"
 
 
+TEXT = "The tower was built in 1890. It is ninety metres high. It is open every day."
+reader = VoiceAgent("reader", backchannels=True)
+
+
+@reader.on_message
+async def read(turn: Turn) -> str:
+    return TEXT
+
+
+async def pay_when_asked(messages: list[ModelMessage], info: AgentInfo) -> Any:
+    last = messages[-1].parts[-1]
+    if isinstance(last, ToolReturnPart):
+        yield f"It was {last.content}."
+    elif getattr(last, "content", "") == "order":
+        yield {1: DeltaToolCall(name="pay", json_args="{}", tool_call_id=f"call-{len(messages)}")}
+    else:
+        yield "Fine."
+
+
+asking = Agent(FunctionModel(stream_function=pay_when_asked), deps_type=Turn)
+asking.tool(pay)
+asker = VoiceAgent("asker", asking, confirm={"pay": "Shall I pay?"})
+
+
 def main() -> None:
     settings = load_settings({"log_dir": ""}, env_file=None, toml_file=None)
-    app = LayerCode(talker, VoiceAgent("payer", payer), settings=settings)
+    app = LayerCode(talker, VoiceAgent("payer", payer), asker, reader, settings=settings)
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, timeout_graceful_shutdown=2)
 
 

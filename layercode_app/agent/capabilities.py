@@ -15,6 +15,7 @@ from pydantic_ai.capabilities.instrumentation import Instrumentation
 from pydantic_ai.models.instrumented import InstrumentationSettings, InstrumentedModel
 
 from .._compat.pydantic_ai import default_instrumentation
+from ..conversation.pending import Pending
 from ..conversation.turn import Turn
 from .tools import TurnTools
 
@@ -47,14 +48,23 @@ class TracedTurnTools(Instrumentation):
 
         return await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=watched)
 
+    async def before_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
+        """Defer a call that must be confirmed first."""
+        args = await super().before_tool_execute(ctx, call=call, tool_def=tool_def, args=args)
+        return await self.tools.before_tool_execute(ctx, call=call, tool_def=tool_def, args=args)
+
+    async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
+        """Approve the calls to which the caller has agreed."""
+        return await self.tools.handle_deferred_tool_calls(ctx, requests=requests)
+
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response."""
         return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
 
 
-def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> AbstractCapability[Any]:
+def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], offered: Pending | None = None) -> AbstractCapability[Any]:
     """Return the capability of a turn: TurnTools, with PydanticAI's instrumentation if PydanticAI would add it."""
-    tools = TurnTools(voice, turn)
+    tools = TurnTools(voice, turn, offered)
     settings = _added_settings(voice.agent, turn.model)
     return tools if settings is None else TracedTurnTools(settings=settings, tools=tools)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
+
+from .confirm_options import needs_confirmation
 
 if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
 def fault_of_agent(voice: VoiceAgent[Any, Any]) -> str:
     """Return what is wrong with the agent and how to fix it, or "" if nothing is."""
-    return fault_of_speech(voice) or fault_of_tools(voice)
+    return fault_of_speech(voice) or fault_of_tools(voice) or _fault_of_confirmation(voice)
 
 
 def fault_of_speech(voice: VoiceAgent[Any, Any]) -> str:
@@ -25,17 +28,29 @@ def fault_of_speech(voice: VoiceAgent[Any, Any]) -> str:
 
 
 def fault_of_tools(voice: VoiceAgent[Any, Any]) -> str:
-    """Return a message if `tools=` names a tool that the agent does not have, else ""."""
-    if not voice.tools:
+    """Return a message if `tools=` or `confirm=` names a tool that the agent does not have, else ""."""
+    return _fault_of_names(voice, "tools", voice.tools) or _fault_of_names(voice, "confirm", voice.confirm)
+
+
+def _fault_of_confirmation(voice: VoiceAgent[Any, Any]) -> str:
+    if voice.agent is None or not needs_confirmation(voice.agent, voice.confirm):
+        return ""
+    from .outputs import fault_of_validators
+
+    return fault_of_validators(voice.name, voice.agent)
+
+
+def _fault_of_names(voice: VoiceAgent[Any, Any], argument: str, given: Mapping[str, Any]) -> str:
+    if not given:
         return ""
     names = _tool_names(voice.agent)
-    wrong = None if names is None else next((name for name in voice.tools if name not in names), None)
+    wrong = None if names is None else next((name for name in given if name not in names), None)
     if names is None or wrong is None:
         return ""
     close = get_close_matches(wrong, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     known = ", ".join(sorted(names)) or "none"
-    return f"VoiceAgent({voice.name!r}) tools={{{wrong!r}: …}}: the agent has no such tool.{hint} It has: {known}."
+    return f"VoiceAgent({voice.name!r}) {argument}={{{wrong!r}: …}}: the agent has no such tool.{hint} It has: {known}."
 
 
 def _tool_names(agent: Any) -> set[str] | None:

@@ -27,6 +27,7 @@ async def guarded(guard: Guard, turn: Turn[Any, Any], speaking: Coroutine[Any, A
             return
         await _end(speech)
         turn.record.impact = "refusal"
+        turn.record.pending = None  # A yes to the question of a refused reply must not run its tool.
         turn.say(objection)
     finally:
         await _end(speech)

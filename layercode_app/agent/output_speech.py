@@ -1,20 +1,22 @@
-"""Speak the output of a completed run: through `speak=`, after a validator accepted it, or as an explanation."""
+"""Speak the output of a completed run: through `speak=`, after a validator accepted it, or as a question."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..conversation.turn import Turn
 from ..exceptions import HookError
 from ..journal.record import ToolCall
+from .confirmation import ask
 
 if TYPE_CHECKING:
     from .speech_writer import SpeechWriter
     from .voice_agent import VoiceAgent
 
-NOT_APPROVED = "I'm sorry, that needs an approval that I can't get during this call, so I have not done it."
-"""Said when a tool call waits for an approval: the caller must know that the tool did not run."""
-NOT_RUN = "The tool was not run: it needs an approval, which cannot be given during a call."
+NOT_APPROVED = "I'm sorry, that can't be done during this call, so I have not done it."
+"""Said when a tool call is to be executed by another program: the caller must know that the tool did not run."""
+NOT_RUN = "The tool was not run: it is executed by another program, which cannot be done during a call."
 """The result of such a call that the model reads in the next turns."""
 
 
@@ -25,10 +27,14 @@ async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer
     """
     from pydantic_ai import DeferredToolRequests
 
-    if voice.speak is not None:
+    if isinstance(output, DeferredToolRequests) and not _speaks_approvals(voice):
+        await writer.wait_for_hook()
+        if output.calls:
+            _refuse_external(turn, output.calls, say=not output.approvals)
+        if output.approvals:
+            await ask(voice, turn, output)
+    elif voice.speak is not None:
         await writer.speak_output(voice.speak(output))
-    elif isinstance(output, DeferredToolRequests):
-        _say_not_approved(turn, output)
     elif writer.holds:
         await (writer.speak_output(output) if isinstance(output, str) else writer.release())
     elif not isinstance(output, str) and output is not None and not turn.live.spoken.begun:
@@ -38,18 +44,22 @@ async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer
         )
 
 
-def _say_not_approved(turn: Turn[Any, Any], output: Any) -> None:
-    calls = [*output.approvals, *output.calls]
-    names = ", ".join(call.tool_name for call in calls)
+def _speaks_approvals(voice: VoiceAgent[Any, Any]) -> bool:
+    """Return whether the developer's `speak` says what happens with the calls that the agent's output type allows."""
+    return voice.speak is not None and not voice.asks_first and not voice.confirm
+
+
+def _refuse_external(turn: Turn[Any, Any], calls: Sequence[Any], *, say: bool) -> None:
     now = turn.live.elapsed_ms()
     for call in calls:
         args = call.args_as_dict()
         turn.record.tools.append(ToolCall(call.tool_call_id, call.tool_name, args, now, now, "failed", NOT_RUN))
     turn.log.error(
-        "The agent asked for approval of {}, but a voice call has no way to approve a tool, so it was not run. "
+        "The agent deferred {} to another program, which a voice call cannot wait for, so it was not run. "
         "To change what the caller hears, pass speak=... to VoiceAgent.",
-        names,
+        ", ".join(call.tool_name for call in calls),
     )
     turn.record.impact = "refusal"
-    turn.live.spoken.begin_segment()
-    turn.say(NOT_APPROVED)
+    if say:
+        turn.live.spoken.begin_segment()
+        turn.say(NOT_APPROVED)

@@ -31,6 +31,24 @@ def may_defer(agent: AbstractAgent[Any, Any]) -> bool:
     return any(kind is DeferredToolRequests for kind in _kinds(agent.output_type))
 
 
+def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
+    """Return the agent's output types for a run that may also end with calls that wait for an approval."""
+    from pydantic_ai import DeferredToolRequests
+
+    own = agent.output_type
+    return [*(own if isinstance(own, list | tuple) else [own]), DeferredToolRequests]
+
+
+def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
+    """Return a message if a run of the agent cannot end with calls that wait for an approval, else ""."""
+    if may_defer(agent) or not _validators(agent):
+        return ""
+    return (
+        f"VoiceAgent({name!r}): the agent has an output validator, and tools to be confirmed. PydanticAI then needs the "
+        "output type for them: Agent(..., output_type=[str, DeferredToolRequests])."
+    )
+
+
 def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -> None:
     """Warn about output settings that the caller will notice, unless VoiceAgent was given `speak`."""
     if speak:
@@ -39,12 +57,6 @@ def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -
         logger.warning(
             "Agent {!r} has an output validator, so its replies are held back until it has passed them: the caller "
             "hears the first word later, after a filler. Words before tool calls are spoken at once.",
-            name,
-        )
-    if may_defer(agent):
-        logger.warning(
-            "Agent {!r} may ask for approvals of tool calls, and a call has no way to give one: the caller is told that "
-            "it was not done. Give VoiceAgent speak=... to say something else.",
             name,
         )
 

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
-_BETWEEN = re.compile(r"[\W_]+")
-_STRETCHED = re.compile(r"(\w)\1{2,}")
-
-
-def plain_words(text: str) -> str:
-    """Return the words in lower case, separated by single spaces: "Uh-huh, okaaay!" is "uh huh okaay"."""
-    lower = unicodedata.normalize("NFKC", text).casefold()
-    return _STRETCHED.sub(r"\1\1", _BETWEEN.sub(" ", lower)).strip()
+from ..conversation.plain_words import plain_words
 
 
 class Phrases:

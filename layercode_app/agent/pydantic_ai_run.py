@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterable
 from typing import Any
 
-from pydantic_ai import Agent
+from pydantic_ai import Agent, DeferredToolResults
 from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
 
 from ..conversation.model_requests import Hedge, insert_hedge
@@ -18,8 +18,10 @@ from ..conversation.turn import Turn
 from ..exceptions import ModelStalledError
 from .bounded_model import SETTING, bounded, has_several
 from .capabilities import watch
+from .confirmation import RunInput
 from .hedged_model import hedged
 from .output_speech import speak_output
+from .outputs import with_deferred
 from .pause_timeout import Pauses
 from .retry import Retries
 from .speech_writer import SpeechWriter
@@ -28,13 +30,13 @@ from .voice_agent import VoiceAgent
 
 
 async def run_with_retries(
-    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, prompt: str
+    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, given: RunInput
 ) -> None:
     """Run the agent, and retry it if it failed before a word of the model was spoken and before a tool was called."""
     retries = Retries(turn)
     while True:
         try:
-            return await _run_once(voice, turn, writer, retries, prompt)
+            return await _run_once(voice, turn, writer, retries, given)
         except Exception as error:  # errors that are not transient are raised again
             if turn.live.spoken.by_model or turn.record.tools or not await retries.again(error):
                 raise
@@ -42,20 +44,27 @@ async def run_with_retries(
 
 
 async def _run_once(
-    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, retries: Retries, prompt: str
+    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, retries: Retries, given: RunInput
 ) -> None:
-    """Run the PydanticAI agent with the prompt, and speak its text while it streams."""
+    """Run the PydanticAI agent, and speak its text while it streams."""
     assert voice.agent is not None
     deps = voice.deps(turn) if voice.deps else turn
     settings, seconds = _model_settings(voice, turn)
+    more: dict[str, Any] = {}
+    if given.approvals:
+        more["deferred_tool_results"] = DeferredToolResults(approvals=dict(given.approvals))
+        turn.live.run.response = max(turn.live.run.response, 1)  # The decided calls are the first response.
+    if voice.asks_first:
+        more["output_type"] = with_deferred(voice.agent)
     async with voice.agent.iter(
-        prompt,
+        given.prompt,
         deps=deps,
-        message_history=turn.history if voice.remembers else None,
+        message_history=_history(voice, turn, given),
         model=bounded(voice.agent, _hedged(voice, turn), retries, seconds),
         model_settings=settings,
         conversation_id=turn.conversation_id,
-        capabilities=[watch(voice, turn)],
+        capabilities=[watch(voice, turn, given.offered)],
+        **more,
     ) as running:
         try:
             async for node in running:
@@ -71,7 +80,7 @@ async def _run_once(
                         async for _ in events:
                             pass
         finally:
-            write_down(running, turn)
+            write_down(running, turn, given.lead)
     if running.result is not None:
         await speak_output(voice, turn, writer, running.result.output)
     turn.live.run.answered = True
@@ -85,6 +94,12 @@ def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> Any:
         insert_hedge(live, hedge, asyncio.get_running_loop().time())
 
     return hedged(turn.model, voice.second_model, live.run.hedge_after, note)
+
+
+def _history(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput) -> list[Any] | None:
+    if not given.lead:
+        return turn.history if voice.remembers else None
+    return [*(turn.history if voice.remembers else ()), *given.lead]
 
 
 def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:

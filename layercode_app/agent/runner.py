@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -20,6 +20,9 @@ from .message_prompt import prompt_of
 from .offline import offline_model
 from .thinking import Thinking
 from .voice_agent import VoiceAgent
+
+if TYPE_CHECKING:
+    from .confirmation import RunInput
 
 T = TypeVar("T")
 
@@ -122,14 +125,34 @@ class AgentRunner:
     # --- the reply
 
     async def _speak_reply(self, turn: Turn[Any, Any]) -> None:
-        voice = self.voice
+        last = turn.last
+        if last is not None and last.pending and await self._decided(turn):
+            return
         if turn.record.kind is Kind.GREETING:
             with spans.span("greeting"):
                 await self._greet(turn)
             return
-        listening = voice.listener is not None and is_listening(voice.listener, turn)
-        if listening and await resume(turn):
-            return
+        listener = self.voice.listener
+        listening = listener is not None and is_listening(listener, turn)
+        if not listening or not await resume(turn):
+            await self._answer_message(turn, listening=listening)
+
+    async def _decided(self, turn: Turn[Any, Any]) -> bool:
+        """Answer a message after a question about tool calls; return False if it cannot decide about them."""
+        from .confirmation import Decision, waiting
+
+        hooked = "message" in self.voice.hooks or self.voice.agent is None
+        pending = waiting(turn, for_model=turn.record.kind is Kind.MESSAGE and not hooked)
+        if pending is None:
+            return False
+        decision = Decision(self.voice, turn, pending)
+        if not await decision.without_model():
+            await self._run_model(turn, decision.run_input())
+            await decision.end()
+        return True
+
+    async def _answer_message(self, turn: Turn[Any, Any], *, listening: bool) -> None:
+        voice = self.voice
         if hooks := voice.hooks.get("message"):
             with spans.span("on_message"):
                 await _speak_hook(turn, hooks[0](turn), "say", "on_message")
@@ -138,7 +161,9 @@ class AgentRunner:
                 f"VoiceAgent({voice.name!r}) has neither a PydanticAI agent nor an on_message hook. Add one."
             )
         elif (prompt := prompt_of(turn, listening=listening)) is not None:
-            await self._run_model(turn, prompt)
+            from .confirmation import RunInput
+
+            await self._run_model(turn, RunInput(prompt))
 
     async def _greet(self, turn: Turn[Any, Any]) -> None:
         for hook in self.voice.hooks.get("session_start", ()):
@@ -146,14 +171,14 @@ class AgentRunner:
         greeting = self.voice.greeting
         await _speak_hook(turn, greeting(turn) if callable(greeting) else greeting, "greeting", "greeting")
 
-    async def _run_model(self, turn: Turn[Any, Any], prompt: str) -> None:
+    async def _run_model(self, turn: Turn[Any, Any], given: RunInput) -> None:
         # These import PydanticAI, which an agent without a model does not need.
         from .pydantic_ai_run import run_with_retries
         from .speech_writer import SpeechWriter
 
         voice = self.voice
         async with Thinking(voice, turn) as thinking:
-            speaking = run_with_retries(voice, turn, SpeechWriter(voice, turn, thinking), prompt)
+            speaking = run_with_retries(voice, turn, SpeechWriter(voice, turn, thinking), given)
             await (speaking if voice.guard is None else guarded(voice.guard, turn, speaking))
 
 

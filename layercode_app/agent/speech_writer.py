@@ -41,6 +41,10 @@ class SpeechWriter:
         text = self._tags.feed(text)
         await self._write(self._filter.feed(text) if self._filter else text)
 
+    async def wait_for_hook(self) -> None:
+        """Let the `while_thinking` hook end its sentence."""
+        await self._thinking.said()
+
     async def pause(self) -> None:
         """Speak what the filters held back, at the end of the response."""
         text = self._tags.flush()

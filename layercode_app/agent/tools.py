@@ -9,9 +9,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydantic_ai import DeferredToolResults
 from pydantic_ai.capabilities import AbstractCapability
-from pydantic_ai.exceptions import ModelRetry, ToolFailed
+from pydantic_ai.exceptions import ApprovalRequired, CallDeferred, ModelRetry, ToolFailed
 
+from ..conversation.pending import Pending, key_of
 from ..conversation.portable_messages import sendable
 from ..conversation.turn import Turn
 from ..journal.record import ToolCall
@@ -37,6 +39,8 @@ class TurnTools(AbstractCapability[Any]):
 
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
+    offered: Pending | None = None
+    """The calls to which the caller has agreed if the model repeats them."""
     _running: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
     """The running calls by tool and arguments."""
 
@@ -64,12 +68,30 @@ class TurnTools(AbstractCapability[Any]):
             lambda leaf: KeptTools(leaf, servers[id(leaf)]) if id(leaf) in servers else leaf
         )
 
+    async def before_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
+        """Defer a call that must be confirmed first. Raises ApprovalRequired for it."""
+        if call.tool_name in self.voice.confirm and not ctx.tool_call_approved:
+            raise ApprovalRequired
+        return args
+
+    async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
+        """Approve the calls that the caller was asked about, and that the model repeats after their answer."""
+        asked = {key_of(call["name"], call["args"]) for call in self.offered.calls} if self.offered else set()
+        agreed = [
+            call.tool_call_id
+            for call in requests.approvals
+            if key_of(call.tool_name, jsonable(call.args_as_dict())) in asked
+        ]
+        return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
+
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Record the call, save a checkpoint, and run the tool according to its policy."""
         record, live = self.turn.record, self.turn.live
         policy = self.voice.tools.get(call.tool_name, DEFAULT_POLICY).interruption
         entry = ToolCall(call.tool_call_id, call.tool_name, jsonable(args), live.elapsed_ms(), policy=policy)
         record.tools.append(entry)
+        if ctx.tool_call_approved:
+            record.pending = None  # From here on the call may have taken effect, so no answer may run it again.
         if live.run.tool_started is not None:
             live.run.tool_started()
         await live.checkpoint()
@@ -120,6 +142,10 @@ class TurnTools(AbstractCapability[Any]):
         except TimeoutError:
             entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), "timed out"
             raise ToolFailed(f"{entry.name} took longer than {live.run.tool_timeout:g} s and was given up.") from None
+        except (ApprovalRequired, CallDeferred):
+            entry.status, entry.ended_ms = "cancelled", live.elapsed_ms()
+            self.turn.record.tools = [call for call in self.turn.record.tools if call is not entry]
+            raise
         except Exception as error:
             entry.status, entry.ended_ms, entry.result = "failed", live.elapsed_ms(), type(error).__name__
             clean_refusal(error)

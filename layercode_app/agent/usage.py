@@ -70,10 +70,13 @@ def _note_attempts(
         turn.log.warning("{} failed, and {} answered in its place", ", ".join(others), call.model)
 
 
-def write_down(running: Any, turn: Turn[Any, Any]) -> None:
-    """Write the messages, usage and cost of a run into the record, even if the run was cut."""
+def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> None:
+    """Write the messages, usage and cost of a run into the record, even if the run was cut.
+
+    `lead` are the messages of the turn before the run.
+    """
     record, usage, messages = turn.record, running.usage, running.new_messages()
-    record.messages = dump_messages(messages)
+    record.messages = dump_messages([*lead, *messages])
     responses = [message for message in messages if message.kind == "response"]
     prices = [price_of(response) for response in responses if response.state != "interrupted"]
     known = [price for price in prices if price is not None]

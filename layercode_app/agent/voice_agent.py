@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from ..conversation.turn import MetadataT, StateT, Turn
 from ..exceptions import DeveloperError
 from ..jobs.tasks import mark_task
 from .backchannels import Backchannels, listener_of
+from .confirm_options import Confirm, Question, confirms_of, needs_confirmation
 from .declaration_checks import (
     check_dependencies,
     check_greeting,
@@ -76,6 +78,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
             "finish_and_tell". A `ToolPolicy` also has the words for a slow tool.
         backchannels: Whether a message of nothing but listening sounds ("mhm", "right"), which interrupted a reply that
             was no question, continues that reply. Languages and further sounds: `["en", "fair enough"]`.
+        confirm: By tool name, the question to ask before the tool runs: a text with fields such as {total}, a function of
+            the turn and the arguments, or a `Confirm`. Tools with `requires_approval=True` are asked about anyway.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
         history: Whether earlier turns are read; by default only if there is a PydanticAI agent.
@@ -111,6 +115,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tools: Tools = None,
         notices: bool = False,
         backchannels: Backchannels = False,
+        confirm: Mapping[str, Question | Confirm] | None = None,
         history: bool | None = None,
         speakable: bool = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -142,6 +147,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tools: Tools = None,
         notices: bool = False,
         backchannels: Backchannels = False,
+        confirm: Mapping[str, Question | Confirm] | None = None,
         history: bool | None = None,
         speakable: bool = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -172,6 +178,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         tools: Tools = None,
         notices: bool = False,
         backchannels: Backchannels = False,
+        confirm: Mapping[str, Question | Confirm] | None = None,
         history: bool | None = None,
         speakable: bool = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -219,6 +226,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.tool_apology = apology if tool_apology is None else tool_apology
         self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None, tools=self.tools)
         self.listener = listener_of(backchannels)
+        self.confirm = confirms_of(confirm)
         self.notices = notices
         self.remembers = agent is not None if history is None else history
         self.speakable = speakable
@@ -247,6 +255,13 @@ class VoiceAgent(Generic[StateT, MetadataT]):
     def filler(self) -> Filler | None:
         """The filler for silences, or None. Offline there is no default filler, because the script answers at once."""
         return offline_filler(self._filler) if is_offline(self.agent, self.model) else self._filler
+
+    @cached_property
+    def asks_first(self) -> bool:
+        """Whether runs need an output type of their own for calls that wait for the caller's answer."""
+        from .outputs import may_defer
+
+        return self.agent is not None and not may_defer(self.agent) and needs_confirmation(self.agent, self.confirm)
 
     def use_model(self, model: Model | None) -> None:
         """Answer with this model from now on; None means the agent's own."""

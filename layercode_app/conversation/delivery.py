@@ -149,6 +149,7 @@ def crash(record: TurnRecord) -> None:
 def begin_again(record: TurnRecord) -> None:
     """Move what the dead worker had spoken into `before`, because a new attempt of the turn begins."""
     spoken = record.before + record.spoken_text
+    record.pending, record.resumes = None, ""
     record.before = spoken if not spoken or spoken[-1].isspace() else spoken + " "
 
 

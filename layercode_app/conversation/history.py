@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..blank import is_blank
 from ..journal.record import Kind, Status, TurnRecord
 from .heard import as_heard, heard_speech
+from .pending import results_of
 from .portable_messages import portable, without_reasoning
 from .resumed import joined
 from .tool_call_ids import with_unique_ids
@@ -42,6 +43,14 @@ def messages_of(turn: TurnRecord) -> list[ModelMessage]:
     heard = any(not is_blank(part.text) for part in speech)
     paired = _paired(without_reasoning(messages), turn)
     return _without_stale_feedback(paired) + [_note(note) for note in _notes(turn, heard)]
+
+
+def reasoning_before(turn: TurnRecord, call_id: str) -> list[Any]:
+    """Return the portable reasoning in the turn's response that makes this call; empty if there is none."""
+    for message in _parsed.get(turn.messages) if turn.messages else ():
+        if any(part.part_kind == "tool-call" and part.tool_call_id == call_id for part in message.parts):
+            return [part for part in message.parts if part.part_kind == "thinking"]
+    return []
 
 
 def _stored(turn: TurnRecord) -> list[ModelMessage]:
@@ -119,7 +128,7 @@ def _paired(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMes
 
     A missing result is taken from the turn's record; if it is not there, the result says that it is not known.
     """
-    results = {call.id: call.result for call in turn.tools if call.status in ("done", "failed")}
+    results = results_of(turn) | {call.id: call.result for call in turn.tools if call.status in ("done", "failed")}
     paired: list[ModelMessage] = []
     called: set[str] = set()
     for place, message in enumerate(messages):

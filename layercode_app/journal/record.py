@@ -151,6 +151,8 @@ class TurnRecord:
     heard_text: str | None = None
     resumes: str = ""
     """The id of the interrupted turn whose reply this turn continued, because the caller only made listening sounds."""
+    pending: Json = None
+    """The tool calls that wait for the caller's answer, and the question; see `conversation/pending.py`."""
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)

@@ -104,8 +104,8 @@ async def test_one_capability_makes_the_spans_that_two_make(
     agent = looking_up(recorded)
     made: list[AbstractCapability[Any]] = []
 
-    def watched(voice: Any, turn: Any) -> AbstractCapability[Any]:
-        made.append(capabilities.watch(voice, turn))
+    def watched(voice: Any, turn: Any, offered: Any = None) -> AbstractCapability[Any]:
+        made.append(capabilities.watch(voice, turn, offered))
         return made[-1]
 
     monkeypatch.setattr(pydantic_ai_run, "watch", watched)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from loguru import logger
 from pydantic import BaseModel
-from pydantic_ai import Agent, ApprovalRequired, DeferredToolRequests, ModelRetry, TextOutput
+from pydantic_ai import Agent, ApprovalRequired, CallDeferred, DeferredToolRequests, ModelRetry, TextOutput
 from pydantic_ai.messages import ModelMessage, TextPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
@@ -193,9 +193,25 @@ async def test_a_tool_that_needs_an_approval_is_never_a_silent_turn(tool: str, b
     async with calling(app) as caller:
         record = await said(caller, app)
         await said(caller, app, "well")
-    assert record.spoken_text == f"{before} {NOT_APPROVED}".strip()
-    assert (record.status, record.impact) == ("complete", "refusal")
-    assert [(call.name, call.status) for call in record.tools][-1] == (tool, "failed")
+    assert record.spoken_text == f"{before} {tool.capitalize()}. Shall I go ahead?".strip()
+    assert (record.status, record.impact, record.tools) == ("complete", "nothing", [])
+    assert "Not run yet" in script.told()
+
+
+async def test_a_tool_that_another_program_executes_is_never_a_silent_turn(tmp_path: Path) -> None:
+    script = Script([call("ship")], ["Anything else?"])
+    agent = buyer(script)
+
+    @agent.tool_plain
+    async def ship() -> str:
+        raise CallDeferred
+
+    app = LayerCode(VoiceAgent("shop", agent), settings=settings(tmp_path))
+    async with calling(app) as caller:
+        record = await said(caller, app)
+        await said(caller, app, "well")
+    assert (record.spoken_text, record.status, record.impact) == (NOT_APPROVED, "complete", "refusal")
+    assert [(call.name, call.status) for call in record.tools] == [("ship", "failed")]
     assert NOT_RUN in script.told()
 
 
@@ -220,13 +236,3 @@ async def test_an_output_that_nothing_can_speak_is_an_apology_where_nothing_was_
         spoken = await said(caller, app, "bread")
     assert (silent.spoken_text, silent.error) == ("Sorry!", "HookError")
     assert (spoken.spoken_text, spoken.status) == ("One bread.", "complete")
-
-
-def test_a_server_warns_that_approvals_cannot_be_given(tmp_path: Path) -> None:
-    lines: list[str] = []
-    sink = logger.add(lambda line: lines.append(str(line)), format="{message}")
-    try:
-        LayerCode(VoiceAgent("shop", buyer(Script())), settings=settings(tmp_path))
-    finally:
-        logger.remove(sink)
-    assert any("'shop' may ask for approvals" in line for line in lines)

@@ -36,7 +36,9 @@ def informer(**options: Any) -> tuple[VoiceAgent[Any, Any], list[Sequence[ModelM
         for before, word in pairwise(["", *text.split(" ")]):
             yield f" {word}" if before else word
 
-    voice = VoiceAgent("informer", Agent(FunctionModel(stream_function=model)), backchannels=True, **options)
+    voice = VoiceAgent(
+        "informer", Agent(FunctionModel(stream_function=model)), backchannels=True, filler=False, **options
+    )
     return voice, seen
 
 

@@ -20,7 +20,7 @@ from layercode_app.settings.limits import Limits
 
 from ..journals import STORES, journal_url
 from ..thoroughness import times
-from .world import CONVERSATION, Count, Ear, Past, Plan, World, transcript, unpaired_calls
+from .world import CONVERSATION, QUESTION, Count, Ear, Past, Plan, World, transcript, unpaired_calls
 
 WORDS = strategies.lists(strategies.sampled_from(["one ", "two, ", "three. ", "für ", "🙂 "]), max_size=3)
 
@@ -236,6 +236,49 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def the_platform_names_a_turn_nobody_knows(self) -> None:
         self.context = {"previous_turn_interrupted": True, "text_heard": "what?", "assistant_turn_id": "nobody's"}
+
+    # --- questions before a tool runs
+
+    @rule(
+        before=WORDS,
+        answer=strategies.sampled_from(["yes", "no"]),
+        heard=strategies.booleans(),
+        other=strategies.booleans(),
+        restarts=strategies.booleans(),
+    )
+    def a_question(self, before: list[str], answer: str, heard: bool, other: bool, restarts: bool) -> None:
+        """A call runs after the yes to its question, once, and after nothing else."""
+        plan, turn_id = self.plan(before, False, [])
+        plan.asks = True
+        self._hear(plan, turn_id, "".join(plan.before) + QUESTION)
+        if restarts:
+            self.a_restart()
+        if not heard:
+            self.the_platform_says_what_was_heard(1)
+            self._answer(answer, QUESTION)
+        if other:
+            self.a_whole_turn(["Well. "], False, [])
+        booked = self.world.booked
+        self._answer(answer, "Fine. " if other else "Booked. " if answer == "yes" else "Pity. ")
+        assert self.world.booked == booked + (answer == "yes" and not other)
+
+    def _answer(self, text: str, spoken: str) -> None:
+        """Say yes or no, twice delivered, and hear this."""
+        after = ["Booked. " if text == "yes" else "Pity. "]
+        plan = self.world.plans[text] = Plan(text, ["Fine. "], False, after)
+        frames = self._hear(plan, turn_id := f"turn-{next(self.numbers)}", spoken)
+        booked, again = self.world.booked, Ear()
+        self.run(self.whole(plan, turn_id, again))
+        assert (again.seen, self.world.booked) == (frames, booked)
+
+    def _hear(self, plan: Plan, turn_id: str, spoken: str) -> list[Any]:
+        seen, ear = len(self.world.requests), Ear()
+        plan.finish()
+        self.run(self.whole(plan, turn_id, ear))
+        self.check(seen)
+        assert ear.spoken == spoken
+        self.world.truth.append(Past(turn_id, plan.text, spoken, spoken, frames=ear.seen))
+        return ear.seen
 
     # --- the page, restarts and crashes
 

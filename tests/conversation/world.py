@@ -33,6 +33,7 @@ from layercode_app.journal.stores.base import Store
 from layercode_app.settings.limits import Limits
 
 CONVERSATION = "conversation"
+QUESTION = "Shall I book it?"
 
 
 class Count(BaseModel):
@@ -48,6 +49,8 @@ class Plan:
     before: list[str]
     tool: bool
     after: list[str]
+    asks: bool = False
+    """Whether it ends with a call that the caller must confirm."""
     permits: int = 0
     passed: int = 0
     runs: int = 0
@@ -137,7 +140,7 @@ class World:
     def __init__(self) -> None:
         self.plans: dict[str, Plan] = {}
         self.truth: list[Past] = []
-        self.tools = 0
+        self.tools = self.booked = 0
         self.requests: list[list[ModelMessage]] = []
         self.agent = self._agent()
         self.finished: list[TurnRecord] = []
@@ -153,7 +156,12 @@ class World:
             ctx.deps.state.tools += 1
             return "bumped"
 
-        return VoiceAgent("stepper", agent, state=Count, backchannels=True)
+        @agent.tool_plain
+        async def book() -> str:
+            self.booked += 1
+            return "booked"
+
+        return VoiceAgent("stepper", agent, confirm={"book": QUESTION}, state=Count, backchannels=True)
 
     async def _model(self, messages: list[ModelMessage], info: AgentInfo) -> Any:
         self.requests.append(list(messages))
@@ -166,6 +174,8 @@ class World:
             yield word
         if plan.tool and not answered:
             yield {9: DeltaToolCall(name="bump", json_args="{}", tool_call_id=f"call-{plan.text}")}
+        elif plan.asks and not answered:
+            yield {9: DeltaToolCall(name="book", json_args="{}", tool_call_id=f"call-{plan.text}")}
         elif not (plan.after if answered else plan.before):
             yield ""
 

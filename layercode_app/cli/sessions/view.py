@@ -78,6 +78,9 @@ def _print_turn(turn: TurnRecord) -> None:
     for call in turn.tools:
         took = "" if call.ended_ms is None else f", {milliseconds(call.ended_ms - call.started_ms)}"
         print_block("  Tool:   ", f"{call.name}({_short(call.args)}) {call.status}{took}", style="dim", one_line=True)
+    for call in (turn.pending or {}).get("calls", ()):
+        asked = f"{call['name']}({_short(call['args'])}) waits for the caller's answer"
+        print_block("  Asked:  ", asked, style="dim", one_line=True)
     for stage in turn.stages:
         print_block("  Stage:  ", _stage(stage), style="dim", one_line=True)
     if len(shares := turn.shares) > 1:

@@ -24,7 +24,17 @@ _SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|p
 _PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
 _TIME = re.compile(r"time|date|duration|expires|_(at|ms|s)$", re.IGNORECASE)
 _WORD = re.compile(r"\s*\S+|\s+$")
-_IDS = ("conversation_id", "turn_id", "session_id", "trace_id", "span_id", "fingerprint", "tool_call_id", "run_id")
+_IDS = (
+    "conversation_id",
+    "turn_id",
+    "session_id",
+    "trace_id",
+    "span_id",
+    "fingerprint",
+    "tool_call_id",
+    "run_id",
+    "resumes",
+)
 _OURS = frozenset((*_IDS, "timestamp", "timings", "usage"))
 """Fields of the record that hold no words of the caller. Fields of these names set by an agent or a tool may."""
 

@@ -1,0 +1,134 @@
+"""`Confirm`: the question before a tool runs, from the argument `confirm=` of `VoiceAgent` or a tool's description."""
+
+from __future__ import annotations
+
+import inspect
+import string
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import BaseModel
+
+from ..blank import is_blank
+from ..conversation.sentences import to_sentence_end
+from ..conversation.turn import Turn
+from ..exceptions import DeveloperError
+from .hooks import check_parameters
+from .tool_policy import texts_of
+
+if TYPE_CHECKING:
+    from pydantic_ai.agent import AbstractAgent
+
+Question: TypeAlias = "str | Callable[[Turn[Any, Any], dict[str, Any]], str | Awaitable[str]]"
+"""A text with fields such as {total}, or a function of the turn and the call's arguments."""
+GO_AHEAD = "Shall I go ahead?"
+"""The end of a default question."""
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """How one tool is confirmed: `confirm={"place_order": Confirm("Shall I order?", yes=["do it"])}`.
+
+    Args:
+        question: The spoken question. A text may have fields: the call's arguments, the fields and properties of
+            `turn.state`, and the metadata. By default it is made of the tool's description.
+        yes: Further answers that mean yes, in addition to the known ones.
+        no: Further answers that mean no.
+
+    """
+
+    question: Question | None = None
+    yes: Sequence[str] = ()
+    no: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.question is not None and not isinstance(self.question, str):
+            if not callable(self.question):
+                raise DeveloperError(
+                    f"Confirm question={self.question!r}: expected a text, or a function of the turn and the arguments."
+                )
+            check_parameters("confirm", self.question, ("turn", "args"))
+        texts_of("Confirm yes", self.yes)
+        texts_of("Confirm no", self.no)
+
+
+DEFAULT_CONFIRM = Confirm()
+
+
+def confirms_of(given: Mapping[str, Any] | None) -> dict[str, Confirm]:
+    """Return how each named tool is confirmed; a text or a function is its question."""
+    return {name: one if isinstance(one, Confirm) else Confirm(one) for name, one in (given or {}).items()}
+
+
+async def question_of(confirm: Confirm, turn: Turn[Any, Any], name: str, args: dict[str, Any], description: str) -> str:
+    """Return the question for one call. A question that fails is logged, and replaced by the default one."""
+    try:
+        asked = await _own_question(confirm.question, turn, args)
+    except Exception as error:  # noqa: BLE001 - a question that fails must not run the tool, nor end the turn
+        turn.log.opt(exception=error).error("The confirm= question of {} failed: {}", name, type(error).__name__)
+        asked = ""
+    return asked if not is_blank(asked) else _default_question(name, description)
+
+
+async def _own_question(question: Question | None, turn: Turn[Any, Any], args: dict[str, Any]) -> str:
+    if question is None or isinstance(question, str):
+        return _Fields(turn, args).format(question or "")
+    asked = question(turn, args)
+    return await asked if inspect.isawaitable(asked) else asked
+
+
+def _default_question(name: str, description: str) -> str:
+    sentence = to_sentence_end(" ".join(description.split()))[0].strip().rstrip(".!?")
+    return f"{sentence or name.replace('_', ' ').capitalize()}. {GO_AHEAD}"
+
+
+class _Fields(string.Formatter):
+    """Fills in the fields of a question: a call's arguments, then the state's, then the metadata's."""
+
+    def __init__(self, turn: Turn[Any, Any], args: dict[str, Any]) -> None:
+        self._args, self._turn = args, turn
+
+    def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
+        if key in self._args:
+            return self._args[key]  # type: ignore[index]
+        for source in (self._turn.state, self._turn.metadata):
+            if isinstance(source, BaseModel) and hasattr(source, str(key)):
+                return getattr(source, str(key))
+            if isinstance(source, Mapping) and key in source:
+                return source[key]
+        raise KeyError(key)
+
+
+# --- the agent's tools
+
+
+def needs_confirmation(agent: AbstractAgent[Any, Any] | None, confirm: Mapping[str, Confirm]) -> bool:
+    """Return whether a run may end with calls to confirm that the agent's own output type does not allow for."""
+    return agent is not None and (bool(confirm) or any(map(_requires_approval, agent.toolsets)))
+
+
+def description_of(agent: AbstractAgent[Any, Any] | None, name: str) -> str:
+    """Return a tool's description, or "" if the tool is not one of the agent's functions."""
+    for toolset in getattr(agent, "toolsets", ()):
+        for leaf in _unwrapped(toolset):
+            tool = getattr(leaf, "tools", {}).get(name)
+            if tool is not None:
+                return str(getattr(tool, "description", None) or "")
+    return ""
+
+
+def _requires_approval(toolset: Any) -> bool:
+    from pydantic_ai.toolsets import ApprovalRequiredToolset
+
+    return any(
+        isinstance(part, ApprovalRequiredToolset)
+        or any(getattr(tool, "requires_approval", False) for tool in getattr(part, "tools", {}).values())
+        for part in _unwrapped(toolset)
+    )
+
+
+def _unwrapped(toolset: Any) -> list[Any]:
+    """Return a toolset and those inside it."""
+    inside = [*getattr(toolset, "toolsets", ()), *([toolset.wrapped] if hasattr(toolset, "wrapped") else [])]
+    return [toolset, *(part for one in inside for part in _unwrapped(one))]

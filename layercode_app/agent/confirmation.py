@@ -1,0 +1,154 @@
+"""Ask the caller before a tool runs, and run it, or not, by the next message.
+
+The waiting calls are in the record of the turn that asked (`conversation/pending.py`). A plain yes or no is understood
+here: the next run begins with a response that makes the same calls, which are approved or denied. Any other answer is
+the model's: if it repeats a call with the same arguments, the caller has agreed to it; with others, they are asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+from ..blank import is_blank
+from ..conversation.history import reasoning_before
+from ..conversation.pending import Pending, dropped, key_of, pending_of
+from ..conversation.turn import Turn
+from .confirm_options import DEFAULT_CONFIRM, Confirm, description_of, question_of
+from .plain_messages import jsonable
+from .yes_no import plain_answer
+
+if TYPE_CHECKING:
+    from pydantic_ai import DeferredToolRequests
+    from pydantic_ai.messages import ModelMessage
+
+    from .voice_agent import VoiceAgent
+
+DENIED = "The caller said no, so it was not run."
+"""The result of a denied call that the model reads."""
+
+
+@dataclass(frozen=True)
+class RunInput:
+    """The beginning of a run: a prompt, or messages that end with calls on which the caller has decided."""
+
+    prompt: str | None
+    lead: Sequence[ModelMessage] = ()
+    """The messages of this turn before the run."""
+    approvals: Mapping[str, Any] = field(default_factory=dict)
+    """For each call at the end of `lead`, by its id: True, or how it is denied."""
+    offered: Pending | None = None
+    """The calls to which the caller has agreed if the model repeats them."""
+
+
+async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: DeferredToolRequests) -> None:
+    """Ask the caller about the calls, all together, and keep them in the journal before the first word of it."""
+    questions: list[str] = []
+    calls: list[dict[str, Any]] = []
+    for call in requests.approvals:
+        args = call.args_as_dict()
+        calls.append({"id": call.tool_call_id, "name": call.tool_name, "args": jsonable(args)})
+        confirm = voice.confirm.get(call.tool_name, DEFAULT_CONFIRM)
+        description = description_of(voice.agent, call.tool_name)
+        questions.append(await question_of(confirm, turn, call.tool_name, args, description))
+    await _speak_question(turn, Pending(" ".join(dict.fromkeys(questions)), calls, heard=False))
+
+
+async def _speak_question(turn: Turn[Any, Any], pending: Pending) -> None:
+    turn.record.pending = pending.kept(heard=False)
+    await turn.live.checkpoint()
+    turn.live.spoken.begin_segment()
+    await turn.speak(pending.question, "say")
+
+
+def given_up(turn: Turn[Any, Any], pending: Pending) -> None:
+    """Drop the calls, and tell the model of the next turns."""
+    turn.record.pending = None
+    turn.record.notes.append(dropped(pending))
+
+
+def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
+    """Return the calls that this message decides. Calls that it cannot decide are dropped.
+
+    These are the calls of another session, and calls before a greeting or a turn that is not `for_model`.
+    """
+    pending = pending_of(turn.last)
+    if pending is None or turn.last is None:
+        return None
+    if for_model and turn.last.session_id == turn.session_id:
+        return pending
+    given_up(turn, pending)
+    return None
+
+
+class Decision:
+    """The next message after a question: its answer, how the run begins, and what is left to do after the run."""
+
+    def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], pending: Pending) -> None:
+        self._turn = turn
+        self._pending = pending
+        self._answer = _answer(voice, turn.text, pending)
+        self._remembers = voice.remembers
+
+    async def without_model(self) -> bool:
+        """Return whether no model is needed: the question is asked again, or the caller said nothing."""
+        blank = is_blank(self._turn.text)
+        if not self._pending.heard and (blank or self._answer):
+            await _speak_question(self._turn, self._pending)
+            return True
+        if blank:
+            given_up(self._turn, self._pending)
+        return blank
+
+    def run_input(self) -> RunInput:
+        """Return how the run begins. The calls stay pending until one runs, in case this turn is interrupted."""
+        turn, pending = self._turn, self._pending
+        self._kept = turn.record.pending = pending.kept(heard=pending.heard)
+        if self._answer is None:
+            return RunInput(turn.text, offered=pending if pending.heard else None)
+        return self._decided(self._answer)
+
+    async def end(self) -> None:
+        """After the run: drop calls on which nothing was decided, or ask again if the question was not heard."""
+        if self._turn.record.pending is not self._kept:
+            return
+        if self._answer is not None:
+            self._turn.record.pending = None
+        elif self._pending.heard:
+            given_up(self._turn, self._pending)
+        else:
+            await _speak_question(self._turn, self._pending)
+
+    def _decided(self, answer: Literal["yes", "no"]) -> RunInput:
+        from pydantic_ai import ToolDenied
+        from pydantic_ai.messages import ModelRequest, ModelResponse, ToolCallPart, UserPromptPart
+
+        single = {key_of(call["name"], call["args"]): call for call in reversed(self._pending.calls)}
+        calls = [
+            ToolCallPart(call["name"], call["args"], tool_call_id=f"call_{uuid4().hex[:24]}")
+            for call in reversed(single.values())
+        ]
+        decision: Any = True if answer == "yes" else ToolDenied(DENIED)
+        return RunInput(
+            None,
+            [
+                ModelRequest(parts=[UserPromptPart(self._turn.text)]),
+                ModelResponse(parts=[*self._reasoning(), *calls]),
+            ],
+            {call.tool_call_id: decision for call in calls},
+        )
+
+    def _reasoning(self) -> list[Any]:
+        """Return the signed reasoning before the calls, without which Anthropic refuses them."""
+        asked = self._turn.past if self._remembers else ()
+        call_id = str(self._pending.calls[0]["id"])
+        return next((found for turn in reversed(asked) if (found := reasoning_before(turn, call_id))), [])
+
+
+def _answer(voice: VoiceAgent[Any, Any], text: str, pending: Pending) -> Literal["yes", "no"] | None:
+    confirms: list[Confirm] = [voice.confirm.get(call["name"], DEFAULT_CONFIRM) for call in pending.calls]
+    yes = [word for confirm in confirms for word in confirm.yes]
+    no = [word for confirm in confirms for word in confirm.no]
+    return plain_answer(text, yes, no)

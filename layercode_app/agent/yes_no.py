@@ -1,0 +1,131 @@
+"""Recognise a plain yes or no. Anything else is left to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Final, Literal
+
+from ..conversation.plain_words import plain_words
+from .phrases import Phrases
+from .tool_policy import texts_of
+
+YES: Final = {
+    "en": (
+        *(
+            "yes",
+            "yeah",
+            "yep",
+            "yup",
+            "sure",
+            "ok",
+            "okay",
+            "right",
+            "correct",
+            "absolutely",
+            "definitely",
+            "of course",
+        ),
+        *(
+            "go ahead",
+            "please do",
+            "do it",
+            "do that",
+            "that's right",
+            "that is right",
+            "that's correct",
+            "sounds good",
+        ),
+        *("uh-huh", "mhm", "mm-hmm", "all right", "alright", "yes I do", "confirm", "confirmed", "perfect"),
+    ),
+    "de": (
+        "ja",
+        "jawohl",
+        "jo",
+        "klar",
+        "gerne",
+        "genau",
+        "richtig",
+        "sicher",
+        "in Ordnung",
+        "passt",
+        "ja gerne",
+        "mach das",
+    ),
+    "fr": (
+        "oui",
+        "ouais",
+        "d'accord",
+        "bien sûr",
+        "exact",
+        "exactement",
+        "allez-y",
+        "c'est bon",
+        "parfait",
+        "volontiers",
+    ),
+    "es": ("sí", "si", "claro", "vale", "de acuerdo", "correcto", "adelante", "por supuesto", "perfecto", "exacto"),
+    "it": (
+        "sì",
+        "si",
+        "certo",
+        "va bene",
+        "d'accordo",
+        "esatto",
+        "giusto",
+        "perfetto",
+        "proceda",
+        "procedi",
+        "volentieri",
+    ),
+    "nl": ("ja", "jazeker", "zeker", "goed", "prima", "akkoord", "klopt", "graag", "ga je gang", "doe maar"),
+    "pt": ("sim", "claro", "certo", "está bem", "tá bom", "pode ser", "com certeza", "exato", "isso", "perfeito"),
+}
+"""Answers that mean yes, by language."""
+NO: Final = {
+    "en": (
+        "no",
+        "nope",
+        "nah",
+        "don't",
+        "do not",
+        "stop",
+        "cancel",
+        "cancel it",
+        "cancel that",
+        "no way",
+        "not now",
+        "never mind",
+    ),
+    "de": ("nein", "nee", "nö", "stopp", "lieber nicht", "nicht", "abbrechen", "auf keinen Fall", "lass es"),
+    "fr": ("non", "pas du tout", "surtout pas", "annulez", "annuler", "arrêtez", "non non"),
+    "es": ("no", "para nada", "cancela", "cancélalo", "cancelar", "mejor no", "ahora no"),
+    "it": ("no", "annulla", "meglio di no", "assolutamente no", "lascia stare", "ferma"),
+    "nl": ("nee", "neen", "liever niet", "niet doen", "annuleer", "stop", "laat maar"),
+    "pt": ("não", "nao", "cancela", "cancelar", "melhor não", "agora não", "deixa"),
+}
+"""Answers that mean no, by language."""
+POLITE: Final = (
+    *("please", "thanks", "thank you", "thank you very much", "uh", "um", "er", "well", "oh", "ah"),
+    *("bitte", "danke", "ähm", "s'il vous plaît", "merci", "por favor", "gracias", "per favore", "grazie"),
+    *("alsjeblieft", "alstublieft", "dank je", "dank u", "obrigado", "obrigada"),
+)
+"""Words that may stand beside an answer, and say nothing alone."""
+
+
+def plain_answer(text: str, yes: Iterable[str] = (), no: Iterable[str] = ()) -> Literal["yes", "no"] | None:
+    """Return the answer if the text is nothing but a yes or a no; `yes` and `no` are further words for them."""
+    agrees, refuses = _phrases(tuple(texts_of("yes", tuple(yes))), tuple(texts_of("no", tuple(no))))
+    # The agent's own words come first: in some dialogue "okay" may mean something else.
+    if agrees.fit(text):
+        return "yes"
+    return "no" if refuses.fit(text) else None
+
+
+@cache
+def _phrases(yes: Sequence[str], no: Sequence[str]) -> tuple[Phrases, Phrases]:
+    """Return the phrases for yes and no. A further word overrides a known one of the other kind."""
+    mine, theirs = {plain_words(one) for one in yes}, {plain_words(one) for one in no}
+    agree = {plain_words(one) for language in YES.values() for one in language} - theirs | mine
+    refuse = {plain_words(one) for language in NO.values() for one in language} - mine | theirs
+    return Phrases(agree, beside=POLITE), Phrases(refuse, beside=POLITE)

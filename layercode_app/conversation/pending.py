@@ -1,0 +1,70 @@
+"""Tool calls that wait for the caller's answer: how they are kept in a turn's record, and what the model is told.
+
+The record of the turn that asked has them in `pending`: `question`, the spoken text; `calls`, each with `id`, `name` and
+`args`; `heard`, whether the caller has heard the question in an earlier turn. Only the next turn may decide on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..blank import is_blank
+from ..journal.record import Json, Status, TurnRecord
+from ..journal.record_json import sorted_json
+from .plain_words import plain_words
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The calls that the last turn asked about, and whether the caller has heard the whole question."""
+
+    question: str
+    calls: Sequence[dict[str, Json]]
+    heard: bool
+
+    @property
+    def names(self) -> str:
+        """The names of the tools, for notes and logs."""
+        return ", ".join(dict.fromkeys(str(call["name"]) for call in self.calls))
+
+    def kept(self, *, heard: bool) -> Json:
+        """Return them for the record of another turn."""
+        return {"question": self.question, "calls": list(self.calls), "heard": heard}
+
+
+def pending_of(last: TurnRecord | None) -> Pending | None:
+    """Return the calls that the last turn asked about; None if there are none."""
+    if last is None or not last.pending:
+        return None
+    question = str(last.pending["question"])
+    return Pending(question, last.pending["calls"], _was_heard(last, question))
+
+
+def key_of(name: str, args: Json) -> tuple[str, bytes]:
+    """Return the key that calls with the same arguments share."""
+    return name, sorted_json(args)
+
+
+def _was_heard(last: TurnRecord, question: str) -> bool:
+    if last.pending["heard"] and is_blank(last.spoken_text):
+        return True
+    if last.heard_text is None and last.status is not Status.COMPLETE:
+        return False  # It is not known how much of it was played.
+    return f" {plain_words(question)} " in f" {plain_words(last.before + last.heard)} "
+
+
+def results_of(turn: TurnRecord) -> dict[str, str]:
+    """Return what the model reads as the results of the calls that waited at the end of the turn, by their ids."""
+    if not turn.pending:
+        return {}
+    text = (
+        f"[Not run yet: the caller was asked {turn.pending['question']!r}. If they agree, call it again with the same "
+        "arguments. If they change something, call it with the new arguments. Otherwise do not call it.]"
+    )
+    return {str(call["id"]): text for call in turn.pending["calls"]}
+
+
+def dropped(pending: Pending) -> str:
+    """Return the note for the model of later turns that the calls were given up."""
+    return f"[{pending.names} was not run, because the caller did not agree to it. Ask again if it is still wanted.]"

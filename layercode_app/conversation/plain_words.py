@@ -1,0 +1,15 @@
+"""Reduce spoken text to its plain words, so that spellings of the same words are equal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_BETWEEN = re.compile(r"[\W_]+")
+_STRETCHED = re.compile(r"(\w)\1{2,}")
+
+
+def plain_words(text: str) -> str:
+    """Return the words in lower case, separated by single spaces: "Uh-huh, okaaay!" is "uh huh okaay"."""
+    lower = unicodedata.normalize("NFKC", text).casefold()
+    return _STRETCHED.sub(r"\1\1", _BETWEEN.sub(" ", lower)).strip()
