@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from .agent.authorization import AuthorizeRequest
     from .agent.confirm_options import Confirm
     from .agent.discovery import find_agent
-    from .agent.markdown_filter import SPEAK_PLAINLY, Speakable
+    from .agent.markdown_filter import SPEAK_PLAINLY
     from .agent.offline import Call, Scene
     from .agent.prompts import load_prompt
+    from .agent.speakable import Speakable
     from .agent.tool_policy import ToolPolicy
     from .agent.voice_agent import VoiceAgent
     from .conversation.turn import Turn
@@ -99,7 +100,8 @@ _HOMES = {
     "agent.discovery": ("find_agent",),
     "agent.offline": ("Call", "Scene"),
     "agent.prompts": ("load_prompt",),
-    "agent.markdown_filter": ("SPEAK_PLAINLY", "Speakable"),
+    "agent.markdown_filter": ("SPEAK_PLAINLY",),
+    "agent.speakable": ("Speakable",),
     "agent.tool_policy": ("ToolPolicy",),
     "agent.voice_agent": ("VoiceAgent",),
     "conversation.turn": ("Turn",),

@@ -19,6 +19,7 @@ from .private_parts import inherited_parts, private_parts
 
 GROUND = {
     "exceptions", "_version", "_compat", "wellformed", "blank", "percentiles", "output", "settings", "journal", "observability",
+    "spoken",
 }  # fmt: skip
 """What every layer may import. They know nothing of any stage."""
 STAGES = ["webhook", "conversation", "agent", "stream", "server"]
@@ -30,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wellformed": set(),
     "blank": set(),
     "percentiles": set(),
+    "spoken": {"exceptions"},
     "output": {"wellformed"},
     "settings": {"exceptions"},
     "journal": {"exceptions", "wellformed", "settings"},

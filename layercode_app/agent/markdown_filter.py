@@ -1,4 +1,4 @@
-"""Make text speakable: a streaming filter for markdown, emoji and links, and a prompt that avoids them.
+"""Remove markdown, emoji and links from streamed text; and a prompt that avoids them.
 
 The filter reads one character at a time. It holds back only a mark whose meaning depends on the next character, so no
 word is delayed, and the size of the pieces does not change the result.
@@ -32,11 +32,11 @@ _PUNCTUATION = set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 
 def speakable(text: str) -> str:
     """Return the speakable form of a whole text."""
-    one = Speakable()
+    one = MarkdownFilter()
     return one.feed(text) + one.flush()
 
 
-class Speakable:
+class MarkdownFilter:
     """The streaming filter: call `feed` with each piece of a response, and `flush` at its end."""
 
     def __init__(self) -> None:

@@ -130,6 +130,8 @@ async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], writer: 
                 pauses.over()
                 if isinstance(event, PartStartEvent):
                     live.first_token()
+                    if writer is not None and not isinstance(event.part, TextPart):
+                        await writer.break_off()
                     if event.previous_part_kind not in (None, "text"):
                         live.spoken.begin_segment()
                 text = _text_of(event) if writer is not None else None

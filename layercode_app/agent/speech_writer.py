@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..blank import is_blank
 from ..conversation.turn import Turn
-from .markdown_filter import Speakable
 from .outputs import may_be_rejected
 from .think_tags import ThinkTags
 from .thinking import Thinking
@@ -30,16 +29,19 @@ class SpeechWriter:
 
     def begin(self) -> None:
         """Reset the filters for the text of a new response."""
-        self._tags = ThinkTags()
-        self._filter = Speakable() if self._speakable else None
+        self._filter = self._speakable.fresh() if self._speakable else ThinkTags()
         self._space: str | None = ""
         """White space at the start of the response, held until the first word; None after that."""
         self._held: list[str] = []
 
     async def say(self, text: str) -> None:
         """Filter and speak a piece of text, and hand it to the socket before returning."""
-        text = self._tags.feed(text)
-        await self._write(self._filter.feed(text) if self._filter else text)
+        await self._write(self._filter.feed(text))
+
+    async def break_off(self) -> None:
+        """Speak what the filters held back, where a tool call or reasoning follows the text."""
+        if text := self._filter.release():
+            await self._write(text)
 
     async def wait_for_hook(self) -> None:
         """Let the `while_thinking` hook end its sentence."""
@@ -47,10 +49,7 @@ class SpeechWriter:
 
     async def pause(self) -> None:
         """Speak what the filters held back, at the end of the response."""
-        text = self._tags.flush()
-        if self._filter is not None:
-            text = self._filter.feed(text) + self._filter.flush()
-        await self._write(text)
+        await self._write(self._filter.flush())
 
     async def _write(self, text: str) -> None:
         if self._space is not None:
@@ -76,9 +75,7 @@ class SpeechWriter:
     async def speak_output(self, text: str) -> None:
         """Speak the accepted output of the run instead of the last response's text."""
         self.begin()
-        text = self._tags.feed(text) + self._tags.flush()
-        if self._filter is not None:
-            text = self._filter.feed(text) + self._filter.flush()
+        text = self._filter.feed(text) + self._filter.flush()
         await self._speak_whole(text, "output")
 
     async def _speak_whole(self, text: str, source: Literal["model", "output"]) -> None:

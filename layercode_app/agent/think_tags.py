@@ -24,17 +24,21 @@ NAMES = (
 MOST_ATTRIBUTES = 200
 """The maximum number of characters of attributes in a tag; a longer tag is text."""
 
-_MARK = re.compile(r"[<\[\u25c1]")
+_MARK = re.compile(r"[<\[\u25c1&]")
 """The characters that may begin a tag."""
 _NAME = "|".join(sorted(NAMES, key=len, reverse=True))
 _REST = rf"(?:\s[^<>]{{0,{MOST_ATTRIBUTES}}})?/?"
+# Some models write spaces or bars into the brackets, or the brackets as HTML entities.
+_OPEN = r"(?:<\|?|&lt;)\s{0,3}"
+_CLOSE = r"(?:\|?>|&gt;)"
 # Mistral writes `[THINK]`, and Kimi writes `◁think▷`.
 _TAG = re.compile(
-    rf"<(?P<end>/?)(?:{_NAME}){_REST}>|\[(?P<end2>/?)THINK\]|\u25c1(?P<end3>/?)think\u25b7", re.IGNORECASE
+    rf"{_OPEN}(?P<end>/?)\s{{0,3}}(?:{_NAME}){_REST}{_CLOSE}|\[(?P<end2>/?)THINK\]|\u25c1(?P<end3>/?)think\u25b7",
+    re.IGNORECASE,
 )
-_BEGUN = re.compile(rf"</?(?:{_NAME}){_REST}", re.IGNORECASE)
-_WHOLE = [f"<{end}{name}" for name in NAMES for end in ("", "/")]
-_WHOLE += ["[think]", "[/think]", "\u25c1think\u25b7", "\u25c1/think\u25b7"]
+_BEGUN = re.compile(rf"{_OPEN}/?\s{{0,3}}(?:{_NAME}){_REST}(?:\||&|&g|&gt)?", re.IGNORECASE)
+_NAME_BEGUN = re.compile(rf"{_OPEN}/?\s{{0,3}}(?P<name>\S*)")
+_WHOLE = ["&lt;", "[think]", "[/think]", "\u25c1think\u25b7", "\u25c1/think\u25b7"]
 
 
 class ThinkTags:
@@ -65,7 +69,7 @@ class ThinkTags:
         while (mark := _MARK.search(text, start)) is not None:
             self._take(text[start : mark.start()], spoken)
             if (tag := _TAG.match(text, mark.start())) is not None:
-                self._inside = not any(tag.groups()) and not tag[0].endswith("/>")
+                self._inside = not any(tag.groups()) and not tag[0].endswith(("/>", "/&gt;"))
                 self._cut = True
                 start = tag.end()
             elif _may_become_tag(text[mark.start() :]):
@@ -77,12 +81,18 @@ class ThinkTags:
         self._take(text[start:], spoken)
         return "".join(spoken)
 
-    def flush(self) -> str:
-        """Return the text that was held back. Reasoning without an end tag ends here."""
+    def release(self) -> str:
+        """Return the text that was held back. Reasoning without an end tag goes on."""
         spoken: list[str] = []
         self._take(self._held, spoken)
-        self._held, self._inside = "", False
+        self._held = ""
         return "".join(spoken)
+
+    def flush(self) -> str:
+        """Return the text that was held back. Reasoning without an end tag ends here."""
+        text = self.release()
+        self._inside = False
+        return text
 
     def _take(self, text: str, spoken: list[str]) -> None:
         if self._inside:
@@ -98,6 +108,9 @@ class ThinkTags:
 def _may_become_tag(text: str) -> bool:
     """Return whether more characters could complete this text to a tag."""
     lower = text.lower()
+    begun = _NAME_BEGUN.fullmatch(lower)
+    if begun is not None and any(name.startswith(begun["name"]) for name in NAMES):
+        return True
     return any(whole.startswith(lower) for whole in _WHOLE) or _BEGUN.fullmatch(text) is not None
 
 

@@ -29,6 +29,7 @@ from .fingerprint import fingerprint
 from .guard import Guard
 from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook
 from .offline import Script
+from .speakable import Speakable, speakable_of
 from .tool_policy import ToolPolicy, policies_of
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
             the turn and the arguments, or a `Confirm`. Tools with `requires_approval=True` are asked about anyway.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
+            `Speakable(numbers=True)` also says numbers, money, dates, addresses and abbreviations as words.
         history: Whether earlier turns are read; by default only if there is a PydanticAI agent.
         model_settings: Settings of the model's requests.
 
@@ -117,7 +119,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
         history: bool | None = None,
-        speakable: bool = False,
+        speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
     ) -> None: ...
     @overload
@@ -149,7 +151,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
         history: bool | None = None,
-        speakable: bool = False,
+        speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
     ) -> None: ...
     def __init__(
@@ -180,7 +182,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
         history: bool | None = None,
-        speakable: bool = False,
+        speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
     ) -> None:
         check_name(name)
@@ -229,7 +231,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.confirm = confirms_of(confirm)
         self.notices = notices
         self.remembers = agent is not None if history is None else history
-        self.speakable = speakable
+        self.speakable = speakable_of(speakable)
         self.model_settings = dict(model_settings or {})
         self.hooks: dict[HookName, list[Hook]] = {}
         self.tasks: dict[str, Hook] = {}

@@ -14,7 +14,7 @@ from pydantic_ai.models import CompletedStreamedResponse, StreamedResponse
 from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 from pydantic_ai.models.test import TestModel
 
-from layercode_app import LayerCode, Turn, VoiceAgent
+from layercode_app import LayerCode, Speakable, Turn, VoiceAgent
 from layercode_app.conversation.history import messages_of
 from layercode_app.conversation.live import LiveTurn
 from layercode_app.journal.record import Kind, Source, TurnRecord
@@ -74,6 +74,18 @@ async def test_words_around_a_tool_are_kept_apart(before: str, after: str, spoke
     assert record.spoken_text == spoken
     texts = [part.content for m in messages_of(record) for part in m.parts if isinstance(part, TextPart)]
     assert texts == [text for text in (before, after) if text], "the model is given its own words"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("Let me check!", "It is $5"), ("That is $5", "5 days left."), ("At 4", "p m")]
+)
+async def test_words_that_a_filter_held_are_kept_apart_from_those_after_a_tool(
+    before: str, after: str, tmp_path: Path
+) -> None:
+    record = await heard(looker(before, after, speakable=Speakable(numbers=True)), tmp_path)
+    one = Speakable(numbers=True)
+    halves = [one.feed(text) + one.flush() for text in (before, after)]
+    assert record.spoken_text == " ".join(halves)
 
 
 async def test_words_of_tools_are_kept_apart_from_each_other_and_from_the_models(tmp_path: Path) -> None:
@@ -137,8 +149,11 @@ class Interleaved(TestModel):
 @pytest.mark.parametrize(
     ("parts", "spoken"),
     [
-        ([TextPart("Let me see."), ThinkingPart("hm"), TextPart("It is 42.")], "Let me see. It is 42."),
-        ([TextPart("It is 4"), TextPart("2.")], "It is 42."),
+        ([TextPart("Let me see."), ThinkingPart("hm"), TextPart("It is 42.")], "Let me see. It is forty-two."),
+        ([TextPart("It is 4"), TextPart("2.")], "It is forty-two."),
+        ([TextPart("Wait!"), ThinkingPart("hm"), TextPart("It is 42.")], "Wait! It is forty-two."),
+        ([TextPart("It costs $5"), ThinkingPart("hm"), TextPart("5 days.")], "It costs five dollars five days."),
+        ([TextPart("<think>hm"), ThinkingPart("hm"), TextPart("hm</think>It is 42.")], "It is forty-two."),
     ],
 )
 async def test_texts_around_reasoning_are_kept_apart_and_parts_of_one_text_are_not(
@@ -146,7 +161,8 @@ async def test_texts_around_reasoning_are_kept_apart_and_parts_of_one_text_are_n
 ) -> None:
     model = Interleaved()
     model.parts = parts
-    assert (await heard(VoiceAgent("looker", Agent(model)), tmp_path)).spoken_text == spoken
+    voice = VoiceAgent("looker", Agent(model), speakable=Speakable(numbers=True))
+    assert (await heard(voice, tmp_path)).spoken_text == spoken
 
 
 @pytest.mark.parametrize(

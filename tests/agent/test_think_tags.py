@@ -14,7 +14,7 @@ from pydantic_ai import Agent
 from pydantic_ai.messages import ModelResponse, TextPart, ThinkingPart, ToolCallPart
 from pydantic_ai.models.function import FunctionModel
 
-from layercode_app import LayerCode, VoiceAgent
+from layercode_app import LayerCode, Speakable, VoiceAgent
 from layercode_app.agent.think_tags import ThinkTags, without_thoughts
 
 from ..calling import calling, settings
@@ -23,7 +23,7 @@ from ..priced import records
 pytestmark = pytest.mark.anyio
 
 NAMESPACE = "ant" + "ml"
-TEXT = st.text(alphabet="<>/thinkTHINK[]◁▷ a=\"'.\n")
+TEXT = st.text(alphabet="<>/&lgt;|thinkTHINK[]◁▷ a=\"'.\n")
 
 
 def filtered(*pieces: str) -> str:
@@ -42,6 +42,10 @@ def filtered(*pieces: str) -> str:
         ('<think duration="3s">hm</think >Yes.', "Yes."),
         ("<think>a < b, <b>c</b> & <think> again</think>Yes.", "Yes."),
         (f"<{NAMESPACE}:thinking>hm</{NAMESPACE}:thinking>Yes.", "Yes."),
+        ("< think >hm</ think >Yes.", "Yes."),
+        ("<REASONING\n>hm< / Reasoning>Yes.", "Yes."),
+        ("&lt;thinking&gt;hm&lt;/thinking&gt;Yes.", "Yes."),
+        ("<|think|>hm<|/think|>Yes.", "Yes."),
         ("[THINK]hm[/THINK]Yes.", "Yes."),
         ("◁think▷hm◁/think▷Yes.", "Yes."),
         ("Wait. <think>hm", "Wait. "),
@@ -61,7 +65,23 @@ def test_reasoning_is_taken_out_however_it_is_cut(written: str, spoken: str) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["3 < 5", "a <b> c", "<thinker>", "I <3 you", "<", "x[0]", "[link](url)", "</p>", "<think", "think>", "<thi"],
+    [
+        "3 < 5",
+        "a <b> c",
+        "<thinker>",
+        "I <3 you",
+        "<",
+        "x[0]",
+        "R&D",
+        "&lt;b&gt;",
+        "a < think",
+        "< 5 & 6",
+        "[link](url)",
+        "</p>",
+        "<think",
+        "think>",
+        "<thi",
+    ],
 )
 def test_other_text_is_left_alone(text: str) -> None:
     assert filtered(text) == filtered(*text) == text
@@ -98,6 +118,15 @@ def test_a_response_is_kept_with_its_reasoning_apart() -> None:
     ]  # fmt: skip
     plain = ModelResponse([TextPart("Yes."), call])
     assert without_thoughts(plain) is plain
+
+
+@pytest.mark.parametrize("name", ["think", "THINK", "Thinking", "reasoning", "ReAsOnInG"])
+@pytest.mark.parametrize("options", [{}, {"numbers": True}, {"replace": {"Yes": "Yes"}}])
+def test_a_speakable_filter_alone_never_returns_reasoning(name: str, options: dict[str, Any]) -> None:
+    written = f"Wait.<{name}>It costs $5.</{name}>**Yes**."
+    for cut in range(len(written)):
+        one = Speakable(**options)
+        assert one.feed(written[:cut]) + one.feed(written[cut:]) + one.flush() == "Wait. Yes."
 
 
 # --- in a turn

@@ -1,0 +1,1 @@
+"""Say numbers, money, dates, addresses and abbreviations of a streamed text as words."""

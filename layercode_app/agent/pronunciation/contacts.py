@@ -1,0 +1,78 @@
+"""Telephone numbers, and e-mail and web addresses."""
+
+from __future__ import annotations
+
+import re
+
+from ...spoken.letters import address
+from ...spoken.numbers import LONG, groups, in_threes
+from .grammar import Form, char, maybe, named, one_of, text, times
+from .kinds import Kind, Place
+from .shapes import DIGIT, SPACE
+
+ENDINGS = (
+    *("com", "org", "net", "edu", "gov", "io", "dev", "ai", "app", "co", "info", "biz", "me", "tv", "eu", "uk", "us"),
+    *("de", "fr", "es", "it", "nl", "ch", "at", "ca", "au", "in", "jp", "test", "example"),
+)
+"""The endings by which a web address without a scheme is known."""
+
+
+def say_phone(match: re.Match[str], place: Place) -> str | None:
+    """Say a telephone number in its groups."""
+    written = match["p"]
+    if sum(char.isdigit() for char in written) < 7:
+        return None
+    return ("plus " if written[0] == "+" else "") + (
+        groups(written) if max(map(len, re.findall(r"\d+", written))) < LONG else in_threes(written)
+    )
+
+
+def say_address(match: re.Match[str], place: Place) -> str | None:
+    """Say an e-mail or web address, without the scheme of it."""
+    words = address(match["address"])
+    return f" {words}" if place.word else words
+
+
+def say_handle(match: re.Match[str], place: Place) -> str | None:
+    """Say the sign before a name in a network."""
+    return "at "
+
+
+_SEPARATOR = char(" .\\-\u2011")
+_AREA = text("(") + times(DIGIT, 2, 4) + text(")")
+_THREE, _FOUR = times(DIGIT, 3, 3), times(DIGIT, 4, 4)
+_ONE = maybe(text("1") + _SEPARATOR)
+_GROUP = maybe(_SEPARATOR) + (times(DIGIT, 2, 5) | _AREA)
+
+_HOST = (
+    char("A-Za-z0-9") + times(char("A-Za-z0-9\\-"), 0, 62) + times(text(".") + times(char("A-Za-z0-9\\-"), 1, 63), 1, 5)
+)
+_TAIL = Form(r"(?:[/?#](?:[\w./?#&=%~:+-]*[\w/=])?)?", r"(?:[/?#][\w./?#&=%~:+-]*)?")
+_LOCAL = times(char("A-Za-z0-9._+\\-"), 0, 64)
+
+
+def _starts_local(word: str) -> bool:
+    return bool(word)
+
+
+CONTACT_KINDS = [
+    Kind(named("p", text("+") + times(DIGIT, 1, 4) + times(_GROUP, 2, 6)), say_phone),
+    Kind(named("p", _ONE + _AREA + maybe(SPACE) + times(DIGIT, 3, 4) + _SEPARATOR + times(DIGIT, 3, 4)), say_phone),
+    Kind(named("p", _ONE + _THREE + _SEPARATOR + _THREE + _SEPARATOR + _FOUR), say_phone),
+    Kind(named("p", _THREE + text("-") + _FOUR), say_phone),
+    Kind(named("p", text("0") + times(DIGIT, 2, 4) + times(char(" \\-") + times(DIGIT, 2, 5), 1, 4)), say_phone),
+    Kind(one_of(["https://", "http://"]) + named("address", _HOST + _TAIL), say_address),
+    Kind(named("address", text("www.") + _HOST + _TAIL), say_address),
+    Kind(named("address", DIGIT + _LOCAL + text("@") + _HOST), say_address),
+    Kind(text("@") + named("rest", char("A-Za-z0-9_")), say_handle, open=True),
+    # The first word of an address was said already: it might have been any word.
+    Kind(named("address", maybe(char("._+") + _LOCAL) + text("@") + _HOST), say_address, when=_starts_local),
+    Kind(
+        named(
+            "address", times(text(".") + times(char("A-Za-z0-9\\-"), 1, 63), 0, 4) + text(".") + one_of(ENDINGS) + _TAIL
+        ),
+        say_address,
+        when=_starts_local,
+    ),
+]
+"""The kinds of tokens that are a telephone number or an address."""

@@ -1,0 +1,149 @@
+"""The streaming filter: hold a token as long as it may go on, and say it as words.
+
+The filter reads one character at a time, so the size of the pieces does not change the result. An ordinary word is
+returned as it comes; what follows it in the same token, such as `@example.com`, is said when it is complete.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from .abbreviations import ABBREVIATION_KINDS
+from .calendar import CALENDAR_KINDS
+from .contacts import CONTACT_KINDS
+from .grammar import one_of
+from .kinds import Kind, Place
+from .numbers import NUMBER_KINDS
+from .shapes import HEADS
+
+LONGEST = 160
+"""The maximum number of characters that are held."""
+CONTEXT = 4
+"""The number of words before a token that may decide what it is."""
+SENTENCE_ENDS = ".!?\n"
+
+KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]
+"""Of the kinds that fit, the longest token is chosen, and of those as long as each other the first."""
+
+
+class Lexicon:
+    """The kinds of tokens that a filter says as words, prepared once for all responses of an agent."""
+
+    def __init__(self, kinds: Sequence[Kind], *, day_first: bool = False) -> None:
+        self.day_first = day_first
+        self._kinds = kinds
+        self._first = [kind for kind in kinds if kind.when("")]
+        self._by_char: dict[str, list[Kind]] = {}
+
+    def beginning(self, char: str, word: str) -> list[Kind]:
+        """Return the kinds of tokens that begin with a character, after these letters of the same word."""
+        if not word:
+            if char not in self._by_char and char.isascii():
+                self._by_char[char] = going_on(self._first, char)
+            return self._by_char[char] if char.isascii() else going_on(self._first, char)
+        if len(word) > 1 and "a" <= char <= "z" and word not in HEADS:
+            return []  # by far the most characters are those of ordinary words
+        return going_on([kind for kind in self._kinds if kind.when(word)], char)
+
+
+def going_on(kinds: Sequence[Kind], text: str) -> list[Kind]:
+    """Return the kinds of which a token may begin with this text."""
+    return [kind for kind in kinds if kind.prefix.fullmatch(text)]
+
+
+class Pronouncer:
+    """The filter of one response: call `feed` with each piece, and `flush` at the end."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._held = ""
+        self._begun: list[Kind] = []
+        """The kinds of tokens that begin with the first held character."""
+        self._open: list[Kind] = []
+        """Those of them that may still go on."""
+        self._word = ""
+        """The letters and digits of the current word that were returned."""
+        self._before: deque[str] = deque(maxlen=CONTEXT)
+
+    def feed(self, piece: str) -> str:
+        """Filter the next piece. Return what can be spoken now."""
+        return self._run(deque(piece))
+
+    def flush(self) -> str:
+        """Return what was held back, as at the end of a text."""
+        out: list[str] = []
+        while self._held:
+            pending = deque[str]()
+            self._resolve(out, pending)
+            out.append(self._run(pending))
+        self._end_word()
+        self._before.clear()
+        return "".join(out)
+
+    def _run(self, pending: deque[str]) -> str:
+        out: list[str] = []
+        while pending:
+            char = pending.popleft()
+            if not self._held:
+                self._begun = self._open = self._lexicon.beginning(char, self._word)
+                if not self._open:
+                    out.append(self._plain(char))
+                    continue
+            self._held += char
+            if len(self._held) > 1:
+                self._open = going_on(self._open, self._held)
+            if not self._open or len(self._held) > LONGEST:
+                self._resolve(out, pending)
+        return "".join(out)
+
+    def _resolve(self, out: list[str], pending: deque[str]) -> None:
+        """Return the words of the held token, and give back the characters after it."""
+        held, self._held = self._held, ""
+        said, end = self._said(held)
+        if not end:
+            said, end = self._plain(held[0]), 1
+        else:
+            self._end_word()
+            self._before.append(held[:end])
+        out.append(said)
+        pending.extendleft(reversed(held[end:]))
+
+    def _said(self, held: str) -> tuple[str, int]:
+        """Return the words for the longest token at the start of the held text, and its length; 0 for none."""
+        matches = [(match, kind) for kind in self._begun if (match := kind.full.match(held))]
+        for match, kind in sorted(matches, key=lambda pair: (not pair[1].preferred, -_end(pair[0]))):
+            end = _end(match)
+            place = Place(tuple(self._before), held[end : end + 1], self._word, self._lexicon.day_first)
+            if end and (said := kind.say(match, place)) is not None:
+                return said, end
+        return "", 0
+
+    def _plain(self, char: str) -> str:
+        """Return a character as it is."""
+        if char.isalnum() or (char in "'\u2019" and self._word):
+            self._word += char
+            return char
+        self._end_word()
+        if char in SENTENCE_ENDS:
+            self._before.clear()
+        return char
+
+    def _end_word(self) -> None:
+        if self._word:
+            self._before.append(self._word)
+        self._word = ""
+
+
+def _end(match: re.Match[str]) -> int:
+    """Return where the token ends: before the text that only decides what it is."""
+    rest = match.groupdict().get("rest")
+    return match.end() if rest is None else match.start("rest")
+
+
+def replacements(replace: Mapping[str, str]) -> list[Kind]:
+    """Return the kinds of tokens that are replaced by other words."""
+    if not replace:
+        return []
+    return [Kind(one_of(replace), lambda match, place: replace[match[0]], preferred=True)]

@@ -1,0 +1,67 @@
+"""Regular expressions that also know their prefixes, so that a stream knows whether a token may go on.
+
+Python's `re` has no partial matches. Each `Form` therefore carries two expressions: one for its texts, and one for
+everything that such a text can begin with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Form:
+    """A set of texts: `full` matches each of them, `prefix` matches each beginning of one, also the empty one."""
+
+    full: str
+    prefix: str
+
+    def __add__(self, other: Form) -> Form:
+        """Return the form of a text of this form followed by one of the other."""
+        return Form(self.full + other.full, f"(?:{self.prefix}|{_unnamed(self.full)}{other.prefix})")
+
+    def __or__(self, other: Form) -> Form:
+        """Return the form of a text of either form."""
+        return Form(f"(?:{self.full}|{other.full})", f"(?:{self.prefix}|{other.prefix})")
+
+
+def text(literal: str) -> Form:
+    """Return the form of exactly this text."""
+    prefix = ""
+    for char in reversed(literal):
+        prefix = f"(?:{re.escape(char)}{prefix})?"
+    return Form(re.escape(literal), prefix)
+
+
+def one_of(literals: Iterable[str]) -> Form:
+    """Return the form of any of these texts; the longest is preferred."""
+    forms = [text(literal) for literal in sorted(set(literals), key=lambda literal: (-len(literal), literal))]
+    return Form(f"(?:{'|'.join(form.full for form in forms)})", f"(?:{'|'.join(form.prefix for form in forms)})")
+
+
+def char(members: str) -> Form:
+    """Return the form of one character of a class, such as `char("0-9")`."""
+    return Form(f"[{members}]", f"[{members}]?")
+
+
+def maybe(form: Form) -> Form:
+    """Return the form of a text that may be missing."""
+    return Form(f"(?:{form.full})?", form.prefix)
+
+
+def times(form: Form, least: int, most: int) -> Form:
+    """Return the form of several texts of one form in a row."""
+    earlier = f"(?:{_unnamed(form.full)}){{0,{most - 1}}}"
+    return Form(f"(?:{form.full}){{{least},{most}}}", f"(?:{earlier}{form.prefix})")
+
+
+def named(name: str, form: Form) -> Form:
+    """Give the text of this form a name, under which the match has it."""
+    return Form(f"(?P<{name}>{form.full})", form.prefix)
+
+
+def _unnamed(expression: str) -> str:
+    """Return the expression with plain groups, because a name may occur only once in an expression."""
+    return re.sub(r"\(\?P<\w+>", "(?:", expression)

@@ -1,0 +1,110 @@
+"""Make a model's text speakable while it streams: `VoiceAgent(speakable=Speakable(numbers=True))`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..exceptions import DeveloperError
+from .markdown_filter import MarkdownFilter
+from .think_tags import ThinkTags
+
+if TYPE_CHECKING:
+    from .pronunciation.filter import Lexicon
+
+LANGUAGES = {"en": False, "en-US": False, "en-GB": True}
+"""The languages of numbers, each with whether 3/5 is the third of May."""
+
+
+class Speakable:
+    """The filter of a model's text: call `feed` with each piece of a response, and `flush` at its end.
+
+    Reasoning between tags such as `<think>`, markdown, emoji and link syntax are removed. A word is returned as soon as it
+    is given; a mark or a number is held only as long as it may go on.
+
+    Args:
+        numbers: Whether numbers, money, dates, times, units, telephone numbers, addresses and abbreviations are said as
+            words. It needs the extra `layercode-app[speech]`.
+        language: The language of these words: "en" (or "en-US"), where 3/5 is the fifth of March, or "en-GB".
+        replace: Words to say instead of others: `{"LayerCode": "layer code"}`. Case matters, and only whole words are
+            replaced.
+
+    """
+
+    def __init__(
+        self, *, numbers: bool = False, language: str = "en", replace: Mapping[str, str] | None = None
+    ) -> None:
+        _check(numbers, language, replace)
+        self._prepare(_lexicon(numbers, LANGUAGES[language], tuple((replace or {}).items())))
+
+    def _prepare(self, lexicon: Lexicon | None) -> None:
+        self._lexicon = lexicon
+        self._tags = ThinkTags()
+        self._markdown = MarkdownFilter()
+        self._words = None
+        if lexicon is not None:
+            from .pronunciation.filter import Pronouncer
+
+            self._words = Pronouncer(lexicon)
+
+    def fresh(self) -> Speakable:
+        """Return a filter with the same options for another response."""
+        other = Speakable.__new__(type(self))
+        other._prepare(self._lexicon)
+        return other
+
+    def feed(self, piece: str) -> str:
+        """Filter the next piece. Return the text that can be spoken now."""
+        text = self._markdown.feed(self._tags.feed(piece))
+        return text if self._words is None else self._words.feed(text)
+
+    def release(self) -> str:
+        """Return the text that was held back. Reasoning without an end tag goes on."""
+        return self._end(self._tags.release())
+
+    def flush(self) -> str:
+        """Return the text that was held back. The text after it counts as the start of a line."""
+        return self._end(self._tags.flush())
+
+    def _end(self, text: str) -> str:
+        text = self._markdown.feed(text) + self._markdown.flush()
+        return text if self._words is None else self._words.feed(text) + self._words.flush()
+
+
+@cache
+def _lexicon(numbers: bool, day_first: bool, replace: tuple[tuple[str, str], ...]) -> Lexicon | None:
+    """Prepare the tokens that are said as words. Number words are imported here, and not in a turn."""
+    if not numbers and not replace:
+        return None
+    from .pronunciation.filter import KINDS, Lexicon, replacements
+
+    if numbers:
+        from ..spoken.numbers import need_number_words
+
+        need_number_words()
+    return Lexicon([*replacements(dict(replace)), *(KINDS if numbers else [])], day_first=day_first)
+
+
+def _check(numbers: object, language: str, replace: Mapping[Any, Any] | None) -> None:
+    if not isinstance(numbers, bool):
+        raise DeveloperError(f"Speakable numbers={numbers!r}: expected True or False.")
+    if language not in LANGUAGES:
+        raise DeveloperError(f"Speakable language={language!r}: expected one of {', '.join(LANGUAGES)}.")
+    for key, value in (replace or {}).items():
+        if not isinstance(key, str) or not isinstance(value, str) or not key.strip():
+            raise DeveloperError(
+                f"Speakable replace has {key!r}: {value!r}; expected texts, such as "
+                'replace={"LayerCode": "layer code"}.'
+            )
+
+
+def speakable_of(given: bool | Speakable) -> Speakable | None:
+    """Return the filter that `VoiceAgent(speakable=)` asks for, or None. Raises DeveloperError for another value."""
+    if isinstance(given, Speakable):
+        return given
+    if not isinstance(given, bool):
+        raise DeveloperError(
+            f"VoiceAgent speakable={given!r}: expected True, False or Speakable(...), such as Speakable(numbers=True)."
+        )
+    return Speakable() if given else None

@@ -1,0 +1,21 @@
+"""Import an optional library, or say which extra of the distribution has it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ..exceptions import DeveloperError
+
+
+def need(module: str, library: str, extra: str, what: str) -> Any:
+    """Import a module of an optional library. Raises DeveloperError if the library is not installed."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise DeveloperError(
+            f"{what} needs the library {library}, which is not installed. "
+            f'Install it with: pip install "layercode-app[{extra}]"'
+        ) from None
