@@ -1,26 +1,22 @@
 """Phone intake: collects a name, a number and a time, confirms them, and hangs up at the end."""
 
-import re
 from collections.abc import AsyncIterator
 
-from pydantic import BaseModel
 from pydantic_ai import Agent, ModelRetry, RunContext
 
 from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
+from layercode_app.collect import Collecting, Name, Phone
 
-WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-DIGITS = {str(digit): word for digit, word in enumerate(WORDS)}
 NAME = (
     r"(?:my name is|this is|it's|i'm|i am) (?!calling)(\w+(?: (?!here)\w+)?)"
     r"|^(?!(?:hi|hello|hey|good|what|how|can|thanks?|help)\b)(\w+(?: \w+)?)\W*$"
 )
 
-
 QUESTIONS = {"name": "May I have your name?", "number": "What number may we call?", "time": "When shall we call?"}
 """What is asked for what the form has not yet, in order."""
 
 
-class Intake(BaseModel):
+class Intake(Collecting):
     """What is known of the caller so far."""
 
     name: str = ""
@@ -36,10 +32,19 @@ class Intake(BaseModel):
         """What to ask now: for what is missing, or whether all of it is right."""
         if self.missing:
             return QUESTIONS[self.missing[0]]
-        return f"So {self.name}, {read_back(self.number)}, {self.time}. Is that right?"
+        return f"So {self.name}, {self.answer('number').spoken}, {self.time}. Is that right?"
 
 
-intake = Agent(instructions=[load_prompt("phone_intake"), SPEAK_PLAINLY], deps_type=Turn[Intake])
+def next_question(turn: Turn[Intake]) -> str:
+    """What a collector says after its value."""
+    return turn.state.next_question()
+
+
+name = Name("name", question=QUESTIONS["name"], reply="Thank you, {value}.", confirm=False, then=next_question)
+number = Phone("number", question=QUESTIONS["number"], confirm=False, then=next_question)
+intake = Agent(
+    instructions=[load_prompt("phone_intake"), SPEAK_PLAINLY], deps_type=Turn[Intake], toolsets=[name, number]
+)
 agent = VoiceAgent(
     "phone_intake",
     intake,
@@ -49,41 +54,15 @@ agent = VoiceAgent(
 )
 
 
-def read_back(number: str) -> str:
-    """Digits the way people say them: in threes, with a pause between."""
-    digits = [DIGITS[char] for char in number if char in DIGITS]
-    groups = [digits[start : start + 3] for start in range(0, len(digits), 3)]
-    if len(groups) > 1 and len(groups[-1]) == 1:  # a digit alone at the end sounds like a mistake
-        groups[-2:] = [groups[-2] + groups[-1]]
-    return ", ".join(" ".join(group) for group in groups)
-
-
 @intake.instructions
 def known(ctx: RunContext[Turn[Intake]]) -> str:
     """Tell the model where the form stands, so that it never asks twice."""
     form, caller = ctx.deps.state, ctx.deps.from_phone_number
-    calling_from = f" The caller is calling from {read_back(caller)}." if caller else ""
+    calling_from = f" The caller is calling from {caller}." if caller else ""
     return (
-        f"Known so far: {form.model_dump_json()}. Still to ask: {form.missing or 'only the confirmation'}."
+        f"Known so far: {form.model_dump_json(exclude={'collected'})}. Still to ask: {form.missing or 'only the confirmation'}."
         + calling_from
     )
-
-
-@intake.tool
-async def save_name(ctx: RunContext[Turn[Intake]], name: str) -> str:
-    """Write the caller's name down."""
-    ctx.deps.state.name = name
-    return f"Thank you, {name}. {ctx.deps.state.next_question()}"
-
-
-@intake.tool
-async def save_number(ctx: RunContext[Turn[Intake]], number: str) -> str:
-    """Write the number to call back down, as digits."""
-    digits = re.sub(r"[^\d+]", "", number)
-    if not 7 <= len(digits) <= 16:
-        raise ModelRetry(f"{number!r} has {len(digits)} digits; a phone number has 7 to 15. Ask for it again.")
-    ctx.deps.state.number = digits
-    return f"I have {read_back(digits)}. {ctx.deps.state.next_question()}"
 
 
 @intake.tool
@@ -99,7 +78,7 @@ async def finish(ctx: RunContext[Turn[Intake]]) -> str:
     form = ctx.deps.state
     if form.missing:
         raise ModelRetry(f"Not yet: {', '.join(form.missing)} missing.")
-    ctx.deps.data({"intake": form.model_dump()})
+    ctx.deps.data({"intake": form.model_dump(exclude={"collected"})})
     ctx.deps.outcome("call_back_agreed")
     ctx.deps.hangup()
     return "The call ends after your next words. Say goodbye."
@@ -108,22 +87,20 @@ async def finish(ctx: RunContext[Turn[Intake]]) -> str:
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
     """What it says without a model."""
-    if scene.retry:
-        yield "I am sorry, I did not get that. Could you say it again?"
-    elif "finish" in scene.results:
+    if "finish" in scene.results:
         yield "Thank you, we will call you. Goodbye!"
     elif scene.results:
         yield str(list(scene.results.values())[-1])
     elif len(scene.digits) >= (7 if scene.when else 3):
-        yield Call("save_number", {"number": scene.digits})
+        yield Call("save_number", {"heard": scene.text})
     elif scene.when and not scene.match(r"\bgood (morning|afternoon|evening)"):
         yield Call("save_time", {"time": scene.when})
     elif scene.match(r"\b(no|not|wrong)\b"):
         yield "Then let us start again. May I have your name?"
     elif scene.match(r"\b(yes|yeah|right|correct)\b"):
-        yield Call("finish")
+        yield "I am sorry, there is something missing." if scene.retry else Call("finish")
     elif name := scene.match(NAME):
-        yield Call("save_name", {"name": name[1] or name[2]})
+        yield Call("save_name", {"heard": name[1] or name[2]})
     else:
         yield "I take your name, a number and a time, and we call you back. "
         yield "May I have your name?" if scene.turns == 1 else ""

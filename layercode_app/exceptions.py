@@ -5,6 +5,7 @@ LayerCodeError
 │   ├── ConfigurationError    a setting is missing or malformed
 │   ├── AgentNotFoundError    no agent has that name; the message lists the agents
 │   ├── AgentImportError      an agent file failed to import; carries its own traceback
+│   ├── MissingExtraError     an optional library is not installed; the message names its extra
 │   ├── HookError             a hook was registered wrongly, or returned the wrong type
 │   │   └── HookTimeoutError  a hook exceeded its timeout
 │   ├── StateError            a conversation's saved state does not fit the state model
@@ -47,6 +48,10 @@ class AgentImportError(DeveloperError):
     def __init__(self, message: str, *, traceback: str = "") -> None:
         super().__init__(message)
         self.traceback = traceback or message
+
+
+class MissingExtraError(DeveloperError):
+    """A part of this package needs an optional library that is not installed."""
 
 
 class HookError(DeveloperError):

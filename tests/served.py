@@ -1,7 +1,7 @@
 """What a ServerProcess serves: `python -m tests.served PORT`, with its settings from the environment.
 
 "talker" speaks on demand; "payer" has a tool that writes what it did to the file `$PAYMENTS`; "asker" asks before it calls
-that tool; "reader" reads a text, and continues after a listening sound.
+that tool; "reader" reads a text, and continues after a listening sound; "intake" collects an e-mail address.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import LayerCode, Turn, VoiceAgent
+from layercode_app import Call, LayerCode, Scene, Turn, VoiceAgent
+from layercode_app.agent.offline import offline_model
+from layercode_app.collect import Collecting, Email
 from layercode_app.settings import load_settings
 
 talker = VoiceAgent("talker", history=True)
@@ -88,9 +91,30 @@ asking.tool(pay)
 asker = VoiceAgent("asker", asking, confirm={"pay": "Shall I pay?"})
 
 
+class Intake(Collecting):
+    """What the intake agent knows."""
+
+    email: str = ""
+
+
+async def take_down(scene: Scene) -> AsyncIterator[str | Call]:
+    """Say what the collector says; everything but a yes is a part of the address."""
+    if scene.answered:
+        yield str(scene.answered[-1].result)
+    elif scene.says("yes"):
+        yield Call("confirm_email")
+    else:
+        yield Call("save_email", {"heard": scene.text})
+
+
+# Slow, so that a test can interrupt it or kill its server between two words.
+collecting = Agent(offline_model(take_down, pace=0.1), deps_type=Turn[Intake], toolsets=[Email("email")])
+intake = VoiceAgent("intake", collecting, state=Intake, apology="Sorry.")
+
+
 def main() -> None:
     settings = load_settings({"log_dir": ""}, env_file=None, toml_file=None)
-    app = LayerCode(talker, VoiceAgent("payer", payer), asker, reader, settings=settings)
+    app = LayerCode(talker, VoiceAgent("payer", payer), asker, reader, intake, settings=settings)
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, timeout_graceful_shutdown=2)
 
 

@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": GROUND,
     "conversation": GROUND | {"webhook", "jobs"},
     "agent": GROUND | {"webhook", "jobs", "conversation"},
+    "collect": GROUND | {"conversation"},
     "stream": GROUND | {"webhook", "conversation"},
     "platform": GROUND | {"webhook"},
     "reports": GROUND,

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError
+from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, MissingExtraError
 from .faults import fault_of_agent
 from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
@@ -30,6 +30,8 @@ class Found:
     agents: dict[str, VoiceAgent[Any, Any]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     failed: dict[Path, AgentImportError] = field(default_factory=dict)
+    unavailable: dict[Path, AgentImportError] = field(default_factory=dict)
+    """The errors of shipped agents that need an extra which is not installed, by path."""
     warnings: list[str] = field(default_factory=list)
     """Problems for the developer: a file without an agent, or two files with an agent of the same name."""
     notes: list[str] = field(default_factory=list)
@@ -73,7 +75,7 @@ class Found:
         name = name or self.default()
         if name in self.agents:
             return self.agents[name]
-        for path, error in self.failed.items():
+        for path, error in (self.failed | self.unavailable).items():
             if path.stem == name:
                 raise error
         known = ", ".join(sorted(self.agents)) or "none"
@@ -155,7 +157,8 @@ def _load_into(found: Found, path: Path) -> None:
     try:
         module = load_file(path)
     except AgentImportError as error:
-        found.failed[path] = error
+        optional = isinstance(error.__cause__, MissingExtraError) and _is_shipped(path.resolve())
+        (found.unavailable if optional else found.failed)[path] = error
         return
     agents = _agents_in(module, path)
     if not agents:

@@ -42,7 +42,7 @@ CONVERSATIONS: dict[str, tuple[Line, ...]] = {
     ),
     "phone_intake": (
         Line("This is Robin", "Robin", ("save_name",)),
-        Line("555 010 0199", "five five five, zero one zero", ("save_number",)),
+        Line("415 555 0199", "four one five, five five five", ("save_number",)),
         Line("Tomorrow morning", "Tomorrow morning", ("save_time",)),
         Line("Yes, that is right", "Goodbye", ("finish",)),
     ),

@@ -15,6 +15,8 @@ EXTRAS = {
     "redis": "Redis as the journal, for more than one machine",
 }
 """The values of `--with`, and what each one adds."""
+COLLECTING = {"phone_intake"}
+"""The gallery agents that need the extra `collect` of this package."""
 
 
 @dataclass(frozen=True)

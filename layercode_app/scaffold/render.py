@@ -18,7 +18,7 @@ from ..settings import env_example
 from .answers import Answers
 from .conversations import CONVERSATIONS, DEFAULT
 from .kept import ANSWERS_FILE, keep
-from .options import EXTRAS, PROVIDERS, Template
+from .options import COLLECTING, EXTRAS, PROVIDERS, Template
 from .source import NAME, local_source
 
 LOCAL_FILE = ".layercode-app.local"
@@ -61,8 +61,7 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
 def _local(answers: Answers) -> Iterator[File]:
     """Yield a requirement for the Makefile, so that a project of an unreleased version can be installed too."""
     if (path := local_source()) is not None:
-        extra = "[redis]" if "redis" in answers.extras else ""
-        yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{extra} @ {path.resolve().as_uri()}\n")
+        yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{_own_extras(answers)} @ {path.resolve().as_uri()}\n")
 
 
 def render_templates(answers: Answers, secret: str = "", *, source: bool = False) -> Iterator[File]:
@@ -80,6 +79,12 @@ def render_templates(answers: Answers, secret: str = "", *, source: bool = False
         if text.strip():
             path = PurePosixPath(rest.removesuffix(".jinja").replace("NAME", answers.module).replace("DOT", "."))
             yield File(path, text, private=path.name == ".env")
+
+
+def _own_extras(answers: Answers) -> str:
+    """Return the extras of this package that the project needs, as in a requirement: "[collect,redis]"."""
+    names = [*(["collect"] if answers.agent in COLLECTING else []), *(["redis"] if "redis" in answers.extras else [])]
+    return f"[{','.join(names)}]" if names else ""
 
 
 @cache
@@ -106,6 +111,7 @@ def _context(answers: Answers, secret: str) -> dict[str, Any]:
         "model": answers.model,
         "provider_key": provider.key if provider else "OPENAI_API_KEY",
         "provider_extra": provider.extra if provider else "",
+        "own_extras": _own_extras(answers),
         "extras": {extra: extra in answers.extras for extra in EXTRAS},
         "secret": secret,
         "version": __version__,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from ..exceptions import DeveloperError
+from ..exceptions import MissingExtraError
 
 
 def need(module: str, library: str, extra: str, what: str) -> Any:
-    """Import a module of an optional library. Raises DeveloperError if the library is not installed."""
+    """Import a module of an optional library. Raises MissingExtraError if the library is not installed."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != module.partition(".")[0]:
             raise
-        raise DeveloperError(
+        raise MissingExtraError(
             f"{what} needs the library {library}, which is not installed. "
             f'Install it with: pip install "layercode-app[{extra}]"'
         ) from None

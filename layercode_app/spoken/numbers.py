@@ -15,7 +15,7 @@ LARGEST = 10**15
 
 
 def need_number_words() -> None:
-    """Import num2words now, because it takes long. Raises DeveloperError if it is not installed."""
+    """Import num2words now, because it takes long. Raises MissingExtraError if it is not installed."""
     need("num2words", "num2words", "speech", "Saying numbers")
 
 

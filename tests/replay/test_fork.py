@@ -209,7 +209,7 @@ async def test_another_prompt_leaves_everything_else_that_the_agent_is_told() ->
     old, new = instructions_in(turns[1]), instructions_in(forked.pairs[0].new)
     assert new == [told.replace(prompt, "Be brief.") for told in old]
     assert new[0].startswith(f"Be brief.\n\n{SPEAK_PLAINLY.strip()}\n\nKnown so far: {{")
-    assert '"name":"Lovelace"' in new[0]
+    assert '"name":"Ada Lovelace"' in new[0]
 
 
 def test_the_prompt_is_what_was_loaded_or_else_what_was_written() -> None:

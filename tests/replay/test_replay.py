@@ -285,7 +285,7 @@ async def test_a_masked_tool_call_stays_one(tmp_path: Path) -> None:
     recording = read_export(path)
     assert recording.masked
     args = json.loads(recording.turns[0].messages)[1]["parts"][0]["args"]
-    assert json.loads(args) == {"number": "It is [redacted], write to [redacted]"}
+    assert json.loads(args) == {"heard": "It is [redacted], write to [redacted]"}
     assert (await play(recording, agent)).same
 
 

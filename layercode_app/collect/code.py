@@ -1,0 +1,128 @@
+"""Codes such as order numbers: "a b four double two", "bravo as in bravo, dash, nine"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ..conversation.turn import Turn
+from ..spoken.letters import spelled, with_example_words
+from .spelling import letter
+from .toolset import Collector
+from .understood import Incomplete, Result, Unclear, Understood
+from .words import NOISE, digits, doubtful, split
+
+SIGNS = {"dash": "-", "hyphen": "-", "minus": "-", "-": "-", "slash": "/", "/": "/", "dot": ".", ".": ".", "underscore": "_",
+         "_": "_", "hash": "#", "#": "#"}  # fmt: skip
+LEAD = {"it's", "its", "it", "is", "my", "the", "order", "number", "code", "reference", "booking", "confirmation", "that's",
+        "starts", "with", "then", "and", "would", "be", "ticket", "customer", "actually", "no", "sorry", "account", "id",
+        "i", "have", "here", "says", "space"}  # fmt: skip
+AGAIN = "I did not get the code. Please say it letter by letter and digit by digit."
+
+
+def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
+    """Return the code that was heard, in capitals, if it fits the pattern. Signs that the pattern lacks are dropped."""
+    tokens = _tokens(heard)
+    start = next((at for at in range(len(tokens)) if tokens[at] not in LEAD | NOISE), len(tokens))
+    if doubtful(tokens[start:]):
+        return Unclear("I heard more than one thing. Please say the whole code once more.")
+    text = _written(tokens)
+    if not text:
+        return Unclear(AGAIN)
+    for form in (text, re.sub(r"[^A-Z0-9]", "", text)):
+        if re.fullmatch(pattern, form):
+            return Understood(form)
+    plain = re.sub(r"[^A-Z0-9]", "", text)
+    if any(re.fullmatch(pattern, plain + end) for end in _endings(pattern)):
+        return Incomplete("I have {so_far} so far. And the rest?")
+    return Unclear(f"I heard {spelled(text)}, which is no complete code. Please say it once more.")
+
+
+def written(heard: str) -> str:
+    """Return a part of a code as it is written."""
+    return _written(_tokens(heard))
+
+
+def _tokens(heard: str) -> list[str]:
+    return split(re.sub(r"\b(?=\w*\d)(?=\w*[A-Za-z])\w+\b", _apart, heard))
+
+
+def _apart(match: re.Match[str]) -> str:
+    """Write a mixed word such as "ab42" as single letters and digits."""
+    return " ".join(match[0])
+
+
+def _endings(pattern: str) -> list[str]:
+    """Return texts that might complete a code, to tell a beginning from something else."""
+    return [unit * count for unit in ("0", "A", "A0") for count in range(1, 13)] + ["A" + "0" * n for n in range(1, 13)]
+
+
+def _written(tokens: Sequence[str]) -> str:
+    """Return the signs of the code; "" if other words are between them."""
+    text, at = "", 0
+    while at < len(tokens):
+        if tokens[at] in SIGNS:
+            text, at = text + SIGNS[tokens[at]], at + 1
+        elif read := _sign(tokens, at):
+            text, at = text + read[0].upper(), read[1]
+        elif tokens[at] in LEAD or tokens[at] in NOISE:
+            at += 1
+        else:
+            return ""
+    return text.strip("-")
+
+
+def _sign(tokens: Sequence[str], at: int) -> tuple[str, int] | None:
+    """Read digits, or a letter. "oh" is a zero next to digits."""
+    read = digits(tokens, at) if tokens[at] != "o" else None
+    if read is None and tokens[at] == "o" and any(word.isdigit() for word in tokens[max(0, at - 1) : at + 2]):
+        return "0", at + 1
+    return read or letter(tokens, at, words=True, sounds=tokens[at] not in ("why", "see"))
+
+
+def say(value: str) -> str:
+    """Read a code back sign by sign, in groups."""
+    return spelled(value)
+
+
+def spell(value: str) -> str:
+    """Spell a code with example words."""
+    return with_example_words(value)
+
+
+class Code(Collector[str]):
+    """Collects a code such as an order number, also in parts. `pattern` is a regular expression of capitals and digits."""
+
+    label: ClassVar[str] = "code"
+    spells = True
+    fixes = True
+
+    def __init__(self, field: str, *, pattern: str = "[A-Z0-9]{3,20}", **options: Any) -> None:
+        re.compile(pattern)
+        self._pattern = pattern
+        super().__init__(field, **options)
+
+    def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[str]:
+        """Return the code that was heard, or what to ask."""
+        return understand(heard, pattern=self._pattern)
+
+    def say(self, value: str) -> str:
+        """Read a code back sign by sign, in groups."""
+        return say(value)
+
+    def spell(self, value: str) -> str:
+        """Spell a code with example words."""
+        return spell(value)
+
+    def part(self, heard: str) -> str:
+        """Return a part of a code as it is written."""
+        return written(heard)
+
+    def say_part(self, heard: str) -> str:
+        """Read the beginning of a code back."""
+        return spelled(written(heard))
+
+    def from_json(self, kept: Any) -> str:
+        """Return the code that is kept in the journal."""
+        return str(kept)

@@ -1,0 +1,138 @@
+"""Names of people: "my name is Ann Smith, S M Y T H"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ..conversation.turn import Turn
+from ..spoken.letters import with_example_words
+from .spelling import letter
+from .toolset import Collector
+from .understood import Result, Unclear, Understood
+from .words import NOISE
+
+LEAD = re.compile(
+    r"^(?:(?:my (?:full |last |first )?name is|my name's|the name is|the name's|name is|this is|i am|i'm|it's|it is|its|you can call"
+    r" me|call me|that's|that is|that would be|it would be|for|under|speaking with|no|actually|sorry|make it|put it under)"
+    r"(?:\s+|,\s*))+",
+    re.IGNORECASE,
+)
+TRAIL = re.compile(r"[\s,]+(?:here|speaking|calling|please|thanks|thank you|is my name|is the name)$", re.IGNORECASE)
+PARTICLES = {"van", "von", "de", "der", "den", "da", "di", "la", "le", "del", "bin", "al", "ter", "zu", "dos", "y"}
+NOT_NAMES = {
+    "what", "who", "why", "when", "where", "how", "can", "could", "would", "do", "does", "is", "are", "want", "need", "have", "the",
+    "you", "me", "it", "that", "this", "not", "and", "or", "repeat", "again", "name", "don't", "wait", "my", "your",
+    "number", "address", "call", "tomorrow", "today", "a", "with", "spell", "about", "i",
+}  # fmt: skip
+AGAIN = "I did not get a name. What is your name?"
+SPELL = "How is that spelled?"
+
+
+def understand(heard: str) -> Result[str]:
+    """Return the name that was heard. A spelling after a word replaces the word."""
+    text = _bare(heard)
+    if re.search(r"\bwith (?:an?|two|no|double|one) \w+", text, re.IGNORECASE):
+        return Unclear(SPELL)
+    words = _respelled(re.findall(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*|\d+", text))
+    words = _with_apostrophes(words)
+    plain = [word.lower() for word in words]
+    if not words or len(words) > 5 or any(word in NOT_NAMES or word.isdigit() for word in plain):
+        return Unclear(AGAIN)
+    if all(word in NOISE for word in plain) or all(len(word) == 1 for word in plain):
+        return Unclear(AGAIN)
+    return Understood(" ".join(_cased(word, first=at == 0) for at, word in enumerate(words)))
+
+
+def _bare(heard: str) -> str:
+    """Return the words without those around the name."""
+    text = heard.strip(" .,!?").replace("\u2019", "'")
+    before = None
+    while before != text:
+        before = text
+        text = LEAD.sub("", TRAIL.sub("", text)).strip(" .,!?")
+        first, _, rest = text.partition(" ")
+        if rest and first.lower().strip(",.") in NOISE:
+            text = rest.strip(" ,.")
+    return text
+
+
+def _respelled(words: Sequence[str]) -> list[str]:
+    """Put a spelling of three letters or more in the place of the word before it that begins like it."""
+    result: list[str] = []
+    lower = [word.lower() for word in words]
+    at = 0
+    while at < len(words):
+        letters, end = _letters(lower, at)
+        if len(letters) < 3:
+            if lower[at] not in ("spelled", "spelt", "that's", "spelling") or at == 0:
+                result.append(words[at])
+            at += 1
+            continue
+        if result and result[-1][0].lower() == letters[0]:
+            result.pop()
+        result.append(letters)
+        at = end
+    return result
+
+
+def _letters(words: Sequence[str], at: int) -> tuple[str, int]:
+    """Read letters in a row. Single ones count, and doubled ones."""
+    text, here = "", at
+    while here < len(words) and (read := letter(words, here)):
+        text, here = text + read[0], read[1]
+    return text, here
+
+
+def _with_apostrophes(words: Sequence[str]) -> list[str]:
+    """Join "o apostrophe brien", and "o brien"."""
+    text = re.sub(r"(?i)\b(o|d|l) apostrophe ", r"\1'", " ".join(words))
+    text = re.sub(r"(?i) (?:hyphen|dash) ", "-", text)
+    text = re.sub(r"(?i)(^| )o (?=\w{3,})", r"\1O'", text)
+    return re.sub(r"(?i)\bo'(\w)", lambda match: f"O'{match[1].upper()}", text).split()
+
+
+def _cased(word: str, *, first: bool) -> str:
+    """Write a name with a capital, unless it was heard with one, or is a particle such as "van"."""
+    if word != word.lower() and word != word.upper():
+        return word
+    if word.lower() in PARTICLES and not first:
+        return word.lower()
+    cased = "-".join(part[:1].upper() + part[1:].lower() for part in word.split("-"))
+    cased = re.sub(r"(?<=^[ODL]')(\w)", lambda match: match[1].upper(), cased)
+    return re.sub(r"^(Mc)(\w)", lambda match: match[1] + match[2].upper(), cased)
+
+
+def say(value: str) -> str:
+    """Read a name back."""
+    return value
+
+
+def spell(value: str) -> str:
+    """Spell a name with example words, word by word."""
+    return "; ".join(with_example_words(word) for word in value.split())
+
+
+class Name(Collector[str]):
+    """Collects the name of a person. A spelling replaces the word before it."""
+
+    label: ClassVar[str] = "name"
+    spells = True
+    fixes = True
+
+    def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[str]:
+        """Return the name that was heard, or what to ask."""
+        return understand(heard)
+
+    def say(self, value: str) -> str:
+        """Read a name back."""
+        return say(value)
+
+    def spell(self, value: str) -> str:
+        """Spell a name with example words."""
+        return spell(value)
+
+    def from_json(self, kept: Any) -> str:
+        """Return the name that is kept in the journal."""
+        return str(kept)
