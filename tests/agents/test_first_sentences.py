@@ -145,7 +145,11 @@ async def misunderstood(call: Conversation, said: Said) -> str:
     replies = [await call.say(text, metadata={"gap_seconds": 0.0}) for text in texts]
     tools = (await call.turns())[-1].tools
     called = tuple((tool.name, {key: value for key, value in tool.args.items() if value is not None}) for tool in tools)
-    return "" if said.heard in replies[-1].spoken and called == said.calls else f"{texts}: {replies[-1].spoken!r}, {called}"
+    return (
+        ""
+        if said.heard in replies[-1].spoken and called == said.calls
+        else f"{texts}: {replies[-1].spoken!r}, {called}"
+    )
 
 
 def test_the_table_has_every_shipped_agent() -> None:
