@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": GROUND,
     "watch": GROUND | {"reports"},
     "server": GROUND | {*STAGES, "jobs", "platform", "watch"},
-    "emulator": GROUND | {"webhook", "stream", "platform"},
+    "emulator": GROUND | {"webhook", "stream", "platform", "reports"},
     "doctor": GROUND | {"webhook", "agent", "platform"},
     "testing": GROUND | {*STAGES, "emulator", "reports"},
     "replay": GROUND | {"webhook", "conversation", "agent", "testing"},

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from ..blank import is_blank
 from ..journal.record import Json, Status, ToolCall, TurnRecord
 from .conversations import unheard
-from .figures import milliseconds, refused
-from .steps import answered_ms, gaps, steps_of
+from .figures import duration, refused
+from .waterfall import SLOW_MS, verdict_of, waits_in, waterfall_of
+from .words import answered_ms, gaps
 
-SLOW_MS = 1500.0
-"""Time to first speech from which a turn is slow: callers then ask whether the line is dead."""
-LONG_MS = 500.0
-"""The shortest part of a wait that an explanation names."""
 _ADVICE = {
     "bad_request": "The provider refused the request itself, so the same request fails again: see the provider's error code.",
     "bad_response": "The model's answer could not be read.",
@@ -25,7 +20,13 @@ _GOT = {"apology": "the caller heard the apology", "filler": "the caller heard a
 
 
 def explain(record: TurnRecord) -> str:
-    """Explain how the turn went and why, in one sentence or a few."""
+    """Explain in a few sentences how the turn went, why, and which step it waited for."""
+    verdict = verdict_of(record)
+    return account(record) if verdict is None else f"{account(record)} {verdict}"
+
+
+def account(record: TurnRecord) -> str:
+    """Explain how the turn went, in one sentence or a few, without the verdict on its waits."""
     if record.status is Status.RUNNING:
         return "It is still running, or its worker died."
     said = _failed(record) or _refused(record) or _silent(record) or _cut(record) or _slow(record) or _well(record)
@@ -34,19 +35,24 @@ def explain(record: TurnRecord) -> str:
     return said or f"It went well: first speech after {_first(record)}."
 
 
-def _first(record: TurnRecord) -> str:
-    return milliseconds(record.timings.get("ttfs"))
-
-
 def explain_json(record: TurnRecord) -> Json:
-    """Return the explanation as JSON."""
+    """Return the explanation and the waterfall as JSON."""
     return {
         "turn_id": record.turn_id,
         "status": str(record.status),
         "explanation": explain(record),
-        "steps": [asdict(step) for step in steps_of(record)],
+        **waterfall_of(record).to_json(),
         "trace_id": record.trace_id,
     }
+
+
+def _first(record: TurnRecord) -> str:
+    return _after(record, "ttfs")
+
+
+def _after(record: TurnRecord, timing: str = "total") -> str:
+    value = record.timings.get(timing)
+    return "-" if value is None else duration(value)
 
 
 def _failed(record: TurnRecord) -> str | None:
@@ -55,7 +61,7 @@ def _failed(record: TurnRecord) -> str | None:
     got = _GOT.get(record.impact) or ("nothing more was said" if record.spoken_text else "the caller heard nothing")
     tried = f" after {record.retries} {'retry' if record.retries == 1 else 'retries'}" if record.retries else ""
     where = next((f" in the tool {call.name}" for call in record.tools if call.status == "failed"), "")
-    total = milliseconds(record.timings.get("total"))
+    total = _after(record)
     what = _article(record.error_category or "internal")
     detail = f" ({record.error_detail})" if record.error_detail else ""
     hint = f" {advice}" if (advice := _ADVICE.get(record.error_category or "")) else ""
@@ -73,23 +79,22 @@ def _refused(record: TurnRecord) -> str | None:
 def _silent(record: TurnRecord) -> str | None:
     if not is_blank(record.spoken_text):
         return None
-    waited = milliseconds(record.timings.get("total"))
+    waited = _after(record)
     if record.status in (Status.INTERRUPTED, Status.SUPERSEDED):
-        return f"It was silent: {_by(record)} after {waited}, before a word was spoken. {_waiting(record, 0.0, record.timings.get('total', 0.0))}".strip()
+        return f"It was silent: {_by(record)} after {waited}, before a word was spoken."
     if record.tools:
         return f"It was silent: it ended after {waited} with the tool {record.tools[-1].name} and no words."
-    reason = f" {_waiting(record, 0.0, record.timings.get('total', 0.0))}".rstrip()
-    return f"It was silent: the agent ended after {waited} without a word.{reason}"
+    return f"It was silent: the agent ended after {waited} without a word."
 
 
 def _cut(record: TurnRecord) -> str | None:
     missed = len(unheard(record).split())
     if record.status is Status.SUPERSEDED:
-        return f"It was cut: {_by(record)} after {milliseconds(record.timings.get('total'))}{_missed(record, missed)}."
+        return f"It was cut: {_by(record)} after {_after(record)}{_missed(record, missed)}."
     if record.status is not Status.INTERRUPTED:
         return None
     if not missed:
-        after = milliseconds(record.timings.get("total"))
+        after = _after(record)
         return f"It was cut: {_by(record)} after {after}; how much was heard is not known."
     return f"It was cut: {_by(record)}{_missed(record, missed)}."
 
@@ -109,23 +114,22 @@ def _slow(record: TurnRecord) -> str | None:
     filled = record.impact == "filler" or any(part.source == "filler" for part in record.speech)
     if spoken is None or not (filled or spoken >= SLOW_MS):
         return None
-    said = f"first speech after {milliseconds(spoken)}"
+    said = f"first speech after {duration(spoken)}"
     if filled and answered is not None and answered > spoken:
-        said = f"a filler after {milliseconds(spoken)}, the answer after {milliseconds(answered)}"
-    sentences = [f"It was slow: {said}.", _waiting(record, 0.0, spoken if answered is None else answered)]
-    return " ".join([*filter(None, sentences), *(["A filler covered the wait."] if filled else [])])
+        said = f"a filler after {duration(spoken)}, the answer after {duration(answered)}"
+    return f"It was slow: {said}." + (" A filler covered the wait." if filled else "")
 
 
 def _well(record: TurnRecord) -> str | None:
     """Explain the pauses in a turn that was answered in time; return None if there were none."""
     sentences = [_pause(record, *gap) for gap in gaps(record, SLOW_MS)] or _long_tool(record)
-    first = f"first speech after {milliseconds(record.timings.get('ttfs'))}"
+    first = f"first speech after {_first(record)}"
     return f"It paused: {first}, but {'; '.join(sentences)}." if sentences else None
 
 
 def _pause(record: TurnRecord, start: float, end: float) -> str:
-    waited = ", ".join(_named(record, start, end))
-    return f"{milliseconds(end - start)} of silence after {milliseconds(start)}" + (f" ({waited})" if waited else "")
+    what = next((f" ({label})" for label, _ in waits_in(record, start, end)), "")
+    return f"{duration(end - start)} of silence after {duration(start)}{what}"
 
 
 def _long_tool(record: TurnRecord) -> list[str]:
@@ -133,36 +137,17 @@ def _long_tool(record: TurnRecord) -> list[str]:
     slowest = max(record.tools, key=_took, default=None)
     if record.frames or slowest is None or _took(slowest) < SLOW_MS:
         return []
-    return [f"the tool {slowest.name} took {milliseconds(_took(slowest))}"]
+    return [f"the tool {slowest.name} took {duration(_took(slowest))}"]
 
 
 def _trouble(record: TurnRecord) -> list[str]:
     """Return what went wrong in a turn that was answered nevertheless: an answer that was cut, tools that failed."""
     told = ["The answer was cut. " + _ADVICE[record.error_category or ""]] if record.impact == "cut" else []
     return told + [
-        f"The tool {call.name} {'timed out' if call.result == 'timed out' else 'failed'} after {milliseconds(_took(call))}."
+        f"The tool {call.name} {'timed out' if call.result == 'timed out' else 'failed'} after {duration(_took(call))}."
         for call in record.tools
         if call.status == "failed"
     ]
-
-
-def _waiting(record: TurnRecord, start: float, end: float) -> str:
-    """Return a sentence about where the time of a silence went, or an empty text."""
-    named = _named(record, start, end)
-    return f"It waited {', '.join(named)}." if named else ""
-
-
-def _named(record: TurnRecord, start: float, end: float) -> list[str]:
-    return [f"{milliseconds(ms)} for {what}" for what, ms in waits(record, start, end) if ms >= LONG_MS]
-
-
-def waits(record: TurnRecord, start: float, end: float) -> list[tuple[str, float]]:
-    """Return the milliseconds that each step took between two times, longest first; steps of one name are summed."""
-    found: dict[str, float] = {}
-    for step in steps_of(record):
-        if (took := step.within(start, end)) > 0:
-            found[step.name] = found.get(step.name, 0.0) + took
-    return sorted(found.items(), key=lambda wait: -wait[1])
 
 
 def _took(call: ToolCall) -> float:

@@ -64,6 +64,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"
 
 
+def duration(value: float) -> str:
+    """Format a duration in milliseconds for a sentence: `480 ms`, `1.2 s`."""
+    return f"{value:,.0f} ms" if value < 999.5 else f"{value / 1000:,.1f} s"
+
+
 def compact(value: float) -> str:
     """Format a large number with three digits: 950, 12.3k, 1.09M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

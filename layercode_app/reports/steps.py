@@ -1,119 +1,134 @@
-"""Find the steps and spoken words of a turn in its record, to explain its silences."""
+"""Find the steps of a turn in its record: what it did, from when to when. The dev page and `explain` both read them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
-from ..journal.record import TTS, ModelCall, Status, TurnRecord
+from ..journal.cost import cost_of
+from ..journal.record import ModelCall, Stage, Status, ToolCall, TurnRecord
+
+StepKind: TypeAlias = Literal["verify", "history", "model", "tool", "helper", "stage", "rest"]
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
-    """A step of a turn; times in milliseconds since the request."""
+    """A step of a turn; times in milliseconds since the request.
 
+    `name` is short, for a chart; `label` is for a sentence. `first_ms` is the first token of a model request.
+    """
+
+    kind: StepKind
     name: str
+    label: str
     started_ms: float
     ended_ms: float
-
-    def within(self, start: float, end: float) -> float:
-        """Return the milliseconds of this step between two times."""
-        return max(min(self.ended_ms, end) - max(self.started_ms, start), 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A piece of speech that was sent; `at_ms` is in milliseconds since the request."""
-
-    at_ms: float
-    source: str
-    text: str
-
-
-def words_of(record: TurnRecord) -> list[Word]:
-    """Return every piece that was sent to be spoken, with its source; empty for a record without frames."""
-    frames = [frame for frame in record.frames if frame.type == TTS]
-    runs = [(part.source, len(part.text)) for part in record.speech]
-    words: list[Word] = []
-    for frame in frames:
-        while len(runs) > 1 and runs[0][1] <= 0:
-            runs.pop(0)
-        source, left = runs[0] if runs else ("model", 0)
-        words.append(Word(frame.at_ms, source, str(frame.content)))
-        if runs:
-            runs[0] = source, left - len(str(frame.content))
-    return words
+    first_ms: float | None = None
+    status: str = "done"
+    call_id: str = ""
+    """The id of a tool call."""
+    model: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
+    cost: float | None = None
+    cost_is_partial: bool = False
+    own_ms: float = 0.0
+    """The part of the turn that is attributed to this step alone; the `own_ms` of all steps add up to the turn."""
+    runs: list[tuple[float, float]] = field(default_factory=list)
+    """The intervals of a step that was interrupted by others."""
 
 
-def answered_ms(record: TurnRecord) -> float | None:
-    """Return when the first word of the answer, fillers left out, was sent; None if none was.
-
-    For a record without frames it is the time to first speech.
-    """
-    words = words_of(record)
-    if not words:
-        return record.timings.get("ttfs") if record.speech else None
-    return next((word.at_ms for word in words if word.source != "filler"), None)
-
-
-def gaps(record: TurnRecord, least_ms: float) -> list[tuple[float, float]]:
-    """Return the silences of at least `least_ms` between pieces of the answer, and from the last to the turn's end."""
-    times = [word.at_ms for word in words_of(record)]
-    first = answered_ms(record)
-    if first is None or not times:
-        return []
-    times = [at for at in times if at >= first]
-    times.append(record.timings.get("total", times[-1]))
-    return [(a, b) for a, b in pairwise(times) if b - a >= least_ms]
+def end_of(record: TurnRecord) -> float:
+    """Return when the turn ended, or the last time that the record of a running turn holds."""
+    if (total := record.timings.get("total")) is not None:
+        return total
+    times = [*record.timings.values(), *(frame.at_ms for frame in record.frames)]
+    times += [call.first_ms or 0.0 for call in record.requests]
+    for part in (*record.requests, *record.tools, *record.stages):
+        times += [part.started_ms, part.ended_ms or 0.0]
+    return max(times, default=0.0)
 
 
 def steps_of(record: TurnRecord) -> list[Step]:
-    """Return each step that took time: the journal, model requests in two parts, tools, stages, the agent's code."""
-    end = record.timings.get("total") or max((step.ended_ms for step in _timed(record, 0.0)), default=0.0)
+    """Return the webhook's check, the journal, model requests, tools, stages and helpers, in the order they began."""
+    end = end_of(record)
     begun = record.timings.get("history", 0.0)
-    found = [Step("the journal and an older turn", 0.0, begun), *_timed(record, end)]
-    own = [call for call in record.requests if not call.stage]
-    if own or "ttft" in record.timings or record.status is Status.RUNNING:
-        return found
-    # Without a model of the turn, the agent's own code runs all the time; what it called has steps, too.
-    return [*found, Step("the agent's own code", begun, end)]
+    verified = min(record.timings.get("verified", 0.0), begun)
+    waits = [
+        Step("verify", "verify", "checking the webhook", 0.0, verified),
+        Step("history", "history", "the journal and an older turn", verified, begun),
+    ]
+    parts = [*_requests(record, end), *(_tool(call, end) for call in record.tools), *_stages(record, end)]
+    return [*(wait for wait in waits if wait.ended_ms > wait.started_ms), *sorted(parts, key=lambda s: s.started_ms)]
 
 
-def _timed(record: TurnRecord, end: float) -> Iterator[Step]:
-    own = [call for call in record.requests if not call.stage]
-    answering = [call for call in own if call.hedge not in ("lost", "slow")]
-    for number, call in enumerate(answering, 1):
-        yield from _request_steps(call, number, end)
-    for call in own:
-        if call.hedge in ("lost", "slow"):
-            yield Step(f"a request to {call.model} that lost to another", call.started_ms, _ended(call.ended_ms, end))
+def has_model(record: TurnRecord) -> bool:
+    """Return whether a model of the agent itself was called; without one, the agent's own code answers."""
+    return "ttft" in record.timings or any(not call.stage for call in record.requests)
+
+
+def _requests(record: TurnRecord, end: float) -> Iterator[Step]:
     if not record.requests and (first := record.timings.get("ttft")) is not None:
         # A record of an older version has the time of the first token only.
         retried = f" ({record.retries} retries)" if record.retries else ""
-        yield Step(f"the model's first token{retried}", record.timings.get("history", 0.0), first)
-    for tool in record.tools:
-        yield Step(f"the tool {tool.name}", tool.started_ms, _ended(tool.ended_ms, end))
-    if not own:
-        # With a model of the turn, stages run within tools or in parallel, as guards do.
-        for stage in record.stages:
-            yield Step(f"the stage {stage.name}", stage.started_ms, _ended(stage.ended_ms, end))
-        for call in record.requests:
-            yield Step(f"the model {call.model} of a helper", call.started_ms, _ended(call.ended_ms, end))
+        label = f"the model's first token{retried}"
+        yield Step("model", "model", label, record.timings.get("history", 0.0), first, model=record.model)
+    own = sum(not call.stage and not _lost(call) for call in record.requests)
+    number = 0
+    for call in record.requests:
+        if call.stage:
+            name = f"{call.stage}: {call.model}"
+            yield _priced(Step("helper", name, f"the model {call.model} of a helper", *_times(call, end)), call)
+            continue
+        if _lost(call):
+            label = f"a request to {call.model} that lost to another"
+            yield _priced(Step("model", "model, lost", label, *_times(call, end)), call)
+            continue
+        number += 1
+        name = f"model {number}" if number > 1 else "model"
+        yield _priced(Step("model", name, _label(call, number, own), *_times(call, end)), call)
 
 
-def _request_steps(call: ModelCall, number: int, end: float) -> Iterator[Step]:
-    """Yield the wait for the first token and the rest of the answer, or one step for a request that failed before."""
-    ended = _ended(call.ended_ms, end)
+def _lost(call: ModelCall) -> bool:
+    """Return whether another request, sent because this one or the other was slow, answered instead."""
+    return call.hedge in ("lost", "slow")
+
+
+def _label(call: ModelCall, number: int, of: int) -> str:
     if call.status == "failed" and call.first_ms is None:
-        yield Step(f"a failed request to {call.model or 'the model'}", call.started_ms, ended)
-        return
-    of = "the model's first token" if number == 1 else f"the first token of model request {number}"
-    first = call.first_ms if call.first_ms is not None else ended
-    yield Step(of, call.started_ms, first)
-    if first < ended:
-        yield Step(f"the rest of model request {number}", first, ended)
+        return f"a failed request to {call.model or 'the model'}"
+    if of == 1:
+        return "the model request"
+    return f"the {ORDINALS[number - 1]} model request" if number <= len(ORDINALS) else f"model request {number}"
 
 
-def _ended(ended_ms: float | None, end: float) -> float:
-    return end if ended_ms is None else ended_ms
+def _priced(step: Step, call: ModelCall) -> Step:
+    cost = cost_of(call)
+    step.first_ms, step.status, step.model, step.usage = call.first_ms, call.status, call.model, dict(call.usage)
+    step.cost, step.cost_is_partial = cost.known if call.usage else None, bool(cost.unknown)
+    return step
+
+
+def _tool(call: ToolCall, end: float) -> Step:
+    return Step(
+        "tool", call.name, f"the tool {call.name}", *_times(call, end), status=call.status, call_id=call.id
+    )  # fmt: skip
+
+
+def _stages(record: TurnRecord, end: float) -> Iterator[Step]:
+    for stage in record.stages:
+        yield Step("stage", stage.name, f"the stage {stage.name}", *_times(stage, end), status=stage.status)
+
+
+def _times(part: ModelCall | ToolCall | Stage, end: float) -> tuple[float, float]:
+    return part.started_ms, max(part.started_ms, end if part.ended_ms is None else part.ended_ms)
+
+
+def left_over(record: TurnRecord) -> tuple[str, str]:
+    """Return the name and the label of the time that no step of this record covers."""
+    if record.status is not Status.RUNNING and not has_model(record):
+        return "own code", "the agent's own code"
+    if not record.requests and "ttft" in record.timings:
+        return "rest", "the rest of the answer"  # An older record does not tell what came after the first token.
+    return "between", "the agent's own code between the steps"

@@ -52,7 +52,7 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         await dev.turn(1).click()
         await expect(page.locator(".turn-head h2")).to_have_text("Turn 2")
         rows = page.locator(".wf-row")
-        names = ["verify", "history", "model", "sell", "wrap up", "wrap up: offline", "model 2", "speech", "end"]
+        names = ["verify", "history", "model", "sell", "wrap up", "wrap up: offline", "model 2", "between", "speech"]
         await expect(rows).to_have_count(len(names))
         assert [await rows.nth(i).get_attribute("data-span") for i in range(len(names))] == names
         await expect(page.locator(".tool-call .name")).to_have_text("sell")

@@ -103,7 +103,9 @@ async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: 
             assert (len(tops), len(set(tops))) == (5, 1)
         track, last = page.locator(".wf-track").first, page.locator(".wf-axis .scale span").last
         assert (await box(last))["right"] <= (await box(track))["right"] + 1
-        assert (await page.locator('[data-span="end"] .took').inner_text()).startswith("at ")
+        assert (await page.locator('[data-span="speech"] .took').inner_text()).startswith("at ")
+        total = await page.locator(".figures div").nth(2).locator("dd").inner_text()
+        assert await page.locator(".wf-axis .sum").inner_text() == total
 
 
 async def test_a_file_that_fails_is_said_once_and_covers_nothing(tmp_path: Path, browser: Browser) -> None:

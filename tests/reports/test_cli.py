@@ -87,8 +87,8 @@ async def test_sessions_explain_says_for_each_turn_what_happened(project: Path) 
     lines = dict(line.split(": ", 1) for line in said.splitlines())
     assert lines["g"].startswith("It went well")
     assert lines["t2"].startswith("It failed with an internal error, after")
-    assert lines["t2"].endswith("the caller heard the apology.")
-    assert lines["t3"] == "It was cut: the caller interrupted it or left, and heard 2 of 3 words."
+    assert "; the caller heard the apology." in lines["t2"]
+    assert lines["t3"].startswith("It was cut: the caller interrupted it or left, and heard 2 of 3 words.")
 
 
 async def test_an_unknown_conversation_and_a_missing_journal_are_clear_errors(project: Path, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from layercode_app.journal.record import Frame, Kind, ModelCall, Source, Speech, Stage, Status, ToolCall, TurnRecord
-from layercode_app.reports.explain import explain, explain_json
-from layercode_app.reports.steps import words_of
+from layercode_app.reports.explain import account, explain, explain_json
+from layercode_app.reports.words import words_of
 
 
 def turn(spoken: str = "One two three.", *, heard: str | None = None, **given: Any) -> TurnRecord:
@@ -28,19 +28,18 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
     [
         (turn(), "It went well: first speech after 301 ms."),
         (turn(status=Status.RUNNING), "It is still running, or its worker died."),
-        (turn(timings=SLOW), "It was slow: first speech after 2,501 ms. It waited 2,480 ms for the model's first token."),
+        (turn(timings=SLOW), "It was slow: first speech after 2.5 s."),
         (
             turn(timings=SLOW, retries=2, impact="filler"),
-            ("It was slow: first speech after 2,501 ms. It waited 2,480 ms for the model's first token (2 retries). "
-            "A filler covered the wait."),
+            "It was slow: first speech after 2.5 s. A filler covered the wait.",
         ),
         (
             turn(timings=WAITED, tools=[ToolCall("1", "search", {}, 250.0, 3250.0, "done")]),
-            "It was slow: first speech after 3,300 ms. It waited 3,000 ms for the tool search.",
+            "It was slow: first speech after 3.3 s.",
         ),
         (
             turn(tools=[ToolCall("1", "search", {}, 400.0, 2400.0, "done")]),
-            "It paused: first speech after 301 ms, but the tool search took 2,000 ms.",
+            "It paused: first speech after 301 ms, but the tool search took 2.0 s.",
         ),
         (
             turn(status=Status.FAILED, error="X", error_category="rate_limit", impact="apology", retries=2),
@@ -69,8 +68,8 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
         ),
         (
             turn("", status=Status.SUPERSEDED, timings={"total": 2000.0}, requests=[ModelCall("m", 0.0)]),
-            ("It was silent: the caller spoke again, and the newer turn stopped it after 2,000 ms, before a word was "
-            "spoken. It waited 2,000 ms for the model's first token."),
+            ("It was silent: the caller spoke again, and the newer turn stopped it after 2.0 s, before a word was "
+            "spoken."),
         ),
         (turn(""), "It was silent: the agent ended after 900 ms without a word."),
         (
@@ -80,7 +79,27 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
     ],
 )  # fmt: skip
 def test_each_turn_is_explained_in_a_sentence(record: TurnRecord, said: str) -> None:
-    assert explain(record) == said
+    assert account(record) == said
+    assert explain(record).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (turn(), "299 ms of 301 ms: the model's first token."),
+        (turn(timings=SLOW, retries=2), "2.5 s of 2.5 s: the model's first token (2 retries)."),
+        (
+            turn(timings=WAITED, tools=[ToolCall("1", "search", {}, 250.0, 3250.0, "done")]),
+            "3.0 s of 3.3 s: the tool search.",
+        ),
+        (turn("", timings={"total": 2000.0}, requests=[ModelCall("m", 0.0)]), "2.0 s of 2.0 s: the model request."),
+        (turn(""), "600 ms of 900 ms: the rest of the answer."),
+        (turn(timings={"history": 1.0, "ttft": 40.0, "ttfs": 41.0, "total": 90.0}), "first speech after 41 ms."),
+        (turn(error_category="budget", impact="refusal"), "the caller heard the refusal."),
+    ],
+)
+def test_an_explanation_ends_with_the_step_that_took_the_longest_wait(record: TurnRecord, said: str) -> None:
+    assert explain(record).endswith(f" {said}")
 
 
 def spoken(*pieces: tuple[float, Source, str], total: float, **given: Any) -> TurnRecord:
@@ -111,8 +130,8 @@ FILLED = spoken(
 
 def test_a_filler_does_not_hide_what_the_answer_waited_for() -> None:
     assert explain(FILLED) == (
-        "It was slow: a filler after 1,457 ms, the answer after 5,600 ms. It waited 4,000 ms for the tool search, "
-        "980 ms for the first token of model request 2. A filler covered the wait."
+        "It was slow: a filler after 1.5 s, the answer after 5.6 s. A filler covered the wait. "
+        "4.0 s of 5.6 s: the tool search; 990 ms: the second model request; 598 ms: the first model request."
     )
 
 
@@ -121,8 +140,8 @@ def test_a_model_that_pauses_in_mid_sentence_did_not_go_well() -> None:
         (300.0, "model", "It is "), (2400.0, "model", "42."), total=2500.0, requests=asked((2.0, 290.0, 2490.0))
     )
     assert explain(paused) == (
-        "It paused: first speech after 300 ms, but 2,100 ms of silence after 300 ms "
-        "(2,100 ms for the rest of model request 1)."
+        "It paused: first speech after 300 ms, but 2.1 s of silence after 300 ms (the model request). "
+        "2.1 s of 2.1 s: the model request."
     )
 
 
@@ -133,8 +152,8 @@ def test_a_tool_between_two_sentences_is_named_with_its_own_time() -> None:
         tools=[ToolCall("1", "search", {}, 351.0, 3351.0, "done")],
     )  # fmt: skip
     assert explain(paused) == (
-        "It paused: first speech after 300 ms, but 4,100 ms of silence after 300 ms "
-        "(3,000 ms for the tool search, 1,030 ms for the first token of model request 2)."
+        "It paused: first speech after 300 ms, but 4.1 s of silence after 300 ms (the tool search). "
+        "3.0 s of 4.1 s: the tool search; 1.0 s: the second model request."
     )
 
 
@@ -144,14 +163,14 @@ def test_a_tool_that_failed_is_named_although_the_turn_was_answered(result: str,
         (300.0, "model", "It is 42."), total=400.0,
         requests=asked((2.0, 290.0, 390.0)), tools=[ToolCall("1", "search", {}, 10.0, 210.0, "failed", result)],
     )  # fmt: skip
-    assert explain(record) == f"It was answered: first speech after 300 ms. The tool search {word} after 200 ms."
+    assert account(record) == f"It was answered: first speech after 300 ms. The tool search {word} after 200 ms."
 
 
 def test_an_agent_without_a_model_waited_for_no_model() -> None:
     hook = spoken((2300.0, "say", "Done."), total=2310.0)
-    assert explain(hook) == "It was slow: first speech after 2,300 ms. It waited 2,299 ms for the agent's own code."
+    assert explain(hook) == "It was slow: first speech after 2.3 s. 2.3 s of 2.3 s: the agent's own code."
     hook.stages = [Stage("look up", 10.0, 2010.0, "done")]
-    assert "2,000 ms for the stage look up" in explain(hook)
+    assert "2.0 s of 2.3 s: the stage look up." in explain(hook)
     assert "model" not in explain(hook)
 
 
@@ -161,15 +180,15 @@ def test_every_model_request_and_a_failed_one_are_steps() -> None:
         (2300.0, "model", "Done."), total=2310.0, requests=[failed, *asked((1210.0, 2290.0, 2305.0))], retries=1
     )
     assert explain(record) == (
-        "It was slow: first speech after 2,300 ms. It waited 1,080 ms for the first token of model request 2, "
-        "1,000 ms for a failed request to gpt-5-mini."
+        "It was slow: first speech after 2.3 s. 1.1 s of 2.3 s: the second model request; "
+        "1.0 s: a failed request to gpt-5-mini."
     )
     steps = explain_json(record)["steps"]
-    assert [(step["name"], step["started_ms"], step["ended_ms"]) for step in steps] == [
-        ("the journal and an older turn", 0.0, 1.0),
-        ("a failed request to gpt-5-mini", 2.0, 1002.0),
-        ("the first token of model request 2", 1210.0, 2290.0),
-        ("the rest of model request 2", 2290.0, 2305.0),
+    assert [(step["name"], step["started_ms"], step["first_ms"], step["ended_ms"]) for step in steps] == [
+        ("history", 0.0, None, 1.0),
+        ("model", 2.0, None, 1002.0),
+        ("model 2", 1210.0, 2290.0, 2305.0),
+        ("between", 1.0, None, 2310.0),
     ]
 
 
@@ -177,9 +196,7 @@ def test_a_helper_beside_the_model_is_not_what_the_answer_waited_for() -> None:
     record = spoken((2000.0, "model", "Done."), total=2010.0, requests=asked((2.0, 1990.0, 2005.0)))
     record.requests += asked((2.0, None, 1900.0), stage="guard")
     record.stages = [Stage("guard", 2.0, 1900.0, "done")]
-    assert (
-        explain(record) == "It was slow: first speech after 2,000 ms. It waited 1,988 ms for the model's first token."
-    )
+    assert explain(record) == "It was slow: first speech after 2.0 s. 2.0 s of 2.0 s: the model request."
 
 
 def test_each_piece_of_speech_knows_its_source() -> None:

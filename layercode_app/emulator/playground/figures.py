@@ -11,6 +11,9 @@ from ...journal.model_usage import Share
 from ...journal.record import Json, Kind, ModelCall, Stage, Status, TurnRecord
 from ...journal.record_json import from_json
 from ...percentiles import percentiles
+from ...reports.explain import account
+from ...reports.waterfall import waterfall_of
+from .links import linked
 
 _BODIES = ("messages", "frames")
 
@@ -37,9 +40,15 @@ def _priced(part: Stage | ModelCall | Share) -> dict[str, Json]:
 
 
 def whole(turn: TurnRecord) -> dict[str, Json]:
-    """Return a turn with its decoded model messages and every frame."""
+    """Return a turn with its decoded model messages, every frame, its waterfall, and how it went."""
     messages = from_json(turn.messages) if turn.messages else []
-    return summary(turn) | {"messages": messages, "frames": turn.frames}
+    waterfall = linked(waterfall_of(turn), messages)
+    return summary(turn) | {
+        "messages": messages,
+        "frames": turn.frames,
+        "waterfall": waterfall,
+        "account": account(turn),
+    }
 
 
 def cut_text(turn: TurnRecord) -> str:

@@ -2,26 +2,39 @@
 
 import { h } from "./dom.js";
 import { clock, json, money, ms, tokens, UNKNOWN } from "./format.js";
-import { replay, spans, waterfall } from "./waterfall.js";
+import { replay, waterfall } from "./waterfall.js";
 
-export function timePanel(turn) {
-  const chart = waterfall(turn);
-  const words = h("p", { class: "replay-text muted" });
-  let stop = null;
-  const again = () => { stop?.(); stop = replay(turn, chart, words); };
+// `go(tab, key)` leads to another part of the turn, such as from a bar to its message.
+export function timePanel(turn, go) {
   return [
     turn.error_category ? errorBox(turn) : null,
     figures(turn),
-    spans(turn).spans.length === 0 ? null : h("section", {},
-      h("div", { class: "section-head" }, h("h3", {}, "Where the time went"),
-        turn.frames?.length ? h("button", { class: "small", type: "button", id: "replay", onclick: again }, "Replay") : null),
-      chart, words),
+    timeSection(turn, go),
     turn.tools?.length ? h("section", {}, h("h3", {}, "Tools"), turn.tools.map(toolCall)) : null,
     turn.models?.length > 1 ? h("section", {}, h("h3", {}, "Models"), models(turn.models)) : null,
     turn.stages?.length ? h("section", {}, h("h3", {}, "Stages"), stages(turn.stages)) : null,
     turn.state ? h("section", {}, h("h3", {}, "State after this turn"), h("pre", { class: "json" }, json(turn.state))) : null,
     h("section", {}, h("h3", {}, "Ids"), ids(turn)),
   ];
+}
+
+function timeSection(turn, go) {
+  const chart = waterfall(turn, go);
+  if (!chart) return null;
+  const words = h("p", { class: "replay-text muted" });
+  let stop = null;
+  const again = () => { stop?.(); stop = replay(turn, chart, words); };
+  return h("section", {},
+    h("div", { class: "section-head" }, h("h3", {}, "Where the time went"),
+      turn.frames?.length ? h("button", { class: "small", type: "button", id: "replay", onclick: again }, "Replay") : null),
+    verdict(turn), chart, words);
+}
+
+function verdict(turn) {
+  const found = turn.waterfall.verdict;
+  if (turn.status === "running") return null;
+  return [h("p", { class: "verdict" }, found ? found.text : turn.account),
+    found ? h("p", { class: "muted small verdict-more" }, `${found.window[0].toUpperCase()}${found.window.slice(1)}. ${turn.account}`) : null];
 }
 
 function errorBox(turn) {
@@ -78,20 +91,35 @@ function ids(turn) {
   return h("dl", { class: "kv" }, Object.entries({ ...known, ...more }).filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
 }
 
-export function framesPanel(turn) {
+export function framesPanel(turn, go) {
   if (!turn.frames?.length) return nothing("No frames were sent.");
-  const rows = turn.frames.map((frame) => h("tr", {},
+  const said = turn.waterfall?.said || [];
+  const rows = turn.frames.map((frame, place) => h("tr", { "data-key": `frame-${place}` },
     h("td", { class: "at" }, ms(frame.at_ms)), h("td", { class: "kind" }, frame.type.replace("response.", "")),
-    h("td", { class: "body" }, frame.content === null ? "" : typeof frame.content === "string" ? frame.content : JSON.stringify(frame.content))));
+    h("td", { class: "body" }, frame.content === null ? "" : typeof frame.content === "string" ? frame.content : JSON.stringify(frame.content),
+      said.map((one, index) => (one.frame === place ? back(one.name, `said-${index}`, go) : null)))));
   return h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "sent after"), h("th", {}, "frame"), h("th", {}, "content"))), h("tbody", {}, rows));
 }
 
-export function messagesPanel(turn) {
+export function messagesPanel(turn, go) {
   if (!turn.messages?.length) return nothing("No model was called in this turn.");
-  return h("div", {}, turn.messages.map((message) => [
-    message.instructions ? instructions(message.instructions) : null,
-    (message.parts || []).map((one) => messagePart(one, message.kind)),
-  ]));
+  const steps = (turn.waterfall?.steps || []).map((step, index) => ({ ...step, key: `step-${index}` }));
+  return h("div", {}, turn.messages.map((message, place) => {
+    const own = steps.filter((step) => step.message === place);
+    return h("div", { class: "message-group", "data-key": `message-${place}` },
+      message.instructions ? instructions(message.instructions) : null,
+      (message.parts || []).map((one, index) => messagePart(one, message.kind, backs(one, index, own, go))));
+  }));
+}
+
+// The bars of a message's first part, and of each tool call in it.
+function backs(one, index, steps, go) {
+  return steps.filter((step) => (step.kind === "tool" ? one.part_kind === "tool-call" && step.call_id === one.tool_call_id : index === 0))
+    .map((step) => back(`${step.name} ${ms(step.ended_ms - step.started_ms)}`, step.key, go));
+}
+
+function back(text, key, go) {
+  return h("button", { class: "back", type: "button", title: "Show its bar", onclick: () => go("time", key) }, text);
 }
 
 const ROLES = {
@@ -99,10 +127,10 @@ const ROLES = {
   "tool-call": "model calls", "tool-return": "tool answers", "retry-prompt": "asked to try again",
 };
 
-function messagePart(one, kind) {
+function messagePart(one, kind, links) {
   const role = `${ROLES[one.part_kind] || one.part_kind}${one.tool_name ? ` ${one.tool_name}` : ""}`;
   const content = one.part_kind === "tool-call" ? one.args : one.content;
-  return part(role, kind, content, typeof content !== "string" || one.part_kind === "tool-call");
+  return part(role, kind, content, links, typeof content !== "string" || one.part_kind === "tool-call");
 }
 
 function instructions(text) {
@@ -110,9 +138,10 @@ function instructions(text) {
     h("details", {}, h("summary", {}, "instructions ", h("span", {}, text.split("\n")[0].slice(0, 60))), h("pre", {}, text)));
 }
 
-function part(role, kind, content, code = false) {
+function part(role, kind, content, links, code) {
   const text = typeof content === "string" ? content : json(content);
-  return h("div", { class: `message ${kind}` }, h("span", { class: "role" }, role), h("pre", { class: code ? "code" : "" }, text));
+  return h("div", { class: `message ${kind}` },
+    h("div", { class: "message-head" }, h("span", { class: "role" }, role), links), h("pre", { class: code ? "code" : "" }, text));
 }
 
 export function eventPanel(turn) {

@@ -78,7 +78,18 @@ export class Inspector {
     const turn = this.turn;
     if (this.tab === "logs") return this.drawLogs(turn);
     const panels = { time: timePanel, messages: messagesPanel, frames: framesPanel, event: eventPanel, fork: this.forkPanel };
-    fill(this.body, [panels[this.tab](turn)].flat());
+    fill(this.body, [panels[this.tab](turn, (tab, key) => this.go(tab, key))].flat());
+  }
+
+  // Show a part of another tab, such as the message of a bar, and mark it.
+  go(tab, key) {
+    this.choose(tab);
+    const found = this.body.querySelector(`[data-key="${key}"]`);
+    if (!found) return;
+    found.classList.add("found");
+    if (!found.matches("button")) found.tabIndex = -1;
+    found.focus({ preventScroll: true });
+    found.scrollIntoView({ block: "center" });
   }
 
   async drawLogs(turn) {

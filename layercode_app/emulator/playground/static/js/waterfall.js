@@ -1,105 +1,88 @@
-// Show where the time of a turn went, from the request to the end of the stream.
+// Draw where the time of a turn went. The server computes the steps, and the same steps are what `explain` reads.
 
 import { fill, h } from "./dom.js";
-import { ms } from "./format.js";
+import { money, ms, tokens } from "./format.js";
 
-const GAP_MS = 500; // A longer pause between two pieces is drawn as a gap in the speech.
+const COLORS = { verify: "verify", history: "history", model: "model", helper: "model", tool: "tool", stage: "tool", rest: "rest" };
 
-export function spans(turn) {
-  const t = turn.timings || {};
-  const end = t.total ?? Math.max(0, ...(turn.frames || []).map((frame) => frame.at_ms), ...steps(turn, 0).map((step) => step.to));
-  const found = [bar("verify", 0, t.verified, "verify"), bar("history", t.verified ?? 0, t.history, "history"), ...steps(turn, end)];
-  const pieces = piecesOf(turn);
-  const covered = filler(pieces, end);
-  if (covered) found.push(bar("filler", covered.from, covered.to, "speech", { wait: true, title: "a filler covered this time" }));
-  const spoken = pieces.filter((piece) => piece.source !== "filler");
-  if (spoken.length) found.push(speech(spoken, turn.status === "running"));
-  if (t.total !== undefined) found.push(bar("end", t.total, t.total, "verify", { mark: true }));
-  return { spans: found.filter(Boolean), end: Math.max(end, 1) };
+// `go(tab, key)` shows the message or the frame that a bar belongs to.
+export function waterfall(turn, go) {
+  const chart = turn.waterfall;
+  if (!chart?.total_ms) return null;
+  const scale = (at) => `${(100 * Math.min(at, chart.total_ms)) / chart.total_ms}%`;
+  const several = new Set(chart.steps.filter((step) => step.model).map((step) => step.model)).size > 1;
+  return h("div", { class: "waterfall", role: "group", "aria-label": "Where the time went" },
+    marks(chart, scale),
+    chart.steps.map((step, index) => stepRow(step, index, { scale, go, several })),
+    h("div", { class: "wf-said" }, chart.said.map((said, index) => saidRow(said, index, { scale, go }))),
+    axis(chart.total_ms));
 }
 
-function bar(name, from, to, color, more = {}) {
-  return from === undefined || to === undefined ? null : { name, from, to: Math.max(to, from), color, ...more };
+function stepRow(step, index, { scale, go, several }) {
+  const took = step.kind === "rest" ? step.own_ms : step.ended_ms - step.started_ms;
+  const target = step.message === null ? null : () => go("messages", `message-${step.message}`);
+  const state = step.status === "running" ? " running" : step.status === "failed" ? " bad" : "";
+  return row({ name: step.name, key: `step-${index}`, title: `${step.label}, ${ms(step.started_ms)} to ${ms(step.ended_ms)}`, color: COLORS[step.kind],
+    bars: barsOf(step), state, took: ms(took), detail: detail(step, several), target, what: "message", scale });
 }
 
-// Model requests, tools and stages, in the order they began.
-function steps(turn, end) {
-  const parts = [
-    ...requests(turn, end),
-    ...(turn.tools || []).map((tool) => stepBar(tool.name, tool, end)),
-    ...(turn.stages || []).map((stage) => stepBar(stage.name, stage, end)),
-  ].filter(Boolean);
-  return parts.sort((a, b) => a.from - b.from);
+// A model request is pale until its first token.
+function barsOf(step) {
+  if (step.runs.length) return step.runs.map(([from, to]) => ({ from, to }));
+  if (step.first_ms === null) return [{ from: step.started_ms, to: step.ended_ms }];
+  return [{ from: step.started_ms, to: step.first_ms, pale: true }, { from: step.first_ms, to: step.ended_ms }];
 }
 
-function stepBar(name, step, end, more = {}) {
-  const state = { running: step.status === "running", bad: step.status === "failed" };
-  return bar(name, step.started_ms, step.ended_ms ?? end, "tool", { ...state, ...more });
+function detail(step, several) {
+  if (step.kind !== "model" && step.kind !== "helper") return null;
+  const swatch = (pale) => h("i", { class: `wf-swatch${pale ? " pale" : ""}`, "aria-hidden": "true" });
+  return [
+    several && step.kind === "model" ? h("span", {}, step.model) : null,
+    step.first_ms === null ? step.status === "failed" ? h("span", {}, "failed before its first token") : null : [
+      h("span", {}, swatch(true), `first token ${ms(step.first_ms - step.started_ms)}`),
+      h("span", {}, swatch(false), `rest ${ms(step.ended_ms - step.first_ms)}`)],
+    step.usage.requests ? [h("span", {}, `${tokens(step.usage)} tokens`), h("span", {}, cost(step))] : null,
+  ];
 }
 
-// One bar for each request to a model: the wait for its first token, and the rest of its answer.
-function requests(turn, end) {
-  const t = turn.timings || {};
-  if (!turn.requests?.length) {
-    return [bar("model", t.history ?? t.verified ?? 0, t.ttft, "model", { title: "until the model's first token" })];
-  }
-  let own = 0;
-  return turn.requests.map((call) => {
-    const name = call.stage ? `${call.stage}: ${call.model}` : `model${++own > 1 ? ` ${own}` : ""}`;
-    const title = `${call.model}: first token ${call.first_ms === null ? "never came" : `after ${ms(call.first_ms - call.started_ms)}`}`;
-    return stepBar(name, call, end, { color: "model", first: call.first_ms ?? undefined, title });
-  });
+function cost(step) {
+  const known = money(step.cost, step.cost_is_partial);
+  return known === "unknown" ? "cost unknown" : known;
 }
 
-// Every piece of speech with its source: the runs of `speech` are the same text as the frames.
-function piecesOf(turn) {
-  const runs = (turn.speech || []).map((run) => ({ source: run.source, left: run.text.length }));
-  return (turn.frames || []).filter((frame) => frame.type === "response.tts").map((frame) => {
-    while (runs.length > 1 && runs[0].left <= 0) runs.shift();
-    if (runs.length) runs[0].left -= String(frame.content).length;
-    return { at: frame.at_ms, source: runs[0]?.source ?? "model" };
-  });
+function saidRow(said, index, { scale, go }) {
+  const isFiller = said.name === "filler";
+  const bars = said.runs.map(([from, to]) => ({ from, to, pale: isFiller }));
+  const covered = said.runs.reduce((sum, [from, to]) => sum + to - from, 0);
+  const title = isFiller ? `a filler covered ${ms(covered)}` : `sent to be spoken: ${said.at_ms.length} pieces from ${ms(said.at_ms[0])} to ${ms(said.at_ms.at(-1))}`;
+  return row({ name: said.name, key: `said-${index}`, title, color: "speech", bars, state: "", took: isFiller ? ms(covered) : `at ${ms(said.at_ms[0])}`,
+    ticks: thin(said.at_ms), target: () => go("frames", `frame-${said.frame}`), what: "first frame", scale });
 }
 
-// The time that a filler covered: from it to the first word of the answer.
-function filler(pieces, end) {
-  const said = pieces.find((piece) => piece.source === "filler");
-  return said && { from: said.at, to: pieces.find((piece) => piece.source !== "filler" && piece.at >= said.at)?.at ?? end };
+function row({ name, key, title, color, bars, state, took, detail: more = null, ticks = [], target, what, scale }) {
+  const drawn = bars.map((one) => h("span", {
+    class: `wf-bar${state}${one.pale ? " pale" : ""}`,
+    style: { left: `min(${scale(one.from)}, calc(100% - 3px))`, width: scale(one.to - one.from) },
+  }));
+  return h(target ? "button" : "div", {
+    type: target ? "button" : null, class: "wf-row", "data-span": name, "data-key": key, onclick: target,
+    title: target ? `${title}. Show its ${what}` : title, style: { "--bar": `var(--c-${color})` },
+  },
+    h("span", { class: "name" }, name),
+    h("span", { class: "wf-track" }, drawn, ticks.map((at) => h("i", { class: "wf-tick", style: { left: scale(at) } }))),
+    h("span", { class: "took" }, took),
+    more ? h("span", { class: "wf-detail" }, more) : null);
 }
 
-function speech(pieces, running) {
-  const ticks = pieces.map((piece) => piece.at);
-  const runs = [{ from: ticks[0], to: ticks[0] }];
-  for (const at of ticks.slice(1)) {
-    if (at - runs.at(-1).to > GAP_MS) runs.push({ from: at, to: at });
-    runs.at(-1).to = at;
-  }
-  return bar("speech", ticks[0], ticks.at(-1), "speech", { ticks, runs, running });
-}
-
-export function waterfall(turn) {
-  const { spans: found, end } = spans(turn);
-  const place = (value) => `${(100 * value) / end}%`;
-  const row = (span) => h("div", { class: "wf-row", "data-span": span.name },
-    h("span", { class: "name", title: span.title || span.name }, span.name),
-    h("div", { class: "wf-track", style: { "--bar": `var(--c-${span.color})` }, title: `${span.title || span.name}: ${ms(span.from)} to ${ms(span.to)}` },
-      span.mark
-        ? h("div", { class: "wf-mark", style: { right: "0" } })
-        : bars(span).map((one) => h("div", {
-          class: `wf-bar${span.running ? " running" : ""}${span.bad ? " bad" : ""}${one.wait ? " wait" : ""}`,
-          style: { left: `min(${place(one.from)}, calc(100% - 3px))`, width: place(one.to - one.from) },
-        })),
-      span.ticks ? thin(span.ticks).map((at) => h("i", { class: "wf-tick", style: { left: place(at) } })) : null),
-    h("span", { class: "took" }, span.mark ? `at ${ms(span.from)}` : ms(span.to - span.from)));
-  return h("div", { class: "waterfall", role: "img", "aria-label": found.map((s) => `${s.name} ${ms(s.from)} to ${ms(s.to)}`).join(", ") },
-    found.map(row), axis(end));
-}
-
-// The bars of a span: its runs, or its wait and the rest.
-function bars(span) {
-  if (span.runs) return span.runs;
-  if (span.first === undefined) return [{ from: span.from, to: span.to, wait: span.wait }];
-  return [{ from: span.from, to: span.first, wait: true }, { from: span.first, to: span.to }];
+// Lines through all rows: the first word, and the answer's first word if a filler came before it.
+function marks(chart, scale) {
+  const { first_word_ms: first, answer_ms: answer } = chart;
+  const found = first === null ? [] : [["first word", first]];
+  if (answer !== null && answer > first) found.push(["answer", answer]);
+  return [h("div", { class: "wf-labels" }, found.map(([name, at], index) =>
+    h("span", { class: `wf-label${at > chart.total_ms * 0.55 ? " before" : ""}${index ? " answer" : ""}`, style: { left: scale(at) } }, `${name} ${ms(at)}`))),
+  h("div", { class: "wf-over", "aria-hidden": "true" }, found.map(([, at], index) =>
+    h("i", { class: `wf-line${index ? " answer" : ""}`, style: { left: scale(at) } })))];
 }
 
 function thin(ticks) {
@@ -108,13 +91,14 @@ function thin(ticks) {
 }
 
 function axis(end) {
-  const marks = [0, 0.5, 1].map((share) => h("span", { style: { left: `${share * 100}%` } }, share ? ms(share * end) : "0"));
-  return h("div", { class: "wf-axis", "aria-hidden": "true" }, h("span"), h("div", { class: "scale" }, marks), h("span"));
+  const ends = [0, 0.5, 1].map((share) => h("span", { style: { left: `${share * 100}%` } }, share ? ms(share * end) : "0"));
+  return h("div", { class: "wf-axis" }, h("span"), h("div", { class: "scale", "aria-hidden": "true" }, ends),
+    h("span", { class: "took sum", title: "The bars of the steps add up to the whole turn" }, ms(end)));
 }
 
 // Replay a turn as it was sent: a line moves over the waterfall, and the words appear at their times.
 export function replay(turn, chart, words) {
-  const { end } = spans(turn);
+  const end = turn.waterfall.total_ms;
   const track = chart.querySelector(".wf-track");
   if (!track) return () => {};
   const head = h("div", { class: "wf-head" });

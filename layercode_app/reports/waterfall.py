@@ -1,0 +1,128 @@
+"""The waterfall of a turn: its steps, what is left over, what was said, and a verdict on what it waited for.
+
+Each millisecond of the turn is attributed to one step, so that the steps' `own_ms` add up to the turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+from ..journal.record import Json, Status, TurnRecord
+from .figures import duration, refused
+from .steps import Step, end_of, left_over, steps_of
+from .words import Said, answered_ms, gaps, said_in
+
+SLOW_MS = 1500.0
+"""Time to first speech from which a turn is slow: callers then ask whether the line is dead."""
+LONG_MS = 500.0
+"""The shortest part of a wait that an explanation names besides the longest."""
+QUICK_MS = 100.0
+"""A shorter wait needs no verdict."""
+_ORDER = {"model": 0, "tool": 0, "helper": 1, "stage": 2, "verify": 3, "history": 3}
+"""Which of two steps at the same time gets the time: a stage or a helper runs within a tool, or beside a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The step that a wait of the caller went to: `text` is such as `1.2 s of 2.4 s: the second model request`."""
+
+    text: str
+    window: str
+    """The wait, such as `until the first word`."""
+    others: tuple[str, ...] = ()
+    """The other long steps of the wait, such as `0.8 s: the tool search`."""
+
+    def __str__(self) -> str:
+        return f"{self.text}{''.join(f'; {other}' for other in self.others)}."
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The steps and the speech of a turn; times in milliseconds since the request."""
+
+    total_ms: float
+    steps: list[Step]
+    said: list[Said]
+    first_word_ms: float | None
+    answer_ms: float | None
+    """When the first word of the answer was sent, fillers left out."""
+    verdict: Verdict | None
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the waterfall as the dev page draws it and `sessions explain --json` prints it."""
+        return asdict(self)
+
+
+def waterfall_of(record: TurnRecord) -> Waterfall:
+    """Return the waterfall of a turn. The record needs its frames, or nothing is known of what was said."""
+    end = end_of(record)
+    steps = attributed(record, 0.0, end)
+    answer = answered_ms(record)
+    return Waterfall(end, steps, said_in(record, end), record.timings.get("ttfs"), answer, verdict_of(record))
+
+
+def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
+    """Return the steps with their `own_ms` between two times, and what is left over as the last step if it is any."""
+    steps = steps_of(record)
+    left: list[tuple[float, float]] = []
+    for since, until in pairwise(_cuts(steps, start, end)):
+        step = _step_of(steps, since, until)
+        if step is not None:
+            step.own_ms += until - since
+        elif left and left[-1][1] == since:
+            left[-1] = (left[-1][0], until)
+        else:
+            left.append((since, until))
+    if left:
+        own = sum(until - since for since, until in left)
+        name, label = left_over(record)
+        steps.append(Step("rest", name, label, left[0][0], left[-1][1], own_ms=own, runs=left))
+    return steps
+
+
+def _cuts(steps: Sequence[Step], start: float, end: float) -> list[float]:
+    times = (at for step in steps for at in (step.started_ms, step.ended_ms))
+    return sorted({start, end, *(at for at in times if start < at < end)})
+
+
+def _step_of(steps: Sequence[Step], since: float, until: float) -> Step | None:
+    """Return the step that this time is attributed to: of several at once, the one that ended last."""
+    running = [step for step in steps if step.started_ms <= since and until <= step.ended_ms]
+    return min(running, key=lambda step: (_ORDER[step.kind], -step.ended_ms), default=None)
+
+
+def verdict_of(record: TurnRecord) -> Verdict | None:
+    """Return what the caller's longest wait went to; None for a turn that still runs, or had no wait worth a word.
+
+    It is the wait for the answer's first word, or a longer silence within the answer; the whole turn if it was silent.
+    """
+    if record.status is Status.RUNNING or refused(record):
+        return None
+    start, end, window = _longest_wait(record)
+    waits = waits_in(record, start, end)
+    if end - start < QUICK_MS or not waits:
+        return None
+    (label, took), *others = waits
+    text = f"{duration(took)} of {duration(end - start)}: {label}"
+    return Verdict(text, window, tuple(f"{duration(ms)}: {what}" for what, ms in others if ms >= LONG_MS))
+
+
+def _longest_wait(record: TurnRecord) -> tuple[float, float, str]:
+    answer, first = answered_ms(record), record.timings.get("ttfs")
+    if answer is None:
+        return 0.0, end_of(record), "of the whole turn"
+    of = " of the answer" if first is not None and first < answer else ""
+    waits = [(0.0, answer, f"until the first word{of}")]
+    waits += [(a, b, f"of the silence after {duration(a)}") for a, b in gaps(record, SLOW_MS)]
+    return max(waits, key=lambda wait: wait[1] - wait[0])
+
+
+def waits_in(record: TurnRecord, start: float, end: float) -> list[tuple[str, float]]:
+    """Return the milliseconds that each step took between two times, longest first; steps of one label are summed."""
+    found: dict[str, float] = {}
+    for step in attributed(record, start, end):
+        if step.own_ms > 0:
+            found[step.label] = found.get(step.label, 0.0) + step.own_ms
+    return sorted(found.items(), key=lambda wait: -wait[1])
