@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -125,10 +125,15 @@ def _times(part: ModelCall | ToolCall | Stage, end: float) -> tuple[float, float
     return part.started_ms, max(part.started_ms, end if part.ended_ms is None else part.ended_ms)
 
 
-def left_over(record: TurnRecord) -> tuple[str, str]:
-    """Return the name and the label of the time that no step of this record covers."""
+def left_over(record: TurnRecord, steps: Sequence[Step], at_ms: float) -> tuple[str, str]:
+    """Return the name and the label of the time from `at_ms`, which none of the steps covers."""
     if record.status is not Status.RUNNING and not has_model(record):
         return "own code", "the agent's own code"
     if not record.requests and "ttft" in record.timings:
         return "rest", "the rest of the answer"  # An older record does not tell what came after the first token.
+    work = [step for step in steps if step.kind not in ("verify", "history")]
+    if all(step.started_ms >= at_ms for step in work):
+        return "prepare", "preparing the request"
+    if all(step.started_ms < at_ms for step in work):
+        return "finish", "finishing the turn"
     return "between", "the agent's own code between the steps"

@@ -12,7 +12,7 @@ from itertools import pairwise
 from ..journal.record import Json, Status, TurnRecord
 from .figures import duration, refused
 from .steps import Step, end_of, left_over, steps_of
-from .words import Said, answered_ms, gaps, said_in
+from .words import Said, answered_ms, gaps, is_apology, said_in
 
 SLOW_MS = 1500.0
 """Time to first speech from which a turn is slow: callers then ask whether the line is dead."""
@@ -48,6 +48,8 @@ class Waterfall:
     first_word_ms: float | None
     answer_ms: float | None
     """When the first word of the answer was sent, fillers left out."""
+    apologised: bool
+    """Whether an apology was spoken instead of an answer."""
     verdict: Verdict | None
 
     def to_json(self) -> dict[str, Json]:
@@ -60,11 +62,13 @@ def waterfall_of(record: TurnRecord) -> Waterfall:
     end = end_of(record)
     steps = attributed(record, 0.0, end)
     answer = answered_ms(record)
-    return Waterfall(end, steps, said_in(record, end), record.timings.get("ttfs"), answer, verdict_of(record))
+    return Waterfall(
+        end, steps, said_in(record, end), record.timings.get("ttfs"), answer, is_apology(record), verdict_of(record)
+    )
 
 
 def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
-    """Return the steps with their `own_ms` between two times, and what is left over as the last step if it is any."""
+    """Return the steps with their `own_ms` between two times, and steps for what is left over, in order."""
     steps = steps_of(record)
     left: list[tuple[float, float]] = []
     for since, until in pairwise(_cuts(steps, start, end)):
@@ -75,11 +79,18 @@ def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
             left[-1] = (left[-1][0], until)
         else:
             left.append((since, until))
-    if left:
-        own = sum(until - since for since, until in left)
-        name, label = left_over(record)
-        steps.append(Step("rest", name, label, left[0][0], left[-1][1], own_ms=own, runs=left))
-    return steps
+    return sorted([*steps, *_left_over(record, steps, left)], key=lambda step: step.started_ms)
+
+
+def _left_over(record: TurnRecord, steps: Sequence[Step], left: Sequence[tuple[float, float]]) -> list[Step]:
+    """Return one step for all left-over intervals of the same name."""
+    found: dict[str, Step] = {}
+    for since, until in left:
+        name, label = left_over(record, steps, since)
+        step = found.setdefault(name, Step("rest", name, label, since, until))
+        step.ended_ms, step.own_ms = until, step.own_ms + until - since
+        step.runs.append((since, until))
+    return list(found.values())
 
 
 def _cuts(steps: Sequence[Step], start: float, end: float) -> list[float]:
@@ -114,7 +125,7 @@ def _longest_wait(record: TurnRecord) -> tuple[float, float, str]:
     if answer is None:
         return 0.0, end_of(record), "of the whole turn"
     of = " of the answer" if first is not None and first < answer else ""
-    waits = [(0.0, answer, f"until the first word{of}")]
+    waits = [(0.0, answer, "until the apology" if is_apology(record) else f"until the first word{of}")]
     waits += [(a, b, f"of the silence after {duration(a)}") for a, b in gaps(record, SLOW_MS)]
     return max(waits, key=lambda wait: wait[1] - wait[0])
 

@@ -62,6 +62,11 @@ def answered_ms(record: TurnRecord) -> float | None:
     return next((word.at_ms for word in words if word.source != "filler"), None)
 
 
+def is_apology(record: TurnRecord) -> bool:
+    """Return whether the first words besides fillers were an apology, and no answer."""
+    return next((part.source for part in record.speech if part.source != "filler"), "") == "apology"
+
+
 def gaps(record: TurnRecord, least_ms: float) -> list[tuple[float, float]]:
     """Return the silences of at least `least_ms` between pieces of the answer, and from the last to the turn's end."""
     times = [word.at_ms for word in words_of(record)]

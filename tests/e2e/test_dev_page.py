@@ -52,7 +52,8 @@ async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path,
         await dev.turn(1).click()
         await expect(page.locator(".turn-head h2")).to_have_text("Turn 2")
         rows = page.locator(".wf-row")
-        names = ["verify", "history", "model", "sell", "wrap up", "wrap up: offline", "model 2", "between", "speech"]
+        names = ["verify", "history", "prepare", "model", "between", "sell", "wrap up", "wrap up: offline", "model 2"]
+        names += ["finish", "speech"]
         await expect(rows).to_have_count(len(names))
         assert [await rows.nth(i).get_attribute("data-span") for i in range(len(names))] == names
         await expect(page.locator(".tool-call .name")).to_have_text("sell")
@@ -228,7 +229,7 @@ async def test_an_exported_call_opens_from_a_file(tmp_path: Path, browser: Brows
         await expect(dev.turn(1).locator(".said")).to_have_text(
             re.compile(r"one cake please, my number is \[redacted\]")
         )
-        await expect(page.locator(".wf-row")).to_have_count(9)
+        await expect(page.locator(".wf-row")).to_have_count(11)
         await dev.tab("messages")
         await expect(page.locator(".message").first).to_be_visible()
         assert dev.errors == []

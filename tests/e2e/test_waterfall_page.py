@@ -98,7 +98,7 @@ async def test_the_bars_add_up_to_the_turn_and_explain_says_the_same(
         assert sum(own.values()) == pytest.approx(chart["total_ms"])
         assert (own["model"] > 119, own["look_up"] > 79, own["model 2"] > 119) == (True, True, True)
 
-        names = ["verify", "history", "model", "look_up", "model 2", "between", "filler", "speech"]
+        names = ["verify", "history", "prepare", "model", "between", "look_up", "model 2", "finish", "filler", "speech"]
         await expect(page.locator(".wf-row")).to_have_count(len(names))
         assert await page.locator(".wf-row").evaluate_all("all => all.map((row) => row.dataset.span)") == names
         widths = await page.locator(".waterfall > .wf-row .wf-bar").evaluate_all(

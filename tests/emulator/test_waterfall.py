@@ -41,13 +41,14 @@ def test_each_request_leads_to_its_response_and_each_tool_to_its_call() -> None:
         ("verify", None),
         ("history", None),
         ("model", 1),
+        ("between", None),
         ("search", 1),
         ("lost", None),
         ("plan", None),
         ("plan: small", None),
         ("model 2", None),
         ("model 3", 3),
-        ("between", None),
+        ("finish", None),
     ]
 
 

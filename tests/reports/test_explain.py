@@ -186,9 +186,11 @@ def test_every_model_request_and_a_failed_one_are_steps() -> None:
     steps = explain_json(record)["steps"]
     assert [(step["name"], step["started_ms"], step["first_ms"], step["ended_ms"]) for step in steps] == [
         ("history", 0.0, None, 1.0),
+        ("prepare", 1.0, None, 2.0),
         ("model", 2.0, None, 1002.0),
+        ("between", 1002.0, None, 1210.0),
         ("model 2", 1210.0, 2290.0, 2305.0),
-        ("between", 1.0, None, 2310.0),
+        ("finish", 2305.0, None, 2310.0),
     ]
 
 

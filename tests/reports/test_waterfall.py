@@ -38,13 +38,19 @@ def test_the_steps_add_up_to_the_turn_and_what_is_left_over_is_named() -> None:
     assert [(step.name, step.own_ms) for step in waterfall.steps] == [
         ("verify", 1.0),
         ("history", 3.0),
+        ("prepare", 2.0),
         ("model", 1200.0),
+        ("between", 4.0),
         ("search", 800.0),
         ("model 2", 1200.0),
-        ("between", 16.0),
+        ("finish", 10.0),
     ]
     assert sum(step.own_ms for step in waterfall.steps) == waterfall.total_ms == 3220.0
-    assert waterfall.steps[-1].runs == [(4.0, 6.0), (1206.0, 1208.0), (2008.0, 2010.0), (3210.0, 3220.0)]
+    assert [step.runs for step in waterfall.steps if step.kind == "rest"] == [
+        [(4.0, 6.0)],
+        [(1206.0, 1208.0), (2008.0, 2010.0)],
+        [(3210.0, 3220.0)],
+    ]
 
 
 def test_the_verdict_is_on_the_wait_for_the_answer_and_explain_says_the_same() -> None:
@@ -121,7 +127,8 @@ def test_a_turn_that_still_runs_ends_where_its_record_does() -> None:
     record.requests = [ModelCall("m", 4.0, 250.0)]
     waterfall = waterfall_of(record)
     assert waterfall.total_ms == 250.0
-    assert [(step.name, step.ended_ms, step.status) for step in waterfall.steps[:2]] == [
+    assert [(step.name, step.ended_ms, step.status) for step in waterfall.steps] == [
         ("history", 3.0, "done"),
+        ("prepare", 4.0, "done"),
         ("model", 250.0, "running"),
     ]

@@ -78,7 +78,7 @@ function row({ name, key, title, color, bars, state, took, detail: more = null, 
 function marks(chart, scale) {
   const { first_word_ms: first, answer_ms: answer } = chart;
   const found = first === null ? [] : [["first word", first]];
-  if (answer !== null && answer > first) found.push(["answer", answer]);
+  if (answer !== null && answer > first) found.push([chart.apologised ? "apology" : "answer", answer]);
   return [h("div", { class: "wf-labels" }, found.map(([name, at], index) =>
     h("span", { class: `wf-label${at > chart.total_ms * 0.55 ? " before" : ""}${index ? " answer" : ""}`, style: { left: scale(at) } }, `${name} ${ms(at)}`))),
   h("div", { class: "wf-over", "aria-hidden": "true" }, found.map(([, at], index) =>
