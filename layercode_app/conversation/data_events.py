@@ -42,6 +42,7 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
         record.status = Status.COMPLETE
     except BaseException as error:
         record.status, record.error, record.error_category = Status.FAILED, type(error).__name__, category_of(error)
+        work.services.failed(record, error)
         raise
     finally:
         answered = await _end(work, answered, running())

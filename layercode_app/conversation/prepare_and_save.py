@@ -41,7 +41,8 @@ class Services:
 
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
     record of each turn that has ended. `saves` are the running saves of stopped turns, which drain waits for. `late`
-    holds the saves that are retried until the journal is available again.
+    holds the saves that are retried until the journal is available again. `failed` is called with the error that ended a
+    turn, before the turn is saved; `dev` keeps the error's description in the record.
     """
 
     store: Store
@@ -53,6 +54,7 @@ class Services:
     enqueue: Callable[[Job], Awaitable[bool]]
     late: LateSaves
     saves: set[asyncio.Task[None]] = field(default_factory=set)
+    failed: Callable[[TurnRecord, BaseException], None] = lambda record, error: None
 
     def tokens(self, agent: AgentProtocol) -> int:
         """Return the token budget for reading history; 0, which reads only the newest turn, if the agent reads none."""

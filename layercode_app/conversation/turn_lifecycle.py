@@ -117,6 +117,7 @@ class Run(Work):
         record.error_category, record.error = category_of(error), type(error).__name__
         record.error_detail = detail_of(error)
         record.impact = "apology"
+        self.services.failed(record, error)
         spans.failed(error, record.error_category)
         told = f" ({record.error_detail})" if record.error_detail else ""
         logger.opt(exception=error).error("The turn failed: {}{}", record.error_category, told)

@@ -25,6 +25,7 @@ from ..emulator.transcription import Transcriber
 from ..emulator.websocket import websocket_route
 from ..exceptions import AgentNotFoundError, LayerCodeError
 from ..journal.read import turns_of
+from ..observability.failure import keep_failure
 from ..replay.fork import Changes, fork
 from ..server.app import LayerCode
 from ..settings import Settings
@@ -69,6 +70,8 @@ class DevApp:
         self.layercode = LayerCode(
             *self._loaded.voices, settings=settings, model=model, offline_without_key=True, failed=self._loaded.failed
         )
+        # The dev page is the developer's own, so it shows what an error says. A production journal keeps no such text.
+        self.layercode.turns.services.failed = keep_failure
         first, *others = self._specs()
         self.emulator = Emulator(
             first,

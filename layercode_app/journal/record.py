@@ -177,6 +177,8 @@ class TurnRecord:
     error: str | None = None
     error_detail: str = ""
     """The status, type, code and parameter of the provider's error, without its text."""
+    failure: Json = None
+    """The error's message, frames and fix, as `failure_of` describes it; kept by `dev` and in forks only."""
     impact: str = "nothing"
     trace_id: str = ""
     span_id: str = ""

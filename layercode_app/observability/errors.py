@@ -72,7 +72,7 @@ def detail_of(error: BaseException) -> str:
         status = getattr(link, "status_code", None)
         found = [f"HTTP {status}"] if isinstance(status, int) else []
         found += [text for text in (_type(link), _code(link)) if text]
-        if (parameter := _safe(_body(link).get("param"))) is not None:
+        if (parameter := _safe(body_of(link).get("param"))) is not None:
             found.append(f"parameter {parameter}")
         if found:
             return ", ".join(dict.fromkeys(found))
@@ -87,7 +87,8 @@ def _type(error: BaseException) -> str:
     return _safe(getattr(error, "provider_error_type", None)) or ""
 
 
-def _body(error: BaseException) -> Mapping[str, Any]:
+def body_of(error: BaseException) -> Mapping[str, Any]:
+    """Return the error that a provider sent as JSON; empty if it sent none."""
     body = getattr(error, "body", None)
     inner = body.get("error", body) if isinstance(body, Mapping) else None
     return inner if isinstance(inner, Mapping) else {}

@@ -77,6 +77,7 @@ def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[st
         "cost_is_partial": bool(cost.unknown),
         "models": [_model(share) for share in turn.shares],
         "error": turn.error_category,
+        "failure": turn.failure,
         "tools": [
             {
                 "name": call.name,

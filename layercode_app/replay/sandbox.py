@@ -15,6 +15,7 @@ from ..conversation.listener import Listener
 from ..journal.record import Frame, TurnRecord, clone
 from ..journal.record_json import to_json
 from ..journal.stores.memory import MemoryStore
+from ..observability.failure import keep_failure
 from ..settings.limits import Limits
 from ..webhook import TurnEvent, parse_event
 
@@ -28,6 +29,7 @@ class Sandbox:
         self._store = MemoryStore()
         self._background = _Background()
         self._handler = TurnHandler(self._store, limits=limits, background=self._background)
+        self._handler.services.failed = keep_failure
 
     @classmethod
     async def before(cls, turns: Sequence[TurnRecord], turn: TurnRecord, *, limits: Limits | None = None) -> Sandbox:

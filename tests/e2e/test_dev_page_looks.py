@@ -43,7 +43,8 @@ async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path, br
         await expect(page.locator(".turn-head .badge")).to_have_text("interrupted")
 
         await dev.say("boom")
-        await expect(page.locator(".error-box")).to_contain_text("The caller heard the apology.")
+        await expect(page.locator(".failure")).to_contain_text("The caller heard the apology.")
+        await expect(page.locator(".failure-message")).to_have_text("the oven is broken")
         await expect(page.locator("#interrupt")).to_be_visible()
 
 
@@ -94,7 +95,7 @@ async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: 
         await dev.call("shop")
         await dev.say("one cake please")
         await dev.heard(1)
-        await expect(page.locator(".wf-row")).to_have_count(9)
+        await expect(page.locator(".wf-row")).to_have_count(11)
         for part in ("dt", "dd"):
             # In one go: the panel may be drawn again in between.
             tops = await page.locator(f".figures {part}").evaluate_all(

@@ -17,7 +17,7 @@ from ...output.visible import json_text, visible
 from .figures import conversation_row, whole
 
 STATIC = Path(__file__).parent / "static"
-MODULES = ("dom", "format", "waterfall", "details", "transcript", "inspector", "export")
+MODULES = ("dom", "format", "waterfall", "failure", "details", "transcript", "inspector", "export")
 """The scripts of the exported page, in dependency order."""
 STYLES = ("base", "talk", "turn", "export")
 

@@ -93,6 +93,7 @@ def _mask(text: str) -> str:
 
 def _turn(turn: Json, known: Known) -> Json:
     own = _own(turn, known, inside=("event", "tools", "messages", "frames"))
+    own["failure"] = None  # It quotes the developer's own source.
     own["event"] = _own(turn["event"], known) if isinstance(turn["event"], dict) else turn["event"]
     own["tools"] = [_own(call, known, ids=("id",)) for call in turn["tools"]]
     own["frames"] = [_own(frame, known) for frame in turn["frames"]]

@@ -56,6 +56,12 @@ _NOT_THEIRS = (
 )
 """Path prefixes of library code, this package's included."""
 
+
+def is_library(file: str) -> bool:
+    """Return whether a source file is library code, this package's included, and not the developer's own."""
+    return file.startswith(_NOT_THEIRS)
+
+
 _secrets: tuple[str, ...] = ()
 _capture = False
 
@@ -181,7 +187,7 @@ def _brief(error: BaseException, trace: TracebackType | None, seen: set[int]) ->
     link = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if link is not None and id(link) not in seen:
         yield from _brief(link, link.__traceback__, seen)
-    own = [frame for frame in traceback.extract_tb(trace) if not frame.filename.startswith(_NOT_THEIRS)]
+    own = [frame for frame in traceback.extract_tb(trace) if not is_library(frame.filename)]
     yield from (line.rstrip("\n") for line in traceback.format_list(own))
     yield "".join(traceback.format_exception_only(error)).rstrip("\n")
     for member in error.exceptions if isinstance(error, BaseExceptionGroup) else ():

@@ -1,13 +1,14 @@
 // The parts of a turn, each as a panel: time, messages, frames, event, logs.
 
 import { h } from "./dom.js";
+import { failureBox } from "./failure.js";
 import { clock, json, money, ms, tokens, UNKNOWN } from "./format.js";
 import { replay, waterfall } from "./waterfall.js";
 
 // `go(tab, key)` leads to another part of the turn, such as from a bar to its message.
 export function timePanel(turn, go) {
   return [
-    turn.error_category ? errorBox(turn) : null,
+    turn.error_category ? failureBox(turn) : null,
     figures(turn),
     timeSection(turn, go),
     turn.tools?.length ? h("section", {}, h("h3", {}, "Tools"), turn.tools.map(toolCall)) : null,
@@ -35,11 +36,6 @@ function verdict(turn) {
   if (turn.status === "running") return null;
   return [h("p", { class: "verdict" }, found ? found.text : turn.account),
     found ? h("p", { class: "muted small verdict-more" }, `${found.window[0].toUpperCase()}${found.window.slice(1)}. ${turn.account}`) : null];
-}
-
-function errorBox(turn) {
-  const got = { nothing: "The caller heard the answer all the same.", filler: "The caller heard the filler.", apology: "The caller heard the apology.", cut: "The provider cut the answer." };
-  return h("div", { class: "error-box", role: "alert" }, h("strong", {}, `${turn.error_category}: ${turn.error || "failed"}${turn.error_detail ? ` (${turn.error_detail})` : ""}`), h("span", { class: "small" }, got[turn.impact] || turn.impact));
 }
 
 function figures(turn) {

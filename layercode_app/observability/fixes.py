@@ -1,0 +1,95 @@
+"""Name the fix for the kinds of errors that a developer meets first, such as a wrong key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import chain
+
+KEYS_BY_HOST: Mapping[str, str] = {
+    "api.openai.com": "OPENAI_API_KEY",
+    "api.anthropic.com": "ANTHROPIC_API_KEY",
+    "api.cohere.com": "CO_API_KEY",
+    "generativelanguage.googleapis.com": "GOOGLE_API_KEY",
+    "api.groq.com": "GROQ_API_KEY",
+    "api.mistral.ai": "MISTRAL_API_KEY",
+    "openrouter.ai": "OPENROUTER_API_KEY",
+    "api.x.ai": "XAI_API_KEY",
+    "api.deepseek.com": "DEEPSEEK_API_KEY",
+}
+"""The variable of the key by the host that refused it: several providers are called through OpenAI's client."""
+KEYS_BY_CLIENT: Mapping[str, str] = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "cohere": "CO_API_KEY",
+    "google": "GOOGLE_API_KEY",
+    "groq": "GROQ_API_KEY",
+    "mistralai": "MISTRAL_API_KEY",
+    "xai_sdk": "XAI_API_KEY",
+}
+"""The variable of the key by the client library that raised the error."""
+_BY_KIND: Mapping[str, str] = {
+    "ModelQuotaExceededError": "The provider's account has no credit left. Add credit there, or choose another model.",
+    "ModelContextWindowExceededError": "The conversation is too long for the model. Lower LAYERCODE_HISTORY_TOKENS.",
+    "UsageLimitExceeded": "The agent's usage limit ended the run. Raise the limit, or stop the model calling tools again.",
+    "HookTimeoutError": "A hook took too long. Make it faster, or raise LAYERCODE_HOOK_TIMEOUT.",
+    "ModelStalledError": "The model paused within its answer. Raise LAYERCODE_PIECE_TIMEOUT, or name FALLBACK_MODELS.",
+    "ModelRequestTimeout": "The model did not begin in time. Raise LAYERCODE_FIRST_TOKEN_TIMEOUT, or name FALLBACK_MODELS.",
+}
+"""The fix by the name of the error's class, for errors that are more precise than their category."""
+_BY_CATEGORY: Mapping[str, str] = {
+    "rate_limit": "The provider limits your requests. Wait a minute, or name FALLBACK_MODELS to answer meanwhile.",
+    "network": "The provider could not be reached. Check the internet connection and the provider's base URL.",
+    "timeout": "The turn took too long. Raise LAYERCODE_TURN_TIMEOUT, or make the slow step faster.",
+    "content_filter": "The provider's content filter refused the request or the answer. Reword the instructions.",
+    "length": "The answer reached the token limit. Raise max_tokens, or ask for shorter answers.",
+    "bad_request": "The provider refused the request itself, so it will refuse it again. Its message says what is wrong.",
+    "bad_response": "The model's answer could not be read. Check the provider's base URL, or try another model.",
+    "store": "The journal cannot be written. Check LAYERCODE_STORE and the free space.",
+}
+
+
+def fix_of(error: BaseException, category: str) -> str:
+    """Return what the developer can do about an error; "" if only its message tells."""
+    if category == "authentication":
+        return _key(error)
+    names = [name for link in chain(error) for name in (base.__name__ for base in type(link).__mro__)]
+    if "ModelNotFoundError" in names:
+        return _no_model(error)
+    return next((_BY_KIND[name] for name in names if name in _BY_KIND), _BY_CATEGORY.get(category, ""))
+
+
+def _key(error: BaseException) -> str:
+    name = key_of(error)
+    if any(getattr(link, "status_code", None) == 403 for link in chain(error)):
+        return (
+            f"The key {name or 'of the provider'} may not use this model. Allow it at the provider, or choose another."
+        )
+    if not name:
+        return "The key is wrong. Put the provider's right key into .env; it is read as soon as the file is saved."
+    return f"The key is wrong: {name}. Put the right one into .env; it is read as soon as the file is saved."
+
+
+def key_of(error: BaseException) -> str:
+    """Return the variable of the key that a provider refused, "" if the error does not tell."""
+    for link in chain(error):
+        host = _host(link)
+        if (name := next((key for end, key in KEYS_BY_HOST.items() if host.endswith(end)), None)) is not None:
+            return name
+    clients = (type(link).__module__.partition(".")[0] for link in chain(error))
+    return next((KEYS_BY_CLIENT[client] for client in clients if client in KEYS_BY_CLIENT), "")
+
+
+def _host(error: Any) -> str:
+    try:
+        return str(error.response.request.url.host)
+    except (AttributeError, RuntimeError):  # httpx raises the second for a response without a request
+        return ""
+
+
+def _no_model(error: BaseException) -> str:
+    named = next((link for link in chain(error) if hasattr(link, "model_name")), None)
+    close = getattr(named, "suggested_model_id", None)
+    hint = f" Did you mean {close!r}?" if close else ""
+    return f"The provider has no model {getattr(named, 'model_name', '')!r}.{hint} Check DEFAULT_MODEL or the agent's model."
