@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "emulator": GROUND | {"webhook", "stream", "platform", "reports"},
     "doctor": GROUND | {"webhook", "agent", "platform"},
     "testing": GROUND | {*STAGES, "emulator", "reports"},
-    "replay": GROUND | {"webhook", "conversation", "agent", "testing"},
+    "replay": GROUND | {"webhook", "conversation", "agent", "testing", "reports"},
     "dev": GROUND | {"agent", "server", "emulator", "replay"},
     "scaffold": GROUND,
 }

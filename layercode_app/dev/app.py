@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,18 @@ from ..emulator.emulator import Emulator
 from ..emulator.faults import Faults
 from ..emulator.guard import Guard
 from ..emulator.playground.api import page_routes
-from ..emulator.playground.source import ForkRequest, Source
+from ..emulator.playground.source import Source
 from ..emulator.rest import rest_routes
 from ..emulator.speech import Voice
 from ..emulator.transcription import Transcriber
 from ..emulator.websocket import websocket_route
-from ..exceptions import AgentNotFoundError, LayerCodeError
-from ..journal.read import turns_of
+from ..exceptions import LayerCodeError
 from ..observability.failure import keep_failure
-from ..replay.fork import Changes, fork
 from ..server.app import LayerCode
 from ..settings import Settings
-from ..settings.limits import Limits
+from ..settings.environment import environment
 from .agents import AgentFiles, describe
+from .forks import fork_for_page, models_for_page
 from .reload import need_restart
 
 RECORDINGS = Path(".layercode/recordings")
@@ -112,7 +112,8 @@ class DevApp:
             emulator=self.emulator,
             agents=self.describe,
             running=self.layercode.turns.running_record,
-            fork=self._fork,
+            models=lambda: models_for_page(self._settings, environment()),
+            fork=partial(fork_for_page, self.layercode),
             log_dir=log_dir,
             closing=self.closing,
         )
@@ -172,17 +173,6 @@ class DevApp:
             {"file": path, "traceback": text, "answers": path in kept} for path, text in self._loaded.failed.items()
         ]
         return {"agents": agents, "failed": failed}
-
-    async def _fork(self, asked: ForkRequest) -> Any:
-        turns = await turns_of(self.layercode.store, asked.conversation_id, bodies=True)
-        name = turns[-1].agent
-        if name not in self.layercode.agents:
-            raise AgentNotFoundError(f"Agent {name!r}, which answered this call, is not loaded.")
-        changes = Changes(
-            say=asked.say, prompt=asked.prompt, model=asked.model, run_tools=asked.run_tools, rest=asked.rest
-        )
-        voice, limits = self.layercode.agents[name], Limits.of(self.layercode.settings)
-        return (await fork(turns, voice, at=asked.turn_id, changes=changes, limits=limits)).to_json()
 
     # --- reload
 

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..settings.provider_keys import PROVIDER_KEYS
 from .errors import chain
 
-KEYS_BY_HOST: Mapping[str, str] = {
-    "api.openai.com": "OPENAI_API_KEY",
-    "api.anthropic.com": "ANTHROPIC_API_KEY",
-    "api.cohere.com": "CO_API_KEY",
-    "generativelanguage.googleapis.com": "GOOGLE_API_KEY",
-    "api.groq.com": "GROQ_API_KEY",
-    "api.mistral.ai": "MISTRAL_API_KEY",
-    "openrouter.ai": "OPENROUTER_API_KEY",
-    "api.x.ai": "XAI_API_KEY",
-    "api.deepseek.com": "DEEPSEEK_API_KEY",
+PROVIDERS_BY_HOST: Mapping[str, str] = {
+    "api.openai.com": "openai",
+    "api.anthropic.com": "anthropic",
+    "api.cohere.com": "cohere",
+    "generativelanguage.googleapis.com": "google",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral",
+    "openrouter.ai": "openrouter",
+    "api.x.ai": "xai",
+    "api.deepseek.com": "deepseek",
 }
-"""The variable of the key by the host that refused it: several providers are called through OpenAI's client."""
-KEYS_BY_CLIENT: Mapping[str, str] = {
-    "openai": "OPENAI_API_KEY",
-    "anthropic": "ANTHROPIC_API_KEY",
-    "cohere": "CO_API_KEY",
-    "google": "GOOGLE_API_KEY",
-    "groq": "GROQ_API_KEY",
-    "mistralai": "MISTRAL_API_KEY",
-    "xai_sdk": "XAI_API_KEY",
+"""The provider by the end of the host that refused a key: several providers are called through OpenAI's client."""
+PROVIDERS_BY_CLIENT: Mapping[str, str] = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "cohere": "cohere",
+    "google": "google",
+    "groq": "groq",
+    "mistralai": "mistral",
+    "xai_sdk": "xai",
 }
-"""The variable of the key by the client library that raised the error."""
+"""The provider by the client library that raised the error."""
 _BY_KIND: Mapping[str, str] = {
     "ModelQuotaExceededError": "The provider's account has no credit left. Add credit there, or choose another model.",
     "ModelContextWindowExceededError": "The conversation is too long for the model. Lower LAYERCODE_HISTORY_TOKENS.",
@@ -75,10 +76,11 @@ def key_of(error: BaseException) -> str:
     """Return the variable of the key that a provider refused, "" if the error does not tell."""
     for link in chain(error):
         host = _host(link)
-        if (name := next((key for end, key in KEYS_BY_HOST.items() if host.endswith(end)), None)) is not None:
-            return name
+        found = next((provider for end, provider in PROVIDERS_BY_HOST.items() if host.endswith(end)), None)
+        if found is not None:
+            return PROVIDER_KEYS[found]
     clients = (type(link).__module__.partition(".")[0] for link in chain(error))
-    return next((KEYS_BY_CLIENT[client] for client in clients if client in KEYS_BY_CLIENT), "")
+    return next((PROVIDER_KEYS[PROVIDERS_BY_CLIENT[one]] for one in clients if one in PROVIDERS_BY_CLIENT), "")
 
 
 def _host(error: Any) -> str:

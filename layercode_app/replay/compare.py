@@ -10,6 +10,7 @@ from difflib import SequenceMatcher
 from ..journal.cost import Cost, cost_of
 from ..journal.model_usage import Share
 from ..journal.record import Json, TurnRecord
+from ..reports.words import answered_ms
 
 _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 
@@ -70,6 +71,7 @@ def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[st
         "version": turn.fingerprint,
         "ttft_ms": turn.timings.get("ttft"),
         "ttfs_ms": turn.timings.get("ttfs"),
+        "answer_ms": answered_ms(turn),
         "total_ms": turn.timings.get("total"),
         "input_tokens": turn.usage.get("input_tokens"),
         "output_tokens": turn.usage.get("output_tokens"),

@@ -23,8 +23,9 @@ from layercode_app import VoiceAgent
 from layercode_app.exceptions import HookTimeoutError
 from layercode_app.observability.errors import category_of
 from layercode_app.observability.failure import failure_of
-from layercode_app.observability.fixes import KEYS_BY_CLIENT, KEYS_BY_HOST, fix_of
+from layercode_app.observability.fixes import PROVIDERS_BY_CLIENT, PROVIDERS_BY_HOST, fix_of
 from layercode_app.scaffold.options import PROVIDERS
+from layercode_app.settings.provider_keys import PROVIDER_KEYS
 from layercode_app.testing.call import open_call
 
 from ..ports import free_port
@@ -140,8 +141,8 @@ async def test_a_provider_that_is_away_and_a_slow_hook_have_a_fix() -> None:
 
 
 def test_the_keys_are_those_of_new_projects() -> None:
-    known = {provider.key for provider in PROVIDERS.values()}
-    assert known <= {*KEYS_BY_HOST.values(), *KEYS_BY_CLIENT.values()}
+    assert {name: PROVIDER_KEYS[name] for name in PROVIDERS} == {name: one.key for name, one in PROVIDERS.items()}
+    assert set(PROVIDER_KEYS) == {*PROVIDERS_BY_HOST.values(), *PROVIDERS_BY_CLIENT.values()}
 
 
 @pytest.mark.anyio

@@ -68,6 +68,7 @@ def page_routes(source: Source) -> list[BaseRoute]:
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/", _page),
         ("GET", "/dev/api/agents", _agents),
+        ("GET", "/dev/api/models", _models),
         ("POST", "/dev/api/sessions", _open_session),
         ("GET", "/dev/api/conversations", _conversations),
         ("GET", "/dev/api/conversations/{conversation_id:id}/turns/{turn_id:id}/logs", _logs),
@@ -108,6 +109,10 @@ async def _page(source: Source, request: Request) -> Response:
 
 async def _agents(source: Source, request: Request) -> Response:
     return _json(source.agents())
+
+
+async def _models(source: Source, request: Request) -> Response:
+    return _json(source.models())
 
 
 async def _open_session(source: Source, request: Request) -> Response:

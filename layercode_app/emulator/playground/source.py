@@ -39,6 +39,8 @@ class Source:
     """Return the agents, and the agent files that failed."""
     running: Callable[[str, str], TurnRecord | None]
     """Return the record so far of a turn that runs in this process, by conversation and turn id; else None."""
+    models: Callable[[], Json]
+    """Return the models that a fork may use."""
     fork: Callable[[ForkRequest], Awaitable[Any]]
     """Fork a recorded call, and return the comparison as JSON. May raise DeveloperError."""
     log_dir: Path | None = None
