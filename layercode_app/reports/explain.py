@@ -6,8 +6,8 @@ from ..blank import is_blank
 from ..journal.record import Json, Status, ToolCall, TurnRecord
 from .conversations import unheard
 from .figures import duration, refused
-from .waterfall import SLOW_MS, verdict_of, waits_in, waterfall_of
-from .words import answered_ms, gaps
+from .waterfall import SLOW_MS, pauses, verdict_of, waits_in, waterfall_of
+from .words import answered_ms
 
 _ADVICE = {
     "bad_request": "The provider refused the request itself, so the same request fails again: see the provider's error code.",
@@ -122,7 +122,7 @@ def _slow(record: TurnRecord) -> str | None:
 
 def _well(record: TurnRecord) -> str | None:
     """Explain the pauses in a turn that was answered in time; return None if there were none."""
-    sentences = [_pause(record, *gap) for gap in gaps(record, SLOW_MS)] or _long_tool(record)
+    sentences = [_pause(record, *gap) for gap in pauses(record)] or _long_tool(record)
     first = f"first speech after {_first(record)}"
     return f"It paused: {first}, but {'; '.join(sentences)}." if sentences else None
 

@@ -10,6 +10,8 @@ from ..journal.cost import cost_of
 from ..journal.record import ModelCall, Stage, Status, ToolCall, TurnRecord
 
 StepKind: TypeAlias = Literal["verify", "history", "model", "tool", "helper", "stage", "rest"]
+FINISHING = "finishing the turn"
+"""The label of the time after the last step, when everything is said."""
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
@@ -135,5 +137,5 @@ def left_over(record: TurnRecord, steps: Sequence[Step], at_ms: float) -> tuple[
     if all(step.started_ms >= at_ms for step in work):
         return "prepare", "preparing the request"
     if all(step.started_ms < at_ms for step in work):
-        return "finish", "finishing the turn"
+        return "finish", FINISHING
     return "between", "the agent's own code between the steps"

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from ..journal.record import Json, Status, TurnRecord
 from .figures import duration, refused
-from .steps import Step, end_of, left_over, steps_of
+from .steps import FINISHING, Step, end_of, left_over, steps_of
 from .words import Said, answered_ms, gaps, is_apology, said_in
 
 SLOW_MS = 1500.0
@@ -126,8 +126,14 @@ def _longest_wait(record: TurnRecord) -> tuple[float, float, str]:
         return 0.0, end_of(record), "of the whole turn"
     of = " of the answer" if first is not None and first < answer else ""
     waits = [(0.0, answer, "until the apology" if is_apology(record) else f"until the first word{of}")]
-    waits += [(a, b, f"of the silence after {duration(a)}") for a, b in gaps(record, SLOW_MS)]
+    waits += [(a, b, f"of the silence after {duration(a)}") for a, b in pauses(record)]
     return max(waits, key=lambda wait: wait[1] - wait[0])
+
+
+def pauses(record: TurnRecord) -> list[tuple[float, float]]:
+    """Return the long silences within the answer, or after it if more steps followed."""
+    found = gaps(record, SLOW_MS)
+    return [gap for gap in found if any(label != FINISHING for label, _ in waits_in(record, *gap)[:1])]
 
 
 def waits_in(record: TurnRecord, start: float, end: float) -> list[tuple[str, float]]:

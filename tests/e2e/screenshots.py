@@ -79,7 +79,6 @@ async def _fork(dev: DevPage, folder: Path) -> None:
     await page.locator("#fork-rest").check()
     await page.click("text=Fork from here")
     await expect(page.locator("#fork-result .side").first).to_be_visible()
-    await page.locator("#fork-result").evaluate("element => element.scrollIntoView({block: 'end'})")
     await asyncio.sleep(0.4)
     await page.screenshot(path=folder / "fork.png")
 

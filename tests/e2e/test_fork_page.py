@@ -51,11 +51,14 @@ async def test_the_result_stands_above_the_form_with_its_figures_first(tmp_path:
         assert (heads, rows) == (["As it was", "Forked"], ["first speech", "whole turn", "tokens", "cost", "model"])
         tokens = page.locator(".fork-figures tbody tr").nth(2).locator("td").last
         # The tool answered from its recording, so its helper used no tokens.
-        await expect(tokens.locator(".delta.better")).to_have_text(re.compile(r"^\u2212\d+\u2212\d+\s%$"))
+        await expect(tokens.locator(".delta.better")).to_have_text(re.compile(r"^\u2212\d+\(\u2212\d+\s%\)$"))
 
-        # It stays while another tab is looked at.
+        # It stays while another tab and another turn are looked at.
         await dev.tab("time")
         await dev.tab("fork")
+        await dev.turn(0).click()
+        await expect(result).to_have_count(0)
+        await dev.turn(1).click()
         await expect(result.locator(".side")).to_have_count(2)
         assert dev.errors == []
 

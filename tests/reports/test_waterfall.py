@@ -83,6 +83,18 @@ def test_speech_is_split_where_nothing_was_said() -> None:
     assert speech.runs == [(3100.0, 3150.0), (4000.0, 4000.0), (6000.0, 6000.0)]
 
 
+def test_the_end_of_the_turn_is_no_silence_but_a_tool_after_the_last_word_is() -> None:
+    record = two_requests()
+    record.timings["total"] = 9000.0
+    found = waterfall_of(record).verdict
+    assert found is not None
+    assert found.window == "until the first word of the answer"
+    record.tools.append(ToolCall("2", "note", {}, 3215.0, 8990.0, "done"))
+    found = waterfall_of(record).verdict
+    assert found is not None
+    assert (found.text, found.window) == ("5.8 s of 5.8 s: the tool note", "of the silence after 3.1 s")
+
+
 def test_a_helper_within_a_tool_takes_no_time_from_it() -> None:
     record = two_requests()
     record.requests.append(ModelCall("small", 1300.0, None, 1900.0, "done", stage="plan"))

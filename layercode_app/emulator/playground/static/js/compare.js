@@ -56,7 +56,7 @@ function difference(now, before, format) {
   if (!change || share === 0) return h("span", { class: "delta" }, "same");
   const sign = change < 0 ? "\u2212" : "+";
   return h("span", { class: `delta ${change < 0 ? "better" : "worse"}` },
-    h("span", {}, `${sign}${format(Math.abs(change))}`), share === null ? null : h("span", {}, `${sign}${Math.abs(share)}\u00a0%`));
+    h("span", {}, `${sign}${format(Math.abs(change))}`), share === null ? null : h("span", {}, `(${sign}${Math.abs(share)}\u00a0%)`));
 }
 
 // --- words
@@ -76,7 +76,7 @@ function refused({ name, error }) {
 function side(title, turn, diff, own) {
   if (!turn) return h("div", { class: "side" }, h("h4", {}, title), h("p", { class: "muted" }, "The caller said nothing more."));
   const words = diff ? diff.filter((run) => run.kind === "same" || run.kind === own)
-    .map((run) => run.kind === "same" ? run.text : h(own === "added" ? "ins" : "del", {}, run.text)) : turn.text;
+    .map((run) => run.kind === "same" || !run.text.trim() ? run.text : h(own === "added" ? "ins" : "del", {}, run.text)) : turn.text;
   return h("div", { class: "side" }, h("div", { class: "section-head" }, h("h4", {}, title), listenButton(turn.text)),
     turn.user_text ? h("p", { class: "said small" }, turn.user_text) : null,
     h("p", { class: "words" }, words.length ? words : UNKNOWN),

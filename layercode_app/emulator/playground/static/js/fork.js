@@ -6,13 +6,17 @@ import { fill, h } from "./dom.js";
 
 const OTHER = "another";
 
-// The form of the last turn is kept, with its result, while other tabs are looked at.
-let kept = { key: null, form: null };
+// The last forms are kept, with their results, while other tabs and turns are looked at.
+const kept = new Map();
+const MOST_KEPT = 10;
 
 export function forkPanel(turn, agent, onDone) {
   const key = `${turn.conversation_id} ${turn.turn_id} ${turn.status} ${agent?.version}`;
-  if (kept.key !== key) kept = { key, form: forkForm(turn, agent, onDone) };
-  return kept.form;
+  const form = kept.get(key) || forkForm(turn, agent, onDone);
+  kept.delete(key);
+  kept.set(key, form);
+  if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
+  return form;
 }
 
 function forkForm(turn, agent, onDone) {
