@@ -47,7 +47,8 @@ def end_of(record: TurnRecord) -> float:
         return total
     times = [*record.timings.values(), *(frame.at_ms for frame in record.frames)]
     times += [call.first_ms or 0.0 for call in record.requests]
-    for part in (*record.requests, *record.tools, *record.stages):
+    parts: list[ModelCall | ToolCall | Stage] = [*record.requests, *record.tools, *record.stages]
+    for part in parts:
         times += [part.started_ms, part.ended_ms or 0.0]
     return max(times, default=0.0)
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..serving import serve
-from .dev_page import dev_page
+from .dev_page import SECONDS, dev_page
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def test_an_own_line_is_shown_first_and_library_frames_are_folded(tmp_path
         await dev.call("clerk")
         await dev.say("A-4711")
         await dev.heard(1)
-        await expect(page.locator(".failure-message")).to_have_text("no order 'A-4711' in the table")
+        await expect(page.locator(".failure-message")).to_have_text("no order 'A-4711' in the table", timeout=SECONDS)
         await expect(page.locator(".source .where")).to_contain_text("clerk.py:18")
         await expect(page.locator(".source-lines .here")).to_have_text(
             '    raise LookupError(f"no order {order!r} in the table")'
@@ -96,7 +96,9 @@ async def test_a_wrong_key_is_named_with_its_fix(tmp_path: Path, browser: Browse
                 await dev.call("keyless")
                 await dev.say("hello")
                 await dev.heard(1)
-                await expect(dev.page.locator(".failure-message")).to_have_text("Incorrect API key provided.")
+                await expect(dev.page.locator(".failure-message")).to_have_text(
+                    "Incorrect API key provided.", timeout=SECONDS
+                )
                 fix = "Fix The key is wrong: OPENAI_API_KEY. Put the right one into .env"
                 await expect(dev.page.locator(".failure-fix")).to_contain_text(fix)
                 assert dev.errors == []

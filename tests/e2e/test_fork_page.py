@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Locator, expect
 
-from .dev_page import DevPage, dev_page
+from .dev_page import SECONDS, DevPage, dev_page
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,9 @@ async def in_fork_tab(dev: DevPage) -> Locator:
 
 
 async def fork(dev: DevPage) -> None:
+    """Press the button, and wait for the result or the error."""
     await dev.page.click("text=Fork from here")
+    await expect(dev.page.locator(".fork-form button.primary")).to_be_enabled(timeout=SECONDS)
 
 
 async def test_the_result_stands_above_the_form_with_its_figures_first(tmp_path: Path, browser: Browser) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from layercode_app.cli.main import app as cli
 from layercode_app.journal.record import TurnRecord
 
-from .dev_page import DevPage, dev_page
+from .dev_page import SECONDS, DevPage, dev_page
 
 pytestmark = pytest.mark.anyio
 
@@ -53,8 +53,8 @@ async def waiting_turn(dev: DevPage, agents: Path) -> dict[str, Any]:
     await dev.call("clerk")
     await dev.say("what is it")
     await dev.heard(1)
-    await expect(dev.page.locator(".turn-head h2")).to_have_text("Turn 2")
-    await expect(dev.page.locator(".verdict")).to_be_visible()
+    await expect(dev.page.locator(".turn-head h2")).to_have_text("Turn 2", timeout=SECONDS)
+    await expect(dev.page.locator(".verdict")).to_be_visible(timeout=SECONDS)
     turns = [turn async for turn in dev.app.layercode.store.turns() if turn.kind == "message"]
     assert len(turns) == 1
     return await of_page(dev, turns[0])
