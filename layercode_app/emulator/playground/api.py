@@ -141,7 +141,7 @@ async def _conversations(source: Source, request: Request) -> Response:
 
 async def _conversation(source: Source, request: Request) -> Response:
     turns = await _turns(source, request, bodies=False)
-    return _json(conversation_row(turns) | {"turns": [summary(_newest(source, turn)) for turn in turns]})
+    return _json(conversation_row(turns) | {"turns": [_live_or(source, turn, summary) for turn in turns]})
 
 
 async def _export(source: Source, request: Request) -> Response:
@@ -154,7 +154,7 @@ async def _turn(source: Source, request: Request) -> Response:
     turn = await source.store.get(*_ids(request))
     if turn is None:
         raise NotFoundError(f"Turn {request.path_params['turn_id']!r} is not in the journal.")
-    return _json(whole(_newest(source, turn)))
+    return _json(_live_or(source, turn, whole))
 
 
 async def _logs(source: Source, request: Request) -> Response:
@@ -190,9 +190,10 @@ def _ids(request: Request) -> tuple[str, str]:
     return request.path_params["conversation_id"], request.path_params["turn_id"]
 
 
-def _newest(source: Source, turn: TurnRecord) -> TurnRecord:
-    """Return the live record from memory if the turn runs in this process, else the given one."""
-    return source.running(turn.conversation_id, turn.turn_id) or turn
+def _live_or(source: Source, turn: TurnRecord, show: Callable[[TurnRecord], dict[str, Json]]) -> dict[str, Json]:
+    """Return a turn as JSON, from memory if it runs in this process. `live` says so: a crashed turn stays `running`."""
+    live = source.running(turn.conversation_id, turn.turn_id)
+    return show(live or turn) | {"live": live is not None}
 
 
 async def _read(request: Request, model: type[ModelT]) -> ModelT:

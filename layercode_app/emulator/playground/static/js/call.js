@@ -1,15 +1,19 @@
-// A call: the client, the audio player, and the data of each turn before the journal has it.
+// A call: the client, the sound, and the data of each turn before the journal has it.
 
 import { api } from "./api.js";
 import { PlatformClient } from "./client.js";
-import { Player } from "./player.js";
+import { wordsUpTo } from "./format.js";
+
+// A turn counts as played this long after its sound should have ended, for browsers that do not report the end.
+const GRACE_MS = 2000;
 
 export class Call extends EventTarget {
-  constructor(agent) {
+  // `sound(onPlayed)` makes what speaks: a Player, or the browser's own voice.
+  constructor(agent, sound) {
     super();
     this.agent = agent;
     this.turns = new Map();
-    this.player = new Player((turnId) => this.played(turnId));
+    this.player = sound((turnId) => this.played(turnId));
     this.client = new PlatformClient();
     this.client.addEventListener("message", (event) => this.take(event.detail));
     this.client.addEventListener("closed", (event) => this.closed(event.detail));
@@ -26,33 +30,52 @@ export class Call extends EventTarget {
   }
 
   turn(id) {
-    if (!this.turns.has(id)) this.turns.set(id, { id, user: "", text: "", data: [], heard: null, began: Date.now() / 1000 });
+    if (!this.turns.has(id)) this.turns.set(id, { id, user: "", text: "", data: [], heard: null, share: null, began: Date.now() / 1000 });
     return this.turns.get(id);
   }
 
   take(message) {
     const { type, turn_id: id, content } = message;
+    const byAgent = message.role === "assistant";
     if (type === "user.transcript") this.turn(id.replace(/^user-/, "")).user = content;
-    else if (type === "turn.start" && message.role === "assistant") this.turn(id).speaking = true;
-    else if (type === "response.text") this.turn(id).text += content;
+    else if (type === "turn.start" && byAgent) this.turn(id);
+    else if (type === "response.text") this.text(id, content);
     else if (type === "response.audio") this.player.play(id, content);
     else if (type === "response.data") this.turn(id).data.push(content);
     else if (type === "response.end") this.end(id);
-    else if (type === "turn.end" && message.role === "assistant") this.player.stop();
+    else if (type === "turn.end" && byAgent) this.cut(id);
     this.changed();
   }
 
+  text(id, content) {
+    this.turn(id).text += content;
+    this.player.text?.(id, content);
+  }
+
+  // Nothing more follows. A turn without sound is over now, and no turn waits longer than its sound.
   end(id) {
-    this.turn(id).ended = true;
+    const turn = this.turn(id);
+    turn.ended = true;
     this.player.end(id);
+    if (!turn.over && !this.player.playing(id)) return this.played(id);
+    setTimeout(() => this.played(id), 1000 * this.player.remaining(id) + GRACE_MS);
   }
 
   // The turn was played to its end; the page knows this without the live feed.
   played(id) {
     const turn = this.turn(id);
+    if (turn.over) return;
+    if (turn.share !== null) return this.cut(id);
     Object.assign(turn, { over: true, heard: turn.text });
     this.client.played(id);
     this.changed();
+  }
+
+  // The caller spoke over the turn. The emulator's record replaces the estimate of what was heard.
+  cut(id) {
+    this.halt();
+    const turn = this.turns.get(id);
+    if (turn && !turn.over) Object.assign(turn, { over: true, interrupted: true, heard: wordsUpTo(turn.text, turn.share ?? 0) });
   }
 
   // The emulator's record of a finished turn: the part that was heard.
@@ -63,35 +86,59 @@ export class Call extends EventTarget {
     this.changed();
   }
 
-  get speaking() {
-    return Array.from(this.turns.values()).some((turn) => turn.speaking && !turn.over);
+  // The turn that is not over yet: the agent thinks or speaks.
+  get current() {
+    return Array.from(this.turns.values()).find((turn) => !turn.over) || null;
+  }
+
+  get state() {
+    if (this.turns.size && !this.current) return "listening";
+    return this.current && this.player.playing(this.current.id) ? "speaking" : "thinking";
+  }
+
+  get busy() {
+    return Boolean(this.live && this.current);
+  }
+
+  // The share of a turn's words that was heard so far; null if it is over.
+  share(id) {
+    const turn = this.turns.get(id);
+    if (!turn || turn.over) return null;
+    return turn.share ?? this.player.share(id, turn.text);
+  }
+
+  // Stop the sound, and remember how far it got.
+  halt() {
+    for (const turn of this.turns.values()) if (!turn.over) turn.share ??= this.player.share(turn.id, turn.text);
+    this.player.stop();
   }
 
   say(text) {
-    this.player.stop();
+    this.halt();
     this.client.say(text);
   }
 
   interrupt() {
-    this.player.stop();
+    this.halt();
     this.client.startSpeaking();
     this.client.stopSpeaking();
   }
 
   listenStart() {
-    if (!this.speaking) return;
-    this.player.stop();
+    if (!this.current) return;
+    this.halt();
     this.client.startSpeaking();
   }
 
   hangUp() {
-    this.player.stop();
+    this.halt();
     this.client.close();
   }
 
   closed(reason) {
     this.live = false;
     this.reason = reason;
+    for (const turn of this.turns.values()) this.cut(turn.id);
     this.player.stop();
     this.changed();
     this.dispatchEvent(new Event("closed"));

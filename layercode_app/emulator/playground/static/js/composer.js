@@ -77,9 +77,10 @@ export class Composer {
     onMute(muted);
   }
 
+  // `call` is the live call on screen, or null; the microphone never listens for a call that is not shown.
   show(call) {
-    this.form.hidden = !call?.live;
-    this.cut.hidden = !call?.speaking;
-    if (!call?.live && this.listener?.active) this.listener.stop();
+    this.form.hidden = !call;
+    this.cut.hidden = !call?.busy;
+    if (!call && this.listener?.active) this.listener.stop();
   }
 }

@@ -40,12 +40,19 @@ export function clock(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString(undefined, { hour12: false });
 }
 
+// Return whole words up to a share of the text.
+export function wordsUpTo(text, share) {
+  if (share >= 1) return text;
+  const end = text.indexOf(" ", Math.floor(text.length * share));
+  return share <= 0 ? "" : end < 0 ? text : text.slice(0, end);
+}
+
 export function json(value) {
   return JSON.stringify(value, null, 2);
 }
 
 const STATUS = {
-  running: "speaking", complete: "complete", interrupted: "interrupted", superseded: "stopped by a newer turn", failed: "failed",
+  running: "running", unfinished: "not finished", complete: "complete", interrupted: "interrupted", superseded: "interrupted", failed: "failed",
 };
 
 export function statusName(status) {
@@ -53,5 +60,5 @@ export function statusName(status) {
 }
 
 export function statusBadge(status) {
-  return { interrupted: "cut", superseded: "cut", failed: "failed", running: "live" }[status] || "";
+  return { interrupted: "cut", superseded: "cut", failed: "failed", running: "live", unfinished: "unfinished" }[status] || "";
 }

@@ -6,28 +6,36 @@ import { callList } from "./calls.js";
 import { Composer } from "./composer.js";
 import { byId, fill, h, patch } from "./dom.js";
 import { faultsControl } from "./faults.js";
+import { Follower } from "./follow.js";
 import { forkPanel } from "./fork.js";
 import { Inspector } from "./inspector.js";
 import { listenButton } from "./listen.js";
+import { Player } from "./player.js";
 import { callerMetadata, missingView, startView } from "./start.js";
 import { themeButton } from "./theme.js";
 import { isSpoken, transcript } from "./transcript.js";
 
 const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null };
 const scroller = byId("transcript-scroll");
+const follower = new Follower(scroller, () => draw());
 const inspector = new Inspector(byId("turn"), {
   loadLogs: (turn) => api.logs(turn.conversation_id, turn.turn_id),
   headTools: (turn) => (turn.status === "running" ? null : listenButton(turn.heard || turn.spoken_text)),
   forkPanel: (turn) => forkPanel(turn, state.agents.find((agent) => agent.name === turn.agent)),
 });
 const composer = new Composer(byId("composer"), {
-  onSay: (text) => { state.following = true; state.call?.say(text); },
-  onInterrupt: () => state.call?.interrupt(),
-  onData: (data) => state.call?.client.data(data),
-  onSpeechStart: () => state.call?.listenStart(),
+  onSay: (text) => { followCall(); onScreen()?.say(text); },
+  onInterrupt: () => onScreen()?.interrupt(),
+  onData: (data) => onScreen()?.client.data(data),
+  onSpeechStart: () => onScreen()?.listenStart(),
   onMute: (muted) => state.call?.player.setMuted(muted),
   toast,
 });
+
+// The live call, if it is the one that is shown. Only such a call is spoken into.
+function onScreen() {
+  return state.call?.live && state.call.conversationId === state.conversationId ? state.call : null;
+}
 
 // --- data: the journal's turns, overlaid with the newer data of the live call
 
@@ -35,13 +43,16 @@ function turns() {
   const known = (state.conversation?.turns || []).map((turn) => overlay(turn));
   if (state.call?.conversationId !== state.conversationId) return known;
   const ids = new Set(known.map((turn) => turn.turn_id));
-  const early = Array.from(state.call.turns.values()).filter((live) => !ids.has(live.id));
-  return [...known, ...early.map(asTurn)];
+  for (const early of Array.from(state.call.turns.values()).filter((live) => !ids.has(live.id))) {
+    const later = known.findIndex((turn) => turn.started_at > early.began);
+    known.splice(later < 0 ? known.length : later, 0, asTurn(early));
+  }
+  return known;
 }
 
 function overlay(turn) {
   const live = state.call?.conversationId === state.conversationId ? state.call.turns.get(turn.turn_id) : null;
-  if (!live) return turn;
+  if (!live) return turn.status === "running" && !turn.live ? { ...turn, status: "unfinished" } : turn;
   const spoken = turn.spoken_text.length >= live.text.length ? turn.spoken_text : live.text;
   return { ...turn, spoken_text: spoken, data: live.data, ...cutOf(live, spoken, turn) };
 }
@@ -54,7 +65,7 @@ function cutOf(live, spoken, turn) {
 function asTurn(live) {
   const turn = {
     turn_id: live.id, conversation_id: state.conversationId, agent: state.call.agent, kind: live.user ? "message" : "greeting", user_text: live.user,
-    spoken_text: live.text, heard: live.text, cut: "", status: live.error ? "failed" : live.over ? "complete" : "running", timings: {}, tools: [], data: live.data, error_category: live.error ? "not answered" : null,
+    spoken_text: live.text, heard: live.text, cut: "", started_at: live.began, status: live.error ? "failed" : live.over ? "complete" : "running", timings: {}, tools: [], data: live.data, error_category: live.error ? "not answered" : null,
     error: live.error,
   };
   return { ...turn, ...cutOf(live, live.text, turn) };
@@ -62,11 +73,15 @@ function asTurn(live) {
 
 // The share of a turn's words that was played, as far as the audio player knows.
 function progress(turn) {
-  const call = state.call;
-  const live = call?.turns.get(turn.turn_id);
-  if (!live || live.over || call.conversationId !== state.conversationId) return null;
-  const audio = call.player.progress(turn.turn_id);
-  return audio ? audio.played / Math.max(audio.known, live.text.length * 0.055) : 0;
+  return state.call?.conversationId === state.conversationId ? state.call.share(turn.turn_id) : null;
+}
+
+// "thinking" or "speaking" for a turn that is not over, else null.
+function stateOf(turn) {
+  const live = onScreen()?.turns.get(turn.turn_id);
+  if (live) return live.over ? null : onScreen().state;
+  if (turn.status !== "running") return null;
+  return turn.spoken_text ? "speaking" : "thinking";
 }
 
 // --- drawing
@@ -81,26 +96,25 @@ function draw() {
     document.body.classList.toggle("calling", Boolean(state.call?.live));
     drawTop();
     drawTalk();
-    composer.show(state.call);
-    if (state.call?.speaking) setTimeout(draw, 120);
+    composer.show(onScreen());
+    if (state.call?.busy) setTimeout(draw, 120);
   });
 }
 
 function drawTalk() {
   if (state.missing) return fill(scroller, missingView(state.missing, { onCalls: () => view("calls"), onStart: () => open("") }));
-  const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
   if (!state.conversationId) return fill(scroller, startView(state.agents, (name) => startCall(name)));
   const all = turns();
-  let isNew = false;
   if (state.following) {
     const last = all.filter(isSpoken).at(-1);
-    if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; isNew = true; refreshTurn(); }
+    if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; refreshTurn(); }
   }
   // This runs often while the agent speaks. Update in place: replacing an element while it is pressed loses the click.
-  const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress }), resume());
+  const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress, stateOf }), resume());
   if (scroller.querySelector("#transcript")) patch(scroller.firstChild, drawn);
   else fill(scroller, drawn);
-  if ((atEnd || isNew) && state.following) scroller.scrollTop = scroller.scrollHeight;
+  if (state.following) follower.place();
+  byId("to-now").hidden = !onScreen() || (state.following && follower.on);
 }
 
 function resume() {
@@ -119,12 +133,22 @@ function drawTop() {
   const now = JSON.stringify([call?.agent, call?.conversationId, !call && state.conversationId, state.missing]);
   if (now !== topDrawn) fill(byId("top-call"), call ? lineTools(call) : newCall());
   topDrawn = now;
-  byId("top-call").querySelector(".pulse")?.classList.toggle("speaking", call.speaking);
+  if (call) drawState(call);
 }
 
+// The live call is one press away from everywhere.
 function lineTools(call) {
-  return [h("span", { class: "pulse" }), h("span", { class: "who" }, call.agent),
+  return [
+    h("button", { class: "live-call", id: "live-call", title: "Show this call", onclick: () => { open(call.conversationId); view("talk"); followCall(); } },
+      h("span", { class: "pulse" }), h("span", { class: "who" }, call.agent), h("span", { class: "state" })),
     h("button", { class: "danger", id: "hang-up", onclick: () => call.hangUp() }, "Hang up")];
+}
+
+function drawState(call) {
+  const text = byId("top-call").querySelector(".state");
+  if (text.textContent !== call.state) text.textContent = call.state;
+  byId("top-call").querySelector(".pulse").dataset.state = call.state;
+  byId("live-call").toggleAttribute("data-away", call !== onScreen());
 }
 
 function newCall() {
@@ -256,6 +280,7 @@ function open(id) {
 function show(id) {
   if (id === (state.conversationId || "")) return;
   Object.assign(state, { conversationId: id || null, conversation: null, turnId: null, following: true, missing: null });
+  follower.on = true;
   inspector.empty();
   fill(scroller);
   draw();
@@ -263,9 +288,14 @@ function show(id) {
   refreshConversation();
 }
 
+function followCall() {
+  state.following = follower.on = true;
+  draw();
+}
+
 async function startCall(agent, conversationId) {
   state.call?.hangUp();
-  const call = new Call(agent);
+  const call = new Call(agent, (onPlayed) => new Player(onPlayed));
   call.addEventListener("change", draw);
   call.addEventListener("closed", () => { if (call.reason) toast(`The call ended: ${call.reason}.`); conversationSoon(); listSoon(); draw(); });
   try {
@@ -276,9 +306,9 @@ async function startCall(agent, conversationId) {
     return toast(error.message);
   }
   open(call.conversationId);
-  state.following = true;
-  draw();
-  composer.show(call);
+  if (state.conversationId !== call.conversationId) show(call.conversationId);
+  followCall();
+  composer.show(onScreen());
   byId("say").focus();
 }
 
@@ -300,11 +330,12 @@ function onState(now) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !byId("faults").open && state.call?.speaking) state.call.interrupt();
+  if (event.key === "Escape" && !byId("faults").open && onScreen()?.busy) onScreen().interrupt();
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName || "");
-  if (event.key === "/" && !typing && state.call?.live) { event.preventDefault(); byId("say").focus(); }
+  if (event.key === "/" && !typing && onScreen()) { event.preventDefault(); byId("say").focus(); }
 });
 for (const button of document.querySelectorAll(".tabs-bottom button")) button.addEventListener("click", () => view(button.dataset.view));
+byId("to-now").addEventListener("click", followCall);
 addEventListener("hashchange", () => show(decoded(location.hash.slice(1))));
 
 themeButton();

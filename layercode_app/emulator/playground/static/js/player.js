@@ -1,6 +1,7 @@
 // Play the 16 kHz PCM of a call without gaps, and track how much of a turn was played.
 
 const RATE = 16000;
+const SECONDS_PER_CHARACTER = 0.055;
 
 export class Player {
   constructor(onPlayed) {
@@ -66,16 +67,24 @@ export class Player {
     this.turn = null;
   }
 
-  get playing() {
-    return Boolean(this.turn?.sources.size);
+  // Whether audio of this turn is heard now.
+  playing(turnId) {
+    return this.turn?.id === turnId && this.turn.sources.size > 0;
   }
 
-  // Seconds played and seconds received of a turn, or null if another turn is playing.
-  progress(turnId) {
-    if (this.turn?.id !== turnId || !this.context) return null;
+  // The share of a turn's text that was played. Audio that is still to come counts as usual speech would.
+  share(turnId, text) {
+    if (this.turn?.id !== turnId || !this.context) return 0;
     const now = this.context.currentTime;
     const played = this.turn.pieces.reduce((sum, p) => sum + Math.min(Math.max(now - p.at, 0), p.seconds), 0);
-    return { played, known: this.turn.pieces.reduce((sum, p) => sum + p.seconds, 0) };
+    const known = this.turn.pieces.reduce((sum, p) => sum + p.seconds, 0);
+    return played / Math.max(known, text.length * SECONDS_PER_CHARACTER);
+  }
+
+  // Seconds until the audio received so far has been played.
+  remaining(turnId) {
+    if (this.turn?.id !== turnId || !this.context) return 0;
+    return Math.max(this.turn.until - this.context.currentTime, 0);
   }
 }
 

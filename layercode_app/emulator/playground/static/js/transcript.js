@@ -1,19 +1,20 @@
 // The conversation as heard: words that were cut are struck through, words not yet played are faded.
 
 import { h } from "./dom.js";
-import { ms, money, statusBadge, statusName } from "./format.js";
+import { ms, money, statusBadge, statusName, wordsUpTo } from "./format.js";
 
-export function transcript(turns, { selected, onSelect, progress = () => null }) {
+export function transcript(turns, { selected, onSelect, progress = () => null, stateOf = () => null }) {
   const numbers = new Map(turns.filter(isSpoken).map((turn, index) => [turn.turn_id, index + 1]));
   return h("ol", { class: "transcript", id: "transcript" }, turns.map((turn) =>
-    isSpoken(turn) ? exchange(turn, numbers.get(turn.turn_id), { selected, onSelect, progress }) : aside(turn)));
+    isSpoken(turn) ? exchange(turn, numbers.get(turn.turn_id), { selected, onSelect, progress, stateOf }) : aside(turn)));
 }
 
 export function isSpoken(turn) {
   return turn.kind === "greeting" || turn.kind === "message";
 }
 
-function exchange(turn, number, { selected, onSelect, progress }) {
+function exchange(turn, number, { selected, onSelect, progress, stateOf }) {
+  const state = stateOf(turn);
   const choose = () => onSelect(turn.turn_id);
   const keys = (event) => {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); }
@@ -21,8 +22,8 @@ function exchange(turn, number, { selected, onSelect, progress }) {
   };
   return h("li", {}, h("div", {
     class: "exchange", role: "button", tabindex: "0", "data-turn": turn.turn_id, "data-status": turn.status,
-    "aria-pressed": String(turn.turn_id === selected), "aria-label": `Turn ${number}, ${statusName(turn.status)}`, onclick: choose, onkeydown: keys,
-  }, turn.user_text ? h("p", { class: "said" }, turn.user_text) : null, reply(turn, progress(turn)), meta(turn)));
+    "aria-pressed": String(turn.turn_id === selected), "aria-label": `Turn ${number}, ${state || statusName(turn.status)}`, onclick: choose, onkeydown: keys,
+  }, turn.user_text ? h("p", { class: "said" }, turn.user_text) : null, reply(turn, progress(turn), state), meta(turn, state)));
 }
 
 function step(event) {
@@ -31,29 +32,28 @@ function step(event) {
   if (next) { event.preventDefault(); next.focus(); next.click(); }
 }
 
-export function reply(turn, share) {
+export function reply(turn, share, state) {
   const text = turn.spoken_text || "";
-  if (!text) return h("p", { class: "reply" }, turn.status === "running" ? h("span", { class: "thinking" }, "thinking") : null);
-  const heard = turn.cut ? turn.heard : share === null || share === undefined ? text : words(text, share);
+  if (!text.trim()) return h("p", { class: "reply" }, state ? h("span", { class: "thinking" }, "thinking") : silence(turn));
+  const heard = turn.cut ? turn.heard : share === null || share === undefined ? text : wordsUpTo(text, share);
   const rest = text.slice(heard.length);
   return h("p", { class: "reply" },
     h("span", { class: "heard" }, heard),
     rest ? h("span", { class: turn.cut ? "cut" : "waiting", title: turn.cut ? "The caller did not hear this" : null }, rest) : null);
 }
 
-// Return whole words up to a share of the text.
-function words(text, share) {
-  if (share >= 1) return text;
-  const end = text.indexOf(" ", Math.floor(text.length * share));
-  return share <= 0 ? "" : end < 0 ? text : text.slice(0, end);
+function silence(turn) {
+  const what = turn.status === "unfinished" ? "There is no answer yet." : turn.kind === "greeting" ? "No greeting." : "The agent said nothing.";
+  return h("span", { class: "silent" }, what);
 }
 
-function meta(turn) {
+function meta(turn, state) {
   const parts = [];
   if (turn.timings?.ttfs !== undefined) parts.push(h("span", { class: "num", title: "Time to first speech" }, ms(turn.timings.ttfs)));
   if (turn.cost !== null && turn.cost !== undefined) parts.push(h("span", { class: "num" }, money(turn.cost, turn.cost_is_partial)));
   const badge = statusBadge(turn.status);
-  if (badge) parts.push(h("span", { class: `badge ${badge}` }, statusName(turn.status)));
+  if (state) parts.push(turn.spoken_text ? h("span", { class: "badge live" }, state) : null);
+  else if (badge) parts.push(h("span", { class: `badge ${badge}` }, statusName(turn.status)));
   else if (turn.cut) parts.push(h("span", { class: "badge cut" }, "interrupted"));
   if (turn.error_category) parts.push(h("span", { class: "badge failed" }, turn.error_category));
   for (const [name, all] of grouped(turn.tools || [], (tool) => tool.name)) {

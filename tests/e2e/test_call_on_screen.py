@@ -1,0 +1,149 @@
+"""The dev page during a call: which call is spoken into, what the agent is doing, and what is kept in view."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Route, expect
+
+from layercode_app.journal.record import Kind, TurnRecord
+
+from ..dev.serving import AGENTS
+from .dev_page import SECONDS, DevPage, dev_page
+
+pytestmark = pytest.mark.anyio
+
+QUIET = '''"""Quiet: says nothing, or far too much."""
+from layercode_app import Turn, VoiceAgent
+
+agent = VoiceAgent("quiet")
+
+@agent.on_message
+async def answer(turn: Turn) -> str:
+    return "word " * 900 if "long" in turn.text else ""
+'''
+
+
+def with_quiet(tmp_path: Path) -> Path:
+    folder = tmp_path / "agents"
+    shutil.copytree(AGENTS, folder)
+    (folder / "quiet.py").write_text(QUIET)
+    return folder
+
+
+async def says_it_is(dev: DevPage, state: str) -> None:
+    await expect(dev.page.locator("#live-call .state")).to_have_text(state, timeout=SECONDS)
+
+
+async def test_only_the_call_on_screen_is_spoken_into(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
+        page = dev.page
+        await dev.call("shop")
+        await dev.say("hello")
+        await dev.heard(1)
+        await page.click("#hang-up")
+        past = page.url
+        await dev.call("shop")
+        live = page.url
+        assert live != past
+        await says_it_is(dev, "listening")
+
+        # Another call, the start page, and an address without a call: nothing to type into, and one way back.
+        for place in (past, dev.app.url, f"{dev.app.url}/#nobody"):
+            await page.evaluate("place => { location.hash = new URL(place).hash }", place)
+            await expect(page.locator("#composer")).to_be_hidden()
+            await page.keyboard.press("/")
+            await expect(page.locator("#say")).not_to_be_focused()
+            await page.click("#live-call")
+            assert page.url == live
+            await expect(page.locator("#composer")).to_be_visible()
+        await page.set_viewport_size({"width": 390, "height": 740})
+        for view in ("Calls", "Turn"):
+            await page.click(f".tabs-bottom >> text={view}")
+            await page.click("#live-call")
+            await expect(page.locator("#say")).to_be_visible()
+        await dev.say("still here")
+        await dev.heard(1)
+        conversation = live.partition("#")[2]
+        said = [turn.user_text async for turn in dev.app.layercode.store.turns(conversation_id=conversation)]
+        assert said == ["", "still here"]
+
+
+async def test_no_state_stays_even_without_the_live_feed(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30, agents=with_quiet(tmp_path)) as dev:
+        page = dev.page
+
+        async def hold(route: Route) -> None:
+            """Never answer: the page learns nothing from the feed."""
+
+        await page.route("**/dev/api/live", hold)
+        await page.goto(dev.app.url)
+        await page.click('[data-agent="quiet"]')
+        await says_it_is(dev, "listening")
+        await dev.say("hush")
+        await expect(dev.turn(1).locator(".reply")).to_have_text("The agent said nothing.")
+        await says_it_is(dev, "listening")
+        await expect(page.locator("#interrupt")).to_be_hidden()
+
+        # A webhook that is lost.
+        dev.app.emulator.faults.drop_webhooks = True
+        await dev.say("is anybody there?")
+        await expect(dev.turn(2).locator(".reply")).to_have_text("The agent said nothing.")
+        await says_it_is(dev, "listening")
+        dev.app.emulator.faults.drop_webhooks = False
+
+        # A caller who hangs up in the middle of an answer.
+        await dev.say("something long")
+        await says_it_is(dev, "speaking")
+        await expect(dev.turn(3).locator(".badge.live")).to_have_text("speaking")
+        await page.click("#hang-up")
+        await expect(page.locator(".badge.live")).to_have_count(0)
+        await expect(page.locator(".thinking")).to_have_count(0)
+        await expect(dev.turn(3).locator(".badge")).to_have_text("interrupted")
+
+
+async def test_sound_that_never_ends_does_not_keep_a_turn_open(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
+        # As in a browser whose sound device is gone: time stands still.
+        await dev.page.add_init_script("AudioContext.prototype.resume = function () { return this.suspend(); };")
+        await dev.page.goto(dev.app.url)
+        await dev.page.click('[data-agent="shop"]')
+        await says_it_is(dev, "listening")
+
+
+async def test_a_long_answer_is_followed_word_by_word(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=3, agents=with_quiet(tmp_path)) as dev:
+        page = dev.page
+        await page.goto(dev.app.url)
+        await page.click('[data-agent="quiet"]')
+        await says_it_is(dev, "listening")
+        await dev.say("something long")
+        await says_it_is(dev, "speaking")
+        await expect(dev.turn(1).locator(".heard")).to_have_text(re.compile(r"(word ){8}"))
+        # Its first words are in view, and far more text than fits is below.
+        place = "() => { const e = document.getElementById('transcript-scroll'); return [e.scrollTop, e.scrollHeight - e.clientHeight]; }"
+        top, end = await page.evaluate(place)
+        assert top < end / 2
+        edge = "() => document.querySelector('.waiting').getClientRects()[0].top"
+        assert 0 < await page.evaluate(edge) < 900
+
+        # A reader who scrolls on is left alone, and comes back with one press.
+        await dev.turn(1).hover()
+        await page.mouse.wheel(0, 900)
+        await expect(page.locator("#to-now")).to_be_visible()
+        await page.click("#to-now")
+        await expect(page.locator("#to-now")).to_be_hidden()
+        assert 0 < await page.evaluate(edge) < 900
+
+
+async def test_a_turn_that_its_worker_never_finished_is_not_speaking(tmp_path: Path, browser: Browser) -> None:
+    async with dev_page(tmp_path, browser, pace=30) as dev:
+        left = TurnRecord("crashed", "t1", Kind.MESSAGE, "shop", user_text="hello", started_at=1.0)
+        await dev.app.layercode.store.begin(left, history_tokens=0)
+        await dev.page.goto(f"{dev.app.url}/#crashed")
+        await expect(dev.turn(0).locator(".reply")).to_have_text("There is no answer yet.")
+        await expect(dev.turn(0).locator(".badge")).to_have_text("not finished")
+        await expect(dev.page.locator("#turn .badge")).to_have_text("not finished")
