@@ -20,7 +20,7 @@ from ...journal.record import Json, TurnRecord
 from ...journal.record_json import to_json
 from ...wellformed import load_json
 from .export import export_page
-from .figures import conversation_row, latency, summary, totals, whole
+from .figures import conversation_row, latency, matches, shown, totals, whole
 from .live import events
 from .log_lines import lines_of_turn
 from .source import ForkRequest, Source
@@ -135,13 +135,14 @@ async def _conversations(source: Source, request: Request) -> Response:
     by_conversation: dict[str, list[TurnRecord]] = {}
     for turn in newest:
         by_conversation.setdefault(turn.conversation_id, []).append(turn)
-    rows = [conversation_row(turns[::-1]) for turns in by_conversation.values()]
+    text = request.query_params.get("q", "")
+    rows = [conversation_row(turns[::-1]) for turns in by_conversation.values() if not text or matches(turns, text)]
     return _json({"conversations": rows, "all": totals(newest) | latency(newest)})
 
 
 async def _conversation(source: Source, request: Request) -> Response:
-    turns = await _turns(source, request, bodies=False)
-    return _json(conversation_row(turns) | {"turns": [_live_or(source, turn, summary) for turn in turns]})
+    turns = await _turns(source, request)
+    return _json(conversation_row(turns) | {"turns": [_live_or(source, turn, shown) for turn in turns]})
 
 
 async def _export(source: Source, request: Request) -> Response:
@@ -178,9 +179,9 @@ async def _live(source: Source, request: Request) -> Response:
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-async def _turns(source: Source, request: Request, *, bodies: bool = True) -> list[TurnRecord]:
+async def _turns(source: Source, request: Request) -> list[TurnRecord]:
     conversation_id = request.path_params["conversation_id"]
-    turns = [turn async for turn in source.store.turns(conversation_id=conversation_id, bodies=bodies)]
+    turns = [turn async for turn in source.store.turns(conversation_id=conversation_id)]
     if not turns:
         raise NotFoundError(f"Conversation {conversation_id!r} is not in the journal.")
     return turns

@@ -6,16 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+from ...blank import is_blank
 from ...journal.cost import Cost, cost_of
 from ...journal.model_usage import Share
-from ...journal.record import Json, Kind, ModelCall, Stage, Status, TurnRecord
+from ...journal.record import DATA, Json, Kind, ModelCall, Stage, Status, TurnRecord
 from ...journal.record_json import from_json
 from ...percentiles import percentiles
 from ...reports.explain import account
 from ...reports.waterfall import waterfall_of
 from .links import linked
 
+SLOW_MS = 1500.0
+"""Time to first speech from which a turn counts as slow, as in `sessions explain`."""
 _BODIES = ("messages", "frames")
+_CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
 
 
 def summary(turn: TurnRecord) -> dict[str, Json]:
@@ -32,6 +36,11 @@ def summary(turn: TurnRecord) -> dict[str, Json]:
         "heard": turn.heard,
         "cut": cut_text(turn),
     }
+
+
+def shown(turn: TurnRecord) -> dict[str, Json]:
+    """Return a turn for the transcript: its summary, and the data that it sent to the browser."""
+    return summary(turn) | {"data": [frame.content for frame in turn.frames if frame.type == DATA]}
 
 
 def _priced(part: Stage | ModelCall | Share) -> dict[str, Json]:
@@ -80,13 +89,35 @@ def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
     asked = any(turn.usage.get("requests") for turn in speaking)
     return {
         "turns": len(speaking),
-        "interrupted": sum(turn.status is Status.INTERRUPTED for turn in speaking),
+        "interrupted": sum(turn.status in _CUT or bool(cut_text(turn)) for turn in speaking),
         "failed": sum(turn.status is Status.FAILED for turn in speaking),
+        "silent": sum(map(_is_silent, speaking)),
+        "slow": sum(turn.timings.get("ttfs", 0) >= SLOW_MS for turn in speaking),
         "input_tokens": sum(turn.usage.get("input_tokens", 0) for turn in speaking),
         "output_tokens": sum(turn.usage.get("output_tokens", 0) for turn in speaking),
         "cost": cost.known if asked else None,
         "cost_is_partial": bool(cost.unknown),
     }
+
+
+def _is_silent(turn: TurnRecord) -> bool:
+    """Return whether a message was answered without a word, other than because a newer one stopped it."""
+    asked = turn.kind is Kind.MESSAGE and not is_blank(turn.user_text)
+    return asked and turn.status in (Status.COMPLETE, Status.FAILED) and is_blank(turn.spoken_text)
+
+
+def seconds(turns: Sequence[TurnRecord]) -> float:
+    """Return how long the conversation lasted, without the time between its sessions."""
+    sessions: dict[str, list[float]] = {}
+    for turn in turns:
+        sessions.setdefault(turn.session_id, []).extend((turn.started_at, turn.ended_at or turn.started_at))
+    return sum(max(times) - min(times) for times in sessions.values())
+
+
+def matches(turns: Sequence[TurnRecord], text: str) -> bool:
+    """Return whether a conversation's words, agent or id contain the text, ignoring case."""
+    said = (part for turn in turns for part in (turn.user_text, turn.spoken_text, turn.agent, turn.conversation_id))
+    return any(text.casefold() in part.casefold() for part in said)
 
 
 def conversation_row(turns: Sequence[TurnRecord]) -> dict[str, Any]:
@@ -95,6 +126,8 @@ def conversation_row(turns: Sequence[TurnRecord]) -> dict[str, Any]:
     return {
         "conversation_id": turns[0].conversation_id,
         "agent": turns[-1].agent,
+        "version": next((turn.fingerprint for turn in reversed(turns) if turn.fingerprint), ""),
+        "seconds": round(seconds(turns), 1),
         "started_at": turns[0].started_at,
         "last_at": turns[-1].started_at,
         "title": said,

@@ -25,7 +25,7 @@ const conversation = (id) => `/dev/api/conversations/${encoded(id)}`;
 export const api = {
   agents: () => ask("/dev/api/agents"),
   models: () => ask("/dev/api/models"),
-  conversations: () => ask("/dev/api/conversations"),
+  conversations: (query = "") => ask(`/dev/api/conversations${query ? `?q=${encoded(query)}` : ""}`),
   conversation: (id) => ask(conversation(id)),
   turn: (id, turn) => ask(`${conversation(id)}/turns/${encoded(turn)}`),
   logs: (id, turn) => ask(`${conversation(id)}/turns/${encoded(turn)}/logs`),

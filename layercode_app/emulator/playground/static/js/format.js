@@ -28,12 +28,32 @@ export function plural(number, noun) {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-export function ago(seconds) {
-  const past = Date.now() / 1000 - seconds;
-  if (past < 60) return "now";
-  if (past < 3600) return `${Math.floor(past / 60)} min`;
-  if (past < 86400) return `${Math.floor(past / 3600)} h`;
-  return new Date(seconds * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" });
+// Several times in the same unit, so that they can be compared.
+export function inOneUnit(values) {
+  const inSeconds = Math.max(...values.filter((value) => value !== null && value !== undefined)) >= 1000;
+  const text = (value) => (inSeconds ? (value / 1000).toFixed(2) : String(Math.round(value)));
+  return { unit: inSeconds ? "s" : "ms", texts: values.map((value) => (value === null || value === undefined ? UNKNOWN : text(value))) };
+}
+
+// "today", "yesterday", or the date.
+export function day(seconds) {
+  const midnight = (time) => new Date(time).setHours(0, 0, 0, 0);
+  const days = Math.round((midnight(Date.now()) - midnight(seconds * 1000)) / 86400000);
+  if (days === 0) return "today";
+  if (days === 1) return "yesterday";
+  const year = new Date(seconds * 1000).getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  return new Date(seconds * 1000).toLocaleDateString(undefined, { weekday: days < 7 ? "long" : undefined, day: "numeric", month: "short", year });
+}
+
+export function timeOfDay(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+}
+
+export function duration(seconds) {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
 export function clock(seconds) {

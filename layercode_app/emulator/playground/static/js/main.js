@@ -2,7 +2,8 @@
 
 import { api, decoded, encoded, follow } from "./api.js";
 import { Call } from "./call.js";
-import { callList } from "./calls.js";
+import { callHead } from "./callhead.js";
+import { CallList } from "./calls.js";
 import { Composer } from "./composer.js";
 import { byId, fill, h, patch } from "./dom.js";
 import { faultsControl } from "./faults.js";
@@ -15,13 +16,17 @@ import { callerMetadata, missingView, startView } from "./start.js";
 import { themeButton } from "./theme.js";
 import { isSpoken, transcript } from "./transcript.js";
 
-const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null };
+const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null, query: "" };
 const scroller = byId("transcript-scroll");
 const follower = new Follower(scroller, () => draw());
 const inspector = new Inspector(byId("turn"), {
   loadLogs: (turn) => api.logs(turn.conversation_id, turn.turn_id),
   headTools: (turn) => (turn.status === "running" ? null : listenButton(turn.heard || turn.spoken_text)),
   forkPanel: (turn) => forkPanel(turn, state.agents.find((agent) => agent.name === turn.agent)),
+});
+const calls = new CallList(byId("calls"), {
+  onSelect: (id) => { open(id); view("talk"); },
+  onSearch: (query) => { state.query = query; searchSoon(); },
 });
 const composer = new Composer(byId("composer"), {
   onSay: (text) => { followCall(); onScreen()?.say(text); },
@@ -54,7 +59,7 @@ function overlay(turn) {
   const live = state.call?.conversationId === state.conversationId ? state.call.turns.get(turn.turn_id) : null;
   if (!live) return turn.status === "running" && !turn.live ? { ...turn, status: "unfinished" } : turn;
   const spoken = turn.spoken_text.length >= live.text.length ? turn.spoken_text : live.text;
-  return { ...turn, spoken_text: spoken, data: live.data, ...cutOf(live, spoken, turn) };
+  return { ...turn, spoken_text: spoken, data: live.data.length ? live.data : turn.data || [], ...cutOf(live, spoken, turn) };
 }
 
 function cutOf(live, spoken, turn) {
@@ -95,6 +100,7 @@ function draw() {
     document.body.classList.toggle("starting", !state.conversationId || Boolean(state.missing));
     document.body.classList.toggle("calling", Boolean(state.call?.live));
     drawTop();
+    drawHead();
     drawTalk();
     composer.show(onScreen());
     if (state.call?.busy) setTimeout(draw, 120);
@@ -115,6 +121,15 @@ function drawTalk() {
   else fill(scroller, drawn);
   if (state.following) follower.place();
   byId("to-now").hidden = !onScreen() || (state.following && follower.on);
+}
+
+// A call that was just opened is not in the journal yet, and has its header all the same: nothing moves later.
+function drawHead() {
+  const began = { agent: state.call?.agent, version: null, started_at: Date.now() / 1000, seconds: 0, turns: 0, cost: null };
+  const recorded = state.conversation && { ...state.conversation, turns: turns().filter(isSpoken).length };
+  const call = recorded || (state.call?.conversationId === state.conversationId ? began : null);
+  byId("call-head").hidden = !call || Boolean(state.missing);
+  if (call) patch(byId("call-head").firstChild, h("div", {}, callHead(call, state.agents.find((agent) => agent.name === call.agent))));
 }
 
 function resume() {
@@ -156,13 +171,7 @@ function newCall() {
 }
 
 function drawList() {
-  if (!state.list) return;
-  const list = byId("calls");
-  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.conversation : null;
-  const place = list.scrollTop;
-  fill(list, callList(state.list, { selected: state.conversationId, onSelect: (id) => { open(id); view("talk"); }, live: state.call?.live ? state.call.conversationId : null }));
-  list.scrollTop = place;
-  if (focused) list.querySelector(`[data-conversation="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  if (state.list) calls.show(state.list, { selected: state.conversationId, live: state.call?.live ? state.call.conversationId : null });
 }
 
 function drawBanner(error) {
@@ -204,13 +213,16 @@ function take({ agents, failed, error }) {
 }
 
 async function refreshList() {
-  state.list = await api.conversations();
+  const mine = ++asked;
+  const found = await api.conversations(state.query);
+  if (isLate("list", mine)) return;
+  state.list = found;
   drawList();
 }
 
 // Answers may arrive out of order; ignore one that was requested before the one shown.
 let asked = 0;
-const shownOf = { conversation: 0, turn: 0 };
+const shownOf = { conversation: 0, turn: 0, list: 0 };
 function isLate(what, mine) {
   if (mine < shownOf[what]) return true;
   shownOf[what] = mine;
@@ -260,6 +272,7 @@ function soon(work, wait) {
 const conversationSoon = soon(refreshConversation, 120);
 const turnSoon = soon(refreshTurn, 160);
 const listSoon = soon(refreshList, 500);
+const searchSoon = soon(refreshList, 150);
 
 // --- actions
 

@@ -1,0 +1,19 @@
+// The header of a call: its agent and version, when it was, how long, and what it cost.
+
+import { h } from "./dom.js";
+import { day, duration, money, plural, timeOfDay, UNKNOWN } from "./format.js";
+
+// `call` is the journal's row; `agent` is the agent as it is now, if it is loaded.
+export function callHead(call, agent) {
+  const version = call.version || null;
+  const changed = version && agent && agent.version !== version;
+  const facts = [
+    version && ["version", h("span", { class: "num" }, version), changed ? h("span", { class: "muted" }, " (older)") : null],
+    ["began", `${day(call.started_at)}, ${timeOfDay(call.started_at)}`],
+    ["length", duration(call.seconds)],
+    ["turns", String(call.turns)],
+    ["cost", call.cost === null ? UNKNOWN : money(call.cost, call.cost_is_partial)],
+  ].filter(Boolean);
+  return [h("h2", {}, call.agent),
+    h("dl", { "aria-label": `${plural(call.turns, "turn")} with ${call.agent}` }, facts.map(([name, ...value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))];
+}
