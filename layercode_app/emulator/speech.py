@@ -70,10 +70,14 @@ class Voice(Protocol):
 
 
 class Silence:
-    """A voice of silence, as long as speech would take; `pace` 10 makes it ten times shorter."""
+    """A voice of silence, as long as speech would take; `pace` 10 makes it ten times shorter.
 
-    def __init__(self, *, pace: float = 1) -> None:
+    `fallback` tells that no speech program is installed, so that a client may speak itself.
+    """
+
+    def __init__(self, *, pace: float = 1, fallback: bool = False) -> None:
         self.pace = pace
+        self.fallback = fallback
 
     async def speak(self, text: str) -> Speech:
         """Return silence of the text's estimated duration."""
@@ -113,7 +117,7 @@ def pick_voice(wanted: Literal["espeak", "silence"] | None = None, *, language: 
         raise ConfigurationError(
             "The voice espeak needs the program espeak-ng, which is not installed. Install it, or use --voice silence."
         )
-    return Espeak(program, language=language) if program else Silence()
+    return Espeak(program, language=language) if program else Silence(fallback=wanted is None)
 
 
 def timed(text: str, pcm: bytes) -> Speech:

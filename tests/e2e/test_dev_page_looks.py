@@ -115,21 +115,27 @@ async def test_a_file_that_fails_is_said_once_and_covers_nothing(tmp_path: Path,
     async with dev_page(tmp_path, browser, pace=30, agents=folder) as dev:
         page = dev.page
         await dev.call("shop")
+        panes = await box(page.locator(".panes"))
         (folder / "shop.py").write_text("def broken(:")
         (folder / "new.py").write_text("def broken(:")
         for _ in range(2):
             dev.app.reload(dev.app.layercode.settings)
         told = "new.py failed, and it has no earlier version. shop.py failed, its last version answers."
         await expect(page.locator(".toast")).to_have_text(told)
-        await expect(page.locator("#banner details")).to_have_count(2)
         assert (await box(page.locator(".panes")))["bottom"] <= (await box(page.locator(".toast")))["y"] + 1
+        assert await box(page.locator(".panes")) == panes, "a message moved the page"
+        await expect(page.locator(".status-note")).to_contain_text("2 agent files failed to import.")
+        await page.click("#problems-button")
+        await expect(page.locator("#problems details")).to_have_count(2)
+        await expect(page.locator("#problems pre").first).to_contain_text("SyntaxError")
+        await page.click("#problems >> text=Close")
         await dev.say("still there?")
         await expect(dev.turn(1).locator(".heard")).to_have_text("You said: still there?.")
         shutil.copy(AGENTS / "shop.py", folder)
         (folder / "new.py").unlink()
         dev.app.reload(dev.app.layercode.settings)
         await expect(page.locator(".toast")).to_have_text("Agents reloaded.")
-        await expect(page.locator("#banner")).to_be_hidden()
+        await expect(page.locator("#problems-button")).to_have_count(0)
 
 
 async def test_an_address_that_leads_to_no_call_says_so(tmp_path: Path, browser: Browser) -> None:

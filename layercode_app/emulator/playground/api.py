@@ -19,6 +19,7 @@ from ...exceptions import DeveloperError, LayerCodeError, PlatformAPIError, Stor
 from ...journal.record import Json, TurnRecord
 from ...journal.record_json import to_json
 from ...wellformed import load_json
+from ..speech import Silence
 from .export import export_page
 from .figures import conversation_row, latency, matches, shown, totals, whole
 from .live import events
@@ -108,7 +109,9 @@ async def _page(source: Source, request: Request) -> Response:
 
 
 async def _agents(source: Source, request: Request) -> Response:
-    return _json(source.agents())
+    voice = source.emulator.voice
+    speaker = "browser" if isinstance(voice, Silence) and voice.fallback else "server"
+    return _json(source.agents() | {"voice": speaker})
 
 
 async def _models(source: Source, request: Request) -> Response:

@@ -82,7 +82,9 @@ export class Call extends EventTarget {
   settle(item) {
     const turn = this.turns.get(item.turn_id);
     if (!turn) return;
-    Object.assign(turn, { over: true, heard: item.heard, text: item.text, interrupted: Boolean(item.interrupted), error: item.error });
+    // The browser's own voice may need longer than the emulator assumes.
+    const speaks = !item.interrupted && !turn.over && this.player.text && this.player.playing(turn.id);
+    Object.assign(turn, { over: !speaks, heard: item.heard, text: item.text, interrupted: Boolean(item.interrupted), error: item.error });
     this.changed();
   }
 

@@ -9,7 +9,10 @@ export function faultsControl(toast) {
   const dialog = byId("faults");
   const button = byId("faults-button");
   const mark = (faults) => {
-    button.querySelector(".dot").hidden = Object.entries(NONE).every(([name, value]) => faults[name] === value);
+    const on = active(faults);
+    button.classList.toggle("on", on.length > 0);
+    button.setAttribute("aria-label", on.length ? `Faults: ${on.join(", ")}` : "Faults");
+    fill(button, "Faults", on.length ? [h("span", { class: "fault-list" }, `: ${on.join(", ")}`), h("span", { class: "fault-count" }, String(on.length))] : null);
   };
   const apply = async (faults) => {
     try {
@@ -23,7 +26,18 @@ export function faultsControl(toast) {
     fill(dialog, form({ ...NONE, ...(await api.faults()) }, apply, () => dialog.close()));
     dialog.showModal();
   });
-  api.faults().then(mark).catch(() => {});
+  const look = () => api.faults().then(mark).catch(() => {});
+  addEventListener("focus", look);
+  look();
+}
+
+// The faults that are on, in words.
+function active(faults) {
+  const { authorize_status: status, duplicate, latency_ms: latency, drop_webhooks: lost, interrupt_after_ms: cut } = { ...NONE, ...faults };
+  return [
+    duplicate && "every turn twice", lost && "webhooks lost", latency > 0 && `${latency} ms slower`,
+    cut !== null && `interrupted after ${cut} ms`, status !== null && `sessions refused with ${status}`,
+  ].filter(Boolean);
 }
 
 function form(now, apply, cancel) {

@@ -4,7 +4,7 @@ import { api, decoded, encoded, follow } from "./api.js";
 import { Call } from "./call.js";
 import { callHead } from "./callhead.js";
 import { CallList } from "./calls.js";
-import { Composer } from "./composer.js";
+import { Composer, icon } from "./composer.js";
 import { byId, fill, h, patch } from "./dom.js";
 import { faultsControl } from "./faults.js";
 import { Follower } from "./follow.js";
@@ -13,8 +13,10 @@ import { Inspector } from "./inspector.js";
 import { listenButton } from "./listen.js";
 import { Player } from "./player.js";
 import { callerMetadata, missingView, startView } from "./start.js";
+import { Status } from "./status.js";
 import { themeButton } from "./theme.js";
 import { isSpoken, transcript } from "./transcript.js";
+import { BrowserVoice, browserVoice, findVoices, usesBrowserVoice } from "./voice.js";
 
 const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null, query: "" };
 const scroller = byId("transcript-scroll");
@@ -24,6 +26,7 @@ const inspector = new Inspector(byId("turn"), {
   headTools: (turn) => (turn.status === "running" ? null : listenButton(turn.heard || turn.spoken_text)),
   forkPanel: (turn) => forkPanel(turn, state.agents.find((agent) => agent.name === turn.agent)),
 });
+const status = new Status(byId("status"), byId("problems"));
 const calls = new CallList(byId("calls"), {
   onSelect: (id) => { open(id); view("talk"); },
   onSearch: (query) => { state.query = query; searchSoon(); },
@@ -156,7 +159,7 @@ function lineTools(call) {
   return [
     h("button", { class: "live-call", id: "live-call", title: "Show this call", onclick: () => { open(call.conversationId); view("talk"); followCall(); } },
       h("span", { class: "pulse" }), h("span", { class: "who" }, call.agent), h("span", { class: "state" })),
-    h("button", { class: "danger", id: "hang-up", onclick: () => call.hangUp() }, "Hang up")];
+    h("button", { class: "danger", id: "hang-up", onclick: () => call.hangUp() }, icon("hangup"), h("span", {}, "Hang up"))];
 }
 
 function drawState(call) {
@@ -174,19 +177,8 @@ function drawList() {
   if (state.list) calls.show(state.list, { selected: state.conversationId, live: state.call?.live ? state.call.conversationId : null });
 }
 
-function drawBanner(error) {
-  const banner = byId("banner");
-  banner.hidden = !state.failed.length && !error;
-  fill(banner, error ? h("p", {}, error) : null, state.failed.map((one) =>
-    h("details", {}, h("summary", {}, `${one.file} failed to import${one.answers ? ". Its last good version answers." : " and is not available."}`), h("pre", {}, one.traceback))));
-}
-
-// Show one message at a time, on a separate line that covers nothing.
-let toasted = null;
 function toast(text) {
-  clearTimeout(toasted);
-  fill(byId("toasts"), h("p", { class: "toast" }, text));
-  toasted = setTimeout(() => fill(byId("toasts")), 6000);
+  status.tell(text);
 }
 
 function reloaded({ error, failed }) {
@@ -206,9 +198,10 @@ async function refreshAgents() {
   take(await api.agents());
 }
 
-function take({ agents, failed, error }) {
+function take({ agents, failed, error, voice }) {
   Object.assign(state, { agents, failed });
-  drawBanner(error);
+  if (voice) browserVoice.wanted = voice === "browser";
+  status.show({ failed, error });
   draw();
 }
 
@@ -308,7 +301,7 @@ function followCall() {
 
 async function startCall(agent, conversationId) {
   state.call?.hangUp();
-  const call = new Call(agent, (onPlayed) => new Player(onPlayed));
+  const call = new Call(agent, (onPlayed) => (usesBrowserVoice() ? new BrowserVoice(onPlayed) : new Player(onPlayed)));
   call.addEventListener("change", draw);
   call.addEventListener("closed", () => { if (call.reason) toast(`The call ended: ${call.reason}.`); conversationSoon(); listSoon(); draw(); });
   try {
@@ -337,21 +330,22 @@ let connected = true;
 function onState(now) {
   if (now && !connected) refreshAgents();
   if (now) { listSoon(); conversationSoon(); } // Items sent before the feed was open are lost.
-  if (!now && connected) drawBanner("The development server is down. Retrying…");
-  else if (now) drawBanner();
+  status.show({ down: !now });
   connected = now;
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !byId("faults").open && onScreen()?.busy) onScreen().interrupt();
+  if (event.key === "Escape" && !document.querySelector("dialog[open]") && onScreen()?.busy) onScreen().interrupt();
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName || "");
   if (event.key === "/" && !typing && onScreen()) { event.preventDefault(); byId("say").focus(); }
 });
 for (const button of document.querySelectorAll(".tabs-bottom button")) button.addEventListener("click", () => view(button.dataset.view));
+document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); view("talk"); byId("talk").focus(); });
 byId("to-now").addEventListener("click", followCall);
 addEventListener("hashchange", () => show(decoded(location.hash.slice(1))));
 
 themeButton();
+findVoices(() => status.show());
 faultsControl(toast);
 view("talk");
 follow(onItem, onState);
