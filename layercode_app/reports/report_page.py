@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..output.colors import colors
 from ..output.pages import sealed
 from ..output.visible import visible_lines
 from . import plots
@@ -42,7 +43,7 @@ def _safe(value: object) -> object:
 
 def render(template: str, **values: Any) -> str:
     """Render a template as a self-contained page with its content security policy."""
-    return sealed(templates().get_template(template).render(**values))
+    return sealed(templates().get_template(template).render(colors=colors(), **values))
 
 
 def as_html(report: Report) -> str:

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from ...exceptions import DeveloperError, LayerCodeError, PlatformAPIError, StoreError
 from ...journal.record import Json, TurnRecord
 from ...journal.record_json import to_json
+from ...output.colors import colors
 from ...wellformed import load_json
 from ..speech import Silence
 from .export import export_page
@@ -68,6 +69,7 @@ def page_routes(source: Source) -> list[BaseRoute]:
     """Return the routes of the page at `/`, its files, and everything below `/dev/`."""
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/", _page),
+        ("GET", "/dev/colors.css", _colors),
         ("GET", "/dev/api/agents", _agents),
         ("GET", "/dev/api/models", _models),
         ("POST", "/dev/api/sessions", _open_session),
@@ -106,6 +108,10 @@ def _endpoint(source: Source, handler: Handler) -> Callable[[Request], Awaitable
 async def _page(source: Source, request: Request) -> Response:
     html = await asyncio.to_thread((STATIC / "index.html").read_text, encoding="utf-8")
     return HTMLResponse(html, headers={"cache-control": "no-store"})
+
+
+async def _colors(source: Source, request: Request) -> Response:
+    return Response(colors(), media_type="text/css", headers={"cache-control": "no-store"})
 
 
 async def _agents(source: Source, request: Request) -> Response:

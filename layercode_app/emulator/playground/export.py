@@ -12,6 +12,7 @@ from ..._version import __version__
 from ...journal.record import Json, TurnRecord
 from ...journal.record_json import from_json, to_json
 from ...observability.privacy.masked_export import masked_turns, redact
+from ...output.colors import colors
 from ...output.pages import embedded, sealed
 from ...output.visible import json_text, visible
 from .figures import conversation_row, whole
@@ -45,7 +46,7 @@ def _script() -> str:
 
 def _style() -> str:
     styles = "\n".join((STATIC / "css" / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
-    return _ICON.sub("none", styles)
+    return colors() + _ICON.sub("none", styles)
 
 
 _PAGE = """<!doctype html>

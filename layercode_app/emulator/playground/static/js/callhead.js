@@ -1,6 +1,6 @@
 // The header of a call: its agent and version, when it was, how long, and what it cost.
 
-import { h } from "./dom.js";
+import { breakable, h } from "./dom.js";
 import { day, duration, money, plural, timeOfDay, UNKNOWN } from "./format.js";
 
 // `call` is the journal's row; `agent` is the agent as it is now, if it is loaded.
@@ -14,6 +14,6 @@ export function callHead(call, agent) {
     ["turns", String(call.turns)],
     ["cost", call.cost === null ? UNKNOWN : money(call.cost, call.cost_is_partial)],
   ].filter(Boolean);
-  return [h("h2", {}, call.agent),
+  return [h("h2", {}, breakable(call.agent)),
     h("dl", { "aria-label": `${plural(call.turns, "turn")} with ${call.agent}` }, facts.map(([name, ...value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))];
 }

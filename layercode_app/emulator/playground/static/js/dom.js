@@ -54,6 +54,11 @@ export function patch(old, now) {
   before.slice(after.length).forEach((child) => child.remove());
 }
 
+// A name that may break after its underscores and hyphens.
+export function breakable(name) {
+  return name.split(/(?<=[_-])/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
+}
+
 export function byId(id) {
   return document.getElementById(id);
 }

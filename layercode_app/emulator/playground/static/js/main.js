@@ -5,7 +5,7 @@ import { Call } from "./call.js";
 import { callHead } from "./callhead.js";
 import { CallList } from "./calls.js";
 import { Composer, icon } from "./composer.js";
-import { byId, fill, h, patch } from "./dom.js";
+import { breakable, byId, fill, h, patch } from "./dom.js";
 import { faultsControl } from "./faults.js";
 import { Follower } from "./follow.js";
 import { forkPanel } from "./fork.js";
@@ -132,6 +132,7 @@ function drawHead() {
   const recorded = state.conversation && { ...state.conversation, turns: turns().filter(isSpoken).length };
   const call = recorded || (state.call?.conversationId === state.conversationId ? began : null);
   byId("call-head").hidden = !call || Boolean(state.missing);
+  byId("call-head").toggleAttribute("data-live", Boolean(onScreen()));
   if (call) patch(byId("call-head").firstChild, h("div", {}, callHead(call, state.agents.find((agent) => agent.name === call.agent))));
 }
 
@@ -158,7 +159,7 @@ function drawTop() {
 function lineTools(call) {
   return [
     h("button", { class: "live-call", id: "live-call", title: "Show this call", onclick: () => { open(call.conversationId); view("talk"); followCall(); } },
-      h("span", { class: "pulse" }), h("span", { class: "who" }, call.agent), h("span", { class: "state" })),
+      h("span", { class: "pulse" }), h("span", { class: "who" }, breakable(call.agent)), h("span", { class: "state" })),
     h("button", { class: "danger", id: "hang-up", onclick: () => call.hangUp() }, icon("hangup"), h("span", {}, "Hang up"))];
 }
 

@@ -1,6 +1,6 @@
 // The start page: the agents, with a button to call each.
 
-import { h } from "./dom.js";
+import { breakable, h } from "./dom.js";
 
 // Do not repeat the name, as in "Echo: repeats" under the heading "echo".
 function withoutName({ name, title }) {
@@ -12,7 +12,7 @@ function withoutName({ name, title }) {
 
 function agentList(agents, onCall) {
   return h("div", { class: "agent-list" }, agents.map((agent) => h("article", { class: "agent-card" },
-    h("h3", {}, agent.name),
+    h("h3", {}, breakable(agent.name)),
     h("p", {}, withoutName(agent)),
     h("p", { class: "model" }, agent.offline ? "offline script, no model key needed" : agent.model || "no model needed"),
     h("button", { class: "primary", "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call"))));
