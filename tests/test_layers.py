@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": GROUND | {"webhook", "agent", "platform"},
     "testing": GROUND | {*STAGES, "emulator", "reports"},
     "replay": GROUND | {"webhook", "conversation", "agent", "testing", "reports"},
-    "dev": GROUND | {"agent", "server", "emulator", "replay"},
+    "dev": GROUND | {"agent", "server", "emulator", "replay", "scaffold", "testing"},
     "scaffold": GROUND,
 }
 """Each layer and what it may import besides itself."""

@@ -19,19 +19,22 @@ from ..emulator.emulator import Emulator
 from ..emulator.faults import Faults
 from ..emulator.guard import Guard
 from ..emulator.playground.api import page_routes
-from ..emulator.playground.source import Source
+from ..emulator.playground.source import SaveTurnRequest, Source
 from ..emulator.rest import rest_routes
 from ..emulator.speech import Voice
 from ..emulator.transcription import Transcriber
 from ..emulator.websocket import websocket_route
 from ..exceptions import LayerCodeError
+from ..journal.read import turns_of
 from ..observability.failure import keep_failure
+from ..replay.promote_turn import save_turn
 from ..server.app import LayerCode
 from ..settings import Settings
 from ..settings.environment import environment
-from .agents import AgentFiles, describe
+from .agents import AgentFiles, Loaded, describe
 from .forks import fork_for_page, models_for_page
 from .reload import need_restart
+from .suggestions import suggestions
 
 RECORDINGS = Path(".layercode/recordings")
 OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
@@ -42,7 +45,8 @@ class DevApp:
     """The development server, all on one port. `url` is its address, such as http://127.0.0.1:8000.
 
     The other arguments are for the emulator: its `voice`, its `recordings` folder of WAV files, its initial `faults`,
-    the `session_timeout` in seconds of silence after which it ends a call, and its `transcriber` of speech.
+    the `session_timeout` in seconds of silence after which it ends a call, and its `transcriber` of speech. Turns are
+    saved as scenarios and tests in the folder `project`.
 
     Raises DeveloperError if the chosen agent cannot be loaded at all.
     """
@@ -59,6 +63,7 @@ class DevApp:
         faults: Faults | None = None,
         session_timeout: float | None = None,
         transcriber: Transcriber | None = None,
+        project: Path = Path(),
     ) -> None:
         self.url = url
         self.closing = asyncio.Event()
@@ -66,7 +71,9 @@ class DevApp:
         self._files = files
         self._model = model
         self._session_timeout = session_timeout
+        self._project = project
         self._loaded = files.load()
+        self._say = self._suggestions(self._loaded)
         self.layercode = LayerCode(
             *self._loaded.voices, settings=settings, model=model, offline_without_key=True, failed=self._loaded.failed
         )
@@ -114,6 +121,7 @@ class DevApp:
             running=self.layercode.turns.running_record,
             models=lambda: models_for_page(self._settings, environment()),
             fork=partial(fork_for_page, self.layercode),
+            save_turn=self._save_turn,
             log_dir=log_dir,
             closing=self.closing,
         )
@@ -167,12 +175,24 @@ class DevApp:
     def describe(self) -> dict[str, Any]:
         """Return the agents, and the failed files with their tracebacks."""
         examples = self._loaded.examples
-        agents = [describe(voice, example=voice.name in examples) for voice in self.layercode.agents.values()]
+        agents = [
+            describe(voice, example=voice.name in examples) | {"say": self._say.get(voice.name, [])}
+            for voice in self.layercode.agents.values()
+        ]
         kept = self._loaded.kept
         failed = [
             {"file": path, "traceback": text, "answers": path in kept} for path, text in self._loaded.failed.items()
         ]
         return {"agents": agents, "failed": failed}
+
+    async def _save_turn(self, asked: SaveTurnRequest) -> Any:
+        turns = await turns_of(self.layercode.store, asked.conversation_id, bodies=True)
+        path = await asyncio.to_thread(save_turn, turns, asked.turn_id, form=asked.form, project=self._project)
+        program = "layercode-create-app eval" if asked.form == "scenario" else "pytest"
+        return {"path": path.as_posix(), "run": f"{program} {path.as_posix()}"}
+
+    def _suggestions(self, loaded: Loaded) -> dict[str, list[str]]:
+        return suggestions(self._project, (voice.name for voice in loaded.voices))
 
     # --- reload
 
@@ -203,6 +223,7 @@ class DevApp:
             self.emulator.feed.publish({"kind": "reload", "error": str(error), **self.describe()})
             return
         self._loaded = loaded
+        self._say = self._suggestions(loaded)
         self._reconnecting = asyncio.create_task(self._reconnect(self._reconnecting), name="reconnect")
         self.layercode.health.failed = loaded.failed
         self.emulator.use(*self._specs())

@@ -51,6 +51,7 @@ async def dev_server(
             url=url,
             voice=voice,
             recordings=tmp_path,
+            project=tmp_path,
             transcriber=transcriber,
         )
         config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2)

@@ -141,7 +141,9 @@ async def test_faults_are_set_and_felt(tmp_path: Path, browser: Browser) -> None
         await page.click("#faults-button")
         await page.select_option("#fault-status", "402")
         await page.click("text=Apply")
-        await expect(page.locator("#faults-button")).to_have_text("Faults: sessions refused with 402", use_inner_text=True)
+        await expect(page.locator("#faults-button")).to_have_text(
+            "Faults: sessions refused with 402", use_inner_text=True
+        )
         await page.click('[data-agent="shop"]')
         await expect(page.locator(".toast")).to_have_text("Insufficient balance")
         assert dev.app.emulator.faults.authorize_status == 402

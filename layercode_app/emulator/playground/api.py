@@ -25,7 +25,7 @@ from .export import export_page
 from .figures import conversation_row, latency, matches, shown, totals, whole
 from .live import events
 from .log_lines import lines_of_turn
-from .source import ForkRequest, Source
+from .source import ForkRequest, SaveTurnRequest, Source
 
 STATIC = Path(__file__).parent / "static"
 NEWEST_TURNS = 2000
@@ -79,6 +79,7 @@ def page_routes(source: Source) -> list[BaseRoute]:
         ("GET", "/dev/api/conversations/{conversation_id:id}/export", _export),
         ("GET", "/dev/api/conversations/{conversation_id:id}", _conversation),
         ("POST", "/dev/api/fork", _fork),
+        ("POST", "/dev/api/saved-turns", _save_turn),
         ("POST", "/dev/api/speech", _speech),
         ("GET", "/dev/api/live", _live),
     ]
@@ -174,6 +175,10 @@ async def _logs(source: Source, request: Request) -> Response:
 
 async def _fork(source: Source, request: Request) -> Response:
     return _json(await source.fork(await _read(request, ForkRequest)))
+
+
+async def _save_turn(source: Source, request: Request) -> Response:
+    return _json(await source.save_turn(await _read(request, SaveTurnRequest)), 201)
 
 
 async def _speech(source: Source, request: Request) -> Response:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,16 @@ class ForkRequest(BaseModel):
     rest: bool = False
 
 
+class SaveTurnRequest(BaseModel):
+    """A request to save a turn in the project, as a scenario for `eval` or as a pytest test."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    conversation_id: str
+    turn_id: str
+    form: Literal["scenario", "test"]
+
+
 @dataclass
 class Source:
     """The parts of a development server that its page needs."""
@@ -43,6 +53,8 @@ class Source:
     """Return the models that a fork may use."""
     fork: Callable[[ForkRequest], Awaitable[Any]]
     """Fork a recorded call, and return the comparison as JSON. May raise DeveloperError."""
+    save_turn: Callable[[SaveTurnRequest], Awaitable[Any]]
+    """Save a turn; return the `path` of the file and the command to `run` it. May raise DeveloperError."""
     log_dir: Path | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops, to end open streams."""

@@ -31,6 +31,7 @@ export const api = {
   logs: (id, turn) => ask(`${conversation(id)}/turns/${encoded(turn)}/logs`),
   exportUrl: (id) => `${conversation(id)}/export`,
   openSession: (asked) => send("POST", "/dev/api/sessions", asked),
+  saveTurn: (turn, form) => send("POST", "/dev/api/saved-turns", { conversation_id: turn.conversation_id, turn_id: turn.turn_id, form }),
   fork: (asked) => send("POST", "/dev/api/fork", asked),
   speech: async (text) => {
     const response = await fetch("/dev/api/speech", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ text }) });

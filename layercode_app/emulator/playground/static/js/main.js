@@ -13,6 +13,7 @@ import { Inspector } from "./inspector.js";
 import { listenButton } from "./listen.js";
 import { Player } from "./player.js";
 import { callerMetadata, missingView, startView } from "./start.js";
+import { saveButtons } from "./save.js";
 import { Status } from "./status.js";
 import { themeButton } from "./theme.js";
 import { isSpoken, transcript } from "./transcript.js";
@@ -23,7 +24,7 @@ const scroller = byId("transcript-scroll");
 const follower = new Follower(scroller, () => draw());
 const inspector = new Inspector(byId("turn"), {
   loadLogs: (turn) => api.logs(turn.conversation_id, turn.turn_id),
-  headTools: (turn) => (turn.status === "running" ? null : listenButton(turn.heard || turn.spoken_text)),
+  headTools: (turn) => (["running", "unfinished"].includes(turn.status) ? null : [listenButton(turn.heard || turn.spoken_text), saveButtons(turn, toast)]),
   forkPanel: (turn) => forkPanel(turn, state.agents.find((agent) => agent.name === turn.agent)),
 });
 const status = new Status(byId("status"), byId("problems"));
@@ -119,7 +120,7 @@ function drawTalk() {
     if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; refreshTurn(); }
   }
   // This runs often while the agent speaks. Update in place: replacing an element while it is pressed loses the click.
-  const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress, stateOf }), resume());
+  const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress, stateOf }), suggestions(all), resume());
   if (scroller.querySelector("#transcript")) patch(scroller.firstChild, drawn);
   else fill(scroller, drawn);
   if (state.following) follower.place();
@@ -136,11 +137,20 @@ function drawHead() {
   if (call) patch(byId("call-head").firstChild, h("div", {}, callHead(call, state.agents.find((agent) => agent.name === call.agent))));
 }
 
+// Sentences to try, until the caller has said something.
+function suggestions(all) {
+  const call = onScreen();
+  const say = state.agents.find((agent) => agent.name === call?.agent)?.say || [];
+  if (!say.length || all.some((turn) => turn.user_text)) return null;
+  return h("div", { class: "suggestions", "data-turn": "suggestions" }, h("span", {}, "Try saying"),
+    say.map((text) => h("button", { class: "small", type: "button", onclick: () => { followCall(); onScreen()?.say(text); } }, text)));
+}
+
 function resume() {
   if (state.call?.live && state.call.conversationId === state.conversationId) return null;
   const agent = state.conversation?.agent;
   if (!agent) return null;
-  return h("div", { class: "aside-row" },
+  return h("div", { class: "aside-row", "data-turn": "resume" },
     h("button", { onclick: () => startCall(agent, state.conversationId) }, "Continue this call"),
     h("a", { class: "button", href: api.exportUrl(state.conversationId), download: "" }, "Export this call"));
 }

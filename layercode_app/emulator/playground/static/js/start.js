@@ -14,6 +14,7 @@ function agentList(agents, onCall) {
   return h("div", { class: "agent-list" }, agents.map((agent) => h("article", { class: "agent-card" },
     h("h3", {}, breakable(agent.name)),
     h("p", {}, withoutName(agent)),
+    agent.say?.length ? h("p", { class: "say" }, "Try saying ", agent.say.map((text, place) => [place ? ", " : "", h("q", {}, text)])) : null,
     h("p", { class: "model" }, agent.offline ? "offline script, no model key needed" : agent.model || "no model needed"),
     h("button", { class: "primary", "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call"))));
 }

@@ -1,0 +1,67 @@
+"""Find a few sentences to try with each agent, in the project's scenarios and tests, or in the gallery's conversations."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..exceptions import ConfigurationError
+from ..scaffold.conversations import CONVERSATIONS
+from ..testing.evals.scenario import load
+
+MOST = 3
+"""Sentences for each agent."""
+
+
+def suggestions(project: Path, agents: Iterable[str]) -> dict[str, list[str]]:
+    """Return sentences for each agent by its name, at most `MOST`. Files that cannot be read are left out."""
+    found: dict[str, dict[str, None]] = {name: {} for name in agents}
+    for agent, text in [*_in_scenarios(project / "evals"), *_in_tests(project / "tests"), *_in_gallery()]:
+        if agent in found and len(found[agent]) < MOST and text.strip():
+            found[agent][text] = None
+    return {agent: list(texts) for agent, texts in found.items()}
+
+
+def _in_scenarios(folder: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted(folder.glob("*.y*ml")):
+        try:
+            file = load(path)
+        except ConfigurationError:
+            continue
+        yield from ((file.agent, step.say) for one in file.scenarios for step in one.turns if step.say is not None)
+
+
+def _in_tests(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield what tests say with `call.say("…")`, or list in CONVERSATION, in files marked with `agent("…")`."""
+    for path in sorted(folder.glob("test_*.py")):
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, SyntaxError):
+            continue
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+        agents = {text for call in calls if _method(call) == "agent" for text in _first(call.args)}
+        said = [text for call in calls if _method(call) == "say" for text in _first(call.args)]
+        if len(agents) == 1:
+            yield from ((agent, text) for agent in agents for text in [*_listed(tree), *said])
+
+
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _first(values: list[ast.expr]) -> list[str]:
+    return [one.value for one in values[:1] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+
+
+def _listed(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        target = node.target if isinstance(node, ast.AnnAssign) else None
+        if isinstance(target, ast.Name) and target.id == "CONVERSATION":
+            for line in ast.walk(node):
+                if isinstance(line, ast.Tuple):
+                    yield from _first(line.elts)
+
+
+def _in_gallery() -> Iterator[tuple[str, str]]:
+    yield from ((agent, line.say) for agent, lines in CONVERSATIONS.items() for line in lines)

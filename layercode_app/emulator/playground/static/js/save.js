@@ -1,0 +1,20 @@
+// Save a turn in the project, as a scenario or as a test.
+
+import { api } from "./api.js";
+import { h } from "./dom.js";
+
+export function saveButtons(turn, toast) {
+  const save = (form) => async (event) => {
+    const button = event.currentTarget;
+    button.disabled = true;
+    try {
+      const { path, run } = await api.saveTurn(turn, form);
+      toast(`Saved as ${path}. Run it with: ${run}`);
+    } catch (error) {
+      toast(error.message);
+    }
+    button.disabled = false;
+  };
+  const button = (form) => h("button", { class: "small", id: `save-${form}`, type: "button", title: `Write the call up to this turn into the project, as a ${form}`, onclick: save(form) }, `Save as ${form}`);
+  return [button("scenario"), button("test")];
+}

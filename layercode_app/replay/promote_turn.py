@@ -1,0 +1,79 @@
+"""Save one recorded turn as a scenario for `eval`, or as a pytest test: the call up to it, and what it must do again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ..exceptions import ConfigurationError
+from ..journal.record import TurnRecord
+from ..settings import make_folder
+from ..testing.evals.scenario import Expectation, ScenarioFile, dump
+from .promote import HEADER, promote
+from .promoted_test import as_test
+from .recording import Recording
+from .replacements import StandIns
+
+Form: TypeAlias = Literal["scenario", "test"]
+_WORDS = 5
+
+
+def scenario_of(turns: Sequence[TurnRecord], turn_id: str) -> ScenarioFile:
+    """Return the call up to a turn, with expectations of that turn only.
+
+    Raises ConfigurationError if the call has no such turn, or one that cannot be answered again.
+    """
+    place = next((place for place, turn in enumerate(turns) if turn.turn_id == turn_id), None)
+    if place is None:
+        raise ConfigurationError(f"Turn {turn_id!r} is not in this call; expected the id of one of its turns.")
+    recording = Recording(turns[: place + 1])
+    chosen = turns[place]
+    if chosen not in recording.spoken:
+        raise ConfigurationError(f"Turn {turn_id!r} is a {chosen.kind} event; expected a greeting or a message.")
+    if why := recording.why_not(chosen):
+        raise ConfigurationError(f"Turn {turn_id!r} cannot be saved: {why}.")
+    file = promote(recording, StandIns(recording.turns), name="turn")
+    *before, last = file.scenarios[0].turns
+    file.scenarios[0].turns = [
+        *(step.model_copy(update={"expect": Expectation(), "judge": None}) for step in before),
+        last,
+    ]
+    file.scenarios[0].name = slug(last.say or "greeting")
+    return file
+
+
+def save_turn(turns: Sequence[TurnRecord], turn_id: str, *, form: Form, project: Path) -> Path:
+    """Write a turn into the project's `evals` or `tests`, without personal details; return the path inside the project.
+
+    An existing file is never changed. Raises ConfigurationError if the turn or the file cannot be written.
+    """
+    file = scenario_of(turns, turn_id)
+    name = f"{file.agent}_{file.scenarios[0].name}"
+    text, path = (
+        (HEADER + dump(file), f"evals/{name}.yaml") if form == "scenario" else (as_test(file), f"tests/test_{name}.py")
+    )
+    try:
+        make_folder((project / path).parent)
+        return _write_new(project, Path(path), text)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _write_new(project: Path, path: Path, text: str) -> Path:
+    """Write to the first free name: `order.yaml`, `order_2.yaml`, and so on."""
+    number = 1
+    while True:
+        free = path if number == 1 else path.with_stem(f"{path.stem}_{number}")
+        try:
+            with (project / free).open("x", encoding="utf-8") as out:
+                out.write(text)
+            return free
+        except FileExistsError:
+            number += 1
+
+
+def slug(text: str) -> str:
+    """Return the first words of a text as a name for files and functions."""
+    return "_".join(re.findall(r"[a-z0-9]+", text.lower())[:_WORDS]) or "turn"
