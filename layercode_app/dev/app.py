@@ -188,8 +188,7 @@ class DevApp:
     async def _save_turn(self, asked: SaveTurnRequest) -> Any:
         turns = await turns_of(self.layercode.store, asked.conversation_id, bodies=True)
         path = await asyncio.to_thread(save_turn, turns, asked.turn_id, form=asked.form, project=self._project)
-        program = "layercode-create-app eval" if asked.form == "scenario" else "pytest"
-        return {"path": path.as_posix(), "run": f"{program} {path.as_posix()}"}
+        return {"path": path.as_posix()}
 
     def _suggestions(self, loaded: Loaded) -> dict[str, list[str]]:
         return suggestions(self._project, (voice.name for voice in loaded.voices))

@@ -32,12 +32,9 @@ async def test_a_turn_becomes_a_scenario_and_a_test_that_pass(tmp_path: Path) ->
             return answer.status_code, answer.json()
 
         scenario = "evals/shop_one_cake_please.yaml"
-        assert await save(turns[2].turn_id, "scenario") == (
-            201,
-            {"path": scenario, "run": f"layercode-create-app eval {scenario}"},
-        )
+        assert await save(turns[2].turn_id, "scenario") == (201, {"path": scenario})
         test = "tests/test_shop_one_cake_please.py"
-        assert await save(turns[2].turn_id, "test") == (201, {"path": test, "run": f"pytest {test}"})
+        assert await save(turns[2].turn_id, "test") == (201, {"path": test})
         # Nothing is overwritten.
         _, again = await save(turns[2].turn_id, "test")
         assert again["path"] == "tests/test_shop_one_cake_please_2.py"

@@ -36,7 +36,7 @@ async def _take(app: DevApp, browser: Browser, folder: Path) -> None:
     dev = DevPage(await browser.new_page(viewport=WIDE, device_scale_factor=1.5), app)  # type: ignore[arg-type]
     page = dev.page
     await page.goto(app.url)
-    await expect(page.locator(".ladder")).to_be_visible()
+    await expect(page.locator(".agent-card").first).to_be_visible()
     await page.screenshot(path=folder / "start.png")
     await _talk(dev, folder)
     await dev.turn(1).click()

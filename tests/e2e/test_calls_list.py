@@ -69,7 +69,7 @@ async def test_calls_are_found_filtered_and_grouped(tmp_path: Path, browser: Bro
         await page.click("#clear-filters")
         await expect(calls).to_have_count(6)
 
-        # The list may change while somebody types, and the field keeps focus and text.
+        # The list may change while a word is typed, and the field keeps focus and text.
         await page.fill("#call-search", "cake")
         await expect(calls).to_have_count(1)
         await record(store, "new", "another cake", timings={"ttfs": 1200.0})
@@ -80,13 +80,13 @@ async def test_calls_are_found_filtered_and_grouped(tmp_path: Path, browser: Bro
         # Five turns are enough for a median, and for no more. Its unit is in the heading.
         await expect(page.locator(".ladder dt")).to_have_text(["p50"])
         await expect(page.locator(".ladder dd")).to_have_text(["300"])
-        await expect(page.locator(".latency h2")).to_have_text("Time to first speech ms")
+        await expect(page.locator(".latency h2")).to_have_text("Time to first speech in ms")
         for place in range(5):
             await record(store, f"more-{place}", "slow again", timings={"ttfs": 1234.0})
         dev.app.emulator.feed.publish({"kind": "journal"})
         await expect(page.locator(".ladder dt")).to_have_text(["p50", "p90"])
         await expect(page.locator(".ladder dd")).to_have_text(["1.23", "1.35"])
-        await expect(page.locator(".latency h2")).to_have_text("Time to first speech s")
+        await expect(page.locator(".latency h2")).to_have_text("Time to first speech in seconds")
         assert dev.errors == []
 
 

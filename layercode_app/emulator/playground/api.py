@@ -147,6 +147,7 @@ async def _conversations(source: Source, request: Request) -> Response:
         by_conversation.setdefault(turn.conversation_id, []).append(turn)
     text = request.query_params.get("q", "")
     rows = [conversation_row(turns[::-1]) for turns in by_conversation.values() if not text or matches(turns, text)]
+    rows.sort(key=lambda row: float(row["last_at"]), reverse=True)
     return _json({"conversations": rows, "all": totals(newest) | latency(newest)})
 
 

@@ -54,7 +54,7 @@ class Source:
     fork: Callable[[ForkRequest], Awaitable[Any]]
     """Fork a recorded call, and return the comparison as JSON. May raise DeveloperError."""
     save_turn: Callable[[SaveTurnRequest], Awaitable[Any]]
-    """Save a turn; return the `path` of the file and the command to `run` it. May raise DeveloperError."""
+    """Save a turn; return the `path` of the file in the project. May raise DeveloperError."""
     log_dir: Path | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops, to end open streams."""

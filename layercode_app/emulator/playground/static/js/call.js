@@ -83,7 +83,7 @@ export class Call extends EventTarget {
     const turn = this.turns.get(item.turn_id);
     if (!turn) return;
     // The browser's own voice may need longer than the emulator assumes.
-    const speaks = !item.interrupted && !turn.over && this.player.text && this.player.playing(turn.id);
+    const speaks = !item.interrupted && !turn.over && this.player.unfinished?.(turn.id);
     Object.assign(turn, { over: !speaks, heard: item.heard, text: item.text, interrupted: Boolean(item.interrupted), error: item.error });
     this.changed();
   }

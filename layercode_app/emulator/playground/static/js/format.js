@@ -32,7 +32,7 @@ export function plural(number, noun) {
 export function inOneUnit(values) {
   const inSeconds = Math.max(...values.filter((value) => value !== null && value !== undefined)) >= 1000;
   const text = (value) => (inSeconds ? (value / 1000).toFixed(2) : String(Math.round(value)));
-  return { unit: inSeconds ? "s" : "ms", texts: values.map((value) => (value === null || value === undefined ? UNKNOWN : text(value))) };
+  return { unit: inSeconds ? "seconds" : "ms", texts: values.map((value) => (value === null || value === undefined ? UNKNOWN : text(value))) };
 }
 
 // "today", "yesterday", or the date.

@@ -8,8 +8,8 @@ export function saveButtons(turn, toast) {
     const button = event.currentTarget;
     button.disabled = true;
     try {
-      const { path, run } = await api.saveTurn(turn, form);
-      toast(`Saved as ${path}. Run it with: ${run}`);
+      const { path } = await api.saveTurn(turn, form);
+      toast(`Saved as ${path}. Run it with ${form === "test" ? "pytest" : "layercode-create-app eval"}.`);
     } catch (error) {
       toast(error.message);
     }

@@ -19,7 +19,7 @@ export class Status {
   // Show one message at a time.
   tell(text) {
     clearTimeout(this.timer);
-    fill(this.messages, h("p", { class: "toast" }, text));
+    fill(this.messages, h("p", { class: "toast", title: "Press to close", onclick: () => fill(this.messages) }, text));
     this.timer = setTimeout(() => fill(this.messages), SHOWN_MS);
   }
 

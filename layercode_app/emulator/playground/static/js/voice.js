@@ -2,7 +2,7 @@
 
 const synthesis = window.speechSynthesis;
 const CHARACTERS_PER_SECOND = 15;
-const SENTENCE = /[^.!?\u2026:;\n]+[.!?\u2026:;\n]+["'\u201d\u2019)\]]*\s+/y;
+const SENTENCE = /[^.!?\u2026\n]+[.!?\u2026\n]+["'\u201d\u2019)\]]*\s+/y;
 
 // `wanted`: the server has no voice. `found`: the browser has one.
 export const browserVoice = { wanted: false, found: false };
@@ -112,6 +112,11 @@ export class BrowserVoice {
 
   playing(turnId) {
     return this.turn?.id === turnId && Boolean(this.turn.speaking);
+  }
+
+  // Whether words of this turn are still to be spoken.
+  unfinished(turnId) {
+    return this.turn?.id === turnId && !this.turn.told;
   }
 
   // Not every voice reports its words; time tells about as much.
