@@ -57,8 +57,9 @@ class DevPage:
 @asynccontextmanager
 async def dev_page(tmp_path: Path, browser: Browser, *, pace: float = 3, **given: Any) -> AsyncIterator[DevPage]:
     """A development server whose agent speaks this much faster than people do, and its page in Chromium."""
+    given.setdefault("voice", Silence(pace=pace))
     async with (
-        dev_server(tmp_path, **{"voice": Silence(pace=pace), **given}) as app,
+        dev_server(tmp_path, **given) as app,
         await browser.new_page(viewport={"width": 1400, "height": 900}) as page,
     ):
         yield DevPage(page, app)

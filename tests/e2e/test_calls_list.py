@@ -15,14 +15,14 @@ from layercode_app.journal.stores.base import Store
 from .dev_page import dev_page
 
 pytestmark = pytest.mark.anyio
-NOON = time.mktime((*time.localtime()[:3], 12, 0, 0, 0, 0, -1))
+NOON = time.mktime(time.strptime(time.strftime("%Y-%m-%d 12"), "%Y-%m-%d %H"))
 DAY = 86_400.0
 LONG = "a_very_long_agent_name_that_has_no_space_in_it_and_goes_on_for_a_while"
 
 
 async def record(store: Store, call: str, text: str, reply: str = "Fine.", *, at: float = NOON, **values: Any) -> None:
     """Put a finished turn into the journal."""
-    fields = {"status": Status.COMPLETE, "timings": {"ttfs": 300.0}, "ended_at": at + 2, **values}
+    fields: dict[str, Any] = {"status": Status.COMPLETE, "timings": {"ttfs": 300.0}, "ended_at": at + 2, **values}
     agent = fields.pop("agent", "shop")
     turn = TurnRecord(call, f"{call}-{text}", Kind.MESSAGE, agent, user_text=text, session_id=call, started_at=at)
     await store.begin(turn, history_tokens=0)
@@ -94,7 +94,11 @@ async def test_a_past_call_has_a_header_and_keeps_its_chips(tmp_path: Path, brow
     async with dev_page(tmp_path, browser) as dev:
         page, store = dev.page, dev.app.layercode.store
         data = [Frame(DATA, {"basket": 1}, 5.0)]
-        spent = {"usage": {"requests": 1, "input_tokens": 9, "output_tokens": 9}, "cost": 0.05, "model": "gpt-5"}
+        spent: dict[str, Any] = {
+            "usage": {"requests": 1, "input_tokens": 9, "output_tokens": 9},
+            "cost": 0.05,
+            "model": "gpt-5",
+        }
         await record(store, "past", "one", fingerprint="0ld", at=NOON - DAY, frames=data, **spent)
         await record(store, "past", "two", fingerprint="0ld", at=NOON - DAY + 70, status=Status.SUPERSEDED)
         await page.goto(f"{dev.app.url}/#past")

@@ -18,13 +18,17 @@ export class Follower {
   moved() {
     this.set(false);
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.set(Math.abs(this.target() - this.scroller.scrollTop) < LINE), 250);
+    this.settling = setTimeout(() => this.set(this.near), 250);
   }
 
   set(on) {
     if (this.on === on) return;
     this.on = on;
     this.onChange();
+  }
+
+  get near() {
+    return Math.abs(this.target() - this.scroller.scrollTop) < LINE;
   }
 
   // Where to scroll to: the spoken word at three fifths of the height, else the end.

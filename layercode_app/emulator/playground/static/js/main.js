@@ -124,7 +124,7 @@ function drawTalk() {
   if (scroller.querySelector("#transcript")) patch(scroller.firstChild, drawn);
   else fill(scroller, drawn);
   if (state.following) follower.place();
-  byId("to-now").hidden = !onScreen() || (state.following && follower.on);
+  byId("to-now").hidden = !onScreen() || follower.near;
 }
 
 // A call that was just opened is not in the journal yet, and has its header all the same: nothing moves later.
