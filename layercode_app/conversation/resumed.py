@@ -45,7 +45,8 @@ def asks(turn: TurnRecord) -> bool:
 def was_cut_off(turn: TurnRecord) -> bool:
     """Return whether the turn was stopped before its model had written the whole reply."""
     requests = [call for call in turn.requests if not call.stage]
-    if any(call.status in ("running", "cancelled") for call in [*requests, *turn.tools]):
+    stopped = ("running", "cancelled")
+    if any(call.status in stopped for call in requests) or any(call.status in stopped for call in turn.tools):
         return True
     return bool(turn.tools) and (not requests or requests[-1].started_ms < turn.tools[-1].started_ms)
 
