@@ -49,7 +49,7 @@ def listener_of(given: Backchannels | None) -> Phrases | None:
     """Return the sounds to recognise, or None for none. Raises DeveloperError for other types."""
     if given is None or given is False:
         return None
-    names = [*SOUNDS] if given is True else [given] if isinstance(given, str) else given
+    names: Any = [*SOUNDS] if given is True else [given] if isinstance(given, str) else given
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise DeveloperError(
             f"VoiceAgent backchannels={given!r}: expected True, languages ({', '.join(SOUNDS)}), or a list of sounds."

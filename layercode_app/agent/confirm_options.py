@@ -90,8 +90,8 @@ class _Fields(string.Formatter):
         self._args, self._turn = args, turn
 
     def get_value(self, key: int | str, args: Any, kwargs: Any) -> Any:
-        if key in self._args:
-            return self._args[key]  # type: ignore[index]
+        if str(key) in self._args:
+            return self._args[str(key)]
         for source in (self._turn.state, self._turn.metadata):
             if isinstance(source, BaseModel) and hasattr(source, str(key)):
                 return getattr(source, str(key))
