@@ -47,12 +47,13 @@ def order(quantity: int = 1) -> tuple[str, str]:
 
 
 def plain_script(said: str) -> Sequence[Any]:
-    return {
+    known: dict[str, Sequence[Any]] = {
         "order": ["Gladly. ", order()],
         "go for it": [order()],
         "make it two": [order(2)],
         "both": [order(1), order(2)],
-    }.get(said, ["Fine."])
+    }
+    return known.get(said, ["Fine."])
 
 
 class Shop:
@@ -102,7 +103,7 @@ async def test_the_question_is_asked_and_yes_runs_the_tool(yes: str) -> None:
     async with open_call(shop.voice) as call:
         asked = await call.say("order")
         assert (asked.spoken, await call.state()) == (f"Gladly. {QUESTION}", {"price": 5, "placed": []})
-        assert asked.record.tools == []
+        assert asked.tools == []
         done = await call.say(yes)
         assert (done.spoken, (await call.state())["placed"]) == ("placed 1.", [1])
         assert (await call.say("yes")).spoken == "Fine.", "a yes counts once"
@@ -340,7 +341,7 @@ def test_wrong_declarations_are_named() -> None:
     assert fault_of_agent(checked.voice) == ""
     assert checked.voice.agent is not None
 
-    @checked.voice.agent.output_validator  # type: ignore[attr-defined]
+    @checked.voice.agent.output_validator  # type: ignore[attr-defined,untyped-decorator]
     def accept(output: str) -> str:
         return output
 
