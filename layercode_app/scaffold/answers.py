@@ -9,10 +9,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
 from .options import EXTRAS, PROVIDERS
 from .required import normalized, required
+
+if TYPE_CHECKING:
+    from .vendored_wheel import Wheel
 
 _NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
 _TAKEN = {"layercode_app", "pydantic_ai", "agents", "tests", "test", "evals", "logs", "web", "con", "nul", "aux", "prn"}
@@ -27,6 +31,8 @@ class Answers:
     agent: str = "starter"
     model: str | None = None
     extras: tuple[str, ...] = ()
+    wheel: Wheel | None = None
+    """The wheel of this package to put into the project; None if the project installs it from an index."""
 
     @property
     def module(self) -> str:

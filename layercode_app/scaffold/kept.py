@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +25,8 @@ class KeptAnswers(BaseModel):
     agent: str
     model: str | None = None
     extras: tuple[str, ...] = Field((), alias="with")
+    vendor: bool = False
+    """Whether the project contains the wheel that it installs."""
 
 
 class Kept(BaseModel):
@@ -39,12 +42,17 @@ class Kept(BaseModel):
 
     def to_json(self) -> str:
         """Return the text of the answers file."""
-        return self.model_dump_json(indent=2, exclude=set() if self.merge_from else {"merge_from"}) + "\n"
+        unused: dict[str, Any] = {} if self.merge_from else {"merge_from": True}
+        unused |= {} if self.answers.vendor else {"answers": {"vendor"}}
+        return self.model_dump_json(indent=2, exclude=unused) + "\n"
 
 
 def keep(answers: Answers, files: dict[str, str]) -> Kept:
     """Return the answers file of a project that this version generates; `files` maps paths to texts."""
-    given = KeptAnswers(name=answers.name, agent=answers.agent, model=answers.model, **{"with": answers.extras})
+    given = KeptAnswers(
+        name=answers.name, agent=answers.agent, model=answers.model, vendor=answers.wheel is not None,
+        **{"with": answers.extras},
+    )  # fmt: skip
     return Kept(layercode_app=__version__, answers=given, files={path: digest(files[path]) for path in sorted(files)})
 
 

@@ -34,16 +34,25 @@ class File:
     path: PurePosixPath
     text: str
     private: bool = False
+    binary: bytes | None = None
+    """The content of a file that has no text."""
+
+    @property
+    def content(self) -> bytes:
+        """Return what is written to the disk."""
+        return self.text.encode() if self.binary is None else self.binary
 
 
 def render(answers: Answers, template: Template, *, secret: str | None = None) -> list[File]:
     """Return every file of the project, sorted by path; `secret` is its webhook secret for development."""
     secret = secret or f"dev-{secrets.token_hex(24)}"
     files = [*_agent(answers, template), *render_templates(answers, secret), *_local(answers)]
-    folders = ["logs", *(["wheels"] if "docker" in answers.extras else [])]
+    folders = ["logs", *(["wheels"] if "docker" in answers.extras and answers.wheel is None else [])]
     files.extend(File(PurePosixPath(folder, ".gitkeep"), "") for folder in folders)
     kept = keep(answers, {str(file.path): file.text for file in files if str(file.path) not in OWN})
     files.append(File(PurePosixPath(ANSWERS_FILE), kept.to_json()))
+    if answers.wheel is not None:
+        files.append(File(answers.wheel.path, "", binary=answers.wheel.content))
     return sorted(files, key=lambda file: file.path)
 
 
@@ -59,8 +68,11 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
 
 
 def _local(answers: Answers) -> Iterator[File]:
-    """Yield a requirement for the Makefile, so that a project of an unreleased version can be installed too."""
-    if (path := local_source()) is not None:
+    """Yield a requirement for the Makefile, so that a project of an unreleased version can be installed too.
+
+    A project with a wheel needs none: on this machine it installs what it installs everywhere.
+    """
+    if answers.wheel is None and (path := local_source()) is not None:
         yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{_own_extras(answers)} @ {path.resolve().as_uri()}\n")
 
 
@@ -115,6 +127,8 @@ def _context(answers: Answers, secret: str) -> dict[str, Any]:
         "extras": {extra: extra in answers.extras for extra in EXTRAS},
         "secret": secret,
         "version": __version__,
+        "wheel": answers.wheel.name if answers.wheel else "",
+        "asks_model": answers.provider is not None,
         "conversation": CONVERSATIONS.get(answers.agent, DEFAULT),
         "env_example": env_example(),
     }

@@ -18,6 +18,7 @@ from ..exceptions import ConfigurationError
 from .kept import ANSWERS_FILE, Kept, digest
 from .merge import made_text, merge
 from .render import LOCAL_FILE, OWN, File
+from .vendored_wheel import FOLDER, PATTERN, Wheel, same
 
 Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 
@@ -31,14 +32,24 @@ class Step:
     before: str | None = None
     text: str | None = None
     why: str = ""
+    binary: bytes | None = None
+    """The new content of a file that has no text."""
+
+    @property
+    def content(self) -> bytes | None:
+        """Return what is written to the disk; None deletes the file."""
+        return self.text.encode() if self.binary is None and self.text is not None else self.binary
 
 
 def plan(folder: Path, kept: Kept, files: list[File]) -> list[Step]:
     """Return the steps of an update, sorted by path; `files` are those of this version. Unchanged files have none."""
-    texts = {str(file.path): file.text for file in files if str(file.path) not in (*OWN, ANSWERS_FILE)}
+    without_digest = (*OWN, ANSWERS_FILE)
+    texts = {
+        str(file.path): file.text for file in files if str(file.path) not in without_digest and file.binary is None
+    }
     found = (_step(folder, kept, path, texts.get(path)) for path in texts.keys() | kept.files.keys())
     steps = [step for step in found if step is not None]
-    return sorted([*steps, *_own(folder, files)], key=lambda step: step.path)
+    return sorted([*steps, *_own(folder, files), *_wheels(folder, kept, files)], key=lambda step: step.path)
 
 
 def _step(folder: Path, kept: Kept, path: str, new: str | None) -> Step | None:
@@ -100,6 +111,17 @@ def _own(folder: Path, files: list[File]) -> Iterator[Step]:
         yield Step("add" if now is None else "change" if local is not None else "remove", LOCAL_FILE, now, local)
 
 
+def _wheels(folder: Path, kept: Kept, files: list[File]) -> Iterator[Step]:
+    """Yield steps that replace the wheel of the version before, or remove it when the project needs none any more."""
+    wheel = next((Wheel(file.path.name, file.binary) for file in files if file.binary is not None), None)
+    there = {path.name for path in (folder / FOLDER).glob(PATTERN)}
+    for name in sorted(there) if kept.answers.vendor else ():
+        if wheel is None or name != wheel.name:
+            yield Step("remove", f"{FOLDER}/{name}")
+    if wheel is not None and not same(folder / wheel.path, wheel):
+        yield Step("change" if wheel.name in there else "add", str(wheel.path), binary=wheel.content)
+
+
 def _read(folder: Path, path: str) -> str | None:
     """Return the text of a file, or None if there is none. Binary files and files outside the project never match."""
     whole = folder / path
@@ -129,11 +151,11 @@ def apply(folder: Path, steps: list[Step], kept: Kept) -> None:
     Raises ConfigurationError naming the file and the reason.
     """
     doing = [step for step in steps if step.action != "keep"]
-    texts: dict[str, str | None] = {step.path: step.text for step in doing} | {ANSWERS_FILE: kept.to_json()}
-    before = {path: (folder / path).read_bytes() if (folder / path).is_file() else None for path in texts}
+    contents = {step.path: step.content for step in doing} | {ANSWERS_FILE: kept.to_json().encode()}
+    before = {path: (folder / path).read_bytes() if (folder / path).is_file() else None for path in contents}
     try:
-        for path, text in texts.items():
-            _put(folder / path, None if text is None else text.encode())
+        for path, content in contents.items():
+            _put(folder / path, content)
     except OSError as error:
         _restore(folder, before)
         raise ConfigurationError(

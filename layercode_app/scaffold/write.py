@@ -54,8 +54,8 @@ def _make_folders(folder: Path, made: list[Path]) -> None:
 def _write_one(path: Path, file: File, made: list[Path]) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.private else 0o666)
     made.append(path)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-        stream.write(file.text)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(file.content)
 
 
 def _delete(made: Sequence[Path]) -> None:

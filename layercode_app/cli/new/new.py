@@ -21,6 +21,17 @@ def new(
         list[str] | None,
         typer.Option("--with", help="Extras to add, comma-separated: web, docker, k8s, github, redis."),
     ] = None,
+    vendor: Annotated[
+        bool | None,
+        typer.Option(
+            "--vendor/--no-vendor",
+            help="Put the wheel of layercode-app into the project. Default if the package index does not have it.",
+        ),
+    ] = None,
+    git: Annotated[
+        bool | None,
+        typer.Option("--git/--no-git", help="Run git init. Default if there is no repository and git is installed."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files without writing them.")] = False,
     as_json: AsJson = False,
     list_options: Annotated[
@@ -36,5 +47,5 @@ def new(
     if list_options:
         session.show_options(as_json=as_json)
         return
-    given = session.Given(name, agent, model, extras, dry_run=dry_run, as_json=as_json, yes=yes)
+    given = session.Given(name, agent, model, extras, vendor=vendor, git=git, dry_run=dry_run, as_json=as_json, yes=yes)
     session.make(given)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from ...output.terminal import ask, print_json, print_line
 if TYPE_CHECKING:
     from ...scaffold.answers import Answers
     from ...scaffold.options import Template
-    from ...scaffold.render import File
 
 
 @dataclass
@@ -26,6 +24,8 @@ class Given:
     agent: str | None
     model: str | None
     extras: list[str] | None
+    vendor: bool | None = None
+    git: bool | None = None
     dry_run: bool = False
     as_json: bool = False
     yes: bool = False
@@ -62,15 +62,37 @@ def make(given: Given) -> None:
         extras=split(given.extras),
         known_agents=known,
     )
-    # Imported only here: these are slow to import, and a wrong answer is reported without them.
-    from ...scaffold.render import render
-    from ...scaffold.write import check_free, write
+    _create(given, answers, known[answers.agent])
 
-    files = render(answers, known[answers.agent])
-    check_free(answers.folder, files)
+
+def _create(given: Given, answers: Answers, template: Template) -> None:
+    """Write the files, create the repository, and report both; with --dry-run only report."""
+    # Imported only here: these are slow to import, and a wrong answer is reported without them.
+    from ...scaffold.git import create_repository
+    from ...scaffold.render import render
+    from ...scaffold.vendoring import choose
+    from ...scaffold.write import check_free, write
+    from .report import Made, report
+
+    repository = _wants_repository(given, answers.folder)
+    check_free(answers.folder, render(answers, template))
+    vendoring = choose(given.vendor)
+    answers = replace(answers, wheel=vendoring.wheel)
+    files = render(answers, template)
     if not given.dry_run:
         write(answers.folder, files)
-    _report(given, answers, files)
+        repository = repository and create_repository(answers.folder)
+    made = Made(answers, files, vendoring.why, created=not given.dry_run, repository=repository)
+    report(made, as_json=given.as_json)
+
+
+def _wants_repository(given: Given, folder: Path) -> bool:
+    """Whether to run `git init`. Raises ConfigurationError if it was asked for and git is missing."""
+    from ...scaffold import git
+
+    if given.git and not git.is_installed():
+        raise ConfigurationError("--git: git is not installed. Install it, or use --no-git.")
+    return given.git is not False and git.is_installed() and not git.in_repository(folder)
 
 
 def split(extras: Sequence[str] | None) -> list[str]:
@@ -132,35 +154,3 @@ def show_options(*, as_json: bool) -> None:
         _list(choices)
     print_line("--model")
     print_line(f"  PROVIDER:NAME, where PROVIDER is one of {', '.join(sorted(PROVIDERS))}")
-
-
-def _report(given: Given, answers: Answers, files: Sequence[File]) -> None:
-    steps = _next_steps(answers)
-    if given.as_json:
-        report = {
-            "name": answers.name,
-            "folder": str(answers.folder.resolve()),
-            "agent": answers.module,
-            "written": not given.dry_run,
-            "files": [str(file.path) for file in files],
-            "next": steps,
-        }
-        print_json(report)
-        return
-    print_line(f"{'Would write' if given.dry_run else 'Wrote'} {len(files)} files to {answers.folder}:")
-    if given.dry_run:
-        for file in files:
-            print_line(f"  {file.path}")
-        return
-    for step in steps:
-        print_line(f"  {step}")
-
-
-def _next_steps(answers: Answers) -> list[str]:
-    """Return three lines, each a command and a comment."""
-    here = answers.folder.resolve() == Path.cwd()
-    return [
-        "git init     # if this is not a repository yet" if here else f"cd {shlex.quote(str(answers.folder))}",
-        "make run     # talk to it: no account, no key",
-        f"make test    # then edit agents/{answers.module}.py",
-    ]

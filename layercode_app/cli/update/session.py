@@ -26,6 +26,7 @@ class Given:
 
     folder: Path
     extras: list[str] | None
+    vendor: bool | None = None
     dry_run: bool = False
     as_json: bool = False
     yes: bool = False
@@ -49,7 +50,8 @@ def make(given: Given) -> list[Step]:
     steps = plan(given.folder, kept, files)
     if not given.as_json:
         _show(kept, now, steps)
-    doing = not given.dry_run and outcome(kept, now, steps) != kept
+    changes = any(step.action != "keep" for step in steps) or outcome(kept, now, steps) != kept
+    doing = changes and not given.dry_run
     if doing and given.asks and steps:
         confirm("Apply these changes?", default=True)
     if doing:
@@ -61,6 +63,7 @@ def make(given: Given) -> list[Step]:
 def _answers(given: Given, kept: Kept) -> Answers:
     """Return the project's saved answers with the added extras, all of them checked again."""
     from ...scaffold.answers import Answers, check_extras, check_model, check_name
+    from ...scaffold.vendored_wheel import build
 
     saved = kept.answers
     if saved.agent not in gallery():
@@ -70,14 +73,15 @@ def _answers(given: Given, kept: Kept) -> Answers:
         )
     check_model(saved.model)
     extras = check_extras([*saved.extras, *split(given.extras)])
-    return Answers(given.folder, check_name(saved.name), saved.agent, saved.model, extras)
+    wheel = build() if (saved.vendor if given.vendor is None else given.vendor) else None
+    return Answers(given.folder, check_name(saved.name), saved.agent, saved.model, extras, wheel)
 
 
 def _show(kept: Kept, now: Kept, steps: list[Step]) -> None:
     if not steps:
         return
     for step in steps:
-        if step.action in ("change", "merge", "beside"):
+        if step.action in ("change", "merge", "beside") and step.binary is None:
             _show_diff(step)
     since = f"From {kept.layercode_app} to" if kept.layercode_app != now.layercode_app else "With"
     print_line(f"{since} {now.layercode_app}:")

@@ -1,0 +1,76 @@
+"""Report what `new` created, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...output.terminal import print_json, print_line
+from ...scaffold.answers import Answers
+from ...scaffold.options import PROVIDERS
+from ...scaffold.render import File
+
+
+@dataclass(frozen=True)
+class Made:
+    """A new project."""
+
+    answers: Answers
+    files: Sequence[File]
+    why: str
+    """Why it contains the wheel of this package, or why only this machine can install it; empty otherwise."""
+    created: bool
+    """False for a dry run."""
+    repository: bool
+    """Whether `git init` created, or would create, a repository."""
+
+
+def report(made: Made, *, as_json: bool) -> None:
+    """Print what was created and the next steps."""
+    if as_json:
+        _print_json(made)
+        return
+    files = f"{len(made.files)} files to {made.answers.folder}"
+    print_line(f"{'Wrote' if made.created else 'Would write'} {files}:")
+    for file in made.files if not made.created else ():
+        print_line(f"  {file.path}")
+    for step in next_steps(made) if made.created else ():
+        print_line(f"  {step}")
+    if made.why:
+        print_line(made.why)
+
+
+def _print_json(made: Made) -> None:
+    wheel = made.answers.wheel
+    print_json(
+        {
+            "name": made.answers.name,
+            "folder": str(made.answers.folder.resolve()),
+            "agent": made.answers.module,
+            "written": made.created,
+            "files": [str(file.path) for file in made.files],
+            "vendored": str(wheel.path) if wheel else None,
+            "why": made.why,
+            "git_init": made.repository,
+            "next": next_steps(made),
+        }
+    )
+
+
+def next_steps(made: Made) -> list[str]:
+    """Return the commands to run next, each with a comment."""
+    answers = made.answers
+    provider = PROVIDERS.get(answers.provider or "")
+    run = f"put {provider.key} into .env, then talk to it" if provider else "talk to it: no account, no key"
+    commit = "git add --all && git commit --message 'Create the project'"
+    steps = {
+        f"cd {shlex.quote(str(answers.folder))}": "",
+        "make run": run,
+        "make test": f"then edit agents/{answers.module}.py",
+        commit: "" if made.repository else "after git init, if this is not a repository yet",
+    }
+    if answers.folder.resolve() == Path.cwd():
+        del steps[next(iter(steps))]
+    return [f"{step:<12} # {comment}" if comment else step for step, comment in steps.items()]

@@ -1,0 +1,84 @@
+"""Ask the machine's package index whether it has this version, with the installer that the machine has."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from shutil import which
+
+from ..settings import environment
+from .source import NAME
+
+_SECONDS = 3
+"""Timeout of one request. Requests are not repeated: a slow index must not hold up `new`."""
+_ALL_SECONDS = 10
+"""Timeout of the whole question, for several indexes."""
+# -P: a folder `pip` in the current folder must not be imported. -vv prints why a page was not fetched.
+_PIP = [sys.executable, "-P", "-m", "pip", "index", "versions", NAME, "--pre", "-vv", "--retries", "0"]
+_PIP += ["--timeout", str(_SECONDS), "--no-input", "--no-color", "--disable-pip-version-check"]
+_UV_SETTINGS = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(_SECONDS)}
+_FAILED = re.compile(r"^\s*Could not fetch URL \S+ (?!404 )(.+) - skipping$", re.MULTILINE)
+_ERRNO = re.compile(r"\[Errno -?\d+\] ([\w ,]+)")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the index says. `has` is false if it could not be asked, and `why` is then the reason."""
+
+    has: bool
+    why: str = ""
+
+
+def ask(version: str) -> Answer:
+    """Ask whether the package index of this machine's pip, or else of its uv, has a version of this package."""
+    if find_spec("pip") is not None:
+        return _ask_pip(version)
+    if uv := which("uv"):
+        return _ask_uv(uv, version)
+    return Answer(False, "neither pip nor uv is installed")
+
+
+def _ask_pip(version: str) -> Answer:
+    code, text = _run(_PIP)
+    listed = re.search(r"^Available versions: (.+)$", text, re.MULTILINE)
+    if code == 0 and listed is not None:
+        return Answer(version in listed[1].split(", "))
+    if failed := _FAILED.search(text):
+        return Answer(False, _brief(failed[1]))
+    if "No matching distribution found" in text:
+        return Answer(False)
+    return Answer(False, _brief(text))
+
+
+def _ask_uv(uv: str, version: str) -> Answer:
+    asked = [uv, "pip", "compile", "--no-deps", "--quiet", "--no-header", "--no-annotate", "-"]
+    code, text = _run(asked, typed=f"{NAME}=={version}\n", more=_UV_SETTINGS)
+    if code == 0 or "No solution found" in text:
+        return Answer(code == 0)
+    return Answer(False, _brief(text))
+
+
+def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Return the exit code of an installer and everything it printed; -1 if it does not end in time."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, input=typed, env={**environment(), **(more or {})}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=_ALL_SECONDS,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return -1, f"no answer within {_ALL_SECONDS} s"
+    except OSError as error:
+        return -1, str(error)
+    return done.returncode, done.stdout
+
+
+def _brief(text: str) -> str:
+    """Return the reason of a failure in a few words: that of the system if it is there, else the last line."""
+    if system := _ERRNO.findall(text):
+        return str(system[-1]).strip()
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1].removeprefix("cause: ")[:120] if lines else "the installer said nothing"
