@@ -78,6 +78,7 @@ class Workshop:
         shutil.rmtree(self.folder.parent, ignore_errors=True)
         self.folder.parent.mkdir(parents=True)
         new = [str(self.bin / "layercode-create-app"), "new", NAME, "--agent", agent, "--with", ",".join(extras), "-y"]
+        new += ["--no-vendor", "--no-git"]
         yield "new", self._timed(new, self.folder.parent)
         began = time.monotonic()
         self._install()

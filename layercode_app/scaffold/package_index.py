@@ -13,14 +13,10 @@ from shutil import which
 from ..settings import environment
 from .source import NAME
 
-_SECONDS = 3
+SECONDS = 3
 """Timeout of one request. Requests are not repeated: a slow index must not hold up `new`."""
-_ALL_SECONDS = 10
-"""Timeout of the whole question, for several indexes."""
-# -P: a folder `pip` in the current folder must not be imported. -vv prints why a page was not fetched.
-_PIP = [sys.executable, "-P", "-m", "pip", "index", "versions", NAME, "--pre", "-vv", "--retries", "0"]
-_PIP += ["--timeout", str(_SECONDS), "--no-input", "--no-color", "--disable-pip-version-check"]
-_UV_SETTINGS = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(_SECONDS)}
+ALL_SECONDS = 10
+"""Timeout of the whole question: of several indexes, and of looking up their addresses."""
 _FAILED = re.compile(r"^\s*Could not fetch URL \S+ (?!404 )(.+) - skipping$", re.MULTILINE)
 _ERRNO = re.compile(r"\[Errno -?\d+\] ([\w ,]+)")
 
@@ -43,7 +39,9 @@ def ask(version: str) -> Answer:
 
 
 def _ask_pip(version: str) -> Answer:
-    code, text = _run(_PIP)
+    # -P: a folder `pip` in the current folder must not be imported. -vv prints why a page was not fetched.
+    asked = [sys.executable, "-P", "-m", "pip", "index", "versions", NAME, "--pre", "-vv", "--retries", "0"]
+    code, text = _run([*asked, "--timeout", str(SECONDS), "--no-input", "--no-color", "--disable-pip-version-check"])
     listed = re.search(r"^Available versions: (.+)$", text, re.MULTILINE)
     if code == 0 and listed is not None:
         return Answer(version in listed[1].split(", "))
@@ -56,7 +54,9 @@ def _ask_pip(version: str) -> Answer:
 
 def _ask_uv(uv: str, version: str) -> Answer:
     asked = [uv, "pip", "compile", "--no-deps", "--quiet", "--no-header", "--no-annotate", "-"]
-    code, text = _run(asked, typed=f"{NAME}=={version}\n", more=_UV_SETTINGS)
+    code, text = _run(
+        asked, typed=f"{NAME}=={version}\n", more={"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": str(SECONDS)}
+    )
     if code == 0 or "No solution found" in text:
         return Answer(code == 0)
     return Answer(False, _brief(text))
@@ -67,10 +67,10 @@ def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | N
     try:
         done = subprocess.run(  # noqa: S603
             command, input=typed, env={**environment(), **(more or {})}, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=_ALL_SECONDS,
+            stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=ALL_SECONDS,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return -1, f"no answer within {_ALL_SECONDS} s"
+        return -1, f"no answer within {ALL_SECONDS} s"
     except OSError as error:
         return -1, str(error)
     return done.returncode, done.stdout

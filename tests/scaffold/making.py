@@ -42,9 +42,13 @@ def inherited(*, without: tuple[str, ...] = ()) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
 
 
+ALONE = ("--no-vendor", "--no-git")
+"""Asks no package index and creates no repository; test_vendoring.py and test_repository.py have the others."""
+
+
 def new(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`layercode-create-app new`, as a process."""
-    return python(["-m", "layercode_app", "new", *arguments], cwd)
+    return python(["-m", "layercode_app", "new", *ALONE, *arguments], cwd)
 
 
 def made(cwd: Path, *arguments: str) -> dict[str, Any]:

@@ -19,8 +19,8 @@ def test_a_project_has_its_parts_and_says_what_is_next(tmp_path: Path) -> None:
     result = new(tmp_path, "my-agent", "--agent", "bakery", "--yes")
     project = tmp_path / "my-agent"
     assert result.returncode == 0
-    assert [line.split("#")[0].strip() for line in result.stdout.splitlines()[1:]] == [
-        "cd my-agent", "make run", "make test"
+    assert [line.split("#")[0].strip() for line in result.stdout.splitlines()[1:5]] == [
+        "cd my-agent", "make run", "make test", "git add --all && git commit --message 'Create the project'"
     ]  # fmt: skip
     assert tree(project) - {".layercode-app.local"} == {
         ".env", ".env.example", ".gitignore", ".layercode-app.json", "AGENTS.md", "Makefile", "README.md",

@@ -8,7 +8,7 @@ import select
 from pathlib import Path
 
 from .. import forked
-from .making import ROOT, tree
+from .making import ALONE, ROOT, tree
 
 
 def converse(cwd: Path, arguments: list[str], answers: list[str], *, command: str = "new") -> tuple[int, str]:
@@ -33,7 +33,7 @@ def converse(cwd: Path, arguments: list[str], answers: list[str], *, command: st
 
 
 def test_it_asks_for_what_was_not_given_and_again_for_what_cannot_be(tmp_path: Path) -> None:
-    code, shown = converse(tmp_path, [], ["class", "my-shop", "bakerry", "bakery", "", "web,redis"])
+    code, shown = converse(tmp_path, [*ALONE], ["class", "my-shop", "bakerry", "bakery", "", "web,redis"])
     assert code == 0, shown
     assert "keyword" in shown
     assert "Did you mean 'bakery'?" in shown
@@ -41,7 +41,8 @@ def test_it_asks_for_what_was_not_given_and_again_for_what_cannot_be(tmp_path: P
 
 
 def test_it_does_not_ask_for_what_was_given(tmp_path: Path) -> None:
-    code, shown = converse(tmp_path, ["my-shop", "--agent", "echo", "--model", "offline", "--with", "web"], [])
+    given = ["my-shop", "--agent", "echo", "--model", "offline", "--with", "web"]
+    code, shown = converse(tmp_path, [*ALONE, *given], [])
     assert code == 0, shown
     assert "Name" not in shown
     assert "web/index.html" in tree(tmp_path / "my-shop")
