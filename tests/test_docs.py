@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import types
@@ -11,7 +12,9 @@ import pytest
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from layercode_app import Call
 from layercode_app.cli.main import app
+from layercode_app.testing import Called, open_call, scripted
 
 from .markdown import ROOT, Block, blocks, blocks_of, commands, pages
 
@@ -52,6 +55,24 @@ def test_python_runs(block: Block, module: types.ModuleType) -> None:
         # Blank lines in front, so that a traceback names the page's own line.
         code = compile("\n" * (part.line - 1) + part.code, part.page, "exec", dont_inherit=True)
         exec(code, vars(module))
+
+
+@pytest.mark.usefixtures("project")
+def test_the_agent_with_every_option_answers_its_first_call(module: types.ModuleType) -> None:
+    """A caller without metadata is served too, and the tool that the options name exists."""
+    block = next(block for block in PYTHON if block.page == "docs/voice-agents.md" and "tool_apology=" in block.code)
+    exec(block.code, vars(module))
+
+    async def hold() -> None:
+        said = scripted(Call("place_order", {"bread": 2}), "Two loaves are on their way.")
+        async with open_call(module.agent, model=said) as call:
+            assert (await call.greet()).spoken == "Welcome!"
+            turn = await call.say("Two loaves, please")
+            assert turn.tools == [Called("place_order", bread=2)]
+            assert turn.spoken == "Two loaves are on their way."
+            assert await call.state() == {"bread": 2}
+
+    asyncio.run(hold())
 
 
 def _ours(words: list[str]) -> list[str] | None:
