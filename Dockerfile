@@ -5,8 +5,9 @@ ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim AS build
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY pyproject.toml README.md LICENSE constraints.txt CHANGELOG.md CONTRIBUTING.md .env.example ./
 COPY agents agents
+COPY docs docs
 COPY layercode_app layercode_app
 RUN python -m venv /app \
     && /app/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[redis]" \

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from layercode_app import Call
 from layercode_app.cli.main import app
@@ -115,6 +116,24 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
     local = [target for target in targets if "://" not in target and not target.startswith("mailto:")]
     assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_what_needs_the_package_on_an_index_says_so() -> None:
+    """Without it `uvx layercode-app` and `pip install layercode-app` find nothing."""
+    finds = re.compile(r"uvx (--from )?layercode-app|(pip install|uv tool install|uv add) (-\S+ )*layercode-app")
+    wrong = [
+        f"{page.name}: {part}"
+        for page in pages()
+        for part in page.read_text(encoding="utf-8").split("\n\n")
+        if finds.search(part) and "once " not in part.lower()
+    ]
+    assert wrong == []
+
+
+def test_the_readme_says_where_its_links_lead_from_a_package() -> None:
+    assert "`layercode-create-app docs` prints where" in (ROOT / "README.md").read_text(encoding="utf-8")
+    printed = CliRunner().invoke(app, ["docs"]).stdout.strip()
+    assert (Path(printed).parent / "docs/agents.md").is_file()
 
 
 def test_blocks_that_do_not_run_are_few_and_say_why() -> None:

@@ -16,7 +16,7 @@ import typer
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
 from ..output.terminal import print_block, print_line, replace_unprintable
 from ..server.collector import collect_rarely
-from . import agents, check, dev, emulator, logs, profile, report, run, send
+from . import agents, check, dev, docs, emulator, logs, profile, report, run, send
 from .bench import bench
 from .chat import chat
 from .connect import connect
@@ -48,6 +48,7 @@ app.command(rich_help_panel=BUILD)(update.update)
 app.command(rich_help_panel=BUILD)(dev.dev)
 app.command(rich_help_panel=BUILD)(chat.chat)
 app.command(rich_help_panel=BUILD)(agents.agents)
+app.command(rich_help_panel=BUILD)(docs.docs)
 app.command("list-agents", hidden=True)(agents.agents)
 app.command(rich_help_panel=SERVE)(run.run)
 app.command(rich_help_panel=SERVE)(connect.connect)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -50,6 +52,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
                           cwd=ROOT, capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
     return next(folder.glob("*.whl"))
+
+
+def test_the_links_of_the_documentation_work_in_the_package(wheel: Path, tmp_path: Path) -> None:
+    with ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    package = tmp_path / "layercode_app"
+    there = sorted([*package.glob("*.md"), *(package / "docs").glob("*.md")])
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    assert {page.relative_to(package) for page in there} == {page.relative_to(ROOT) for page in pages}
+    links = [(page, link) for page in there for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))]
+    local = [(page, link) for page, link in links if "://" not in link]
+    assert len(local) > 30
+    assert [f"{page.name}: {link}" for page, link in local if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.slow

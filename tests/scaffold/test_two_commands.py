@@ -22,7 +22,10 @@ from ..support import need_distribution, need_program
 from .making import ROOT, inherited, made, run
 from .test_update import committed, git
 
-PARTS = ("layercode_app", "agents", "pyproject.toml", "README.md", "LICENSE")
+PARTS = (
+    "layercode_app", "agents", "docs", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
+    ".env.example",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
