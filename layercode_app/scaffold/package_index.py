@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from shutil import which
+from tempfile import TemporaryDirectory
 
 from ..settings import environment
 from .source import NAME
@@ -63,12 +64,16 @@ def _ask_uv(uv: str, version: str) -> Answer:
 
 
 def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Return the exit code of an installer and everything it printed; -1 if it does not end in time."""
+    """Return the exit code of an installer and everything it printed; -1 if it does not end in time.
+
+    It runs in an empty folder: in a project, uv would find the wheel of `vendor/`.
+    """
     try:
-        done = subprocess.run(  # noqa: S603
-            command, input=typed, env={**environment(), **(more or {})}, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=ALL_SECONDS,
-        )  # fmt: skip
+        with TemporaryDirectory() as empty:
+            done = subprocess.run(  # noqa: S603
+                command, cwd=empty, input=typed, env={**environment(), **(more or {})}, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=ALL_SECONDS,
+            )  # fmt: skip
     except subprocess.TimeoutExpired:
         return -1, f"no answer within {ALL_SECONDS} s"
     except OSError as error:
