@@ -112,7 +112,7 @@ def warned() -> Iterator[list[str]]:
 
 
 LONGEST = (
-    "scaffold/test_two_commands.py", "strict_models/test_property.py", "scaffold/test_projects.py",
+    "scaffold/test_two_commands.py", "scaffold/test_colleague.py", "strict_models/test_property.py", "scaffold/test_projects.py",
     "emulator/test_turns_any_order.py", "conversation/test_property.py", "watch/test_hosts.py",
     "e2e/test_hundred_calls.py", "testing/test_check.py", "platform/test_tunnel.py", "conversation/test_aborted_requests.py",
     "server/test_shutdown.py", "testing/test_bench.py", "hardening/test_fuzz.py", "hardening/test_fuzz_emulator.py",

@@ -46,6 +46,14 @@ ALONE = ("--no-vendor", "--no-git")
 """Asks no package index and creates no repository; test_vendoring.py and test_repository.py have the others."""
 
 
+def clean() -> dict[str, str]:
+    """What a shell without this test suite has."""
+    environment = inherited(without=("PYTHON", "VIRTUAL_ENV", "COV_", "COVERAGE_", "SSL_CERT_FILE"))
+    if certificates := environment.pop("MACHINES_SSL_CERT_FILE"):
+        environment["SSL_CERT_FILE"] = certificates
+    return environment
+
+
 def new(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`layercode-create-app new`, as a process."""
     return python(["-m", "layercode_app", "new", *ALONE, *arguments], cwd)

@@ -14,13 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from layercode_app import __version__
-
 from ..ports import free_port
 from ..processes import START_SECONDS
-from ..support import need_distribution, need_program
-from .making import ROOT, inherited, made, run
-from .test_update import committed, git
+from ..support import need_program
+from .making import ROOT, clean, made, run
 
 PARTS = (
     "layercode_app", "agents", "docs", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
@@ -82,40 +79,6 @@ def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Pa
     finally:
         os.killpg(running.pid, signal.SIGTERM)
         running.wait(timeout=30)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_make_test_passes_in_the_checkout_of_a_colleague(tmp_path: Path) -> None:
-    """Nothing is left of the machine where the project was created, and no index has this version."""
-    need_program("make")
-    need_distribution("layercode-app")
-    told = made(tmp_path, "my-agent", "--agent", "bakery", "--vendor")
-    assert told["vendored"] == f"vendor/layercode_app-{__version__}-py3-none-any.whl"
-    committed(tmp_path / "my-agent")
-    colleague = tmp_path / "elsewhere/checkout"
-    colleague.parent.mkdir()
-    git(tmp_path, "clone", "--quiet", "--no-local", str(tmp_path / "my-agent"), str(colleague))
-    shutil.rmtree(tmp_path / "my-agent")
-    assert not (colleague / ".env").exists()
-
-    tested = subprocess.run(
-        ["make", "test", f"PYTHON={sys.executable}"],
-        cwd=colleague, env=clean(), capture_output=True, text=True, check=False, timeout=800,
-    )  # fmt: skip
-    assert tested.returncode == 0, tested.stdout + tested.stderr
-    assert re.search(r"\d passed", tested.stdout)
-    asked = [colleague / ".venv/bin/python", "-c", "import layercode_app; print(layercode_app.__file__)"]
-    place = subprocess.run(asked, cwd=colleague, env=clean(), capture_output=True, text=True, check=True).stdout.strip()
-    assert Path(place).is_relative_to(colleague / ".venv"), "it runs the wheel, not the sources beside it"
-
-
-def clean() -> dict[str, str]:
-    """What a shell without this test suite has."""
-    environment = inherited(without=("PYTHON", "VIRTUAL_ENV", "COV_", "COVERAGE_", "SSL_CERT_FILE"))
-    if certificates := environment.pop("MACHINES_SSL_CERT_FILE"):
-        environment["SSL_CERT_FILE"] = certificates
-    return environment
 
 
 def _secret(project: Path) -> str:

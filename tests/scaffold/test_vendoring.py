@@ -21,6 +21,7 @@ import pytest
 from layercode_app import __version__
 from layercode_app.scaffold import package_index, vendored_wheel
 from layercode_app.scaffold.kept import ANSWERS_FILE
+from layercode_app.scaffold.source import local_source
 from layercode_app.scaffold.vendoring import Vendoring, choose
 
 from ..ports import free_port
@@ -185,6 +186,19 @@ def test_update_puts_the_wheel_in_renews_it_and_removes_it(tmp_path: Path) -> No
     assert update(folder, "--no-vendor")[WHEEL] == "remove"
     assert tree(folder / "vendor") == {"notes.txt"}
     assert update(folder) == {}
+
+
+def test_update_says_that_a_project_needs_this_machine(tmp_path: Path) -> None:
+    folder = older(tmp_path / "mine", {})
+    assert ("`update --vendor`" in _told(folder)) == (local_source() is not None)
+    assert "`update --vendor`" not in _told(folder, "--vendor", "--yes")
+    assert _told(folder).strip() == f"Up to date with {__version__}."
+
+
+def _told(folder: Path, *arguments: str) -> str:
+    result = python(["-m", "layercode_app", "update", *arguments], folder)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_what_is_in_vendor_of_a_project_without_our_wheel_stays(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ def _show_diff(step: Step) -> None:
 
 
 def _report(given: Given, kept: Kept, now: Kept, steps: list[Step]) -> None:
+    from ...scaffold.source import NAME, local_source
+
     by_hand = [step.path for step in steps if step.action == "beside"]
     if given.as_json:
         report = {
@@ -110,6 +112,11 @@ def _report(given: Given, kept: Kept, now: Kept, steps: list[Step]) -> None:
         }
         print_json(report)
         return
+    if not now.answers.vendor and (path := local_source()) is not None:
+        print_line(
+            f"The project installs {NAME} from {path}, so only on this machine. `update --vendor` puts its wheel into the "
+            "project."
+        )
     if not steps:
         print_line(f"Up to date with {now.layercode_app}.")
     elif not given.dry_run:
