@@ -38,6 +38,6 @@ def test_make_test_passes_in_the_checkout_of_a_colleague(tmp_path: Path) -> None
     )  # fmt: skip
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert re.search(r"\d passed", tested.stdout)
-    asked = [colleague / ".venv/bin/python", "-c", "import layercode_app; print(layercode_app.__file__)"]
+    asked = [str(colleague / ".venv/bin/python"), "-c", "import layercode_app; print(layercode_app.__file__)"]
     place = subprocess.run(asked, cwd=colleague, env=clean(), capture_output=True, text=True, check=True).stdout.strip()
     assert Path(place).is_relative_to(colleague / ".venv"), "it runs the wheel, not the sources beside it"
