@@ -5,9 +5,9 @@ from __future__ import annotations
 from .options import (
     Agent,
     AgentsDir,
+    DevPort,
     Fault,
     Model,
-    Port,
     SessionTimeout,
     Stt,
     Tunnel,
@@ -20,7 +20,7 @@ from .options import (
 
 def dev(
     agent: Agent = "",
-    port: Port = None,
+    port: DevPort = None,
     agents: AgentsDir = None,
     model: Model = None,
     verbose: Verbose = False,

@@ -41,6 +41,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+LIBRARIES = {
+    # Pydantic would import Logfire's plugin with the first model class: 0.15 s in every command, used or not.
+    "PYDANTIC_DISABLE_PLUGINS": "logfire-plugin",
+    # A command says itself what is on and off; the banners would come between its lines.
+    "PYDANTIC_AI_NO_BANNER": "1",
+    "LOGFIRE_CONSOLE_SHOW_PROJECT_LINK": "false",
+}
+"""Variables that libraries read when they are imported, in this process and its workers; those that are set stay."""
+
 BUILD, SERVE, TEST, OBSERVE, PLATFORM = "Build", "Serve", "Test", "Observe", "Platform"
 
 app.command(rich_help_panel=BUILD)(new.new)
@@ -89,10 +98,8 @@ def options(
 def main() -> None:
     """Run the command line. Print an error of this package as one message, with its traceback only under --verbose."""
     collect_rarely()
-    # Pydantic would import Logfire's plugin with the first model class: 0.15 s in every command, used or not.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "logfire-plugin")
-    # On a terminal, PydanticAI would print a banner into the first turn of `chat` and the logs of `dev`.
-    os.environ.setdefault("PYDANTIC_AI_NO_BANNER", "1")
+    for name, value in LIBRARIES.items():
+        os.environ.setdefault(name, value)
     # A broken line of `.env` is told by our own message, with file and line, and once.
     logging.getLogger("dotenv.main").setLevel(logging.ERROR)
     try:

@@ -33,6 +33,9 @@ Url = Annotated[
     ),
 ]
 UrlOption = Annotated[str | None, typer.Option("--url", help="The same as URL.", show_default=False)]
+DevPort = Annotated[
+    int | None, typer.Option("--port", "-p", help="Port to listen on, or the next free one; 0 picks any. Default 8000.")
+]
 Secret = Annotated[str | None, typer.Option("--secret", help="Webhook secret. Default LAYERCODE_WEBHOOK_SECRET.")]
 StoreUrl = Annotated[str | None, typer.Option("--store", help="URL of the journal. Default LAYERCODE_STORE.")]
 Tunnel = Annotated[bool, typer.Option("--tunnel", help="Open a tunnel with cloudflared and print the webhook URL.")]

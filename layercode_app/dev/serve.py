@@ -14,14 +14,14 @@ import uvicorn
 from loguru import logger
 
 from ..emulator.faults import Faults
-from ..emulator.speech import pick_voice
+from ..emulator.speech import Silence, pick_voice
 from ..emulator.transcription import transcriber_of
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
-from ..server.announce import announce, tell_of_settings
+from ..server.announce import announce, announce_address, tell_of_settings
 from ..server.app import LayerCode
 from ..server.collector import spare_the_collector
-from ..server.port import listen
+from ..server.port import listen_from
 from ..server.serve import ServeOptions
 from ..server.shutdown import drain_on_signals
 from ..server.tunnelling import TunnelBeside, repair_webhook
@@ -83,10 +83,13 @@ def serve_dev(options: DevOptions) -> None:
 
 
 async def _serve(options: DevOptions) -> None:
-    with listen(HOST, options.settings().port) as listener:
-        url = f"http://{HOST}:{listener.getsockname()[1]}"
-        app = make_dev_app(options, url)
-        announce(app.layercode, app.layercode.settings)
+    wanted = options.settings().port
+    with listen_from(HOST, wanted) as listener:
+        port = listener.getsockname()[1]
+        if wanted not in (port, 0):
+            logger.warning("Port {} is taken by another program, so this server listens on {}.", wanted, port)
+        app = make_dev_app(options, f"http://{HOST}:{port}")
+        announce(app.layercode, app.layercode.settings, off=_off(app, options))
         drain_on_signals(app.layercode)
         app.layercode.on_start.append(catch_all)
         spare_the_collector()
@@ -100,9 +103,15 @@ async def _serve(options: DevOptions) -> None:
             timeout_graceful_shutdown=LINGER_SECONDS,
         )
         server = DevServer(config, app)
-        with _tunnel(options, app.layercode, listener.getsockname()[1]):
+        with _tunnel(options, app.layercode, port):
             async with watching(app.watched(), lambda: reload(app, options)):
                 await server.serve(sockets=[listener])
+
+
+def _off(app: DevApp, options: DevOptions) -> list[str]:
+    """Return what is missing on the page, with the fix."""
+    silent = options.voice is None and isinstance(app.emulator.voice, Silence)
+    return ["the page's voice (install espeak-ng)"] if silent else []
 
 
 def _tunnel(options: DevOptions, app: LayerCode, port: int) -> AbstractContextManager[object]:
@@ -147,7 +156,7 @@ class DevServer(uvicorn.Server):
         """Start serving, then log the address, as the last line so that it is easy to find."""
         await super().startup(sockets)
         if self.started:
-            logger.info("Talk to your agent at {}/", self._app.url)
+            announce_address("Talk to your agent at {}/", self._app.url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the page's streams, then shut down; otherwise the shutdown would wait for them."""

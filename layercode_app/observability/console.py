@@ -13,11 +13,13 @@ from .privacy import masking
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-FORMAT = (
-    "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> "
-    "{extra[_who]}<level>{extra[_told]}</level>{extra[_error]}\n"
-)
-OWN = ("_who", "_told", "_error")
+_BEGIN = "<green>{time:HH:mm:ss.SSS}</green> <level>{level: <7}</level> {extra[_who]}"
+_END = "{extra[_error]}\n"
+FORMAT = f"{_BEGIN}<level>{{extra[_told]}}</level>{_END}"
+HIGHLIGHTED = f"{_BEGIN}<bold><cyan>{{extra[_told]}}</cyan></bold>{_END}"
+HIGHLIGHT = "_highlight"
+"""Bind this name to a line to have it stand out on a terminal."""
+OWN = ("_who", "_told", "_error", HIGHLIGHT)
 """Bound values that only this format needs; no other sink writes them."""
 INDENT = "    "
 
@@ -36,7 +38,7 @@ def add(*, level: str, brief: bool, **options: Any) -> int:
         extra["_told"] = visible_lines(record["message"], indent=INDENT)
         described = _describe(exception, brief) if exception is not None else ""
         extra["_error"] = f"\n{INDENT}" + visible_lines(described, indent=INDENT) if described else ""
-        return FORMAT
+        return HIGHLIGHTED if extra.get(HIGHLIGHT) else FORMAT
 
     return logger.add(_write, level=level, format=format_line, colorize=sys.stderr.isatty(), **options)
 

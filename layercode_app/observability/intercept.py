@@ -14,16 +14,18 @@ CANCELLED = "asyncio.exceptions.CancelledError"
 """The end of uvicorn's traceback when a server is told twice to stop. That was requested, so it is not an error."""
 
 
+TOLD = ("Child process", "Received SIGHUP", "Received SIGTT", "Already reached")
+"""How uvicorn's lines begin that are of use to an operator. Its others, at INFO, tell steps of each start, stop and
+connection, which our own lines cover: they are written at DEBUG."""
+
+
 class _Intercept(logging.Handler):
     """Passes the standard library's records to Loguru with the place where they were logged."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith("uvicorn") and record.getMessage().rstrip().endswith(CANCELLED):
             return
-        try:
-            level: str | int = logger.level(record.levelname).name
-        except ValueError:
-            level = record.levelno
+        level = _level(record)
         frame, depth = inspect.currentframe(), 0
         while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
             frame, depth = frame.f_back, depth + 1
@@ -31,6 +33,17 @@ class _Intercept(logging.Handler):
         with context.for_reader() if record.name.startswith("uvicorn") else nullcontext():
             # The text is an argument, because it may contain braces.
             logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
+
+
+def _level(record: logging.LogRecord) -> str | int:
+    """Return the level at which Loguru writes a record."""
+    step = record.name.startswith("uvicorn") and record.levelno == logging.INFO
+    if step and not record.getMessage().startswith(TOLD):
+        return "DEBUG"
+    try:
+        return logger.level(record.levelname).name
+    except ValueError:
+        return record.levelno
 
 
 def intercepted() -> bool:

@@ -83,7 +83,7 @@ def _open(settings: Settings, verbose: bool) -> None:
         attempt("Sentry", partial(_open_sentry, settings))
     if _Sinks.prometheus is None:
         attempt("Prometheus", partial(_open_metrics, settings))
-    if _Sinks.tracing is None and (_wants_tracing(settings) or verbose):
+    if _Sinks.tracing is None and (wants_tracing(settings) or verbose):
         attempt("Tracing", partial(_open_tracing, settings, verbose))
 
 
@@ -152,7 +152,8 @@ def _tree(settings: Settings, verbose: bool) -> SpanProcessor | None:
     return SpanTree()
 
 
-def _wants_tracing(settings: Settings) -> bool:
+def wants_tracing(settings: Settings) -> bool:
+    """Return whether Logfire or an OTLP endpoint is set."""
     variables = environment.environment()
     names = [f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT" for signal in ("", "TRACES_", "METRICS_")]
     disabled = variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"

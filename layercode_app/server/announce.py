@@ -1,15 +1,18 @@
-"""Log a server's routes, models and problems before it listens."""
+"""Log how a server starts: its problems, its agents with their models, what is switched off, and the address."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from loguru import logger
 
 from .._version import UNSHADOW, older_distribution, shadow_of
 from ..agent.discovery import Found
-from ..agent.offline import MODEL_NAME
+from ..agent.filler_options import is_offline
 from ..agent.voice_agent import VoiceAgent
+from ..observability.console import HIGHLIGHT
+from ..observability.setup import wants_tracing
 from ..settings import ENV_FILE, Settings, ignored_settings
 from .app import LayerCode
 
@@ -30,22 +33,53 @@ def tell_of_settings(env_file: str = ENV_FILE) -> None:
         logger.warning("{}", message)
 
 
-def announce(app: LayerCode, settings: Settings) -> None:
-    """Log each agent with its routes and model; warn if the older distribution is installed too."""
+def announce(app: LayerCode, settings: Settings, *, off: Iterable[str] = ()) -> None:
+    """Log the agents with their models, and what is switched off; `off` adds to that.
+
+    The address is the third line, which `announce_address` logs once the server listens. Warns if the older distribution
+    is installed too.
+    """
     if older := older_distribution():
         logger.warning("Warning: {}. {}", shadow_of(older), UNSHADOW)
-    first = next(iter(app.agents.values()))
-    for voice in app.agents.values():
-        routes = [f"/api/agents/{voice.name}"] + ([settings.agent_route] if voice is first else [])
-        logger.info("{} ({}) answers POST {}", voice.name, _model_of(voice), " and ".join(reversed(routes)))
+    agents = list(app.agents.values())
+    logger.info("Agents: {}", _by_model(agents))
+    logger.info("Off: {}", ", ".join([*_off(agents, settings), *off]) or "nothing")
+
+
+def announce_address(message: str, *values: object) -> None:
+    """Log where the server listens: the last line of the start, highlighted on a terminal."""
+    logger.bind(**{HIGHLIGHT: True}).info(message, *values)
+
+
+def _by_model(agents: Iterable[VoiceAgent[Any, Any]]) -> str:
+    """Return the names of the agents, those with the same model together."""
+    names: dict[str, list[str]] = {}
+    for voice in agents:
+        names.setdefault(_model_of(voice), []).append(voice.name)
+    return "; ".join(f"{', '.join(group)} ({model})" for model, group in names.items())
 
 
 def _model_of(voice: VoiceAgent[Any, Any]) -> str:
     if voice.agent is None:
-        return "no model needed"
-    model = voice.model or voice.agent.model
-    name = str(getattr(model, "model_name", model))
-    if name != MODEL_NAME:
-        return name
-    script = "from its script" if voice.script else "with no script of its own, so it only repeats"
-    return f"offline, {script}; set DEFAULT_MODEL and its key for a model"
+        return "no model"
+    if not is_offline(voice.agent, voice.model):
+        model = voice.model or voice.agent.model
+        return str(getattr(model, "model_id", model))
+    return "offline script" if voice.script else "offline, repeats the caller"
+
+
+def _off(agents: Iterable[VoiceAgent[Any, Any]], settings: Settings) -> Iterator[str]:
+    """Yield each part that is not in use, with the setting that turns it on."""
+    if any(voice.agent is not None and is_offline(voice.agent, voice.model) for voice in agents):
+        yield "models (DEFAULT_MODEL and its key)"
+    if not settings.telemetry_enabled:
+        yield "traces, errors and metrics (TELEMETRY_ENABLED)"
+    else:
+        if not wants_tracing(settings):
+            yield "Logfire (LOGFIRE_TOKEN)"
+        if settings.sentry_dsn is None:
+            yield "Sentry (SENTRY_DSN)"
+    if not settings.log_dir:
+        yield "log files (LOG_DIR)"
+    if settings.store == "memory":
+        yield "a journal that outlives this process (LAYERCODE_STORE)"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 from ..exceptions import ConfigurationError
+
+NEXT_PORTS = 100
+"""How many ports after a taken one are tried."""
+LAST_PORT = 65535
 
 
 def free_port() -> int:
@@ -16,15 +21,25 @@ def free_port() -> int:
 
 def listen(host: str, port: int) -> socket.socket:
     """Bind a TCP socket for a server in this process. Raises ConfigurationError when the port cannot be used."""
-    # asyncio turns Nagle's algorithm off only if the socket names its protocol. With Nagle's algorithm each streamed
-    # answer after the first of a connection would wait 40 ms for a delayed acknowledgement.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        return _bound(host, port)
+    except OSError as error:
+        raise _unusable(host, port, error) from error
+
+
+def listen_from(host: str, port: int) -> socket.socket:
+    """Bind a TCP socket to a port, or to the next free one if it is taken, and reserve it at once.
+
+    Raises ConfigurationError if the port cannot be used for another reason, or no later one is free.
+    """
+    found = port if _is_free(host, port) else _next_free(host, port)
+    listener = listen(host, found or port)
+    try:
+        # From here on another `dev` that starts meanwhile finds the port taken.
+        listener.listen()
     except OSError as error:
         listener.close()
-        raise _in_use(host, port, error) from error
+        raise _unusable(host, port, error) from error
     return listener
 
 
@@ -33,13 +48,40 @@ def check_port(host: str, port: int) -> None:
 
     Uvicorn's own message would not say what to do.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise _in_use(host, port, error) from error
+    listen(host, port).close()
 
 
-def _in_use(host: str, port: int, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"Port {port} on {host} cannot be used: {error.strerror}. Give another with --port.")
+def _bound(host: str, port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only if the socket names its protocol. With Nagle's algorithm each streamed
+    # answer after the first of a connection would wait 40 ms for a delayed acknowledgement.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _is_free(host: str, port: int) -> bool:
+    """Return whether no other program has the port. It may be unusable for another reason."""
+    try:
+        _bound(host, port).close()
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
+    return True
+
+
+def _next_free(host: str, port: int) -> int | None:
+    later = range(port + 1, min(port + NEXT_PORTS, LAST_PORT) + 1)
+    return next((candidate for candidate in later if _is_free(host, candidate)), None)
+
+
+def _unusable(host: str, port: int, error: OSError) -> ConfigurationError:
+    reason = f"Port {port} on {host} cannot be used: {error.strerror}."
+    free = _next_free(host, port) if error.errno == errno.EADDRINUSE else None
+    if free is None:
+        return ConfigurationError(f"{reason} Give another with --port.")
+    return ConfigurationError(f"{reason} Stop the program that listens there, or give another port: --port {free}.")

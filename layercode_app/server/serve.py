@@ -23,10 +23,11 @@ from ..exceptions import ConfigurationError
 from ..observability.setup import configure, keep_ours, shutdown
 from ..observability.uncaught import catch_all
 from ..settings import ENV_FILE, Settings, export_env_file, load_settings, options_for_workers, pass_to_workers
-from .announce import announce, tell_of, tell_of_settings
+from .announce import announce, announce_address, tell_of, tell_of_settings
 from .app import LayerCode, create_app
 from .collector import spare_the_collector
 from .connections import BoundedConnection, Bounds
+from .listening import run_server, supervise
 from .origins import LOCAL_ORIGINS
 from .port import check_port, free_port
 from .shutdown import drain_on_signals
@@ -105,9 +106,9 @@ def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambd
     if options.tunnel and options.load().port == 0:
         options.settings["port"] = free_port()
     settings = options.load()
+    check_port(settings.host, settings.port)
     app = build(options, settings, serving=options.alone)
     prepare(app)
-    check_port(settings.host, settings.port)
     tell_of_settings(options.env_file or ENV_FILE)
     announce(app, settings)
     repair_webhook(settings)
@@ -129,12 +130,13 @@ def _tunnel(
 
 def _run(options: ServeOptions, settings: Settings, app: LayerCode) -> None:
     common = uvicorn_options(settings)
+    told = partial(_tell_address, app, settings)
     if options.alone:
-        uvicorn.run(app, **common)
+        run_server(uvicorn.Config(app, **common), told)
         return
     pass_to_workers(asdict(options))
     folders = [str(path) for path in (Path(options.agents_dir or "agents"), *BUILT_IN) if path.is_dir()]
-    uvicorn.run(
+    config = uvicorn.Config(
         FACTORY,
         factory=True,
         workers=options.workers,
@@ -143,6 +145,14 @@ def _run(options: ServeOptions, settings: Settings, app: LayerCode) -> None:
         reload_includes=["*.py", "*.md", ".env"] if options.reload else None,
         **common,
     )
+    supervise(config, told)
+
+
+def _tell_address(app: LayerCode, settings: Settings, port: int) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    first, *others = app.agents
+    more = ", every agent at /api/agents/NAME" if others else ""
+    announce_address("Serving {} at http://{}:{}{}{}", first, host, port, settings.agent_route, more)
 
 
 def worker_app() -> LayerCode:

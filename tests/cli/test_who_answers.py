@@ -51,7 +51,7 @@ async def served(folder: Path, *options: str) -> tuple[list[str], str]:
             told = (await http.post(f"{url}/api/agents/nobody")).json()["error"]
     printed = (folder / "output.txt").read_text()
     names = told.partition("Agents here: ")[2].rstrip(".").split(", ")
-    found = re.search(r"(\w+) \([^)]*\) answers POST /api/agent and", printed)
+    found = re.search(r"Serving (\w+) at http://\S+/api/agent", printed)
     assert found, printed
     return sorted(names, key=lambda name: (name != found[1], name)), printed
 

@@ -132,5 +132,5 @@ def test_the_secret_of_a_project_is_used_and_a_port_that_is_taken_is_told(tmp_pa
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         code, output = run("emulator", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
-    assert (code, "Give another with --port." in output) == (2, True), output
+    assert (code, "or give another port: --port" in output) == (2, True), output
     assert "LayerCode emulator on" not in output

@@ -241,7 +241,7 @@ def test_a_file_system_that_is_read_only_but_for_one_folder(tmp_path: Path) -> N
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert any(line["message"].startswith("Uvicorn running") for line in lines), done.stderr
-    assert any(line["message"].startswith("Finished server process") for line in lines)
+    assert any(line["message"].startswith("Serving still at http://127.0.0.1:") for line in lines), done.stderr
+    assert any(line["message"].startswith("Shutting down") for line in lines)
     assert not [line for line in lines if line["level"] in ("WARNING", "ERROR")]
     assert (writable / "journal.sqlite3").exists()

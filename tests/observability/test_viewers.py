@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from layercode_app.observability.exporting import Target, metrics_to
 from layercode_app.observability.outages import SinkOutage
-from layercode_app.observability.setup import _wants_tracing
+from layercode_app.observability.setup import wants_tracing
 from layercode_app.observability.tracing import _targets, signals_sent
 from layercode_app.settings import Settings
 
@@ -137,7 +137,7 @@ def test_each_signal_is_sent_where_it_has_an_endpoint(
     assert [target.signals for target in _targets(Settings(), variables)] == ([signals] if signals else [])
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert _wants_tracing(Settings()) is bool(signals)
+    assert wants_tracing(Settings()) is bool(signals)
 
 
 def test_metrics_are_sent_to_an_endpoint_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,48 @@
+"""Run uvicorn, and tell the port as soon as it listens: in this process, or in the parent of worker processes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+from uvicorn.supervisors import ChangeReload, Multiprocess
+
+STARTUP_FAILURE = 3
+"""The exit code of a server whose start failed, as `uvicorn.run` has it."""
+Told = Callable[[int], None]
+
+
+class ListeningServer(uvicorn.Server):
+    """A uvicorn server that calls `told` with its port once it listens."""
+
+    def __init__(self, config: uvicorn.Config, told: Told) -> None:
+        super().__init__(config)
+        self._told = told
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start serving, then tell the port."""
+        await super().startup(sockets)
+        if self.started:
+            self._told(self.servers[0].sockets[0].getsockname()[1])
+
+
+def run_server(config: uvicorn.Config, told: Told) -> None:
+    """Serve in this process until stopped. Exits with STARTUP_FAILURE if the server does not start."""
+    server = ListeningServer(config, told)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(STARTUP_FAILURE)
+
+
+def supervise(config: uvicorn.Config, told: Told) -> None:
+    """Serve in worker processes until stopped, and restart them, or reload them when files change."""
+    listener = config.bind_socket()
+    told(listener.getsockname()[1])
+    with suppress(KeyboardInterrupt):
+        if config.reload:
+            ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listener]).run()
+        else:
+            Multiprocess(config, sockets=[listener]).run()
