@@ -18,8 +18,8 @@ from .imports import NAME, Import, imports, imports_of, modules
 from .private_parts import inherited_parts, private_parts
 
 GROUND = {
-    "exceptions", "_version", "_compat", "wellformed", "blank", "percentiles", "output", "settings", "journal", "observability",
-    "spoken",
+    "exceptions", "_version", "_compat", "wellformed", "blank", "nearest", "percentiles", "spoken", "output", "settings",
+    "journal", "observability",
 }  # fmt: skip
 """What every layer may import. They know nothing of any stage."""
 STAGES = ["webhook", "conversation", "agent", "stream", "server"]
@@ -30,10 +30,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_compat": set(),
     "wellformed": set(),
     "blank": set(),
+    "nearest": set(),
     "percentiles": set(),
     "spoken": {"exceptions"},
     "output": {"wellformed"},
-    "settings": {"exceptions"},
+    "settings": {"exceptions", "nearest"},
     "journal": {"exceptions", "wellformed", "settings"},
     "observability": GROUND - {"observability"},
     "webhook": GROUND,

@@ -8,12 +8,12 @@ import importlib.util
 import sys
 import traceback
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, MissingExtraError
+from ..nearest import nearest
 from .faults import fault_of_agent
 from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
@@ -80,8 +80,8 @@ class Found:
                 raise error
         known = ", ".join(sorted(self.agents)) or "none"
         tried = ", ".join(sorted({str(path.parent) for path in self.files.values()})) or "no folder"
-        close = get_close_matches(name, self.agents, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        meant = nearest(name, self.agents)
+        hint = f" Did you mean {meant!r}?" if meant else ""
         raise AgentNotFoundError(f"Agent {name!r} not found in {tried}. Agents there: {known}.{hint}")
 
 
@@ -213,9 +213,11 @@ def load_file(path: Path) -> ModuleType:
 def _own_traceback(error: Exception, path: Path) -> str:
     """Return the traceback from the agent file on, without the frames of the import machinery."""
     frames = traceback.extract_tb(error.__traceback__)
-    first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), 0)
-    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames[first:])]
-    return "".join(lines + traceback.format_exception_only(error))
+    # A file that cannot be compiled has no frame: the error itself shows its line.
+    first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), len(frames))
+    lines = traceback.format_list(frames[first:])
+    head = ["Traceback (most recent call last):\n"] if lines else []
+    return "".join([*head, *lines, *traceback.format_exception_only(error)])
 
 
 def _agents_in(module: ModuleType, path: Path) -> list[VoiceAgent[Any, Any]]:

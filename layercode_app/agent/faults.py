@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from ..nearest import nearest
 from .confirm_options import needs_confirmation
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def _fault_of_names(voice: VoiceAgent[Any, Any], argument: str, given: Mapping[s
     wrong = None if names is None else next((name for name in given if name not in names), None)
     if names is None or wrong is None:
         return ""
-    close = get_close_matches(wrong, names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    meant = nearest(wrong, names)
+    hint = f" Did you mean {meant!r}?" if meant else ""
     known = ", ".join(sorted(names)) or "none"
     return f"VoiceAgent({voice.name!r}) {argument}={{{wrong!r}: …}}: the agent has no such tool.{hint} It has: {known}."
 

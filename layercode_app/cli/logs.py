@@ -14,7 +14,9 @@ COLORS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
     conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Only this conversation.")] = None,
-    turn: Annotated[str | None, typer.Option("--turn", "-t", help="Only this turn.")] = None,
+    turn: Annotated[
+        str | None, typer.Option("--turn", "-t", help="Only this turn, or turns whose id begins so.")
+    ] = None,
     level: Annotated[str, typer.Option("--level", "-l", help="Only this level and above, such as WARNING.")] = "TRACE",
     agent: Annotated[str | None, typer.Option("--agent", "-a", help="Only this agent.")] = None,
     since: Annotated[str | None, typer.Option(help="A span such as 10m, or a day such as 2026-01-31.")] = None,
@@ -59,7 +61,7 @@ def _print(line: dict[str, Any], as_json: bool) -> None:
         return
     from ..reports.log_text import details
 
-    who = f" [{line.get('agent', '')} {str(line.get('turn_id', ''))[:12]}]" if line.get("turn_id") else ""
+    who = f" [{line.get('agent', '')} {line['turn_id']}]" if line.get("turn_id") else ""
     level = str(line.get("level", ""))
     time = str(line.get("time", ""))[:23].replace("T", " ")
     more = details(line)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
-from ..output.terminal import print_block, print_line, replace_unprintable
+from ..output.terminal import columns, print_block, print_line, replace_unprintable
 from ..server.collector import collect_rarely
 from . import agents, check, dev, docs, emulator, logs, profile, report, run, send
 from .bench import bench
@@ -47,6 +47,9 @@ LIBRARIES = {
     # A command says itself what is on and off; the banners would come between its lines.
     "PYDANTIC_AI_NO_BANNER": "1",
     "LOGFIRE_CONSOLE_SHOW_PROJECT_LINK": "false",
+    # Loguru's own handler would print the values of variables with a traceback, and so the words of callers.
+    "LOGURU_DIAGNOSE": "NO",
+    "LOGURU_BACKTRACE": "NO",
 }
 """Variables that libraries read when they are imported, in this process and its workers; those that are set stay."""
 
@@ -100,6 +103,9 @@ def main() -> None:
     collect_rarely()
     for name, value in LIBRARIES.items():
         os.environ.setdefault(name, value)
+    if not (sys.stdout.isatty() or sys.stderr.isatty()):
+        # The width of the help. Typer would take 80 columns where there is no terminal.
+        os.environ.setdefault("TERMINAL_WIDTH", str(columns()))
     # A broken line of `.env` is told by our own message, with file and line, and once.
     logging.getLogger("dotenv.main").setLevel(logging.ERROR)
     try:
@@ -110,7 +116,7 @@ def main() -> None:
 
             print_block("", traceback.format_exc(), err=True)
         elif isinstance(error, AgentImportError) and error.traceback != str(error):
-            print_block("", error.traceback, err=True)
+            print_block("", error.traceback.rstrip(), err=True)
         print_block("Error: ", str(error), style="red", err=True)
         raise SystemExit(exit_code(error)) from None
 

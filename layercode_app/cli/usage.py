@@ -1,4 +1,4 @@
-"""Escape usage errors: they quote what was typed, which may contain pasted control characters."""
+"""Usage errors: what was meant, and no control characters of what was typed, which may have been pasted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from ..nearest import nearest
 from ..output.visible import visible_lines
+
+OTHER_NAMES = {"create": "new", "init": "new", "serve": "run", "start": "run", "talk": "chat", "ls": "agents"}
+"""Names that other tools give to what a command of ours does."""
 
 
 class VisibleErrors(TyperGroup):
-    """A command group whose usage errors have their control characters escaped."""
+    """A command group whose usage errors suggest what was meant, and have their control characters escaped."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Parse the options of the group."""
@@ -24,14 +28,41 @@ class VisibleErrors(TyperGroup):
         with _visible():
             return super().invoke(ctx)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command. Typer would suggest any that looks similar, so this suggests instead."""
+        self.suggest_commands = False
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            typed = args[0]
+            named = OTHER_NAMES.get(typed, "")
+            meant = named if named in self.commands else nearest(typed, self._shown(), beginnings=True)
+            if meant and hasattr(error, "message"):
+                error.message += f" Did you mean {meant!r}?"
+            raise
+
+    def _shown(self) -> list[str]:
+        return [name for name, command in self.commands.items() if not command.hidden]
+
 
 @contextmanager
 def _visible() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        _suggest_option(error)
         # Typer prints what `format_message` returns; the classes of usage errors are not public.
         if format_message := getattr(error, "format_message", None):
             text = visible_lines(format_message())
             error.format_message = lambda: text  # type: ignore[attr-defined]
         raise
+
+
+def _suggest_option(error: Any) -> None:
+    """Replace the options that only look similar by the one that was meant, if there is one."""
+    if not hasattr(error, "possibilities") or error.ctx is None:
+        return
+    known = [name for param in error.ctx.command.params for name in (*param.opts, *param.secondary_opts)]
+    meant = nearest(error.option_name, [name for name in known if name.startswith("--")], beginnings=True)
+    error.possibilities = ()
+    error.message = f"No such option: {error.option_name}." + (f" Did you mean {meant}?" if meant else "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from ..output.visible import visible, visible_lines
+from ..output.visible import shortened, visible, visible_lines
 from .privacy import masking
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ HIGHLIGHT = "_highlight"
 OWN = ("_who", "_told", "_error", HIGHLIGHT)
 """Bound values that only this format needs; no other sink writes them."""
 INDENT = "    "
+LONGEST_ID = 24
+"""Maximum characters of a turn's id, for ids that begin with the event's type; `logs` shows whole ids."""
 
 
 def add(*, level: str, brief: bool, **options: Any) -> int:
@@ -33,7 +35,7 @@ def add(*, level: str, brief: bool, **options: Any) -> int:
     def format_line(record: Record) -> str:
         extra, exception = record["extra"], record["exception"]
         turn = extra.get("turn_id")
-        extra["_who"] = visible(f"[{extra.get('agent', '')} {str(turn)[:12]}] ") if turn else ""
+        extra["_who"] = f"[{visible(extra.get('agent', ''))} {shortened(turn, LONGEST_ID)}] " if turn else ""
         # Further lines are indented, so that text quoted from a caller cannot pass for another log line.
         extra["_told"] = visible_lines(record["message"], indent=INDENT)
         described = _describe(exception, brief) if exception is not None else ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,6 +23,8 @@ LONGEST_LABEL = 60
 """Maximum characters of a label, which may contain a name from outside."""
 LEAST_INDENT = 4
 """Minimum indent of the second and later lines of a block; its label may be shorter or empty."""
+WIDE = 160
+"""Columns of tables and help where there is no terminal: a file or another program reads them."""
 NARROWEST = 20
 """Minimum columns of a block's text on a narrow terminal."""
 
@@ -61,6 +64,11 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
     for number, line in enumerate(lines):
         line.rstrip()
         console.print(Text.assemble(hanging if number else head, line), style=style, soft_wrap=True)
+
+
+def columns() -> int:
+    """Return the width for output that is no terminal: COLUMNS if it is set, else WIDE."""
+    return shutil.get_terminal_size(fallback=(WIDE, 24)).columns
 
 
 def width() -> int | None:
@@ -109,7 +117,10 @@ def answers() -> bool:
 def _console(*, err: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=err, highlight=False, markup=False, emoji=False)
+    console = Console(stderr=err, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = columns()
+    return console
 
 
 def assembled(parts: Iterable[Part], safe: Callable[[object], str]) -> Text:

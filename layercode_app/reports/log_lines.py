@@ -23,7 +23,10 @@ POLL_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class Wanted:
-    """A filter for log lines: by conversation, turn, agent, minimum level and age."""
+    """A filter for log lines: by conversation, turn, agent, minimum level and age.
+
+    The turn may be the beginning of an id, as the terminal shows it.
+    """
 
     conversation: str | None = None
     turn: str | None = None
@@ -36,9 +39,15 @@ class Wanted:
     def __post_init__(self) -> None:
         if self.level.upper() not in LEVELS:
             raise ConfigurationError(f"--level {self.level!r}: expected one of {', '.join(LEVELS)}.")
-        asked = (self.conversation, self.turn, self.agent)
+        asked = (self.conversation, self.agent)
         # Searched for in the raw JSON, so that most lines are skipped without parsing.
-        object.__setattr__(self, "needles", tuple(orjson.dumps(one) for one in asked if one is not None))
+        needles = [orjson.dumps(one) for one in asked if one is not None]
+        needles += [] if self.turn is None else [orjson.dumps(self._turn)[:-1]]
+        object.__setattr__(self, "needles", tuple(needles))
+
+    @property
+    def _turn(self) -> str:
+        return (self.turn or "").rstrip("…")
 
     @property
     def described(self) -> str:
@@ -60,8 +69,10 @@ class Wanted:
         return line if isinstance(line, dict) and self._wants(line) else None
 
     def _wants(self, line: Line) -> bool:
-        asked = {"conversation_id": self.conversation, "turn_id": self.turn, "agent": self.agent}
+        asked = {"conversation_id": self.conversation, "agent": self.agent}
         if any(value is not None and line.get(name) != value for name, value in asked.items()):
+            return False
+        if self.turn is not None and not str(line.get("turn_id", "")).startswith(self._turn):
             return False
         level = str(line.get("level", "INFO"))
         if level in LEVELS and LEVELS.index(level) < LEVELS.index(self.level.upper()):

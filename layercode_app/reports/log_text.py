@@ -23,6 +23,10 @@ HIDDEN = {
 }
 
 
+USUAL = {"impact": "nothing"}
+"""Values that say nothing: the caller got what they should."""
+
+
 def details(line: Line) -> str:
     """Format the fields that are worth showing, as `name=value`."""
     fields = {name: value for name, value in line.items() if name not in SHOWN and name not in HIDDEN}
@@ -37,7 +41,7 @@ def _pairs(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         elif isinstance(value, dict):
             yield from ((f"{name}.{key}", text) for key, text in _pairs(value))
-        elif value not in (None, "", [], ()):
+        elif value not in (None, "", [], ()) and USUAL.get(name) != value:
             yield name, _plain(value)
 
 

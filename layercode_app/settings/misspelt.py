@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..nearest import nearest
 from .environment import ENV_FILE, WORKER_OPTIONS, environment
 from .load import TOML_FILE, read_toml
 from .table import Settings, env_name
@@ -34,8 +35,13 @@ def _env_file(path: Path) -> Iterator[str]:
             yield f"{path}, line {number} cannot be read and is ignored: expected NAME=value, with any quotes closed."
         elif line.key and line.key not in _variables():
             ours = line.key.startswith(PREFIX) and line.key not in NOT_OURS
-            if ours or _near(line.key, _variables(), SIMILAR):
+            if ours or _is_misspelt(line.key):
                 yield _message(line.key, f"{path}, line {number}", _variables())
+
+
+def _is_misspelt(name: str) -> bool:
+    """Return whether a name without our prefix is one of ours with a typo."""
+    return bool(get_close_matches(name, _variables(), n=1, cutoff=SIMILAR) and nearest(name, _variables()))
 
 
 def _blank_lines(text: str) -> int:
@@ -64,11 +70,7 @@ def _variables() -> list[str]:
     return [name for info in Settings.model_fields.values() if (name := env_name(info))]
 
 
-def _near(name: str, known: Iterable[str], similar: float = 0.6) -> str:
-    return next(iter(get_close_matches(name, list(known), n=1, cutoff=similar)), "")
-
-
 def _message(name: str, where: str, known: Iterable[str]) -> str:
-    near = _near(name, known)
+    near = nearest(name, known)
     hint = f"Did you mean {near}?" if near else "`doctor --settings` lists the settings."
     return f"{name} ({where}) is no setting and is ignored. {hint}"

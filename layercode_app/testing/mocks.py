@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from ..agent.runner import AgentRunner
@@ -13,6 +12,7 @@ from ..agent.voice_agent import VoiceAgent
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
 from ..journal.record import Json, ToolCall
+from ..nearest import nearest
 from ..webhook import SessionEnd
 
 _UNSET = object()
@@ -52,10 +52,10 @@ def check_tool(voice: VoiceAgent[Any, Any], name: str) -> None:
     known = sorted(tool for toolset in toolsets for tool in getattr(toolset, "tools", ()))
     if name in known:
         return
-    close = get_close_matches(name, known, n=1)
+    meant = nearest(name, known)
     raise DeveloperError(
         f"mock({name!r}): agent {voice.name!r} has no tool of that name; expected one of {', '.join(known) or 'none'}."
-        + (f" Did you mean {close[0]!r}?" if close else "")
+        + (f" Did you mean {meant!r}?" if meant else "")
     )
 
 

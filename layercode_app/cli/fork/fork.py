@@ -30,12 +30,14 @@ def fork(
     """Show how a recorded call would have gone. The recording is not changed, and no tool runs unless you say so."""
     import asyncio
 
+    from ...observability import logs
     from ...output.terminal import print_json
     from ...replay.fork import Changes
     from ...replay.open_fork import fork_recorded
     from ...settings import export_env_file, load_settings
 
     export_env_file()
+    logs.configure(level="WARNING", log_dir="", brief=True)
     text = None if prompt is None else prompt.read_text(encoding="utf-8")
     changes = Changes(say=tuple(say or ()), prompt=text, model=model, run_tools=run_tools, rest=rest)
     turn = int(at) if at.isdigit() else at

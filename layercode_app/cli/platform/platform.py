@@ -8,9 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from ..options import AsJson
+from ..usage import VisibleErrors
 
-app = typer.Typer(help="Manage agents, sessions, recordings and calls at the platform.", no_args_is_help=True)
-agents_app = typer.Typer(help="Manage your agents at the platform.", no_args_is_help=True)
+app = typer.Typer(
+    cls=VisibleErrors, help="Manage agents, sessions, recordings and calls at the platform.", no_args_is_help=True
+)
+agents_app = typer.Typer(cls=VisibleErrors, help="Manage your agents at the platform.", no_args_is_help=True)
 app.add_typer(agents_app, name="agents")
 
 AgentId = Annotated[str | None, typer.Option("--agent-id", help="Default LAYERCODE_AGENT_ID.")]

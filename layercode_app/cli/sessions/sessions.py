@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ..options import AsJson, StoreUrl
+from ..usage import VisibleErrors
 
-app = typer.Typer(help="List, show, export and delete recorded conversations.", no_args_is_help=True)
+app = typer.Typer(cls=VisibleErrors, help="List, show, export and delete recorded conversations.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The conversation's id, as `sessions list` shows it.")]
 
