@@ -89,7 +89,7 @@ async def _nobody(frames: Sequence[Frame]) -> None:
 
 def median(sides: Sequence[Side], name: str) -> float:
     """Return the median of a figure over the rounds."""
-    return statistics.median(getattr(side, name) for side in sides)
+    return float(statistics.median(getattr(side, name) for side in sides))
 
 
 def main(arguments: list[str]) -> int:

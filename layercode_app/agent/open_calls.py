@@ -41,12 +41,12 @@ async def _connect(client: Any, model: Any) -> None:
 
 
 class OpenCalls:
-    """The calls that are open in this worker, by session, and the task that keeps their agents' connections open."""
+    """The calls that are open in this worker, by session. A timer keeps the connections of their agents open."""
 
     def __init__(self) -> None:
         self._calls: dict[str, tuple[VoiceAgent[Any, Any], float]] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._connecting: set[asyncio.Task[None]] = set()
 
     def note(self, voice: VoiceAgent[Any, Any], event: Event) -> None:
         """Note that a call began, goes on or ended. At its start a connection is opened in the background."""
@@ -58,32 +58,38 @@ class OpenCalls:
             known = self._calls.pop(event.session_id, None) is not None
             self._calls[event.session_id] = (voice, time.monotonic())
             if not known:
-                self._begin(starts=isinstance(event, SessionStart))
+                self._begin(voice, starts=isinstance(event, SessionStart))
 
-    def _begin(self, *, starts: bool) -> None:
+    async def close(self) -> None:
+        """Stop keeping connections open."""
+        self._calls.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._connecting:
+            task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+
+    def _begin(self, voice: VoiceAgent[Any, Any], *, starts: bool) -> None:
         if len(self._calls) > MOST_CALLS:
             del self._calls[next(iter(self._calls))]
         if starts:
             # Otherwise the turn itself opens a connection now.
-            self._changed.set()
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._keep(), name="open-calls")
+            self._connect([voice])
+        if self._timer is None:
+            self._look_later()
 
-    async def close(self) -> None:
-        """Stop to keep connections open."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
-    async def _keep(self) -> None:
-        while self._calls:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
-            self._changed.clear()
-            self._forget_silent()
-            voices = {id(voice): voice for voice, _ in self._calls.values()}
-            await connect(voices.values())
-
-    def _forget_silent(self) -> None:
+    def _look(self) -> None:
+        self._timer = None
         oldest = time.monotonic() - SILENT_SECONDS
         self._calls = {session: call for session, call in self._calls.items() if call[1] > oldest}
+        if self._calls:
+            self._connect({id(voice): voice for voice, _ in self._calls.values()}.values())
+            self._look_later()
+
+    def _connect(self, voices: Iterable[VoiceAgent[Any, Any]]) -> None:
+        task = asyncio.create_task(connect(list(voices)), name="model-connections")
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)

@@ -197,7 +197,8 @@ async def test_a_callers_own_trace_is_kept() -> None:
     async with server.listening() as url, httpx2.AsyncClient(trust_env=False) as client:
         wrap_transports(client, ResendingTransport)
         wrap_transports(client, ResendingTransport)
-        assert not hasattr(client._transport.wrapped, "wrapped")
+        transport: Any = client._transport
+        assert not hasattr(transport.wrapped, "wrapped")
         await client.post(url, json={}, extensions={"trace": trace})
     assert "connection.connect_tcp.started" in names
     assert "http11.receive_response_body.started" in names
@@ -219,8 +220,7 @@ async def test_a_call_that_begins_opens_a_connection_and_keeps_one_open(monkeypa
         link.hang_up()
         await _until(lambda: link.opened >= 2)
         calls.note(voice, ended)
-        assert calls._task is not None
-        await calls._task
+        await _until(lambda: calls._timer is None)
         await calls.close()
 
 
@@ -230,7 +230,7 @@ async def test_an_agent_without_a_model_opens_nothing() -> None:
         VoiceAgent("echo"),
         parse_event(b'{"type": "message", "session_id": "s", "conversation_id": "c", "turn_id": "t", "text": "x"}'),
     )
-    assert calls._task is None
+    assert calls._timer is None
 
 
 async def _until(reached: Callable[[], bool]) -> None:
