@@ -47,7 +47,7 @@ async def store(server: PostgresServer) -> AsyncIterator[PostgresStore]:
 
 async def query(server: PostgresServer, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     async with await psycopg.AsyncConnection.connect(server.url, autocommit=True) as connection:
-        cursor = await connection.execute(sql, parameters)  # type: ignore[arg-type]
+        cursor = await connection.execute(sql, parameters)
         return await cursor.fetchall() if cursor.description else []
 
 
@@ -111,7 +111,7 @@ async def test_a_hanging_server_is_an_error_in_bounded_time(
 async def test_a_call_whose_answer_was_lost_is_sent_again_and_applied_once(
     store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send, lost = postgres_link._pipeline, []
+    send, lost = postgres_link._pipeline, list[Any]()
 
     async def lose_the_answer(connection: Any, batch: Any) -> Any:
         result = await send(connection, batch)
