@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
-from ..output.terminal import columns, print_block, print_line, replace_unprintable
+from ..output.terminal import columns, on_terminal, print_block, print_line, replace_unprintable
 from ..server.collector import collect_rarely
 from . import agents, check, dev, docs, emulator, logs, profile, report, run, send
 from .bench import bench
@@ -103,7 +103,7 @@ def main() -> None:
     collect_rarely()
     for name, value in LIBRARIES.items():
         os.environ.setdefault(name, value)
-    if not (sys.stdout.isatty() or sys.stderr.isatty()):
+    if not on_terminal():
         # The width of the help. Typer would take 80 columns where there is no terminal.
         os.environ.setdefault("TERMINAL_WIDTH", str(columns()))
     # A broken line of `.env` is told by our own message, with file and line, and once.

@@ -71,6 +71,11 @@ def columns() -> int:
     return shutil.get_terminal_size(fallback=(WIDE, 24)).columns
 
 
+def on_terminal() -> bool:
+    """Whether stdout or stderr is a terminal."""
+    return sys.stdout.isatty() or sys.stderr.isatty()
+
+
 def width() -> int | None:
     """Return the width of the terminal; None if stdout is not a terminal."""
     console = _console()

@@ -33,8 +33,8 @@ def _show_pair(pair: dict[str, Any]) -> None:
     ]
     if old.get("tools") or new["tools"]:
         rows.append(["tools", _tools(old.get("tools", [])), _tools(new["tools"])])
-    if old.get("error") or new["error"]:
-        rows.append(["error", str(old.get("error") or NONE), str(new["error"] or NONE)])
+    if old.get("error") or new.get("error"):
+        rows.append(["error", str(old.get("error") or NONE), str(new.get("error") or NONE)])
     columns = [column(no_wrap=True), column("before", ratio=1), column("now", ratio=1)]
     print_table(table(columns, rows, lines=True, expand=True))
 
