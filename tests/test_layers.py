@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "replay": GROUND | {"webhook", "conversation", "agent", "testing", "reports"},
     "dev": GROUND | {"agent", "server", "emulator", "replay", "scaffold", "testing"},
     "scaffold": GROUND,
+    "adopt": GROUND | {"agent", "conversation"},
 }
 """Each layer and what it may import besides itself."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import sys
 import traceback
@@ -15,6 +14,7 @@ from typing import Any
 from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, MissingExtraError
 from ..nearest import nearest
 from .faults import fault_of_agent
+from .importing import import_module
 from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
 
@@ -127,18 +127,11 @@ def find_agent(name: str, agents_dir: Path | None = None) -> VoiceAgent[Any, Any
 def find_by_import(address: str) -> VoiceAgent[Any, Any]:
     """Return the agent at `package.module:attribute`. A bare PydanticAI agent is wrapped in a VoiceAgent.
 
-    Raises AgentNotFoundError if the module cannot be imported or the attribute is no agent.
+    Raises AgentNotFoundError if there is no such module or the attribute is no agent, and AgentImportError if the module
+    fails to import.
     """
-    from .deferred_models import models_deferred
-
     module_name, _, attribute = address.partition(":")
-    try:
-        with models_deferred():
-            module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise AgentNotFoundError(
-            f"Agent {address!r}: the module {module_name!r} cannot be imported: {error}. Run where it is importable."
-        ) from error
+    module = import_module(module_name, asked=address)
     value = getattr(module, attribute, None)
     if isinstance(value, VoiceAgent):
         return value

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +18,7 @@ import typer
 from ..exceptions import AgentImportError, AgentNotFoundError, DeveloperError, LayerCodeError, NotRecordedError
 from ..output.terminal import columns, on_terminal, print_block, print_line, replace_unprintable
 from ..server.collector import collect_rarely
-from . import agents, check, dev, docs, emulator, logs, profile, report, run, send
+from . import adopt, agents, check, dev, docs, emulator, logs, profile, report, run, send
 from .bench import bench
 from .chat import chat
 from .connect import connect
@@ -57,6 +59,7 @@ BUILD, SERVE, TEST, OBSERVE, PLATFORM = "Build", "Serve", "Test", "Observe", "Pl
 
 app.command(rich_help_panel=BUILD)(new.new)
 app.command(rich_help_panel=BUILD)(update.update)
+app.command(rich_help_panel=BUILD)(adopt.adopt)
 app.command(rich_help_panel=BUILD)(dev.dev)
 app.command(rich_help_panel=BUILD)(chat.chat)
 app.command(rich_help_panel=BUILD)(agents.agents)
@@ -106,6 +109,7 @@ def main() -> None:
     if not on_terminal():
         # The width of the help. Typer would take 80 columns where there is no terminal.
         os.environ.setdefault("TERMINAL_WIDTH", str(columns()))
+    _find_own_packages()
     # A broken line of `.env` is told by our own message, with file and line, and once.
     logging.getLogger("dotenv.main").setLevel(logging.ERROR)
     try:
@@ -119,6 +123,13 @@ def main() -> None:
             print_block("", error.traceback.rstrip(), err=True)
         print_block("Error: ", str(error), style="red", err=True)
         raise SystemExit(exit_code(error)) from None
+
+
+def _find_own_packages() -> None:
+    """Let agent files import the packages of the project's folder, as with `python -m`. Last, so that it hides none."""
+    with suppress(OSError):
+        if (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)
 
 
 def exit_code(error: LayerCodeError) -> int:

@@ -1,0 +1,1 @@
+"""Write the files with which an existing PydanticAI agent becomes a voice agent."""

@@ -1,0 +1,85 @@
+"""Read an agent's output type: the types to speak, and an example of what a model answers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+
+OUTPUT_TOOL = "final_result"
+"""PydanticAI's name of the only output tool."""
+EXAMPLES: dict[Any, Any] = {str: "Hello", int: 1, float: 1.0, bool: True}
+
+
+def spoken_kinds(output: Any) -> list[Any]:
+    """Return the types that an output may have, without the wrappers that tell PydanticAI how to ask for them."""
+    return list(dict.fromkeys(_kinds(output)))
+
+
+def _kinds(output: Any) -> Iterator[Any]:
+    from pydantic_ai import DeferredToolRequests, NativeOutput, PromptedOutput, TextOutput, ToolOutput
+
+    if isinstance(output, list | tuple):
+        for one in output:
+            yield from _kinds(one)
+    elif get_origin(output) in (Union, UnionType):
+        for one in get_args(output):
+            yield from _kinds(one)
+    elif isinstance(output, NativeOutput | PromptedOutput):
+        yield from _kinds(output.outputs)
+    elif isinstance(output, ToolOutput):
+        yield from _kinds(output.output)
+    elif isinstance(output, TextOutput):
+        yield from _kinds(output.output_function)
+    elif inspect.isroutine(output):
+        yield get_type_hints(output).get("return", Any)
+    elif output is not DeferredToolRequests:
+        # Tool calls that wait for an approval are spoken by the toolkit.
+        yield output
+
+
+def has_functions(output: Any) -> bool:
+    """Return whether a function makes the output: it is not called for an example, as it may do something."""
+    from pydantic_ai import TextOutput, ToolOutput
+
+    if isinstance(output, list | tuple):
+        return any(map(has_functions, output))
+    inner = getattr(output, "output", None) if isinstance(output, ToolOutput) else output
+    return isinstance(output, TextOutput) or inspect.isroutine(inner)
+
+
+def example_of(output: Any) -> tuple[str, dict[str, Any]] | None:
+    """Return an output tool and arguments that it accepts; None if there is no tool, or none that is accepted."""
+    from pydantic_ai import Agent
+    from pydantic_ai.messages import ToolCallPart
+    from pydantic_ai.models.test import TestModel
+
+    if inspect.isroutine(output):
+        return OUTPUT_TOOL, _arguments(output)
+    if has_functions(output):
+        return None
+    try:
+        result = Agent(TestModel(call_tools=[]), output_type=output).run_sync("Hello")
+    except Exception:  # noqa: BLE001 - validators of the user's own may refuse any made-up value
+        return None
+    parts = [part for message in result.all_messages() for part in message.parts]
+    calls = [(part.tool_name, part.args_as_dict()) for part in parts if isinstance(part, ToolCallPart)]
+    return calls[-1] if calls else None
+
+
+def _arguments(function: Any) -> dict[str, Any]:
+    """Return an example for each parameter of an output function that a model gives."""
+    hints = get_type_hints(function)
+    named = [name for name in inspect.signature(function).parameters if "RunContext" not in str(hints.get(name))]
+    return {name: EXAMPLES.get(hints.get(name, str)) for name in named}
+
+
+def only_text_field(kind: Any) -> str:
+    """Return the one field of a Pydantic model that is a text; "" if there are none or several."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return ""
+    texts = [name for name, field in kind.model_fields.items() if field.annotation is str]
+    return texts[0] if len(texts) == 1 else ""

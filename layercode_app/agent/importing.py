@@ -1,0 +1,47 @@
+"""Import a module by its name, and tell an error of the module from a module that is not there."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from types import ModuleType
+
+from ..exceptions import AgentImportError, AgentNotFoundError
+
+_MACHINERY = ("<frozen importlib", importlib.__file__, __file__)
+"""Path prefixes of the frames that import a module; the module's author did not write them."""
+
+
+def import_module(name: str, *, asked: str) -> ModuleType:
+    """Import a module; `asked` is what the user typed, for the message.
+
+    Raises AgentNotFoundError if there is no such module, and AgentImportError with its own traceback if it fails.
+    """
+    from .deferred_models import models_deferred
+
+    try:
+        with models_deferred():
+            return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise _failed(name, asked, error) from error
+        raise AgentNotFoundError(
+            f"Agent {asked!r}: there is no module {error.name!r} here. Run this in the folder of your project, or install "
+            "your package into this environment."
+        ) from error
+    except Exception as error:
+        raise _failed(name, asked, error) from error
+
+
+def _failed(name: str, asked: str, error: Exception) -> AgentImportError:
+    return AgentImportError(
+        f"Agent {asked!r}: the module {name!r} failed to import: {type(error).__name__}: {error}",
+        traceback=traceback_of_module(error),
+    )
+
+
+def traceback_of_module(error: Exception) -> str:
+    """Return the traceback without the frames that only import."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(_MACHINERY)]
+    head = ["Traceback (most recent call last):\n"] if frames else []
+    return "".join([*head, *traceback.format_list(frames), *traceback.format_exception_only(error)])

@@ -1,0 +1,1 @@
+"""Adopting agents that exist."""
