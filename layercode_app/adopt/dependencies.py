@@ -8,6 +8,7 @@ from types import NoneType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+from typing_extensions import is_protocol
 
 from ..conversation.turn import Turn
 
@@ -40,7 +41,7 @@ def models_of_turn(deps_type: Any) -> dict[str, type[BaseModel]]:
 def parameters(deps_type: Any) -> list[Parameter] | None:
     """Return the arguments with which the type is made; None if Python does not tell them."""
     kind = get_origin(deps_type) or deps_type
-    if not isinstance(kind, type) or kind.__module__ == "builtins" or getattr(kind, "_is_protocol", False):
+    if not isinstance(kind, type) or kind.__module__ == "builtins" or is_protocol(kind):
         return None
     try:
         found = inspect.signature(kind).parameters.values()

@@ -160,7 +160,7 @@ def test_what_is_written_type_checks_as_it_is_and_filled_in(project: Path) -> No
     for name in (*NEED_NOTHING, *TO_FILL_IN):
         adopted(project, f"shop.support:{name}", "--name", f"my_{name}")
     for _ in range(2):
-        checked = python(project, "-m", "mypy", "--strict", "--no-incremental", "agents", "tests")
+        checked = python(project, "-m", "mypy", "--strict", "agents", "tests")
         assert checked.returncode == 0, checked.stdout
         for name, bodies in TO_FILL_IN.items():
             fill_in(project / "agents" / f"my_{name}.py", bodies)
@@ -359,6 +359,5 @@ def adopted(project: Path, *arguments: str) -> dict[str, Any]:
 
 def python(project: Path, *arguments: str) -> Any:
     """Run Python in the project, as its developer does."""
-    return forked.run(
-        arguments, cwd=project, env=clean_environment(PYTHONPATH=str(ROOT), OPENAI_API_KEY=""), cold=True, together=True
-    )
+    env = clean_environment(PYTHONPATH=str(ROOT), OPENAI_API_KEY="")
+    return forked.run(arguments, cwd=project, env=env, cold=True, together=True, timeout=600)
