@@ -81,7 +81,7 @@ answers = Agent(output_type=Answer)
 either = Agent(output_type=[str, Booking])
 turned = Agent(output_type=Turn)
 numbers: Agent[None, list[int]] = Agent(output_type=list[int])
-choice: Agent[None, Literal["yes", "no"]] = Agent(output_type=Literal["yes", "no"])
+choice: Agent[None, str] = Agent(output_type=Literal["yes", "no"])  # type: ignore[call-overload]
 hidden = Agent(output_type=local())
 shouting = Agent(output_type=shout)
 voiced = Agent(deps_type=VoiceTurn[Basket])
