@@ -102,5 +102,4 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
     elif name := scene.match(NAME):
         yield Call("save_name", {"heard": name[1] or name[2]})
     else:
-        yield "I take your name, a number and a time, and we call you back. "
-        yield "May I have your name?" if scene.turns == 1 else ""
+        yield "I take your name, a number and a time, and we call you back. May I have your name?"

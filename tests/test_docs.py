@@ -68,7 +68,8 @@ def test_the_agent_with_every_option_answers_its_first_call(module: types.Module
         said = scripted(Call("place_order", {"bread": 2}), "Two loaves are on their way.")
         async with open_call(module.agent, model=said) as call:
             assert (await call.greet()).spoken == "Welcome!"
-            turn = await call.say("Two loaves, please")
+            assert (await call.say("Two loaves, please")).spoken == "Shall I place the order?"
+            turn = await call.say("Yes, please.")
             assert turn.tools == [Called("place_order", bread=2)]
             assert turn.spoken == "Two loaves are on their way."
             assert await call.state() == {"bread": 2}

@@ -15,6 +15,7 @@ from uuid import uuid4
 from ..blank import is_blank
 from ..conversation.history import reasoning_before
 from ..conversation.pending import Pending, dropped, key_of, pending_of
+from ..conversation.resumed import rest_of, was_cut_off
 from ..conversation.turn import Turn
 from .confirm_options import DEFAULT_CONFIRM, Confirm, description_of, question_of
 from .plain_messages import jsonable
@@ -56,11 +57,12 @@ async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: Defer
     await _speak_question(turn, Pending(" ".join(dict.fromkeys(questions)), calls, heard=False))
 
 
-async def _speak_question(turn: Turn[Any, Any], pending: Pending) -> None:
+async def _speak_question(turn: Turn[Any, Any], pending: Pending, words: str = "") -> None:
+    """Speak the question, or `words` that end with it."""
     turn.record.pending = pending.kept(heard=False)
     await turn.live.checkpoint()
     turn.live.spoken.begin_segment()
-    await turn.speak(pending.question, "say")
+    await turn.speak(words or pending.question, "say")
 
 
 def given_up(turn: Turn[Any, Any], pending: Pending) -> None:
@@ -96,11 +98,17 @@ class Decision:
         """Return whether no model is needed: the question is asked again, or the caller said nothing."""
         blank = is_blank(self._turn.text)
         if not self._pending.heard and (blank or self._answer):
-            await _speak_question(self._turn, self._pending)
+            await _speak_question(self._turn, self._pending, self._unheard())
             return True
         if blank:
             given_up(self._turn, self._pending)
         return blank
+
+    def _unheard(self) -> str:
+        """Return the end of the last reply that was not heard: the total and the address come before the question."""
+        last = self._turn.last
+        rest = "" if last is None or was_cut_off(last) else rest_of(last)
+        return rest if rest.endswith(self._pending.question) else ""
 
     def run_input(self) -> RunInput:
         """Return how the run begins. The calls stay pending until one runs, in case this turn is interrupted."""

@@ -25,7 +25,9 @@ from .offline import MODEL_NAME
 from .replayed_events import ReplayedEvents
 
 CLOSE_SECONDS = 2.0
-"""How long the end of a response waits until the streams of both requests are closed."""
+"""How long the end of a response waits until its stream is closed."""
+_closing: set[asyncio.Task[None]] = set()
+"""The tasks of requests that lost, until their streams are closed."""
 Opened: TypeAlias = AbstractAsyncContextManager[StreamedResponse]
 Note: TypeAlias = Callable[[Hedge], None]
 """Records a hedged request when its race is over."""
@@ -118,7 +120,12 @@ class _Race:
                 one.over.set()
         if self._second is not None:
             self._note(self._hedge(self._second))
-        await asyncio.wait([one.task for one in requests], timeout=CLOSE_SECONDS)
+        # The answer does not wait until the request that lost is closed: its connection may be the slow one.
+        waiting = [one.task for one in requests if cut or one is self._won or self._won is None]
+        _closing.update(one.task for one in requests if one.task not in waiting)
+        for task in [*_closing]:
+            task.add_done_callback(_closing.discard)
+        await asyncio.wait(waiting, timeout=CLOSE_SECONDS)
         if not cut and self._won is not None and self._won.task.done():
             self._won.task.result()
 

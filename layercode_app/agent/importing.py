@@ -7,6 +7,7 @@ import traceback
 from types import ModuleType
 
 from ..exceptions import AgentImportError, AgentNotFoundError
+from ..observability.privacy.masking import is_library
 
 _MACHINERY = ("<frozen importlib", importlib.__file__, __file__)
 """Path prefixes of the frames that import a module; the module's author did not write them."""
@@ -41,7 +42,12 @@ def _failed(name: str, asked: str, error: Exception) -> AgentImportError:
 
 
 def traceback_of_module(error: Exception) -> str:
-    """Return the traceback without the frames that only import."""
+    """Return the traceback without the frames that only import.
+
+    Libraries may import too, such as beartype with its import hook: the frames before the first own one are theirs.
+    """
     frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(_MACHINERY)]
+    own = next((number for number, one in enumerate(frames) if not is_library(one.filename)), len(frames))
+    frames = frames[own:]
     head = ["Traceback (most recent call last):\n"] if frames else []
     return "".join([*head, *traceback.format_list(frames), *traceback.format_exception_only(error)])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 
 from ..conversation.plain_words import plain_words
 
@@ -15,16 +14,23 @@ class Phrases:
         """Take the phrases, and those that may stand `beside` them but say nothing alone."""
         known = {plain for phrase in phrases if (plain := plain_words(phrase))}
         polite = {plain for phrase in beside if (plain := plain_words(phrase))}
-        self._all = _only(known | polite)
-        self._polite = _only(polite)
+        self._all = {tuple(phrase.split()) for phrase in known | polite}
+        self._polite = {tuple(phrase.split()) for phrase in polite}
 
     def fit(self, text: str) -> bool:
         """Return whether the text has at least one of the phrases, and no other words."""
-        words = plain_words(text) + " "
-        return self._all.fullmatch(words) is not None and self._polite.fullmatch(words) is None
+        words = plain_words(text).split()
+        return _consists_of(words, self._all) and not _consists_of(words, self._polite)
 
 
-def _only(phrases: set[str]) -> re.Pattern[str]:
-    """Return a pattern of a text that has only these phrases, each followed by a space."""
-    longest_first = sorted(map(re.escape, phrases), key=len, reverse=True)
-    return re.compile(f"(?:(?:{'|'.join(longest_first)}) )+") if phrases else re.compile(r"(?!)")
+def _consists_of(words: Sequence[str], phrases: Set[tuple[str, ...]]) -> bool:
+    """Return whether the words are one phrase after another.
+
+    Phrases may begin with one another, so a pattern that repeats them would try exponentially many ways.
+    """
+    longest = max(map(len, phrases), default=0)
+    ends = {0}
+    for at in range(len(words)):
+        if at in ends:
+            ends |= {at + n for n in range(1, longest + 1) if tuple(words[at : at + n]) in phrases}
+    return bool(words) and len(words) in ends

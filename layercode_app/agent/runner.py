@@ -197,6 +197,7 @@ async def _speak_hook(turn: Turn[Any, Any], answer: Any, source: Source, hook: s
     await speak_answer(
         answer, lambda text: turn.speak(text, source), hook, say_last=lambda text: turn.speak_last(text, source)
     )
+    turn.live.run.answered = True
 
 
 def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:

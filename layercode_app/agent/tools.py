@@ -43,6 +43,8 @@ class TurnTools(AbstractCapability[Any]):
     """The calls to which the caller has agreed if the model repeats them."""
     _running: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
     """The running calls by tool and arguments."""
+    _left: set[tuple[str, bytes]] | None = field(default=None, init=False)
+    """The offered calls that have not run; None before the first call."""
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
@@ -76,13 +78,18 @@ class TurnTools(AbstractCapability[Any]):
 
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
         """Approve the calls that the caller was asked about, and that the model repeats after their answer."""
-        asked = {key_of(call["name"], call["args"]) for call in self.offered.calls} if self.offered else set()
-        agreed = [
-            call.tool_call_id
-            for call in requests.approvals
-            if key_of(call.tool_name, jsonable(call.args_as_dict())) in asked
-        ]
+        agreed = [call.tool_call_id for call in requests.approvals if self._agreed(call)]
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
+
+    def _agreed(self, call: Any) -> bool:
+        """Return whether the caller was asked about this call. Their answer is good for one run of it."""
+        if self._left is None:
+            calls = self.offered.calls if self.offered else ()
+            self._left = {key_of(asked["name"], asked["args"]) for asked in calls}
+        key = key_of(call.tool_name, jsonable(call.args_as_dict()))
+        found = key in self._left
+        self._left.discard(key)
+        return found
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Record the call, save a checkpoint, and run the tool according to its policy."""

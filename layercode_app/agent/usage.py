@@ -93,13 +93,8 @@ def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> 
         cost = _with_helpers(helpers, responses, counted, sum(known), cost)
     if again := sum(_sent_back(part) for message in messages for part in message.parts):
         counted["validation_retries"] = again
-    record.model = next((call.model for call in reversed(record.requests) if _answers(call)), record.model)
+    record.model = next((call.model for call in reversed(record.requests) if call.answers), record.model)
     _add(record, counted, cost)
-
-
-def _answers(call: ModelCall) -> bool:
-    """Return whether it is one of the agent's own requests, and did not lose to another one for the same response."""
-    return not call.stage and call.hedge not in ("lost", "slow")
 
 
 def _sent_back(part: Any) -> bool:

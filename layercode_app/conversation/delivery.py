@@ -14,6 +14,7 @@ from typing import TypeVar
 from loguru import logger
 
 from ..exceptions import LayerCodeError, StoreError
+from ..journal.crashed_turn import crash, note_tools
 from ..journal.record import END, Frame, Status, ToolCall, TurnRecord
 from ..journal.stores.base import Signal, Store
 from .listener import Listener
@@ -29,7 +30,6 @@ DISPLACE_SECONDS = 2.0
 """How long a newer turn waits for another worker to stop the older one."""
 LOOKS_PER_SIGN_OF_LIFE = 20
 """The number of checks for the turn's end per check that its worker is alive."""
-UNKNOWN_RESULT = "result unknown, it may have taken effect"
 
 
 class CrashedTurnError(LayerCodeError):
@@ -138,31 +138,11 @@ def _supersede(record: TurnRecord) -> None:
     note_tools(record, cut_by="a newer turn")
 
 
-def crash(record: TurnRecord) -> None:
-    """Mark a turn as failed because its worker died."""
-    if record.finished:
-        return
-    record.status, record.error, record.error_category = Status.FAILED, "CrashedTurnError", "internal"
-    note_tools(record)
-
-
 def begin_again(record: TurnRecord) -> None:
     """Move what the dead worker had spoken into `before`, because a new attempt of the turn begins."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes = None, ""
     record.before = spoken if not spoken or spoken[-1].isspace() else spoken + " "
-
-
-def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
-    """Add a note to a cut-off turn that tells the model of later turns which tools it had called."""
-    if not record.tools:
-        return
-    calls = "; ".join(f"{call.name}({call.args}) -> {_ending(call.status, call.result)}" for call in record.tools)
-    record.notes.append(f"[This turn was cut off by {cut_by}. Tools it had called: {calls}]")
-
-
-def _ending(status: str, result: object) -> str:
-    return str(result) if status in ("done", "failed") else UNKNOWN_RESULT
 
 
 def obey(signal: Signal, running: Mapping[str, LiveTurn], store: Store) -> None:
@@ -205,7 +185,8 @@ async def finish_late(store: Store, turn: TurnRecord, call: ToolCall) -> None:
         for stored in record.tools:
             if stored.id == call.id:
                 stored.status, stored.result, stored.ended_ms = call.status, call.result, call.ended_ms
-        if call.policy == "finish_and_tell":
-            record.notes.append(f"[{call.name} finished after the interruption: {call.result}]")
+        note = f"[{call.name} finished after the interruption: {call.result}]"
+        if call.policy == "finish_and_tell" and note not in record.notes:
+            record.notes.append(note)
 
     await store.update(*turn.key, change)

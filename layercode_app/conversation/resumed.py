@@ -43,8 +43,10 @@ def asks(turn: TurnRecord) -> bool:
 
 
 def was_cut_off(turn: TurnRecord) -> bool:
-    """Return whether the turn was stopped before its model had written the whole reply."""
-    requests = [call for call in turn.requests if not call.stage]
+    """Return whether the turn was stopped before its agent had written the whole reply."""
+    if turn.cut_off:
+        return True
+    requests = [call for call in turn.requests if call.answers]
     stopped = ("running", "cancelled")
     if any(call.status in stopped for call in requests) or any(call.status in stopped for call in turn.tools):
         return True

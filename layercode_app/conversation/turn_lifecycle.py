@@ -9,6 +9,7 @@ from typing import Any
 
 from loguru import logger
 
+from ..journal.crashed_turn import note_tools
 from ..journal.record import END, HANGUP, Frame, Status
 from ..observability import spans
 from ..observability.errors import category_of, detail_of
@@ -84,7 +85,7 @@ class Run(Work):
         """Raise CrashedTurnError if a crashed attempt of this turn called tools: the table may be booked already."""
         record = self.live.record
         if record.attempt > 1 and record.tools:
-            delivery.note_tools(record)
+            note_tools(record)
             raise delivery.CrashedTurnError(f"Turn {record.turn_id} died with its worker after a tool had started.")
 
     async def _answer_within_budget(self, turn: Turn[Any, Any]) -> None:
@@ -96,7 +97,7 @@ class Run(Work):
     def _end_cut_answer(self) -> None:
         """Complete an answer that the provider cut with a closing text: silence after half a sentence sounds broken."""
         record = self.live.record
-        last = next((call for call in reversed(record.requests) if not call.stage), None)
+        last = next((call for call in reversed(record.requests) if call.answers), None)
         if last is None or last.finish not in CUT or last.status != "done":
             return
         record.error_category, record.impact = last.finish, "cut"
@@ -135,6 +136,7 @@ class Run(Work):
             carried_speech.speak(live, live.carried)
             live.carried = ()
         live.ending = True
+        record.cut_off = live.stopping is not None and not live.run.answered
         record.status = live.stopping or (Status.FAILED if record.error else Status.COMPLETE)
         if live.hangup:
             live.emit(HANGUP)

@@ -29,6 +29,8 @@ class Copied:
     conversations: int = 0
     jobs: int = 0
     totals: int = 0
+    newer: int = 0
+    """How many conversations have gone on in the target; their state and metadata there were left alone."""
     running: int = 0
     """How many turns were running in the source; their copies may be outdated."""
     different: list[tuple[str, str]] = field(default_factory=list)
@@ -79,12 +81,21 @@ async def _write(target: Store, record: TurnRecord) -> bool:
 
 async def _copy_fields(source: Store, target: Store, copied: Copied) -> None:
     for conversation_id in await source.established():
+        if await _went_on(source, target, conversation_id):
+            copied.newer += 1
+            continue
         kept = await source.conversation(conversation_id)
         if kept.state:
             await target.save_state(conversation_id, kept.state)
         if kept.metadata:
             await target.establish(conversation_id, kept.metadata)
         copied.conversations += 1
+
+
+async def _went_on(source: Store, target: Store, conversation_id: str) -> bool:
+    """Return whether the target has had a turn of the conversation that the source does not know."""
+    newest = await target.history(conversation_id, tokens=0)
+    return bool(newest) and await source.get(*newest[-1].key) is None
 
 
 async def _copy_jobs(source: Store, target: Store, copied: Copied) -> None:
@@ -110,6 +121,8 @@ async def _compare(source: Store, target: Store, copied: Copied, step: Callable[
                 copied.different.append(record.key)
             step()
     for conversation_id in await source.established():
+        if await _went_on(source, target, conversation_id):
+            continue
         if not _holds(
             asdict(await target.conversation(conversation_id)), asdict(await source.conversation(conversation_id))
         ):

@@ -122,6 +122,11 @@ class ModelCall:
     hedge: Literal["", "won", "lost", "slow"] = ""
     """`won` or `lost`: it was sent because another one was slow, and answered first or not. `slow`: it lost to one."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether it is a request of the agent itself, and did not lose to a second one."""
+        return not self.stage and self.hedge not in ("lost", "slow")
+
 
 HELPER = "helper"
 """The stage of a helper agent's request outside every `turn.span`."""
@@ -184,6 +189,8 @@ class TurnRecord:
     span_id: str = ""
     started_at: float = 0.0
     ended_at: float | None = None
+    cut_off: bool = False
+    """Whether the turn was stopped before its agent had finished the reply."""
     history_start: int = 0
     """The position of the oldest turn in this turn's history; 0 if it had none. See `stores/history_steps.py`."""
     position: int = 0

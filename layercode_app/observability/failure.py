@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from loguru import logger
+
 from ..journal.record import Json, TurnRecord
 from .errors import body_of, category_of, chain
 from .fixes import fix_of
@@ -24,8 +26,11 @@ LINES_AROUND = 2
 
 
 def keep_failure(record: TurnRecord, error: BaseException) -> None:
-    """Write the description of the error into the record of the turn that it ended."""
-    record.failure = failure_of(error)
+    """Write the description of the error into the record of the turn that it ended. Never raises."""
+    try:
+        record.failure = failure_of(error)
+    except Exception as own:  # noqa: BLE001 - the caller still has to hear the apology
+        logger.debug("The error could not be described: {}", type(own).__name__)
 
 
 def failure_of(error: BaseException) -> Json:
@@ -73,7 +78,8 @@ def _source(frame: dict[str, Json]) -> list[tuple[int, str]]:
     kept = [(number, line.rstrip()) for number, line in lines if line]
     filled = [number for number, line in kept if line]
     indent = min((len(line) - len(line.lstrip()) for _, line in kept if line), default=0)
-    return [(number, line[indent:]) for number, line in kept if filled[0] <= number <= filled[-1]]
+    # The file may have changed since it was loaded, so the lines may be blank now.
+    return [(number, line[indent:]) for number, line in kept if filled and filled[0] <= number <= filled[-1]]
 
 
 def _around(line: int) -> Iterable[int]:

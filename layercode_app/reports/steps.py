@@ -31,6 +31,8 @@ class Step:
     status: str = "done"
     call_id: str = ""
     """The id of a tool call."""
+    lost: bool = False
+    """Whether another request, sent because this one or the other was slow, answered instead."""
     model: str = ""
     usage: dict[str, int] = field(default_factory=dict)
     cost: float | None = None
@@ -77,25 +79,20 @@ def _requests(record: TurnRecord, end: float) -> Iterator[Step]:
         retried = f" ({record.retries} retries)" if record.retries else ""
         label = f"the model's first token{retried}"
         yield Step("model", "model", label, record.timings.get("history", 0.0), first, model=record.model)
-    own = sum(not call.stage and not _lost(call) for call in record.requests)
+    own = sum(call.answers for call in record.requests)
     number = 0
     for call in record.requests:
         if call.stage:
             name = f"{call.stage}: {call.model}"
             yield _priced(Step("helper", name, f"the model {call.model} of a helper", *_times(call, end)), call)
             continue
-        if _lost(call):
+        if not call.answers:
             label = f"a request to {call.model} that lost to another"
-            yield _priced(Step("model", "model, lost", label, *_times(call, end)), call)
+            yield _priced(Step("model", "model, lost", label, *_times(call, end), lost=True), call)
             continue
         number += 1
         name = f"model {number}" if number > 1 else "model"
         yield _priced(Step("model", name, _label(call, number, own), *_times(call, end)), call)
-
-
-def _lost(call: ModelCall) -> bool:
-    """Return whether another request, sent because this one or the other was slow, answered instead."""
-    return call.hedge in ("lost", "slow")
 
 
 def _label(call: ModelCall, number: int, of: int) -> str:

@@ -200,6 +200,26 @@ async def test_a_model_that_repeats_the_call_has_understood_a_yes() -> None:
     assert "Not run yet: the caller was asked" in str(shop.seen[1])
 
 
+class Eager(Shop):
+    """Its model calls the tool once more when it has returned."""
+
+    async def _model(self, messages: list[ModelMessage], info: Any) -> AsyncIterator[Any]:
+        self.seen.append(messages)
+        returned = any(isinstance(part, ToolReturnPart) for part in messages[-1].parts)
+        if transcript(messages)[-1][1] in ("order", "go for it") or returned:
+            yield {0: DeltaToolCall(*order(), tool_call_id=f"call-{len(messages)}")}
+        else:
+            yield "Fine."
+
+
+async def test_one_answer_is_good_for_one_run() -> None:
+    shop = Eager()
+    async with open_call(shop.voice) as call:
+        await call.say("order")
+        assert (await call.say("go for it")).spoken == QUESTION
+        assert (await call.state())["placed"] == [1]
+
+
 async def test_changed_arguments_are_asked_again() -> None:
     shop = Shop(confirm={"place_order": "Shall I order {quantity}?"})
     async with open_call(shop.voice) as call:
@@ -250,6 +270,17 @@ async def test_a_question_that_was_not_heard_is_asked_again(said: str) -> None:
         assert (await call.say("yes")).spoken == "placed 1."
         assert (await call.state())["placed"] == [1]
     assert len(shop.seen) == 2
+
+
+@pytest.mark.parametrize("said", ["mhm", "yes", " "])
+async def test_what_was_said_before_an_unheard_question_is_said_again_too(said: str) -> None:
+    shop = Shop(lambda text: ["Two rolls to Main Street make five euros. ", order()] if text == "order" else ["Fine."])
+    async with open_call(shop.voice) as call:
+        call.interrupt(after=3, playing=True)
+        await call.say("order")
+        assert (await call.say(said)).spoken == f"Main Street make five euros. {QUESTION}"
+        assert (await call.state())["placed"] == []
+        assert (await call.say("yes")).spoken == "placed 1."
 
 
 async def test_other_words_before_the_question_was_heard_are_answered_and_it_is_asked_again() -> None:
@@ -362,3 +393,10 @@ def test_every_known_word_is_a_yes_or_a_no() -> None:
 @pytest.mark.parametrize("text", ["", "please", "yes but two", "not yet", "yes no", "thanks", "no problem"])
 def test_anything_else_is_left_to_the_model(text: str) -> None:
     assert plain_answer(text) is None
+
+
+def test_a_long_run_of_phrases_is_read_at_once() -> None:
+    """Some phrases begin with one another: "ja gerne", "ja" and "gerne". A pattern would try 2 ** 500 readings."""
+    assert plain_answer("ja gerne " * 500 + "wait") is None
+    assert plain_answer("ja gerne " * 500) == "yes"
+    assert plain_answer("please " * 500) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -259,3 +260,32 @@ def test_languages_and_further_sounds_are_chosen() -> None:
 def test_other_types_are_refused() -> None:
     with pytest.raises(DeveloperError, match=r"backchannels=7: expected True, languages \(en, de, "):
         VoiceAgent("odd", backchannels=7)  # type: ignore[call-overload]
+
+
+def test_a_request_that_lost_to_another_did_not_cut_the_reply() -> None:
+    turn = TurnRecord("c", "t", Kind.MESSAGE, "a")
+    turn.requests = [
+        ModelCall("m", 0.0, ended_ms=9.0, status="done"),
+        ModelCall("m", 5.0, ended_ms=9.0, status="cancelled", hedge="lost"),
+    ]
+    assert not was_cut_off(turn)
+    turn.requests[0].status = "cancelled"
+    assert was_cut_off(turn)
+
+
+async def test_a_hook_that_was_stopped_in_its_reply_is_run_again() -> None:
+    """Its words that were not sent yet are not known, so the reply cannot be continued."""
+    voice = VoiceAgent("hook", backchannels=True)
+
+    @voice.on_message
+    async def answer(turn: Turn) -> AsyncIterator[str]:
+        for word in HOURS.split():
+            yield f"{word} "
+            await asyncio.sleep(0.01)
+
+    async with open_call(voice) as call:
+        call.interrupt(after=3)
+        await call.say("hours")
+        assert (await call.say("mhm")).spoken.strip() == HOURS
+        (cut, whole) = await call.records()
+    assert (cut.cut_off, whole.cut_off, whole.resumes) == (True, False, "")

@@ -131,6 +131,17 @@ async def test_a_copy_that_was_changed_is_told(source: Store, tmp_path: Path) ->
     await target.close()
 
 
+async def test_a_conversation_that_went_on_in_the_target_keeps_its_state(source: Store, tmp_path: Path) -> None:
+    target = await opened(f"sqlite:///{tmp_path}/target.sqlite3")
+    await copy_journal(source, target)
+    await add(target, turn("c1", "later"))
+    await target.save_state("c1", {"basket": "newer"})
+    copied = await copy_journal(source, target)
+    assert (copied.newer, copied.different) == (1, [])
+    assert (await target.conversation("c1")).state["basket"] == "newer"
+    await target.close()
+
+
 @pytest.mark.parametrize("kind", SHARED)
 async def test_a_check_finds_the_turns_of_dead_workers_and_overdue_jobs(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path

@@ -80,6 +80,10 @@ def _print_copied(copied: Copied) -> None:
                f"{counted(copied.conversations, 'conversation')}.")  # fmt: skip
     if copied.running:
         print_line(f"{counted(copied.running, 'turn')} had not ended. Stop the servers and copy again.")
+    if copied.newer:
+        print_line(
+            f"{counted(copied.newer, 'conversation')} went on in the target, whose state and metadata were kept."
+        )
     if not copied.different:
         print_line("The copy equals the source.")
         return
@@ -107,7 +111,7 @@ def export_turns(url: str | None, since: str, format_: str, output: Path, *, red
 
 def check_and_print(url: str | None, *, fix: bool, as_json: bool) -> None:
     """Check the journal and print the findings. Exits with 1 if something is wrong that was not fixed."""
-    from ...conversation.delivery import crash
+    from ...journal.crashed_turn import crash
 
     found = _read(load_settings({"store": url}).store, lambda store: check_journal(store, end=crash if fix else None))
     if as_json:

@@ -24,8 +24,8 @@ def _places(steps: Sequence[Step], messages: Sequence[Json]) -> Iterator[int | N
     for step in steps:
         if step.kind == "tool":
             yield calls.get(step.call_id)
-        elif step.kind == "model" and step.status != "failed":
-            # A failed request has no response; the others are recorded in the same order as their responses.
+        elif step.kind == "model" and step.status != "failed" and not step.lost:
+            # A failed request, and one that lost to another, has no response; the others are recorded in the same order as their responses.
             yield next(responses, None)
         else:
             yield None

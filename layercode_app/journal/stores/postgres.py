@@ -43,7 +43,7 @@ _WHOLE = "position, status, owner, attempt, revision, head, messages, frames"
 _HEADS = "position, status, owner, attempt, revision, head, ''::bytea, ''::bytea"
 _BEGIN = "SELECT layercode.begin_turn(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::json, %s)"
 _CLAIM = "SELECT layercode.claim_turn(%s, %s, %s, %s, %s, %s)"
-_SAVE = "SELECT layercode.save_turn(%s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s::text[], %s::bytea[], %s)"
+_SAVE = "SELECT layercode.save_turn(%s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s::text[], %s::bytea[], %s)"
 _MERGE = "SELECT layercode.merge_fields(%s, %s, %s::text[], %s::bytea[], %s)"
 _FORGET = "SELECT layercode.forget(%s, %s)"
 _FIELDS = "SELECT part, name, value FROM layercode.fields WHERE conversation_id = %s"
@@ -165,7 +165,7 @@ class PostgresStore(Store):
             logger.warning("Turn {} was not saved: another worker owns it, or it was forgotten.", record.turn_id)
 
     async def _save(self, record: TurnRecord, state: dict[str, Json], revision: int | None) -> int:
-        ids = (storable(record.conversation_id), storable(record.turn_id), record.owner, revision)
+        ids = (storable(record.conversation_id), storable(record.turn_id), record.owner, revision, uuid4().hex)
         body = (storable_json(dump_head(record)), record.messages, dump_frames(record))
         row = (*ids, record.status, tokens_of(record), *body, *_columns(state), time.time())
         return int((await self._run(record.conversation_id, (_SAVE, row)))[0][0][0])

@@ -34,6 +34,8 @@ IN_FLIGHT = 4
 """Maximum concurrent round trips. Statements issued meanwhile share the next one."""
 LARGEST_BATCH = 50
 """Maximum operations in one round trip, so that its time stays far below ANSWER_SECONDS."""
+_CONFLICTS = ("40001", "40P01")
+"""The states of errors of operations that waited for each other. Run again, they succeed."""
 _READ_ONLY = "25006"
 """The state of an error from a server that has become a replica."""
 
@@ -52,7 +54,9 @@ class Link:
 
     def __init__(self, url: str) -> None:
         self.component = component_of(url)
-        self._conninfo = make_conninfo(url, connect_timeout=CONNECT_SECONDS, application_name="layercode")
+        # Our text is UTF-8, whatever the database's default for its clients is.
+        own = {"connect_timeout": CONNECT_SECONDS, "application_name": "layercode", "client_encoding": "utf8"}
+        self._conninfo = make_conninfo(url, **own)
         self._idle: list[Connection] = []
         self._waiting: list[_Operation] = []
         self._flights: set[asyncio.Task[None]] = set()
@@ -99,7 +103,9 @@ class Link:
     def explain(self, error: Exception) -> StoreError:
         """Return the error for the caller, with the server's reason and without its password."""
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        down = isinstance(error, psycopg.OperationalError | OSError)
+        # Errors of a server that answered have a state; its classes 08 and 57 are about the connection.
+        state = getattr(error, "sqlstate", None) or "08"
+        down = isinstance(error, psycopg.OperationalError | OSError) and state[:2] in ("08", "57")
         hint = " Is the server up and reachable?" if down else ""
         return StoreError(f"The journal ({self.component}) failed: {reason.rstrip('.')}.{hint}")
 
@@ -129,11 +135,15 @@ class Link:
             await self._drop_idle()
             await self._fly(batch, again=True)
         except psycopg.Error as error:
-            if len(batch) == 1:
+            if len(batch) == 1 and error.sqlstate in _CONFLICTS and not again:
+                await self._fly(batch, again=True)
+            elif len(batch) == 1:
                 self._fail(batch, error)
             else:
                 for operation in batch:
                     await self._fly([operation], again=again)
+        except Exception as error:  # noqa: BLE001 - whatever it was, no operation may wait for ever
+            self._fail(batch, error)
 
     async def _drop_idle(self) -> None:
         idle, self._idle = self._idle, []

@@ -43,6 +43,7 @@ CREATE TABLE layercode.turns (
     attempt integer NOT NULL DEFAULT 1,
     revision integer NOT NULL DEFAULT 1,
     token text NOT NULL,
+    save_token text,
     started_at double precision NOT NULL,
     tokens integer NOT NULL,
     head json NOT NULL,
@@ -143,20 +144,26 @@ BEGIN
 END $$;
 
 CREATE FUNCTION layercode.save_turn(
-    c text, t text, owner text, expected integer, status text, tokens integer, head json, messages bytea,
+    c text, t text, owner text, expected integer, token text, status text, tokens integer, head json, messages bytea,
     frames bytea, names text[], vals bytea[], now double precision
 ) RETURNS integer LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     found_revision integer;
+    found_token text;
 BEGIN
-    SELECT r.revision INTO found_revision FROM layercode.turns r
+    -- Lock in the same order as begin_turn and forget: the conversation first.
+    PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
+    SELECT r.revision, r.save_token INTO found_revision, found_token FROM layercode.turns r
     WHERE r.conversation_id = c AND r.turn_id = t AND r.owner = save_turn.owner FOR UPDATE;
     IF NOT FOUND THEN RETURN 0; END IF;
+    -- The same token: this call was sent again, since its first answer was lost.
+    IF found_token = save_turn.token THEN RETURN 1; END IF;
     IF expected IS NOT NULL AND found_revision <> expected THEN RETURN -1; END IF;
     UPDATE layercode.turns r SET
         status = save_turn.status, tokens = save_turn.tokens, head = save_turn.head,
-        messages = save_turn.messages, frames = save_turn.frames, revision = r.revision + 1
+        messages = save_turn.messages, frames = save_turn.frames, revision = r.revision + 1,
+        save_token = save_turn.token
     WHERE r.conversation_id = c AND r.turn_id = t;
     IF cardinality(names) > 0 THEN PERFORM layercode.merge_fields(c, 'state', names, vals, now); END IF;
     RETURN 1;

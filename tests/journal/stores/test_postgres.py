@@ -193,6 +193,67 @@ async def test_no_connection_is_left_behind(server: PostgresServer, store: Postg
     assert len([task for task in asyncio.all_tasks() if task.get_name().startswith("journal")]) == 0
 
 
+async def test_text_is_utf8_whatever_the_clients_of_the_database_use(
+    server: PostgresServer, store: PostgresStore
+) -> None:
+    await query(server, "ALTER DATABASE postgres SET client_encoding = 'LATIN1'")
+    try:
+        other = PostgresStore(server.url)
+        await other.open()
+        await add(other, turn("c", "t", user_text="łódź — 🙂"))
+        stored = await other.get("c", "t")
+        assert stored is not None
+        assert stored.user_text == "łódź — 🙂"
+        await other.close()
+    finally:
+        await query(server, "ALTER DATABASE postgres RESET client_encoding")
+
+
+async def test_an_unforeseen_error_fails_its_operation_at_once(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(connection: Any, batch: Any) -> Any:
+        raise LookupError("unforeseen")
+
+    monkeypatch.setattr(postgres_link, "_pipeline", fail)
+    with pytest.raises(StoreError, match="unforeseen"):
+        await asyncio.wait_for(store.ping(), PATIENCE)
+    monkeypatch.undo()
+    await store.ping()
+
+
+async def test_an_update_whose_answer_was_lost_changes_the_turn_once(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add(store, turn("c", "t"))
+    send, sent = postgres_link._pipeline, list[Any]()
+
+    async def lose_the_save(connection: Any, batch: Any) -> Any:
+        result = await send(connection, batch)
+        sent.append(batch)
+        if len(sent) == 2:
+            await connection.close()
+            raise psycopg.OperationalError("the connection broke")
+        return result
+
+    monkeypatch.setattr(postgres_link, "_pipeline", lose_the_save)
+    changed = await store.update("c", "t", lambda record: record.notes.append("once"))
+    assert changed is not None
+    assert changed.notes == ["once"]
+
+
+async def test_forgetting_and_saving_at_once_do_not_wait_for_each_other(
+    server: PostgresServer, store: PostgresStore
+) -> None:
+    other = PostgresStore(server.url)
+    await other.open()
+    for number in range(20):
+        record = (await begin(store, turn(f"c{number}", "t"))).record
+        await asyncio.gather(store.save(record, state={"a": 1}), other.forget(f"c{number}"))
+        assert await store.get(f"c{number}", "t") is None
+    await other.close()
+
+
 async def test_hostile_ids_and_texts_are_read_back_as_they_were(server: PostgresServer, store: PostgresStore) -> None:
     await add(store, turn(ALL, ALL, user_text=ALL, agent=ALL))
     await store.establish(ALL, {ALL: ALL})

@@ -48,7 +48,8 @@ export class Call extends EventTarget {
   }
 
   text(id, content) {
-    this.turn(id).text += content;
+    // The record of a finished turn may come before its last words.
+    if (!this.turn(id).settled) this.turn(id).text += content;
     this.player.text?.(id, content);
   }
 
@@ -84,7 +85,7 @@ export class Call extends EventTarget {
     if (!turn) return;
     // The browser's own voice may need longer than the emulator assumes.
     const speaks = !item.interrupted && !turn.over && this.player.unfinished?.(turn.id);
-    Object.assign(turn, { over: !speaks, heard: item.heard, text: item.text, interrupted: Boolean(item.interrupted), error: item.error });
+    Object.assign(turn, { over: !speaks, settled: true, heard: item.heard, text: item.text, interrupted: Boolean(item.interrupted), error: item.error });
     this.changed();
   }
 

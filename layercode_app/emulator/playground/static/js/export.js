@@ -21,11 +21,11 @@ function facts(call, turns) {
   const sessions = [...new Set(call.turns.map((turn) => turn.session_id).filter(Boolean))];
   const { at, version, masked } = call.exported;
   return h("dl", { class: "facts" },
-    fact("Date", call.started_at ? day(call.started_at) : "unknown"),
+    fact("Date", call.started_at ? dateAndTime(call.started_at) : "unknown"),
     fact("Turns", String(turns)),
     fact("Conversation", h("code", null, call.conversation_id)),
     sessions.length ? fact(sessions.length > 1 ? "Sessions" : "Session", sessions.map((id) => h("code", null, id))) : null,
-    fact("Exported", `${day(at)} by layercode-app ${version}`),
+    fact("Exported", `${dateAndTime(at)} by layercode-app ${version}`),
     fact("Personal details", masked ? "masked" : "not masked"));
 }
 
@@ -33,6 +33,6 @@ function fact(name, value) {
   return h("div", null, h("dt", null, name), h("dd", null, value));
 }
 
-function day(seconds) {
+function dateAndTime(seconds) {
   return new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }

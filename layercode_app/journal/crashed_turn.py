@@ -1,0 +1,27 @@
+"""End the record of a turn that was cut off, with a note for the model of later turns."""
+
+from __future__ import annotations
+
+from .record import Status, TurnRecord
+
+UNKNOWN_RESULT = "result unknown, it may have taken effect"
+
+
+def crash(record: TurnRecord) -> None:
+    """Mark a turn as failed because its worker died."""
+    if record.finished:
+        return
+    record.status, record.error, record.error_category = Status.FAILED, "CrashedTurnError", "internal"
+    note_tools(record)
+
+
+def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
+    """Add a note to a cut-off turn that tells the model of later turns which tools it had called."""
+    if not record.tools:
+        return
+    calls = "; ".join(f"{call.name}({call.args}) -> {_ending(call.status, call.result)}" for call in record.tools)
+    record.notes.append(f"[This turn was cut off by {cut_by}. Tools it had called: {calls}]")
+
+
+def _ending(status: str, result: object) -> str:
+    return str(result) if status in ("done", "failed") else UNKNOWN_RESULT
