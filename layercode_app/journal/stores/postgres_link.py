@@ -55,7 +55,11 @@ class Link:
     def __init__(self, url: str) -> None:
         self.component = component_of(url)
         # Our text is UTF-8, whatever the database's default for its clients is.
-        own: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "layercode", "client_encoding": "utf8"}
+        own: dict[str, Any] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "layercode",
+            "client_encoding": "utf8",
+        }
         self._conninfo = make_conninfo(url, **own)
         self._idle: list[Connection] = []
         self._waiting: list[_Operation] = []
