@@ -45,7 +45,7 @@ class RunInput:
 
 
 async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: DeferredToolRequests) -> None:
-    """Ask the caller about the calls, all together, and keep them in the journal before the first word of it."""
+    """Save the calls in the journal, then ask the caller about all of them at once."""
     questions: list[str] = []
     calls: list[dict[str, Any]] = []
     for call in requests.approvals:

@@ -59,7 +59,7 @@ def _endings(pattern: str) -> list[str]:
 
 
 def _written(tokens: Sequence[str]) -> str:
-    """Return the signs of the code; "" if other words are between them."""
+    """Return the characters of the code; "" if the words contain anything else."""
     text, at = "", 0
     while at < len(tokens):
         if tokens[at] in SIGNS:

@@ -60,7 +60,7 @@ def say(value: bool) -> str:
 
 
 class YesNo(Collector[bool]):
-    """Collects an answer of yes or no. It is not read back unless `confirm=True`."""
+    """Collects an answer of yes or no. It is read back, but the caller is asked to confirm it only with `confirm=True`."""
 
     label: ClassVar[str] = "answer"
 

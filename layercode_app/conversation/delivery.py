@@ -172,7 +172,7 @@ async def _publish(live: LiveTurn, store: Store) -> None:
             except StoreError as error:
                 if not away:
                     logger.warning(
-                        "Who listens to turn {} elsewhere waits for the journal: {}", live.record.turn_id, error
+                        "Listeners of turn {} on other workers wait for the journal: {}", live.record.turn_id, error
                     )
                 away = True
         await asyncio.sleep(FOLLOW_SECONDS)

@@ -73,7 +73,7 @@ def _key(error: BaseException) -> str:
 
 
 def key_of(error: BaseException) -> str:
-    """Return the variable of the key that a provider refused, "" if the error does not tell."""
+    """Return the environment variable of the API key that a provider refused; "" if the error does not show it."""
     for link in chain(error):
         host = _host(link)
         found = next((provider for end, provider in PROVIDERS_BY_HOST.items() if host.endswith(end)), None)

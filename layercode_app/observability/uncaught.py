@@ -1,7 +1,6 @@
 """Log uncaught errors of tasks, callbacks, threads and finalizers like other errors, without quoting callers.
 
-Python handles them outside of the turn that they began in, and would print their whole text. Only our own servers do
-this: an embedded app leaves the hooks of its host's process alone.
+Python handles them outside of the turn that they began in, and would print their whole text. Only our own servers install these hooks; an embedded app does not change the hooks of its host.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def _in_the_way(folder: Path, file: File) -> bool:
 
 
 def write(folder: Path, files: Sequence[File]) -> None:
-    """Write the files. If one cannot be written, delete those that were.
+    """Write the files. If one cannot be written, delete the files already written.
 
     Raises ConfigurationError naming the file and the reason.
     """

@@ -1,4 +1,4 @@
-"""Where the lines of `chat` come from: a line editor on a terminal, else a pipe or a file."""
+"""Read the lines of `chat` from a line editor on a terminal, otherwise from a pipe or a file."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ VERSION = len(MIGRATIONS)
 
 
 async def prepare(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Migrate the schema to this release's version, in one transaction that one worker at a time runs.
+    """Migrate the schema to this release's version, in one transaction. Only one worker at a time migrates.
 
     Raises psycopg.Error, also if the schema belongs to a newer release.
     """
