@@ -28,6 +28,7 @@ WITH_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
 """Make stdin the controlling terminal, where there is no fork server that does."""
+_CURSOR = re.compile(r"\x1b\[\?(?:12|25)[hl]")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -106,7 +107,10 @@ class Terminal:
             if error.errno != errno.EIO:  # Linux: the other side is closed
                 raise
             return False
-        self.screen += data.decode(errors="replace")
+        # The editor shows and hides the cursor at any moment, also within what else is written.
+        self.screen = self.screen[: self._seen] + _CURSOR.sub(
+            "", self.screen[self._seen :] + data.decode(errors="replace")
+        )
         return bool(data)
 
 

@@ -44,6 +44,7 @@ class TurnHandler(Draining):
         self.states = LiveStates(store)
         enqueue = enqueue or store.enqueue
         self.late = LateSaves(store, enqueue)
+        self._early: earlier_turns.Early = {}
         self.services = Services(
             store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late
         )
@@ -187,11 +188,14 @@ class TurnHandler(Draining):
         self, agent: AgentProtocol, event: TurnEvent, live: LiveTurn, listener: Listener, begun: Begun
     ) -> None:
         live.add(listener)
-        await earlier_turns.settle(self.store, event, begun, live.record, tokens=self.services.tokens(agent))
+        tokens = self.services.tokens(agent)
+        await earlier_turns.settle(self.store, event, begun, live.record, tokens=tokens, early=self._early)
         if agent.remembers:
             live.record.history_start = begun.history[0].position if begun.history else 0
         live.record.timings["history"] = live.elapsed_ms()
         await Run(self.services, agent, event, live, begun).to_the_end()
+        if self._early:
+            await earlier_turns.apply_early(self.store, live.record, self._early)
 
 
 def _record(agent: AgentProtocol, event: TurnEvent) -> TurnRecord:

@@ -16,6 +16,7 @@ from layercode_app.exceptions import AgentImportError, AgentNotFoundError, Confi
 
 from .. import forked
 from ..processes import ROOT, clean_environment, run
+from ..scaffold.making import mypy
 
 SUPPORT = '''
 from collections.abc import Callable
@@ -160,7 +161,7 @@ def test_what_is_written_type_checks_as_it_is_and_filled_in(project: Path) -> No
     for name in (*NEED_NOTHING, *TO_FILL_IN):
         adopted(project, f"shop.support:{name}", "--name", f"my_{name}")
     for _ in range(2):
-        checked = python(project, "-m", "mypy", "--strict", "agents", "tests")
+        checked = python(project, *mypy()[1:], "--strict", "agents", "tests")
         assert checked.returncode == 0, checked.stdout
         for name, bodies in TO_FILL_IN.items():
             fill_in(project / "agents" / f"my_{name}.py", bodies)

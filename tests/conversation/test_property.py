@@ -255,7 +255,9 @@ class Conversation(RuleBasedStateMachine):
             self.a_restart()
         if not heard:
             self.the_platform_says_what_was_heard(1)
-            self._answer(answer, QUESTION)
+            past = self.world.truth[-1]
+            rest = past.spoken.removeprefix(past.heard).lstrip()
+            self._answer(answer, rest if rest.endswith(QUESTION) else QUESTION)
         if other:
             self.a_whole_turn(["Well. "], False, [])
         booked = self.world.booked

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +18,8 @@ from layercode_app.scaffold.options import EXTRAS, templates
 from .. import forked
 
 ROOT = Path(__file__).parent.parent.parent
+CACHE = Path(os.environ.get("MYPY_CACHE_DIR", ROOT / ".mypy_cache"))
+"""The cache of `make lint`, which has read the same libraries."""
 AGENTS = templates(next(folder for folder in BUILT_IN if folder.is_dir()))
 
 
@@ -29,6 +33,19 @@ def run(command: Sequence[str | Path], cwd: Path, **environment: str) -> subproc
 def python(arguments: Sequence[str | Path], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The same for a Python program, which is forked."""
     return forked.run(arguments, cwd=cwd, env=_environment(environment), timeout=300)
+
+
+def mypy() -> list[str]:
+    """A command that checks types, and finds our libraries in the cache."""
+    # Only with the same options does mypy use what `make lint` left in the cache.
+    ours = mypy_settings(ROOT)
+    codes = [f"--enable-error-code={code}" for code in ours["enable_error_code"]]
+    return [sys.executable, "-m", "mypy", f"--cache-dir={CACHE}", f"--python-version={ours['python_version']}", *codes]
+
+
+def mypy_settings(folder: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["mypy"]
+    return settings
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:

@@ -7,12 +7,10 @@ test_two_commands.py installs one project in a separate environment. `python -m 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -22,10 +20,7 @@ from layercode_app.scaffold.render import render
 from layercode_app.scaffold.write import write
 
 from ..agents.talking import AGENTS as SHIPPED
-from .making import AGENTS, ROOT, every_choice_of_extras, python, run
-
-CACHE = Path(os.environ.get("MYPY_CACHE_DIR", ROOT / ".mypy_cache"))
-"""The cache of `make lint`, which has read the same libraries."""
+from .making import AGENTS, every_choice_of_extras, mypy, mypy_settings, python, run
 
 
 def project(folder: Path, agent: str, extras: tuple[str, ...] = ()) -> Path:
@@ -81,27 +76,15 @@ def test_the_code_is_formatted(projects: dict[str, Path]) -> None:
 def test_the_code_is_typed_strictly(projects: dict[str, Path], tmp_path: Path) -> None:
     """One call, for one reading of the libraries: a whole project, the agents of all, and the shipped agents."""
     whole = projects["starter"]
-    settings = _mypy_of(whole)
+    settings = mypy_settings(whole)
     assert settings["strict"]
     agents = sorted(whole.parent.glob("*/agents/*.py"))
     others = [path for path in agents if not path.is_relative_to(whole)]
     # Copies, as users have them: inside site-packages mypy would take their neighbours for our own modules.
     shipped = [shutil.copy(path, tmp_path) for path in sorted(SHIPPED.glob("*.py"))]
     assert len(others) + 1 == len(shipped) == len(AGENTS)
-    checked = run([*_mypy(), *settings["files"], *others, *shipped], whole)
+    checked = run([*mypy(), *settings["files"], *others, *shipped], whole)
     assert checked.returncode == 0, checked.stdout[:2000]
-
-
-def _mypy() -> list[str]:
-    # Only with the same options does mypy use what `make lint` left in the cache.
-    ours = _mypy_of(ROOT)
-    codes = [f"--enable-error-code={code}" for code in ours["enable_error_code"]]
-    return [sys.executable, "-m", "mypy", f"--cache-dir={CACHE}", f"--python-version={ours['python_version']}", *codes]
-
-
-def _mypy_of(folder: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["mypy"]
-    return settings
 
 
 @pytest.mark.slow
