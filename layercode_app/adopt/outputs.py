@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from types import UnionType
@@ -62,7 +63,8 @@ def example_of(output: Any) -> tuple[str, dict[str, Any]] | None:
     if has_functions(output):
         return None
     try:
-        result = Agent(TestModel(call_tools=[]), output_type=output).run_sync("Hello")
+        # Not `run_sync`, which leaves its event loop open.
+        result = asyncio.run(Agent(TestModel(call_tools=[]), output_type=output).run("Hello"))
     except Exception:  # noqa: BLE001 - validators of the user's own may refuse any made-up value
         return None
     parts = [part for message in result.all_messages() for part in message.parts]

@@ -105,7 +105,7 @@ async def test_who_follows_hears_the_next_word_once_the_journal_is_back(
     counter.numbers.put_nowait("2 ")
     await failed.wait()
     await heard[1].until("1 ", "2 ")
-    assert len([line for line in warned if "waits for the journal" in line]) == 1
+    assert len([line for line in warned if "wait for the journal" in line]) == 1
 
 
 async def test_who_follows_is_patient_with_the_journal(
