@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from .._compat.openai import has_idle_connection, http_client
@@ -79,7 +80,8 @@ class OpenCalls:
             self._look_later()
 
     def _look_later(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+        # In a context of its own: that of a turn would be held, with all that the turn refers to.
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look, context=Context())
 
     def _look(self) -> None:
         self._timer = None

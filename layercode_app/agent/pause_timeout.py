@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextvars import Context
 
 from ..conversation.timeout import Timeout
 
@@ -40,4 +41,5 @@ class Pauses(Timeout):
             super()._pass()
             return
         # One timer serves the whole answer, so a piece costs nothing. It fires next when the pause may be too long.
-        self._timer = self._task.get_loop().call_later(min(left, self._seconds), self._pass)
+        # In an empty context: a cancelled timer would hold that of the turn until its time.
+        self._timer = self._task.get_loop().call_later(min(left, self._seconds), self._pass, context=Context())

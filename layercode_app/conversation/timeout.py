@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Generator
 from contextlib import AbstractContextManager
+from contextvars import Context
 from types import TracebackType, coroutine
 from typing import Any, TypeVar
 
@@ -33,7 +34,8 @@ class Timeout:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._timer = task.get_loop().call_later(self._seconds, self._pass)
+        # In an empty context: a cancelled timer would hold that of the turn until its time.
+        self._timer = task.get_loop().call_later(self._seconds, self._pass, context=Context())
 
     def _pass(self) -> None:
         self._passed = True
