@@ -49,7 +49,8 @@ def _first_words(text: str, count: int) -> str:
 def correct(record: TurnRecord, context: InterruptionContext) -> None:
     """Record what was heard of a turn, and mark a complete turn as interrupted. Any other status stays."""
     record.heard_text = heard_text(record.spoken_text, context)
-    if record.before and not record.spoken_text.startswith(record.heard_text):
+    # If nothing was heard, nothing was heard of an earlier attempt either.
+    if record.before and not (record.heard_text and record.spoken_text.startswith(record.heard_text)):
         _correct_all(record, context)
     if record.status is Status.COMPLETE:
         record.status = Status.INTERRUPTED

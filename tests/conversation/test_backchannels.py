@@ -14,10 +14,12 @@ from pydantic_ai.models.function import FunctionModel
 
 from layercode_app import DeveloperError, Turn, VoiceAgent
 from layercode_app.agent.backchannels import SOUNDS, listener_of
+from layercode_app.conversation.heard import correct
 from layercode_app.conversation.history import history_of
 from layercode_app.conversation.resumed import asks, rest_of, was_cut_off
 from layercode_app.journal.record import Kind, ModelCall, Speech, Status, ToolCall, TurnRecord
 from layercode_app.testing import AgentCall, open_call
+from layercode_app.webhook import InterruptionContext
 
 from .world import transcript
 
@@ -289,3 +291,10 @@ async def test_a_hook_that_was_stopped_in_its_reply_is_run_again() -> None:
         assert (await call.say("mhm")).spoken.strip() == HOURS
         (cut, whole) = await call.records()
     assert (cut.cut_off, whole.cut_off, whole.resumes) == (True, False, "")
+
+
+def test_where_nothing_was_heard_nothing_was_heard_of_a_dead_workers_attempt() -> None:
+    turn = TurnRecord("c", "t", Kind.MESSAGE, "a", status=Status.COMPLETE, before="Let me see. ")
+    turn.speech = [Speech("model", 0, "At nine.")]
+    correct(turn, InterruptionContext(previous_turn_interrupted=True, text_heard=""))
+    assert (turn.before, turn.heard_text) == ("", "")
