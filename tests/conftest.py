@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from . import thoroughness as thoroughness
+from .event_loops import no_loop_left_open
 from .postgres_server import PostgresServer
 from .redis_server import RedisServer
 
@@ -121,6 +122,13 @@ LONGEST = (
     "agents/test_gallery.py", "observability/test_overrides.py", "agent/test_hanging_models.py",
 )  # fmt: skip
 """The files that take longest. A worker that began one last would be waited for by all others."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Fail a test that leaves an event loop open, rather than the one in which the loop is collected."""
+    with no_loop_left_open():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import uvicorn
 
+from layercode_app.emulator.websocket import PING_SECONDS
 from layercode_app.server.port import listen
 
 LOOK_SECONDS = 0.005
@@ -21,7 +22,7 @@ ITERATIONS = 5
 async def serve(app: Any, *, port: int = 0, **options: Any) -> AsyncIterator[str]:
     """Serve the app on 127.0.0.1, on a free port or this one; gives its base URL."""
     with listen("127.0.0.1", port) as listener:
-        server = QuickServer(uvicorn.Config(app, log_config=None, **options))
+        server = QuickServer(uvicorn.Config(app, log_config=None, ws_ping_interval=PING_SECONDS, **options))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not task.done():
             await asyncio.sleep(LOOK_SECONDS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
 
 import pytest
 
+from .event_loops import no_loop_left_open
 from .support import need_distribution, need_node_package, need_program
 
 MISSING: list[Callable[[], object]] = [
@@ -38,3 +40,11 @@ def test_missing_part_fails_in_ci(missing: Callable[[], object], monkeypatch: py
 
 def test_installed_program_is_found_by_any_of_its_names() -> None:
     assert need_program("no-such-program", "sh") == shutil.which("sh")
+
+
+def test_a_loop_that_is_left_open_is_told_of_with_its_maker() -> None:
+    with pytest.raises(AssertionError, match="left open, made at"), no_loop_left_open():
+        loop = asyncio.new_event_loop()
+    loop.close()
+    with no_loop_left_open():
+        asyncio.run(asyncio.sleep(0))

@@ -37,6 +37,7 @@ def emulator(
     from ..emulator.faults import Faults
     from ..emulator.speech import pick_voice
     from ..emulator.transcription import transcriber_of
+    from ..emulator.websocket import PING_SECONDS
     from ..output.terminal import print_line
     from ..server.port import check_port
     from ..settings import load_settings
@@ -61,4 +62,6 @@ def emulator(
     print_line(f"LayerCode emulator on http://127.0.0.1:{port}/v1, webhooks to {webhook}")
     print_line(f"  LAYERCODE_API_URL=http://127.0.0.1:{port}/v1")
     print_line(f"  browser clients: client._websocketUrl = 'ws://127.0.0.1:{port}/v1/agents/web/websocket'")
-    uvicorn.run(app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=3)
+    uvicorn.run(
+        app, host=HOST, port=port, log_level="warning", timeout_graceful_shutdown=3, ws_ping_interval=PING_SECONDS
+    )

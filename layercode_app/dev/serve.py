@@ -16,6 +16,7 @@ from loguru import logger
 from ..emulator.faults import Faults
 from ..emulator.speech import Silence, pick_voice
 from ..emulator.transcription import transcriber_of
+from ..emulator.websocket import PING_SECONDS
 from ..observability.setup import configure, shutdown
 from ..observability.uncaught import catch_all
 from ..server.announce import announce, announce_address, tell_of_settings
@@ -101,6 +102,7 @@ async def _serve(options: DevOptions) -> None:
             server_header=False,
             lifespan="on",
             timeout_graceful_shutdown=LINGER_SECONDS,
+            ws_ping_interval=PING_SECONDS,
         )
         server = DevServer(config, app)
         with _tunnel(options, app.layercode, port):

@@ -15,7 +15,7 @@ from .faults import Faults
 from .protocol import Accepted, BackendFrame, DataAnswer, Deliver, DeliverData, FromBackend, StreamClosed
 from .webhooks import Answer, WebhookClient
 
-_UNSENT = 5.0
+_UNSENT = 60.0
 """Seconds that an aborted webhook has to send its request first, so that no words of the caller are lost."""
 _DUPLICATE_AFTER = 0.02
 Read: TypeAlias = Callable[[Answer, Callable[[], None]], Awaitable[None]]

@@ -20,7 +20,8 @@ from .javascript import parse
 from .session import Session
 
 PATH = "/v1/agents/web/websocket"
-
+PING_SECONDS = None
+"""No pings: on loopback a lost peer shows at once, and uvicorn 0.54 raises InvalidState if it pings a closing socket."""
 
 _denied: ContextVar[bool] = ContextVar("layercode_websocket_denied", default=False)
 """Whether this task refused its connection on purpose."""

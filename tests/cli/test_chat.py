@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,6 +201,11 @@ def test_lines_of_a_file_are_said_with_what_is_no_text_replaced(project: Path) -
     assert (project / "ended").read_text().startswith("one caf")
 
 
+def unread(pipe: int) -> int:
+    """The number of bytes in a pipe that nobody has read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 def test_ctrl_c_ends_a_chat_that_waits_for_a_pipe(project: Path) -> None:
     read, write = os.pipe()
     with (project / "output").open("wb") as output:
@@ -207,8 +214,13 @@ def test_ctrl_c_ends_a_chat_that_waits_for_a_pipe(project: Path) -> None:
             cwd=project, env=clean_environment(), stdin=read, stdout=output, stderr=output,
         )  # fmt: skip
         os.close(read)
-        os.write(write, b"one\nunfinished")
+        os.write(write, b"one\n")
         while b"Listen: 3 one." not in (project / "output").read_bytes():
+            assert started.poll() is None
+            time.sleep(forked.POLL_SECONDS)
+        # The reply is over when the next line is read; before that, Ctrl-C would interrupt the reply.
+        os.write(write, b"unfinished")
+        while unread(write):
             assert started.poll() is None
             time.sleep(forked.POLL_SECONDS)
         started.send_signal(signal.SIGINT)

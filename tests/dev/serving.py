@@ -15,6 +15,7 @@ from layercode_app.dev.app import DevApp
 from layercode_app.dev.serve import DevServer
 from layercode_app.emulator.speech import Voice
 from layercode_app.emulator.transcription import Transcriber
+from layercode_app.emulator.websocket import PING_SECONDS
 from layercode_app.server.port import listen
 
 from ..calling import settings
@@ -54,7 +55,9 @@ async def dev_server(
             project=tmp_path,
             transcriber=transcriber,
         )
-        config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app, log_config=None, lifespan="on", timeout_graceful_shutdown=2, ws_ping_interval=PING_SECONDS
+        )
         server = _Server(config, app)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not task.done():

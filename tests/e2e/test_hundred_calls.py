@@ -53,7 +53,7 @@ async def call(emulator: Emulator, number: int) -> Session:
         else:
             await session.idle()
         session.receive({"type": "client.response.text", "content": f"call {number} turn {turn}"})
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await session.idle()
     await emulator.close(session)
     return session

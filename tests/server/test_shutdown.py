@@ -16,7 +16,7 @@ from layercode_app.emulator.webhooks import WebhookClient
 
 from ..forked import AsyncProcess
 from ..ports import free_port
-from ..processes import command, listening
+from ..processes import START_SECONDS, command, listening
 from ..waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -68,7 +68,7 @@ class Server:
         return stream
 
     async def exit_code(self) -> int:
-        return await asyncio.wait_for(self.process.wait(), 60)
+        return await asyncio.wait_for(self.process.wait(), START_SECONDS)
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ async def begin(server: Server, count: int, text: str) -> list[asyncio.Task[Stre
     """Start a number of streams, and wait until each has spoken."""
     begun = [asyncio.Event() for _ in range(count)]
     tasks = [asyncio.create_task(server.talk(n, text, event)) for n, event in enumerate(begun)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(START_SECONDS):
         await asyncio.gather(*(event.wait() for event in begun))
     return tasks
 
@@ -101,16 +101,17 @@ def assert_ended_once(streams: list[Stream]) -> None:
 
 @pytest.mark.slow
 async def test_300_streams_finish_within_the_drain_period(tmp_path: Path) -> None:
-    async with running(tmp_path, LAYERCODE_DRAIN_SECONDS="60") as server:
-        tasks = await begin(server, 300, "12 0.4")
+    async with running(tmp_path, LAYERCODE_DRAIN_SECONDS="300") as server:
+        tasks = await begin(server, 300, "1000 0.4")
         server.process.send_signal(signal.SIGTERM)
         # On a connection of its own each: the server lets go of those that idle.
         async with httpx.AsyncClient(headers={"connection": "close"}) as client:
             # The signal is handled at the next tick of the server's loop.
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(START_SECONDS):
                 while (ready := await client.get(server.url + "/ready")).status_code == 200:
                     await asyncio.sleep(0.05)
         late = await server.talk(999, "3 0")
+        (tmp_path / "enough").touch()
         streams = await asyncio.gather(*tasks)
         code = await server.exit_code()
 
@@ -119,9 +120,8 @@ async def test_300_streams_finish_within_the_drain_period(tmp_path: Path) -> Non
     assert late.types == ["response.tts", "response.end"]
     assert "try again in a moment" in late.spoken
     assert_ended_once(streams)
-    assert {stream.spoken for stream in streams} == {
-        "".join(f"Word {n}" + (". " if n % 3 == 2 else ", ") for n in range(12))
-    }
+    whole = "".join(f"Word {n}" + (". " if n % 3 == 2 else ", ") for n in range(1000))
+    assert all(whole.startswith(stream.spoken) for stream in streams)
     assert code == 0
 
 
