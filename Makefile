@@ -63,7 +63,7 @@ screenshots: $(INSTALLED) ## Take the screenshots of the dev page for docs/; nee
 wheel: $(INSTALLED) ## Build the wheel and the source distribution into dist/, and check them
 	$(INSTALL) --group release
 	rm -rf dist
-	$(BIN)/python -m build --quiet
+	$(BIN)/python -m build --quiet --no-isolation
 	$(BIN)/twine check --strict dist/*
 
 deploy: $(INSTALLED) ## Render Dockerfile, compose.yaml and deploy/ from the templates of new projects

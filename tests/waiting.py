@@ -8,7 +8,7 @@ from collections.abc import Callable
 POLL_SECONDS = 0.005
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 100.0) -> None:
     """Wait until the condition holds; fail with TimeoutError when it does not."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -57,21 +57,25 @@ async def join(live: LiveTurn, listener: Listener) -> None:
 async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
     """Send a turn that another worker runs to a listener, by polling the journal for its frames.
 
-    Return False if that worker died before it had written any frame. Raises StoreError if the journal is unavailable.
+    Return False if that worker died; the listener may have heard a part by then, and is ready for another attempt.
+    Raises StoreError if the journal is unavailable.
     """
     listener.watch()
     await store.signal(known.owner, Signal("follow", *known.key))
-    frames: list[Frame] = []
+    attempt = known.attempt
     try:
         while not listener.gone:
             current = await _patiently(lambda: store.get(*known.key))
+            if current is not None and current.attempt != attempt:
+                attempt = current.attempt
+                listener.begin_again()
             if current is None or current.finished:
                 await repeat(current or known, listener)
                 return True
-            frames += current.frames[len(frames) :]
-            await listener.catch_up(frames)
+            await listener.catch_up(current.frames_so_far)
             if not await _patiently(lambda: store.alive(known.owner)):
-                return await _after_death(frames, listener)
+                listener.begin_again()
+                return False
             await asyncio.sleep(FOLLOW_SECONDS)
     finally:
         # If the journal is unavailable, the signal is lost and the turn runs to its end without a listener.
@@ -91,13 +95,6 @@ async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
             if loop.time() >= deadline:
                 raise
         await asyncio.sleep(FOLLOW_SECONDS)
-
-
-async def _after_death(frames: list[Frame], listener: Listener) -> bool:
-    if not frames:
-        return False
-    await listener.catch_up([*frames, Frame(END)])
-    return True
 
 
 async def displace(store: Store, turn: TurnRecord) -> None:

@@ -74,7 +74,7 @@ class Listener:
             self._watcher.rest()
 
     def begin_again(self) -> None:
-        """Start over at the first frame, to listen to another turn."""
+        """Start over at the first frame, to listen to another turn or to another attempt of it."""
         self._sent = 0
 
     def up_to_date(self, frames: Sequence[Frame]) -> bool:

@@ -136,6 +136,7 @@ class LiveTurn:
     def collect(self, *, end: Frame | None = None) -> None:
         """Write frames and speech into the record; `end` is the last frame if it has not been sent yet."""
         self.record.frames = [*self.frames, end] if end else list(self.frames)
+        self.record.frames_attempt = self.record.attempt
         self.record.speech = self.spoken.runs()
 
     async def checkpoint(self, *, settle: bool = False) -> None:

@@ -198,6 +198,13 @@ class TurnRecord:
     messages: bytes = b""
     """The messages this turn added, encoded by `ModelMessagesTypeAdapter`; empty if no model ran."""
     frames: list[Frame] = field(default_factory=list)
+    frames_attempt: int = 1
+    """The attempt whose frames these are: a worker that takes a turn over has not saved any of its own at first."""
+
+    @property
+    def frames_so_far(self) -> list[Frame]:
+        """The frames of the current attempt."""
+        return self.frames if self.frames_attempt == self.attempt else []
 
     @property
     def spoken_text(self) -> str:

@@ -70,13 +70,13 @@ async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> N
                         assert [frame.type async for frame in answer.frames()][-1] == "response.end"
                 await until("5. First call: ", output)
                 process.send_signal(signal.SIGINT)
-                assert await asyncio.wait_for(process.wait(), 40) == 0
+                assert await asyncio.wait_for(process.wait(), 100) == 0
             assert (await client.agent(agent_id)).webhook_url == BEFORE
         made = {agent.id for agent in await client.agents()} - known
 
         (tmp_path / "undone.txt").touch()
         async with command("connect", "--undo", cwd=tmp_path, env=env, output=tmp_path / "undone.txt") as process:
-            assert await asyncio.wait_for(process.wait(), 40) == 0
+            assert await asyncio.wait_for(process.wait(), 100) == 0
 
     first, again = ((tmp_path / f"{name}.txt").read_text() for name in ("first", "again"))
     assert f"2. Agent: created {agent_id}" in first
@@ -121,7 +121,7 @@ async def test_it_ends_with_an_error_when_the_tunnel_is_lost(
         }
         options = ("connect", "--agent", "echo", "--port", str(port), "--yes")
         async with command(*options, cwd=tmp_path, env=env) as process:
-            assert await asyncio.wait_for(process.wait(), 60) == 1, (tmp_path / "output.txt").read_text()
+            assert await asyncio.wait_for(process.wait(), 100) == 1, (tmp_path / "output.txt").read_text()
         assert (await client.agent("a0")).webhook_url == BEFORE
     output = (tmp_path / "output.txt").read_text()
     assert output.count(why) == 1
@@ -131,7 +131,7 @@ async def test_it_ends_with_an_error_when_the_tunnel_is_lost(
 async def test_without_a_key_and_nobody_to_ask_it_says_what_is_missing(tmp_path: Path) -> None:
     env = {"LAYERCODE_TUNNEL_COMMAND": f"{sys.executable} {{url}}"}
     async with command("connect", "--yes", cwd=tmp_path, env=env) as process:
-        assert await asyncio.wait_for(process.wait(), 40) == 2
+        assert await asyncio.wait_for(process.wait(), 100) == 2
     assert "LAYERCODE_API_KEY is not set" in (tmp_path / "output.txt").read_text()
 
 

@@ -244,6 +244,6 @@ async def test_dev_ends_its_start_with_the_address(agents: Path, tmp_path: Path)
             await asyncio.sleep(0.1)
         lines = output.read_text().splitlines()
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 60)
+        await asyncio.wait_for(process.wait(), 100)
     assert lines[-1].endswith(f"Talk to your agent at http://127.0.0.1:{port}/")
     assert "INFO    A webhook secret for development was written to .env" in lines[0]

@@ -59,7 +59,7 @@ async def answer() -> tuple[bytes, list[str]]:
     async with serve(app, http=partial(BoundedConnection, bounds=BOUNDS), lifespan="off") as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(REQUEST)
-        whole = await asyncio.wait_for(reader.read(), 10)
+        whole = await asyncio.wait_for(reader.read(), 100)
         writer.close()
     return whole, used
 

@@ -119,7 +119,7 @@ async def test_a_click_has_tasks_outcomes_scores_history_state_and_helpers(tmp_p
     async with served(tmp_path, shop) as (app, caller):
         await caller.say("hello")
         assert await click(caller, "order") == {"past": ["hello"], "resumed": False}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(100):
             assert await shop.sent.get() == "ada@example.com"
         record = await data_record(app)
         report = (await make_report(app.store)).total
@@ -139,7 +139,7 @@ async def test_a_click_has_tasks_outcomes_scores_history_state_and_helpers(tmp_p
 async def test_a_click_asks_for_a_person(tmp_path: Path) -> None:
     async with inbox() as box, served(tmp_path, Shop(), handoff_url=box.url) as (_, caller):
         assert await click(caller, "person") == {}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(100):
             while not box.bodies:
                 await asyncio.sleep(0.01)
         assert (await caller.say("hello")).spoken == "A person will call. You said hello."
@@ -267,7 +267,7 @@ async def test_what_data_changed_is_saved_when_the_journal_is_back(
             outage.setattr(app.store, "save", away)
             answer = await click(caller, "order")
         assert answer == {"past": [], "resumed": False}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(100):
             assert await shop.sent.get() == "ada@example.com"
             while str((await data_record(app)).status) == "running":
                 await asyncio.sleep(0.02)

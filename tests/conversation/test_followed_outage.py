@@ -59,7 +59,7 @@ class Heard:
                     self.more.notify_all()
 
     async def until(self, *words: str) -> None:
-        async with asyncio.timeout(10), self.more:
+        async with asyncio.timeout(100), self.more:
             await self.more.wait_for(lambda: self.words == list(words))
 
 
@@ -81,7 +81,7 @@ async def heard(counter: Counter) -> AsyncIterator[tuple[Heard, Heard]]:
         await second.until("1 ")
         yield first, second
         counter.numbers.put_nowait(None)
-        await asyncio.wait_for(asyncio.gather(first.task, second.task), 10)
+        await asyncio.wait_for(asyncio.gather(first.task, second.task), 100)
 
 
 def fail(store: Store, times: int, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
@@ -136,6 +136,6 @@ async def test_who_follows_hears_the_apology_when_the_journal_stays_away(
     monkeypatch.setattr(delivery, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(counter.apps[1].store, "get", away)
     monkeypatch.setattr(counter.apps[1].store, "signal", away)
-    await asyncio.wait_for(heard[1].task, 10)
+    await asyncio.wait_for(heard[1].task, 100)
     assert heard[1].words == ["1 ", "2 ", "Sorry!"]
     assert heard[1].frames[-1].type == "response.end"

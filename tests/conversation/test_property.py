@@ -41,7 +41,7 @@ class Conversation(RuleBasedStateMachine):
         self.handler = self.world.handler(self.store)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(coroutine, 20))
+        return self.loop.run_until_complete(asyncio.wait_for(coroutine, 100))
 
     def teardown(self) -> None:
         async def close() -> None:

@@ -63,7 +63,7 @@ async def answering(hook: Callable[..., Any], store: SlowStore, folder: Path) ->
         yield sent
     finally:
         store.through.set()
-        await asyncio.wait_for(turn, 10)
+        await asyncio.wait_for(turn, 100)
 
 
 async def test_one_text_leaves_with_its_end(tmp_path: Path) -> None:

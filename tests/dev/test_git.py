@@ -28,7 +28,7 @@ async def started(folder: Path, **env: str) -> str:
     async with command("dev", "--agent", "echo", "--port", str(port), cwd=folder, env=env) as process:
         await listening(f"http://127.0.0.1:{port}", process)
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 60)
+        await asyncio.wait_for(process.wait(), 100)
     return (folder / "output.txt").read_text()
 
 

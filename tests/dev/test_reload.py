@@ -144,12 +144,12 @@ async def test_the_command_serves_the_page_rereads_env_and_stops_with_an_open_st
         await listening(url, process)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET /dev/api/live HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n".encode())
-        assert b"200 OK" in await asyncio.wait_for(reader.readline(), 10)
+        assert b"200 OK" in await asyncio.wait_for(reader.readline(), 100)
         with (tmp_path / ".env").open("a") as env:
             env.write("LAYERCODE_APOLOGY=Oops\n")
         await until(lambda: "Reloaded: word" in output.read_text())
         process.terminate()
-        code = await asyncio.wait_for(process.wait(), 15)
+        code = await asyncio.wait_for(process.wait(), 100)
         writer.close()
     assert code == 0, output.read_text()
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
@@ -170,7 +170,7 @@ async def test_the_log_lines_of_a_turn_are_read_back_and_no_session_key_is_among
         key, call = grant["client_session_key"], f"/dev/api/conversations/{grant['conversation_id']}"
         async with connect(f"ws://127.0.0.1:{port}/v1/agents/web/websocket?client_session_key={key}") as socket:
             await socket.send('{"type": "client.ready"}')
-            while '"response.end"' not in str(await asyncio.wait_for(socket.recv(), 20)):
+            while '"response.end"' not in str(await asyncio.wait_for(socket.recv(), 100)):
                 pass
         turn = (await http.get(call)).json()["turns"][0]["turn_id"]
         lines = (await http.get(f"{call}/turns/{turn}/logs")).json()["lines"]

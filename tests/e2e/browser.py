@@ -84,7 +84,7 @@ class ClientPage:
         """The next report of that kind whose content has these fields, or is this `value`; reports before it are over."""
         seen: list[Any] = []
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(100):
                 while True:
                     seen = await self.page.evaluate("log")
                     for index, entry in enumerate(seen[self._seen :], self._seen):

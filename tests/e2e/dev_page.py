@@ -14,7 +14,7 @@ from layercode_app.emulator.speech import Silence
 
 from ..dev.serving import dev_server
 
-SECONDS = 20_000
+SECONDS = 100_000
 """Playwright's patience, in milliseconds."""
 
 

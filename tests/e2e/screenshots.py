@@ -67,7 +67,7 @@ async def _talk(dev: DevPage, folder: Path) -> None:
 
 
 async def _heard_in_part(dev: DevPage, index: int) -> None:
-    await expect(dev.turn(index).locator(".heard")).to_have_text(re.compile(r"(\S+ ){4}"), timeout=20_000)
+    await expect(dev.turn(index).locator(".heard")).to_have_text(re.compile(r"(\S+ ){4}"), timeout=100_000)
 
 
 async def _fork(dev: DevPage, folder: Path) -> None:

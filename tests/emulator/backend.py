@@ -32,7 +32,7 @@ class Backend:
 
     async def until(self, kind: str, count: int = 1) -> dict[str, Any]:
         """Wait for the so-manieth event of a type."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             while len(self.of(kind)) < count:
                 await asyncio.sleep(0.01)
         return self.of(kind)[count - 1]

@@ -38,7 +38,7 @@ class Client:
     async def until(self, kind: str) -> list[dict[str, Any]]:
         """Everything up to the next message of that type."""
         got: list[dict[str, Any]] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             while not got or got[-1]["type"] != kind:
                 raw = await self.socket.recv()
                 assert len(raw) < 2**20

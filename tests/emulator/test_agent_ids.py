@@ -101,7 +101,7 @@ async def test_where_agents_are_listed_no_other_id_is_served() -> None:
 async def test_dev_takes_the_id_of_a_page_as_the_emulator_does(tmp_path: Path) -> None:
     async with (
         dev_server(tmp_path, voice=Silence(pace=100)) as app,
-        httpx.AsyncClient(base_url=app.url, trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(base_url=app.url, trust_env=False, timeout=100) as http,
     ):
         answer = await http.post("/api/authorize", json={"agent_id": "ag-local"}, headers={"origin": app.url})
         assert answer.status_code == 200, answer.text

@@ -39,13 +39,13 @@ async def command(*arguments: str) -> AsyncIterator[str]:
             forked.start(["-c", RUN, "--port", str(port), *arguments], cwd=ROOT, env=environment, stdout=output)
         )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(100):
                 while not await _answers(port):
                     assert process.returncode is None
                     await asyncio.sleep(0.05)
             yield f"http://127.0.0.1:{port}"
             process.terminate()
-            await asyncio.wait_for(process.wait(), 30)
+            await asyncio.wait_for(process.wait(), 100)
             output.seek(0)
             assert f"LAYERCODE_API_URL=http://127.0.0.1:{port}/v1" in output.read().decode()
         finally:

@@ -83,7 +83,7 @@ async def said(answer: Answer) -> str:
     """The one line of a `message` that was answered so."""
     async with serve(Odd(answer)) as webhook, call(f"{webhook}/hook") as (client, lines):
         await client.say("hello")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             while not lines:
                 await asyncio.sleep(0.005)
         (line,) = lines

@@ -32,7 +32,7 @@ TRAPS = [
 def in_node(values: list[Any]) -> list[str]:
     lines = "\n".join(json.dumps(value) for value in values)
     done = subprocess.run(
-        [need_program("node"), "-e", ROUND_TRIP], input=lines, capture_output=True, text=True, timeout=60, check=True
+        [need_program("node"), "-e", ROUND_TRIP], input=lines, capture_output=True, text=True, timeout=100, check=True
     )
     return done.stdout.removesuffix("\n").split("\n")
 

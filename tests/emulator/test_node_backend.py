@@ -34,7 +34,7 @@ class NodeBackend:
 
     async def read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        report: dict[str, Any] = json.loads(await asyncio.wait_for(self._process.stdout.readline(), 30))
+        report: dict[str, Any] = json.loads(await asyncio.wait_for(self._process.stdout.readline(), 100))
         return report
 
     async def until(self, kind: str) -> None:

@@ -81,7 +81,7 @@ async def node_templates() -> AsyncIterator[str]:
     )
     assert process.stdout is not None
     try:
-        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+        told = json.loads(await asyncio.wait_for(process.stdout.readline(), 100))
         yield f"http://127.0.0.1:{told['port']}"
     finally:
         process.kill()

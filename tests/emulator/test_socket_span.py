@@ -50,7 +50,7 @@ asyncio.run(main())
 
 def test_a_browser_socket_is_one_span_with_its_conversation() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=100, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr[-2000:]
     spans = json.loads(done.stdout.splitlines()[-1])

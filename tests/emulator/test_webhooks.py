@@ -116,9 +116,9 @@ async def test_leaving_closes_the_connection(when: str) -> None:
 
     async with serve(backend) as url, WebhookClient(url, SECRET) as client:
         task = asyncio.create_task(listen(client))
-        await asyncio.wait_for((reading if first else backend.arrived).wait(), 10)
+        await asyncio.wait_for((reading if first else backend.arrived).wait(), 100)
         task.cancel()
-        await asyncio.wait_for(backend.gone.wait(), 10)
+        await asyncio.wait_for(backend.gone.wait(), 100)
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -129,7 +129,7 @@ async def test_breaking_out_of_the_frames_closes_too() -> None:
         async with client.deliver(EVENT) as answer:
             async for _ in answer.frames():
                 break
-        await asyncio.wait_for(backend.gone.wait(), 10)
+        await asyncio.wait_for(backend.gone.wait(), 100)
 
 
 async def test_it_is_known_when_the_request_is_out() -> None:
@@ -142,8 +142,8 @@ async def test_it_is_known_when_the_request_is_out() -> None:
     backend = Backend(go)
     async with serve(backend) as url, WebhookClient(url, SECRET) as client:
         task = asyncio.create_task(deliver(client))
-        await asyncio.wait_for(sent.wait(), 10)
-        await asyncio.wait_for(backend.arrived.wait(), 10)
+        await asyncio.wait_for(sent.wait(), 100)
+        await asyncio.wait_for(backend.arrived.wait(), 100)
         assert not task.done()
         go.set()
         await task

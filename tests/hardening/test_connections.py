@@ -70,12 +70,12 @@ class Server:
         self._calls += 1
         # On a connection of its own: one that was kept may be closed in the moment it is used again.
         async with WebhookClient(f"{self.url}/api/agent", SECRET) as client:
-            reply = await asyncio.wait_for(Caller(client, f"well-behaved-{self._calls}").say("hi"), 30)
+            reply = await asyncio.wait_for(Caller(client, f"well-behaved-{self._calls}").say("hi"), 100)
         assert reply.spoken == "hello"
 
     async def has_said(self, words: str) -> None:
         """Wait until the log has a line with these words."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             while not any(words in line for line in self.said):
                 await asyncio.sleep(0.05)
 
@@ -144,7 +144,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
     """What comes until the server hangs up; a reset is a way to hang up."""
     found = b""
     with suppress(ConnectionError):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             while piece := await reader.read(65_536):
                 found += piece
     return found
@@ -255,7 +255,7 @@ async def test_a_reader_who_takes_almost_nothing_is_cut_off(served: Serve, text:
         await server.has_said("it does not read what it is sent")
         await server.answers()
         await close(writer)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while server.app.turns.running:
                 await asyncio.sleep(0.05)
         record = await server.app.store.get("c", "t")

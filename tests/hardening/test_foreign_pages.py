@@ -110,7 +110,7 @@ class Page:
 
 @asynccontextmanager
 async def page_of(url: str) -> AsyncIterator[Page]:
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=100) as http:
         yield Page(url, http)
 
 

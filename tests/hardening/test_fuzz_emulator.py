@@ -116,7 +116,7 @@ async def test_what_is_nested_too_deeply_is_refused(
 async def page(tmp_path: Path) -> AsyncIterator[tuple[DevApp, httpx.AsyncClient]]:
     async with (
         dev_server(tmp_path, voice=Silence(pace=1000), authorize_rate="") as app,
-        httpx.AsyncClient(base_url=app.url, trust_env=False, timeout=20) as http,
+        httpx.AsyncClient(base_url=app.url, trust_env=False, timeout=100) as http,
     ):
         yield app, http
         assert (await http.get("/dev/api/agents")).status_code == 200
@@ -149,7 +149,7 @@ async def socket(page: tuple[DevApp, httpx.AsyncClient], errors: list[str]) -> A
     async with connect(address + granted["client_session_key"]) as socket:
         yield socket
         await socket.send(json.dumps({"type": "client.response.text", "content": "still there?"}))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while (message := json.loads(await socket.recv())).get("content") != "still there?":
                 assert message["type"]
             while json.loads(await socket.recv())["type"] != "response.end":

@@ -38,7 +38,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Away:
 
 
 async def saved(store: Away, record: TurnRecord) -> TurnRecord:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         while (found := await store.get(*record.key)) is None or not found.finished:
             await asyncio.sleep(0.001)
     return found

@@ -31,7 +31,7 @@ async def test_a_job_goes_on_with_the_trace_it_was_owed_in() -> None:
         await jobs.enqueue(Job("job-1", "work", "agent", {}))
     jobs.start()
     try:
-        assert await asyncio.wait_for(seen.get(), 5) == TRACE_ID
+        assert await asyncio.wait_for(seen.get(), 100) == TRACE_ID
     finally:
         await jobs.drain(1)
         await store.close()

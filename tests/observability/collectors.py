@@ -98,7 +98,7 @@ class Collector:
                         found.append(json.loads(payload))
         return found
 
-    def wait_for(self, check: Callable[[], bool], seconds: float = 20) -> None:
+    def wait_for(self, check: Callable[[], bool], seconds: float = 100) -> None:
         deadline = time.monotonic() + seconds
         while not check():
             assert time.monotonic() < deadline, f"not seen in {seconds} s; paths: {[path for path, _ in self.bodies]}"

@@ -153,7 +153,7 @@ class Observed:
         """SIGTERM; gives exit code and the seconds it took."""
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        code = await asyncio.wait_for(self.process.wait(), 40)
+        code = await asyncio.wait_for(self.process.wait(), 100)
         return code, time.monotonic() - begun
 
     @property

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 async def test_it_is_one_error_that_names_the_setting(name: str, value: str, tmp_path: Path) -> None:
     env = {"LAYERCODE_WEBHOOK_SECRET": "test-secret", "TELEMETRY_ENABLED": "true", "PORT": "0", name: value}
     async with command("run", "--agent", "echo", "--host", "127.0.0.1", cwd=tmp_path, env=env) as process:
-        code = await asyncio.wait_for(process.wait(), 60)
+        code = await asyncio.wait_for(process.wait(), 100)
     printed = (tmp_path / "output.txt").read_text()
     assert code == 2, printed
     assert printed.count(name) == 1, printed

@@ -64,7 +64,7 @@ async def test_a_turn_that_hangs_shows_how_far_it_came(captured: bool, tmp_path:
     try:
         async with calling(LayerCode(hanging.voice, settings=settings(tmp_path))) as caller:
             saying = asyncio.create_task(caller.say("hello"))
-            await asyncio.wait_for(hanging.running.wait(), 20)
+            await asyncio.wait_for(hanging.running.wait(), 100)
             assert len(shown(lines, "frame response.tts at")) == 1
             assert len(shown(lines, "tool look_up")) == 1
             assert " started at " in shown(lines, "tool look_up")[0]

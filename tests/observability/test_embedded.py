@@ -85,7 +85,7 @@ async def hosting(folder: Path, *options: str, **env: str) -> AsyncIterator[str]
         await listening(f"http://127.0.0.1:{port}", process)
         yield f"http://127.0.0.1:{port}"
         process.terminate()
-        await asyncio.wait_for(process.wait(), 40)
+        await asyncio.wait_for(process.wait(), 100)
     finally:
         if process.returncode is None:
             process.kill()

@@ -165,7 +165,7 @@ print(type(httpx.AsyncHTTPTransport.handle_async_request).__name__, {{name for n
 def test_what_is_not_installed_is_left_out_in_silence(absent: tuple[str, ...]) -> None:
     code = ABSENT.format(absent=absent)
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=clean_environment()
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=clean_environment()
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert done.stdout.split() == ["BoundFunctionWrapper", "set()"], done.stdout

@@ -67,7 +67,12 @@ def test_lnav_reads_them(written: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> str:
         command = [lnav, *arguments]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=True, env={"HOME": str(tmp_path), "TERM": "dumb"}
+            command,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+            env={"HOME": str(tmp_path), "TERM": "dumb"},
         )
         return done.stdout
 

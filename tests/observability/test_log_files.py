@@ -229,19 +229,22 @@ def test_a_file_system_that_is_read_only_but_for_one_folder(tmp_path: Path) -> N
     (tmp_path / "agents" / "still.py").write_text(agent)
     command = (
         f"mount --bind {writable} {writable} && mount -o remount,ro,bind / && cd {tmp_path} && ! touch here && "
-        f"exec timeout -s TERM 15 {sys.executable} -m layercode_app run --agent still --host 127.0.0.1 --port 0"
+        f"exec {sys.executable} -m layercode_app run --agent still --host 127.0.0.1 --port 0"
     )
-    done = subprocess.run(
+    with subprocess.Popen(
         ["unshare", "-m", "sh", "-c", command],
         env={
             "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LAYERCODE_WEBHOOK_SECRET": "test-secret",
             "LOG_FORMAT": "json", "LOG_DIR": "", "METRICS_DIR": f"{writable}/metrics", "TMPDIR": str(writable),
             "LAYERCODE_STORE": f"sqlite:///{writable}/journal.sqlite3", "PYTHONDONTWRITEBYTECODE": "1",
         },
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert any(line["message"].startswith("Serving still at http://127.0.0.1:") for line in lines), done.stderr
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        lines: list[dict[str, Any]] = []
+        for line in process.stdout or ():
+            lines.append(json.loads(line))
+            if lines[-1]["message"].startswith("Serving still at http://127.0.0.1:"):
+                process.terminate()
     assert any(line["message"].startswith("Shutting down") for line in lines)
     assert not [line for line in lines if line["level"] in ("WARNING", "ERROR")]
     assert (writable / "journal.sqlite3").exists()

@@ -260,5 +260,5 @@ print(*(span.name for span in sent.get_finished_spans()))
 
 
 def test_stages_of_owed_work_are_traced_before_any_turn_ran() -> None:
-    done = subprocess.run([sys.executable, "-c", OWED_WORK], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", OWED_WORK], cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.stdout.split() == ["stage", "owed"], done.stderr

@@ -23,7 +23,7 @@ from ..support import need_program
 pytestmark = pytest.mark.anyio
 
 URL = "http://127.0.0.1:9"
-SECONDS = 20
+SECONDS = 100
 
 
 def runs(pid: int) -> bool:

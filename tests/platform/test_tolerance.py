@@ -239,7 +239,7 @@ async def test_a_tunnel_stays_open_when_the_webhook_cannot_be_changed(
     async with serve(LayerCode(VoiceAgent("alone"), settings=given)) as here:
         monkeypatch.setattr(Tunnel, "from_settings", lambda *_: _NoTunnel(here))
         with TunnelBeside(given, secret=secret, update_webhook=True) as beside:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 while not any("The tunnel stays open" in line for line in warned):
                     await asyncio.sleep(0.01)
             assert beside._thread.is_alive()

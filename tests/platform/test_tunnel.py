@@ -65,7 +65,7 @@ class Started:
 
     async def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 40)
+        return await asyncio.wait_for(self.process.wait(), 100)
 
 
 class Refusing:
@@ -223,7 +223,7 @@ async def test_it_asks_first_and_a_production_agent_is_refused(tmp_path: Path) -
     async with platform() as api:
         async with started(tmp_path, api, "normal", "--unsafe-update-webhook") as unasked:
             # There is no terminal on which to confirm.
-            assert await asyncio.wait_for(unasked.process.wait(), 40) == 1
+            assert await asyncio.wait_for(unasked.process.wait(), 100) == 1
             assert f"instead of {BEFORE}" in unasked.output
         (tmp_path / "output.txt").unlink()
         settings = {"LAYERCODE_PRODUCTION_AGENTS": "a0,a1"}
@@ -232,7 +232,7 @@ async def test_it_asks_first_and_a_production_agent_is_refused(tmp_path: Path) -
             env={"LAYERCODE_WEBHOOK_SECRET": SECRET, "LAYERCODE_API_KEY": KEY, "LAYERCODE_AGENT_ID": "a1",
                  "LAYERCODE_API_URL": api, "LAYERCODE_TUNNEL_COMMAND": sys.executable, **settings},
         ) as refused:  # fmt: skip
-            assert await asyncio.wait_for(refused.wait(), 40) == 2
+            assert await asyncio.wait_for(refused.wait(), 100) == 2
     assert "LAYERCODE_PRODUCTION_AGENTS" in (tmp_path / "output.txt").read_text()
 
 
@@ -318,7 +318,7 @@ async def test_a_platform_that_hangs_does_not_hold_us_up(left: Left, monkeypatch
 
     monkeypatch.setattr("layercode_app.platform.claim.GIVE_BACK_SECONDS", 0.1)
     monkeypatch.setattr(left.client, "set_webhook", hang)
-    assert not await asyncio.wait_for(repair(left.client, file=left.file), 20)
+    assert not await asyncio.wait_for(repair(left.client, file=left.file), 100)
     assert left.file.exists()
 
 
@@ -326,7 +326,7 @@ async def test_a_missing_program_says_where_to_get_it(tmp_path: Path) -> None:
     async with command(
         "dev", "--agent", "echo", "--tunnel", cwd=tmp_path, env={"LAYERCODE_TUNNEL_COMMAND": "no-such-tunnel {url}"}
     ) as process:
-        assert await asyncio.wait_for(process.wait(), 40) == 2
+        assert await asyncio.wait_for(process.wait(), 100) == 2
     assert "LAYERCODE_TUNNEL_COMMAND" in (tmp_path / "output.txt").read_text()
 
 

@@ -73,12 +73,12 @@ def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Pa
         chat = [str(project / ".venv/bin/layercode-create-app"), "chat", "--url", webhook, "--secret", secret]
         said = subprocess.run(
             [*chat, "--say", "Two croissants", "--json"],
-            cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=60,
+            cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=100,
         )  # fmt: skip
         assert "4 euros 80" in said.stdout, said.stderr
     finally:
         os.killpg(running.pid, signal.SIGTERM)
-        running.wait(timeout=30)
+        running.wait(timeout=100)
 
 
 def _secret(project: Path) -> str:

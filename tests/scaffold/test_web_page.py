@@ -44,7 +44,7 @@ class Stage:
 
     async def sends(self, kind: str) -> None:
         """Wait until the page has sent a message of this type."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while kind not in [message["type"] for message in self.sent]:
                 await asyncio.sleep(0.02)
 

@@ -29,7 +29,7 @@ def converse(cwd: Path, arguments: list[str], answers: list[str], *, command: st
             os.write(ours, f"{waiting.pop(0)}\n".encode())
             shown += "\n"
     os.close(ours)
-    return process.wait(timeout=60), shown
+    return process.wait(timeout=100), shown
 
 
 def test_it_asks_for_what_was_not_given_and_again_for_what_cannot_be(tmp_path: Path) -> None:

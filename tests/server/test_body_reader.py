@@ -49,7 +49,7 @@ class Reader:
     async def read(self) -> None:
         """Let it read, to the end."""
         self.go_on.set()
-        await asyncio.wait_for(self.done.wait(), 10)
+        await asyncio.wait_for(self.done.wait(), 100)
 
 
 @asynccontextmanager

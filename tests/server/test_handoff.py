@@ -33,7 +33,7 @@ async def test_a_handoff_is_recorded_told_and_said(tmp_path: Path) -> None:
         async with calling(app) as caller:
             reply = await caller.say("I want a person", turn_id="t1", from_phone_number="+15550001")
             again = await caller.say("I want a person", turn_id="t1")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 while len(far.asked) < 2:  # the first is refused, so it is told again
                     await asyncio.sleep(0.05)
             record = await app.store.get(caller.conversation_id, "t1")

@@ -10,24 +10,31 @@ from pathlib import Path
 
 import pytest
 
-from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.emulator.webhooks import Received, WebhookClient
 from layercode_app.exceptions import DeliveryError
 from layercode_app.journal.record import Status
 from layercode_app.journal.stores import create_store
 
 from ..calling import Caller, Reply
+from ..journals import SERVERS, journal_url
 from ..server_process import SECRET, ServerProcess
 
 pytestmark = pytest.mark.anyio
 
 CALLS = 200
+SLOW_ELSEWHERE = ["sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SERVERS)]
 APOLOGY = "Sorry, the test apologises."
 
 
+@pytest.fixture(params=SLOW_ELSEWHERE)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty journal that several workers share."""
+    return journal_url(request.param, request, tmp_path)
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    store = f"sqlite:///{tmp_path}/journal.sqlite3"
-    server = ServerProcess(store, tmp_path, LAYERCODE_APOLOGY=APOLOGY, LOG_LEVEL="WARNING").start()
+def server(store_url: str, tmp_path: Path) -> Iterator[ServerProcess]:
+    server = ServerProcess(store_url, tmp_path, LAYERCODE_APOLOGY=APOLOGY, LOG_LEVEL="WARNING").start()
     yield server
     server.stop()
 
@@ -49,8 +56,7 @@ async def listen(caller: Caller, heard: set[str]) -> None:
             heard.add(caller.conversation_id)
 
 
-async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server: ServerProcess, tmp_path: Path) -> None:
-    store_url = f"sqlite:///{tmp_path}/journal.sqlite3"
+async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server: ServerProcess, store_url: str) -> None:
     async with (
         WebhookClient(f"{server.url}/api/agents/payer", SECRET) as payer,
         WebhookClient(f"{server.url}/api/agents/talker", SECRET) as talker,
@@ -59,7 +65,7 @@ async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server:
         heard: set[str] = set()
         calls = [asyncio.create_task(listen(caller, heard)) for caller in callers]
         # Killed when some have been paid, and some have not yet.
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             while len(server.paid) < CALLS // 3:
                 await asyncio.sleep(0.02)
         await asyncio.to_thread(server.kill)
@@ -112,21 +118,20 @@ async def statuses(store_url: str, names: list[str]) -> set[Status]:
     return found
 
 
-async def test_of_two_who_follow_a_turn_whose_worker_dies_one_runs_it_again(tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path}/journal.sqlite3"
-    servers = [ServerProcess(store, tmp_path).start() for _ in range(3)]
+async def test_of_two_who_follow_a_turn_whose_worker_dies_one_runs_it_again(store_url: str, tmp_path: Path) -> None:
+    servers = [ServerProcess(store_url, tmp_path).start() for _ in range(3)]
     try:
         async with AsyncExitStack() as stack:
             clients = [WebhookClient(f"{server.url}/api/agents/talker", SECRET) for server in servers]
             callers = [Caller(await stack.enter_async_context(client), "c") for client in clients]
             first = asyncio.create_task(callers[0].say("wait", turn_id="t"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(100):
                 while not servers[0].started:
                     await asyncio.sleep(0.01)
             others = [asyncio.create_task(caller.say("wait", turn_id="t")) for caller in (*callers[1:], *callers[1:])]
             await asyncio.sleep(0.3)
             servers[0].kill()
-            replies = await asyncio.wait_for(asyncio.gather(*others), 20)
+            replies = await asyncio.wait_for(asyncio.gather(*others), 100)
             with pytest.raises(DeliveryError):
                 await first
         assert [reply.spoken for reply in replies] == ["I waited."] * 4
@@ -134,3 +139,37 @@ async def test_of_two_who_follow_a_turn_whose_worker_dies_one_runs_it_again(tmp_
     finally:
         for server in servers:
             server.stop()
+
+
+async def test_who_follows_a_turn_whose_worker_dies_hears_the_whole_answer(store_url: str, tmp_path: Path) -> None:
+    servers = [ServerProcess(store_url, tmp_path).start() for _ in range(2)]
+    try:
+        async with AsyncExitStack() as stack:
+            clients = [WebhookClient(f"{server.url}/api/agents/talker", SECRET) for server in servers]
+            callers = [Caller(await stack.enter_async_context(client), "c") for client in clients]
+            first = asyncio.create_task(callers[0].say("say 100", turn_id="t"))
+            heard: list[Received] = []
+            follower = asyncio.create_task(hear(callers[1], heard))
+            async with asyncio.timeout(100):
+                while len(heard) < 3:
+                    await asyncio.sleep(0.01)
+            servers[0].kill()
+            await asyncio.wait_for(follower, 100)
+            with pytest.raises(DeliveryError):
+                await first
+        words = [frame.content for frame in heard if frame.type == "response.tts"]
+        again = words.index("0 ", 1)
+        assert words[:again] == [f"{number} " for number in range(again)]
+        assert words[again:] == [f"{number} " for number in range(100)]
+        assert [frame.type for frame in heard[-2:]] == ["response.tts", "response.end"]
+    finally:
+        for server in servers:
+            server.stop()
+
+
+async def hear(caller: Caller, heard: list[Received]) -> None:
+    event = {"type": "message", "text": "say 100", "turn_id": "t"}
+    ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id}
+    async with caller.client.deliver(event | ids) as answer:
+        async for frame in answer.frames():
+            heard.append(frame)  # noqa: PERF401 - the test looks at them meanwhile

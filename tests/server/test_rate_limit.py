@@ -92,7 +92,7 @@ async def test_a_redis_that_hangs_holds_up_one_request_only(tmp_path: Path, monk
     try:
         assert await limit.wait_for("203.0.113.9") == 0
         server.pause()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             assert [await limit.wait_for("203.0.113.9") == 0 for _ in range(4)] == [True, True, True, False]
     finally:
         server.resume()

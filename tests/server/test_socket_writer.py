@@ -44,9 +44,9 @@ async def exchange(url: str, *requests: bytes) -> bytes:
     try:
         for request in requests:
             writer.write(request)
-            answer += await asyncio.wait_for(reader.readuntil(b"data: end\n\n"), 10)
+            answer += await asyncio.wait_for(reader.readuntil(b"data: end\n\n"), 100)
             if b"chunked" in answer:
-                answer += await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), 10)
+                answer += await asyncio.wait_for(reader.readuntil(b"\r\n0\r\n\r\n"), 100)
     finally:
         writer.close()
     return DATE.sub(b"date: today\r\n", answer)

@@ -107,7 +107,7 @@ class Conversation(RuleBasedStateMachine):
         self.talk.handler = TurnHandler(self.store, limits=self.limits)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(work, 30))
+        return self.loop.run_until_complete(asyncio.wait_for(work, 100))
 
     def teardown(self) -> None:
         if hasattr(self, "talk"):

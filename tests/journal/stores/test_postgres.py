@@ -24,7 +24,7 @@ from .records import add, begin, ended, turn
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE = 30
+PATIENCE = 100
 
 
 @pytest.fixture(scope="module")

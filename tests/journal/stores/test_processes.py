@@ -54,7 +54,7 @@ async def test_what_a_killed_process_had_begun_is_there_and_can_be_taken_over(
     writer.kill()
     await asyncio.to_thread(writer.join)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while await store.alive(owner):
             await asyncio.sleep(0.05)
     for number in range(50):

@@ -22,7 +22,7 @@ from .records import add, begin, ended, turn
 
 pytestmark = pytest.mark.anyio
 
-PATIENCE = 10
+PATIENCE = 100
 
 
 @pytest.fixture

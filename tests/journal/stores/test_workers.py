@@ -93,7 +93,7 @@ async def test_a_signal_reaches_the_worker_it_is_for_soon_and_in_order(worker: O
     sent = [Signal("follow", "c", "t"), Signal("stop", "cé", "t", Status.INTERRUPTED), Signal("unfollow", "c", "t")]
     for signal in sent:
         await a.signal(b.owner, signal)
-    received = [await asyncio.wait_for(got.get(), 5) for _ in sent]
+    received = [await asyncio.wait_for(got.get(), 100) for _ in sent]
     assert received == sent
     assert others == []
 
@@ -103,7 +103,7 @@ async def test_a_signal_to_oneself_arrives(worker: Open) -> None:
     got: asyncio.Queue[Signal] = asyncio.Queue()
     a.on_signal(got.put_nowait)
     await a.signal(a.owner, Signal("stop", "c", "t"))
-    assert (await asyncio.wait_for(got.get(), 5)).kind == "stop"
+    assert (await asyncio.wait_for(got.get(), 100)).kind == "stop"
 
 
 async def test_a_journal_outlives_its_workers(worker: Open) -> None:

@@ -1,0 +1,1 @@
+"""A small fleet: three servers with two workers each, behind a proxy, with one journal."""

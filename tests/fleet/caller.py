@@ -1,0 +1,102 @@
+"""A caller of the fleet, who knows what was said and what must be remembered of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.exceptions import DeliveryError
+from layercode_app.settings.limits import Limits
+
+CLOSE = {"connection": "close"}
+"""A connection for each request, so that each goes to the next host."""
+PAUSE_SECONDS = 0.2
+END = "response.end"
+
+
+@dataclass
+class Said:
+    """One turn as the caller knows it."""
+
+    turn_id: str
+    text: str
+    spoken: str = ""
+    whole: bool = False
+    """Whether the caller heard all of it; else they spoke over it."""
+    deliveries: int = 0
+
+    @property
+    def apologised(self) -> bool:
+        """Whether the turn died in a tool, which is not run again."""
+        return self.spoken.endswith(Limits().tool_apology)
+
+
+@dataclass
+class Caller:
+    """A conversation of some turns, each at another host."""
+
+    client: WebhookClient
+    name: str
+    chance: random.Random
+    said: list[Said] = field(default_factory=list)
+
+    async def call(self, turns: int) -> None:
+        for number in range(turns):
+            kind = self.chance.choice(["whole", "whole", "interrupted", "twice"])
+            what = self.chance.choice(["tell", "book"])
+            turn = Said(f"{self.name}-{number}", f"{what} {number}")
+            context = self._context()
+            self.said.append(turn)
+            if kind == "twice":
+                await asyncio.gather(self._until_heard(turn, context), self._again(turn, context))
+            else:
+                frames = self.chance.randint(0, 6) if kind == "interrupted" else None
+                await self._until_heard(turn, context, leave_after=frames)
+
+    def _context(self) -> dict[str, Any]:
+        """What the platform says with the next message, if the last turn was spoken over."""
+        if not self.said or self.said[-1].whole:
+            return {}
+        last = self.said[-1]
+        heard = {"text_heard": last.spoken, "words_heard": len(last.spoken.split())}
+        return {"interruption_context": {"previous_turn_interrupted": True, "assistant_turn_id": last.turn_id} | heard}
+
+    async def _again(self, turn: Said, context: dict[str, Any]) -> None:
+        """The same message once more, a moment later; nobody listens to the answer."""
+        await asyncio.sleep(self.chance.uniform(0, 0.1))
+        with suppress(DeliveryError):
+            await self._deliver(Said(turn.turn_id, turn.text), context, None)
+
+    async def _until_heard(self, turn: Said, context: dict[str, Any], *, leave_after: int | None = None) -> None:
+        """Deliver a message until it was answered: its worker may be killed, or may be about to end."""
+        while True:
+            turn.spoken, turn.whole = "", False
+            turn.deliveries += 1
+            try:
+                answered = await self._deliver(turn, context, leave_after)
+            except DeliveryError:
+                answered = False
+            if answered and turn.spoken != Limits().busy:
+                return
+            leave_after = None
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _deliver(self, turn: Said, context: dict[str, Any], leave_after: int | None) -> bool:
+        """Return whether the answer was heard to its end, or left on purpose."""
+        event = {"type": "message", "text": turn.text, "turn_id": turn.turn_id}
+        ids = {"conversation_id": self.name, "session_id": "s"}
+        async with self.client.deliver(ids | event | context, headers=CLOSE) as answer:
+            if not answer.ok:
+                return False
+            seen = 0
+            async for frame in answer.frames():
+                if leave_after is not None and seen >= leave_after:
+                    return True
+                seen += 1
+                turn.whole |= frame.type == END
+                turn.spoken += frame.content if frame.type == "response.tts" else ""
+        return turn.whole
