@@ -202,7 +202,7 @@ def test_lines_of_a_file_are_said_with_what_is_no_text_replaced(project: Path) -
 
 
 def unread(pipe: int) -> int:
-    """The number of bytes in a pipe that nobody has read yet."""
+    """The number of bytes in a pipe that were not read yet."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
