@@ -66,7 +66,7 @@ class Caller:
         return {"interruption_context": {"previous_turn_interrupted": True, "assistant_turn_id": last.turn_id} | heard}
 
     async def _again(self, turn: Said, context: dict[str, Any]) -> None:
-        """The same message once more, a moment later; nobody listens to the answer."""
+        """The same message once more, a moment later, without listening to the answer."""
         await asyncio.sleep(self.chance.uniform(0, 0.1))
         with suppress(DeliveryError):
             await self._deliver(Said(turn.turn_id, turn.text), context, None)
