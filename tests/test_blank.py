@@ -11,12 +11,15 @@ import pytest
 from pydantic_ai import Agent
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.messages import (
+    ImageUrl,
     ModelMessage,
     ModelMessagesTypeAdapter,
     ModelRequest,
     ModelResponse,
+    TextContent,
     TextPart,
     ToolCallPart,
+    ToolReturnPart,
     UserPromptPart,
 )
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
@@ -25,6 +28,7 @@ from layercode_app import LayerCode, Turn, VoiceAgent
 from layercode_app.agent.message_prompt import GO_ON
 from layercode_app.blank import is_blank
 from layercode_app.conversation.history import messages_of
+from layercode_app.conversation.portable_messages import sendable
 from layercode_app.journal.record import Kind, Speech, Status, TurnRecord
 
 from .calling import calling, settings
@@ -248,3 +252,13 @@ def test_what_was_left_of_an_interrupted_reply_may_be_blank(blank: str) -> None:
     )  # fmt: skip
     record.status = Status.INTERRUPTED
     assert given(record) == ["hello", "[The caller interrupted here, before hearing any answer.]"]
+
+
+@pytest.mark.parametrize("blank", BLANK)
+def test_a_prompt_of_several_items_has_no_blank_one(blank: str) -> None:
+    image = ImageUrl("https://example.com/bun.png")
+    prompt = ModelRequest([UserPromptPart([blank, image, TextContent(blank), "a bun"]), UserPromptPart([blank])])
+    result = ModelRequest([ToolReturnPart("look", [blank, "x"], "call-1"), ToolReturnPart("look", blank, "call-2")])
+    first, second = sendable([prompt, result])
+    assert [part.content for part in first.parts] == [[image, "a bun"], "[The caller said nothing.]"]
+    assert [part.content for part in second.parts] == [[blank, "x"], "(no output)"]

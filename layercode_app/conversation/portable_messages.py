@@ -98,16 +98,27 @@ def _without(message: ModelMessage, unwanted: Callable[[Any], bool]) -> ModelMes
 
 
 def _with_words(request: ModelRequest) -> ModelRequest:
-    """Return the request with a placeholder for each blank prompt and tool result."""
-    if not any(map(_is_wordless, request.parts)):
+    """Return the request with a placeholder for each blank prompt and tool result, and no blank item of a prompt."""
+    if not any(map(_has_blank, request.parts)):
         return request
-    parts: list[Any] = [_with_word(part) if _is_wordless(part) else part for part in request.parts]
+    parts: list[Any] = [_with_word(part) if _has_blank(part) else part for part in request.parts]
     return replace(request, parts=parts)
 
 
 def _with_word(part: Any) -> Any:
-    return replace(part, content=_WORDS[part.part_kind])
+    left = [] if isinstance(part.content, str) else [item for item in part.content if not _is_blank_item(item)]
+    return replace(part, content=left or _WORDS[part.part_kind])
 
 
-def _is_wordless(part: Any) -> bool:
-    return part.part_kind in _WORDS and isinstance(part.content, str) and is_blank(part.content)
+def _has_blank(part: Any) -> bool:
+    """Whether the content is a blank text, or a prompt's list with one in it. A tool's list is sent as JSON."""
+    if part.part_kind not in _WORDS:
+        return False
+    listed = part.part_kind == "user-prompt" and not isinstance(part.content, str)
+    return any(map(_is_blank_item, part.content if listed else [part.content]))
+
+
+def _is_blank_item(item: Any) -> bool:
+    """Whether an item of a content is a blank text; PydanticAI's `TextContent` is a text with metadata."""
+    text = item.content if getattr(item, "kind", "") == "text-content" else item
+    return isinstance(text, str) and is_blank(text)

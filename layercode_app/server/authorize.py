@@ -7,6 +7,7 @@ in no answer and no log.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
@@ -103,8 +104,9 @@ class Authorize:
         body = await read_body(scope, receive, limit=limit, seconds=self._settings.body_timeout)
         request = self._request(scope, body)
         try:
-            for hook in self.hooks:
-                await hook(request)
+            async with asyncio.timeout(self._settings.hook_timeout):
+                for hook in self.hooks:
+                    await hook(request)
         except PlatformError as error:
             # The page gets the reason. The log gets a redacted one, because a hook may quote what the page sent.
             context.refuse(type(error).__name__)

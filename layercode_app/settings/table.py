@@ -226,7 +226,7 @@ class Settings(BaseSettings):
         30.0,
         "LAYERCODE_HOOK_TIMEOUT",
         "Conversation",
-        "Timeout in seconds of hooks for data and other events without speech.",
+        "Timeout in seconds of hooks for data, for other events without speech, and for `on_authorize`.",
     )
     timeout_apology: str = _setting(
         "Sorry, that is taking too long. Could you ask me again?",

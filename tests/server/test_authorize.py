@@ -250,6 +250,19 @@ async def test_a_hook_that_fails_lets_nobody_in(tmp_path: Path) -> None:
     assert not asking.far.asked
 
 
+async def test_a_hook_that_hangs_is_ended(tmp_path: Path) -> None:
+    agent = echo()
+
+    @agent.on_authorize
+    async def slow(request: AuthorizeRequest) -> None:
+        await asyncio.sleep(1000)
+
+    async with page(tmp_path, agent=agent, hook_timeout=0.05) as asking:
+        got = await asking.ask()
+    assert (got.status_code, got.json()) == (500, {"error": "The server could not check this request."})
+    assert not asking.far.asked
+
+
 @pytest.mark.parametrize("status", [400, 401, 402, 404, 429, 500])
 async def test_the_platforms_refusal_is_passed_on_without_the_key(tmp_path: Path, status: int) -> None:
     async with page(tmp_path, answer(status, {"error": f"bad key {KEY}"})) as asking:
