@@ -10,7 +10,7 @@ COPY agents agents
 COPY docs docs
 COPY layercode_app layercode_app
 RUN python -m venv /app \
-    && /app/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[redis]" \
+    && /app/bin/pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[redis,postgres]" \
     && /app/bin/python -m compileall -q /app/lib
 
 FROM python:${PYTHON}-slim

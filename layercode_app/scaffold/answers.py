@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
-from .options import EXTRAS, PROVIDERS
+from .options import EXTRAS, PROVIDERS, STORES
 from .required import normalized, required
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ def check_extras(extras: Sequence[str]) -> tuple[str, ...]:
     """Return the extras in a fixed order, with those that they depend on."""
     for extra in extras:
         check_known("--with", extra, EXTRAS)
+    if set(STORES) <= set(extras):
+        raise ConfigurationError("--with redis,postgres: a project has one journal. Choose redis or postgres.")
     # Kubernetes runs an image, so `k8s` includes the Dockerfile that builds it.
     wanted = {*extras, *(["docker"] if "k8s" in extras else [])}
     return tuple(extra for extra in EXTRAS if extra in wanted)

@@ -13,8 +13,11 @@ EXTRAS = {
     "k8s": "Kubernetes manifests with probes and a drain period",
     "github": "A GitHub workflow that runs the tests",
     "redis": "Redis as the journal, for more than one machine",
+    "postgres": "PostgreSQL as the journal, for more than one machine and for SQL",
 }
 """The values of `--with`, and what each one adds."""
+STORES = ("redis", "postgres")
+"""The extras that choose the journal: extras of this package too, of which a project has one at most."""
 COLLECTING = {"phone_intake"}
 """The gallery agents that need the extra `collect` of this package."""
 

@@ -18,7 +18,7 @@ from ..settings import env_example
 from .answers import Answers
 from .conversations import CONVERSATIONS, DEFAULT
 from .kept import ANSWERS_FILE, keep
-from .options import COLLECTING, EXTRAS, PROVIDERS, Template
+from .options import COLLECTING, EXTRAS, PROVIDERS, STORES, Template
 from .source import NAME, local_source
 
 LOCAL_FILE = ".layercode-app.local"
@@ -95,7 +95,8 @@ def render_templates(answers: Answers, secret: str = "", *, source: bool = False
 
 def _own_extras(answers: Answers) -> str:
     """Return the extras of this package that the project needs, as in a requirement: "[collect,redis]"."""
-    names = [*(["collect"] if answers.agent in COLLECTING else []), *(["redis"] if "redis" in answers.extras else [])]
+    names = ["collect"] if answers.agent in COLLECTING else []
+    names += [store for store in STORES if store in answers.extras]
     return f"[{','.join(names)}]" if names else ""
 
 
@@ -125,6 +126,7 @@ def _context(answers: Answers, secret: str) -> dict[str, Any]:
         "provider_extra": provider.extra if provider else "",
         "own_extras": _own_extras(answers),
         "extras": {extra: extra in answers.extras for extra in EXTRAS},
+        "shared": any(store in answers.extras for store in STORES),
         "secret": secret,
         "version": __version__,
         "wheel": answers.wheel.name if answers.wheel else "",

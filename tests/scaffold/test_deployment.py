@@ -14,13 +14,24 @@ import pytest
 import yaml
 
 from layercode_app.conversation.draining import SENTENCE_SECONDS
+from layercode_app.exceptions import ConfigurationError
+from layercode_app.observability.metrics import ACTIVE
+from layercode_app.scaffold.answers import check_extras
 from layercode_app.server.serve import LINGER_SECONDS
 from layercode_app.settings import Settings, env_name
 
 from .test_projects import project
 
 SETTINGS = {env_name(info) for info in Settings.model_fields.values()}
-WITH_REDIS = pytest.mark.parametrize("extras", [("k8s",), ("k8s", "redis")], ids=["alone", "redis"])
+JOURNALS = [("k8s",), ("k8s", "redis"), ("k8s", "postgres")]
+WITH_JOURNAL = pytest.mark.parametrize("extras", JOURNALS, ids=["alone", "redis", "postgres"])
+
+STARTS = {
+    "k8s": "sqlite:",
+    "redis": "redis://my-agent-redis:",
+    "postgres": "postgresql://layercode:$(POSTGRES_PASSWORD)@my-agent-postgres:",
+}
+"""How the journal's URL in the manifests begins."""
 
 
 def manifests(folder: Path) -> list[dict[str, Any]]:
@@ -30,11 +41,12 @@ def manifests(folder: Path) -> list[dict[str, Any]]:
     assert known == {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
     assert "# - ingress.yaml" in kustomization, "to be taken in when it has a host"
     listed.append("ingress.yaml")
+    listed += ["autoscale.yaml"] if "# - autoscale.yaml" in kustomization else []
     assert {path.name for path in (folder / "k8s").iterdir()} == {*listed, "kustomization.yaml"}
     return [part for name in listed for part in yaml.safe_load_all((folder / "k8s" / name).read_text())]
 
 
-@WITH_REDIS
+@WITH_JOURNAL
 def test_the_files_fit_their_schemas(tmp_path: Path, extras: tuple[str, ...]) -> None:
     folder = project(tmp_path / "My_Agent", "starter", extras)
     for manifest in manifests(folder):
@@ -48,24 +60,33 @@ def test_the_files_fit_their_schemas(tmp_path: Path, extras: tuple[str, ...]) ->
     jsonschema.validate(json.loads(json.dumps(workflow).replace('"true":', '"on":')), json.loads(schema.read_text()))
 
 
-@WITH_REDIS
+@WITH_JOURNAL
 def test_they_say_what_the_server_does(tmp_path: Path, extras: tuple[str, ...]) -> None:
     folder = project(tmp_path / "My_Agent", "starter", extras)
     found = manifests(folder)
     deployment = next(one for one in found if one["kind"] == "Deployment")
     assert deployment["metadata"]["name"] == "my-agent", "what Kubernetes allows in a name"
-    assert deployment["spec"]["replicas"] == (2 if "redis" in extras else 1)
+    assert deployment["spec"]["replicas"] == (2 if len(extras) > 1 else 1)
     pod = deployment["spec"]["template"]["spec"]
     app = pod["containers"][0]
     assert app["args"] == ["run", "--agent", "my_agent"]
     assert app["readinessProbe"]["httpGet"]["path"] == "/ready"
     assert {app[probe]["httpGet"]["path"] for probe in ("livenessProbe", "startupProbe")} == {"/health"}
 
-    given = {variable["name"]: variable["value"] for variable in app["env"]}
+    given = {variable["name"]: variable["value"] for variable in app["env"] if "value" in variable}
     service = yaml.safe_load((folder / "compose.yaml").read_text())["services"]["app"]
     assert given.keys() | service["environment"].keys() <= SETTINGS
-    assert given["LAYERCODE_STORE"].startswith("redis://my-agent-redis:" if "redis" in extras else "sqlite:")
-    assert ("redis" in extras) == any(one["kind"] == "StatefulSet" for one in found)
+    assert given["LAYERCODE_STORE"].startswith(STARTS[extras[-1]])
+    of_store = [one["metadata"]["name"] for one in found if one["kind"] == "StatefulSet"]
+    assert of_store == [f"my-agent-{store}" for store in extras[1:]]
+    scaled = [one["spec"]["metrics"][0]["pods"]["metric"]["name"] for one in found if "Autoscaler" in one["kind"]]
+    assert scaled == [ACTIVE.name.replace(".", "_") for _ in extras[1:]]
+    if "postgres" in extras:
+        asked = next(variable for variable in app["env"] if variable["name"] == "POSTGRES_PASSWORD")
+        assert asked["valueFrom"]["secretKeyRef"] == {"name": "my-agent", "key": "POSTGRES_PASSWORD"}
+        assert app["env"].index(asked) < next(
+            index for index, variable in enumerate(app["env"]) if "$(POSTGRES_PASSWORD)" in variable.get("value", "")
+        ), "Kubernetes expands only what stands before"
 
     needed = float(given["LAYERCODE_DRAIN_SECONDS"]) + 2 * SENTENCE_SECONDS + LINGER_SECONDS
     pause = float(app["lifecycle"]["preStop"]["exec"]["command"][1])
@@ -84,3 +105,17 @@ def test_the_image_copies_what_there_is_and_runs_as_nobody(tmp_path: Path) -> No
     # The shell would split what an unquoted substitution gives (hadolint's SC2046).
     assert not re.findall(r'(?<!")\$\(', dockerfile)
     assert {"layercode.toml", "agents"} <= set(copied), "without it no alert and no channel reaches production"
+
+
+def test_the_compose_file_waits_for_its_postgres(tmp_path: Path) -> None:
+    folder = project(tmp_path / "mine", "echo", ("docker", "postgres"))
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    assert services["app"]["environment"]["LAYERCODE_STORE"] == "postgresql://layercode@postgres:5432/layercode"
+    assert services["app"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert "ports" not in services["postgres"], "it has no password"
+    assert "layercode-app[postgres]" in (folder / "pyproject.toml").read_text()
+
+
+def test_a_project_has_one_journal() -> None:
+    with pytest.raises(ConfigurationError, match="Choose redis or postgres"):
+        check_extras(["redis", "postgres"])

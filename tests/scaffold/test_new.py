@@ -136,10 +136,10 @@ def test_a_dry_run_says_what_it_would_write_and_writes_nothing(tmp_path: Path) -
 
 def test_the_options_are_listed_for_people_and_programs(tmp_path: Path) -> None:
     shown = new(tmp_path, "--list-options").stdout
-    assert all(word in shown for word in [*AGENTS, "web", "docker", "k8s", "github", "redis"])
+    assert all(word in shown for word in [*AGENTS, "web", "docker", "k8s", "github", "redis", "postgres"])
     told = json.loads(new(tmp_path, "--list-options", "--json").stdout)
     assert set(told["agents"]) == set(AGENTS)
-    assert set(told["with"]) == {"web", "docker", "k8s", "github", "redis"}
+    assert set(told["with"]) == {"web", "docker", "k8s", "github", "redis", "postgres"}
 
 
 def test_who_waits_for_what_is_installed_is_told_so(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def new(
     ] = None,
     extras: Annotated[
         list[str] | None,
-        typer.Option("--with", help="Extras to add, comma-separated: web, docker, k8s, github, redis."),
+        typer.Option("--with", help="Extras to add, comma-separated: web, docker, k8s, github, redis, postgres."),
     ] = None,
     vendor: Annotated[
         bool | None,

@@ -14,7 +14,7 @@ def update(
     folder: Annotated[Path, typer.Argument(help="Folder of the project.")] = Path(),
     extras: Annotated[
         list[str] | None,
-        typer.Option("--with", help="Extras to add, comma-separated: web, docker, k8s, github, redis."),
+        typer.Option("--with", help="Extras to add, comma-separated: web, docker, k8s, github, redis, postgres."),
     ] = None,
     vendor: Annotated[
         bool | None,
