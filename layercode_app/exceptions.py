@@ -19,6 +19,7 @@ LayerCodeError
 ├── DeliveryError             a backend did not answer an event, or its answer broke off
 ├── ModelStalledError        a model paused for too long within its answer
 ├── JudgeError                the judge model did not answer
+├── CallerError               the model of a simulated caller did not answer
 ├── PlatformAPIError          the platform's REST API refused a call or could not be reached
 └── StoreError                the journal cannot be read or written at present
 """
@@ -125,6 +126,10 @@ class ModelStalledError(LayerCodeError):
 
 class JudgeError(LayerCodeError):
     """The judge model did not answer, or its answer was not a verdict."""
+
+
+class CallerError(LayerCodeError):
+    """The model that plays a simulated caller did not answer, or not in time."""
 
 
 class PlatformAPIError(LayerCodeError):

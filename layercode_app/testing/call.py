@@ -95,14 +95,16 @@ class AgentCall:
             fields["interruption_context"] = events.interruption(last.heard, last.turn_id)
         return await self._turn(events.message(text, **fields), text)
 
-    def interrupt(self, *, after: int | float | str | None = None, playing: bool = False) -> None:
+    def interrupt(
+        self, *, after: int | float | str | None = None, playing: bool = False, required: bool = True
+    ) -> None:
         """Interrupt the next reply after a number of words (int), after seconds (float), or once this text was heard.
 
-        The turn raises CallError if that point is never reached. Without `after` the connection is closed before the
+        The turn raises CallError if that point is never reached, unless it is not `required`. Without `after` the connection is closed before the
         first word. With `playing` the reply was complete, and the caller spoke over its playback: the agent learns this
         only from the next message.
         """
-        self._cut = Cut(after, playing=playing)
+        self._cut = Cut(after, playing=playing, required=required)
 
     async def resend(self) -> HeardTurn:
         """Deliver the last turn again, as the platform may. It adds no turn to the conversation."""
@@ -200,6 +202,8 @@ class AgentCall:
             raise self._error(str(error)) from error
         while self.app.turns.running.get(self.conversation_id) is not None:
             await asyncio.sleep(0.001)
+        if cut is not None and not cut.required and not cut.came(turn.spoken):
+            cut = None
         if cut is not None and not cut.came(turn.spoken):
             raise self._error(f"the caller did not interrupt, because {cut}; the reply was: {turn.spoken!r}")
         turn.interrupted = cut is not None

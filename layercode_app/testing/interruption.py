@@ -20,8 +20,10 @@ class Point(Enum):
 class Cut:
     """One interruption: after words (int), after seconds (float), once a text was heard (str), or at once (None)."""
 
-    def __init__(self, after: int | float | str | None, *, playing: bool = False) -> None:
+    def __init__(self, after: int | float | str | None, *, playing: bool = False, required: bool = True) -> None:
         self._after = after
+        self.required = required
+        """Whether it is an error if the reply is over before the interruption."""
         self._playing = playing
         self.in_time = False
         """Whether the reply was still running when the seconds had passed."""

@@ -19,6 +19,7 @@ def evaluate(
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Repetitions per scenario.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, help="Concurrent scenarios.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated callers' behaviour.")] = 0,
     judge: Annotated[str | None, typer.Option(help="Model that answers the `judge` questions.")] = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
@@ -41,7 +42,7 @@ def evaluate(
     from .session import play
 
     loaded = [scenario.load(path) for path in files]
-    played = play(loaded, agents=agents, models=model, repeat=repeat, concurrency=concurrency, judge=judge)
+    played = play(loaded, agents=agents, models=model, repeat=repeat, concurrency=concurrency, judge=judge, seed=seed)
 
     from ...testing.evals import eval_report
 

@@ -23,6 +23,7 @@ def play(
     repeat: int,
     concurrency: int,
     judge: str | None,
+    seed: int,
 ) -> list[Played]:
     """Play every file. Raises ConfigurationError if pydantic-evals is not installed."""
     from loguru import logger
@@ -47,7 +48,14 @@ def play(
                 played
                 for file in files
                 for played in await evaluate(
-                    file, agents=agents, models=chosen, repeat=repeat, concurrency=concurrency, judge=judging, done=step
+                    file,
+                    agents=agents,
+                    models=chosen,
+                    repeat=repeat,
+                    concurrency=concurrency,
+                    judge=judging,
+                    seed=seed,
+                    done=step,
                 )
             ]
 

@@ -7,9 +7,7 @@ from typing import Protocol, TypeAlias
 
 from ..turn import HeardTurn
 from .scenario import Scenario, Step
-
-MOST_TURNS = 100
-"""Maximum number of turns; a caller who has not hung up by then has failed."""
+from .simulated.caller_spec import MOST_TURNS as MOST_TURNS
 
 
 class Caller(Protocol):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -13,55 +12,16 @@ from typing import Any
 from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import EvaluationReason, Evaluator, EvaluatorContext
 
-from ...exceptions import JudgeError, LayerCodeError
-from ..call import AgentCall
-from ..turn import HeardTurn
-from .caller import MOST_TURNS, Caller, MakeCaller, ScriptedCaller
-from .expectations import failures
+from ...exceptions import LayerCodeError
+from .caller import Caller, MakeCaller, ScriptedCaller
 from .judge import Judge
-from .scenario import Scenario, ScenarioFile, Step
-
-
-@dataclass(frozen=True)
-class Play:
-    """One run to play: a scenario with one model."""
-
-    agent: str
-    scenario: Scenario
-    model: str | None
-    number: int
-
-
-@dataclass
-class Played:
-    """The result of one run: failed checks, verdicts of the judge, and the conversation."""
-
-    scenario: str
-    model: str
-    number: int
-    labels: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    """Why the judge gave no verdict, which is no fault of the agent."""
-    seconds: float = 0.0
-    verdicts: list[dict[str, str]] = field(default_factory=list)
-    transcript: str = ""
-    ttfs_ms: list[float] = field(default_factory=list)
-
-    @property
-    def passed(self) -> bool:
-        """Whether no check failed, the judge answered, and no verdict is no. A failed check overrides the judge."""
-        return not self.failures and not self.errors and not any(verdict["answer"] == "no" for verdict in self.verdicts)
-
-    @property
-    def reasons(self) -> list[str]:
-        """The reasons why it did not pass."""
-        said = [f"the judge says no to {v['question']!r}: {v['reason']}" for v in self.verdicts if v["answer"] == "no"]
-        return [*self.errors, *self.failures, *said]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary for JSON."""
-        return {**vars(self), "passed": self.passed, "reasons": self.reasons}
+from .ledger import Ledger
+from .play import play
+from .played import Play as Play
+from .played import Played as Played
+from .scenario import ScenarioFile
+from .simulated.minds import mind_of
+from .simulated.simulated_caller import SimulatedCaller
 
 
 @dataclass
@@ -82,12 +42,17 @@ async def evaluate(
     repeat: int = 1,
     concurrency: int = 4,
     judge: Judge | None = None,
-    caller: MakeCaller = ScriptedCaller,
+    caller: MakeCaller | None = None,
+    caller_model: Any = None,
+    seed: int = 0,
+    ledger: Ledger | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> list[Played]:
     """Play every scenario of a file `repeat` times with every model. `agent` overrides the file's agent.
 
-    `caller` makes the caller of each run; by default a caller who says the scenario's turns.
+    `caller` makes the caller of each run; by default the one of the scenario, whose behaviour `seed` decides. A caller
+    without a script is played by `caller_model`, a model or its name. `ledger` keeps finished runs and the budget; runs
+    for which no budget was left are missing in the result.
     """
     plays = [
         Play(file.agent, scenario, model, number)
@@ -95,13 +60,33 @@ async def evaluate(
         for scenario in file.scenarios
         for number in range(1, repeat + 1)
     ]
-    played: dict[tuple[str, str | None, int], Played] = {}
+    book = ledger or Ledger()
+    played = {_key(one): known for one in plays if (known := book.known(one)) is not None}
+    make_mind = mind_of(file, caller_model) if caller is None else None
 
-    async def task(play: Play) -> Played:
-        played[_key(play)] = await _play(play, agent or play.agent, agents, judge, caller(play.scenario))
+    async def task(run: Play) -> Played:
+        if not book.has_budget:
+            return Played(run.scenario.name, run.model or "", run.number, errors=[book.skip()])
+        speaking = _caller(run, seed, make_mind) if caller is None else caller(run.scenario)
+        played[_key(run)] = one = await play(run, agent or run.agent, agents, judge, speaking)
+        book.add(run, one)
         done()
-        return played[_key(play)]
+        return one
 
+    await _run_cases([one for one in plays if _key(one) not in played], task, concurrency)
+    return [played[_key(one)] for one in plays if _key(one) in played]
+
+
+def _caller(run: Play, seed: int, make_mind: Any) -> Caller:
+    spec = run.scenario.caller
+    if spec is None:
+        return ScriptedCaller(run.scenario)
+    return SimulatedCaller(spec, make_mind(spec), seed=seed, scenario=run.scenario.name, run=run.number)
+
+
+async def _run_cases(plays: Sequence[Play], task: Any, concurrency: int) -> None:
+    if not plays:
+        return
     cases = [Case(name=f"{p.scenario.name} {p.model or ''} {p.number}", inputs=p) for p in plays]
     make: Any = Dataset
     dataset = make(cases=cases, evaluators=[Expected()], **_taken(make, name="scenarios"))
@@ -115,7 +100,6 @@ async def evaluate(
             if known is None or others is not None:
                 raise
             raise _first(known) from None
-    return [played[_key(play)] for play in plays]
 
 
 def _first(errors: ExceptionGroup[LayerCodeError]) -> LayerCodeError:
@@ -132,51 +116,3 @@ def _taken(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
 
 def _key(play: Play) -> tuple[str, str | None, int]:
     return play.scenario.name, play.model, play.number
-
-
-async def _play(play: Play, agent: Any, agents: Path | None, judge: Judge | None, caller: Caller) -> Played:
-    scenario = play.scenario
-    call = AgentCall(agent, agents=agents, model=play.model, metadata=scenario.metadata)
-    for tool, answer in scenario.mock.items():
-        call.mock(tool, returns=answer)
-    played = Played(scenario.name, play.model or "", play.number, list(scenario.labels))
-    begun = time.perf_counter()
-    try:
-        await _converse(call, caller, scenario, played, judge)
-    except AssertionError as error:
-        played.failures.append(str(error).partition("\n")[0])
-    except JudgeError as error:
-        played.errors.append(str(error).partition("\n")[0])
-    finally:
-        played.seconds = round(time.perf_counter() - begun, 3)
-        played.transcript = call.transcript
-        await call.close()
-    return played
-
-
-async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
-    """Run the conversation until the caller hangs up, or fail it after MOST_TURNS turns."""
-    while (step := await caller.next(tuple(call.turns))) is not None:
-        if len(call.turns) == MOST_TURNS:
-            played.failures.append(f"the caller did not hang up within {MOST_TURNS} turns")
-            return
-        if step.interrupt is not None:
-            call.interrupt(after=step.interrupt, playing=step.playing)
-        turn = await _take_turn(call, step, scenario)
-        _note(played, turn, [f"turn {len(call.turns)}: {failure}" for failure in failures(turn, step.expect)])
-        if step.judge and judge is not None:
-            verdict = await judge(step.judge, call.transcript)
-            played.verdicts.append({"question": step.judge, **verdict.model_dump()})
-
-
-async def _take_turn(call: AgentCall, step: Step, scenario: Scenario) -> HeardTurn:
-    fields: dict[str, Any] = scenario.model_dump(include={"from_phone_number", "to_phone_number"}, exclude_none=True)
-    if step.metadata:
-        fields["metadata"] = step.metadata
-    return await (call.greet(**fields) if step.say is None else call.say(step.say, **fields))
-
-
-def _note(played: Played, turn: HeardTurn, failed: list[str]) -> None:
-    played.failures += failed
-    if turn.ttfs is not None:
-        played.ttfs_ms.append(round(turn.ttfs, 1))

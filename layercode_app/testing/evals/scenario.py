@@ -6,27 +6,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ...exceptions import ConfigurationError
+from .parts import ExpectedCall as ExpectedCall
+from .parts import Part
+from .simulated.caller_spec import CallerSpec
+from .simulated.end_spec import End
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ExpectedCall(_Part):
-    """A tool call: its name, and some of its arguments."""
-
-    name: str
-    args: dict[str, Any] = {}
-
-
-class Expectation(_Part):
+class Expectation(Part):
     """What is expected of one turn. Texts are compared without regard to case; `within_ms` is about first speech."""
 
-    contains: list[str] = []
-    absent: list[str] = []
+    contains: list[str] = Field(default=[])
+    absent: list[str] = Field(default=[])
     matches: list[str] = Field(default=[], description="Regular expressions that must match the spoken text.")
     tools: list[ExpectedCall | str] | None = Field(
         default=None,
@@ -37,7 +30,7 @@ class Expectation(_Part):
     hangup: bool | None = None
 
 
-class Step(_Part):
+class Step(Part):
     """One turn: what the caller says (nothing is the greeting), when they speak over the reply, what is expected."""
 
     say: str | None = None
@@ -47,24 +40,37 @@ class Step(_Part):
     playing: bool = Field(
         default=False, description="The interrupted reply was already complete, so all its tools and data are expected."
     )
+    must_interrupt: bool = Field(
+        default=True, description="Fail if the reply is over before the interruption; otherwise it is heard to its end."
+    )
     metadata: dict[str, Any] = Field(default={}, description="Metadata of this event, merged with the scenario's.")
     expect: Expectation = Expectation()
     judge: str | None = Field(default=None, description="A question about the turn for a judge model; yes is good.")
 
 
-class Scenario(_Part):
-    """One conversation."""
+class Scenario(Part):
+    """One conversation: either `turns` in a fixed order, or a simulated `caller` and what must be done at the `end`."""
 
     name: str
-    turns: list[Step] = Field(min_length=1)
-    labels: list[str] = []
-    metadata: dict[str, Any] = {}
+    turns: list[Step] = Field(default=[], description="What is said in a fixed order.")
+    caller: CallerSpec | None = Field(default=None, description="A simulated caller, instead of `turns`.")
+    end: End | None = Field(default=None, description="What must have been done when the call is over.")
+    labels: list[str] = Field(default=[])
+    metadata: dict[str, Any] = Field(default={})
     from_phone_number: str | None = None
     to_phone_number: str | None = None
     mock: dict[str, Any] = Field(default={}, description="Tools that do not run, and their answers.")
 
+    @model_validator(mode="after")
+    def _turns_or_caller(self) -> Scenario:
+        if self.turns and self.caller:
+            raise ValueError(f"{self.name!r} has `turns` and a `caller`; expected one of them")
+        if not self.turns and not self.caller:
+            raise ValueError(f"{self.name!r} has neither `turns` nor a `caller`; expected one of them")
+        return self
 
-class ScenarioFile(_Part):
+
+class ScenarioFile(Part):
     """A file of scenarios for one agent."""
 
     agent: str
@@ -89,7 +95,8 @@ def load(path: Path) -> ScenarioFile:
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # Of a value that may have several types, the error with the longest place is about the type that was meant.
+        first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
         place = ".".join(map(str, first["loc"])) or "the file"
         raise ConfigurationError(
             f"{path}: {place}: {first['msg']}. `eval --schema` prints the allowed fields."

@@ -1,0 +1,20 @@
+"""The base of all parts of a scenario file, and the expected tool call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Part(BaseModel):
+    """A part of a scenario file. An unknown field is an error, because a misspelt one would check nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ExpectedCall(Part):
+    """A tool call: its name, and some of its arguments."""
+
+    name: str
+    args: dict[str, Any] = {}

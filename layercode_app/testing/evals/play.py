@@ -1,0 +1,89 @@
+"""Play one run of a scenario: the caller and the agent talk, and every turn and the end are checked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ...exceptions import CallerError, JudgeError
+from ..call import AgentCall
+from ..turn import HeardTurn
+from .caller import MOST_TURNS, Caller
+from .expectations import failures
+from .judge import Judge
+from .played import Play, Played
+from .scenario import Scenario, Step
+from .simulated.grade import Call, grade
+from .simulated.simulated_caller import SimulatedCaller
+
+
+async def play(run: Play, agent: Any, agents: Path | None, judge: Judge | None, caller: Caller) -> Played:
+    """Play one run. What the agent did wrong is a failure; a caller or judge without an answer is an error."""
+    scenario = run.scenario
+    call = AgentCall(agent, agents=agents, model=run.model, metadata=scenario.metadata)
+    for tool, answer in scenario.mock.items():
+        call.mock(tool, returns=answer)
+    played = Played(scenario.name, run.model or "", run.number, list(scenario.labels), agent=run.agent)
+    begun = time.perf_counter()
+    try:
+        await _converse(call, caller, scenario, played, judge)
+        await _end(call, caller, scenario, played, judge)
+    except AssertionError as error:
+        played.failures.append(str(error).partition("\n")[0])
+    except (JudgeError, CallerError) as error:
+        played.errors.append(str(error).partition("\n")[0])
+    finally:
+        played.seconds = round(time.perf_counter() - begun, 3)
+        await _account(call, caller, played)
+        await call.close()
+    return played
+
+
+async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
+    """Run the conversation until the caller hangs up, or fail it after MOST_TURNS turns. A simulated caller has a limit of their own."""
+    while (step := await caller.next(tuple(call.turns))) is not None:
+        if len(call.turns) == MOST_TURNS and not isinstance(caller, SimulatedCaller):
+            played.failures.append(f"the caller did not hang up within {MOST_TURNS} turns")
+            return
+        if step.interrupt is not None:
+            call.interrupt(after=step.interrupt, playing=step.playing, required=step.must_interrupt)
+        turn = await _take_turn(call, step, scenario)
+        _note(played, turn, [f"turn {len(call.turns)}: {failure}" for failure in failures(turn, step.expect)])
+        if step.judge and judge is not None:
+            verdict = await judge(step.judge, call.transcript)
+            played.verdicts.append({"question": step.judge, **verdict.model_dump()})
+
+
+async def _take_turn(call: AgentCall, step: Step, scenario: Scenario) -> HeardTurn:
+    fields: dict[str, Any] = scenario.model_dump(include={"from_phone_number", "to_phone_number"}, exclude_none=True)
+    if step.metadata:
+        fields["metadata"] = step.metadata
+    return await (call.greet(**fields) if step.say is None else call.say(step.say, **fields))
+
+
+def _note(played: Played, turn: HeardTurn, failed: list[str]) -> None:
+    played.failures += failed
+    if turn.ttfs is not None:
+        played.ttfs_ms.append(round(turn.ttfs, 1))
+
+
+async def _end(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
+    """Hang up a simulated call, which runs the hooks of the session's end, and grade the whole conversation."""
+    if isinstance(caller, SimulatedCaller):
+        await call.end()
+    if (end := scenario.end) is not None:
+        played.failures += grade(end, Call(call.turns, await call.records(), await call.state()))
+    elif isinstance(caller, SimulatedCaller) and caller.account.notes:
+        played.failures.append(f"the call did not come to its end: {caller.account.notes[0]}")
+
+
+async def _account(call: AgentCall, caller: Caller, played: Played) -> None:
+    """Write down what the run took, also if it broke off."""
+    told = Call(call.turns, await call.records())
+    played.transcript = call.transcript
+    played.turns, played.cost = told.messages, told.cost.known
+    played.interruptions = sum(turn.interrupted for turn in call.turns)
+    if isinstance(caller, SimulatedCaller):
+        played.behaviours, played.notes = caller.account.behaviours, caller.account.notes
+        played.hung_up = caller.account.hung_up

@@ -1,0 +1,81 @@
+"""What a caller does on the line besides speaking: planned per turn from the seed, whatever the agent answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from .caller_spec import Behaviour
+from .disfluency import halves, hesitate
+from .mishearing import mishear
+
+SOUNDS = ("mhm", "uh-huh", "okay", "right", "I see")
+"""Listening sounds."""
+MOST_WORDS = 6
+"""An interruption comes after at most this number of words."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The behaviours of one turn of the caller, and of the reply to it."""
+
+    silent: bool
+    splits: bool
+    hesitates: bool
+    misheard: bool
+    sound: str | None
+    """A listening sound, made over the reply."""
+    interrupts: bool
+    after: int
+    """Words of the reply that are heard before the caller speaks over it."""
+    playing: bool
+    """The reply was complete when it was interrupted, and only its playback was cut."""
+
+    @property
+    def cut(self) -> int | None:
+        """Words after which the reply is cut; None if the caller hears it to its end."""
+        return self.after if self.interrupts or self.sound else None
+
+
+def random_of(seed: int, scenario: str, run: int, turn: int) -> Random:
+    """Return the random numbers of one turn, which depend on nothing that the agent does."""
+    return Random(f"{seed}/{scenario}/{run}/{turn}")  # noqa: S311 - the same seed must give the same call
+
+
+def plan(behaviour: Behaviour, random: Random) -> Plan:
+    """Plan one turn. Each number is drawn whether it is needed or not, so that one share does not shift the others."""
+    chances = [random.random() for _ in range(6)]
+    sound, after, playing = random.choice(SOUNDS), random.randint(1, MOST_WORDS), random.random() < 0.5
+    interrupts = chances[0] < behaviour.interrupts
+    makes_sound = not interrupts and chances[1] < behaviour.backchannels
+    return Plan(
+        interrupts=interrupts,
+        sound=sound if makes_sound else None,
+        hesitates=chances[2] < behaviour.hesitates,
+        misheard=chances[3] < behaviour.misheard,
+        silent=chances[4] < behaviour.silent,
+        splits=chances[5] < behaviour.splits,
+        after=after,
+        playing=playing,
+    )
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A line as the agent receives it, and what was done to it."""
+
+    parts: list[str]
+    done: list[str]
+    """The behaviours that changed it, by name."""
+
+
+def deliver(line: str, plan: Plan, random: Random) -> Delivered:
+    """Return a line as it is spoken and recognised: with hesitations, misheard words, in one or two messages."""
+    done = []
+    for name, wanted, change in (("hesitates", plan.hesitates, hesitate), ("misheard", plan.misheard, mishear)):
+        changed = change(line, random) if wanted else line
+        if changed != line:
+            line = changed
+            done.append(name)
+    parts = halves(line) if plan.splits else [line]
+    return Delivered(parts, [*done, "splits"] if len(parts) > 1 else done)

@@ -1,0 +1,155 @@
+"""Grade a whole conversation by what was done in it: state, outcomes, tools, data, words, cost and length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ....journal.cost import Cost, cost_of, dollars
+from ....journal.record import ToolCall, TurnRecord
+from ...turn import Called, HeardTurn, is_part, shown_call
+from .end_spec import End, EndCall
+from .grounding import ungrounded
+from .patterns import heard_in
+
+
+@dataclass(frozen=True)
+class Call:
+    """A finished call: its turns, what the journal recorded of it, and its state at the end."""
+
+    turns: Sequence[HeardTurn]
+    records: Sequence[TurnRecord] = ()
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> int:
+        """How often the caller spoke."""
+        return len(self.turns) - sum(number == 1 and not turn.text for number, turn in self.numbered)
+
+    @property
+    def numbered(self) -> list[tuple[int, HeardTurn]]:
+        """The turns with their numbers, which count from 1 as in the reasons of failures."""
+        return list(enumerate(self.turns, 1))
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of the agent's models."""
+        return sum(map(cost_of, self.records), Cost())
+
+
+def grade(end: End, call: Call) -> list[str]:
+    """Return what differs from what was expected, each with the turn where it happened."""
+    checks = (_state(end, call), _outcomes(end, call), _tools(end, call), _absent(end, call))
+    return [reason for check in (*checks, _data(end, call), _words(end, call), _limits(end, call)) for reason in check]
+
+
+def place(number: int, turn: HeardTurn) -> str:
+    """Return a turn as it is named in reasons."""
+    return f"turn {number} ({turn.text!r})" if turn.text else f"turn {number}"
+
+
+def _state(end: End, call: Call) -> Iterator[str]:
+    for path, wanted, found in _differences(end.state, call.state, ""):
+        yield f"the state ends with {path} = {found!r}, expected {wanted!r}; {_last_change(call, path)}"
+
+
+def _differences(wanted: Mapping[str, Any], found: Any, above: str) -> Iterator[tuple[str, Any, Any]]:
+    for name, value in wanted.items():
+        path, have = f"{above}{name}", found.get(name) if isinstance(found, Mapping) else None
+        if isinstance(value, Mapping) and isinstance(have, Mapping):
+            yield from _differences(value, have, f"{path}.")
+        elif not is_part(value, have):
+            yield path, value, have
+
+
+def _last_change(call: Call, path: str) -> str:
+    """Return the turn after which a part of the state had its last value."""
+    changed, before = "it was never set", None
+    for number, turn in call.numbered:
+        value: Any = turn.record.state if turn.record else None
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if value != before:
+            changed = f"last changed in {place(number, turn)}"
+        before = value
+    return changed
+
+
+def _outcomes(end: End, call: Call) -> Iterator[str]:
+    all_of = [(number, outcome["name"]) for number, turn in call.numbered for outcome in _outcomes_of(turn)]
+    known = {turn.record.turn_id for turn in call.turns if turn.record}
+    all_of += [(0, one["name"]) for record in call.records if record.turn_id not in known for one in record.outcomes]
+    for name in dict.fromkeys(end.outcomes):
+        found, wanted = [number for number, other in all_of if other == name], end.outcomes.count(name)
+        if not found:
+            others = ", ".join(dict.fromkeys(other for _, other in all_of)) or "none"
+            yield f"the outcome {name!r} never happened; the outcomes were: {others}"
+        elif len(found) != wanted:
+            yield f"the outcome {name!r} happened {len(found)} times, expected {wanted}; {_in_turns(found)}"
+
+
+def _outcomes_of(turn: HeardTurn) -> list[Any]:
+    return turn.record.outcomes if turn.record else []
+
+
+def _in_turns(numbers: Sequence[int]) -> str:
+    said = " and ".join(str(number) if number else "the end" for number in numbers)
+    return f"in turn{'s' if len(numbers) > 1 else ''} {said}"
+
+
+def _tools(end: End, call: Call) -> Iterator[str]:
+    for one in end.tools:
+        wanted = EndCall(name=one) if isinstance(one, str) else one
+        expected = Called(wanted.name, **wanted.args)
+        made = [(number, each) for number, each in _calls(call) if each.name == wanted.name]
+        fitting = [number for number, each in made if expected.fits(each) and each.status == "done"]
+        if not fitting:
+            other = "; ".join(
+                f"turn {number}: {shown_call(each.name, each.args)} ({each.status})" for number, each in made
+            )
+            yield f"{expected!r} never succeeded; {f'instead {other}' if made else 'it was not called'}"
+        elif wanted.times is not None and len(fitting) != wanted.times:
+            yield f"{expected!r} succeeded {len(fitting)} times, expected {wanted.times}; {_in_turns(fitting)}"
+
+
+def _calls(call: Call) -> list[tuple[int, ToolCall]]:
+    return [(number, each) for number, turn in call.numbered for each in turn.tools]
+
+
+def _absent(end: End, call: Call) -> Iterator[str]:
+    for number, each in _calls(call):
+        if each.name in end.absent_tools:
+            yield f"turn {number}: {shown_call(each.name, each.args)} was called, expected no call of {each.name}"
+
+
+def _data(end: End, call: Call) -> Iterator[str]:
+    sent = [content for turn in call.turns for content in turn.data]
+    for part in end.data:
+        if not any(is_part(part, content) for content in sent):
+            yield f"expected {part!r} in the data for the browser, got {sent!r}"
+
+
+def _words(end: End, call: Call) -> Iterator[str]:
+    for text in end.said:
+        if not any(heard_in(text, turn.heard) for turn in call.turns):
+            last = call.numbered[-1:]
+            yield f"the caller never heard {text!r}" + "".join(
+                f"; {place(*one)} ended with {one[1].heard!r}" for one in last
+            )
+    for number, turn in call.numbered:
+        for text in end.unsaid:
+            if heard_in(text, turn.spoken):
+                yield f"{place(number, turn)}: expected not to hear {text!r}, heard {turn.spoken!r}"
+    if end.grounded:
+        for number, amount in ungrounded(call.turns, call.records):
+            yield f"{place(number, call.turns[number - 1])}: {amount} was spoken, but no tool, prompt or caller named it"
+
+
+def _limits(end: End, call: Call) -> Iterator[str]:
+    if end.within_turns is not None and call.messages > end.within_turns:
+        turn = place(*[one for one in call.numbered if one[1].text or one[0] > 1][end.within_turns])
+        yield f"the caller needed {call.messages} messages, expected at most {end.within_turns}; {turn} was one too many"
+    cost = call.cost
+    if end.max_cost is not None and (cost.known is None or cost.amount > end.max_cost):
+        yield f"the call cost {cost}, expected at most {dollars(end.max_cost)}"

@@ -1,0 +1,27 @@
+"""Choose the mind of a simulated caller: its script, or a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ....exceptions import ConfigurationError
+from ..scenario import ScenarioFile
+from .caller_spec import CallerSpec
+from .mind import Mind
+from .script import scripted_mind
+
+
+def mind_of(file: ScenarioFile, model: Any) -> Callable[[CallerSpec], Mind]:
+    """Return a function that makes the mind of each run. Raises ConfigurationError if a caller needs a model."""
+    for scenario in file.scenarios:
+        if scenario.caller is not None and scenario.caller.script is None and model is None:
+            raise ConfigurationError(
+                f"scenario {scenario.name!r}: its caller has a goal and no `script`. Name the model that plays the caller "
+                "with --caller-model, or give it a `script`."
+            )
+
+    def make(spec: CallerSpec) -> Mind:
+        return scripted_mind(spec)
+
+    return make

@@ -1,0 +1,69 @@
+"""Callers without a model: rules that wait for what they hear, or a function that chooses each line."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from ....agent.importing import import_module
+from ....exceptions import ConfigurationError
+from .caller_spec import CallerSpec, Rule
+from .mind import Hearing, Mind, Move
+from .patterns import heard_in
+
+Function: TypeAlias = Callable[[Hearing], "str | Awaitable[str | None] | None"]
+"""Returns what the caller says, an empty text to stay silent, or None to hang up."""
+
+
+class Rules:
+    """Says the first rule not yet used whose `when` was heard, and hangs up when no rule is left."""
+
+    def __init__(self, rules: list[Rule]) -> None:
+        self._left = list(rules)
+
+    async def next(self, hearing: Hearing) -> Move:
+        """Return the next line. A caller who spoke over the reply does not wait for the rest of it."""
+        fitting = [rule for rule in self._left if rule.when is None or heard_in(rule.when, hearing.heard)]
+        if not fitting and hearing.broke_in:
+            fitting = self._left[:1]
+        if fitting:
+            self._left.remove(fitting[0])
+            return Move(fitting[0].say)
+        return Move(None, self._waited())
+
+    def _waited(self) -> str:
+        """Return what the caller still waited for; a caller hangs up without a reason once everything is said."""
+        if not self._left:
+            return ""
+        return f"the caller hung up, because {self._left[0].when!r} was not heard; they still had to say {self._left[0].say!r}"
+
+
+class ByFunction:
+    """Says what a function returns."""
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+
+    async def next(self, hearing: Hearing) -> Move:
+        """Call the function."""
+        said = self._function(hearing)
+        return Move(await said if inspect.isawaitable(said) else said)
+
+
+def scripted_mind(spec: CallerSpec) -> Mind:
+    """Return the mind of a caller with a script. Raises ConfigurationError if there is no such function."""
+    if isinstance(spec.script, list):
+        return Rules(spec.script)
+    return ByFunction(_function(spec.script or ""))
+
+
+def _function(address: str) -> Function:
+    module_name, _, name = address.partition(":")
+    function: Function | None = getattr(import_module(module_name, asked=address), name, None)
+    if not callable(function):
+        raise ConfigurationError(
+            f"script: {address}: {name!r} is {function!r}; expected a function of what was heard, which returns the next "
+            "line, or None to hang up."
+        )
+    return function

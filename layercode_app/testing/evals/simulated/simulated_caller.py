@@ -1,0 +1,108 @@
+"""A caller whose words come from a mind, and whose behaviour on the line comes from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from ...turn import HeardTurn
+from ..scenario import Step
+from .behaviour import Plan, deliver, plan, random_of
+from .caller_spec import CallerSpec
+from .mind import Exchange, Hearing, Mind, Move
+
+
+@dataclass
+class Account:
+    """What a simulated caller did, for the report."""
+
+    behaviours: list[dict[str, Any]] = field(default_factory=list)
+    """For each of the caller's turns: what they meant to say, and the behaviours that were planned and took place."""
+    notes: list[str] = field(default_factory=list)
+    """What explains a failure, but is none by itself."""
+    hung_up: str = ""
+    """Who ended the call: `caller`, `goal reached`, `agent` or `max_turns`."""
+
+
+class SimulatedCaller:
+    """A caller who hears, decides and behaves. It satisfies the protocol `Caller`."""
+
+    def __init__(self, spec: CallerSpec, mind: Mind, *, seed: int, scenario: str, run: int) -> None:
+        self.account = Account()
+        self._spec, self._mind = spec, mind
+        self._key = (seed, scenario, run)
+        self._waiting: list[Step] = []
+        self._plan: Plan | None = None
+        self._last_line = self._messages = self._turn = 0
+        self._was_silent = False
+
+    async def next(self, heard: Sequence[HeardTurn]) -> Step | None:
+        """Return the next thing that the caller does; None hangs up."""
+        if not heard:
+            return Step()
+        if heard[-1].hangup:
+            self.account.hung_up = "agent"
+            return None
+        if self._messages == self._spec.max_turns:
+            self.account.notes.append(
+                f"the call was not over after {self._messages} messages of the caller (max_turns)"
+            )
+            self.account.hung_up = "max_turns"
+            return None
+        self._messages += 1
+        return self._waiting.pop(0) if self._waiting else self._sound(heard[-1]) or await self._speak(heard)
+
+    def _sound(self, last: HeardTurn) -> Step | None:
+        """Return the listening sound that cut the last reply, if it was planned and the reply was long enough."""
+        planned, self._plan = self._plan, None
+        return Step(say=planned.sound) if planned and planned.sound and last.interrupted else None
+
+    async def _speak(self, heard: Sequence[HeardTurn]) -> Step | None:
+        self._turn += 1
+        random = random_of(*self._key, self._turn)
+        planned = plan(self._spec.behaviour, random)
+        if planned.silent and not self._was_silent:
+            return self._silence()
+        self._was_silent = False
+        move = await self._mind.next(self._hearing(heard, random))
+        if move.note:
+            self.account.notes.append(move.note)
+        if move.say is None:
+            self.account.hung_up = "goal reached" if move.reached else "caller"
+            return None
+        return self._silence() if not move.say.strip() else self._say(move, planned, random, len(heard))
+
+    def _silence(self) -> Step:
+        self._was_silent = True
+        self.account.behaviours.append({"turn": self._turn, "said": "", "behaviours": ["silent"]})
+        return Step(say="")
+
+    def _hearing(self, heard: Sequence[HeardTurn], random: Random) -> Hearing:
+        new = heard[self._last_line :]
+        exchanges = [Exchange(turn.text, turn.heard) for turn in heard]
+        broke_in = any(turn.interrupted for turn in new)
+        return Hearing(" ".join(turn.heard for turn in new), exchanges, broke_in, self._spec.facts, random)
+
+    def _say(self, move: Move, planned: Plan, random: Random, turns: int) -> Step:
+        """Return the line as it is delivered. The reply to its last part is the one that may be interrupted."""
+        delivered = deliver(move.say or "", planned, random)
+        *first, last = delivered.parts
+        playing = planned.cut is not None and (planned.playing or planned.sound is not None)
+        step = Step(say=last, interrupt=planned.cut, playing=playing, must_interrupt=False)
+        steps = [*(Step(say=part, interrupt=0) for part in first), step]
+        self._last_line, self._plan = turns + len(first), planned
+        self._waiting = steps[1:]
+        self.account.behaviours.append(
+            {"turn": self._turn, "said": move.say, "behaviours": [*delivered.done, *_over_the_reply(planned)]}
+        )
+        return steps[0]
+
+
+def _over_the_reply(planned: Plan) -> list[str]:
+    """Return what is planned over the reply; it takes place if the reply is long enough."""
+    if planned.sound:
+        return [f"says {planned.sound!r} after {planned.after} words"]
+    where = " of the playback" if planned.playing else ""
+    return [f"interrupts after {planned.after} words{where}"] if planned.interrupts else []
