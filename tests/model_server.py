@@ -39,6 +39,8 @@ class ModelServer:
     """How many requests hang; the later ones are answered."""
     hanging_models: tuple[str, ...] | None = None
     """The models that hang, while the others answer; None for all."""
+    plain: bool = False
+    """A whole answer is text, although a tool is offered, as models often answer."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     open_streams: int = 0
@@ -78,7 +80,8 @@ class ModelServer:
             while not await request.is_disconnected():
                 await asyncio.sleep(0.005)
         if refused is None and not self.requests[-1].get("stream"):
-            return JSONResponse(_chat_answer("".join(words), self.requests[-1].get("tools")))
+            tools = None if self.plain else self.requests[-1].get("tools")
+            return JSONResponse(_chat_answer("".join(words), tools))
         return refused or StreamingResponse(self._chat_events(words), media_type="text/event-stream")
 
     async def _chat_events(self, words: list[str]) -> AsyncIterator[str]:

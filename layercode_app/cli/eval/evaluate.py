@@ -19,6 +19,9 @@ def evaluate(
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Repetitions per scenario.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, help="Concurrent scenarios.")] = 4,
+    caller_model: Annotated[
+        str | None, typer.Option(help="Model that plays simulated callers who have a goal and no script.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulated callers' behaviour.")] = 0,
     judge: Annotated[str | None, typer.Option(help="Model that answers the `judge` questions.")] = None,
     as_json: AsJson = False,
@@ -42,7 +45,16 @@ def evaluate(
     from .session import play
 
     loaded = [scenario.load(path) for path in files]
-    played = play(loaded, agents=agents, models=model, repeat=repeat, concurrency=concurrency, judge=judge, seed=seed)
+    played = play(
+        loaded,
+        agents=agents,
+        models=model,
+        repeat=repeat,
+        concurrency=concurrency,
+        judge=judge,
+        caller_model=caller_model,
+        seed=seed,
+    )
 
     from ...testing.evals import eval_report
 

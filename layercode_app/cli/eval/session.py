@@ -23,6 +23,7 @@ def play(
     repeat: int,
     concurrency: int,
     judge: str | None,
+    caller_model: str | None,
     seed: int,
 ) -> list[Played]:
     """Play every file. Raises ConfigurationError if pydantic-evals is not installed."""
@@ -54,6 +55,7 @@ def play(
                     repeat=repeat,
                     concurrency=concurrency,
                     judge=judging,
+                    caller_model=caller_model,
                     seed=seed,
                     done=step,
                 )

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from ...agent.models import named_model
 from ...exceptions import JudgeError
+from .spending import spend
 
 INSTRUCTIONS = (
     "You judge one turn of a phone call between a caller and a voice agent. Answer the question about the agent's last "
@@ -38,8 +39,10 @@ def model_judge(model: Any) -> Judge:
     async def judge(question: str, transcript: str) -> Verdict:
         try:
             async with agent:
-                return (await agent.run(f"{transcript}\n\nQuestion: {question}")).output
+                result = await agent.run(f"{transcript}\n\nQuestion: {question}")
         except AgentRunError as error:
             raise JudgeError(f"the judge did not answer: {error}") from error
+        spend(result.new_messages())
+        return result.output
 
     return judge

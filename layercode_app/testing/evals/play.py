@@ -16,6 +16,7 @@ from .played import Play, Played
 from .scenario import Scenario, Step
 from .simulated.grade import Call, grade
 from .simulated.simulated_caller import SimulatedCaller
+from .spending import counting
 
 
 async def play(run: Play, agent: Any, agents: Path | None, judge: Judge | None, caller: Caller) -> Played:
@@ -27,14 +28,16 @@ async def play(run: Play, agent: Any, agents: Path | None, judge: Judge | None, 
     played = Played(scenario.name, run.model or "", run.number, list(scenario.labels), agent=run.agent)
     begun = time.perf_counter()
     try:
-        await _converse(call, caller, scenario, played, judge)
-        await _end(call, caller, scenario, played, judge)
+        with counting() as spent:
+            await _converse(call, caller, scenario, played, judge)
+            await _end(call, caller, scenario, played, judge)
     except AssertionError as error:
         played.failures.append(str(error).partition("\n")[0])
     except (JudgeError, CallerError) as error:
         played.errors.append(str(error).partition("\n")[0])
     finally:
         played.seconds = round(time.perf_counter() - begun, 3)
+        played.helper_cost = spent.amount
         await _account(call, caller, played)
         await call.close()
     return played

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ....agent.models import named_model
 from ....exceptions import ConfigurationError
 from ..scenario import ScenarioFile
 from .caller_spec import CallerSpec
 from .mind import Mind
+from .persona import Persona
 from .script import scripted_mind
 
 
@@ -21,7 +23,9 @@ def mind_of(file: ScenarioFile, model: Any) -> Callable[[CallerSpec], Mind]:
                 "with --caller-model, or give it a `script`."
             )
 
+    known = named_model(model, "--caller-model") if isinstance(model, str) else model
+
     def make(spec: CallerSpec) -> Mind:
-        return scripted_mind(spec)
+        return Persona(spec, known) if spec.script is None else scripted_mind(spec)
 
     return make

@@ -1,0 +1,110 @@
+"""A caller played by a model, who knows the persona, the goal, the facts, and what was heard; never the agent's prompt."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from ....exceptions import CallerError
+from ..spending import spend
+from .caller_spec import CallerSpec
+from .mind import Hearing, Move
+from .spoken_words import HANG_UP, spoken_words
+
+ANSWER_SECONDS = 60.0
+"""How long the caller's model may take for one line."""
+MOST_SAME = 3
+"""How often the model may say the same line, or nothing, in a row."""
+INSTRUCTIONS = """\
+You play a caller on the telephone; a voice agent answers. Stay in your role, and speak as people speak on the phone: one or
+two short sentences, no lists. Tell only what you are asked for, and invent no facts. Speak for yourself only, never for
+the agent. Say nothing when you wait. As soon as your goal is reached, or cannot be reached, end the call."""
+
+
+class CallerMove(BaseModel):
+    """What you do next."""
+
+    action: Literal["say", "silent", "hang_up", "goal_reached"] = Field(
+        description="`goal_reached` and `hang_up` end the call: everything you wanted is done, or it will not be."
+    )
+    words: str = Field(default="", description="Your words, if you say something.")
+
+
+class Persona:
+    """The mind of a caller played by a model."""
+
+    def __init__(self, spec: CallerSpec, model: Any, *, seconds: float = ANSWER_SECONDS) -> None:
+        from pydantic_ai import Agent
+
+        self._agent: Agent[None, CallerMove | str] = Agent(
+            model, instructions=f"{INSTRUCTIONS}\n\n{role(spec)}", output_type=[CallerMove, str], retries=2
+        )
+        self._seconds = seconds
+        self._said: list[str] = []
+
+    async def next(self, hearing: Hearing) -> Move:
+        """Ask the model for the next move. Raises CallerError if it does not answer, or not in time."""
+        from pydantic_ai import capture_run_messages
+        from pydantic_ai.exceptions import AgentRunError
+
+        with capture_run_messages() as messages:
+            try:
+                async with asyncio.timeout(self._seconds), self._agent:
+                    answer = (await self._agent.run(conversation(hearing))).output
+            except TimeoutError as error:
+                raise CallerError(f"the caller's model did not answer within {self._seconds:g} s") from error
+            except AgentRunError as error:
+                raise CallerError(f"the caller's model did not answer: {error}") from error
+            finally:
+                spend(messages)
+        return self._bounded(understood(answer))
+
+    def _bounded(self, move: Move) -> Move:
+        """Hang up if the model says the same, or nothing, again and again."""
+        if move.say is None:
+            return move
+        self._said.append(move.say.casefold())
+        last = self._said[-MOST_SAME:]
+        if len(last) == MOST_SAME and len(set(last)) == 1:
+            what = repr(move.say) if move.say else "nothing"
+            return Move(None, f"the caller hung up, because their model said {what} {MOST_SAME} times in a row")
+        return move
+
+
+def role(spec: CallerSpec) -> str:
+    """Return who the caller is, as the model is told."""
+    facts = "\n".join(f"- {name}: {value}" for name, value in spec.facts.items())
+    parts = [spec.persona and f"You are: {spec.persona}", f"Your goal: {spec.goal}", facts and f"You know:\n{facts}"]
+    return "\n".join(part for part in parts if part)
+
+
+def conversation(hearing: Hearing) -> str:
+    """Return what the caller said and heard. A reply that they spoke over ends where they did."""
+    lines = []
+    for said, heard in hearing.exchanges:
+        lines += [f"you: {said or '(silent)'}"] if lines or said else []
+        lines.append(f"agent: {heard or '(says nothing)'}")
+    return "The call so far:\n" + "\n".join(lines) + "\n\nWhat do you do next?"
+
+
+def understood(answer: CallerMove | str) -> Move:
+    """Return the move that was meant, whether the model answered as asked or in plain text."""
+    move = _from_text(answer) if isinstance(answer, str) else answer
+    words = spoken_words(move.words)
+    if move.action in ("hang_up", "goal_reached"):
+        return Move(None, reached=move.action == "goal_reached")
+    if HANG_UP.fullmatch(move.words.strip()):
+        return Move(None)
+    return Move("" if move.action == "silent" else words)
+
+
+def _from_text(text: str) -> CallerMove:
+    """Return the move in a text: the JSON that was asked for, perhaps in a code block, or words."""
+    found = re.search(r"\{.*\}", text, re.DOTALL)
+    try:
+        return CallerMove.model_validate_json(found[0]) if found else CallerMove(action="say", words=text)
+    except ValueError:
+        return CallerMove(action="say", words=text)

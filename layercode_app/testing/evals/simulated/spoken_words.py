@@ -1,0 +1,34 @@
+"""Take the caller's own words from what a model wrote: no markdown, no stage directions, no lines of the agent."""
+
+from __future__ import annotations
+
+import re
+
+from ....agent.markdown_filter import speakable
+
+MOST_CHARACTERS = 500
+"""A caller who says more in one breath is cut off at the end of a sentence."""
+HANG_UP = re.compile(r"[\[(*<\s]*(?:(?:i )?hangs? up|ends? (?:the )?call|end of call)[\])*>.!\s]*", re.IGNORECASE)
+"""Matches an answer that only tells that the caller hangs up."""
+_OTHERS = re.compile(
+    r"(?:^|\n)[\s*_#>-]*(?:voice )?(?:agent|assistant|ai|bot|operator|representative|system)[*_]*\s*:", re.IGNORECASE
+)
+_OWN = re.compile(r"^[\s*_#>-]*(?:caller|customer|user|you|me)[*_]*\s*:[*_]*", re.IGNORECASE | re.MULTILINE)
+_DIRECTIONS = re.compile(r"\*[^*\n]{1,60}\*(?!\*)|\[[^\]\n]{1,60}\](?!\()|\([^)\n]{1,60}\)")
+"""Matches *sighs*, [pauses] and (to herself)."""
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+
+
+def spoken_words(text: str) -> str:
+    """Return the words that the caller speaks; an empty text if there are none."""
+    own = _OTHERS.split(text, maxsplit=1)[0]
+    own = _DIRECTIONS.sub(" ", _BOLD.sub(r"\1", _OWN.sub("", own)))
+    return _bounded(" ".join(speakable(own).split()).strip('"“” '))
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    short = text[:MOST_CHARACTERS]
+    end = max(short.rfind(mark) for mark in ".?!")
+    return short[: end + 1] if end > 0 else short.rsplit(" ", 1)[0]
