@@ -176,16 +176,6 @@ def test_the_schema_takes_what_the_models_take(file: Path) -> None:
         jsonschema.validate({"agent": "x", "scenarios": [{"name": "a", "turns": [{"says": "b"}]}]}, schema())
 
 
-def test_a_baseline_shows_what_became_worse(tmp_path: Path) -> None:
-    good, bad = Played("a", "", 1), Played("a", "", 1, failures=["no"])
-    baseline = tmp_path / "baseline.json"
-    baseline.write_text(json.dumps(eval_report.summary([good, good])))
-    assert eval_report.regressions(eval_report.summary([good, bad]), baseline) == ["a: 1 of 2 passed, before 2 of 2"]
-    assert eval_report.regressions(eval_report.summary([good]), baseline) == []
-    with pytest.raises(ConfigurationError, match="expected a file written by --save"):
-        eval_report.regressions([], tmp_path / "none.json")
-
-
 def test_the_command_writes_every_report(file: Path, tmp_path: Path) -> None:
     outputs = ["--junit", f"{tmp_path}/j.xml", "--html", f"{tmp_path}/p.html", "--save", f"{tmp_path}/b.json"]
     result = CliRunner().invoke(command, ["eval", str(file), "--agents", str(AGENTS), "--json", *outputs])

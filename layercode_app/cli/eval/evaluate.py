@@ -23,17 +23,21 @@ def evaluate(
         str | None, typer.Option(help="Model that plays simulated callers who have a goal and no script.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulated callers' behaviour.")] = 0,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Begin no further runs once this is spent, in dollars for all models.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a broken-off evaluation.")] = False,
     judge: Annotated[str | None, typer.Option(help="Model that answers the `judge` questions.")] = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the results as a baseline.")] = None,
-    baseline: Annotated[Path | None, typer.Option(help="Fail if this baseline was better.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Fail if it is worse than this baseline by more than chance.")
+    ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of scenario files.")] = False,
 ) -> None:
     """Evaluate an agent with scenarios: turns, expectations, and a judge model for what code cannot decide."""
-    import json
-
     from ...output.terminal import print_json
     from ...testing.evals import scenario
 
@@ -45,7 +49,7 @@ def evaluate(
     from .session import play
 
     loaded = [scenario.load(path) for path in files]
-    played = play(
+    played, skipped = play(
         loaded,
         agents=agents,
         models=model,
@@ -54,23 +58,11 @@ def evaluate(
         judge=judge,
         caller_model=caller_model,
         seed=seed,
+        resume=resume,
+        max_cost=max_cost,
     )
 
-    from ...testing.evals import eval_report
+    from ...testing.evals.results import report
 
-    rows = eval_report.summary(played)
-    worse = eval_report.regressions(rows, baseline) if baseline else []
-    for path, text in (
-        (junit, eval_report.junit(played)),
-        (html, eval_report.html(played)),
-        (save, json.dumps(rows, indent=2)),
-    ):
-        if path is not None:
-            path.write_text(text, encoding="utf-8")
-    passed = all(one.passed for one in played) and not worse
-    if as_json:
-        runs = [one.to_json() for one in played]
-        print_json({"ok": passed, "summary": rows, "worse": worse, "runs": runs}, indent=None)
-    else:
-        eval_report.show(played, worse)
-    raise SystemExit(0 if passed else 1)
+    files: dict[str, Path | None] = {"junit": junit, "html": html, "save": save}
+    raise SystemExit(0 if report(played, skipped, baseline=baseline, as_json=as_json, files=files) else 1)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...exceptions import ConfigurationError
 from ...output.progress import steps
 
 if TYPE_CHECKING:
+    from ...testing.evals.ledger import Ledger
     from ...testing.evals.run_scenarios import Played
     from ...testing.evals.scenario import ScenarioFile
+
+RUNS = Path(".layercode/evals")
+"""Finished runs, from which `--resume` goes on."""
 
 
 def play(
@@ -25,8 +31,10 @@ def play(
     judge: str | None,
     caller_model: str | None,
     seed: int,
-) -> list[Played]:
-    """Play every file. Raises ConfigurationError if pydantic-evals is not installed."""
+    resume: bool,
+    max_cost: float | None,
+) -> tuple[list[Played], int]:
+    """Play every file; return the runs, and how many the budget did not allow. Raises ConfigurationError if pydantic-evals is not installed."""
     from loguru import logger
 
     try:
@@ -41,6 +49,7 @@ def play(
     export_env_file()
     judging = None if judge is None else model_judge(judge)
     chosen: list[str | None] = [*models] if models else [None]
+    ledger = _ledger(files, {"seed": seed, "caller": caller_model, "judge": judge}, resume=resume, max_cost=max_cost)
     total = sum(len(file.scenarios) for file in files) * repeat * len(chosen)
 
     async def all_files() -> list[Played]:
@@ -57,12 +66,23 @@ def play(
                     judge=judging,
                     caller_model=caller_model,
                     seed=seed,
+                    ledger=ledger,
                     done=step,
                 )
             ]
 
     logger.disable("layercode_app")
     try:
-        return asyncio.run(all_files())
+        return asyncio.run(all_files()), ledger.skipped
     finally:
         logger.enable("layercode_app")
+
+
+def _ledger(files: Sequence[ScenarioFile], settings: dict[str, Any], *, resume: bool, max_cost: float | None) -> Ledger:
+    """Return the ledger of these scenarios. Only simulated calls and those to resume are kept in a file."""
+    from ...testing.evals.ledger import Ledger
+
+    simulated = any(scenario.caller for file in files for scenario in file.scenarios)
+    names = json.dumps([[file.agent, *(scenario.name for scenario in file.scenarios)] for file in files])
+    path = RUNS / f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.jsonl" if simulated or resume else None
+    return Ledger(path, settings=settings, resume=resume, budget=max_cost)

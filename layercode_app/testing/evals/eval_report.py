@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from statistics import median, pstdev
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from ...exceptions import ConfigurationError
 from ...output.tables import Cell, plain_table
 from ...output.terminal import print_block, print_line, print_table
 from ...output.visible import visible, visible_lines
 from ...reports.figures import counted, milliseconds
 from ...reports.report_page import render
-from .run_scenarios import Played
+from .chance import interval, pass_hats
+from .played import Played
+from .reliability import counts
+from .reliability_report import show_reliability
 
 
 def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
@@ -35,24 +35,10 @@ def _row(scenario: str, model: str, runs: list[Played]) -> dict[str, Any]:
         "runs": len(runs),
         "passed": int(sum(scores)),
         "deviation": round(pstdev(scores), 3),
+        "interval": list(interval(int(sum(scores)), len(runs))),
+        "pass^k": pass_hats(counts(runs)),
         "ttfs_ms": round(median(times), 1) if times else None,
     }
-
-
-def regressions(rows: Sequence[dict[str, Any]], baseline: Path) -> list[str]:
-    """Return the rows that pass less often than in a baseline. Raises ConfigurationError if it cannot be read."""
-    try:
-        known = {(row["scenario"], row["model"]): row for row in json.loads(baseline.read_text(encoding="utf-8"))}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"--baseline {baseline}: expected a file written by --save ({error}).") from error
-    found = []
-    for row in rows:
-        before = known.get((row["scenario"], row["model"]))
-        if before and row["passed"] / row["runs"] < before["passed"] / before["runs"]:
-            found.append(
-                f"{row['scenario']}: {row['passed']} of {row['runs']} passed, before {before['passed']} of {before['runs']}"
-            )
-    return found
 
 
 def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
@@ -64,6 +50,8 @@ def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
         found = [row for model in models for row in rows if (row["scenario"], row["model"]) == (scenario, model)]
         cells.append([scenario, *map(_cell, found)])
     print_table(plain_table(["scenario", *(model or "result" for model in models)], cells))
+    if len(played) > len(rows) or any(one.behaviours for one in played):
+        show_reliability(played)
     for one in played:
         if not one.passed:
             _show_failed(one)

@@ -92,4 +92,6 @@ def _read(path: Path) -> dict[str, Played]:
                 raise ConfigurationError(
                     f"--resume: {path}:{number} is no finished run ({error}); delete the file to begin anew."
                 ) from error
+            # Further runs are appended, so what is left of the cut line must not stand before them.
+            path.write_text("".join(f"{whole}\n" for whole in lines[:-1]), encoding="utf-8")
     return found

@@ -154,7 +154,7 @@ async def test_a_model_that_hangs_is_left_in_time(server: ModelServer) -> None:
 
     server.hang = "headers"
     mind = Persona(CallerSpec(goal="g"), named_model(MODEL, "--caller-model"), seconds=0.2)
-    with pytest.raises(CallerError, match="did not answer within 0.2 s"):
+    with pytest.raises(CallerError, match=r"did not answer within 0\.2 s"):
         await mind.next(Hearing("Hello"))
 
 

@@ -1,0 +1,74 @@
+"""Compare an evaluation with a saved one: it fails only if it is worse by more than chance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ...exceptions import ConfigurationError
+from .chance import ALPHA, chance_of_fewer, more_than_chance
+
+Row: TypeAlias = Mapping[str, Any]
+"""A scenario with a model: `runs`, and how many `passed`."""
+TOGETHER = "all scenarios together"
+
+
+def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
+    """Return where the rows are worse than a baseline. Raises ConfigurationError if it cannot be read.
+
+    A scenario that the baseline does not know must pass in every run. Where there are too few runs to tell a difference
+    from chance, any worse result counts.
+    """
+    known = _read(baseline)
+    pairs = [(row, known[_key(row)]) for row in rows if _key(row) in known]
+    new = [row for row in rows if _key(row) not in known and row["passed"] < row["runs"]]
+    return [*_worse(pairs), *(f"{row['scenario']}: {_passed(row)}, and the baseline does not have it" for row in new)]
+
+
+def _worse(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
+    if not pairs:
+        return []
+    whole = (_sum([row for row, _ in pairs]), _sum([before for _, before in pairs]))
+    if _chance({**whole[0], "passed": 0}, whole[1]) > ALPHA:
+        few = "there are too few runs to tell this from chance, use --repeat"
+        return [f"{_line(row, before)}; {few}" for row, before in pairs if _rate(row) < _rate(before)]
+    tested = [*pairs, whole] if len(pairs) > 1 else list(pairs)
+    chances = [_chance(row, before) for row, before in tested]
+    return [
+        f"{_line(*pair)}; chance alone does this in {chance:.1%} of comparisons"
+        for pair, chance, worse in zip(tested, chances, more_than_chance(chances), strict=True)
+        if worse
+    ]
+
+
+def _read(baseline: Path) -> dict[tuple[str, str], Row]:
+    try:
+        return {_key(row): row for row in json.loads(baseline.read_text(encoding="utf-8"))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(f"--baseline {baseline}: expected a file written by --save ({error}).") from error
+
+
+def _key(row: Row) -> tuple[str, str]:
+    return row["scenario"], row["model"]
+
+
+def _sum(rows: Sequence[Row]) -> Row:
+    return {"scenario": TOGETHER, "model": "", **{name: sum(row[name] for row in rows) for name in ("passed", "runs")}}
+
+
+def _chance(row: Row, before: Row) -> float:
+    return chance_of_fewer(row["passed"], row["runs"], before["passed"], before["runs"])
+
+
+def _rate(row: Row) -> float:
+    return float(row["passed"] / row["runs"])
+
+
+def _passed(row: Row) -> str:
+    return f"{row['passed']} of {row['runs']} passed"
+
+
+def _line(row: Row, before: Row) -> str:
+    return f"{row['scenario']}: {_passed(row)}, before {before['passed']} of {before['runs']}"

@@ -1,0 +1,72 @@
+"""Report an evaluation: on the terminal or as JSON, in files, against a baseline; and decide whether it passed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...output.terminal import print_json, print_line
+from ...reports.figures import counted
+from . import eval_report
+from .baseline import regressions
+from .chance import pass_hats
+from .played import Played
+from .reliability import comparisons, counts, reliability
+
+
+def report(
+    played: Sequence[Played],
+    skipped: int,
+    *,
+    baseline: Path | None,
+    as_json: bool,
+    files: Mapping[str, Path | None],
+) -> bool:
+    """Write every report, and return whether the evaluation passed.
+
+    With a baseline it fails if it is worse by more than chance, without one if a run failed. It never passes if runs were
+    left out or without an answer of a judge or a caller's model.
+    """
+    rows = eval_report.summary(played)
+    worse = regressions(rows, baseline) if baseline else []
+    _write(played, rows, files)
+    whole = not skipped and bool(played) and not any(one.errors for one in played)
+    passed = whole and not worse and (baseline is not None or all(one.passed for one in played))
+    if as_json:
+        figures = reliability(played)
+        told = {
+            "ok": passed,
+            "summary": rows,
+            "worse": worse,
+            "skipped": skipped,
+            "pass^k": pass_hats(counts(played)),
+            "reliability": figures,
+            "comparisons": comparisons(figures),
+            "runs": [one.to_json() for one in played],
+        }
+        print_json(told, indent=None)
+    else:
+        eval_report.show(played, worse)
+        _tell(skipped, passed and not all(one.passed for one in played))
+    return passed
+
+
+def _write(played: Sequence[Played], rows: list[dict[str, object]], files: Mapping[str, Path | None]) -> None:
+    makers = {
+        "junit": lambda: eval_report.junit(played),
+        "html": lambda: eval_report.html(played),
+        "save": lambda: json.dumps(rows, indent=2),
+    }
+    for name, path in files.items():
+        if path is not None:
+            path.write_text(makers[name](), encoding="utf-8")
+
+
+def _tell(skipped: int, excused: bool) -> None:
+    if skipped:
+        print_line(
+            (f"{counted(skipped, 'run')} not played, because --max-cost was spent; --resume plays them.", "bold red")
+        )
+    if excused:
+        print_line("No worse than the baseline by more than chance.")

@@ -1,0 +1,108 @@
+"""A broken-off evaluation goes on where it stopped, and a budget stops it cleanly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from layercode_app.cli.main import app as command
+from layercode_app.exceptions import ConfigurationError
+from layercode_app.testing.evals.ledger import Ledger
+from layercode_app.testing.evals.run_scenarios import evaluate
+from layercode_app.testing.evals.scenario import ScenarioFile
+
+from ...priced import priced_agent
+from ...processes import ROOT
+
+AGENTS = ROOT / "agents"
+FILE = {"agent": "echo", "scenarios": [{"name": "s", "caller": {"script": [{"say": "one"}]}, "end": {"said": ["one"]}}]}
+
+
+def played_numbers(result: Result) -> list[int]:
+    return [run["number"] for run in json.loads(result.stdout)["runs"]]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "s.yaml"
+    path.write_text(json.dumps(FILE))
+    return path
+
+
+def run(file: Path, *options: str) -> Result:
+    return CliRunner().invoke(command, ["eval", str(file), "--agents", str(AGENTS), "--json", *options])
+
+
+def test_a_resumed_evaluation_plays_only_what_is_missing(file: Path, tmp_path: Path) -> None:
+    assert played_numbers(run(file, "--repeat", "3")) == [1, 2, 3]
+    [runs] = (tmp_path / ".layercode" / "evals").iterdir()
+    kept = runs.read_text().splitlines()
+    assert len(kept) == 3
+    marked = [json.loads(line) for line in kept[:2]]
+    for line in marked:
+        line["run"]["transcript"] = "from the file"
+    # The process was killed while it wrote the third line.
+    runs.write_text("".join(json.dumps(line) + "\n" for line in marked) + kept[2][:40])
+    again = json.loads(run(file, "--repeat", "4", "--resume").stdout)["runs"]
+    assert sorted(one["number"] for one in again) == [1, 2, 3, 4]
+    assert sum(one["transcript"] == "from the file" for one in again) == 2
+    other_seed = json.loads(run(file, "--repeat", "2", "--resume", "--seed", "5").stdout)["runs"]
+    assert not any(one["transcript"] == "from the file" for one in other_seed)
+    assert not any(one["transcript"] == "from the file" for one in json.loads(run(file).stdout)["runs"])
+
+
+def test_a_broken_file_of_runs_is_a_clear_error(file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"key": 1}\n{}\n')
+    with pytest.raises(ConfigurationError, match=r"runs\.jsonl:1 is no finished run"):
+        Ledger(path, resume=True)
+    assert Ledger(tmp_path / "none" / "runs.jsonl", resume=True).spent == 0
+
+
+@pytest.mark.anyio
+async def test_a_budget_stops_the_evaluation(tmp_path: Path) -> None:
+    told: Any = FILE | {"agent": "priced"}
+    file = ScenarioFile.model_validate(told)
+    agent = priced_agent()
+    [first] = await evaluate(file, agent=agent)
+    assert first.cost
+    assert first.cost > 0
+    path = tmp_path / "runs.jsonl"
+    ledger = Ledger(path, budget=first.cost * 2.5)
+    played = await evaluate(file, agent=agent, repeat=6, concurrency=1, ledger=ledger)
+    assert (len(played), ledger.skipped) == (3, 3)
+    assert ledger.spent == pytest.approx(first.cost * 3)
+    resumed = Ledger(path, budget=first.cost * 10, resume=True)
+    assert len(await evaluate(file, agent=agent, repeat=6, concurrency=1, ledger=resumed)) == 6
+    assert resumed.spent == pytest.approx(first.cost * 6)
+    assert len(path.read_text().splitlines()) == 6
+
+
+def test_the_command_says_what_the_budget_left_out(file: Path) -> None:
+    result = CliRunner().invoke(command, ["eval", str(file), "--agents", str(AGENTS), "--max-cost", "0"])
+    assert result.exit_code == 1
+    assert "1 run not played, because --max-cost was spent; --resume plays them." in result.stdout
+
+
+def test_the_json_has_the_reliability(file: Path) -> None:
+    told = json.loads(run(file, "--repeat", "2", "--concurrency", "2").stdout)
+    assert told["pass^k"] == {"1": 1.0, "2": 1.0}
+    assert told["summary"][0]["pass^k"] == told["reliability"][0]["pass^k"] == {"1": 1.0, "2": 1.0}
+    assert (told["reliability"][0]["agent"], told["comparisons"], told["skipped"]) == ("echo", [], 0)
+    table = CliRunner().invoke(command, ["eval", str(file), "--agents", str(AGENTS), "--repeat", "2"]).stdout
+    assert "pass^k" in table
+    assert "2/2" in table
+
+
+def test_an_evaluation_no_worse_than_its_baseline_passes(file: Path, tmp_path: Path) -> None:
+    wrong = {"agent": "echo", "scenarios": [FILE["scenarios"][0] | {"end": {"said": ["two"]}}]}  # type: ignore[index]
+    assert run(file, "--repeat", "4", "--save", "good.json").exit_code == 0
+    file.write_text(json.dumps(wrong))
+    assert run(file, "--repeat", "4", "--save", "bad.json").exit_code == 1
+    assert run(file, "--repeat", "4", "--baseline", "good.json").exit_code == 1
+    assert run(file, "--repeat", "4", "--baseline", "bad.json").exit_code == 0
