@@ -11,7 +11,10 @@ from ..options import AgentsDir, AsJson
 
 
 def evaluate(
-    files: Annotated[list[Path] | None, typer.Argument(help="Scenario files, YAML.")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Scenario files, YAML; or `judge-check` and files of labels, JSON lines."),
+    ] = None,
     agents: AgentsDir = None,
     model: Annotated[
         list[str] | None,
@@ -28,6 +31,10 @@ def evaluate(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a broken-off evaluation.")] = False,
     judge: Annotated[str | None, typer.Option(help="Model that answers the `judge` questions.")] = None,
+    judges: Annotated[
+        list[str] | None,
+        typer.Option(help="Stock judges of whole calls, by name, or `all`; needs --judge. Repeat it for several."),
+    ] = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
@@ -46,6 +53,13 @@ def evaluate(
         return
     if not files:
         raise typer.BadParameter("give at least one scenario file", param_hint="FILE")
+    if judges and not judge:
+        raise typer.BadParameter("name the model that judges with --judge", param_hint="--judges")
+    if str(files[0]) == "judge-check":
+        from .judge_check import judge_check
+
+        judge_check(files[1:], judge, concurrency=concurrency, as_json=as_json)
+        return
     from .session import play
 
     loaded = [scenario.load(path) for path in files]
@@ -56,6 +70,7 @@ def evaluate(
         repeat=repeat,
         concurrency=concurrency,
         judge=judge,
+        judges=judges or (),
         caller_model=caller_model,
         seed=seed,
         resume=resume,

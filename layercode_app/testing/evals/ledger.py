@@ -67,7 +67,9 @@ class Ledger:
 
     def _key(self, run: Play) -> str:
         scenario = run.scenario.model_dump(mode="json")
-        told = json.dumps([run.agent, scenario, run.model, run.number, self._settings], sort_keys=True)
+        told = json.dumps(
+            [run.agent, scenario, run.model, run.number, [*run.judges.items()], self._settings], sort_keys=True
+        )
         return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -12,6 +12,7 @@ from ..turn import HeardTurn
 from .caller import MOST_TURNS, Caller
 from .expectations import failures
 from .judge import Judge
+from .judges.case import HEAD, case_of
 from .played import Play, Played
 from .scenario import Scenario, Step
 from .simulated.grade import Call, grade
@@ -30,7 +31,7 @@ async def play(run: Play, agent: Any, agents: Path | None, judge: Judge | None, 
     try:
         with counting() as spent:
             await _converse(call, caller, scenario, played, judge)
-            await _end(call, caller, scenario, played, judge)
+            await _end(call, caller, run, played, judge)
     except AssertionError as error:
         played.failures.append(str(error).partition("\n")[0])
     except (JudgeError, CallerError) as error:
@@ -71,14 +72,20 @@ def _note(played: Played, turn: HeardTurn, failed: list[str]) -> None:
         played.ttfs_ms.append(round(turn.ttfs, 1))
 
 
-async def _end(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
+async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge: Judge | None) -> None:
     """Hang up a simulated call, which runs the hooks of the session's end, and grade the whole conversation."""
     if isinstance(caller, SimulatedCaller):
         await call.end()
-    if (end := scenario.end) is not None:
-        played.failures += grade(end, Call(call.turns, await call.records(), await call.state()))
+    told = Call(call.turns, await call.records(), await call.state())
+    if run.scenario.end is not None:
+        played.failures += grade(run.scenario.end, told)
     elif isinstance(caller, SimulatedCaller) and caller.account.notes:
         played.failures.append(f"the call did not come to its end: {caller.account.notes[0]}")
+    if judge is not None and run.judges:
+        case = case_of(run.scenario, told, call.transcript)
+        for name, question in run.judges.items():
+            verdict = await judge(HEAD + question, case)
+            played.verdicts.append({"question": name, **verdict.model_dump()})
 
 
 async def _account(call: AgentCall, caller: Caller, played: Played) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -16,6 +17,8 @@ class Play:
     scenario: Scenario
     model: str | None
     number: int
+    judges: Mapping[str, str] = field(default_factory=dict)
+    """The questions about the whole call, by name."""
 
 
 @dataclass

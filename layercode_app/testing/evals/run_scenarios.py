@@ -15,11 +15,12 @@ from pydantic_evals.evaluators import EvaluationReason, Evaluator, EvaluatorCont
 from ...exceptions import LayerCodeError
 from .caller import Caller, MakeCaller, ScriptedCaller
 from .judge import Judge
+from .judges.stock import questions
 from .ledger import Ledger
 from .play import play
 from .played import Play as Play
 from .played import Played as Played
-from .scenario import ScenarioFile
+from .scenario import Scenario, ScenarioFile
 from .simulated.minds import mind_of
 from .simulated.simulated_caller import SimulatedCaller
 
@@ -42,6 +43,7 @@ async def evaluate(
     repeat: int = 1,
     concurrency: int = 4,
     judge: Judge | None = None,
+    judges: Sequence[str] = (),
     caller: MakeCaller | None = None,
     caller_model: Any = None,
     seed: int = 0,
@@ -52,10 +54,10 @@ async def evaluate(
 
     `caller` makes the caller of each run; by default the one of the scenario, whose behaviour `seed` decides. A caller
     without a script is played by `caller_model`, a model or its name. `ledger` keeps finished runs and the budget; runs
-    for which no budget was left are missing in the result.
+    for which no budget was left are missing in the result. `judges` are asked about every scenario, besides its own.
     """
     plays = [
-        Play(file.agent, scenario, model, number)
+        Play(file.agent, scenario, model, number, _questions(scenario, judges))
         for model in models
         for scenario in file.scenarios
         for number in range(1, repeat + 1)
@@ -75,6 +77,10 @@ async def evaluate(
 
     await _run_cases([one for one in plays if _key(one) not in played], task, concurrency)
     return [played[_key(one)] for one in plays if _key(one) in played]
+
+
+def _questions(scenario: Scenario, judges: Sequence[str]) -> dict[str, str]:
+    return questions([*(scenario.end.judges if scenario.end else []), *judges])
 
 
 def _caller(run: Play, seed: int, make_mind: Any) -> Caller:

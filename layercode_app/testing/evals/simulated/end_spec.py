@@ -35,6 +35,6 @@ class End(Part):
     )
 
     @property
-    def questions(self) -> list[str]:
-        """The questions for judges, as written."""
+    def judges(self) -> list[str]:
+        """The questions and names of judges, as written."""
         return [self.judge] if isinstance(self.judge, str) else self.judge

@@ -1,0 +1,85 @@
+"""Measure how well a judge agrees with people: agreement, and Cohen's kappa."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from ....exceptions import ConfigurationError
+from ..judge import Judge
+from .case import HEAD
+from .stock import questions
+
+Answer = Literal["yes", "no", "maybe"]
+
+
+class Label(BaseModel):
+    """A person's answer about one call, and perhaps the judge's answer to compare it with."""
+
+    judge: str
+    transcript: str = ""
+    label: Answer
+    answer: Answer | None = None
+
+
+def read_labels(path: Path) -> list[Label]:
+    """Read a file with one label a line. Raises ConfigurationError with the line that is wrong."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}; expected a file with one label a line.") from error
+    return [_label(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _label(path: Path, number: int, line: str) -> Label:
+    try:
+        return Label.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigurationError(
+            f"{path}:{number}: {'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}; expected JSON such as "
+            '{"judge": "polite", "transcript": "caller: …", "label": "yes"}.'
+        ) from error
+
+
+async def answered(labels: Sequence[Label], judge: Judge | None, concurrency: int) -> list[Label]:
+    """Return the labels with the judge's answers; those that have one are not asked again."""
+    if judge is None and any(label.answer is None for label in labels):
+        raise ConfigurationError("A label has no `answer` of the judge. Name the model that judges with --judge.")
+    places = asyncio.Semaphore(concurrency)
+
+    async def ask(label: Label) -> Label:
+        if label.answer is not None or judge is None:
+            return label
+        async with places:
+            [question] = questions([label.judge]).values()
+            verdict = await judge(HEAD + question, label.transcript)
+        return label.model_copy(update={"answer": verdict.answer})
+
+    return list(await asyncio.gather(*map(ask, labels)))
+
+
+def agreement(labels: Sequence[Label]) -> list[dict[str, Any]]:
+    """Return the agreement of each judge with people, and Cohen's kappa: 1 is perfect, 0 is chance."""
+    found = []
+    for name in dict.fromkeys(label.judge for label in labels):
+        pairs = [(label.label, str(label.answer)) for label in labels if label.judge == name]
+        same = sum(person == judge for person, judge in pairs) / len(pairs)
+        kappa = cohens_kappa(pairs)
+        rounded = None if kappa is None else round(kappa, 4)
+        found.append({"judge": name, "labels": len(pairs), "agreement": round(same, 4), "kappa": rounded})
+    return found
+
+
+def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Return the agreement beyond chance; None if both always give the same one answer, because chance explains all."""
+    number = len(pairs)
+    same = sum(one == other for one, other in pairs) / number
+    first, second = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    by_chance = sum(first[answer] * second[answer] for answer in first) / number**2
+    return None if by_chance == 1 else (same - by_chance) / (1 - by_chance)
