@@ -65,6 +65,10 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
     for path in template.companions:
         renamed = PurePosixPath("agents", re.sub(rf"(?<=/){re.escape(old)}(?=[_./])", new, path.as_posix(), count=1))
         yield File(renamed, (template.file.parent / path).read_text(encoding="utf-8"))
+    simulated = template.file.parent / "evals" / f"{old}.yaml"
+    if simulated.exists():
+        text = simulated.read_text(encoding="utf-8").replace(f"agent: {old}\n", f"agent: {new}\n", 1)
+        yield File(PurePosixPath("evals", f"{new}_simulated.yaml"), text)
 
 
 def _local(answers: Answers) -> Iterator[File]:

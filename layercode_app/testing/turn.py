@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..emulator.webhooks import Received
-from ..journal.record import DATA, END, HANGUP, TTS, ToolCall, TurnRecord
+from ..journal.record import DATA, END, HANGUP, TTS, Kind, ToolCall, TurnRecord
 from ..output.visible import visible, visible_lines
 
 
@@ -153,7 +153,7 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
     """Return the conversation as readable text, to show why a test failed."""
     lines: list[str] = []
     for turn in turns:
-        lines.append(spoken_line("caller", turn.text) if turn.text else "(the call begins)")
+        lines.append(spoken_line("caller", turn.text or "(silent)") if _by_caller(turn) else "(the call begins)")
         lines += [
             visible(f"  tool: {shown_call(call.name, call.args)} -> {call.result!r} ({call.status})")
             for call in turn.tools
@@ -167,6 +167,11 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
         if turn.error is not None:
             lines.append(visible(f"  (failed: {type(turn.error).__name__}: {turn.error})"))
     return "\n".join(lines)
+
+
+def _by_caller(turn: HeardTurn) -> bool:
+    """Return whether the turn answers the caller, who may have said nothing, and not the start of the session."""
+    return bool(turn.text) or (turn.record is not None and turn.record.kind is Kind.MESSAGE)
 
 
 def spoken_line(speaker: str, text: str) -> str:

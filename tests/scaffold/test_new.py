@@ -24,10 +24,11 @@ def test_a_project_has_its_parts_and_says_what_is_next(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert tree(project) - {".layercode-app.local"} == {
         ".env", ".env.example", ".gitignore", ".layercode-app.json", "AGENTS.md", "Makefile", "README.md",
-        "agents/my_agent.py", "agents/prompts/my_agent.md", "evals/my_agent.yaml", "layercode.toml", "logs/.gitkeep",
-        "pyproject.toml",
+        "agents/my_agent.py", "agents/prompts/my_agent.md", "evals/my_agent.yaml",
+        "evals/my_agent_simulated.yaml", "layercode.toml", "logs/.gitkeep", "pyproject.toml",
         "tests/__init__.py", "tests/test_my_agent.py",
     }  # fmt: skip
+    assert "agent: my_agent\n" in (project / "evals/my_agent_simulated.yaml").read_text()
     assert 'VoiceAgent(\n    "my_agent"' in (project / "agents/my_agent.py").read_text()
     assert __version__ in (project / "AGENTS.md").read_text()
 

@@ -79,7 +79,7 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
     told = Call(call.turns, await call.records(), await call.state())
     if run.scenario.end is not None:
         played.failures += grade(run.scenario.end, told)
-    elif isinstance(caller, SimulatedCaller) and caller.account.notes:
+    elif isinstance(caller, SimulatedCaller) and caller.account.hung_up != "agent" and caller.account.notes:
         played.failures.append(f"the call did not come to its end: {caller.account.notes[0]}")
     if judge is not None and run.judges:
         case = case_of(run.scenario, told, call.transcript)

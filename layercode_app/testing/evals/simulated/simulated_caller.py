@@ -44,6 +44,7 @@ class SimulatedCaller:
             return Step()
         if heard[-1].hangup:
             self.account.hung_up = "agent"
+            self.account.notes.append(f"the agent hung up in turn {len(heard)}")
             return None
         if self._messages == self._spec.max_turns:
             self.account.notes.append(
