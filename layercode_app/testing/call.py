@@ -96,15 +96,21 @@ class AgentCall:
         return await self._turn(events.message(text, **fields), text)
 
     def interrupt(
-        self, *, after: int | float | str | None = None, playing: bool = False, required: bool = True
+        self,
+        *,
+        after: int | float | str | None = None,
+        in_tool: bool = False,
+        playing: bool = False,
+        required: bool = True,
     ) -> None:
         """Interrupt the next reply after a number of words (int), after seconds (float), or once this text was heard.
 
-        The turn raises CallError if that point is never reached, unless it is not `required`. Without `after` the connection is closed before the
-        first word. With `playing` the reply was complete, and the caller spoke over its playback: the agent learns this
-        only from the next message.
+        With `in_tool` it is interrupted as soon as a tool starts. Without both the connection is closed before the first
+        word. The turn raises CallError if that point is never reached, unless the interruption is not `required`. With
+        `playing` the reply was complete, and the caller spoke over its playback: the agent learns this only from the
+        next message.
         """
-        self._cut = Cut(after, playing=playing, required=required)
+        self._cut = Cut(after, in_tool=in_tool, playing=playing, required=required)
 
     async def resend(self) -> HeardTurn:
         """Deliver the last turn again, as the platform may. It adds no turn to the conversation."""
@@ -195,6 +201,8 @@ class AgentCall:
         try:
             if cut is not None and cut.point is Point.AT_ONCE:
                 await self._leave_at_once(event)
+            elif cut is not None and cut.point is Point.TOOL:
+                await self._leave_in_tool(event, turn, cut)
             else:
                 async with self._client.deliver(event) as answer:
                     await self._listen(answer, turn, cut)
@@ -218,6 +226,25 @@ class AgentCall:
             while self.app.turns.running.get(self.conversation_id) is None and not delivering.done():
                 await asyncio.sleep(0)
             delivering.cancel()
+
+    async def _leave_in_tool(self, event: dict[str, Json], turn: HeardTurn, cut: Cut) -> None:
+        """Close the connection once a tool has started; a tool that takes no time may have finished by then."""
+        self._seen.tool_started.clear()
+        listening = asyncio.create_task(self._hear_all(event, turn))
+        waiting = asyncio.create_task(self._seen.tool_started.wait())
+        try:
+            await asyncio.wait((listening, waiting), return_when=asyncio.FIRST_COMPLETED)
+            cut.in_time = not listening.done()
+        finally:
+            listening.cancel()
+            waiting.cancel()
+            _, heard = await asyncio.gather(waiting, listening, return_exceptions=True)
+        if isinstance(heard, Exception):
+            raise heard
+
+    async def _hear_all(self, event: dict[str, Json], turn: HeardTurn) -> None:
+        async with self._client.deliver(event) as answer:
+            await self._listen(answer, turn, None)
 
     async def _drop(self, event: dict[str, Json]) -> None:
         async with self._client.deliver(event) as answer:

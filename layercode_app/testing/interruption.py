@@ -15,23 +15,31 @@ class Point(Enum):
     WORDS = auto()
     SECONDS = auto()
     TEXT = auto()
+    TOOL = auto()
 
 
 class Cut:
     """One interruption: after words (int), after seconds (float), once a text was heard (str), or at once (None)."""
 
-    def __init__(self, after: int | float | str | None, *, playing: bool = False, required: bool = True) -> None:
+    def __init__(
+        self,
+        after: int | float | str | None,
+        *,
+        in_tool: bool = False,
+        playing: bool = False,
+        required: bool = True,
+    ) -> None:
         self._after = after
         self.required = required
         """Whether it is an error if the reply is over before the interruption."""
         self._playing = playing
         self.in_time = False
-        """Whether the reply was still running when the seconds had passed."""
+        """Whether the reply was still running when the seconds had passed, or when a tool started."""
         if playing and isinstance(after, float):
             raise ValueError(
                 f"interrupt(after={after}, playing=True): expected seconds, because the reply is complete before it is interrupted"
             )
-        self.point = Point.TEXT if playing and not after else _point(after)
+        self.point = Point.TOOL if in_tool else Point.TEXT if playing and not after else _point(after)
 
     @property
     def seconds(self) -> float | None:
@@ -47,6 +55,8 @@ class Cut:
         return self.in_time or self._end(spoken) is not None
 
     def __str__(self) -> str:
+        if self.point is Point.TOOL:
+            return "no tool was called"
         if self.point is Point.SECONDS:
             return f"the reply was complete before {self._after} seconds had passed"
         return (
@@ -62,6 +72,8 @@ class Cut:
 
     def _end(self, spoken: str) -> int | None:
         """Return the index in the text at which the interruption falls; None if it is not reached yet."""
+        if self.point is Point.TOOL:
+            return None
         if not self._after:
             return 0
         if isinstance(self._after, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -81,6 +82,8 @@ class Seen:
     """The exception of each failed turn, by turn id."""
     ended: dict[str, BaseException | None] = field(default_factory=dict)
     """The sessions whose end was handled, by id, each with the exception of its hooks or None."""
+    tool_started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a tool starts."""
 
 
 class RecordingRunner(AgentRunner):
@@ -92,12 +95,16 @@ class RecordingRunner(AgentRunner):
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply of a turn; mocked tools answer from their mocks."""
-        turn.live.run.stand_in = self._mocks.stand_in
+        turn.live.run.stand_in = self._stand_in
         try:
             await super().answer(turn)
         except Exception as error:
             self._seen.errors[turn.turn_id] = error
             raise
+
+    def _stand_in(self, call: ToolCall) -> Awaitable[Json] | None:
+        self._seen.tool_started.set()
+        return self._mocks.stand_in(call)
 
     async def end_session(self, event: SessionEnd) -> None:
         """Run the `on_session_end` hooks, and record that they ended."""

@@ -26,6 +26,12 @@ def evaluate(
         str | None, typer.Option(help="Model that plays simulated callers who have a goal and no script.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulated callers' behaviour.")] = 0,
+    interruptions: Annotated[
+        str | None,
+        typer.Option(
+            help="`matrix` plays each simulated scenario with six kinds of interruption, in place of its behaviour."
+        ),
+    ] = None,
     max_cost: Annotated[
         float | None, typer.Option(min=0, help="Begin no further runs once this is spent, in dollars for all models.")
     ] = None,
@@ -62,7 +68,13 @@ def evaluate(
         return
     from .session import play
 
+    if interruptions not in (None, "matrix"):
+        raise typer.BadParameter(f"{interruptions!r}; expected matrix", param_hint="--interruptions")
     loaded = [scenario.load(path) for path in files]
+    if interruptions:
+        from ...testing.evals.simulated.drill import matrix
+
+        loaded = [matrix(file) for file in loaded]
     played, skipped = play(
         loaded,
         agents=agents,

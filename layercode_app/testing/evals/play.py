@@ -50,8 +50,9 @@ async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played:
         if len(call.turns) == MOST_TURNS and not isinstance(caller, SimulatedCaller):
             played.failures.append(f"the caller did not hang up within {MOST_TURNS} turns")
             return
-        if step.interrupt is not None:
-            call.interrupt(after=step.interrupt, playing=step.playing, required=step.must_interrupt)
+        if step.in_tool or step.interrupt is not None:
+            cut = {"in_tool": step.in_tool, "playing": step.playing, "required": step.must_interrupt}
+            call.interrupt(after=step.interrupt, **cut)
         turn = await _take_turn(call, step, scenario)
         _note(played, turn, [f"turn {len(call.turns)}: {failure}" for failure in failures(turn, step.expect)])
         if step.judge and judge is not None:

@@ -11,6 +11,7 @@ from ...reports.figures import counted
 from . import eval_report
 from .baseline import regressions
 from .chance import pass_hats
+from .matrix_report import matrix_rows, show_matrix
 from .played import Played
 from .reliability import comparisons, counts, reliability
 
@@ -43,11 +44,14 @@ def report(
             "pass^k": pass_hats(counts(played)),
             "reliability": figures,
             "comparisons": comparisons(figures),
+            "matrix": matrix_rows(played),
             "runs": [one.to_json() for one in played],
         }
         print_json(told, indent=None)
     else:
         eval_report.show(played, worse)
+        if drilled := matrix_rows(played):
+            show_matrix(drilled)
         _tell(skipped, passed and not all(one.passed for one in played))
     return passed
 

@@ -37,6 +37,7 @@ class Step(Part):
     interrupt: int | float | str | None = Field(
         default=None, description="Interrupt the reply after words (2), after seconds (0.5), or once a text was heard."
     )
+    in_tool: bool = Field(default=False, description="Interrupt the reply as soon as one of its tools starts.")
     playing: bool = Field(
         default=False, description="The interrupted reply was already complete, so all its tools and data are expected."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,17 @@ MOST_TURNS = 100
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """The share of turns in which something happens, from 0 to 1."""
+
+
+BreaksIn = Literal[
+    "before the first word",
+    "after three words",
+    "within a tool",
+    "while it is still played",
+    "twice in a row",
+    "with a listening sound",
+]
+"""A kind of interruption, as `--interruptions matrix` plays each of them."""
 
 
 class Rule(Part):
@@ -45,6 +56,9 @@ class CallerSpec(Part):
         default=None, description="What is said without a model: rules, or a function at `module:function`."
     )
     behaviour: Behaviour = Behaviour()
+    breaks_in: BreaksIn | None = Field(
+        default=None, description="Breaks in at this point: in run 1 from the first line on, in run 2 from the second."
+    )
     max_turns: int = Field(
         default=12, ge=1, le=MOST_TURNS, description="The most messages of the caller; the greeting is not counted."
     )

@@ -11,6 +11,7 @@ from ...turn import HeardTurn
 from ..scenario import Step
 from .behaviour import Plan, deliver, plan, random_of
 from .caller_spec import CallerSpec
+from .drill import DRILLS, drilled_line
 from .mind import Exchange, Hearing, Mind, Move
 
 
@@ -37,6 +38,8 @@ class SimulatedCaller:
         self._plan: Plan | None = None
         self._last_line = self._messages = self._turn = 0
         self._was_silent = False
+        self._drill = DRILLS[spec.breaks_in] if spec.breaks_in else None
+        self._drill_from = drilled_line(spec, run)
 
     async def next(self, heard: Sequence[HeardTurn]) -> Step | None:
         """Return the next thing that the caller does; None hangs up."""
@@ -58,7 +61,8 @@ class SimulatedCaller:
     def _sound(self, last: HeardTurn) -> Step | None:
         """Return the listening sound that cut the last reply, if it was planned and the reply was long enough."""
         planned, self._plan = self._plan, None
-        return Step(say=planned.sound) if planned and planned.sound and last.interrupted else None
+        sound = self._drill.sound if self._drill else planned.sound if planned else None
+        return Step(say=sound) if planned and sound and last.interrupted else None
 
     async def _speak(self, heard: Sequence[HeardTurn]) -> Step | None:
         self._turn += 1
@@ -73,7 +77,21 @@ class SimulatedCaller:
         if move.say is None:
             self.account.hung_up = "goal reached" if move.reached else "caller"
             return None
-        return self._silence() if not move.say.strip() else self._say(move, planned, random, len(heard))
+        if not move.say.strip():
+            return self._silence()
+        return self._break_in(move.say, planned, heard) or self._say(move, planned, random, len(heard))
+
+    def _break_in(self, say: str, planned: Plan, heard: Sequence[HeardTurn]) -> Step | None:
+        """Return the step of the matrix, until the caller has broken in as often as they should."""
+        if not self._drill or self._turn < self._drill_from:
+            return None
+        if sum(turn.interrupted for turn in heard) >= self._drill.times:
+            return None
+        self._last_line, self._plan = len(heard), planned
+        self.account.behaviours.append(
+            {"turn": self._turn, "said": say, "behaviours": [f"breaks in {self._spec.breaks_in}"]}
+        )
+        return self._drill.step(say)
 
     def _silence(self) -> Step:
         self._was_silent = True

@@ -1,0 +1,41 @@
+"""The matrix of interruptions: which agent survives what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...output.tables import Cell, plain_table
+from ...output.terminal import print_line, print_table
+from .played import Played
+from .simulated.drill import DRILLS, SEPARATOR
+
+
+def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
+    """Return for each agent, model and scenario how many runs each interruption had, and how many passed."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for one in played:
+        scenario, _, kind = one.scenario.rpartition(SEPARATOR)
+        if not scenario or kind not in DRILLS:
+            continue
+        made = {"agent": one.agent, "model": one.model, "scenario": scenario, "interruptions": {}}
+        row = rows.setdefault((one.agent, one.model, scenario), made)
+        cell = row["interruptions"].setdefault(kind, {"passed": 0, "runs": 0, "broke_in": 0})
+        cell["passed"] += one.passed
+        cell["runs"] += 1
+        cell["broke_in"] += one.interruptions > 0
+    return list(rows.values())
+
+
+def show_matrix(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the matrix. A dash stands where no reply was long enough, or had a tool, to be interrupted."""
+    print_line()
+    heads = ["interruption", *(f"{row['agent']} {row['model']}".strip() + f": {row['scenario']}" for row in rows)]
+    print_table(plain_table(heads, [[kind, *(_cell(row, kind) for row in rows)] for kind in DRILLS]))
+
+
+def _cell(row: dict[str, Any], kind: str) -> Cell:
+    cell = row["interruptions"].get(kind)
+    if not cell or not cell["broke_in"]:
+        return "-"
+    return f"{cell['passed']}/{cell['runs']}", "green" if cell["passed"] == cell["runs"] else "red"

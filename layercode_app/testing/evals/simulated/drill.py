@@ -1,0 +1,62 @@
+"""The interruptions of the matrix: a caller breaks in once, or twice in a row, at a chosen point of a reply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ....exceptions import ConfigurationError
+from ..scenario import Scenario, ScenarioFile, Step
+from .caller_spec import Behaviour, BreaksIn, CallerSpec
+
+SEPARATOR: Final = " / "
+"""Between the name of a scenario and the interruption, in the names of the matrix."""
+
+
+@dataclass(frozen=True)
+class Drill:
+    """One kind of interruption, as a caller does it."""
+
+    after: int | None = None
+    """Words of the reply that are heard."""
+    in_tool: bool = False
+    playing: bool = False
+    times: int = 1
+    sound: str | None = None
+
+    def step(self, say: str) -> Step:
+        """Return the step whose reply is interrupted."""
+        cut = {"interrupt": self.after, "in_tool": self.in_tool, "playing": self.playing}
+        return Step.model_validate({"say": say, "must_interrupt": False, **cut})
+
+
+DRILLS: Final[dict[BreaksIn, Drill]] = {
+    "before the first word": Drill(after=0),
+    "after three words": Drill(after=3),
+    "within a tool": Drill(in_tool=True),
+    "while it is still played": Drill(after=3, playing=True),
+    "twice in a row": Drill(after=3, times=2),
+    "with a listening sound": Drill(after=3, playing=True, sound="mhm"),
+}
+
+
+def drilled_line(spec: CallerSpec, run: int) -> int:
+    """Return the line of the caller from which on they break in: the first in run 1, the second in run 2, and so on."""
+    lines = len(spec.script) if isinstance(spec.script, list) else 3
+    return (run - 1) % lines + 1
+
+
+def matrix(file: ScenarioFile) -> ScenarioFile:
+    """Return each simulated scenario once for each interruption. Raises ConfigurationError if there is none."""
+    simulated = [scenario for scenario in file.scenarios if scenario.caller]
+    if not simulated:
+        raise ConfigurationError(
+            f"--interruptions matrix: no scenario of agent {file.agent!r} has a `caller`; expected a simulated caller."
+        )
+    return ScenarioFile(agent=file.agent, scenarios=[_drilled(one, kind) for one in simulated for kind in DRILLS])
+
+
+def _drilled(scenario: Scenario, kind: BreaksIn) -> Scenario:
+    changed = {"breaks_in": kind, "behaviour": Behaviour()}
+    caller = scenario.caller.model_copy(update=changed) if scenario.caller else None
+    return scenario.model_copy(update={"name": f"{scenario.name}{SEPARATOR}{kind}", "caller": caller})
