@@ -91,5 +91,5 @@ def evaluate(
 
     from ...testing.evals.results import report
 
-    files: dict[str, Path | None] = {"junit": junit, "html": html, "save": save}
-    raise SystemExit(0 if report(played, skipped, baseline=baseline, as_json=as_json, files=files) else 1)
+    written = {"junit": junit, "html": html, "save": save}
+    raise SystemExit(0 if report(played, skipped, baseline=baseline, as_json=as_json, files=written) else 1)

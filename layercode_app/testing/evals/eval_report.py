@@ -13,9 +13,10 @@ from ...output.visible import visible, visible_lines
 from ...reports.figures import counted, milliseconds
 from ...reports.report_page import render
 from .chance import interval, pass_hats
+from .matrix_report import matrix_rows, matrix_table, show_matrix
 from .played import Played
 from .reliability import counts
-from .reliability_report import show_reliability
+from .reliability_report import reliability_table, show_reliability
 
 
 def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
@@ -52,6 +53,8 @@ def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
     print_table(plain_table(["scenario", *(model or "result" for model in models)], cells))
     if len(played) > len(rows) or any(one.behaviours for one in played):
         show_reliability(played)
+    if drilled := matrix_rows(played):
+        show_matrix(drilled)
     for one in played:
         if not one.passed:
             _show_failed(one)
@@ -97,7 +100,10 @@ def junit(played: Sequence[Played]) -> str:
 def html(played: Sequence[Played]) -> str:
     """Return the runs as one self-contained HTML page, failed runs first."""
     runs = sorted(played, key=lambda one: one.passed)
-    return render("eval.html", title=_title(played), tiles=list(_tiles(played)), played=runs)
+    labels = list(dict.fromkeys(label for one in runs for label in one.labels))
+    tables = [reliability_table(played), *([matrix_table(rows)] if (rows := matrix_rows(played)) else [])]
+    title, tiles = _title(played), list(_tiles(played))
+    return render("eval.html", title=title, tiles=tiles, tables=tables if played else [], labels=labels, played=runs)
 
 
 def _title(played: Sequence[Played]) -> str:

@@ -29,13 +29,22 @@ def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
 
 def show_matrix(rows: Sequence[dict[str, Any]]) -> None:
     """Print the matrix. A dash stands where no reply was long enough, or had a tool, to be interrupted."""
+    _, heads, cells = matrix_table(rows)
     print_line()
+    print_table(plain_table(heads, [[kind, *map(_colored, found)] for kind, *found in cells]))
+
+
+def matrix_table(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]:
+    """Return the title, heads and rows of the table, for a page."""
     heads = ["interruption", *(f"{row['agent']} {row['model']}".strip() + f": {row['scenario']}" for row in rows)]
-    print_table(plain_table(heads, [[kind, *(_cell(row, kind) for row in rows)] for kind in DRILLS]))
+    return "Interruptions survived", heads, [[kind, *(_cell(row, kind) for row in rows)] for kind in DRILLS]
 
 
-def _cell(row: dict[str, Any], kind: str) -> Cell:
+def _cell(row: dict[str, Any], kind: str) -> str:
     cell = row["interruptions"].get(kind)
-    if not cell or not cell["broke_in"]:
-        return "-"
-    return f"{cell['passed']}/{cell['runs']}", "green" if cell["passed"] == cell["runs"] else "red"
+    return f"{cell['passed']}/{cell['runs']}" if cell and cell["broke_in"] else "-"
+
+
+def _colored(cell: str) -> Cell:
+    passed, _, runs = cell.partition("/")
+    return (cell, "green" if passed == runs else "red") if runs else cell

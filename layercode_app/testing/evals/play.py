@@ -17,7 +17,7 @@ from .played import Play, Played
 from .scenario import Scenario, Step
 from .simulated.grade import Call, grade
 from .simulated.simulated_caller import SimulatedCaller
-from .spending import counting
+from .spending import Spent, counting
 
 
 async def play(run: Play, agent: Any, agents: Path | None, judge: Judge | None, caller: Caller) -> Played:
@@ -28,8 +28,9 @@ async def play(run: Play, agent: Any, agents: Path | None, judge: Judge | None, 
         call.mock(tool, returns=answer)
     played = Played(scenario.name, run.model or "", run.number, list(scenario.labels), agent=run.agent)
     begun = time.perf_counter()
+    spent = Spent()
     try:
-        with counting() as spent:
+        with counting(spent):
             await _converse(call, caller, scenario, played, judge)
             await _end(call, caller, run, played, judge)
     except AssertionError as error:

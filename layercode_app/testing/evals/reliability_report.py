@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...journal.cost import dollars
-from ...output.tables import Cell, plain_table
+from ...output.tables import plain_table
 from ...output.terminal import print_line, print_table
 from ...reports.figures import milliseconds
 from .played import Played
@@ -24,7 +24,12 @@ def show_reliability(played: Sequence[Played]) -> None:
         print_line(compared(row))
 
 
-def _cells(row: dict[str, Any]) -> list[Cell]:
+def reliability_table(played: Sequence[Played]) -> tuple[str, list[str], list[list[str]]]:
+    """Return the title, heads and rows of the table, for a page."""
+    return "Reliability", [*HEADS], [_cells(row) for row in reliability(played)]
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
     low, high = row["interval"]
     hats, times, cuts = row["pass^k"], row["first_word_ms"], row["interruptions"]
     return [

@@ -11,7 +11,7 @@ from ...reports.figures import counted
 from . import eval_report
 from .baseline import regressions
 from .chance import pass_hats
-from .matrix_report import matrix_rows, show_matrix
+from .matrix_report import matrix_rows
 from .played import Played
 from .reliability import comparisons, counts, reliability
 
@@ -50,8 +50,6 @@ def report(
         print_json(told, indent=None)
     else:
         eval_report.show(played, worse)
-        if drilled := matrix_rows(played):
-            show_matrix(drilled)
         _tell(skipped, passed and not all(one.passed for one in played))
     return passed
 

@@ -23,12 +23,11 @@ _spent: ContextVar[Spent | None] = ContextVar("spent", default=None)
 
 
 @contextmanager
-def counting() -> Iterator[Spent]:
-    """Count the spending of a block."""
-    spent = Spent()
+def counting(spent: Spent) -> Iterator[None]:
+    """Add the spending of a block to `spent`."""
     token = _spent.set(spent)
     try:
-        yield spent
+        yield
     finally:
         _spent.reset(token)
 
@@ -38,8 +37,10 @@ def spend(messages: Iterable[Any]) -> None:
     from pydantic_ai.messages import ModelResponse
 
     spent = _spent.get()
-    for message in messages if spent is not None else ():
-        if isinstance(message, ModelResponse) and spent is not None:
+    if spent is None:
+        return
+    for message in messages:
+        if isinstance(message, ModelResponse):
             price = price_of(message)
             spent.amount += price or 0.0
             spent.unpriced += price is None

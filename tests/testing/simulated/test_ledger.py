@@ -19,7 +19,8 @@ from ...priced import priced_agent
 from ...processes import ROOT
 
 AGENTS = ROOT / "agents"
-FILE = {"agent": "echo", "scenarios": [{"name": "s", "caller": {"script": [{"say": "one"}]}, "end": {"said": ["one"]}}]}
+SCENARIO: dict[str, Any] = {"name": "s", "caller": {"script": [{"say": "one"}]}, "end": {"said": ["one"]}}
+FILE = {"agent": "echo", "scenarios": [SCENARIO]}
 
 
 def played_numbers(result: Result) -> list[int]:
@@ -100,7 +101,7 @@ def test_the_json_has_the_reliability(file: Path) -> None:
 
 
 def test_an_evaluation_no_worse_than_its_baseline_passes(file: Path, tmp_path: Path) -> None:
-    wrong = {"agent": "echo", "scenarios": [FILE["scenarios"][0] | {"end": {"said": ["two"]}}]}  # type: ignore[index]
+    wrong = {"agent": "echo", "scenarios": [SCENARIO | {"end": {"said": ["two"]}}]}
     assert run(file, "--repeat", "4", "--save", "good.json").exit_code == 0
     file.write_text(json.dumps(wrong))
     assert run(file, "--repeat", "4", "--save", "bad.json").exit_code == 1

@@ -83,7 +83,7 @@ def role(spec: CallerSpec) -> str:
 
 def conversation(hearing: Hearing) -> str:
     """Return what the caller said and heard. A reply that they spoke over ends where they did."""
-    lines = []
+    lines: list[str] = []
     for said, heard in hearing.exchanges:
         lines += [f"you: {said or '(silent)'}"] if lines or said else []
         lines.append(f"agent: {heard or '(says nothing)'}")
