@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .agent.offline import Call, Scene
     from .agent.prompts import load_prompt
     from .agent.speakable import Speakable
+    from .agent.stage import Stage
     from .agent.tool_policy import ToolPolicy
     from .agent.voice_agent import VoiceAgent
     from .conversation.turn import Turn
@@ -77,6 +78,7 @@ __all__ = [
     "Settings",
     "SignatureError",
     "Speakable",
+    "Stage",
     "StateError",
     "StoreError",
     "ToolPolicy",
@@ -102,6 +104,7 @@ _HOMES = {
     "agent.prompts": ("load_prompt",),
     "agent.markdown_filter": ("SPEAK_PLAINLY",),
     "agent.speakable": ("Speakable",),
+    "agent.stage": ("Stage",),
     "agent.tool_policy": ("ToolPolicy",),
     "agent.voice_agent": ("VoiceAgent",),
     "conversation.turn": ("Turn",),

@@ -1,7 +1,7 @@
 """What a ServerProcess serves: `python -m tests.served PORT`, with its settings from the environment.
 
 "talker" speaks on demand; "payer" has a tool that writes what it did to the file `$PAYMENTS`; "asker" asks before it calls
-that tool; "reader" reads a text, and continues after a listening sound; "intake" collects an e-mail address.
+that tool; "reader" reads a text, and continues after a listening sound; "intake" collects an e-mail address; "front" hands calls to "billing".
 """
 
 from __future__ import annotations
@@ -112,9 +112,38 @@ collecting = Agent(offline_model(take_down, pace=0.1), deps_type=Turn[Intake], t
 intake = VoiceAgent("intake", collecting, state=Intake, apology="Sorry.")
 
 
+async def hand_over(scene: Scene) -> AsyncIterator[str | Call]:
+    """Hand the caller to billing at "invoice"; "slowly" leaves time for a kill within the tool."""
+    if scene.says("invoice"):
+        yield "One moment. "
+        yield Call("to_billing", {"seconds": 30 if scene.says("slowly") else 0})
+    else:
+        yield "The front desk."
+
+
+desk = Agent(offline_model(hand_over), deps_type=Turn)
+front = VoiceAgent("front", desk, apology="Sorry.", tool_apology="Sorry.")
+
+
+@desk.tool
+async def to_billing(ctx: RunContext[Turn], seconds: float) -> str:
+    ctx.deps.hand_to("billing", say="I'll get billing. ", now=True)
+    with Path(os.environ["STARTS"]).open("a") as file:
+        file.write(f"{ctx.deps.turn_id}\n")
+    await asyncio.sleep(seconds)
+    return "handed over"
+
+
+async def bill(scene: Scene) -> AsyncIterator[str]:
+    yield "This is billing, and I have your last invoice here."
+
+
+billing = VoiceAgent("billing", Agent(offline_model(bill, pace=0.1), deps_type=Turn), tool_apology="Sorry, billing.")
+
+
 def main() -> None:
     settings = load_settings({"log_dir": ""}, env_file=None, toml_file=None)
-    app = LayerCode(talker, VoiceAgent("payer", payer), asker, reader, intake, settings=settings)
+    app = LayerCode(talker, VoiceAgent("payer", payer), asker, reader, intake, front, billing, settings=settings)
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, timeout_graceful_shutdown=2)
 
 

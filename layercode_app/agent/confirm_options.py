@@ -6,7 +6,7 @@ import inspect
 import string
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
@@ -16,9 +16,6 @@ from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
 from .hooks import check_parameters
 from .tool_policy import texts_of
-
-if TYPE_CHECKING:
-    from pydantic_ai.agent import AbstractAgent
 
 Question: TypeAlias = "str | Callable[[Turn[Any, Any], dict[str, Any]], str | Awaitable[str]]"
 """A text with fields such as {total}, or a function of the turn and the call's arguments."""
@@ -103,14 +100,22 @@ class _Fields(string.Formatter):
 # --- the agent's tools
 
 
-def needs_confirmation(agent: AbstractAgent[Any, Any] | None, confirm: Mapping[str, Confirm]) -> bool:
+class HasToolsets(Protocol):
+    """An agent with tools."""
+
+    @property
+    def toolsets(self) -> Sequence[Any]:
+        """Its toolsets."""
+
+
+def needs_confirmation(agent: HasToolsets, confirm: Mapping[str, Confirm]) -> bool:
     """Return whether a run may end with calls to confirm that the agent's own output type does not allow for."""
-    return agent is not None and (bool(confirm) or any(map(_requires_approval, agent.toolsets)))
+    return bool(confirm) or any(map(_requires_approval, agent.toolsets))
 
 
-def description_of(agent: AbstractAgent[Any, Any] | None, name: str) -> str:
+def description_of(agent: HasToolsets, name: str) -> str:
     """Return a tool's description, or "" if the tool is not one of the agent's functions."""
-    for toolset in getattr(agent, "toolsets", ()):
+    for toolset in agent.toolsets:
         for leaf in _unwrapped(toolset):
             tool = getattr(leaf, "tools", {}).get(name)
             if tool is not None:

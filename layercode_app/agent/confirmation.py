@@ -52,7 +52,7 @@ async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: Defer
         args = call.args_as_dict()
         calls.append({"id": call.tool_call_id, "name": call.tool_name, "args": jsonable(args)})
         confirm = voice.confirm.get(call.tool_name, DEFAULT_CONFIRM)
-        description = description_of(voice.agent, call.tool_name)
+        description = description_of(voice, call.tool_name)
         questions.append(await question_of(confirm, turn, call.tool_name, args, description))
     await _speak_question(turn, Pending(" ".join(dict.fromkeys(questions)), calls, heard=False))
 
@@ -74,12 +74,12 @@ def given_up(turn: Turn[Any, Any], pending: Pending) -> None:
 def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
     """Return the calls that this message decides. Calls that it cannot decide are dropped.
 
-    These are the calls of another session, and calls before a greeting or a turn that is not `for_model`.
+    These are the calls of another session or agent, and calls before a greeting or a turn that is not `for_model`.
     """
     pending = pending_of(turn.last)
     if pending is None or turn.last is None:
         return None
-    if for_model and turn.last.session_id == turn.session_id:
+    if for_model and turn.last.session_id == turn.session_id and turn.last.agent == turn.agent:
         return pending
     given_up(turn, pending)
     return None

@@ -28,12 +28,14 @@ def fault_of_speech(voice: VoiceAgent[Any, Any]) -> str:
 
 
 def fault_of_tools(voice: VoiceAgent[Any, Any]) -> str:
-    """Return a message if `tools=` or `confirm=` names a tool that the agent does not have, else ""."""
-    return _fault_of_names(voice, "tools", voice.tools) or _fault_of_names(voice, "confirm", voice.confirm)
+    """Return a message if `tools=`, `confirm=` or a stage names a tool that the agent does not have, else ""."""
+    claimed = dict.fromkeys(sorted(voice.stages.claimed))
+    named = {"tools": voice.tools, "confirm": voice.confirm, "stages": claimed}
+    return next(filter(None, (_fault_of_names(voice, argument, given) for argument, given in named.items())), "")
 
 
 def _fault_of_confirmation(voice: VoiceAgent[Any, Any]) -> str:
-    if voice.agent is None or not needs_confirmation(voice.agent, voice.confirm):
+    if voice.agent is None or not needs_confirmation(voice, voice.confirm):
         return ""
     from .outputs import fault_of_validators
 
@@ -43,7 +45,7 @@ def _fault_of_confirmation(voice: VoiceAgent[Any, Any]) -> str:
 def _fault_of_names(voice: VoiceAgent[Any, Any], argument: str, given: Mapping[str, Any]) -> str:
     if not given:
         return ""
-    names = _tool_names(voice.agent)
+    names = _tool_names(voice)
     wrong = None if names is None else next((name for name in given if name not in names), None)
     if names is None or wrong is None:
         return ""
@@ -53,12 +55,12 @@ def _fault_of_names(voice: VoiceAgent[Any, Any], argument: str, given: Mapping[s
     return f"VoiceAgent({voice.name!r}) {argument}={{{wrong!r}: …}}: the agent has no such tool.{hint} It has: {known}."
 
 
-def _tool_names(agent: Any) -> set[str] | None:
+def _tool_names(voice: VoiceAgent[Any, Any]) -> set[str] | None:
     """Return the names of the agent's tools; None if some toolset, such as an MCP server, tells them only in a run."""
     from pydantic_ai.toolsets import FunctionToolset
 
     names: set[str] = set()
-    for toolset in getattr(agent, "toolsets", ()):
+    for toolset in voice.toolsets:
         if not isinstance(toolset, FunctionToolset):
             return None
         names |= toolset.tools.keys()

@@ -19,6 +19,7 @@ class Declaration(Protocol):
     hooks: dict[Any, list[Any]]
     agent: Any
     model: Any
+    stages: Any
 
 
 def fingerprint(voice: Declaration) -> str:
@@ -34,6 +35,9 @@ def _parts(voice: Declaration) -> Iterator[str]:
     yield repr(sorted(voice.model_settings.items()))
     for hooks in voice.hooks.values():
         yield from (_source(hook) for hook in hooks)
+    for stage in voice.stages.by_name.values():
+        yield f"{stage.name} {stage.following} {sorted(stage.own_names)}"
+        yield from (_source(part) for part in (stage.instructions, stage.then, *stage.tools))
     agent = voice.agent
     if agent is None:
         return

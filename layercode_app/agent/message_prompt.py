@@ -15,6 +15,9 @@ GO_ON = "[The caller interrupted, but no words could be made out. Go on from whe
 LISTENED = "[The caller only showed that they listen. Go on from where you were cut off.]"
 """The prompt for listening sounds that stopped a reply before the model had written all of it."""
 
+TAKEN_OVER = "has handed the caller to you"
+"""A part of the prompt of an agent that goes on with a turn which another agent began."""
+
 
 def prompt_of(turn: Turn[Any, Any], *, listening: bool = False) -> str | None:
     """Return the prompt of a turn, or None if the caller said nothing that needs an answer.

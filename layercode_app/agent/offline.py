@@ -16,6 +16,7 @@ import orjson
 
 from ..journal.cost import FREE_MODEL
 from . import sentence
+from .message_prompt import TAKEN_OVER
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
@@ -154,6 +155,7 @@ def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
         if isinstance(part, UserPromptPart) and isinstance(part.content, str):
             if not part.content.startswith("["):
                 texts.append(part.content)
+            if not part.content.startswith("[") or TAKEN_OVER in part.content:
                 answered = []
         elif isinstance(part, ToolCallPart):
             args[part.tool_call_id] = part.args_as_dict()

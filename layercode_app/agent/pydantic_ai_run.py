@@ -25,6 +25,7 @@ from .outputs import with_deferred
 from .pause_timeout import Pauses
 from .retry import Retries
 from .speech_writer import SpeechWriter
+from .stage_run import stage_options
 from .usage import requesting, write_down
 from .voice_agent import VoiceAgent
 
@@ -48,14 +49,8 @@ async def _run_once(
 ) -> None:
     """Run the PydanticAI agent, and speak its text while it streams."""
     assert voice.agent is not None
-    deps = voice.deps(turn) if voice.deps else turn
+    deps, live = voice.deps(turn) if voice.deps else turn, turn.live
     settings, seconds = _model_settings(voice, turn)
-    more: dict[str, Any] = {}
-    if given.approvals:
-        more["deferred_tool_results"] = DeferredToolResults(approvals=dict(given.approvals))
-        turn.live.run.response = max(turn.live.run.response, 1)  # The decided calls are the first response.
-    if voice.asks_first:
-        more["output_type"] = with_deferred(voice.agent)
     async with voice.agent.iter(
         given.prompt,
         deps=deps,
@@ -64,7 +59,7 @@ async def _run_once(
         model_settings=settings,
         conversation_id=turn.conversation_id,
         capabilities=[watch(voice, turn, given.offered)],
-        **more,
+        **_options(voice, turn, given),
     ) as running:
         try:
             async for node in running:
@@ -79,11 +74,27 @@ async def _run_once(
                     async with node.stream(running.ctx) as events:
                         async for _ in events:
                             pass
+                    if live.flow is not None and live.flow.leaving:
+                        break  # The call was handed over, and this agent has said all.
         finally:
             write_down(running, turn, given.lead)
     if running.result is not None:
         await speak_output(voice, turn, writer, running.result.output)
     turn.live.run.answered = True
+
+
+def _options(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput) -> dict[str, Any]:
+    """Return the options of the run that only some agents and some turns need."""
+    assert voice.agent is not None
+    options: dict[str, Any] = {}
+    if given.approvals:
+        options["deferred_tool_results"] = DeferredToolResults(approvals=dict(given.approvals))
+        turn.live.run.response = max(turn.live.run.response, 1)  # The decided calls are the first response.
+    if voice.stages:
+        options |= stage_options(voice, turn)
+    if voice.asks_first:
+        options["output_type"] = with_deferred(voice.agent)
+    return options
 
 
 def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> Any:

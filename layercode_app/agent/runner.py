@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
@@ -86,6 +86,11 @@ class AgentRunner:
         return self.voice.tool_apology
 
     @property
+    def stage_names(self) -> Sequence[str]:
+        """The names of the agent's stages."""
+        return self.voice.stages.names
+
+    @property
     def remembers(self) -> bool:
         """Whether the agent reads the earlier turns."""
         return self.voice.remembers
@@ -97,6 +102,7 @@ class AgentRunner:
         turn.model = _model(self.voice)
         _set_limits(self.voice, turn)
         await _with_helpers(turn, self._speak_reply(turn))
+        self.voice.stages.follow(turn)
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
         """Run the `on_data` hooks. Return the JSON answer to the event: the last hook's result."""
@@ -162,8 +168,10 @@ class AgentRunner:
             )
         elif (prompt := prompt_of(turn, listening=listening)) is not None:
             from .confirmation import RunInput
+            from .takeover import taken_over
 
-            await self._run_model(turn, RunInput(prompt))
+            handed = turn.live.flow is not None and turn.live.flow.taken_from
+            await self._run_model(turn, taken_over(turn) if handed else RunInput(prompt))
 
     async def _greet(self, turn: Turn[Any, Any]) -> None:
         for hook in self.voice.hooks.get("session_start", ()):

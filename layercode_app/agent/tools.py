@@ -21,6 +21,7 @@ from ..journal.record_json import sorted_json
 from ..observability.debug_run import log_tool
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
 from .prompt_changes import note_changes
+from .stage_run import without_other_stages
 from .think_tags import without_thoughts
 from .tool_policy import DEFAULT_POLICY
 
@@ -60,15 +61,17 @@ class TurnTools(AbstractCapability[Any]):
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Replace the toolsets of the agent's open MCP servers by those servers."""
-        servers = self.voice.tool_servers
-        if not servers:
-            return None
-        from .tool_servers import KeptTools
+        """Replace the toolsets of the agent's open MCP servers by those servers, and leave out other stages' tools."""
+        servers, kept = self.voice.tool_servers, toolset
+        if servers:
+            from .tool_servers import KeptTools
 
-        return toolset.visit_and_replace(
-            lambda leaf: KeptTools(leaf, servers[id(leaf)]) if id(leaf) in servers else leaf
-        )
+            kept = toolset.visit_and_replace(
+                lambda leaf: KeptTools(leaf, servers[id(leaf)]) if id(leaf) in servers else leaf
+            )
+        if self.voice.stages.claimed:
+            kept = without_other_stages(self.voice, self.turn, kept)
+        return None if kept is toolset else kept
 
     async def before_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
         """Defer a call that must be confirmed first. Raises ApprovalRequired for it."""
@@ -160,6 +163,7 @@ class TurnTools(AbstractCapability[Any]):
                 error.layercode_category = "tool"  # type: ignore[attr-defined]
             raise
         entry.status, entry.ended_ms, entry.result = "done", live.elapsed_ms(), jsonable(result)
+        self.voice.stages.follow(self.turn)
         await live.checkpoint(settle=True)
         return result
 

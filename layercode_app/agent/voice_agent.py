@@ -30,11 +30,13 @@ from .guard import Guard
 from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook
 from .offline import Script
 from .speakable import Speakable, speakable_of
+from .stage import Stage, Stages
 from .tool_policy import ToolPolicy, policies_of
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
     from pydantic_ai.models import Model
+    from pydantic_ai.toolsets import AbstractToolset
 
     from .tool_servers import ToolServer
 
@@ -81,6 +83,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
             was no question, continues that reply. Languages and further sounds: `["en", "fair enough"]`.
         confirm: By tool name, the question to ask before the tool runs: a text with fields such as {total}, a function of
             the turn and the arguments, or a `Confirm`. Tools with `requires_approval=True` are asked about anyway.
+        stages: The parts of a call, in order; each `Stage` has its own instructions and tools.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
             `Speakable(numbers=True)` also says numbers, money, dates, addresses and abbreviations as words.
@@ -118,6 +121,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         notices: bool = False,
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
+        stages: Sequence[Stage] = (),
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -150,6 +154,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         notices: bool = False,
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
+        stages: Sequence[Stage] = (),
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -181,6 +186,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         notices: bool = False,
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
+        stages: Sequence[Stage] = (),
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -229,6 +235,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None, tools=self.tools)
         self.listener = listener_of(backchannels)
         self.confirm = confirms_of(confirm)
+        self.stages = Stages(stages)
         self.notices = notices
         self.remembers = agent is not None if history is None else history
         self.speakable = speakable_of(speakable)
@@ -258,12 +265,18 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         """The filler for silences, or None. Offline there is no default filler, because the script answers at once."""
         return offline_filler(self._filler) if is_offline(self.agent, self.model) else self._filler
 
+    @property
+    def toolsets(self) -> list[AbstractToolset[Any]]:
+        """The toolsets of the PydanticAI agent and of all stages."""
+        own = [] if self.agent is None else list(self.agent.toolsets)
+        return [*own, *self.stages.toolsets.values()] if self.stages else own
+
     @cached_property
     def asks_first(self) -> bool:
         """Whether runs need an output type of their own for calls that wait for the caller's answer."""
         from .outputs import may_defer
 
-        return self.agent is not None and not may_defer(self.agent) and needs_confirmation(self.agent, self.confirm)
+        return self.agent is not None and not may_defer(self.agent) and needs_confirmation(self, self.confirm)
 
     def use_model(self, model: Model | None) -> None:
         """Answer with this model from now on; None means the agent's own."""

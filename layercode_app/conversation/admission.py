@@ -7,7 +7,7 @@ saved and ended. `server/` passes the store, the agent and the listener; the han
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from ..exceptions import StoreError
 from ..jobs.late_saves import LateSaves
@@ -16,7 +16,7 @@ from ..journal.stores.base import Begun, Job, Signal, Store
 from ..observability import context, spans
 from ..settings.limits import Limits
 from ..webhook import Message, TurnEvent
-from . import delivery, earlier_turns, unrecorded
+from . import current_agent, delivery, earlier_turns, unrecorded
 from .agent_protocol import AgentProtocol
 from .draining import Draining
 from .listener import Listener
@@ -28,7 +28,11 @@ from .turn_lifecycle import Run
 
 
 class TurnHandler(Draining):
-    """Answer the turns of this worker. `finished` is called for each ended turn, for logs, spans and metrics."""
+    """Answer the turns of this worker.
+
+    `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns the agents by name that a call can
+    be handed to.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class TurnHandler(Draining):
         finished: Callable[[TurnRecord], None] = lambda record: None,
         refusal: Refusal | None = None,
         enqueue: Callable[[Job], Awaitable[bool]] | None = None,
+        agents: Callable[[], Mapping[str, AgentProtocol]] = dict,
     ) -> None:
         self.store = store
         self.states = LiveStates(store)
@@ -46,7 +51,7 @@ class TurnHandler(Draining):
         self.late = LateSaves(store, enqueue)
         self._early: earlier_turns.Early = {}
         self.services = Services(
-            store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late
+            store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late, agents=agents
         )
         super().__init__(self.services.saves)
         store.on_signal(self._obey)
@@ -190,10 +195,11 @@ class TurnHandler(Draining):
         live.add(listener)
         tokens = self.services.tokens(agent)
         await earlier_turns.settle(self.store, event, begun, live.record, tokens=tokens, early=self._early)
+        called, agent = agent, await current_agent.current(self.services, agent, live.record, begun)
         if agent.remembers:
             live.record.history_start = begun.history[0].position if begun.history else 0
         live.record.timings["history"] = live.elapsed_ms()
-        await Run(self.services, agent, event, live, begun).to_the_end()
+        await Run(self.services, agent, event, live, begun, first=called.name).to_the_end()
         if self._early:
             await earlier_turns.apply_early(self.store, live.record, self._early)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -58,6 +59,10 @@ class AgentProtocol(Protocol):
     @property
     def remembers(self) -> bool:
         """Whether the agent reads the history of earlier turns."""
+
+    @property
+    def stage_names(self) -> Sequence[str]:
+        """The names of the agent's stages, the first one first; empty for an agent without stages."""
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply to this turn."""

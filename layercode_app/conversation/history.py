@@ -45,6 +45,11 @@ def messages_of(turn: TurnRecord) -> list[ModelMessage]:
     return _without_stale_feedback(paired) + [_note(note) for note in _notes(turn, heard)]
 
 
+def messages_so_far(turn: TurnRecord) -> list[ModelMessage]:
+    """Return the messages of a running turn, with a result for every tool call."""
+    return _paired(_stored(turn), turn)
+
+
 def reasoning_before(turn: TurnRecord, call_id: str) -> list[Any]:
     """Return the portable reasoning in the turn's response that makes this call; empty if there is none."""
     for message in _parsed.get(turn.messages) if turn.messages else ():

@@ -14,6 +14,7 @@ from typing import Any
 from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
 from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT
+from .flow import Flow
 from .lazy_event import LazyEvent
 from .listener import Listener
 from .run_progress import RunProgress
@@ -43,6 +44,8 @@ class LiveTurn:
     task: asyncio.Task[None] | None = None
     """The task that speaks, while it runs."""
     state: LiveState[Any] | None = None
+    flow: Flow | None = None
+    """The agent and the stage that the conversation is at; set when the turn's work is prepared."""
     save: Callable[[], Awaitable[None]] | None = None
     """Save the current record; set when the turn's work is prepared."""
     late: Callable[[ToolCall], Awaitable[None]] | None = None
@@ -143,6 +146,8 @@ class LiveTurn:
         """Save the turn's current record; with `settle` the changes to the state so far are never rolled back."""
         if settle and self.state is not None:
             self.state.settle()
+        if settle and self.flow is not None:
+            self.flow.settle()
         if self.save is not None and not self.ending:
             self.collect()
             await self.save()

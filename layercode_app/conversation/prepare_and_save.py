@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -26,6 +26,7 @@ from ..webhook import Event
 from . import carried_speech, delivery
 from .agent_protocol import AgentProtocol
 from .carried_speech import Carried
+from .flow import Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
 from .state import LiveState
 from .states import LiveStates
@@ -42,7 +43,8 @@ class Services:
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
     record of each turn that has ended. `saves` are the running saves of stopped turns, which drain waits for. `late`
     holds the saves that are retried until the journal is available again. `failed` is called with the error that ended a
-    turn, before the turn is saved; `dev` keeps the error's description in the record.
+    turn, before the turn is saved; `dev` keeps the error's description in the record. `agents` returns the agents by name
+    that a call can be handed to.
     """
 
     store: Store
@@ -55,6 +57,7 @@ class Services:
     late: LateSaves
     saves: set[asyncio.Task[None]] = field(default_factory=set)
     failed: Callable[[TurnRecord, BaseException], None] = lambda record, error: None
+    agents: Callable[[], Mapping[str, AgentProtocol]] = dict
 
     def tokens(self, agent: AgentProtocol) -> int:
         """Return the token budget for reading history; 0, which reads only the newest turn, if the agent reads none."""
@@ -73,6 +76,8 @@ class Work:
     state: LiveState[Any] | None = None
     carried: list[Carried] = field(default_factory=list)
     """The output of earlier data events that no turn has spoken yet."""
+    first: str = ""
+    """The agent that the platform calls, if another one answers."""
 
     def prepare(self) -> Turn[Any, Any]:
         """Build the turn for the agent's hooks, with state, metadata and history."""
@@ -80,16 +85,18 @@ class Work:
         known, self.carried = carried_speech.taken_from(self.begun.metadata)
         record.metadata = known | (self.event.metadata or {}) | (self.event.custom_metadata or {})
         caller_secrets.remember(record.metadata)
-        state = self.services.states.enter(self.agent.state_type, record.conversation_id, self.begun.state)
+        scope = scope_of(self.agent.name, self.first or self.agent.name)
+        state = self.services.states.enter(self.agent.state_type, record.conversation_id, self.begun.state, scope)
         self.state = live.state = state
+        flow = self._enter_flow()
         metadata: Any = record.metadata
         if self.agent.metadata_type is not None:
             metadata = self.agent.metadata_type.model_validate(metadata)
         live.run.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
         live.run.first_token_timeout, live.run.piece_timeout = limits.first_token_timeout, limits.piece_timeout
         live.run.hedge_after = limits.hedge_after
-        live.save = partial(self.services.states.save, record, state)
-        live.late = partial(_finish_late, self.services, record, state)
+        live.save = partial(self.services.states.save, record, state, flow)
+        live.late = partial(_finish_late, self.services, record, state, flow)
         return Turn(
             self.event,
             live,
@@ -101,12 +108,24 @@ class Work:
             background=self.services.background,
         )
 
+    def _enter_flow(self) -> Flow:
+        """Begin in the stage of the agent that the conversation is at; in the first one if that was removed since."""
+        live, agent = self.live, self.agent
+        flow = live.flow
+        if flow is None:
+            flow = live.flow = Flow(self.begun.state, self.first or agent.name, self.services.agents)
+        flow.stages = agent.stage_names
+        live.record.at_stage = flow.stage(agent.name)
+        begin_part(live)
+        return flow
+
     async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
         """Save the record and the state, enqueue the agent's tasks, and keep the words `left` for the next turn.
 
         If the journal is unavailable, log the error and retry later.
         """
         live, record = self.live, self.live.record
+        end_flow(live)
         if end is not None:
             live.collect(end=end)
         record.ended_at = time.time()
@@ -119,16 +138,19 @@ class Work:
                 await carried_speech.keep(self.services.store, record.conversation_id, left)
             finally:
                 with spans.span("save"):
-                    await self.services.states.leave(record, self.state, live.stopping)
+                    await self.services.states.leave(record, self.state, live.stopping, live.flow)
         except StoreError as error:
             logger.error("The turn could not be saved, and is tried again: {}", error)
-            self.services.late.keep(record, self.state.changes() if self.state else {}, jobs)
+            changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
+            self.services.late.keep(record, changes, jobs)
             record.error_category = record.error_category or "store"
 
 
-async def _finish_late(services: Services, record: TurnRecord, state: LiveState[Any] | None, call: ToolCall) -> None:
+async def _finish_late(
+    services: Services, record: TurnRecord, state: LiveState[Any] | None, flow: Flow, call: ToolCall
+) -> None:
     """Save the result of a tool that ended after its turn, and its changes to the state."""
     try:
         await delivery.finish_late(services.store, record, call)
     finally:
-        await services.states.release(record.conversation_id, state)
+        await services.states.release(record.conversation_id, state, flow)

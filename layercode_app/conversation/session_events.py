@@ -16,7 +16,7 @@ from ..journal.stores.base import Job
 from ..observability import context, spans
 from ..observability.privacy import caller_secrets
 from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
-from . import data_events, delivery
+from . import current_agent, data_events, delivery
 from .agent_protocol import AgentProtocol, EventAgentProtocol
 from .data_events import within
 from .live import LiveTurn
@@ -92,7 +92,8 @@ class SessionHandler:
         spans.stamp(record)
         live = LiveTurn(record, received)
         begun = await self._store.begin(record, history_tokens=self._services.tokens(agent))
-        work = Work(self._services, agent, event, live, begun)
+        called, agent = agent, await current_agent.current(self._services, agent, record, begun)
+        work = Work(self._services, agent, event, live, begun, first=called.name)
         return await data_events.answer(work, agent, event, lambda: self._running.get(event.conversation_id))
 
     def _say_once(self, kind: str) -> None:

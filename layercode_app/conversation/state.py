@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..exceptions import StateError
 from ..journal.record import Json
+from .flow import own_fields
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -25,12 +26,17 @@ class LiveState(Generic[ModelT]):
     saved: dict[str, Json]
     settled: dict[str, Json]
     users: int = 0
+    scope: str = ""
+    """What the keys of the fields begin with in the journal; see `flow.py`."""
 
     @classmethod
-    def load(cls, kind: type[ModelT], stored: dict[str, Json], conversation_id: str) -> LiveState[ModelT]:
+    def load(
+        cls, kind: type[ModelT], stored: dict[str, Json], conversation_id: str, scope: str = ""
+    ) -> LiveState[ModelT]:
         """Build the state from the fields in the journal. Raises StateError if they no longer fit the model."""
+        fields = own_fields(stored, scope)
         try:
-            model = kind.model_validate(stored)
+            model = kind.model_validate(fields)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise StateError(
@@ -38,7 +44,7 @@ class LiveState(Generic[ModelT]):
                 f"{'.'.join(map(str, first['loc'])) or 'the model'}: {first['msg']}. Give new fields a default, or "
                 'migrate old values in a @model_validator(mode="before") of the model.'
             ) from None
-        return cls(model, dict(stored), model.model_dump(mode="json"))
+        return cls(model, fields, model.model_dump(mode="json"), scope=scope)
 
     def settle(self) -> None:
         """Make the current state the one that a roll-back returns to."""
@@ -51,10 +57,17 @@ class LiveState(Generic[ModelT]):
             setattr(self.model, name, getattr(restored, name))
 
     def changes(self) -> dict[str, Json]:
-        """Return only the fields that differ from the saved ones, so that other workers' changes to the rest stay."""
+        """Return only the fields that differ from the saved ones, so that other workers' changes to the rest stay.
+
+        Their keys are those of the journal.
+        """
         now: dict[str, Any] = self.model.model_dump(mode="json")
-        return {name: value for name, value in now.items() if name not in self.saved or self.saved[name] != value}
+        return {
+            self.scope + name: value
+            for name, value in now.items()
+            if name not in self.saved or self.saved[name] != value
+        }
 
     def mark_saved(self, changes: dict[str, Json]) -> None:
         """Mark these changes as saved in the journal."""
-        self.saved.update(changes)
+        self.saved.update({key.removeprefix(self.scope): value for key, value in changes.items()})

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from ..journal.record import Json, Status, TurnRecord
 from ..journal.stores.base import Store
+from .flow import Flow
 from .state import LiveState
 
 
@@ -16,60 +17,72 @@ class LiveStates:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._states: dict[str, LiveState[Any]] = {}
+        self._states: dict[tuple[str, str], LiveState[Any]] = {}
 
     def enter(
-        self, kind: type[BaseModel] | None, conversation_id: str, stored: dict[str, Json]
+        self, kind: type[BaseModel] | None, conversation_id: str, stored: dict[str, Json], scope: str = ""
     ) -> LiveState[Any] | None:
-        """Return the state of a conversation; None for an agent without state.
+        """Return the state of a conversation; None for an agent without state. `scope` tells agents apart.
 
         Each `enter` needs one `leave`.
         """
         if kind is None:
             return None
-        state = self._states.get(conversation_id)
+        state = self._states.get((conversation_id, scope))
         if state is None:
-            state = self._states[conversation_id] = LiveState.load(kind, stored, conversation_id)
+            state = LiveState.load(kind, stored, conversation_id, scope)
+            self._states[conversation_id, scope] = state
         state.users += 1
         return state
 
-    async def leave(self, record: TurnRecord, state: LiveState[Any] | None, stopped: Status | None) -> None:
+    async def leave(
+        self, record: TurnRecord, state: LiveState[Any] | None, stopped: Status | None, flow: Flow | None = None
+    ) -> None:
         """Save a turn together with its changes to the state, and release the state.
 
         The changes of a cancelled tool are rolled back first.
         """
-        if state is None:
-            await self._store.save(record)
-            return
         if stopped is not None and any(call.status == "cancelled" for call in record.tools):
-            state.roll_back()
+            if state is not None:
+                state.roll_back()
+            if flow is not None:
+                flow.roll_back(record)
         try:
-            await self.save(record, state)
+            await self.save(record, state, flow)
         finally:
-            self._let_go(record.conversation_id, state)
+            self.let_go(record.conversation_id, state)
 
-    async def release(self, conversation_id: str, state: LiveState[Any] | None) -> None:
+    async def release(self, conversation_id: str, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
         """Save the changes that a tool made after its turn ended, and release the state."""
+        try:
+            changes = state.changes() if state else {}
+            moved = flow.changes() if flow else {}
+            if changes or moved:
+                await self._store.save_state(conversation_id, changes | moved)
+                _mark_saved(state, changes, flow)
+        finally:
+            self.let_go(conversation_id, state)
+
+    def let_go(self, conversation_id: str, state: LiveState[Any] | None) -> None:
+        """Release the state."""
         if state is None:
             return
-        try:
-            changes = state.changes()
-            if changes:
-                await self._store.save_state(conversation_id, changes)
-                state.mark_saved(changes)
-        finally:
-            self._let_go(conversation_id, state)
-
-    def _let_go(self, conversation_id: str, state: LiveState[Any]) -> None:
         state.users -= 1
         if not state.users:
-            self._states.pop(conversation_id, None)
+            self._states.pop((conversation_id, state.scope), None)
 
-    async def save(self, record: TurnRecord, state: LiveState[Any] | None) -> None:
+    async def save(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
         """Save the turn's current record together with the changes to the state so far."""
         changes = state.changes() if state else {}
+        moved = flow.changes() if flow else {}
         if state is not None:
             record.state = state.model.model_dump(mode="json")
-        await self._store.save(record, state=changes)
-        if state is not None:
-            state.mark_saved(changes)
+        await self._store.save(record, state=changes | moved if moved else changes)
+        _mark_saved(state, changes, flow)
+
+
+def _mark_saved(state: LiveState[Any] | None, changes: dict[str, Json], flow: Flow | None) -> None:
+    if state is not None:
+        state.mark_saved(changes)
+    if flow is not None:
+        flow.mark_saved()

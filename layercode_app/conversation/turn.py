@@ -15,6 +15,7 @@ from ..journal.cost import FREE_MODEL
 from ..journal.record import DATA, Json, Source, TurnRecord
 from ..observability import metrics
 from ..webhook import Event
+from .flow import hand_over, move_on
 from .history import history_of
 from .live import LiveTurn
 from .playback import say_progress
@@ -140,6 +141,11 @@ class Turn(Generic[StateT, MetadataT]):
         """Whether this conversation has turns of an earlier session."""
         return any(turn.session_id != self.session_id for turn in self._past)
 
+    @property
+    def stage(self) -> str:
+        """The name of the agent's stage that the conversation is at; "" for an agent without stages."""
+        return self.record.at_stage
+
     # --- ways to answer
 
     def say(self, text: str, *, source: Source = "say") -> None:
@@ -173,6 +179,20 @@ class Turn(Generic[StateT, MetadataT]):
         """
         self.record.outcomes.append({"name": HANDOFF, "value": None, "reason": reason})
         self.say(say)
+
+    def hand_to(self, agent: str, *, say: str = "", now: bool = False) -> None:
+        """Let another agent of the server answer from the next turn on; with `now` it also goes on with this turn.
+
+        It has the history of the call, and its own state, prompt, tools and model. With `say` or `now` the agent that runs
+        says nothing more after its running tools. Raises DeveloperError if the server has no such agent.
+        """
+        handed = hand_over(self._live, agent, now=now, quiet=bool(say))
+        if handed and say:
+            self.say(say)
+
+    def go_to(self, stage: str) -> None:
+        """Go to another stage of the agent: the model's next request has its tools and instructions."""
+        move_on(self._live, stage)
 
     def score(self, name: str, value: float | str | bool, *, comment: str | None = None) -> None:
         """Record a quality score on this turn."""

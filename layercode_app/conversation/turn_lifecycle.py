@@ -14,9 +14,10 @@ from ..journal.record import END, HANGUP, Frame, Status
 from ..observability import spans
 from ..observability.errors import category_of, detail_of
 from ..settings.limits import Limits
-from . import carried_speech, delivery
+from . import carried_speech, current_agent, delivery
 from .agent_protocol import AgentProtocol
 from .fillers import Fillers
+from .flow import begin_again
 from .live import LiveTurn
 from .prepare_and_save import Refusal, Work
 from .timeout import Timeout, under
@@ -92,7 +93,23 @@ class Run(Work):
         refusal = self.services.refusal
         if refusal is None or not await self._refused(refusal):
             await self.agent.answer(turn)
+            while self.live.flow is not None and self.live.flow.due:
+                turn = await self._handed_over(self.live.flow.due)
+                await self.agent.answer(turn)
             self._end_cut_answer()
+
+    async def _handed_over(self, name: str) -> Turn[Any, Any]:
+        """Let another agent answer this turn from here on, with its own state, prompt and model."""
+        live, services = self.live, self.services
+        await live.checkpoint(settle=True)
+        services.states.let_go(live.record.conversation_id, self.state)
+        self.state = live.state = None
+        self.first = self.first or self.agent.name
+        begin_again(live, self.agent.name)
+        before, self.agent = self.agent, services.agents()[name]
+        self.begun.state = (await services.store.conversation(live.record.conversation_id)).state
+        await current_agent.enter(services, self.agent, live.record, self.begun, was=before)
+        return self.prepare()
 
     def _end_cut_answer(self) -> None:
         """Complete an answer that the provider cut with a closing text: silence after half a sentence sounds broken."""

@@ -158,6 +158,10 @@ class TurnRecord:
     """The id of the interrupted turn whose reply this turn continued, because the caller only made listening sounds."""
     pending: Json = None
     """The tool calls that wait for the caller's answer, and the question; see `conversation/pending.py`."""
+    at_stage: str = ""
+    """The stage of the agent in which the turn ended; empty for an agent without stages."""
+    handed_to: str = ""
+    """The agent that answers from the next turn on, if this turn handed the call over."""
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)

@@ -125,6 +125,10 @@ def _first_speech(ttfs: float | None) -> str:
 def _some(record: TurnRecord) -> dict[str, Any]:
     """Return the fields that few lines have: a provider's error code, and each model's usage if there were several."""
     found: dict[str, Any] = {"error_detail": record.error_detail} if record.error_detail else {}
+    if record.at_stage:
+        found["stage"] = record.at_stage
+    if record.handed_to:
+        found["handed_to"] = record.handed_to
     if (hedges := record.hedges)[0]:
         found["hedges"], found["hedges_won"] = hedges
     if len(record.requests) > 1 and len(shares := record.shares) > 1:
@@ -158,6 +162,8 @@ def _attributes(record: TurnRecord) -> Mapping[str, Any]:
         "layercode.turn.hedges_won": hedges[1] if hedges[0] else None,
         "layercode.turn.validation_retries": usage.get("validation_retries", 0),
         "layercode.agent.version": record.fingerprint,
+        "layercode.turn.stage": record.at_stage or None,
+        "layercode.turn.handed_to": record.handed_to or None,
         "layercode.error.category": record.error_category,
         "layercode.error.detail": record.error_detail or None,
         "gen_ai.response.model": record.model or None,

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from ..conversation.admission import TurnHandler
 from ..conversation.agent_protocol import AgentProtocol
+from ..conversation.flow import stage_key
 from ..conversation.listener import Listener
 from ..journal.record import Frame, TurnRecord, clone
 from ..journal.record_json import to_json
@@ -36,15 +37,17 @@ class Sandbox:
         """Return a sandbox with the conversation's turns, state and metadata from before this turn."""
         sandbox = cls(turn, limits)
         state: dict[str, Any] = {}
+        stages: dict[str, Any] = {}
         positions: dict[int, int] = {}
         for past in turns:
             if past.position < turn.position and past.finished:
-                state = past.state or state
+                state = (past.state if past.agent == turn.agent else None) or state
+                stages |= {stage_key(past.agent): past.at_stage} if past.at_stage else {}
                 copy = replace(clone(past), conversation_id=sandbox.conversation_id)
                 copy.history_start = positions.get(past.history_start, 0)
                 await sandbox._store.begin(copy, history_tokens=0)
                 positions[past.position] = copy.position
-        await sandbox._store.save_state(sandbox.conversation_id, state)
+        await sandbox._store.save_state(sandbox.conversation_id, state | stages)
         await sandbox._store.establish(sandbox.conversation_id, turn.metadata)
         return sandbox
 

@@ -43,6 +43,8 @@ def turn_json(record: TurnRecord) -> Json:
              "ms": None if call.ended_ms is None else round(call.ended_ms - call.started_ms, 1)}
             for call in record.tools
         ],
+        "at_stage": record.at_stage,
+        "handed_to": record.handed_to,
         "stages": [stage_json(stage) for stage in record.stages],
         **{f"{name}_ms": record.timings.get(name) for name in LATENCY},
         "model": record.model,

@@ -98,6 +98,7 @@ class LayerCode:
             finished=self._finished,
             refusal=self.watch.budgets.refusal if self.watch.budgets.any else None,
             enqueue=self.jobs.enqueue,
+            agents=lambda: self.runners,
         )
         self.sessions = SessionHandler(self.turns.services, self.jobs, self.turns.running)
         self.authorize = Authorize(self.settings, self.store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import httpx
 
 from ..agent.discovery import Found, discover, find_by_import
 from ..agent.voice_agent import VoiceAgent
+from ..conversation.flow import own_fields
 from ..emulator.webhooks import Answer, WebhookClient
 from ..exceptions import DeliveryError
 from ..journal.record import Json, TurnRecord
@@ -48,6 +49,7 @@ class AgentCall:
         store: The journal; in memory by default.
         conversation_id: The id of the conversation.
         metadata: Sent with every event.
+        others: More agents of the server, which a call can be handed to.
 
     """
 
@@ -61,6 +63,7 @@ class AgentCall:
         store: Store | None = None,
         conversation_id: str = events.CONVERSATION_ID,
         metadata: Mapping[str, Json] | None = None,
+        others: Sequence[VoiceAgent[Any, Any]] = (),
     ) -> None:
         self.conversation_id = conversation_id
         self.session_id = events.SESSION_ID
@@ -75,7 +78,7 @@ class AgentCall:
         self._sessions = self._turn_ids = 1
         # A copy, because a call sets the model of its agent.
         self.agent = copy.copy(_voice(agent, agents))
-        self.app = _app(self.agent, settings, store, model, self._runner)
+        self.app = _app([self.agent, *map(copy.copy, others)], settings, store, model, self._runner)
         self._http = httpx.AsyncClient(transport=InProcess(self.app))
         self._client = WebhookClient(f"http://agent.test/api/agents/{self.agent.name}", SECRET, http=self._http)
 
@@ -169,7 +172,7 @@ class AgentCall:
 
     async def state(self) -> dict[str, Json]:
         """Return the conversation's state from the journal."""
-        return (await self.app.store.conversation(self.conversation_id)).state
+        return own_fields((await self.app.store.conversation(self.conversation_id)).state)
 
     async def records(self) -> list[TurnRecord]:
         """Return the conversation's records from the journal, oldest first."""
@@ -333,13 +336,18 @@ def _voice(agent: Any, agents: Path | Found | None) -> VoiceAgent[Any, Any]:
 
 
 def _app(
-    voice: VoiceAgent[Any, Any], given: Mapping[str, Any] | None, store: Store | None, model: Any, runner: Any
+    voices: Sequence[VoiceAgent[Any, Any]],
+    given: Mapping[str, Any] | None,
+    store: Store | None,
+    model: Any,
+    runner: Any,
 ) -> LayerCode:
+    voice = voices[0]
     own = {"store": "memory", "default_model": "offline", "fallback_models": (), "log_dir": ""}
     values = {**own, **(given or {}), "webhook_secret": SECRET}
     settings = load_settings(values, env_file=None, toml_file=None)
     named = model if isinstance(model, str) else ("offline" if model is None and voice.script else None)
-    app = LayerCode(voice, settings=settings, store=store, model=named, offline_without_key=True, runner=runner)
+    app = LayerCode(*voices, settings=settings, store=store, model=named, offline_without_key=True, runner=runner)
     if model is not None and not isinstance(model, str):
         voice.use_model(model)
     return app

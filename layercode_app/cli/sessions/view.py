@@ -60,10 +60,10 @@ def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
     print_block("", f"{turns[0].agent}: {turns[0].conversation_id}", style="bold", one_line=True)
     for turn in turns:
         print_line()
-        _print_turn(turn)
+        _print_turn(turn, turns[0].agent)
 
 
-def _print_turn(turn: TurnRecord) -> None:
+def _print_turn(turn: TurnRecord, first: str) -> None:
     # Ids, names and words come from outside: shorten them, so that none wraps into a line that looks like ours.
     print_line((shortened(turn.turn_id, LONGEST_ID), "dim"))
     if not is_spoken(turn):
@@ -72,15 +72,18 @@ def _print_turn(turn: TurnRecord) -> None:
     if turn.user_text:
         print_block("  Caller: ", turn.user_text, style="cyan")
     said: list[Part] = [turn.heard]
+    label = "Agent" if turn.agent == first else shortened(turn.agent, 20)
     if left := unheard(turn):
         said.append((f"{left} (not heard)", "dim strike"))
-    print_block("  Agent:  ", *said)
+    print_block(f"  {label}:  ", *said)
     for call in turn.tools:
         took = "" if call.ended_ms is None else f", {milliseconds(call.ended_ms - call.started_ms)}"
         print_block("  Tool:   ", f"{call.name}({_short(call.args)}) {call.status}{took}", style="dim", one_line=True)
     for call in (turn.pending or {}).get("calls", ()):
         asked = f"{call['name']}({_short(call['args'])}) waits for the caller's answer"
         print_block("  Asked:  ", asked, style="dim", one_line=True)
+    if turn.handed_to:
+        print_block("  Handed: ", f"the call was handed to {turn.handed_to}", style="dim", one_line=True)
     for stage in turn.stages:
         print_block("  Stage:  ", _stage(stage), style="dim", one_line=True)
     if len(shares := turn.shares) > 1:

@@ -1,0 +1,62 @@
+"""Run an agent with the tools and the instructions of its current stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai import RunContext, Tool
+from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, DynamicToolset, FunctionToolset
+
+from ..conversation.turn import Turn
+from .stage import NEXT_STAGE, Stage
+
+if TYPE_CHECKING:
+    from .voice_agent import VoiceAgent
+
+
+def stage_options(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> dict[str, Any]:
+    """Return the options of a run that give each of its requests the tools and instructions of the current stage."""
+    stages = voice.stages
+    made: dict[str, AbstractToolset[Any]] = {}
+
+    def tools(ctx: RunContext[Any]) -> AbstractToolset[Any]:
+        # The same object for each request of a stage, so that it is not closed and opened again.
+        if turn.stage not in made:
+            made[turn.stage] = _tools(stages.of(turn), stages.toolsets[turn.stage], turn)
+        return made[turn.stage]
+
+    def instructions(ctx: RunContext[Any]) -> str:
+        return stages.of(turn).told(turn)
+
+    return {"toolsets": [DynamicToolset(tools)], "instructions": instructions}
+
+
+def _tools(stage: Stage, own: AbstractToolset[Any], turn: Turn[Any, Any]) -> AbstractToolset[Any]:
+    if not stage.following:
+        return own
+    return CombinedToolset([own, FunctionToolset([_next_stage(stage.following, turn)])])
+
+
+def _next_stage(following: tuple[str, ...], turn: Turn[Any, Any]) -> Tool[Any]:
+    """Return the tool that goes on to the stage, or to one of several stages."""
+
+    async def go_on(stage: str = following[0]) -> str:
+        turn.go_to(stage)
+        return f"The stage of the call is now {turn.stage!r}."
+
+    several = len(following) > 1
+    schema: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+    if several:
+        schema["properties"] = {"stage": {"type": "string", "enum": list(following)}}
+        schema["required"] = ["stage"]
+    where = "the stage that follows" if several else f"the stage {following[0]!r}"
+    description = f"Go on to {where}, when everything that this stage is for is done."
+    return Tool.from_schema(go_on, NEXT_STAGE, description, schema)
+
+
+def without_other_stages(
+    voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], toolset: AbstractToolset[Any]
+) -> AbstractToolset[Any]:
+    """Leave out the agent's own tools that only other stages name."""
+    stages = voice.stages
+    return toolset.filtered(lambda ctx, tool: tool.name not in stages.claimed or tool.name in stages.of(turn).own_names)

@@ -1,0 +1,41 @@
+"""Find the agent that answers an event: the one that the platform calls, or the one that the call was handed to."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from loguru import logger
+
+from ..journal.record import TurnRecord
+from ..journal.stores.base import Begun
+from ..observability import spans
+from .agent_protocol import AgentProtocol
+from .flow import AGENT
+from .prepare_and_save import Services
+
+AgentT = TypeVar("AgentT", bound=AgentProtocol)
+
+
+async def current(services: Services, called: AgentT, record: TurnRecord, begun: Begun) -> AgentT:
+    """Return the agent that the conversation is at, and make the turn its own."""
+    name = begun.state.get(AGENT)
+    if name is None or name == called.name:
+        return called
+    agent = services.agents().get(str(name))
+    if agent is None:
+        logger.warning("The call was handed to {!r}, which is not loaded any more; {} answers.", name, called.name)
+        return called
+    await enter(services, agent, record, begun, was=called)
+    return agent  # type: ignore[return-value]
+
+
+async def enter(
+    services: Services, agent: AgentProtocol, record: TurnRecord, begun: Begun, *, was: AgentProtocol
+) -> None:
+    """Make the turn that of another agent: in the journal, in the spans, and with the history that it reads."""
+    record.agent, record.fingerprint = agent.name, agent.fingerprint
+    spans.annotate({"gen_ai.agent.name": agent.name})
+    if agent.remembers != was.remembers:
+        tokens = services.tokens(agent)
+        begun.history = await services.store.history(record.conversation_id, tokens=tokens, before=record.position)
+        record.history_start = begun.history[0].position if agent.remembers and begun.history else 0

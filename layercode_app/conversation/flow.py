@@ -1,0 +1,205 @@
+"""The agent and the stage that a conversation is at: kept in the journal with the conversation's state.
+
+Their keys in the state begin with `layercode.`, which no field of a state model can. So they are saved in one step with the
+turn. An agent that a call was handed to has its own fields, under keys with its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from ..exceptions import DeveloperError
+from ..journal.record import Json, Stage, TurnRecord
+from ..nearest import nearest
+
+if TYPE_CHECKING:
+    from .live import LiveTurn
+
+RESERVED = "layercode."
+"""The beginning of the keys in a conversation's state that are no fields of a state model."""
+AGENT = "layercode.agent"
+"""The key of the agent that answers from the next turn on."""
+MOST_HANDOVERS = 3
+"""The most hand-overs in one turn; a further one is ignored."""
+MOST_MOVES = 8
+"""The most moves to another stage in one turn; a further one is ignored."""
+
+
+def stage_key(agent: str) -> str:
+    """Return the key in the state of the stage that an agent is in."""
+    return f"layercode.stage.{agent}"
+
+
+def scope_of(agent: str, first: str) -> str:
+    """Return what the keys of an agent's state begin with; `first` is the agent that the platform calls."""
+    return "" if agent == first else f"layercode.of.{agent}."
+
+
+def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
+    """Return the fields of one agent's state model in the state of a conversation."""
+    if scope:
+        return {key.removeprefix(scope): value for key, value in stored.items() if key.startswith(scope)}
+    return {key: value for key, value in stored.items() if not key.startswith(RESERVED)}
+
+
+def check_known(name: str, known: Sequence[str], message: str) -> None:
+    """Raise DeveloperError with this message, the nearest name and all known ones, unless the name is among them."""
+    if name not in known:
+        meant = nearest(name, known)
+        hint = f" Did you mean {meant!r}?" if meant else ""
+        raise DeveloperError(f"{message}{hint} It has: {', '.join(known) or 'none'}.")
+
+
+class Flow:
+    """The agent and the stages of a conversation, as a turn changes them.
+
+    `first` is the agent that the platform calls, and `known` returns the names of the agents that a call can be handed to.
+    """
+
+    __slots__ = (
+        "_known",
+        "_saved",
+        "_settled",
+        "_values",
+        "due",
+        "first",
+        "handovers",
+        "leaving",
+        "moves",
+        "stages",
+        "taken_from",
+    )
+
+    def __init__(self, stored: Mapping[str, Json], first: str, known: Callable[[], Iterable[str]]) -> None:
+        self.first = first
+        self.stages: Sequence[str] = ()
+        """The stages of the agent that runs, by name, the first one first."""
+        self._known = known
+        self._values = {key: str(stored[key]) for key in stored if key == AGENT or key.startswith("layercode.stage.")}
+        self._saved = dict(self._values)
+        self._settled = dict(self._values)
+        self.due = ""
+        """The agent that still has to answer this turn."""
+        self.leaving = False
+        """Whether the agent that runs has handed the call over, and says nothing more."""
+        self.taken_from = ""
+        """The agent that has handed this turn over to the one that runs."""
+        self.handovers = self.moves = 0
+
+    @property
+    def agent(self) -> str:
+        """The agent that answers from the next turn on."""
+        return self._values.get(AGENT, self.first)
+
+    def stage(self, agent: str) -> str:
+        """Return the stage that the running agent is in: its first one if the kept one was removed since, "" for none."""
+        kept = self._values.get(stage_key(agent), "")
+        return kept if kept in self.stages else next(iter(self.stages), "")
+
+    def hand_to(self, agent: str) -> None:
+        """Let this agent answer from the next turn on. Raises DeveloperError if the server has no such agent."""
+        check_known(agent, sorted(self._known()), f"hand_to({agent!r}): the server has no such agent.")
+        self._values[AGENT] = agent
+
+    def move(self, agent: str, stage: str) -> None:
+        """Let the running agent be in this stage. Raises DeveloperError if it has no such stage."""
+        check_known(stage, self.stages, f"go_to({stage!r}): agent {agent!r} has no such stage.")
+        self._values[stage_key(agent)] = stage
+
+    # --- saving
+
+    def changes(self) -> dict[str, Json]:
+        """Return what is not in the journal yet, for the conversation's state."""
+        return {key: value for key, value in self._values.items() if self._saved.get(key) != value}
+
+    def mark_saved(self) -> None:
+        """Mark everything as saved in the journal."""
+        self._saved.update(self._values)
+
+    def settle(self) -> None:
+        """Make this what a roll-back returns to."""
+        self._settled = dict(self._values)
+
+    def roll_back(self, record: TurnRecord) -> None:
+        """Undo what a cancelled tool changed, also in the record of the turn."""
+        undone = self._values.keys() - self._settled.keys()
+        # A key cannot be deleted from the journal, so an undone first change becomes the value before it.
+        self._values = {key: self.first if key == AGENT else "" for key in undone} | self._settled
+        record.handed_to = "" if self.agent == record.agent else self.agent
+        record.at_stage = self.stage(record.agent)
+
+
+def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
+    """Hand the call to another agent; return False if that is ignored, because it happened too often in this turn.
+
+    With `now` that agent also answers this turn. With `quiet` the agent that runs says nothing more.
+    """
+    flow = live.flow
+    assert flow is not None
+    record = live.record
+    if flow.handovers >= MOST_HANDOVERS:
+        logger.warning(
+            "The hand-over to {} is ignored: the call was handed over {} times in this turn.", agent, MOST_HANDOVERS
+        )
+        record.notes.append(f"[The call was not handed to {agent}: it was handed over too often.]")
+        return False
+    flow.hand_to(agent)
+    flow.handovers += 1
+    record.handed_to = "" if agent == record.agent else agent
+    flow.due = record.handed_to if now else ""
+    flow.leaving = bool(record.handed_to) and (now or quiet)
+    return True
+
+
+def move_on(live: LiveTurn, stage: str) -> bool:
+    """Move the agent of the turn to another stage; return False if that is ignored, after too many moves in this turn."""
+    flow, record = live.flow, live.record
+    assert flow is not None
+    if stage == record.at_stage:
+        return True
+    if flow.moves >= MOST_MOVES:
+        logger.warning("The move to stage {} is ignored: there were {} moves in this turn.", stage, MOST_MOVES)
+        return False
+    flow.move(record.agent, stage)
+    flow.moves += 1
+    _end_part(live)
+    record.at_stage = stage
+    begin_part(live)
+    return True
+
+
+def begin_part(live: LiveTurn) -> None:
+    """Time the part of the turn that is in the current stage, for the waterfall and `sessions show`."""
+    if live.record.at_stage:
+        live.record.stages.append(Stage(_name(live), live.elapsed_ms()))
+
+
+def end_flow(live: LiveTurn) -> None:
+    """End the timed part of the last stage."""
+    if live.record.at_stage:
+        _end_part(live)
+
+
+def begin_again(live: LiveTurn, agent: str) -> None:
+    """Note how long this agent answered the turn, before another one goes on with it."""
+    flow, record = live.flow, live.record
+    assert flow is not None
+    end_flow(live)
+    began = max((part.ended_ms or 0.0 for part in record.stages if part.name.startswith("agent ")), default=0.0)
+    record.stages.append(Stage(f"agent {agent}", began, live.elapsed_ms(), "done"))
+    flow.due, flow.leaving, record.handed_to = "", False, ""
+    flow.taken_from, live.run.answered = agent, False
+
+
+def _end_part(live: LiveTurn) -> None:
+    for part in reversed(live.record.stages):
+        if part.ended_ms is None and part.name == _name(live):
+            part.ended_ms, part.status = live.elapsed_ms(), "done"
+            return
+
+
+def _name(live: LiveTurn) -> str:
+    return f"stage {live.record.at_stage}"

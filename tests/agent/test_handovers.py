@@ -1,0 +1,225 @@
+"""Another agent takes over a call, with its own state, prompt and tools, and holds through all that happens to a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.messages import ModelMessage, ToolReturnPart
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+
+from layercode_app import Turn, VoiceAgent
+from layercode_app.cli.sessions.view import print_conversation
+from layercode_app.conversation.flow import MOST_HANDOVERS
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.reports.report import make_report
+from layercode_app.testing import open_call
+
+from ..conversation.world import transcript, unpaired_calls
+
+pytestmark = pytest.mark.anyio
+
+
+class Seat(BaseModel):
+    total: int = 1
+
+
+class Account(BaseModel):
+    total: str = "unpaid"
+
+
+class Desk:
+    """A front desk that hands calls to billing, and billing that hands them back."""
+
+    def __init__(self, *, now: bool = False, say: str = "I'll get billing. ") -> None:
+        self.seen: list[tuple[str, list[ModelMessage], AgentInfo]] = []
+        front = Agent(FunctionModel(stream_function=self._front), deps_type=Turn[Seat], instructions="Front desk.")
+        billing = Agent(FunctionModel(stream_function=self._billing), deps_type=Turn[Account], instructions="Billing.")
+
+        @front.tool
+        async def to_billing(ctx: RunContext[Turn[Seat]]) -> str:
+            """Hand the caller to billing."""
+            ctx.deps.state.total += 1
+            ctx.deps.hand_to("billing", say=say, now=now)
+            return "handed over"
+
+        @billing.tool
+        async def pay(ctx: RunContext[Turn[Account]]) -> str:
+            """Take the payment."""
+            ctx.deps.state.total = "paid"
+            ctx.deps.hand_to("front")
+            return "paid"
+
+        self.front = VoiceAgent("front", front, state=Seat, filler=False)
+        self.billing = VoiceAgent("billing", billing, state=Account, filler=False)
+
+    async def _front(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        self.seen.append(("front", messages, info))
+        assert unpaired_calls(messages) == []
+        if isinstance(messages[-1].parts[-1], ToolReturnPart):
+            yield "Somebody else will help you."
+        elif transcript(messages)[-1][1] == "invoice":
+            yield {0: DeltaToolCall("to_billing", "{}", tool_call_id=f"call-{len(messages)}")}
+        else:
+            yield "Front."
+
+    async def _billing(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        self.seen.append(("billing", messages, info))
+        assert unpaired_calls(messages) == []
+        if isinstance(messages[-1].parts[-1], ToolReturnPart):
+            yield "Paid. "
+        elif transcript(messages)[-1][1] == "pay":
+            yield {0: DeltaToolCall("pay", "{}", tool_call_id=f"call-{len(messages)}")}
+        else:
+            yield "Billing."
+
+
+async def test_another_agent_answers_from_the_next_turn_on_and_hands_back() -> None:
+    desk = Desk()
+    async with open_call(desk.front, others=[desk.billing]) as call:
+        assert (await call.say("invoice")).spoken == "I'll get billing. "
+        assert (await call.say("hello")).spoken == "Billing."
+        assert (await call.say("pay")).spoken == "Paid. "
+        assert (await call.say("bye")).spoken == "Front."
+        records = await call.records()
+        assert await call.state() == {"total": 2}
+    assert [record.agent for record in records] == ["front", "billing", "billing", "front"]
+    assert [record.handed_to for record in records] == ["billing", "", "front", ""]
+    assert [record.state for record in records][2:] == [{"total": "paid"}, {"total": 2}]
+    assert len({record.fingerprint for record in records}) == 2
+    who, messages, info = desk.seen[1]
+    assert who == "billing"
+    assert transcript(messages)[:2] == [("user", "invoice"), ("assistant", "I'll get billing. ")]
+    assert [tool.name for tool in info.function_tools] == ["pay"]
+    assert info.instructions == "Billing."
+
+
+async def test_another_agent_goes_on_with_this_turn() -> None:
+    desk = Desk(now=True)
+    async with open_call(desk.front, others=[desk.billing]) as call:
+        turn = await call.say("invoice")
+        assert turn.spoken == "I'll get billing. Billing."
+        assert (await call.resend()).spoken == turn.spoken
+        assert (await call.say("hello")).spoken == "Billing."
+        (first, second) = await call.records()
+    assert (first.agent, first.handed_to, second.agent) == ("billing", "", "billing")
+    assert [part.name for part in first.stages] == ["agent front"]
+    assert first.usage["requests"] == 2
+    told = str(desk.seen[1][1])
+    assert "front has handed the caller to you after it had said" in told
+    assert "handed over" in told
+    assert transcript(desk.seen[2][1])[-2:] == [("assistant", "I'll get billing. Billing."), ("user", "hello")]
+
+
+async def test_a_hand_over_survives_an_interruption_a_duplicate_and_another_worker() -> None:
+    desk, store = Desk(), MemoryStore()
+    async with open_call(desk.front, others=[desk.billing], store=store) as call:
+        call.interrupt(after="I'll get", playing=True)
+        await call.say("invoice")
+        assert (await call.resend()).spoken == "I'll get billing. "
+    assert len(desk.seen) == 1, "the duplicate ran nothing"
+    async with open_call(desk.front, others=[desk.billing], store=store) as other:
+        assert (await other.say("hello", turn_id="later")).spoken == "Billing."
+
+
+async def test_a_cancelled_tool_hands_nothing_over() -> None:
+    started = asyncio.Event()
+
+    async def model(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        if transcript(messages)[-1][1] == "invoice":
+            yield {0: DeltaToolCall("slow", "{}", tool_call_id=f"call-{len(messages)}")}
+        else:
+            yield "Front."
+
+    front = Agent(FunctionModel(stream_function=model), deps_type=Turn)
+
+    @front.tool
+    async def slow(ctx: RunContext[Turn]) -> str:
+        ctx.deps.hand_to("billing")
+        started.set()
+        await asyncio.sleep(60)
+        return "never"
+
+    async with open_call(VoiceAgent("front", front, filler=False), others=[Desk().billing]) as call:
+        turn = asyncio.create_task(call.say("invoice"))
+        await started.wait()
+        call.app.turns.running[call.conversation_id].stop(status=call_stopped())
+        await turn
+        assert (await call.say("hello")).spoken == "Front."
+        assert [record.handed_to for record in await call.records()] == ["", ""]
+
+
+def call_stopped() -> Any:
+    from layercode_app.journal.record import Status
+
+    return Status.INTERRUPTED
+
+
+async def test_code_hands_over_and_loops_are_bounded() -> None:
+    def agent(name: str, other: str) -> VoiceAgent[Any, Any]:
+        voice = VoiceAgent(name)
+
+        @voice.on_message
+        async def pass_on(turn: Turn) -> str:
+            turn.hand_to(other, now=True)
+            return f"{name}. "
+
+        return voice
+
+    async with open_call(agent("ping", "pong"), others=[agent("pong", "ping")]) as call:
+        assert (await call.say("hi")).spoken == "ping. pong. ping. pong. "
+        (record,) = await call.records()
+    assert len(record.stages) == MOST_HANDOVERS
+    assert any("too often" in note for note in record.notes)
+
+
+async def test_data_from_the_page_goes_to_the_agent_that_answers() -> None:
+    desk = Desk()
+
+    @desk.billing.on_data
+    async def receive(turn: Turn[Account], data: Any) -> Any:
+        return {"agent": turn.agent, "total": turn.state.total}
+
+    async with open_call(desk.front, others=[desk.billing]) as call:
+        await call.say("invoice")
+        assert await call.send_data({"x": 1}) == {"agent": "billing", "total": "unpaid"}
+
+
+async def test_a_call_that_was_handed_to_an_agent_that_is_gone_is_answered() -> None:
+    desk, store = Desk(), MemoryStore()
+    async with open_call(desk.front, others=[desk.billing], store=store) as call:
+        await call.say("invoice")
+    async with open_call(desk.front, store=store) as call:
+        assert (await call.say("hello", turn_id="later")).spoken == "Front."
+
+
+async def test_an_unknown_agent_is_named_with_the_nearest() -> None:
+    lost = VoiceAgent("lost")
+
+    @lost.on_message
+    async def wrong(turn: Turn) -> str:
+        turn.hand_to("biling")
+        return "never"
+
+    async with open_call(lost, others=[Desk().billing]) as call:
+        turn = await call.say("hi")
+    assert "hand_to('biling'): the server has no such agent. Did you mean 'billing'? It has: billing, lost." in str(
+        turn.error
+    )
+
+
+async def test_the_reports_tell_the_agents_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Desk()
+    async with open_call(desk.front, others=[desk.billing]) as call:
+        for said in ("invoice", "hello", "pay"):
+            await call.say(said)
+        print_conversation(await call.records(), as_json=False)
+        report = await make_report(call.app.store)
+    out = capsys.readouterr().out
+    assert "the call was handed to billing" in out
+    assert "billing:  Billing." in out
+    assert {name: tally.turns for name, tally in report.groups.items()} == {"front": 1, "billing": 2}

@@ -1,0 +1,80 @@
+"""A hand-over survives an interruption, a duplicate and kill -9 in its middle, on SQLite and on Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.exceptions import DeliveryError
+
+from ..calling import Caller
+from ..redis_server import RedisServer
+from ..server_process import SECRET, ServerProcess
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
+    store = f"sqlite:///{tmp_path}/journal.sqlite3"
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        store = redis.url
+    server = ServerProcess(store, tmp_path, LAYERCODE_FILLER="off").start()
+    yield server
+    server.stop()
+
+
+async def killed_after(server: ServerProcess, caller: Caller, text: str, turn_id: str, word: str) -> None:
+    """Deliver a message, and kill the server when this was said and, for "slowly", when the tool runs."""
+    ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id, "turn_id": turn_id}
+    async with caller.client.deliver({"type": "message", "text": text, **ids}) as answer:
+        spoken, frames = "", answer.frames()
+        while word not in spoken:
+            spoken += str((await anext(frames)).payload.get("content", ""))
+        async with asyncio.timeout(60):
+            while "slowly" in text and not server.started:
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(server.kill)
+        with pytest.raises(DeliveryError):
+            async for _ in frames:
+                pass
+
+
+async def test_a_hand_over_survives(server: ServerProcess, tmp_path: Path) -> None:
+    name = tmp_path.name
+    async with WebhookClient(f"{server.url}/api/agents/front", SECRET) as client:
+        caller = Caller(client, f"{name}-a")
+        # Killed in the tool, before the hand-over is in the journal: the front desk stays, and nothing is run again.
+        await killed_after(server, caller, "my invoice, slowly", "a1", "One moment.")
+        await asyncio.to_thread(server.start)
+        assert (await caller.say("my invoice, slowly", turn_id="a1")).types[-1] == "response.end"
+        assert (await caller.say("hello", turn_id="a2")).spoken == "The front desk."
+
+        # Killed while billing speaks: the call is with billing.
+        caller = Caller(client, f"{name}-b")
+        await killed_after(server, caller, "my invoice", "b1", "This is")
+        await asyncio.to_thread(server.start)
+        assert (await caller.say("my invoice", turn_id="b1")).types[-1] == "response.end"
+        twice = await asyncio.gather(*[caller.say("hello", turn_id="b2") for _ in range(2)])
+        assert {reply.spoken for reply in twice} == {"This is billing, and I have your last invoice here."}
+
+        # Interrupted while billing speaks.
+        caller = Caller(client, f"{name}-c")
+        async with caller.client.deliver(
+            {
+                "type": "message",
+                "text": "my invoice",
+                "conversation_id": f"{name}-c",
+                "session_id": "s",
+                "turn_id": "c1",
+            }
+        ) as answer:
+            async for frame in answer.frames():
+                if "This" in str(frame.payload.get("content", "")):
+                    break
+        assert (await caller.say("hello", turn_id="c2")).spoken.startswith("This is billing")
