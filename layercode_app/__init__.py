@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .agent.stage import Stage
     from .agent.tool_policy import ToolPolicy
     from .agent.voice_agent import VoiceAgent
+    from .conversation.summary import Summary
     from .conversation.turn import Turn
     from .exceptions import (
         AgentImportError,
@@ -81,6 +82,7 @@ __all__ = [
     "Stage",
     "StateError",
     "StoreError",
+    "Summary",
     "ToolPolicy",
     "Turn",
     "TurnRecord",
@@ -107,6 +109,7 @@ _HOMES = {
     "agent.stage": ("Stage",),
     "agent.tool_policy": ("ToolPolicy",),
     "agent.voice_agent": ("VoiceAgent",),
+    "conversation.summary": ("Summary",),
     "conversation.turn": ("Turn",),
     "journal.record": ("TurnRecord",),
     "server.app": ("LayerCode",),

@@ -1,7 +1,8 @@
 """What a ServerProcess serves: `python -m tests.served PORT`, with its settings from the environment.
 
 "talker" speaks on demand; "payer" has a tool that writes what it did to the file `$PAYMENTS`; "asker" asks before it calls
-that tool; "reader" reads a text, and continues after a listening sound; "intake" collects an e-mail address; "front" hands calls to "billing".
+that tool; "reader" reads a text, and continues after a listening sound; "intake" collects an e-mail address; "front" hands calls to "billing";
+"keeper" sums up long calls.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import Call, LayerCode, Scene, Turn, VoiceAgent
+from layercode_app import Call, LayerCode, Scene, Summary, Turn, VoiceAgent
 from layercode_app.agent.offline import offline_model
 from layercode_app.collect import Collecting, Email
 from layercode_app.settings import load_settings
@@ -141,9 +142,26 @@ async def bill(scene: Scene) -> AsyncIterator[str]:
 billing = VoiceAgent("billing", Agent(offline_model(bill, pace=0.1), deps_type=Turn), tool_apology="Sorry, billing.")
 
 
+async def tell_number(messages: list[ModelMessage], info: AgentInfo) -> Any:
+    yield "Your number is 4711." if "4711" in str(messages) else "I do not know your number."
+
+
+async def sum_up(before: Summary | None, transcript: str) -> Summary:
+    with Path(os.environ["STARTS"]).open("a") as file:
+        file.write("summary\n")
+    await asyncio.sleep(1)
+    known = before.facts if before else ()
+    return Summary("They chatted.", [*known, *(["4711"] if "4711" in transcript else [])])
+
+
+keeper = VoiceAgent("keeper", Agent(FunctionModel(stream_function=tell_number)), summary=sum_up)
+
+
 def main() -> None:
     settings = load_settings({"log_dir": ""}, env_file=None, toml_file=None)
-    app = LayerCode(talker, VoiceAgent("payer", payer), asker, reader, intake, front, billing, settings=settings)
+    app = LayerCode(
+        talker, VoiceAgent("payer", payer), asker, reader, intake, front, billing, keeper, settings=settings
+    )
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, timeout_graceful_shutdown=2)
 
 

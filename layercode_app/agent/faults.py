@@ -30,7 +30,7 @@ def fault_of_speech(voice: VoiceAgent[Any, Any]) -> str:
 def fault_of_tools(voice: VoiceAgent[Any, Any]) -> str:
     """Return a message if `tools=`, `confirm=` or a stage names a tool that the agent does not have, else ""."""
     claimed = dict.fromkeys(sorted(voice.stages.claimed))
-    named = {"tools": voice.tools, "confirm": voice.confirm, "stages": claimed}
+    named: dict[str, Mapping[str, Any]] = {"tools": voice.tools, "confirm": voice.confirm, "stages": claimed}
     return next(filter(None, (_fault_of_names(voice, argument, given) for argument, given in named.items())), "")
 
 

@@ -45,9 +45,10 @@ def choose_model(
     default: str | None,
     fallbacks: Sequence[str] = (),
     hedge: str | None = None,
+    summary: str | None = None,
     offline_without_key: bool = False,
 ) -> None:
-    """Set the model that the agent uses, and that of second requests (`hedge`).
+    """Set the model that the agent uses, that of second requests (`hedge`), and that of summaries.
 
     Raises ConfigurationError if a named model cannot be used.
 
@@ -70,6 +71,22 @@ def choose_model(
         voice.use_model(_with_fallbacks(own, fallbacks, skip=offline_without_key))
     if asked != MODEL_NAME:
         _choose_second_model(voice, hedge, skip=offline_without_key)
+        _choose_summary_model(voice, summary, skip=offline_without_key)
+
+
+def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
+    """Set the model of summaries: the agent's own `summary`, else that of the setting."""
+    setting = "LAYERCODE_SUMMARY_MODEL"
+    if isinstance(voice.summary, str):
+        setting, name = f"The summary model of agent {voice.name!r},", voice.summary
+    if name is None or not voice.summary:
+        return
+    try:
+        voice.summary_model = named_model(name, setting)
+    except MissingKeyError as error:
+        if not skip:
+            raise
+        _warn_once(f"{error.reason} Summaries are written by the model that answers.")
 
 
 def _choose_second_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
@@ -211,4 +228,5 @@ def models_of(voices: Iterable[VoiceAgent[Any, Any]]) -> list[Any]:
     """Return the models of these agents, except those that are unset or given by name."""
     found = [voice.model or voice.agent.model for voice in voices if voice.agent is not None]
     found += [voice.second_model for voice in voices]
+    found += [voice.summary_model for voice in voices]
     return [model for model in found if model is not None and not isinstance(model, str)]

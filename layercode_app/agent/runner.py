@@ -18,6 +18,7 @@ from .guard import guarded
 from .hooks import speak_answer
 from .message_prompt import prompt_of
 from .offline import offline_model
+from .summarise import owe_summary
 from .thinking import Thinking
 from .voice_agent import VoiceAgent
 
@@ -91,6 +92,11 @@ class AgentRunner:
         return self.voice.stages.names
 
     @property
+    def sums_up(self) -> bool:
+        """Whether the agent's older turns become a running summary."""
+        return self.voice.sums_up
+
+    @property
     def remembers(self) -> bool:
         """Whether the agent reads the earlier turns."""
         return self.voice.remembers
@@ -103,6 +109,8 @@ class AgentRunner:
         _set_limits(self.voice, turn)
         await _with_helpers(turn, self._speak_reply(turn))
         self.voice.stages.follow(turn)
+        if self.voice.sums_up:
+            owe_summary(self.voice, turn)
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
         """Run the `on_data` hooks. Return the JSON answer to the event: the last hook's result."""

@@ -42,7 +42,8 @@ class Stage:
     then: Then = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or is_blank(self.name):
+        name: object = self.name
+        if not isinstance(name, str) or is_blank(name):
             raise DeveloperError(f"Stage name={self.name!r}: expected a text, such as 'payment'.")
         if callable(self.instructions):
             check_parameters("instructions", self.instructions, ("turn",))
@@ -75,7 +76,8 @@ class Stages:
 
     def __init__(self, given: Iterable[Stage]) -> None:
         stages = list(given)
-        if wrong := next((stage for stage in stages if not isinstance(stage, Stage)), None):
+        everything: list[object] = list(stages)
+        if wrong := next((stage for stage in everything if not isinstance(stage, Stage)), None):
             raise DeveloperError(
                 f"VoiceAgent stages: expected a list of Stage(name, instructions, tools), got {wrong!r}."
             )

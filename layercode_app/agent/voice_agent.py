@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
@@ -31,6 +32,7 @@ from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook
 from .offline import Script
 from .speakable import Speakable, speakable_of
 from .stage import Stage, Stages
+from .summarise import Summarised, check_summary, writes
 from .tool_policy import ToolPolicy, policies_of
 
 if TYPE_CHECKING:
@@ -84,6 +86,9 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         confirm: By tool name, the question to ask before the tool runs: a text with fields such as {total}, a function of
             the turn and the arguments, or a `Confirm`. Tools with `requires_approval=True` are asked about anyway.
         stages: The parts of a call, in order; each `Stage` has its own instructions and tools.
+        summary: Whether older turns, which no longer fit the history, become a running summary. True uses the model of the
+            setting LAYERCODE_SUMMARY_MODEL, else the agent's own; or name a model, or give an async function of the summary
+            before (or None) and the transcript after it, which returns a `Summary` or a text.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
             `Speakable(numbers=True)` also says numbers, money, dates, addresses and abbreviations as words.
@@ -122,6 +127,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
         stages: Sequence[Stage] = (),
+        summary: Summarised = False,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -155,6 +161,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
         stages: Sequence[Stage] = (),
+        summary: Summarised = False,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -187,6 +194,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         backchannels: Backchannels = False,
         confirm: Mapping[str, Question | Confirm] | None = None,
         stages: Sequence[Stage] = (),
+        summary: Summarised = False,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -236,6 +244,11 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.listener = listener_of(backchannels)
         self.confirm = confirms_of(confirm)
         self.stages = Stages(stages)
+        check_summary(summary)
+        self.summary: Any = summary
+        """The declared summary; the server sets `summary_model` from it."""
+        self.summary_model: Model | None = None
+        """The model that sums up; None means the one that answers."""
         self.notices = notices
         self.remembers = agent is not None if history is None else history
         self.speakable = speakable_of(speakable)
@@ -270,6 +283,20 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         """The toolsets of the PydanticAI agent and of all stages."""
         own = [] if self.agent is None else list(self.agent.toolsets)
         return [*own, *self.stages.toolsets.values()] if self.stages else own
+
+    @property
+    def summary_writer(self) -> Any:
+        """The model that writes summaries."""
+        given = self.summary if hasattr(self.summary, "request") else None
+        own = None if self.agent is None else self.agent.model
+        return given or self.summary_model or self.model or own
+
+    @property
+    def sums_up(self) -> bool:
+        """Whether older turns become a summary. The offline script cannot write one."""
+        if not self.summary or not self.remembers:
+            return False
+        return inspect.isroutine(self.summary) or writes(self.summary_writer)
 
     @cached_property
     def asks_first(self) -> bool:

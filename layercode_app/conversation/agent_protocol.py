@@ -64,6 +64,10 @@ class AgentProtocol(Protocol):
     def stage_names(self) -> Sequence[str]:
         """The names of the agent's stages, the first one first; empty for an agent without stages."""
 
+    @property
+    def sums_up(self) -> bool:
+        """Whether the agent's older turns become a running summary."""
+
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply to this turn."""
 

@@ -12,6 +12,7 @@ from ..observability import spans
 from .agent_protocol import AgentProtocol
 from .flow import AGENT
 from .prepare_and_save import Services
+from .summary import summary_in, uncovered
 
 AgentT = TypeVar("AgentT", bound=AgentProtocol)
 
@@ -20,10 +21,12 @@ async def current(services: Services, called: AgentT, record: TurnRecord, begun:
     """Return the agent that the conversation is at, and make the turn its own."""
     name = begun.state.get(AGENT)
     if name is None or name == called.name:
+        _leave_out_covered(called, begun)
         return called
     agent = services.agents().get(str(name))
     if agent is None:
         logger.warning("The call was handed to {!r}, which is not loaded any more; {} answers.", name, called.name)
+        _leave_out_covered(called, begun)
         return called
     await enter(services, agent, record, begun, was=called)
     return agent  # type: ignore[return-value]
@@ -35,7 +38,15 @@ async def enter(
     """Make the turn that of another agent: in the journal, in the spans, and with the history that it reads."""
     record.agent, record.fingerprint = agent.name, agent.fingerprint
     spans.annotate({"gen_ai.agent.name": agent.name})
-    if agent.remembers != was.remembers:
+    if (agent.remembers, agent.sums_up) != (was.remembers, was.sums_up):
         tokens = services.tokens(agent)
         begun.history = await services.store.history(record.conversation_id, tokens=tokens, before=record.position)
-        record.history_start = begun.history[0].position if agent.remembers and begun.history else 0
+    _leave_out_covered(agent, begun)
+    if agent.remembers:
+        record.history_start = begun.history[0].position if begun.history else 0
+
+
+def _leave_out_covered(agent: AgentProtocol, begun: Begun) -> None:
+    """Leave out the turns that the summary covers."""
+    if agent.sums_up:
+        begun.history = uncovered(begun.history, summary_in(begun.state))

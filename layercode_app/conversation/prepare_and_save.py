@@ -30,6 +30,7 @@ from .flow import Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
 from .state import LiveState
 from .states import LiveStates
+from .summary import summary_in, tokens_of_turns
 from .turn import Background, Turn
 
 Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
@@ -61,7 +62,10 @@ class Services:
 
     def tokens(self, agent: AgentProtocol) -> int:
         """Return the token budget for reading history; 0, which reads only the newest turn, if the agent reads none."""
-        return self.limits.history_tokens if agent.remembers else 0
+        if not agent.remembers:
+            return 0
+        budget = self.limits.history_tokens
+        return tokens_of_turns(budget) if agent.sums_up else budget
 
 
 @dataclass(slots=True)
@@ -104,6 +108,7 @@ class Work:
             metadata=metadata,
             past=self.begun.history,
             remembers=self.agent.remembers,
+            summary=summary_in(self.begun.state) if self.agent.sums_up else None,
             tokens=limits.history_tokens,
             background=self.services.background,
         )

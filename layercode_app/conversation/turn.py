@@ -20,6 +20,7 @@ from .history import history_of
 from .live import LiveTurn
 from .playback import say_progress
 from .stages import staged
+from .summary import KeptSummary, Summary, tokens_of_turns
 from .trimming import fit
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Turn(Generic[StateT, MetadataT]):
         past: Sequence[TurnRecord] = (),
         remembers: bool = True,
         tokens: int = 8000,
+        summary: KeptSummary | None = None,
         background: Background | None = None,
     ) -> None:
         self.event = event
@@ -66,7 +68,9 @@ class Turn(Generic[StateT, MetadataT]):
         self._live = live
         self._past = past
         self._remembers = remembers
-        self._tokens = tokens
+        self.tokens = tokens
+        """The token budget of the history."""
+        self._summary = summary
         self._background = background
         self.model: Model | None = None
         """The model that answers this turn, if any; set by the runner."""
@@ -128,8 +132,18 @@ class Turn(Generic[StateT, MetadataT]):
 
     @cached_property
     def history(self) -> list[ModelMessage]:
-        """The messages of the earlier turns as the model gets them: as they were heard, within the token budget."""
-        return fit(history_of(self.past), self._tokens)
+        """The messages of the earlier turns as the model gets them: as they were heard, within the token budget.
+
+        A running summary of still earlier turns precedes them.
+        """
+        if self._summary is None:
+            return fit(history_of(self.past), self.tokens)
+        return [*self._summary.messages(), *fit(history_of(self.past), tokens_of_turns(self.tokens))]
+
+    @property
+    def summary(self) -> Summary | None:
+        """The running summary of the turns before the history, for an agent with `summary=`."""
+        return None if self._summary is None else self._summary.summary
 
     @property
     def last(self) -> TurnRecord | None:

@@ -213,6 +213,7 @@ class DevApp:
                     default=settings.default_model,
                     fallbacks=settings.fallback_models,
                     hedge=settings.hedge_model,
+                    summary=settings.summary_model,
                     offline_without_key=True,
                 )
             before = self.layercode.settings

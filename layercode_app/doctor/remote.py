@@ -46,6 +46,7 @@ async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Findin
             default=settings.default_model,
             fallbacks=settings.fallback_models,
             hedge=settings.hedge_model,
+            summary=settings.summary_model,
         )
     except ConfigurationError as error:
         return failed(name, str(error), "`run` does not start like this. Correct the setting, or set what is missing.")

@@ -14,6 +14,7 @@ from hashlib import sha256
 from .record import Json, Status, TurnRecord, clone
 from .record_json import dump_frames, dump_head, from_json, sorted_json
 from .stores.base import Store
+from .stores.history_steps import SUMMARY
 
 BATCH = 100
 """Turns that are written at once, at most one of each conversation."""
@@ -86,6 +87,9 @@ async def _copy_fields(source: Store, target: Store, copied: Copied) -> None:
             continue
         kept = await source.conversation(conversation_id)
         if kept.state:
+            if (summary := kept.state.get(SUMMARY)) is not None:
+                # Turns have other positions in the target, so the summary there covers none of them yet.
+                kept.state[SUMMARY] = summary | {"until": 0}
             await target.save_state(conversation_id, kept.state)
         if kept.metadata:
             await target.establish(conversation_id, kept.metadata)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..exceptions import NotRecordedError
-from .record import TurnRecord
+from .record import Json, TurnRecord
 from .stores.base import Store
+from .stores.history_steps import SUMMARY
 
 
 async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) -> list[TurnRecord]:
@@ -17,6 +18,11 @@ async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) 
             f"Conversation {conversation_id!r} is not in the journal ({store.component}). `sessions list` shows which are."
         )
     return found
+
+
+async def summary_of(store: Store, conversation_id: str) -> Json:
+    """Return the running summary of a conversation: `text`, `facts` and `until`; None if there is none."""
+    return (await store.conversation(conversation_id)).state.get(SUMMARY)
 
 
 def sessions_in(records: Sequence[TurnRecord]) -> list[str]:

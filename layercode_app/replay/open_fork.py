@@ -37,6 +37,7 @@ async def fork_recorded(
         default=settings.default_model,
         fallbacks=settings.fallback_models,
         hedge=settings.hedge_model,
+        summary=settings.summary_model,
         offline_without_key=True,
     )
     return await fork(turns, voice, at=at, changes=changes, limits=Limits.of(settings))

@@ -88,7 +88,7 @@ class LayerCode:
         self.store = store or create_store(self.settings.store, keep_seconds=self.settings.retention_days * DAY)
         self.model = model
         self._offline_without_key = offline_without_key
-        dispatch = JobDispatch(lambda: self.watch, lambda: self.settings, lambda: self.runners)
+        dispatch = JobDispatch(lambda: self.watch, lambda: self.settings, lambda: self.runners, self.store)
         self.jobs = Jobs(self.store, dispatch, first=(*CHORES, HANDOFF))
         self.watch = Watch(self.settings, self.store, self.jobs.enqueue)
         self.turns = TurnHandler(
@@ -164,6 +164,7 @@ class LayerCode:
             default=self.settings.default_model,
             fallbacks=self.settings.fallback_models,
             hedge=self.settings.hedge_model,
+            summary=self.settings.summary_model,
             offline_without_key=self._offline_without_key,
         )
         if voice.agent is not None:

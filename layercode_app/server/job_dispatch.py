@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..agent.runner import AgentRunner
+from ..agent.summarise import summarise
 from ..agent.voice_agent import VoiceAgent
 from ..conversation.session_events import SESSION_END
 from ..conversation.turn import HANDOFF
 from ..exceptions import DeveloperError
 from ..jobs.tasks import TASK
-from ..journal.stores.base import Job
+from ..journal.stores.base import Job, Store
+from ..journal.stores.history_steps import SUMMARY
 from ..settings import Settings
 from ..watch.watch import Watch
 from ..webhook import SessionEnd
@@ -26,6 +28,7 @@ class JobDispatch:
     watch: Callable[[], Watch]
     settings: Callable[[], Settings]
     runners: Callable[[], Mapping[str, AgentRunner]]
+    store: Store
 
     async def __call__(self, job: Job) -> float | None:
         """Run a job; return when it is due again (epoch seconds), or None when it is done. May raise any exception."""
@@ -39,6 +42,8 @@ class JobDispatch:
             raise DeveloperError(f"Job {job.id} needs the agent {job.agent!r}, which is not loaded.")
         if job.name == SESSION_END:
             await runner.end_session(SessionEnd.model_validate(job.payload))
+        elif job.name == TASK and job.payload["task"] == SUMMARY:
+            await summarise(runner.voice, self.store, job.conversation_id, job.payload["arguments"])
         elif job.name == TASK:
             await _run_task(runner.voice, job)
         return None

@@ -167,6 +167,12 @@ class Settings(BaseSettings):
         "Agents",
         "Model that the second request goes to; default the same model.",
     )
+    summary_model: str | None = _setting(
+        None,
+        "LAYERCODE_SUMMARY_MODEL",
+        "Agents",
+        "Model that sums up the older turns of agents with summary=True; default the agent's own.",
+    )
     model_keep_alive: float = _setting(
         300.0,
         "LAYERCODE_MODEL_KEEP_ALIVE",

@@ -203,4 +203,4 @@ async def test_an_unknown_stage_is_named() -> None:
 
 
 def test_stages_change_the_version_of_an_agent() -> None:
-    assert len({Till(stages).voice.fingerprint for stages in (STAGES, STAGES[:1] and [Stage("order")], ())}) == 3
+    assert len({Till(stages).voice.fingerprint for stages in (STAGES, [Stage("order")], ())}) == 3

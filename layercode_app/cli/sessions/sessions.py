@@ -30,10 +30,12 @@ def list_(
 @app.command()
 def show(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Show a conversation as the caller heard it, with the figures of each turn."""
-    from ...journal.read import turns_of
-    from .view import print_conversation, with_journal
+    from ...journal.read import summary_of, turns_of
+    from .view import print_conversation, print_summary, with_journal
 
     print_conversation(with_journal(store, lambda journal: turns_of(journal, conversation)), as_json=as_json)
+    if not as_json:
+        print_summary(with_journal(store, lambda journal: summary_of(journal, conversation)))
 
 
 @app.command()

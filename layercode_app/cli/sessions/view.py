@@ -12,7 +12,7 @@ from ...journal.cost import cost_of
 from ...journal.forget import Forgotten, export_path
 from ...journal.model_usage import Share
 from ...journal.open import open_journal
-from ...journal.record import Stage, Status, TurnRecord
+from ...journal.record import Json, Stage, Status, TurnRecord
 from ...journal.record_json import from_json, to_json
 from ...journal.stores.base import Store, Summary
 from ...output.terminal import Part, print_block, print_file, print_json, print_line
@@ -61,6 +61,16 @@ def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
     for turn in turns:
         print_line()
         _print_turn(turn, turns[0].agent)
+
+
+def print_summary(summary: Json) -> None:
+    """Print the running summary of a conversation and its facts, if there is one."""
+    if summary is None:
+        return
+    print_line()
+    print_block("  Summary: ", str(summary["text"]), style="dim")
+    for fact in summary["facts"]:
+        print_block("  Fact:    ", str(fact), style="dim")
 
 
 def _print_turn(turn: TurnRecord, first: str) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
+SUMMARY = "layercode.summary"
+"""The key in the conversation's state of the summary of older turns, with the position `until` that it covers."""
 KEPT_SHARE = 0.5
 """The share of the budget that a cut leaves. A smaller one makes cuts rarer, but forgets more at each."""
 

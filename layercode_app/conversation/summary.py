@@ -1,0 +1,112 @@
+"""The running summary of a long call: what it covers, and how it stands before the history.
+
+It is kept in the conversation's state, and each one is written once, so that consecutive requests begin alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..journal.record import Json, TurnRecord
+from ..journal.stores.base import tokens_of
+from ..journal.stores.history_steps import KEPT_SHARE, SUMMARY
+from ..journal.tokens import CHARACTERS_PER_TOKEN
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage
+
+SUMMARY_SHARE = 0.125
+"""The share of the history's budget that a summary may have."""
+DUE_SHARE = 0.85
+"""The share of the turns' budget from which on the older ones are summed up, so that it is ready before a cut."""
+FACTS_SHARE = 0.5
+"""The share of a summary that its facts may have."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was said earlier in a call.
+
+    Args:
+        text: What happened, in a few sentences.
+        facts: Facts, numbers and promises, word for word.
+
+    """
+
+    text: str
+    facts: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class KeptSummary:
+    """A summary in the journal: it covers all turns up to the position `until`."""
+
+    until: int
+    summary: Summary
+
+    def to_json(self) -> Json:
+        """Return it for the conversation's state."""
+        return {"until": self.until, "text": self.summary.text, "facts": list(self.summary.facts)}
+
+    def messages(self) -> list[ModelMessage]:
+        """Return it as the model gets it."""
+        from pydantic_ai.messages import ModelRequest, UserPromptPart
+
+        facts = "".join(f"\n- {fact}" for fact in self.summary.facts)
+        listed = f"\nFacts, word for word:{facts}" if facts else ""
+        return [ModelRequest(parts=[UserPromptPart(f"[Earlier in this call: {self.summary.text}{listed}]")])]
+
+
+Covered: TypeAlias = "KeptSummary | None"
+
+
+def summary_in(state: Mapping[str, Json]) -> Covered:
+    """Return the summary in a conversation's state, or None."""
+    kept = state.get(SUMMARY)
+    if kept is None:
+        return None
+    return KeptSummary(int(kept["until"]), Summary(str(kept["text"]), tuple(map(str, kept["facts"]))))
+
+
+def tokens_of_turns(history_tokens: int) -> int:
+    """Return the part of the history's budget that is left for the turns, besides a summary."""
+    return int(history_tokens * (1 - SUMMARY_SHARE))
+
+
+def uncovered(history: Sequence[TurnRecord], kept: Covered) -> Sequence[TurnRecord]:
+    """Return the turns after those that the summary covers; at least the newest one."""
+    if kept is None:
+        return history
+    return [turn for turn in history if turn.position > kept.until] or history[-1:]
+
+
+def due(past: Sequence[TurnRecord], newest: TurnRecord, history_tokens: int) -> int:
+    """Return the position up to which the turns should be summed up now; 0 if they should not."""
+    budget = tokens_of_turns(history_tokens)
+    left = budget * KEPT_SHARE - tokens_of(newest)
+    sizes = [tokens_of(turn) for turn in past]
+    if sum(sizes) + tokens_of(newest) <= budget * DUE_SHARE:
+        return 0
+    until = 0
+    for turn, size in zip(reversed(past), reversed(sizes), strict=True):
+        left -= size
+        if left < 0:
+            until = turn.position
+            break
+    return until
+
+
+def bounded(summary: Summary, history_tokens: int) -> Summary:
+    """Return the summary within its share of the budget: the oldest facts go first, then the end of the text."""
+    room = int(history_tokens * SUMMARY_SHARE * CHARACTERS_PER_TOKEN)
+    facts: list[str] = []
+    left = int(room * FACTS_SHARE)
+    for fact in reversed(summary.facts):
+        left -= len(fact) + 3
+        if left < 0:
+            break
+        facts.insert(0, fact)
+    used = sum(len(fact) + 3 for fact in facts)
+    return Summary(summary.text[: max(room - used - 60, 0)], facts)
