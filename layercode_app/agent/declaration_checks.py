@@ -68,6 +68,18 @@ def check_greeting(greeting: object) -> None:
         )
 
 
+def check_remember(remember: object) -> None:
+    """Raise DeveloperError unless it is a plain function of the turn, or None."""
+    if remember is None:
+        return
+    if not callable(remember) or inspect.iscoroutinefunction(remember):
+        raise DeveloperError(
+            f"VoiceAgent remember={_shown(remember)}: expected a plain function of the turn that returns the caller's id, "
+            'such as remember=lambda turn: turn.metadata["user_id"].'
+        )
+    check_parameters("remember", remember, ("turn",))
+
+
 def check_dependencies(name: str, agent: Any, deps: object, *, state: Any, metadata: Any) -> None:
     """Raise DeveloperError if the agent's `deps_type` does not fit what it is given: `deps`, else the turn."""
     wanted = getattr(agent, "deps_type", object)

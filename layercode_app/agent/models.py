@@ -79,7 +79,7 @@ def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip
     setting = "LAYERCODE_SUMMARY_MODEL"
     if isinstance(voice.summary, str):
         setting, name = f"The summary model of agent {voice.name!r},", voice.summary
-    if name is None or not voice.summary:
+    if name is None or not (voice.summary or voice.remember):
         return
     try:
         voice.summary_model = named_model(name, setting)

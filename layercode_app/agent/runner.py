@@ -18,7 +18,8 @@ from .guard import guarded
 from .hooks import speak_answer
 from .message_prompt import prompt_of
 from .offline import offline_model
-from .summarise import owe_summary
+from .summarise import enqueue_summary
+from .take_notes import caller_of
 from .thinking import Thinking
 from .voice_agent import VoiceAgent
 
@@ -101,6 +102,10 @@ class AgentRunner:
         """Whether the agent reads the earlier turns."""
         return self.voice.remembers
 
+    def caller_of(self, turn: Turn[Any, Any]) -> str:
+        """Return the key under which notes of the caller are kept; "" for none."""
+        return "" if self.voice.remember is None else caller_of(self.voice, turn)
+
     # --- what the engine calls
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
@@ -110,7 +115,7 @@ class AgentRunner:
         await _with_helpers(turn, self._speak_reply(turn))
         self.voice.stages.follow(turn)
         if self.voice.sums_up:
-            owe_summary(self.voice, turn)
+            enqueue_summary(self.voice, turn)
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
         """Run the `on_data` hooks. Return the JSON answer to the event: the last hook's result."""

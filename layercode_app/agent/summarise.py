@@ -1,4 +1,4 @@
-"""Sum up the older turns of a long call, as owed work after a turn."""
+"""Sum up the older turns of a long call, as a job after a turn."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ INSTRUCTIONS = (
 class Draft(BaseModel):
     """What the model returns."""
 
-    summary: str
+    summary: str = ""
     facts: list[str] = []
     corrected: list[str] = []
 
@@ -57,7 +57,7 @@ def check_summary(given: object) -> None:
     check_hook("summary", given, ("before", "transcript"))
 
 
-def owe_summary(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
+def enqueue_summary(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
     """Enqueue the summary of the older turns with the end of this turn, if the history has become long."""
     until = due(turn.past, turn.record, turn.tokens)
     if until:
@@ -70,7 +70,7 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
     before = summary_in((await store.conversation(conversation_id)).state)
     if (before is not None and before.until >= until) or not voice.sums_up:
         return
-    turns = await _turns(store, conversation_id, before.until if before else 0, until)
+    turns = await turns_between(store, conversation_id, before.until if before else 0, until)
     try:
         summary, response = await _new_summary(voice, before.summary if before else None, transcript_of(turns))
     except Exception as error:  # noqa: BLE001 - without a summary the call goes on, and the next turn asks again
@@ -82,16 +82,18 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
     kept = KeptSummary(until, bounded(summary, int(asked["tokens"])))
     await store.save_state(conversation_id, {SUMMARY: kept.to_json()})
     if response is not None:
-        await store.update(conversation_id, str(asked["turn"]), lambda record: _count(record, response))
+        await store.update(conversation_id, str(asked["turn"]), lambda record: count_summary(record, response))
 
 
-async def _turns(store: Store, conversation_id: str, after: int, until: int) -> list[TurnRecord]:
+async def turns_between(
+    store: Store, conversation_id: str, after: int = 0, until: int | None = None
+) -> list[TurnRecord]:
     """Return the spoken turns between two positions, oldest first."""
     found: list[TurnRecord] = []
     async for turn in store.turns(conversation_id=conversation_id, newest_first=True, bodies=False):
         if turn.position <= after:
             break
-        if turn.position <= until and turn.kind in SPEAKING_KINDS:
+        if (until is None or turn.position <= until) and turn.kind in SPEAKING_KINDS:
             found.insert(0, turn)
     return found
 
@@ -133,8 +135,8 @@ async def _new_summary(voice: VoiceAgent[Any, Any], before: Summary | None, tran
     return Summary(draft.summary, list(dict.fromkeys([*kept, *draft.facts]))), result
 
 
-def _count(record: TurnRecord, result: Any) -> None:
-    """Add the usage and cost of the summary to the turn that owed it."""
+def count_summary(record: TurnRecord, result: Any) -> None:
+    """Add the usage and cost of the summary to the turn that enqueued it."""
     at = record.timings.get("total", 0.0)
     for response in (message for message in result.new_messages() if message.kind == "response"):
         usage, price = response.usage, price_of(response)

@@ -22,6 +22,7 @@ from .declaration_checks import (
     check_guard,
     check_model_class,
     check_name,
+    check_remember,
     check_seconds,
     check_texts,
 )
@@ -89,6 +90,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         summary: Whether older turns, which no longer fit the history, become a running summary. True uses the model of the
             setting LAYERCODE_SUMMARY_MODEL, else the agent's own; or name a model, or give an async function of the summary
             before (or None) and the transcript after it, which returns a `Summary` or a text.
+        remember: A function of the turn that returns the caller's id, such as a customer number, or None. Notes of the caller
+            are then kept from call to call: `turn.notes`, and what a model finds worth knowing when a call has ended.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
             `Speakable(numbers=True)` also says numbers, money, dates, addresses and abbreviations as words.
@@ -128,6 +131,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         confirm: Mapping[str, Question | Confirm] | None = None,
         stages: Sequence[Stage] = (),
         summary: Summarised = False,
+        remember: Callable[[Turn[StateT, MetadataT]], str | None] | None = None,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -162,6 +166,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         confirm: Mapping[str, Question | Confirm] | None = None,
         stages: Sequence[Stage] = (),
         summary: Summarised = False,
+        remember: Callable[[Turn[StateT, MetadataT]], str | None] | None = None,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -195,6 +200,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         confirm: Mapping[str, Question | Confirm] | None = None,
         stages: Sequence[Stage] = (),
         summary: Summarised = False,
+        remember: Callable[[Turn[Any, Any]], str | None] | None = None,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -249,6 +255,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         """The declared summary; the server sets `summary_model` from it."""
         self.summary_model: Model | None = None
         """The model that sums up; None means the one that answers."""
+        check_remember(remember)
+        self.remember = remember
         self.notices = notices
         self.remembers = agent is not None if history is None else history
         self.speakable = speakable_of(speakable)

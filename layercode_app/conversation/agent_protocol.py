@@ -68,6 +68,9 @@ class AgentProtocol(Protocol):
     def sums_up(self) -> bool:
         """Whether the agent's older turns become a running summary."""
 
+    def caller_of(self, turn: Turn[Any, Any]) -> str:
+        """Return the key under which notes of the caller are kept; "" for none."""
+
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply to this turn."""
 

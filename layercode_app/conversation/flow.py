@@ -22,6 +22,8 @@ RESERVED = "layercode."
 """The beginning of the keys in a conversation's state that are no fields of a state model."""
 AGENT = "layercode.agent"
 """The key of the agent that answers from the next turn on."""
+CALLER = "layercode.caller"
+"""The key of what `remember` returned for the caller."""
 MOST_HANDOVERS = 3
 """The most hand-overs in one turn; a further one is ignored."""
 MOST_MOVES = 8
@@ -78,7 +80,9 @@ class Flow:
         self.stages: Sequence[str] = ()
         """The stages of the agent that runs, by name, the first one first."""
         self._known = known
-        self._values = {key: str(stored[key]) for key in stored if key == AGENT or key.startswith("layercode.stage.")}
+        self._values = {
+            key: str(stored[key]) for key in stored if key in (AGENT, CALLER) or key.startswith("layercode.stage.")
+        }
         self._saved = dict(self._values)
         self._settled = dict(self._values)
         self.due = ""
@@ -108,6 +112,10 @@ class Flow:
         """Let the running agent be in this stage. Raises DeveloperError if it has no such stage."""
         check_known(stage, self.stages, f"go_to({stage!r}): agent {agent!r} has no such stage.")
         self._values[stage_key(agent)] = stage
+
+    def note_caller(self, key: str) -> None:
+        """Keep who the caller is, for the notes that are taken when the call has ended."""
+        self._values[CALLER] = self._settled[CALLER] = key
 
     # --- saving
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..journal.record import TTS, Frame, Json, Source, Status, ToolCall, TurnRecord
 from ..observability.debug_run import new_frames
 from ..wellformed import REPLACEMENT
+from .caller_notes import CallerNotes
 from .flow import Flow
 from .lazy_event import LazyEvent
 from .listener import Listener
@@ -43,6 +44,8 @@ class LiveTurn:
     publisher: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
     """The task that speaks, while it runs."""
+    notes: CallerNotes | None = None
+    """The notes of the caller, for an agent with `remember=`."""
     state: LiveState[Any] | None = None
     flow: Flow | None = None
     """The agent and the stage that the conversation is at; set when the turn's work is prepared."""

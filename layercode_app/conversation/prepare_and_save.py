@@ -25,6 +25,7 @@ from ..settings.limits import Limits
 from ..webhook import Event
 from . import carried_speech, delivery
 from .agent_protocol import AgentProtocol
+from .caller_notes import NOTES, read_notes
 from .carried_speech import Carried
 from .flow import Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
@@ -113,6 +114,17 @@ class Work:
             background=self.services.background,
         )
 
+    async def recall(self, turn: Turn[Any, Any]) -> None:
+        """Read the notes of the caller, if the agent keeps some. Without the journal the call goes on without them."""
+        key, live = self.agent.caller_of(turn), self.live
+        if not key or live.flow is None:
+            return
+        live.flow.note_caller(key)
+        try:
+            live.notes = await read_notes(self.services.store, key)
+        except StoreError as error:
+            logger.warning("The notes of the caller could not be read: {}", error)
+
     def _enter_flow(self) -> Flow:
         """Begin in the stage of the agent that the conversation is at; in the first one if that was removed since."""
         live, agent = self.live, self.agent
@@ -135,6 +147,8 @@ class Work:
             live.collect(end=end)
         record.ended_at = time.time()
         record.timings["total"] = total
+        if (notes := live.notes) is not None and (notes.added or notes.removed):
+            live.enqueued.append((NOTES, {"key": notes.key, "added": notes.added, "removed": notes.removed}))
         jobs = [tasks.job_of(record, number, name, given) for number, (name, given) in enumerate(live.enqueued)]
         try:
             try:

@@ -15,6 +15,7 @@ from ..journal.cost import FREE_MODEL
 from ..journal.record import DATA, Json, Source, TurnRecord
 from ..observability import metrics
 from ..webhook import Event
+from .caller_notes import CallerNotes
 from .flow import hand_over, move_on
 from .history import history_of
 from .live import LiveTurn
@@ -136,9 +137,24 @@ class Turn(Generic[StateT, MetadataT]):
 
         A running summary of still earlier turns precedes them.
         """
+        history, notes = history_of(self.past), self._live.notes
+        known = [] if notes is None else notes.messages()
         if self._summary is None:
-            return fit(history_of(self.past), self.tokens)
-        return [*self._summary.messages(), *fit(history_of(self.past), tokens_of_turns(self.tokens))]
+            return [*known, *fit(history, self.tokens)]
+        return [*known, *self._summary.messages(), *fit(history, tokens_of_turns(self.tokens))]
+
+    @property
+    def notes(self) -> CallerNotes:
+        """What is known of the caller from earlier calls; `notes.add(fact)` keeps a fact for the next ones.
+
+        Raises DeveloperError for an agent without `remember=`.
+        """
+        if self._live.notes is None:
+            raise DeveloperError(
+                f"Agent {self.agent!r} keeps no notes of this caller. Write VoiceAgent({self.agent!r}, ..., "
+                'remember=lambda turn: turn.metadata["user_id"]), and make sure that it returns an id.'
+            )
+        return self._live.notes
 
     @property
     def summary(self) -> Summary | None:

@@ -35,6 +35,7 @@ class Run(Work):
         """Speak the answer, or an apology if that fails, then save and end the turn."""
         try:
             turn = self.prepare()
+            await self.recall(turn)
             if self.carried:
                 await self._speak_carried()
             await self._speak_in_time(turn)
@@ -109,7 +110,9 @@ class Run(Work):
         before, self.agent = self.agent, services.agents()[name]
         self.begun.state = (await services.store.conversation(live.record.conversation_id)).state
         await current_agent.enter(services, self.agent, live.record, self.begun, was=before)
-        return self.prepare()
+        turn = self.prepare()
+        await self.recall(turn)
+        return turn
 
     def _end_cut_answer(self) -> None:
         """Complete an answer that the provider cut with a closing text: silence after half a sentence sounds broken."""

@@ -12,6 +12,8 @@ from .stores.base import Store
 
 RECORDINGS = Path(".layercode/recordings")
 EXPORTS = Path(".layercode/exports")
+LONGEST_KEY = 200
+"""The longest id of a caller that is kept as it is; of a longer one, a hash is kept."""
 
 
 @dataclass
@@ -41,6 +43,18 @@ def export_path(conversation_id: str, ending: str, folder: Path = EXPORTS) -> Pa
     if plain != conversation_id:
         plain += "-" + hashlib.sha256(conversation_id.encode()).hexdigest()[:8]
     return folder / f"{plain}.{ending}"
+
+
+def caller_id(key: str) -> str:
+    """Return the id under which the notes of a caller are kept, as the state of a conversation without turns."""
+    plain = key if len(key) <= LONGEST_KEY else hashlib.sha256(key.encode()).hexdigest()
+    return f"caller:{plain}"
+
+
+async def notes_of(store: Store, key: str) -> list[str]:
+    """Return all notes of a caller, oldest first."""
+    state = (await store.conversation(caller_id(key))).state
+    return [text for _, text in sorted((note["at"], note["text"]) for note in state.values() if note["text"])]
 
 
 async def forget(

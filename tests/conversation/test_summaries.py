@@ -75,7 +75,7 @@ class Speaker:
 
 
 async def idle(store: Store) -> None:
-    """Wait until the owed work is done."""
+    """Wait until the jobs of the turns are done."""
     while any(job.name == "task" for job in await store.pending_jobs()):
         await asyncio.sleep(0.001)
 
@@ -110,11 +110,11 @@ async def test_a_fact_of_turn_3_is_in_the_last_request_and_requests_begin_alike(
     assert speaker.measured.complete, "the newest turns are in every request"
     assert len(notes.prompts) > 2
     assert max(map(len, notes.prompts)) < 2 * budget * CHARACTERS_PER_TOKEN, "the cost of a summary does not grow"
-    owed = [record for record in records if any(call.stage == "summary" for call in record.requests)]
-    assert len(owed) == len(notes.prompts)
-    assert owed[0].usage["requests"] == 2
-    assert [share.model for share in owed[0].shares][-1].startswith("cheap")
-    assert waterfall_of(owed[0]).total_ms == owed[0].timings["total"]
+    counted = [record for record in records if any(call.stage == "summary" for call in record.requests)]
+    assert len(counted) == len(notes.prompts)
+    assert counted[0].usage["requests"] == 2
+    assert [share.model for share in counted[0].shares][-1].startswith("cheap")
+    assert waterfall_of(counted[0]).total_ms == counted[0].timings["total"]
 
 
 async def test_a_summary_stays_the_same_until_the_next_one_and_tells_what_it_covers() -> None:
@@ -169,7 +169,7 @@ async def test_an_own_function_sums_up() -> None:
 
 
 async def test_a_summary_that_was_lost_with_its_worker_is_made_by_the_next_one() -> None:
-    """The job is leased by a worker that dies; the next turn, at another worker, owes the summary again."""
+    """The job is leased by a worker that dies; the next turn, at another worker, enqueues the summary again."""
     speaker, notes, store = Speaker(), Notes(), MemoryStore()
     voice = speaker.voice(summary=notes.model)
     async with open_call(voice, settings=settings(), store=store) as call:

@@ -14,6 +14,8 @@ app = typer.Typer(cls=VisibleErrors, help="List, show, export and delete recorde
 
 Id = Annotated[str, typer.Argument(help="The conversation's id, as `sessions list` shows it.")]
 
+OptionalId = Annotated[str | None, typer.Argument(help="The conversation's id, as `sessions list` shows it.")]
+
 
 @app.command("list")
 def list_(
@@ -68,13 +70,21 @@ def export(
 
 
 @app.command()
-def forget(conversation: Id, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+def forget(conversation: OptionalId = None,
+           caller: Annotated[str | None, typer.Option(help="Show and delete the notes of this caller instead.")] = None,
+           yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
            store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
     """Delete a conversation from the journal and its write-ahead log, with its recordings and exports."""
     from ...journal.forget import forget as forget_conversation
     from ...output.terminal import confirm
-    from .view import print_forgotten, with_journal
+    from .view import forget_caller, print_forgotten, with_journal
 
+    if (conversation is None) == (caller is None):
+        raise typer.BadParameter("give the id of a conversation, or --caller with the id of a caller.")
+    if caller is not None:
+        forget_caller(caller, store, yes=yes, as_json=as_json)
+        return
+    assert conversation is not None
     if not yes:
         confirm(f"Delete everything stored about {conversation}?", err=True)
     done = with_journal(store, lambda journal: forget_conversation(journal, conversation))

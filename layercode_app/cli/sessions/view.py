@@ -169,6 +169,26 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
     print_line(f"Wrote {path}.")
 
 
+def forget_caller(caller: str, store: str | None, *, yes: bool, as_json: bool) -> None:
+    """Show the notes of a caller and delete them. Raises NotRecordedError if there are none."""
+    from ...journal.forget import caller_id, notes_of
+    from ...output.terminal import confirm
+
+    notes = with_journal(store, lambda journal: notes_of(journal, caller))
+    if not notes:
+        raise NotRecordedError(f"There are no notes of caller {caller!r}.")
+    if not as_json:
+        for note in notes:
+            print_block("  Note: ", note)
+    if not yes:
+        confirm(f"Delete everything noted about {caller}?", err=True)
+    with_journal(store, lambda journal: journal.forget(caller_id(caller)))
+    if as_json:
+        print_json({"caller": caller, "notes": notes})
+        return
+    print_block("", f"Deleted {counted(len(notes), 'note')} of {caller}.", one_line=True)
+
+
 def print_forgotten(done: Forgotten, *, as_json: bool) -> None:
     """Print what was deleted. Raises NotRecordedError if there was nothing."""
     if not done.anything:

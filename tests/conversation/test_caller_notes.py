@@ -1,0 +1,150 @@
+"""Notes of a caller are kept from call to call, and forgotten on request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, ToolReturnPart
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from typer.testing import CliRunner
+
+from layercode_app import DeveloperError, Turn, VoiceAgent
+from layercode_app.cli.main import app
+from layercode_app.conversation.caller_notes import read_notes, write_notes
+from layercode_app.journal.stores import create_store
+from layercode_app.journal.stores.base import Store
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.testing import open_call
+
+pytestmark = pytest.mark.anyio
+
+ANN = {"metadata": {"user": "ann"}}
+
+
+class Baker:
+    """An agent with notes. Its model notes what the caller asks it to, and sums up calls."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.requests: list[list[ModelMessage]] = []
+        self.transcripts: list[str] = []
+        self._fails = fails
+        agent = Agent(FunctionModel(self._write, stream_function=self._speak), deps_type=Turn)
+
+        @agent.tool
+        async def note(ctx: RunContext[Turn], fact: str) -> str:
+            """Keep a fact."""
+            ctx.deps.notes.add(fact)
+            return "noted"
+
+        self.voice = VoiceAgent("baker", agent, remember=lambda turn: turn.metadata["user"], filler=False)
+
+    async def _speak(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
+        self.requests.append(messages)
+        said = str(messages[-1].parts[-1].content)  # type: ignore[union-attr]
+        if said.startswith("note ") and not isinstance(messages[-1].parts[-1], ToolReturnPart):
+            fact = json.dumps({"fact": said.removeprefix("note ")})
+            yield {0: DeltaToolCall("note", fact, tool_call_id=f"call-{len(messages)}")}
+        else:
+            yield "Fine."
+
+    async def _write(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        prompt = str(messages[-1].parts[-1].content)  # type: ignore[union-attr]
+        self.transcripts.append(prompt)
+        if self._fails:
+            raise RuntimeError("the provider is away")
+        draft = {"facts": ["Wants rye bread."], "corrected": ["Lives in Bonn."]}
+        return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, json.dumps(draft))])
+
+
+async def idle(store: Store) -> None:
+    while any(job.name in ("task", "session_end") for job in await store.pending_jobs()):
+        await asyncio.sleep(0.001)
+
+
+async def test_notes_are_kept_from_call_to_call() -> None:
+    baker, store = Baker(), MemoryStore()
+    await write_notes(store, "ann", ["Lives in Bonn."])
+    async with open_call(baker.voice, store=store, conversation_id="first", **ANN) as call:
+        await call.say("note Is allergic to nuts.")
+        await call.resend()
+        await idle(store)
+        await call.end()
+        await idle(store)
+        await call.end()
+        await idle(store)
+        records = [record for record in await call.records() if record.user_text]
+    assert (await read_notes(store, "ann")).facts == ["Is allergic to nuts.", "Wants rye bread."]
+    assert len(baker.transcripts) == 1, "the end was delivered twice"
+    assert "Known facts:\n- Lives in Bonn.\n- Is allergic to nuts." in baker.transcripts[0]
+    assert "Caller: note Is allergic to nuts." in baker.transcripts[0]
+    assert records[0].usage["requests"] == 3, "the notes count for the last turn"
+
+    async with open_call(baker.voice, store=store, conversation_id="second", **ANN) as call:
+        await call.say("hello")
+    first = baker.requests[-1][0].parts[0].content  # type: ignore[union-attr]
+    assert first == "[Known of the caller from earlier calls:\n- Is allergic to nuts.\n- Wants rye bread.]"
+
+    async with open_call(baker.voice, store=store, conversation_id="third", metadata={"user": "bob"}) as call:
+        await call.say("hello")
+    assert "rye" not in str(baker.requests[-1])
+
+
+@pytest.mark.parametrize("metadata", [{}, {"user": None}])
+async def test_a_caller_without_an_id_has_no_notes(metadata: dict[str, Any]) -> None:
+    baker = Baker()
+    async with open_call(baker.voice, metadata=metadata) as call:
+        assert (await call.say("hello")).spoken == "Fine."
+        turn = await call.say("note x")
+    assert "keeps no notes of this caller" in str(turn.error)
+
+
+async def test_a_model_that_fails_takes_no_notes() -> None:
+    baker, store = Baker(fails=True), MemoryStore()
+    async with open_call(baker.voice, store=store, **ANN) as call:
+        await call.say("hello")
+        await call.end()
+        await idle(store)
+    assert len(baker.transcripts) == 1
+    assert (await read_notes(store, "ann")).facts == []
+
+
+def test_forget_shows_and_deletes_the_notes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/journal.sqlite3"
+
+    async def fill() -> None:
+        store = create_store(url)
+        await store.open()
+        await write_notes(store, "ann", ["Is allergic to nuts."])
+        await store.close()
+
+    asyncio.run(fill())
+    runner = CliRunner()
+    shown = runner.invoke(app, ["sessions", "forget", "--caller", "ann", "--yes", "--store", url])
+    assert shown.exit_code == 0, shown.output
+    assert "Is allergic to nuts." in shown.output
+    assert "Deleted 1 note of ann." in shown.output
+    again = runner.invoke(app, ["sessions", "forget", "--caller", "ann", "--yes", "--store", url])
+    assert again.exit_code != 0
+    neither = runner.invoke(app, ["sessions", "forget", "--yes", "--store", url])
+    assert neither.exit_code == 2
+
+
+async def test_two_calls_of_one_caller_lose_no_note() -> None:
+    store = MemoryStore()
+    await asyncio.gather(write_notes(store, "ann", ["one"]), write_notes(store, "ann", ["two"]))
+    await write_notes(store, "ann", ["One"], ["two"])
+    assert (await read_notes(store, "ann")).facts == ["one"]
+
+
+def test_a_wrong_remember_is_named() -> None:
+    async def wrong(turn: Turn) -> str:
+        return "x"
+
+    with pytest.raises(DeveloperError, match="expected a plain function of the turn"):
+        VoiceAgent("a", remember=wrong)  # type: ignore[arg-type,call-overload]
