@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .agent.authorization import AuthorizeRequest
     from .agent.confirm_options import Confirm
     from .agent.discovery import find_agent
+    from .agent.guards import no_card_numbers, prompt_injection, stay_on_topic
     from .agent.markdown_filter import SPEAK_PLAINLY
     from .agent.offline import Call, Scene
     from .agent.prompts import load_prompt
@@ -93,8 +94,11 @@ __all__ = [
     "find_agent",
     "load_prompt",
     "load_settings",
+    "no_card_numbers",
     "parse_event",
+    "prompt_injection",
     "sign",
+    "stay_on_topic",
     "verify",
 ]
 
@@ -102,6 +106,7 @@ _HOMES = {
     "agent.authorization": ("AuthorizeRequest",),
     "agent.confirm_options": ("Confirm",),
     "agent.discovery": ("find_agent",),
+    "agent.guards": ("no_card_numbers", "prompt_injection", "stay_on_topic"),
     "agent.offline": ("Call", "Scene"),
     "agent.prompts": ("load_prompt",),
     "agent.markdown_filter": ("SPEAK_PLAINLY",),

@@ -47,8 +47,12 @@ def check_texts(**given: object) -> None:
 
 
 def check_guard(guard: object) -> None:
-    """Raise HookError unless the guard is an async function of the turn, or None."""
+    """Raise HookError unless each guard is an async function of the turn. It may be one, a list, or None."""
     if guard is None:
+        return
+    if isinstance(guard, list | tuple):
+        for one in guard:
+            check_guard(one)
         return
     call = getattr(guard, "__call__", None)  # noqa: B004 - the method itself is needed: it may be async
     check_hook("guard", guard if inspect.isroutine(guard) or not inspect.iscoroutinefunction(call) else call, ("turn",))

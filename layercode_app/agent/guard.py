@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 from ..conversation.turn import Turn
@@ -12,10 +12,17 @@ Guard: TypeAlias = Callable[[Turn[Any, Any]], Awaitable[str | None]]
 """Returns None to allow the reply, or the text that is said instead of the rest of the reply."""
 
 
-async def guarded(guard: Guard, turn: Turn[Any, Any], speaking: Coroutine[Any, Any, None]) -> None:
-    """Let the agent speak while the guard checks the turn. An objection or an error of the guard stops the speech."""
+def guards_of(given: Guard | Sequence[Guard] | None) -> tuple[Guard, ...]:
+    """Return one or several guards as a tuple."""
+    if given is None:
+        return ()
+    return tuple(given) if isinstance(given, Sequence) else (given,)
+
+
+async def guarded(guards: Sequence[Guard], turn: Turn[Any, Any], speaking: Coroutine[Any, Any, None]) -> None:
+    """Let the agent speak while the guards check the turn. The first objection or error of one stops the speech."""
     speech: asyncio.Task[None] = asyncio.create_task(speaking)
-    verdict: asyncio.Task[str | None] = asyncio.create_task(_ask(guard, turn))
+    verdict: asyncio.Task[str | None] = asyncio.create_task(_ask(guards, turn))
     try:
         await asyncio.wait({speech, verdict}, return_when=asyncio.FIRST_COMPLETED)
         if speech.done():
@@ -34,9 +41,29 @@ async def guarded(guard: Guard, turn: Turn[Any, Any], speaking: Coroutine[Any, A
         await _end(verdict)
 
 
-async def _ask(guard: Guard, turn: Turn[Any, Any]) -> str | None:
-    with turn.span("guard"):
+async def _ask(guards: Sequence[Guard], turn: Turn[Any, Any]) -> str | None:
+    """Ask all guards at once, and return the first objection."""
+    if len(guards) == 1:
+        return await _ask_one("guard", guards[0], turn)
+    asked = [asyncio.create_task(_ask_one(f"guard {_name(guard)}", guard, turn)) for guard in guards]
+    try:
+        for answered in asyncio.as_completed(asked):
+            if (objection := await answered) is not None:
+                return objection
+        return None
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+
+
+async def _ask_one(name: str, guard: Guard, turn: Turn[Any, Any]) -> str | None:
+    with turn.span(name):
         return await guard(turn)
+
+
+def _name(guard: Guard) -> str:
+    return str(getattr(guard, "__name__", type(guard).__name__))
 
 
 async def _end(task: asyncio.Task[Any]) -> None:

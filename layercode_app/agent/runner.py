@@ -200,7 +200,7 @@ class AgentRunner:
         voice = self.voice
         async with Thinking(voice, turn) as thinking:
             speaking = run_with_retries(voice, turn, SpeechWriter(voice, turn, thinking), given)
-            await (speaking if voice.guard is None else guarded(voice.guard, turn, speaking))
+            await (guarded(voice.guards, turn, speaking) if voice.guards else speaking)
 
 
 async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[T]) -> T:

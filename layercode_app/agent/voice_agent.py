@@ -28,7 +28,7 @@ from .declaration_checks import (
 )
 from .filler_options import FillerTexts, filler_of, is_offline, offline_filler
 from .fingerprint import fingerprint
-from .guard import Guard
+from .guard import Guard, guards_of
 from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook
 from .offline import Script
 from .speakable import Speakable, speakable_of
@@ -66,8 +66,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         filler_after: Seconds of silence before a filler is spoken.
         filler_every: Seconds from the last words to another filler, whatever the turn waits for; by default 3.5 if a
             model answers. Other agents speak a filler only before their first words.
-        guard: Runs concurrently with the model on every message. If it returns a text, that text replaces the rest of
-            the reply.
+        guard: Runs concurrently with the model on every message; one, or a list. If it returns a text, that text replaces
+            the rest of the reply. See `no_card_numbers`, `prompt_injection` and `stay_on_topic`.
         turn_timeout: Seconds a turn may take; by default the setting LAYERCODE_TURN_TIMEOUT.
         tool_timeout: Seconds one tool call may take; by default the setting LAYERCODE_TOOL_TIMEOUT.
         first_token_timeout: Seconds until the model must begin to answer a request; by default the setting
@@ -116,7 +116,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         filler: FillerTexts = None,
         filler_after: float = 1.5,
         filler_every: float | None = None,
-        guard: Guard | None = None,
+        guard: Guard | Sequence[Guard] | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
         first_token_timeout: float | None = None,
@@ -151,7 +151,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         filler: FillerTexts = None,
         filler_after: float = 1.5,
         filler_every: float | None = None,
-        guard: Guard | None = None,
+        guard: Guard | Sequence[Guard] | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
         first_token_timeout: float | None = None,
@@ -185,7 +185,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         filler: FillerTexts = None,
         filler_after: float = 1.5,
         filler_every: float | None = None,
-        guard: Guard | None = None,
+        guard: Guard | Sequence[Guard] | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
         first_token_timeout: float | None = None,
@@ -234,7 +234,7 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.deps = deps
         self.speak = speak
         self.apology = apology
-        self.guard = guard
+        self.guards = guards_of(guard)
         self.turn_timeout = turn_timeout
         self.tool_timeout = tool_timeout
         self.first_token_timeout = first_token_timeout

@@ -147,4 +147,4 @@ def test_a_wrong_remember_is_named() -> None:
         return "x"
 
     with pytest.raises(DeveloperError, match="expected a plain function of the turn"):
-        VoiceAgent("a", remember=wrong)  # type: ignore[arg-type,call-overload]
+        VoiceAgent("a", remember=wrong)  # type: ignore[arg-type]

@@ -138,7 +138,8 @@ async def test_a_summary_stays_the_same_until_the_next_one_and_tells_what_it_cov
 @pytest.mark.parametrize("how", ["failing", "offline", "off"])
 async def test_without_a_summary_older_turns_are_cut_as_before(how: str) -> None:
     speaker, notes = Speaker(), Notes(fails=True)
-    options: dict[str, Any] = {"failing": {"summary": notes.model}, "offline": {"summary": True}, "off": {}}[how]
+    ways: dict[str, dict[str, Any]] = {"failing": {"summary": notes.model}, "offline": {"summary": True}, "off": {}}
+    options = ways[how]
     voice = speaker.voice(**options)
     if how == "offline":
         voice.use_model(FunctionModel(stream_function=speaker, model_name=FREE_MODEL))
@@ -208,6 +209,6 @@ def test_a_summary_has_its_share_of_the_budget() -> None:
 
 def test_wrong_summaries_are_named() -> None:
     with pytest.raises(DeveloperError, match="summary=5: expected True, a model"):
-        VoiceAgent("a", summary=5)  # type: ignore[arg-type]
+        VoiceAgent("a", summary=5)  # type: ignore[call-overload]
     with pytest.raises(HookError, match="plain function"):
         VoiceAgent("a", summary=lambda before, transcript: "x")  # type: ignore[arg-type,return-value]

@@ -1,0 +1,55 @@
+"""Find card numbers in what a caller says, written or spoken digit by digit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_DIGITS = {
+    "zero": "0", "oh": "0", "o": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6",
+    "seven": "7", "eight": "8", "nine": "9", "null": "0", "eins": "1", "zwei": "2", "zwo": "2", "drei": "3", "vier": "4",
+    "fünf": "5", "sechs": "6", "sieben": "7", "acht": "8", "neun": "9",
+}  # fmt: skip
+_TIMES = {"double": 2, "triple": 3, "doppel": 2}
+_TOKEN = re.compile(r"\d+|\w+")
+_ISSUERS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
+    r"|(?:5[1-5]\d{2}|222[1-9]|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)\d{12}"  # Mastercard
+    r"|3[47]\d{13}"  # American Express
+    r"|(?:6011|65\d{2}|64[4-9]\d)\d{12}"  # Discover
+    r"|3(?:0[0-5]|[68]\d)\d{11}"  # Diners Club
+    r"|35(?:2[89]|[3-8]\d)\d{12}"  # JCB
+    r"|62\d{14,17}"  # UnionPay
+)
+
+
+def has_card_number(text: str) -> bool:
+    """Return whether the text contains a card number: an issuer's length and first digits, and a valid check digit."""
+    return any(_ISSUERS.fullmatch(run) and luhn(run) for run in digit_runs(text))
+
+
+def luhn(digits: str) -> bool:
+    """Return whether the last digit is the check digit of the others."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        doubled = int(digit) * (1 + place % 2)
+        total += doubled - 9 if doubled > 9 else doubled
+    return total % 10 == 0
+
+
+def digit_runs(text: str) -> Iterator[str]:
+    """Yield the runs of digits: groups and digit words that follow one another without another word between them."""
+    run, times = "", 1
+    for token in _TOKEN.findall(text.casefold()):
+        if token in _TIMES:
+            times = _TIMES[token]
+            continue
+        digit = token if token.isdecimal() else _DIGITS.get(token, "")
+        if not digit:
+            if run:
+                yield run
+            run = ""
+        run += digit * times
+        times = 1
+    if run:
+        yield run
