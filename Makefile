@@ -2,7 +2,7 @@
 # Everything is installed into .venv, at the versions of constraints.txt. Pass options with ARGS="…".
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check lint coverage format screenshots wheel deploy constraints clean
+.PHONY: help run test test-all check lint coverage format docs screenshots wheel deploy constraints clean
 
 # Tests mostly wait for servers and programs, so several at a time pay even on one core. `make test PARALLEL=` is one by one.
 PARALLEL ?= -n 4 --dist loadfile --no-loadscope-reorder
@@ -57,8 +57,13 @@ format: $(INSTALLED) ## Format the code and fix what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-screenshots: $(INSTALLED) ## Take the screenshots of the dev page for docs/; needs Chromium
+docs: $(INSTALLED) ## Build the documentation site into build/site, and check its links
+	$(INSTALL) --group docs
+	$(BIN)/python -m docsite build/site
+
+screenshots: docs ## Take the screenshots of the dev page and of the site for docs/; needs Chromium
 	$(BIN)/python -m tests.e2e.screenshots docs/screenshots
+	$(BIN)/python -m tests.docsite.screenshots build/site docs/screenshots/site
 
 wheel: $(INSTALLED) ## Build the wheel and the source distribution into dist/, and check them
 	$(INSTALL) --group release
@@ -74,7 +79,7 @@ constraints: ## Refresh constraints.txt with the newest versions that fit pyproj
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
 	build/constraints/bin/python -m pip install --quiet --upgrade pip
-	build/constraints/bin/python -m pip install --quiet --editable . --group dev --group release
+	build/constraints/bin/python -m pip install --quiet --editable . --group dev --group docs --group release
 	{ echo '# The versions the tests run with; `make constraints` writes this file.'; \
 	  build/constraints/bin/python -m pip freeze --exclude-editable | grep '=='; } > constraints.txt
 

@@ -21,14 +21,14 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 """Each has a better word: the caller, the worker, the client; enqueue, fix, expensive, override."""
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/*.md", ".env.example", "Makefile")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/**/*.md", ".env.example", "Makefile")
 SPOKEN = ("layercode_app/agents/", "layercode_app/scaffold/conversations.py")
 """Words that agents and callers say; they may say what people say."""
 
 
 def found() -> Iterator[str]:
     """Yield each occurrence as `path:line: text`."""
-    for folder in ("layercode_app", "tests", "benchmarks", "agents"):
+    for folder in ("layercode_app", "tests", "benchmarks", "docsite", "agents"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             if not name.startswith(SPOKEN) and path != Path(__file__):

@@ -30,7 +30,7 @@ PROVIDERS_BY_CLIENT: Mapping[str, str] = {
     "xai_sdk": "xai",
 }
 """The provider by the client library that raised the error."""
-_BY_KIND: Mapping[str, str] = {
+FIX_BY_KIND: Mapping[str, str] = {
     "ModelQuotaExceededError": "The provider's account has no credit left. Add credit there, or choose another model.",
     "ModelContextWindowExceededError": "The conversation is too long for the model. Lower LAYERCODE_HISTORY_TOKENS.",
     "UsageLimitExceeded": "The agent's usage limit ended the run. Raise the limit, or stop the model calling tools again.",
@@ -39,7 +39,7 @@ _BY_KIND: Mapping[str, str] = {
     "ModelRequestTimeout": "The model did not begin in time. Raise LAYERCODE_FIRST_TOKEN_TIMEOUT, or name FALLBACK_MODELS.",
 }
 """The fix by the name of the error's class, for errors that are more precise than their category."""
-_BY_CATEGORY: Mapping[str, str] = {
+FIX_BY_CATEGORY: Mapping[str, str] = {
     "rate_limit": "The provider limits your requests. Wait a minute, or name FALLBACK_MODELS to answer meanwhile.",
     "network": "The provider could not be reached. Check the internet connection and the provider's base URL.",
     "timeout": "The turn took too long. Raise LAYERCODE_TURN_TIMEOUT, or make the slow step faster.",
@@ -58,7 +58,7 @@ def fix_of(error: BaseException, category: str) -> str:
     names = [name for link in chain(error) for name in (base.__name__ for base in type(link).__mro__)]
     if "ModelNotFoundError" in names:
         return _no_model(error)
-    return next((_BY_KIND[name] for name in names if name in _BY_KIND), _BY_CATEGORY.get(category, ""))
+    return next((FIX_BY_KIND[name] for name in names if name in FIX_BY_KIND), FIX_BY_CATEGORY.get(category, ""))
 
 
 def _key(error: BaseException) -> str:

@@ -192,6 +192,7 @@ Event: TypeAlias = Annotated[
     | Annotated[UnknownEvent, Tag("unknown")],
     Discriminator(_tag),
 ]
+"""Any event: the type of `parse_event` and of `on_event` hooks. `type` tells which one it is."""
 TurnEvent: TypeAlias = SessionStart | Welcome | Message
 """An event that is answered with a stream of speech if it has a `turn_id`."""
 

@@ -17,6 +17,7 @@ agents_app = typer.Typer(cls=VisibleErrors, help="Manage your agents at the plat
 app.add_typer(agents_app, name="agents")
 
 AgentId = Annotated[str | None, typer.Option("--agent-id", help="Default LAYERCODE_AGENT_ID.")]
+SessionId = Annotated[str, typer.Argument(help="The session's id, from its first event or the dashboard.")]
 
 
 @agents_app.command("list")
@@ -46,7 +47,8 @@ def create_agent(template: Annotated[str | None, typer.Option(help="Template id.
 
 
 @agents_app.command("set-webhook")
-def set_webhook(agent_id: str, url: Annotated[str, typer.Argument(help="https://…")],
+def set_webhook(agent_id: Annotated[str, typer.Argument(help="The agent's id.")],
+                url: Annotated[str, typer.Argument(help="https://…")],
                 yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
     """Set the webhook URL of an agent."""
     from ...output.terminal import confirm, print_line
@@ -61,7 +63,7 @@ def set_webhook(agent_id: str, url: Annotated[str, typer.Argument(help="https://
 
 
 @app.command()
-def session(session_id: str, agent_id: AgentId = None, as_json: AsJson = False) -> None:
+def session(session_id: SessionId, agent_id: AgentId = None, as_json: AsJson = False) -> None:
     """Show one session: its figures and transcript."""
     from .view import agent_id_of, run, show_session
 
@@ -70,7 +72,7 @@ def session(session_id: str, agent_id: AgentId = None, as_json: AsJson = False) 
 
 
 @app.command()
-def recording(session_id: str, output: Annotated[Path, typer.Option("-o", "--output", help="The WAV file to write.")],
+def recording(session_id: SessionId, output: Annotated[Path, typer.Option("-o", "--output", help="The WAV file to write.")],
               agent_id: AgentId = None) -> None:  # fmt: skip
     """Download a session's recording. An interrupted download continues where it stopped."""
     from ...output.progress import bytes_bar

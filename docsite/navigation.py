@@ -1,0 +1,57 @@
+"""Order the pages: the four kinds of Diátaxis, and within each kind the order that a reader needs.
+
+A new page is found by its place: `docs/*.md` are how-to pages, the folders are the other kinds. A page that is not in
+`HOW_TO` is listed at the end of the how-to pages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+HOW_TO = {
+    "Build": ("new", "adopt", "voice-agents", "agents", "conversation", "collectors", "moving"),
+    "Test": ("dev-page", "emulator", "testing"),
+    "Go live": ("production", "stores"),
+    "Watch": ("observability", "reports"),
+    "When it fails": ("troubleshooting", "old-habits"),
+}
+"""The groups of how-to pages and their pages, in order."""
+FOLDERS = {"tutorial": "Tutorial", "explanation": "Explanation", "reference": "Reference"}
+"""The other kinds of pages, by their folder."""
+REST = "More"
+
+
+def title_of(page: Path) -> str:
+    """Return a page's first heading, without marks of code."""
+    found = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{page} has no title: expected a line that begins with '# '")
+    return found[1].replace("`", "")
+
+
+def navigation(folder: Path, generated: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the navigation of the pages in a folder, as the generator reads it; `generated` orders the reference."""
+    order = ["index", *generated]
+
+    def rank(page: Path) -> tuple[int, str]:
+        return order.index(page.stem) if page.stem in order else len(order), page.name
+
+    tutorial, explanation, reference = (
+        {title: _entries(folder, sorted((folder / place).glob("*.md"), key=rank))} for place, title in FOLDERS.items()
+    )
+    return [{"Home": "index.md"}, tutorial, {"How-to": _how_to(folder)}, explanation, reference]
+
+
+def _entries(folder: Path, pages: Iterable[Path]) -> list[dict[str, Any]]:
+    return [{title_of(page): page.relative_to(folder).as_posix()} for page in pages]
+
+
+def _how_to(folder: Path) -> list[dict[str, Any]]:
+    known = {name for names in HOW_TO.values() for name in names}
+    groups = {group: [folder / f"{name}.md" for name in names] for group, names in HOW_TO.items()}
+    groups[REST] = [page for page in sorted(folder.glob("*.md")) if page.stem not in known | {"index"}]
+    found = {group: _entries(folder, filter(Path.exists, pages)) for group, pages in groups.items()}
+    return [{group: entries} for group, entries in found.items() if entries]

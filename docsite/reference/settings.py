@@ -1,0 +1,48 @@
+"""Write the page of settings from their table."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from pydantic.fields import FieldInfo
+
+from layercode_app.settings import Settings, env_name
+
+from ..markdown import code, escaped, table
+
+INTRODUCTION = """# Settings
+
+A setting is taken from the first of these that has it: an argument of `load_settings` or an option of the command, the
+environment, `.env`, `layercode.toml`, the default. In `layercode.toml` a setting has the name in the third column.
+`layercode-create-app doctor` shows the value of each setting and where it comes from.
+
+Model providers read their own variables, such as `OPENAI_API_KEY` and `OPENAI_BASE_URL`, and OpenTelemetry its
+`OTEL_*` variables.
+"""
+
+
+def page() -> str:
+    """Return the page: a table for each section."""
+    rows = [(_section(info), name, info) for name, info in Settings.model_fields.items()]
+    parts = [INTRODUCTION]
+    for section, found in groupby(rows, key=lambda row: row[0]):
+        parts.append(f"## {section}\n")
+        parts.append(table(("variable", "what it does", "name", "default"), (_row(*row[1:]) for row in found)))
+    return "\n".join(parts)
+
+
+def _section(info: FieldInfo) -> str:
+    assert isinstance(info.json_schema_extra, dict)
+    return str(info.json_schema_extra["section"])
+
+
+def _row(name: str, info: FieldInfo) -> tuple[str, ...]:
+    return code(env_name(info)), escaped(info.description or ""), code(name), _default(info.default)
+
+
+def _default(value: object) -> str:
+    if value is None or value in ((), {}, ""):
+        return "none"
+    if isinstance(value, tuple):
+        return code(",".join(map(str, value)))
+    return code(str(value).lower() if isinstance(value, bool) else value)

@@ -1,0 +1,74 @@
+"""Take the screenshots of the documentation site: `make docs-screenshots`; fails when a page asks another host."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Browser, Page, Request, expect
+
+from ..e2e.browser import chromium
+
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+SHOTS = {
+    "home": ("index.html", "light", WIDE),
+    "home-dark": ("index.html", "dark", WIDE),
+    "home-phone": ("index.html", "light", PHONE),
+    "tutorial": ("voice-agents.html", "light", WIDE),
+    "tutorial-phone": ("voice-agents.html", "dark", PHONE),
+    "reference": ("reference/commands.html", "light", WIDE),
+    "reference-phone": ("reference/settings.html", "light", PHONE),
+    "explanation-dark": ("explanation/index.html", "dark", WIDE),
+}
+"""The page, the colour scheme and the size of each picture."""
+
+
+@asynccontextmanager
+async def opened(browser: Browser, address: str, scheme: str, size: dict[str, int]) -> AsyncIterator[Page]:
+    """Open a page of the site; fails when it asks another host for anything."""
+    context = await browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+    elsewhere: list[str] = []
+
+    def note(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            elsewhere.append(request.url)
+
+    context.on("request", note)
+    page = await context.new_page()
+    await page.goto(address)
+    await page.wait_for_load_state("load")
+    yield page
+    await context.close()
+    assert elsewhere == [], f"{address} loads from elsewhere: {elsewhere}"
+
+
+async def search(page: Page, words: str) -> None:
+    """Search the site, as a reader does."""
+    await page.keyboard.press("/")
+    box = page.get_by_role("combobox", name="Search")
+    async with asyncio.timeout(30):
+        # What is typed before the index is loaded is dropped by the page.
+        while await box.input_value() != words or not await page.get_by_role("option").count():
+            await box.fill(words)
+            await asyncio.sleep(0.2)
+    await expect(page.get_by_role("option").first.locator("mark").first).to_have_text(words, ignore_case=True)
+
+
+async def main(site: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    async with chromium() as browser:
+        for name, (place, scheme, size) in SHOTS.items():
+            async with opened(browser, (site / place).resolve().as_uri(), scheme, size) as page:
+                await page.screenshot(path=folder / f"{name}.png")
+        for name, scheme, size in (("search", "light", WIDE), ("search-phone", "dark", PHONE)):
+            async with opened(browser, (site / "index.html").resolve().as_uri(), scheme, size) as page:
+                await search(page, "hedge")
+                await page.screenshot(path=folder / f"{name}.png")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
