@@ -14,7 +14,7 @@ from typing import Any
 from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, MissingExtraError
 from ..nearest import nearest
 from .faults import fault_of_agent
-from .importing import import_module
+from .importing import import_module, with_advice
 from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
 
@@ -197,7 +197,7 @@ def load_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[name]
         raise AgentImportError(
-            f"Agent file {path} failed to import: {type(error).__name__}: {error}",
+            with_advice(f"Agent file {path} failed to import: {type(error).__name__}: {error}", error),
             traceback=_own_traceback(error, path),
         ) from error
     return module

@@ -7,6 +7,7 @@ import traceback
 from types import ModuleType
 
 from ..exceptions import AgentImportError, AgentNotFoundError
+from ..observability.old_habits import instead_of
 from ..observability.privacy.masking import is_library
 
 _MACHINERY = ("<frozen importlib", importlib.__file__, __file__)
@@ -36,9 +37,15 @@ def import_module(name: str, *, asked: str) -> ModuleType:
 
 def _failed(name: str, asked: str, error: Exception) -> AgentImportError:
     return AgentImportError(
-        f"Agent {asked!r}: the module {name!r} failed to import: {type(error).__name__}: {error}",
+        with_advice(f"Agent {asked!r}: the module {name!r} failed to import: {type(error).__name__}: {error}", error),
         traceback=traceback_of_module(error),
     )
+
+
+def with_advice(message: str, error: Exception) -> str:
+    """Return the message, with what to write instead if the error comes from a call that is gone."""
+    advice = instead_of([error])
+    return f"{message}. {advice}" if advice else message
 
 
 def traceback_of_module(error: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..settings.provider_keys import PROVIDER_KEYS
 from .errors import chain
+from .old_habits import instead_of
 
 PROVIDERS_BY_HOST: Mapping[str, str] = {
     "api.openai.com": "openai",
@@ -58,7 +59,8 @@ def fix_of(error: BaseException, category: str) -> str:
     names = [name for link in chain(error) for name in (base.__name__ for base in type(link).__mro__)]
     if "ModelNotFoundError" in names:
         return _no_model(error)
-    return next((FIX_BY_KIND[name] for name in names if name in FIX_BY_KIND), FIX_BY_CATEGORY.get(category, ""))
+    known = next((FIX_BY_KIND[name] for name in names if name in FIX_BY_KIND), FIX_BY_CATEGORY.get(category, ""))
+    return known or instead_of(chain(error))
 
 
 def _key(error: BaseException) -> str:

@@ -22,7 +22,7 @@ SHOTS = {
     "tutorial-phone": ("voice-agents.html", "dark", PHONE),
     "reference": ("reference/commands.html", "light", WIDE),
     "reference-phone": ("reference/settings.html", "light", PHONE),
-    "explanation-dark": ("explanation/index.html", "dark", WIDE),
+    "explanation-dark": ("explanation/a-turn.html", "dark", WIDE),
 }
 """The page, the colour scheme and the size of each picture."""
 
