@@ -22,6 +22,12 @@ HOW_TO = {
 FOLDERS = {"tutorial": "Tutorial", "explanation": "Explanation", "reference": "Reference"}
 """The other kinds of pages, by their folder."""
 REST = "More"
+ORDER = {
+    "explanation": ("a-turn", "interruptions", "once-only", "the-journal", "privacy", "latency", "comparison"),
+}
+"""The order of pages in a folder whose names do not tell it; further pages follow by name."""
+ELSEWHERE = {"explanation": ("benchmarks",)}
+"""Pages of `docs/` that are of another kind than their place says."""
 
 
 def title_of(page: Path) -> str:
@@ -34,15 +40,22 @@ def title_of(page: Path) -> str:
 
 def navigation(folder: Path, generated: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return the navigation of the pages in a folder, as the generator reads it; `generated` orders the reference."""
-    order = ["index", *generated]
-
-    def rank(page: Path) -> tuple[int, str]:
-        return order.index(page.stem) if page.stem in order else len(order), page.name
-
+    order = {**ORDER, "reference": tuple(generated)}
     tutorial, explanation, reference = (
-        {title: _entries(folder, sorted((folder / place).glob("*.md"), key=rank))} for place, title in FOLDERS.items()
+        {title: _entries(folder, _pages(folder, place, order.get(place, ())))} for place, title in FOLDERS.items()
     )
     return [{"Home": "index.md"}, tutorial, {"How-to": _how_to(folder)}, explanation, reference]
+
+
+def _pages(folder: Path, place: str, order: Sequence[str]) -> list[Path]:
+    """Return the pages of a folder: its index, those of the order, the others by name, and those from elsewhere."""
+    first = ["index", *order]
+
+    def rank(page: Path) -> tuple[int, str]:
+        return first.index(page.stem) if page.stem in first else len(first), page.name
+
+    moved = [folder / f"{name}.md" for name in ELSEWHERE.get(place, ())]
+    return [*sorted((folder / place).glob("*.md"), key=rank), *filter(Path.exists, moved)]
 
 
 def _entries(folder: Path, pages: Iterable[Path]) -> list[dict[str, Any]]:
@@ -50,7 +63,7 @@ def _entries(folder: Path, pages: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def _how_to(folder: Path) -> list[dict[str, Any]]:
-    known = {name for names in HOW_TO.values() for name in names}
+    known = {name for names in (*HOW_TO.values(), *ELSEWHERE.values()) for name in names}
     groups = {group: [folder / f"{name}.md" for name in names] for group, names in HOW_TO.items()}
     groups[REST] = [page for page in sorted(folder.glob("*.md")) if page.stem not in known | {"index"}]
     found = {group: _entries(folder, filter(Path.exists, pages)) for group, pages in groups.items()}
