@@ -23,7 +23,7 @@ def no_loop_left_open() -> Iterator[None]:
         original(self, *given)
         made[self] = "".join(traceback.format_stack(limit=FRAMES))
 
-    asyncio.BaseEventLoop.__init__ = noted  # type: ignore[method-assign]
+    asyncio.BaseEventLoop.__init__ = noted  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -22,7 +22,7 @@ from ..markdown import ROOT
 CALLS: dict[str, Callable[[], object]] = {
     "turn.count": lambda: logfire.metric("orders"),  # type: ignore[attr-defined]
     "SERVICE_NAME": lambda: logfire.configure(app_name="shop"),  # type: ignore[call-arg]
-    "turn.span": lambda: logfire.span("look up", {"table": "bookings"}),  # type: ignore[misc]
+    "turn.span": lambda: logfire.span("look up", {"table": "bookings"}),  # type: ignore[call-arg, arg-type]
     "sentry_sdk.set_tag": lambda: sentry_sdk.configure_scope(),
     "result.output": lambda: AgentRunResult("yes").data,  # type: ignore[attr-defined]
     "@agent.output_validator": lambda: Agent().result_validator,  # type: ignore[attr-defined]
