@@ -63,6 +63,7 @@ docs: $(INSTALLED) ## Build the documentation site into build/site, and check it
 
 screenshots: docs ## Take the screenshots of the dev page and of the site for docs/; needs Chromium
 	$(BIN)/python -m tests.e2e.screenshots docs/screenshots
+	$(BIN)/python -m tests.e2e.moving_picture docs/screenshots/call.webp
 	$(BIN)/python -m tests.docsite.screenshots build/site docs/screenshots/site
 
 wheel: $(INSTALLED) ## Build the wheel and the source distribution into dist/, and check them

@@ -60,7 +60,7 @@ async def _talk(dev: DevPage, folder: Path) -> None:
     await _heard_in_part(dev, 2)
     await dev.page.screenshot(path=folder / "speaking.png")
     await dev.page.keyboard.press("Escape")
-    await dev.say("Never mind. Is there a table this afternoon?")
+    await dev.say("Never mind. A table for two at four, please")
     await dev.heard(3)
     await dev.say("Lovely, then please order all that")
     await dev.heard(4)
