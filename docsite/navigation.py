@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 HOW_TO = {
-    "Build": ("new", "adopt", "voice-agents", "agents", "conversation", "collectors", "moving"),
-    "Test": ("dev-page", "emulator", "testing"),
-    "Go live": ("production", "stores"),
-    "Watch": ("observability", "reports"),
-    "When it fails": ("troubleshooting", "old-habits"),
+    "Build": ("new", "adopt", "fastapi", "voice-agents", "agents", "conversation", "collectors", "faster"),
+    "Test": ("dev-page", "emulator", "testing", "ci"),
+    "Go live": ("production", "stores", "proxies", "kubernetes"),
+    "Watch": ("observability", "reports", "slack", "share"),
+    "When it fails": ("why", "troubleshooting", "old-habits"),
 }
 """The groups of how-to pages and their pages, in order."""
 FOLDERS = {"tutorial": "Tutorial", "explanation": "Explanation", "reference": "Reference"}

@@ -19,8 +19,8 @@ OUTSIDE: Mapping[str, str] = {
 }
 """The pages of the site for files of the repository."""
 _LINK = re.compile(r"(?<=\]\()(?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?(?=\))")
-_FENCE = re.compile(r"^(```|~~~).*?^\1[ ]*$", re.MULTILINE | re.DOTALL)
-_MARKER = re.compile(r"^<!-- (continues|skip: [^\n]*|file: [^\n]*|run[^\n]*|expect[^\n]*) -->\n", re.MULTILINE)
+_FENCE = re.compile(r"^[ ]*(```|~~~).*?^[ ]*\1[ ]*$", re.MULTILINE | re.DOTALL)
+_MARKER = re.compile(r"^[ ]*<!-- (continues|skip: [^\n]*|file: [^\n]*|expect|background: [^\n]*) -->\n", re.MULTILINE)
 """What tests read above a block; readers of the site need no comments."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 
 _FENCE = re.compile(
-    r"^(?:<!-- (?P<marker>[^\n]*?) -->\n)?```(?P<language>[\w-]*)[^\n]*\n(?P<code>.*?)^```[ ]*$",
+    r"^(?P<indent>[ ]*)(?:<!-- (?P<marker>[^\n]*?) -->\n(?P=indent))?```(?P<language>[\w-]*)[^\n]*\n(?P<code>.*?)^(?P=indent)```[ ]*$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -54,10 +55,10 @@ def blocks(*languages: str) -> list[Block]:
 
 
 def blocks_of(page: str, text: str) -> Iterator[Block]:
-    """Every fenced block of a page's text; `line` is that of its first line of code."""
+    """Every fenced block of a page's text, also in a list; `line` is that of its first line of code."""
     for match in _FENCE.finditer(text):
         line = text.count("\n", 0, match.start("code")) + 1
-        yield Block(page, line, match["language"], match["code"], match["marker"] or "")
+        yield Block(page, line, match["language"], textwrap.dedent(match["code"]), match["marker"] or "")
 
 
 def commands(block: Block) -> Iterator[list[str]]:

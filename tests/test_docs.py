@@ -148,6 +148,13 @@ def test_blocks_that_do_not_run_are_few_and_say_why() -> None:
     assert len(skipped) <= max(3, len(every) // 10), [block.place for block in skipped]
 
 
+def test_blocks_in_a_list_are_found() -> None:
+    (block,) = blocks_of(
+        "page.md", "1. Do this:\n\n    <!-- skip: needs a telephone line -->\n    ```sh\n    make run\n    ```\n"
+    )
+    assert (block.place, block.code, block.skipped) == ("page.md:5", "make run\n", True)
+
+
 PAGE = """
 ```python
 x = 1
