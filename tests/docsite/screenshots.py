@@ -76,7 +76,7 @@ async def _keep(page: Page, path: Path) -> None:
     from PIL import Image
 
     picture = Image.open(io.BytesIO(await page.screenshot(animations="disabled"))).convert("RGB")
-    picture.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
