@@ -53,11 +53,11 @@ def test_the_files_fit_their_schemas(tmp_path: Path, extras: tuple[str, ...]) ->
         kubernetes_validate.validate(manifest, "1.33", strict=True)
     schema = resources.files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json"
     jsonschema.validate(yaml.safe_load((folder / "compose.yaml").read_text()), json.loads(schema.read_text()))
-    workflow = yaml.safe_load(
-        (project(tmp_path / "other", "echo", ("github",)) / ".github/workflows/test.yml").read_text()
-    )
+    workflows = project(tmp_path / "other", "echo", ("github",)) / ".github/workflows"
     schema = resources.files("check_jsonschema") / "builtin_schemas/vendor/github-workflows.json"
-    jsonschema.validate(json.loads(json.dumps(workflow).replace('"true":', '"on":')), json.loads(schema.read_text()))
+    for name in ("test.yml", "scenarios.yml"):
+        workflow = json.dumps(yaml.safe_load((workflows / name).read_text())).replace('"true":', '"on":')
+        jsonschema.validate(json.loads(workflow), json.loads(schema.read_text()))
 
 
 @WITH_JOURNAL

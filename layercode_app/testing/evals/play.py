@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
+from ...agent.discovery import Found
 from ...exceptions import CallerError, JudgeError
 from ..call import AgentCall
 from ..turn import HeardTurn
@@ -20,7 +20,7 @@ from .simulated.simulated_caller import SimulatedCaller
 from .spending import Spent, counting
 
 
-async def play(run: Play, agent: Any, agents: Path | None, judge: Judge | None, caller: Caller) -> Played:
+async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None, caller: Caller) -> Played:
     """Play one run. What the agent did wrong is a failure; a caller or judge without an answer is an error."""
     scenario = run.scenario
     call = AgentCall(agent, agents=agents, model=run.model, metadata=scenario.metadata)

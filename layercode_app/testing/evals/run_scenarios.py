@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import EvaluationReason, Evaluator, EvaluatorContext
 
+from ...agent.discovery import discover
 from ...exceptions import LayerCodeError
 from .caller import Caller, MakeCaller, ScriptedCaller
 from .judge import Judge
@@ -64,13 +65,15 @@ async def evaluate(
     ]
     book = ledger or Ledger()
     played = {_key(one): known for one in plays if (known := book.known(one)) is not None}
+    # Loaded once, as by a server: all calls talk to the same agent.
+    found = discover(agents) if agent is None and ":" not in file.agent else None
     make_mind = mind_of(file, caller_model) if caller is None else None
 
     async def task(run: Play) -> Played:
         if not book.has_budget:
             return Played(run.scenario.name, run.model or "", run.number, errors=[book.skip()])
         speaking = _caller(run, seed, make_mind) if caller is None else caller(run.scenario)
-        played[_key(run)] = one = await play(run, agent or run.agent, agents, judge, speaking)
+        played[_key(run)] = one = await play(run, agent or run.agent, found, judge, speaking)
         book.add(run, one)
         done()
         return one
