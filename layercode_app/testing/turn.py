@@ -162,7 +162,7 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
         lines.append(spoken_line("agent", turn.spoken or "(says nothing)"))
         if turn.interrupted:
             lines.append(f"  (interrupted; heard: {turn.heard!r})")
-        if turn.status != 200:
+        if turn.status not in (0, 200):  # 0: the caller broke in before the answer began
             lines.append(f"  (answered with status {turn.status})")
         if turn.error is not None:
             lines.append(visible(f"  (failed: {type(turn.error).__name__}: {turn.error})"))

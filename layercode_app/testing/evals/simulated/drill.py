@@ -41,9 +41,12 @@ DRILLS: Final[dict[BreaksIn, Drill]] = {
 
 
 def drilled_line(spec: CallerSpec, run: int) -> int:
-    """Return the line of the caller from which on they break in: the first in run 1, the second in run 2, and so on."""
-    lines = len(spec.script) if isinstance(spec.script, list) else 3
-    return (run - 1) % lines + 1
+    """Return the line of the caller from which on they break in: the first in run 1, the second in run 2, and so on.
+
+    The last line is left out, because a caller who breaks in has something to say.
+    """
+    lines = len(spec.script) if isinstance(spec.script, list) else 4
+    return (run - 1) % max(1, lines - 1) + 1
 
 
 def matrix(file: ScenarioFile) -> ScenarioFile:
