@@ -35,7 +35,10 @@ def play(
     resume: bool,
     max_cost: float | None,
 ) -> tuple[list[Played], int]:
-    """Play every file; return the runs, and how many the budget did not allow. Raises ConfigurationError if pydantic-evals is not installed."""
+    """Play every file; return the runs, and how many the budget did not allow.
+
+    Raises ConfigurationError if pydantic-evals is not installed.
+    """
     from loguru import logger
 
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import anyio
+
 from ...agent.discovery import Found
 from ...exceptions import CallerError, JudgeError
 from ..call import AgentCall
@@ -18,6 +20,9 @@ from .scenario import Scenario, Step
 from .simulated.grade import Call, grade
 from .simulated.simulated_caller import SimulatedCaller
 from .spending import Spent, counting
+
+CLOSE_SECONDS = 30.0
+"""How long an agent may take to finish its work after the call."""
 
 
 async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None, caller: Caller) -> Played:
@@ -40,8 +45,10 @@ async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None,
     finally:
         played.seconds = round(time.perf_counter() - begun, 3)
         played.helper_cost = spent.amount
-        await _account(call, caller, played)
-        await call.close()
+        # After Ctrl-C each await would be cancelled again, and the server of the call would stay behind.
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await _account(call, caller, played)
+            await call.close()
     return played
 
 

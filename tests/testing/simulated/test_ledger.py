@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from layercode_app import VoiceAgent
 from layercode_app.cli.main import app as command
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.testing.evals.ledger import Ledger
@@ -82,6 +84,26 @@ async def test_a_budget_stops_the_evaluation(tmp_path: Path) -> None:
     assert len(await evaluate(file, agent=agent, repeat=6, concurrency=1, ledger=resumed)) == 6
     assert resumed.spent == pytest.approx(first.cost * 6)
     assert len(path.read_text().splitlines()) == 6
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_evaluation_leaves_nothing_running() -> None:
+    agent: VoiceAgent[Any, Any] = VoiceAgent("echo")
+    asked = asyncio.Event()
+
+    @agent.on_message
+    async def answer(turn: Any) -> str:
+        asked.set()
+        await asyncio.sleep(3600)
+        return "never"
+
+    before = asyncio.all_tasks()
+    playing = asyncio.create_task(evaluate(ScenarioFile.model_validate(FILE), agent=agent, repeat=3))
+    await asked.wait()
+    playing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert {task.get_name() for task in asyncio.all_tasks() - before} == set()
 
 
 def test_the_command_says_what_the_budget_left_out(file: Path) -> None:
