@@ -44,7 +44,7 @@ async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None,
         played.errors.append(str(error).partition("\n")[0])
     finally:
         played.seconds = round(time.perf_counter() - begun, 3)
-        played.helper_cost = spent.amount
+        played.helper_cost, played.unpriced = spent.amount, spent.unpriced
         # After Ctrl-C each await would be cancelled again, and the server of the call would stay behind.
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await _account(call, caller, played)
@@ -102,6 +102,7 @@ async def _account(call: AgentCall, caller: Caller, played: Played) -> None:
     told = Call(call.turns, await call.records())
     played.transcript = call.transcript
     played.turns, played.cost = told.messages, told.cost.known
+    played.unpriced += told.cost.unknown
     played.interruptions = sum(turn.interrupted for turn in call.turns)
     if isinstance(caller, SimulatedCaller):
         played.behaviours, played.notes = caller.account.behaviours, caller.account.notes

@@ -43,6 +43,8 @@ class Played:
     """Dollars of the agent's models; None if no part of it is known."""
     helper_cost: float = 0.0
     """Known dollars of the models that played the caller and the judges."""
+    unpriced: int = 0
+    """Requests to models whose price is not known; the costs leave them out."""
     interruptions: int = 0
     """Replies that the caller spoke over."""
     hung_up: str = ""

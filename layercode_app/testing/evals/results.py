@@ -50,6 +50,7 @@ def report(
         print_json(told, indent=None)
     else:
         eval_report.show(played, worse)
+        _tell_unpriced(sum(one.unpriced for one in played))
         _tell(skipped, passed and not all(one.passed for one in played))
     return passed
 
@@ -63,6 +64,11 @@ def _write(played: Sequence[Played], rows: list[dict[str, object]], files: Mappi
     for name, path in files.items():
         if path is not None:
             path.write_text(makers[name](), encoding="utf-8")
+
+
+def _tell_unpriced(requests: int) -> None:
+    if requests:
+        print_line(f"{counted(requests, 'model request')} without a known price: costs and --max-cost leave them out.")
 
 
 def _tell(skipped: int, excused: bool) -> None:

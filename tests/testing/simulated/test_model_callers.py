@@ -87,6 +87,7 @@ async def test_a_model_reaches_its_goal(server: ModelServer, agent: str) -> None
     server.reply = caller(SCENARIOS[agent][0])
     played = await play(agent)
     assert played.reasons == []
+    assert (played.helper_cost, played.unpriced) == (0, len(server.requests)), "gpt-test has no price"
     assert played.hung_up == ("agent" if agent == "phone_intake" else "goal reached")
     everything = json.dumps(server.requests)
     assert "the goal of the caller" in everything
