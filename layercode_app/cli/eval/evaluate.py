@@ -16,6 +16,10 @@ def evaluate(
         typer.Argument(help="Scenario files, YAML; or `judge-check` and files of labels, JSON lines."),
     ] = None,
     agents: AgentsDir = None,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option(help="Override the agent of the files. Repeat it to compare agents side by side."),
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Override the agent's model. Repeat it to compare models side by side."),
@@ -71,6 +75,8 @@ def evaluate(
     if interruptions not in (None, "matrix"):
         raise typer.BadParameter(f"{interruptions!r}; expected matrix", param_hint="--interruptions")
     loaded = [scenario.load(path) for path in files]
+    if agent:
+        loaded = [file.model_copy(update={"agent": name}) for name in agent for file in loaded]
     if interruptions:
         from ...testing.evals.simulated.drill import matrix
 

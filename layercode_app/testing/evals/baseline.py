@@ -22,8 +22,9 @@ def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
     from chance, any worse result counts.
     """
     known = _read(baseline)
-    pairs = [(row, known[_key(row)]) for row in rows if _key(row) in known]
-    new = [row for row in rows if _key(row) not in known and row["passed"] < row["runs"]]
+    found = [(row, known.get(_key(row)) or known.get(("", *_key(row)[1:]))) for row in rows]
+    pairs = [(row, before) for row, before in found if before is not None]
+    new = [row for row, before in found if before is None and row["passed"] < row["runs"]]
     return [*_worse(pairs), *(f"{row['scenario']}: {_passed(row)}, and the baseline does not have it" for row in new)]
 
 
@@ -43,15 +44,16 @@ def _worse(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
     ]
 
 
-def _read(baseline: Path) -> dict[tuple[str, str], Row]:
+def _read(baseline: Path) -> dict[tuple[str, str, str], Row]:
     try:
         return {_key(row): row for row in json.loads(baseline.read_text(encoding="utf-8"))}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"--baseline {baseline}: expected a file written by --save ({error}).") from error
 
 
-def _key(row: Row) -> tuple[str, str]:
-    return row["scenario"], row["model"]
+def _key(row: Row) -> tuple[str, str, str]:
+    """Return what a row is about. Baselines of older versions do not name the agent."""
+    return row.get("agent", ""), row["scenario"], row["model"]
 
 
 def _sum(rows: Sequence[Row]) -> Row:

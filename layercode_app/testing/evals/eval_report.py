@@ -1,10 +1,10 @@
-"""Reports of evaluations: a summary per scenario and model, a comparison with a baseline, a table, JUnit and HTML."""
+"""Reports of evaluations: a summary per agent, scenario and model, tables, JUnit and HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import median, pstdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ...output.tables import Cell, plain_table
@@ -18,19 +18,23 @@ from .played import Played
 from .reliability import counts
 from .reliability_report import reliability_table, show_reliability
 
+if TYPE_CHECKING:
+    from ...output.tables import Table
+
 
 def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Summarize each scenario and model: runs, passes, their standard deviation, and median TTFS in ms."""
-    groups: dict[tuple[str, str], list[Played]] = {}
+    """Summarize each agent, scenario and model: runs, passes, their standard deviation, and median TTFS in ms."""
+    groups: dict[tuple[str, str, str], list[Played]] = {}
     for one in played:
-        groups.setdefault((one.scenario, one.model), []).append(one)
-    return [_row(scenario, model, runs) for (scenario, model), runs in groups.items()]
+        groups.setdefault((one.agent, one.scenario, one.model), []).append(one)
+    return [_row(*key, runs) for key, runs in groups.items()]
 
 
-def _row(scenario: str, model: str, runs: list[Played]) -> dict[str, Any]:
+def _row(agent: str, scenario: str, model: str, runs: list[Played]) -> dict[str, Any]:
     scores = [float(run.passed) for run in runs]
     times = [time for run in runs for time in run.ttfs_ms]
     return {
+        "agent": agent,
         "scenario": scenario,
         "model": model,
         "runs": len(runs),
@@ -43,14 +47,9 @@ def _row(scenario: str, model: str, runs: list[Played]) -> dict[str, Any]:
 
 
 def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
-    """Print the table with models side by side, and the transcript of each failed run."""
+    """Print the table with models and agents side by side, and the transcript of each failed run."""
     rows = summary(played)
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    cells: list[list[Cell]] = []
-    for scenario in dict.fromkeys(row["scenario"] for row in rows):
-        found = [row for model in models for row in rows if (row["scenario"], row["model"]) == (scenario, model)]
-        cells.append([scenario, *map(_cell, found)])
-    print_table(plain_table(["scenario", *(model or "result" for model in models)], cells))
+    print_table(_side_by_side(rows))
     if len(played) > len(rows) or any(one.behaviours for one in played):
         show_reliability(played)
     if drilled := matrix_rows(played):
@@ -62,9 +61,21 @@ def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
         print_line((f"worse than the baseline: {line}", "bold red"))
 
 
+def _side_by_side(rows: Sequence[dict[str, Any]]) -> Table:
+    """Return the table with a row for each scenario. Agents are columns only where they play the same scenario."""
+    several = len({(row["scenario"], row["model"]) for row in rows}) < len(rows)
+    names = [f"{row['agent']} {row['model']}".strip() if several else row["model"] for row in rows]
+    found = {(row["scenario"], name): _cell(row) for row, name in zip(rows, names, strict=True)}
+    columns = list(dict.fromkeys(names))
+    scenarios = list(dict.fromkeys(row["scenario"] for row in rows))
+    cells = [[scenario, *(found.get((scenario, name), "-") for name in columns)] for scenario in scenarios]
+    return plain_table(["scenario", *(name or "result" for name in columns)], cells)
+
+
 def _show_failed(one: Played) -> None:
     print_line()
-    print_line((f"{one.scenario} {one.model} run {one.number}".rstrip(), "bold red"))
+    name = " ".join(filter(None, (one.scenario, one.model, f"run {one.number}")))
+    print_line((f"{name}, agent {one.agent}" if one.agent else name, "bold red"))
     for reason in one.reasons:
         print_block("  ", reason)
     print_block("    ", one.transcript, style="dim")

@@ -122,6 +122,18 @@ def test_the_json_has_the_reliability(file: Path) -> None:
     assert "2/2" in table
 
 
+def test_agents_are_compared_side_by_side(file: Path) -> None:
+    options = ("--agent", "echo", "--agent", "starter", "--repeat", "5")
+    told = json.loads(run(file, *options).stdout)
+    assert [(row["agent"], row["passed"]) for row in told["summary"]] == [("echo", 5), ("starter", 5)]
+    assert [(row["agent"], row["difference"], row["more_than_chance"]) for row in told["comparisons"]] == [
+        ("starter", 0, False)
+    ]
+    shown = CliRunner().invoke(command, ["eval", str(file), "--agents", str(AGENTS), *options]).stdout
+    assert shown.splitlines()[0].split() == ["scenario", "echo", "starter"]
+    assert "starter passes as often as echo" in shown
+
+
 def test_an_evaluation_no_worse_than_its_baseline_passes(file: Path, tmp_path: Path) -> None:
     wrong = {"agent": "echo", "scenarios": [SCENARIO | {"end": {"said": ["two"]}}]}
     assert run(file, "--repeat", "4", "--save", "good.json").exit_code == 0

@@ -121,6 +121,13 @@ def test_a_baseline_fails_only_what_is_worse_by_more_than_chance(baseline: Path)
     assert line.startswith("all scenarios together: 30 of 48 passed, before 48 of 48; chance alone")
 
 
+def test_a_baseline_without_agents_is_read(baseline: Path) -> None:
+    rows = eval_report.summary(runs(8, 8))
+    baseline.write_text(json.dumps([{name: value for name, value in row.items() if name != "agent"} for row in rows]))
+    assert regressions(eval_report.summary(runs(8, 8)), baseline) == []
+    assert len(regressions(eval_report.summary(runs(1, 8)), baseline)) == 1
+
+
 def test_few_runs_and_new_scenarios_are_held_to_each_run(baseline: Path) -> None:
     assert worse(runs(1, 2), runs(2, 2), baseline) == [
         "a: 1 of 2 passed, before 2 of 2; there are too few runs to tell this from chance, use --repeat"
