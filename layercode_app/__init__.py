@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .agent.stage import Stage
     from .agent.tool_policy import ToolPolicy
     from .agent.voice_agent import VoiceAgent
+    from .agent.voicemail import Voicemail
     from .conversation.summary import Summary
     from .conversation.turn import Turn
     from .exceptions import (
@@ -89,6 +90,7 @@ __all__ = [
     "TurnRecord",
     "UnknownEvent",
     "VoiceAgent",
+    "Voicemail",
     "Welcome",
     "__version__",
     "find_agent",
@@ -114,6 +116,7 @@ _HOMES = {
     "agent.stage": ("Stage",),
     "agent.tool_policy": ("ToolPolicy",),
     "agent.voice_agent": ("VoiceAgent",),
+    "agent.voicemail": ("Voicemail",),
     "conversation.summary": ("Summary",),
     "conversation.turn": ("Turn",),
     "journal.record": ("TurnRecord",),

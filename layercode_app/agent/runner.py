@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
+from ..blank import is_blank
 from ..conversation.fillers import Filler
+from ..conversation.flow import GREETED
 from ..conversation.turn import Turn
 from ..exceptions import HookError
 from ..journal.record import Json, Kind, Source
@@ -22,6 +24,7 @@ from .summarise import enqueue_summary
 from .take_notes import caller_of
 from .thinking import Thinking
 from .voice_agent import VoiceAgent
+from .voicemail import leave_message
 
 if TYPE_CHECKING:
     from .confirmation import RunInput
@@ -151,6 +154,11 @@ class AgentRunner:
             with spans.span("greeting"):
                 await self._greet(turn)
             return
+        if self.voice.voicemail is not None and await leave_message(self.voice, turn):
+            return
+        if self._greets_now(turn):
+            await self._speak_greeting(turn)
+            return
         listener = self.voice.listener
         listening = listener is not None and is_listening(listener, turn)
         if not listening or not await resume(turn):
@@ -189,6 +197,23 @@ class AgentRunner:
     async def _greet(self, turn: Turn[Any, Any]) -> None:
         for hook in self.voice.hooks.get("session_start", ()):
             await hook(turn)
+        if not self._waits(turn):
+            await self._speak_greeting(turn)
+
+    def _waits(self, turn: Turn[Any, Any]) -> bool:
+        waits = self.voice.greeting_waits
+        return waits(turn) if callable(waits) else waits
+
+    def _greets_now(self, turn: Turn[Any, Any]) -> bool:
+        """Return whether the other side has spoken first, and the greeting has waited for that."""
+        flow, waits = turn.live.flow, self.voice.greeting_waits
+        if not waits or flow is None or self.voice.greeting is None or is_blank(turn.text) or not self._waits(turn):
+            return False
+        greeted = flow.kept(GREETED) == turn.session_id
+        flow.keep(GREETED, turn.session_id)
+        return not greeted
+
+    async def _speak_greeting(self, turn: Turn[Any, Any]) -> None:
         greeting = self.voice.greeting
         await _speak_hook(turn, greeting(turn) if callable(greeting) else greeting, "greeting", "greeting")
 

@@ -35,6 +35,7 @@ from .speakable import Speakable, speakable_of
 from .stage import Stage, Stages
 from .summarise import Summarised, check_summary, writes
 from .tool_policy import ToolPolicy, policies_of
+from .voicemail import Message, Voicemail, voicemail_of
 
 if TYPE_CHECKING:
     from pydantic_ai.agent import AbstractAgent
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 DepsT = TypeVar("DepsT", default=Any)
 OutputT = TypeVar("OutputT", default=Any)
 Greeting: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str] | AsyncIterator[str]] | None"
+Waits: TypeAlias = "bool | Callable[[Turn[Any, Any]], bool]"
 Tools: TypeAlias = "Mapping[str, str | ToolPolicy] | None"
 
 
@@ -59,6 +61,10 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         metadata: A Pydantic model for `turn.metadata`; without one it is a dictionary.
         deps: A function of the turn that returns the agent's dependencies, for an agent with another dependency type.
         greeting: The opening words, or a function of the turn that returns or streams them.
+        greeting_waits: Whether the greeting waits until the other side has said something, as the one who is called does. A
+            function of the turn decides for each call: `lambda turn: turn.outbound`.
+        voicemail: The message to leave if an answering machine answers, before the call is ended: a text, a function of the
+            turn, or a `Voicemail`.
         speak: A function that turns the agent's output into the text to speak, for output that is not text.
         apology: The words for a turn that fails; by default the setting LAYERCODE_APOLOGY.
         filler: The words for a silence: one text, or several, each spoken at most once a turn. False means none.
@@ -116,6 +122,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         filler: FillerTexts = None,
         filler_after: float = 1.5,
         filler_every: float | None = None,
+        greeting_waits: Waits = False,
+        voicemail: Message | Voicemail | None = None,
         guard: Guard | Sequence[Guard] | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
@@ -151,6 +159,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         filler: FillerTexts = None,
         filler_after: float = 1.5,
         filler_every: float | None = None,
+        greeting_waits: Waits = False,
+        voicemail: Message | Voicemail | None = None,
         guard: Guard | Sequence[Guard] | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
@@ -185,6 +195,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         filler: FillerTexts = None,
         filler_after: float = 1.5,
         filler_every: float | None = None,
+        greeting_waits: Waits = False,
+        voicemail: Message | Voicemail | None = None,
         guard: Guard | Sequence[Guard] | None = None,
         turn_timeout: float | None = None,
         tool_timeout: float | None = None,
@@ -234,6 +246,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         self.deps = deps
         self.speak = speak
         self.apology = apology
+        self.greeting_waits = greeting_waits
+        self.voicemail = voicemail_of(voicemail)
         self.guards = guards_of(guard)
         self.turn_timeout = turn_timeout
         self.tool_timeout = tool_timeout

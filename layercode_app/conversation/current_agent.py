@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from loguru import logger
 
+from ..journal.outbound import AGENT
 from ..journal.record import TurnRecord
 from ..journal.stores.base import Begun
 from ..observability import spans
 from .agent_protocol import AgentProtocol
-from .flow import AGENT
 from .prepare_and_save import Services
 from .summary import summary_in, uncovered
 

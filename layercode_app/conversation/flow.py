@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from ..exceptions import DeveloperError
+from ..journal.outbound import AGENT
 from ..journal.record import Json, Stage, TurnRecord
 from ..nearest import nearest
 
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 
 RESERVED = "layercode."
 """The beginning of the keys in a conversation's state that are no fields of a state model."""
-AGENT = "layercode.agent"
-"""The key of the agent that answers from the next turn on."""
 CALLER = "layercode.caller"
 """The key of what `remember` returned for the caller."""
+OPENING = "layercode.opening"
+"""The key of the session and how many of its first messages were heard, for agents that recognise voicemail."""
+GREETED = "layercode.greeted"
+"""The key of the session in which a greeting that waits was spoken."""
+KEPT = (AGENT, CALLER, OPENING, GREETED)
 MOST_HANDOVERS = 3
 """The most hand-overs in one turn; a further one is ignored."""
 MOST_MOVES = 8
@@ -80,9 +84,7 @@ class Flow:
         self.stages: Sequence[str] = ()
         """The stages of the agent that runs, by name, the first one first."""
         self._known = known
-        self._values = {
-            key: str(stored[key]) for key in stored if key in (AGENT, CALLER) or key.startswith("layercode.stage.")
-        }
+        self._values = {key: str(stored[key]) for key in stored if key in KEPT or key.startswith("layercode.stage.")}
         self._saved = dict(self._values)
         self._settled = dict(self._values)
         self.due = ""
@@ -113,9 +115,13 @@ class Flow:
         check_known(stage, self.stages, f"go_to({stage!r}): agent {agent!r} has no such stage.")
         self._values[stage_key(agent)] = stage
 
-    def note_caller(self, key: str) -> None:
-        """Keep who the caller is, for the notes that are taken when the call has ended."""
-        self._values[CALLER] = self._settled[CALLER] = key
+    def keep(self, key: str, value: str) -> None:
+        """Keep a value under one of the keys above. A cancelled tool does not undo it."""
+        self._values[key] = self._settled[key] = value
+
+    def kept(self, key: str) -> str:
+        """Return a kept value; "" if there is none."""
+        return self._values.get(key, "")
 
     # --- saving
 

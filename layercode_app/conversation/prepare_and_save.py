@@ -27,7 +27,7 @@ from . import carried_speech, delivery
 from .agent_protocol import AgentProtocol
 from .caller_notes import NOTES, read_notes
 from .carried_speech import Carried
-from .flow import Flow, begin_part, end_flow, scope_of
+from .flow import CALLER, Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
 from .state import LiveState
 from .states import LiveStates
@@ -119,7 +119,7 @@ class Work:
         key, live = self.agent.caller_of(turn), self.live
         if not key or live.flow is None:
             return
-        live.flow.note_caller(key)
+        live.flow.keep(CALLER, key)
         try:
             live.notes = await read_notes(self.services.store, key)
         except StoreError as error:

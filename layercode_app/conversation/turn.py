@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 from ..exceptions import DeveloperError
 from ..jobs.tasks import task_name
 from ..journal.cost import FREE_MODEL
+from ..journal.outbound import DIRECTION, OUTBOUND
 from ..journal.record import DATA, Json, Source, TurnRecord
 from ..observability import metrics
 from ..webhook import Event
@@ -117,6 +118,11 @@ class Turn(Generic[StateT, MetadataT]):
     def record(self) -> TurnRecord:
         """The record of this turn, as the journal stores it."""
         return self._live.record
+
+    @property
+    def outbound(self) -> bool:
+        """Whether the agent has called the other side: `platform call` writes `direction: outbound` into the metadata."""
+        return self.record.metadata.get(DIRECTION) == OUTBOUND
 
     @property
     def past(self) -> Sequence[TurnRecord]:

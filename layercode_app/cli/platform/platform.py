@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..options import AsJson
+from ..options import AsJson, StoreUrl
 from ..usage import VisibleErrors
 
 app = typer.Typer(
@@ -90,13 +90,18 @@ def recording(session_id: SessionId, output: Annotated[Path, typer.Option("-o", 
 @app.command()
 def call(from_number: Annotated[str, typer.Option("--from", help="One of your numbers, such as +14155550100.")],
          to_number: Annotated[str, typer.Option("--to", help="Number to call.")], agent_id: AgentId = None,
+         agent: Annotated[str | None, typer.Option("--agent", help="Agent of your server that answers.")] = None,
+         var: Annotated[list[str], typer.Option("--var", help="Metadata of the call, NAME=VALUE; repeatable.")] = [],  # noqa: B006
+         store: StoreUrl = None,
          yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
     """Let the agent call a phone number. It costs money, so it asks first."""
     from ...output.terminal import confirm, print_line
-    from .view import agent_id_of, run
+    from .view import agent_id_of, prepare_call, run, variables_of
 
+    variables = variables_of(var)
     if not yes:
         confirm(f"Call {to_number} from {from_number} now? Your account is charged.")
     conversation = run(lambda client, settings: client.call(
         agent_id_of(agent_id, settings), from_number=from_number, to_number=to_number))  # fmt: skip
     print_line(f"Calling. Conversation {conversation}")
+    prepare_call(conversation, variables, agent=agent, store=store)

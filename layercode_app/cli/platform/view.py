@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from ...exceptions import ConfigurationError
+from ...exceptions import ConfigurationError, StoreError
+from ...journal import outbound
+from ...journal.open import open_journal
 from ...output.tables import column, table
 from ...output.terminal import print_block, print_json, print_line, print_table
 from ...output.visible import shortened
@@ -28,6 +30,34 @@ def run(call: Callable[[PlatformClient, Settings], Awaitable[T]]) -> T:
             return await call(client, settings)
 
     return asyncio.run(within())
+
+
+def variables_of(given: Sequence[str]) -> dict[str, str]:
+    """Return the metadata of a call from NAME=VALUE. Raises ConfigurationError for anything else."""
+    variables: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise ConfigurationError(f"--var {pair!r}: expected NAME=VALUE, such as --var name=Ann.")
+        variables[name.strip()] = value
+    return variables
+
+
+def prepare_call(conversation: str, variables: dict[str, str], *, agent: str | None, store: str | None) -> None:
+    """Write into the journal, which the server reads, that this is an outbound call, with its metadata and its agent.
+
+    The call is on its way, so a journal that is not available is a warning.
+    """
+    url = load_settings({"store": store}).store
+
+    async def write() -> None:
+        async with open_journal(url) as journal:
+            await outbound.prepare_call(journal, conversation, variables, agent)
+
+    try:
+        asyncio.run(write())
+    except (StoreError, ConfigurationError) as error:
+        print_line(f"The agent will not know --var and --agent, nor that it calls: {error}", err=True)
 
 
 def agent_id_of(given: str | None, settings: Settings) -> str:

@@ -1,0 +1,154 @@
+"""Recognise an answering machine by its greeting, leave a message and end the call."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import BaseModel
+
+from ..blank import is_blank
+from ..conversation.flow import OPENING
+from ..conversation.plain_words import plain_words
+from ..conversation.turn import Turn
+from ..exceptions import DeveloperError
+from ..journal.cost import FREE_MODEL
+from .declaration_checks import check_greeting
+from .tool_policy import texts_of
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+    from .voice_agent import VoiceAgent
+
+Message: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str]]"
+VOICEMAIL = "voicemail"
+"""The outcome of a call that left a message."""
+FIRST_MESSAGES = 3
+"""How many messages at the beginning of a session may be the greeting of a machine."""
+MOST_TRIES = 3
+"""How often a message is left again, because the machine's greeting went on and interrupted it."""
+_MACHINE = re.compile(
+    r"\b(?:leave|record) (?:me |us |your |a )*(?:short |brief |detailed )?(?:message|name|number)"
+    r"|\b(?:after|at) the (?:tone|beep|signal)\b|\b(?:voice ?mail|mailbox|answering (?:machine|service))\b"
+    r"|\bautomat(?:ed|ic) voice\b.*\bsystem\b|\bforwarded to\b.*\bvoice\b|\bfinished recording\b"
+    r"|\bnach dem (?:signalton|piep\w*|ton)\b|\bnachricht (?:hinterlassen|nach)|\bhinterlassen sie\b"
+    r"|\banrufbeantworter\b|\bmobilbox\b"
+    r"|\bapr[èe]s le (?:bip|signal)\b|\blaissez?(?: moi| nous)? un message\b|\bmessagerie vocale\b|\br[ée]pondeur\b"
+    r"|\bdespu[ée]s de la (?:se[ñn]al|tono)\b|\bdeje (?:su|un) mensaje\b|\bbuz[óo]n de voz\b",
+    re.IGNORECASE,
+)
+_PERSON = re.compile(
+    r"\b(?:who is|who's|wer ist|qui est|quién)\b|\b(?:can|may|could|shall|should) i (?:take|help|pass|leave|give)\b"
+    r"|\b(?:do|would) you (?:want|like) (?:me )?to\b|\bcan you (?:leave|call)\b|\bi (?:got|heard|saw|listened to)\b",
+    re.IGNORECASE,
+)
+_PERHAPS = re.compile(
+    r"\b(?:not available|unavailable|unable to|can't|cannot|can not|nicht erreichbar|not able to)\b"
+    r"|\b(?:you(?:'ve| have)? reached|thank you for calling|call (?:you )?back)\b",
+    re.IGNORECASE,
+)
+
+
+class Verdict(BaseModel):
+    """What a model says about the first words of the other side."""
+
+    is_machine: bool
+
+
+@dataclass(frozen=True)
+class Voicemail:
+    """What is done when an answering machine answers: `voicemail=Voicemail("Hello, this is ...", model="openai:gpt-5-nano")`.
+
+    Args:
+        message: The message to leave: a text, or a function of the turn that returns one.
+        phrases: Further words of machines, in addition to the known ones.
+        model: A model that judges what may be a machine's greeting. Without one, only sure wordings are recognised.
+
+    """
+
+    message: Message
+    phrases: Sequence[str] = ()
+    model: Model | str | None = None
+
+    def __post_init__(self) -> None:
+        if self.message is None or (isinstance(self.message, str) and is_blank(self.message)):
+            raise DeveloperError(
+                f"Voicemail message={self.message!r}: expected a text to leave, or a function of the turn."
+            )
+        check_greeting(self.message)
+        texts_of("Voicemail phrases", self.phrases)
+
+
+def voicemail_of(given: Message | Voicemail | None) -> Voicemail | None:
+    """Return how voicemail is handled; a text or a function is the message."""
+    return given if given is None or isinstance(given, Voicemail) else Voicemail(given)
+
+
+async def leave_message(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> bool:
+    """Leave the message and end the call if a machine has answered; return whether it has."""
+    voicemail = voice.voicemail
+    assert voicemail is not None
+    tries = _tries(turn)
+    if not tries and not await _is_machine(voicemail, turn):
+        return False
+    turn.hangup()
+    if tries < MOST_TRIES:
+        turn.outcome(VOICEMAIL, value=tries + 1)
+        message = voicemail.message(turn) if callable(voicemail.message) else voicemail.message
+        turn.say(await message if inspect.isawaitable(message) else message)
+    return True
+
+
+def _tries(turn: Turn[Any, Any]) -> int:
+    """Return how often a message was left in this session, if the last turn left one."""
+    last = turn.last
+    if last is None or last.session_id != turn.session_id:
+        return 0
+    return int(max((given["value"] or 0 for given in last.outcomes if given["name"] == VOICEMAIL), default=0))
+
+
+async def _is_machine(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
+    flow = turn.live.flow
+    assert flow is not None
+    session, _, count = str(flow.kept(OPENING)).rpartition(" ")
+    number = int(count) + 1 if session == turn.session_id else 1
+    if number > FIRST_MESSAGES:
+        return False
+    flow.keep(OPENING, f"{turn.session_id} {number}")
+    return await machine_says(voicemail, turn)
+
+
+async def machine_says(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
+    """Return whether the message is the greeting of a machine, as code finds, or else the model."""
+    known = is_machine_text(turn.text, voicemail.phrases)
+    if known is not None or voicemail.model is None:
+        return bool(known)
+    from pydantic_ai import Agent
+
+    model = turn.helper_model(voicemail.model)
+    if model is None or model.model_name == FREE_MODEL:
+        return False
+    question = (
+        "An agent has called a number. Is the text below the recorded greeting of an answering machine, not a person?"
+    )
+    try:
+        return (
+            await Agent(model, output_type=Verdict, instructions=question, name="voicemail").run(turn.text)
+        ).output.is_machine
+    except Exception as error:  # noqa: BLE001 - the call goes on with a person
+        turn.log.warning("The model that recognises voicemail failed: {}", type(error).__name__)
+        return False
+
+
+def is_machine_text(text: str, phrases: Sequence[str] = ()) -> bool | None:
+    """Return whether the text is a machine's greeting; None if it may be one."""
+    if _PERSON.search(text) or text.rstrip().endswith("?"):
+        return False
+    plain = f" {plain_words(text)} "
+    if _MACHINE.search(text) or any(f" {plain_words(phrase)} " in plain for phrase in phrases):
+        return True
+    return None if _PERHAPS.search(text) else False
