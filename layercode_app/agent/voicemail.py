@@ -75,7 +75,8 @@ class Voicemail:
     model: Model | str | None = None
 
     def __post_init__(self) -> None:
-        if self.message is None or (isinstance(self.message, str) and is_blank(self.message)):
+        message: object = self.message
+        if message is None or (isinstance(message, str) and is_blank(message)):
             raise DeveloperError(
                 f"Voicemail message={self.message!r}: expected a text to leave, or a function of the turn."
             )

@@ -27,6 +27,8 @@ OPENING = "layercode.opening"
 """The key of the session and how many of its first messages were heard, for agents that recognise voicemail."""
 GREETED = "layercode.greeted"
 """The key of the session in which a greeting that waits was spoken."""
+STAGE = "layercode.stage."
+"""The beginning of the keys of the agents' stages."""
 KEPT = (AGENT, CALLER, OPENING, GREETED)
 MOST_HANDOVERS = 3
 """The most hand-overs in one turn; a further one is ignored."""
@@ -36,7 +38,7 @@ MOST_MOVES = 8
 
 def stage_key(agent: str) -> str:
     """Return the key in the state of the stage that an agent is in."""
-    return f"layercode.stage.{agent}"
+    return STAGE + agent
 
 
 def scope_of(agent: str, first: str) -> str:
@@ -65,80 +67,91 @@ class Flow:
     `first` is the agent that the platform calls, and `known` returns the names of the agents that a call can be handed to.
     """
 
-    __slots__ = (
-        "_known",
-        "_saved",
-        "_settled",
-        "_values",
-        "due",
-        "first",
-        "handovers",
-        "leaving",
-        "moves",
-        "stages",
-        "taken_from",
-    )
+    # Class attributes, and values that are read when they are needed: most turns need none of them.
+    due = ""
+    """The agent that still has to answer this turn."""
+    leaving = False
+    """Whether the agent that runs has handed the call over, and says nothing more."""
+    taken_from = ""
+    """The agent that has handed this turn over to the one that runs."""
+    handovers = 0
+    moves = 0
+    stages: Sequence[str] = ()
+    """The stages of the agent that runs, by name, the first one first."""
+    _values: dict[str, str] | None = None
 
     def __init__(self, stored: Mapping[str, Json], first: str, known: Callable[[], Iterable[str]]) -> None:
         self.first = first
-        self.stages: Sequence[str] = ()
-        """The stages of the agent that runs, by name, the first one first."""
+        self._stored = stored
         self._known = known
-        self._values = {key: str(stored[key]) for key in stored if key in KEPT or key.startswith("layercode.stage.")}
-        self._saved = dict(self._values)
-        self._settled = dict(self._values)
-        self.due = ""
-        """The agent that still has to answer this turn."""
-        self.leaving = False
-        """Whether the agent that runs has handed the call over, and says nothing more."""
-        self.taken_from = ""
-        """The agent that has handed this turn over to the one that runs."""
-        self.handovers = self.moves = 0
+
+    def _read(self) -> dict[str, str]:
+        if self._values is None:
+            kept = (key for key in self._stored if key in KEPT or key.startswith(STAGE))
+            self._values = {key: str(self._stored[key]) for key in kept}
+            self._saved, self._settled = dict(self._values), dict(self._values)
+        return self._values
 
     @property
     def agent(self) -> str:
         """The agent that answers from the next turn on."""
-        return self._values.get(AGENT, self.first)
+        return self._read().get(AGENT, self.first)
 
     def stage(self, agent: str) -> str:
         """Return the stage that the running agent is in: its first one if the kept one was removed since, "" for none."""
-        kept = self._values.get(stage_key(agent), "")
-        return kept if kept in self.stages else next(iter(self.stages), "")
+        if not self.stages:
+            return ""
+        kept = self._read().get(STAGE + agent, "")
+        return kept if kept in self.stages else self.stages[0]
 
     def hand_to(self, agent: str) -> None:
-        """Let this agent answer from the next turn on. Raises DeveloperError if the server has no such agent."""
-        check_known(agent, sorted(self._known()), f"hand_to({agent!r}): the server has no such agent.")
-        self._values[AGENT] = agent
+        """Let this agent answer from the next turn on. Raises DeveloperError if the server has no such agent.
+
+        A fork has no other agents, so there a hand-over is only recorded.
+        """
+        if known := sorted(self._known()):
+            check_known(agent, known, f"hand_to({agent!r}): the server has no such agent.")
+        self._read()[AGENT] = agent
+
+    def serves(self, agent: str) -> bool:
+        """Return whether the server has this agent."""
+        return agent in set(self._known())
 
     def move(self, agent: str, stage: str) -> None:
         """Let the running agent be in this stage. Raises DeveloperError if it has no such stage."""
         check_known(stage, self.stages, f"go_to({stage!r}): agent {agent!r} has no such stage.")
-        self._values[stage_key(agent)] = stage
+        self._read()[STAGE + agent] = stage
 
     def keep(self, key: str, value: str) -> None:
         """Keep a value under one of the keys above. A cancelled tool does not undo it."""
-        self._values[key] = self._settled[key] = value
+        self._read()[key] = self._settled[key] = value
 
     def kept(self, key: str) -> str:
         """Return a kept value; "" if there is none."""
-        return self._values.get(key, "")
+        return self._read().get(key, "")
 
     # --- saving
 
     def changes(self) -> dict[str, Json]:
         """Return what is not in the journal yet, for the conversation's state."""
+        if self._values is None:
+            return {}
         return {key: value for key, value in self._values.items() if self._saved.get(key) != value}
 
     def mark_saved(self) -> None:
         """Mark everything as saved in the journal."""
-        self._saved.update(self._values)
+        if self._values is not None:
+            self._saved.update(self._values)
 
     def settle(self) -> None:
         """Make this what a roll-back returns to."""
-        self._settled = dict(self._values)
+        if self._values is not None:
+            self._settled = dict(self._values)
 
     def roll_back(self, record: TurnRecord) -> None:
         """Undo what a cancelled tool changed, also in the record of the turn."""
+        if self._values is None:
+            return
         undone = self._values.keys() - self._settled.keys()
         # A key cannot be deleted from the journal, so an undone first change becomes the value before it.
         self._values = {key: self.first if key == AGENT else "" for key in undone} | self._settled
@@ -163,7 +176,7 @@ def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
     flow.hand_to(agent)
     flow.handovers += 1
     record.handed_to = "" if agent == record.agent else agent
-    flow.due = record.handed_to if now else ""
+    flow.due = record.handed_to if now and flow.serves(record.handed_to) else ""
     flow.leaving = bool(record.handed_to) and (now or quiet)
     return True
 

@@ -13,9 +13,12 @@ from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import Turn, VoiceAgent
+from layercode_app.agent.runner import AgentRunner
 from layercode_app.cli.sessions.view import print_conversation
 from layercode_app.conversation.flow import MOST_HANDOVERS
+from layercode_app.journal.record import Status
 from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.replay.sandbox import Sandbox
 from layercode_app.reports.report import make_report
 from layercode_app.testing import open_call
 
@@ -147,16 +150,10 @@ async def test_a_cancelled_tool_hands_nothing_over() -> None:
     async with open_call(VoiceAgent("front", front, filler=False), others=[Desk().billing]) as call:
         turn = asyncio.create_task(call.say("invoice"))
         await started.wait()
-        call.app.turns.running[call.conversation_id].stop(status=call_stopped())
+        call.app.turns.running[call.conversation_id].stop(Status.INTERRUPTED)
         await turn
         assert (await call.say("hello")).spoken == "Front."
         assert [record.handed_to for record in await call.records()] == ["", ""]
-
-
-def call_stopped() -> Any:
-    from layercode_app.journal.record import Status
-
-    return Status.INTERRUPTED
 
 
 async def test_code_hands_over_and_loops_are_bounded() -> None:
@@ -195,6 +192,19 @@ async def test_a_call_that_was_handed_to_an_agent_that_is_gone_is_answered() -> 
         await call.say("invoice")
     async with open_call(desk.front, store=store) as call:
         assert (await call.say("hello", turn_id="later")).spoken == "Front."
+
+
+@pytest.mark.parametrize("now", [False, True])
+async def test_in_a_fork_a_hand_over_is_recorded_and_nothing_else(now: bool) -> None:
+    desk = Desk(now=now)
+    async with open_call(desk.front, others=[desk.billing]) as call:
+        await call.say("hello")
+        await call.say("invoice")
+        records = await call.records()
+    first = records[0]
+    forked = await Sandbox.before(records, first)
+    again = await forked.answer(AgentRunner(desk.front), forked.event("invoice"))
+    assert (again.spoken_text, again.handed_to, again.error) == ("I'll get billing. ", "billing", None)
 
 
 async def test_an_unknown_agent_is_named_with_the_nearest() -> None:

@@ -52,8 +52,8 @@ async def speak(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[
 
 
 def calling(**options: Any) -> VoiceAgent[Any, Any]:
-    options = {"greeting": "Hello, this is the bakery.", "voicemail": MESSAGE, "filler": False} | options
-    return VoiceAgent("bakery", Agent(FunctionModel(stream_function=speak)), **options)
+    given: dict[str, Any] = {"greeting": "Hello, this is the bakery.", "voicemail": MESSAGE, "filler": False} | options
+    return VoiceAgent("bakery", Agent(FunctionModel(stream_function=speak)), **given)
 
 
 def test_machines_are_told_from_people() -> None:

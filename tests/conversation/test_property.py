@@ -14,13 +14,14 @@ from hypothesis import HealthCheck, Phase, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from loguru import logger
 
+from layercode_app.conversation.flow import own_fields, scope_of
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Store
 from layercode_app.settings.limits import Limits
 
 from ..journals import STORES, journal_url
 from ..thoroughness import times
-from .world import CONVERSATION, QUESTION, Count, Ear, Past, Plan, World, transcript, unpaired_calls
+from .world import AGENTS, CONVERSATION, QUESTION, Count, Ear, Past, Plan, World, transcript, unpaired_calls
 
 WORDS = strategies.lists(strategies.sampled_from(["one ", "two, ", "three. ", "für ", "🙂 "]), max_size=3)
 
@@ -94,13 +95,16 @@ class Conversation(RuleBasedStateMachine):
     @rule(before=WORDS, tool=strategies.booleans(), after=WORDS)
     def a_whole_turn(self, before: list[str], tool: bool, after: list[str]) -> None:
         plan, turn_id = self.plan(before, tool, after)
-        seen, ear = len(self.world.requests), Ear()
+        seen, ear, (agent, stage) = len(self.world.requests), Ear(), self.world.at
         plan.finish()
         self.run(self.whole(plan, turn_id, ear))
         self.check(seen)
         self.remember(plan, turn_id, ear, plan.steps)
         assert ear.seen[-1][0] == "response.end"
-        assert self.run(self.record(turn_id)).status == "complete"
+        record = self.run(self.record(turn_id))
+        assert (record.status, record.agent) == ("complete", agent)
+        assert (record.at_stage == stage) is not tool
+        assert bool(record.handed_to) is tool
 
     @rule(before=WORDS, tool=strategies.booleans(), after=WORDS, at=strategies.integers(0, 6))
     def a_turn_whose_caller_leaves(self, before: list[str], tool: bool, after: list[str], at: int) -> None:
@@ -295,7 +299,9 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def the_state_is_what_the_tools_made_it(self) -> None:
         state = self.run(self.store.conversation(CONVERSATION)).state
-        assert Count.model_validate(state).tools == self.world.tools
+        for number, agent in enumerate(AGENTS):
+            own = own_fields(state, scope_of(agent, AGENTS[0]))
+            assert Count.model_validate(own).tools == self.world.tools_of(number)
 
     @rule()
     def a_restart(self) -> None:

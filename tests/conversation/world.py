@@ -24,7 +24,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import Message, Turn, VoiceAgent
+from layercode_app import Message, Stage, Turn, VoiceAgent
 from layercode_app.agent.runner import AgentRunner
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.listener import Listener
@@ -34,6 +34,10 @@ from layercode_app.settings.limits import Limits
 
 CONVERSATION = "conversation"
 QUESTION = "Shall I book it?"
+AGENTS = ("stepper", "other")
+"""The two agents of a conversation: each hands it to the other with every tool that ran, and goes to its other stage."""
+STAGES = ("even", "odd")
+"""The stages of an agent: how many of its tools ran."""
 
 
 class Count(BaseModel):
@@ -142,10 +146,21 @@ class World:
         self.truth: list[Past] = []
         self.tools = self.booked = 0
         self.requests: list[list[ModelMessage]] = []
-        self.agent = self._agent()
+        self.agents = self._agents()
+        self.agent = self.agents[0]
         self.finished: list[TurnRecord] = []
 
-    def _agent(self) -> VoiceAgent[Any, Any]:
+    @property
+    def at(self) -> tuple[str, str]:
+        """The agent that answers the next turn, and its stage."""
+        own = self.tools_of(agent := self.tools % 2)
+        return AGENTS[agent], STAGES[own % 2]
+
+    def tools_of(self, agent: int) -> int:
+        """How many tools of the first or the second agent ran."""
+        return (self.tools + 1 - agent) // 2
+
+    def _agents(self) -> list[VoiceAgent[Any, Any]]:
         agent = Agent(FunctionModel(stream_function=self._model), deps_type=Turn[Count])
 
         @agent.tool
@@ -154,6 +169,8 @@ class World:
             plan.tool_runs += 1
             await plan.step()
             ctx.deps.state.tools += 1
+            ctx.deps.go_to(STAGES[ctx.deps.state.tools % 2])
+            ctx.deps.hand_to(AGENTS[ctx.deps.agent == AGENTS[0]])
             return "bumped"
 
         @agent.tool_plain
@@ -161,7 +178,11 @@ class World:
             self.booked += 1
             return "booked"
 
-        return VoiceAgent("stepper", agent, confirm={"book": QUESTION}, state=Count, backchannels=True)
+        stages = [Stage(name) for name in STAGES]
+        return [
+            VoiceAgent(name, agent, confirm={"book": QUESTION}, state=Count, backchannels=True, stages=stages)
+            for name in AGENTS
+        ]
 
     async def _model(self, messages: list[ModelMessage], info: AgentInfo) -> Any:
         self.requests.append(list(messages))
@@ -180,7 +201,9 @@ class World:
             yield ""
 
     def handler(self, store: Store) -> TurnHandler:
-        return TurnHandler(store, limits=Limits(history_tokens=1_000_000), finished=self.finished.append)
+        agents = {voice.name: AgentRunner(voice) for voice in self.agents}
+        limits = Limits(history_tokens=1_000_000)
+        return TurnHandler(store, limits=limits, finished=self.finished.append, agents=lambda: agents)
 
     def start(
         self, handler: TurnHandler, plan: Plan, turn_id: str, ear: Ear, context: dict[str, Json] | None = None

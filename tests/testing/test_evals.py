@@ -88,6 +88,32 @@ async def test_a_right_agent_passes(file: Path) -> None:
     assert [row["passed"] for row in eval_report.summary(played)] == [2, 2]
 
 
+COLLECTED = """
+agent: phone_intake
+scenarios:
+  - name: a number in parts, with an interruption
+    turns:
+      - expect: {contains: [May I have your name]}
+      - say: This is Robin
+        expect: {contains: ["Thank you, Robin"], tools: [{name: save_name}]}
+      - say: It is 4 1 5
+        expect: {contains: [so far]}
+      - say: 555 0199
+        interrupt: 3
+        playing: true
+      - say: Tomorrow morning
+        expect: {contains: [zero one nine nine, Is that right], tools: [{name: save_time}]}
+      - say: "Yes, that is right"
+        expect: {contains: [Goodbye], hangup: true}
+"""
+
+
+async def test_collectors_pass_a_scenario_with_an_interruption(tmp_path: Path) -> None:
+    (tmp_path / "intake.yaml").write_text(COLLECTED)
+    (played,) = await evaluate(load(tmp_path / "intake.yaml"), agents=AGENTS)
+    assert played.reasons == []
+
+
 class Insists:
     """A caller that repeats its question a number of times, and then hangs up."""
 
