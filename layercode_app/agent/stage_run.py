@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic_ai import RunContext, Tool
+from pydantic_ai import ModelRetry, RunContext, Tool
 from pydantic_ai.toolsets import AbstractToolset, CombinedToolset, DynamicToolset, FunctionToolset
 
 from ..conversation.turn import Turn
@@ -41,6 +41,8 @@ def _next_stage(following: tuple[str, ...], turn: Turn[Any, Any]) -> Tool[Any]:
     """Return the tool that goes on to the stage, or to one of several stages."""
 
     async def go_on(stage: str = following[0]) -> str:
+        if stage not in following:  # PydanticAI does not check the arguments against the schema.
+            raise ModelRetry(f"The stage {stage!r} does not follow this one. Expected one of: {', '.join(following)}.")
         turn.go_to(stage)
         return f"The stage of the call is now {turn.stage!r}."
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
-from pydantic_ai.messages import ModelMessage, ToolReturnPart
+from pydantic_ai.messages import ModelMessage, RetryPromptPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import DeveloperError, Stage, Turn, VoiceAgent
@@ -72,7 +72,7 @@ class Till:
         self.told.append(info.instructions or "")
         last, said = messages[-1].parts[-1], transcript(messages)[-1][1]
         name, _, args = said.partition(" ")
-        if isinstance(last, ToolReturnPart) or name not in self.offered[-1]:
+        if isinstance(last, ToolReturnPart | RetryPromptPart) or name not in self.offered[-1]:
             yield f"Now {getattr(last, 'content', '')}."
         else:
             yield {0: DeltaToolCall(name, args or "{}", tool_call_id=f"call-{len(messages)}")}
@@ -109,6 +109,18 @@ async def test_a_stage_may_lead_to_several_and_name_tools_of_the_agent() -> None
         (record,) = await call.records()
     assert record.at_stage == "right"
     assert till.offered == [["hours", "next_stage"], []]
+
+
+@pytest.mark.parametrize("then", ["verify", ["verify", "order"]])
+@pytest.mark.parametrize("asked", ["pay", "Verify"])
+async def test_the_model_goes_on_to_no_other_stage_than_those_that_follow(then: str | list[str], asked: str) -> None:
+    till = Till([Stage("order", then=then), Stage("verify", then="pay"), Stage("pay", tools=[pay])])
+    async with open_call(till.voice) as call:
+        turn = await call.say(f'next_stage {{"stage": "{asked}"}}')
+        (record,) = await call.records()
+    assert turn.error is None
+    assert record.at_stage == "order"
+    assert f"The stage {asked!r} does not follow this one. Expected one of: verify" in turn.spoken
 
 
 async def test_the_stage_survives_an_interruption_a_duplicate_and_another_worker() -> None:
