@@ -147,8 +147,10 @@ class AgentRunner:
     # --- the reply
 
     async def _speak_reply(self, turn: Turn[Any, Any]) -> None:
-        last = turn.last
-        if last is not None and last.pending and await self._decided(turn):
+        last, flow = turn.last, turn.live.flow
+        # The first agent of a turn has decided: another one that goes on with it must not run the calls again.
+        first = flow is None or not flow.taken_from
+        if first and last is not None and last.pending and await self._decided(turn):
             return
         if turn.record.kind is Kind.GREETING:
             with spans.span("greeting"):

@@ -12,7 +12,7 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import Turn, VoiceAgent
+from layercode_app import Call, Turn, VoiceAgent
 from layercode_app.agent.runner import AgentRunner
 from layercode_app.cli.sessions.view import print_conversation
 from layercode_app.conversation.flow import MOST_HANDOVERS
@@ -20,7 +20,7 @@ from layercode_app.journal.record import Status
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.replay.sandbox import Sandbox
 from layercode_app.reports.report import make_report
-from layercode_app.testing import open_call
+from layercode_app.testing import open_call, scripted
 
 from ..conversation.world import transcript, unpaired_calls
 
@@ -172,6 +172,34 @@ async def test_code_hands_over_and_loops_are_bounded() -> None:
         (record,) = await call.records()
     assert len(record.stages) == MOST_HANDOVERS
     assert any("too often" in note for note in record.notes)
+
+
+@pytest.mark.parametrize("hands_back", [False, True])
+async def test_a_confirmed_tool_that_hands_over_runs_once(hands_back: bool) -> None:
+    ran: list[str] = []
+    front: Agent[Turn, str] = Agent(deps_type=Turn)
+    billing: Agent[Turn, str] = Agent(scripted(*([Call("back")] if hands_back else []), "Billing."), deps_type=Turn)
+
+    @front.tool
+    async def transfer(ctx: RunContext[Turn]) -> str:
+        ran.append(ctx.deps.agent)
+        ctx.deps.hand_to("billing", now=True)
+        return "transferred"
+
+    @billing.tool
+    async def back(ctx: RunContext[Turn]) -> str:
+        ctx.deps.hand_to("front", now=True)
+        return "handed back"
+
+    desk = VoiceAgent("front", front, confirm={"transfer": "Shall I?"}, filler=False)
+    other = VoiceAgent("billing", billing, filler=False)
+    async with open_call(desk, model=scripted(Call("transfer"), "Front."), others=[other]) as call:
+        assert (await call.say("please")).spoken == "Shall I?"
+        assert (await call.say("yes")).spoken == ("Front." if hands_back else "Billing.")
+        record = (await call.records())[-1]
+    assert ran == ["front"]
+    assert record.error is None
+    assert record.notes == [], "no note says that it did not run"
 
 
 async def test_data_from_the_page_goes_to_the_agent_that_answers() -> None:
