@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
+from ..conversation.flow import take_back
 from ..conversation.turn import Turn
 
 Guard: TypeAlias = Callable[[Turn[Any, Any]], Awaitable[str | None]]
@@ -35,6 +36,7 @@ async def guarded(guards: Sequence[Guard], turn: Turn[Any, Any], speaking: Corou
         await _end(speech)
         turn.record.impact = "refusal"
         turn.record.pending = None  # A yes to the question of a refused reply must not run its tool.
+        take_back(turn.live)
         turn.say(objection)
     finally:
         await _end(speech)

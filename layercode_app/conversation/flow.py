@@ -181,6 +181,15 @@ def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
     return True
 
 
+def take_back(live: LiveTurn) -> None:
+    """Undo the hand-overs of the agent that runs, such as those of a reply that a guard has refused."""
+    flow, record = live.flow, live.record
+    if flow is None or not record.handed_to:
+        return
+    flow.keep(AGENT, record.agent)  # Kept, because the tool that handed over has ended and its changes are settled.
+    flow.due, flow.leaving, record.handed_to = "", False, ""
+
+
 def move_on(live: LiveTurn, stage: str) -> bool:
     """Move the agent of the turn to another stage; return False if that is ignored, after too many moves in this turn."""
     flow, record = live.flow, live.record

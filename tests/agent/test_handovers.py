@@ -202,6 +202,26 @@ async def test_a_confirmed_tool_that_hands_over_runs_once(hands_back: bool) -> N
     assert record.notes == [], "no note says that it did not run"
 
 
+@pytest.mark.parametrize("now", [True, False])
+async def test_a_guard_that_objects_takes_a_hand_over_back(now: bool) -> None:
+    desk = Desk(now=now, say="")
+
+    async def guard(turn: Turn) -> str | None:
+        if turn.text != "invoice":
+            return None
+        while not any(call.status == "done" for call in turn.record.tools):
+            await asyncio.sleep(0.001)
+        return "I cannot do that."
+
+    front = VoiceAgent("front", desk.front.agent, state=Seat, filler=False, guard=guard)
+    async with open_call(front, others=[desk.billing]) as call:
+        assert (await call.say("invoice")).spoken.endswith("I cannot do that.")
+        assert (await call.say("hello")).spoken == "Front."
+        records = await call.records()
+    assert [(record.agent, record.handed_to) for record in records] == [("front", "")] * 2
+    assert "billing" not in [who for who, _, _ in desk.seen]
+
+
 async def test_data_from_the_page_goes_to_the_agent_that_answers() -> None:
     desk = Desk()
 
