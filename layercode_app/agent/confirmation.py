@@ -54,7 +54,8 @@ async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: Defer
         confirm = voice.confirm.get(call.tool_name, DEFAULT_CONFIRM)
         description = description_of(voice, call.tool_name)
         questions.append(await question_of(confirm, turn, call.tool_name, args, description))
-    await _speak_question(turn, Pending(" ".join(dict.fromkeys(questions)), calls, heard=False))
+    question = " ".join(dict.fromkeys(questions))
+    await _speak_question(turn, Pending(question, calls, heard=False, stage=turn.live.run.stage))
 
 
 async def _speak_question(turn: Turn[Any, Any], pending: Pending, words: str = "") -> None:
@@ -113,6 +114,8 @@ class Decision:
     def run_input(self) -> RunInput:
         """Return how the run begins. The calls stay pending until one runs, in case this turn is interrupted."""
         turn, pending = self._turn, self._pending
+        if turn.live.flow is not None and pending.stage in turn.live.flow.stages:
+            turn.go_to(pending.stage)  # The call has moved on since, and another stage does not have the tools.
         self._kept = turn.record.pending = pending.kept(heard=pending.heard)
         if self._answer is None:
             return RunInput(turn.text, offered=pending if pending.heard else None)

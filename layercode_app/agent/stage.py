@@ -106,8 +106,8 @@ class Stages:
         return {name: _toolset(stage) for name, stage in self.by_name.items()}
 
     def follow(self, turn: Turn[Any, Any]) -> None:
-        """Go on to the stages that code names with `then`, until one stays."""
-        while turn.stage and callable(then := self.of(turn).then):
+        """Go on to the stages that code names with `then`, until one stays. Calls that wait for a yes hold the stage."""
+        while not turn.record.pending and turn.stage and callable(then := self.of(turn).then):
             name, before = then(turn), turn.stage
             if name is None:
                 return

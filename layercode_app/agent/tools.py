@@ -56,6 +56,7 @@ class TurnTools(AbstractCapability[Any]):
 
     async def before_model_request(self, ctx: Any, request_context: Any) -> Any:
         """Remove or replace the parts of the messages that a provider would refuse."""
+        self.turn.live.run.stage = self.turn.stage
         request_context.messages = sendable(request_context.messages)
         note_changes(self.turn, request_context.model_request_parameters, remembers=self.voice.remembers)
         return request_context

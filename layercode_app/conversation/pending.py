@@ -1,7 +1,8 @@
 """Tool calls that wait for the caller's answer: how they are kept in a turn's record, and what the model is told.
 
 The record of the turn that asked has them in `pending`: `question`, the spoken text; `calls`, each with `id`, `name` and
-`args`; `heard`, whether the caller has heard the question in an earlier turn. Only the next turn may decide on them.
+`args`; `heard`, whether the caller has heard the question in an earlier turn; `stage`, the stage of the agent in which
+the model called them, if the agent has stages. Only the next turn may decide on them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class Pending:
     question: str
     calls: Sequence[dict[str, Json]]
     heard: bool
+    stage: str = ""
+    """The stage whose tools they are."""
 
     @property
     def names(self) -> str:
@@ -30,7 +33,8 @@ class Pending:
 
     def kept(self, *, heard: bool) -> Json:
         """Return them for the record of another turn."""
-        return {"question": self.question, "calls": list(self.calls), "heard": heard}
+        stage = {"stage": self.stage} if self.stage else {}
+        return {"question": self.question, "calls": list(self.calls), "heard": heard} | stage
 
 
 def pending_of(last: TurnRecord | None) -> Pending | None:
@@ -38,7 +42,7 @@ def pending_of(last: TurnRecord | None) -> Pending | None:
     if last is None or not last.pending:
         return None
     question = str(last.pending["question"])
-    return Pending(question, last.pending["calls"], _was_heard(last, question))
+    return Pending(question, last.pending["calls"], _was_heard(last, question), last.pending.get("stage", ""))
 
 
 def key_of(name: str, args: Json) -> tuple[str, bytes]:

@@ -15,6 +15,8 @@ class RunProgress:
     """Ordinal of the model response that is being spoken."""
     request: ModelCall | None = None
     """The agent's own model request that runs now."""
+    stage = ""
+    """The agent's stage at its newest model request, whose tools the response calls."""
     helpers: Stage | None = None
     """The usage of helper agents' models that is not in the record yet."""
     answered = False

@@ -11,13 +11,13 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, RetryPromptPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import DeveloperError, Stage, Turn, VoiceAgent
+from layercode_app import Call, DeveloperError, Stage, Turn, VoiceAgent
 from layercode_app.agent.faults import fault_of_agent
 from layercode_app.cli.sessions.view import print_conversation
 from layercode_app.conversation.flow import MOST_MOVES
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.reports.waterfall import waterfall_of
-from layercode_app.testing import open_call
+from layercode_app.testing import open_call, scripted
 
 from ..conversation.world import transcript
 
@@ -166,6 +166,30 @@ async def test_a_tool_of_a_stage_can_be_confirmed() -> None:
         assert (await call.say("pay")).spoken == "Shall I charge you?"
         await call.say("yes")
         assert (await call.state())["paid"]
+
+
+def moves_together() -> list[Stage]:
+    return [Stage("payment", tools=[pay], then="goodbye"), Stage("goodbye")]
+
+
+def moves_by_code() -> list[Stage]:
+    return [Stage("payment", tools=[pay], then=lambda turn: "goodbye"), Stage("goodbye")]
+
+
+@pytest.mark.parametrize("stages", [moves_together(), moves_by_code()], ids=["model", "code"])
+@pytest.mark.parametrize(("answer", "paid"), [("yes", True), ("no", False), ("pay", True)])
+async def test_the_answer_counts_when_the_stage_has_moved(stages: list[Stage], answer: str, paid: bool) -> None:
+    calls = [Call("pay"), Call("next_stage")] if stages[0].following else [Call("pay")]
+    again = [] if answer in ("yes", "no") else [Call("pay")]
+    voice = VoiceAgent("till", Agent(deps_type=Turn[Order]), state=Order, stages=stages, filler=False,
+                       confirm={"pay": "Shall I charge you?"})  # fmt: skip
+    async with open_call(voice, model=scripted(calls, *again, "Done.")) as call:
+        assert (await call.say("pay")).spoken == "Shall I charge you?"
+        turn = await call.say(answer)
+        assert (turn.error, turn.spoken) == (None, "Done.")
+        assert (await call.state())["paid"] is paid
+        record = (await call.records())[-1]
+    assert record.at_stage == ("payment" if stages[0].following else "goodbye")
 
 
 async def test_stages_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
