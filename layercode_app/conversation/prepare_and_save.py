@@ -83,6 +83,8 @@ class Work:
     """The output of earlier data events that no turn has spoken yet."""
     first: str = ""
     """The agent that the platform calls, if another one answers."""
+    jobs: list[Job] = field(default_factory=list)
+    """The tasks of the agents that have answered this turn, as jobs."""
 
     def prepare(self) -> Turn[Any, Any]:
         """Build the turn for the agent's hooks, with state, metadata and history."""
@@ -136,6 +138,12 @@ class Work:
         begin_part(live)
         return flow
 
+    def collect_jobs(self) -> None:
+        """Turn the tasks into jobs of the agent that answers now, before another one answers or the turn is saved."""
+        for number, (name, given) in enumerate(self.live.enqueued, len(self.jobs)):
+            self.jobs.append(tasks.job_of(self.live.record, number, name, given))
+        self.live.enqueued.clear()
+
     async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
         """Save the record and the state, enqueue the agent's tasks, and keep the words `left` for the next turn.
 
@@ -149,10 +157,10 @@ class Work:
         record.timings["total"] = total
         if (notes := live.notes) is not None and (notes.added or notes.removed):
             live.enqueued.append((NOTES, {"key": notes.key, "added": notes.added, "removed": notes.removed}))
-        jobs = [tasks.job_of(record, number, name, given) for number, (name, given) in enumerate(live.enqueued)]
+        self.collect_jobs()
         try:
             try:
-                for job in jobs:
+                for job in self.jobs:
                     await self.services.enqueue(job)
                 await carried_speech.keep(self.services.store, record.conversation_id, left)
             finally:
@@ -161,7 +169,7 @@ class Work:
         except StoreError as error:
             logger.error("The turn could not be saved, and is tried again: {}", error)
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
-            self.services.late.keep(record, changes, jobs)
+            self.services.late.keep(record, changes, self.jobs)
             record.error_category = record.error_category or "store"
 
 

@@ -102,6 +102,7 @@ class Run(Work):
     async def _handed_over(self, name: str) -> Turn[Any, Any]:
         """Let another agent answer this turn from here on, with its own state, prompt and model."""
         live, services = self.live, self.services
+        self.collect_jobs()
         await live.checkpoint(settle=True)
         services.states.let_go(live.record.conversation_id, self.state)
         self.state = live.state = None

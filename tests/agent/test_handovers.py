@@ -12,10 +12,11 @@ from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
-from layercode_app import Call, Turn, VoiceAgent
+from layercode_app import Call, Summary, Turn, VoiceAgent
 from layercode_app.agent.runner import AgentRunner
 from layercode_app.cli.sessions.view import print_conversation
 from layercode_app.conversation.flow import MOST_HANDOVERS
+from layercode_app.conversation.summary import summary_in
 from layercode_app.journal.record import Status
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.replay.sandbox import Sandbox
@@ -172,6 +173,47 @@ async def test_code_hands_over_and_loops_are_bounded() -> None:
         (record,) = await call.records()
     assert len(record.stages) == MOST_HANDOVERS
     assert any("too often" in note for note in record.notes)
+
+
+async def test_tasks_and_summaries_belong_to_the_agent_that_enqueued_them() -> None:
+    done: list[str] = []
+
+    async def sum_up(before: Summary | None, transcript: str) -> str:
+        done.append("summary of front")
+        return "They like bread."
+
+    front, billing = VoiceAgent("front", Agent(), summary=sum_up), VoiceAgent("billing", Agent())
+
+    @front.task
+    async def mail(to: str) -> None:
+        done.append(f"mail to {to}")
+
+    @billing.task
+    async def charge() -> None:
+        done.append("charge")
+
+    @front.on_message
+    async def pass_on(turn: Turn) -> str:
+        turn.background(mail, to="ann")
+        turn.hand_to("billing", now=True)
+        return "Front. "
+
+    @billing.on_message
+    async def hand_back(turn: Turn) -> str:
+        turn.background(charge)
+        turn.hand_to("front")
+        return "Billing. " * 50
+
+    async with open_call(front, others=[billing], settings={"history_tokens": 1000}) as call:
+        store = call.app.store
+        for _ in range(10):
+            assert (await call.say("invoice")).error is None
+        while any(job.name == "task" and job.error is None for job in await store.pending_jobs()):
+            await asyncio.sleep(0.001)
+        assert [job.error for job in await store.pending_jobs() if job.name == "task"] == []
+        assert summary_in((await store.conversation(call.conversation_id)).state) is not None
+    assert (done.count("mail to ann"), done.count("charge")) == (10, 10)
+    assert "summary of front" in done
 
 
 @pytest.mark.parametrize("hands_back", [False, True])
