@@ -17,6 +17,7 @@ from loguru import logger
 from ..exceptions import StoreError
 from ..jobs import tasks
 from ..jobs.late_saves import LateSaves
+from ..journal.outbound import AGENT
 from ..journal.record import Frame, ToolCall, TurnRecord
 from ..journal.stores.base import Begun, Job, Store
 from ..observability import spans
@@ -88,6 +89,25 @@ class Work:
 
     def prepare(self) -> Turn[Any, Any]:
         """Build the turn for the agent's hooks, with state, metadata and history."""
+        try:
+            return self._prepared()
+        except Exception:
+            self._hand_back()
+            raise
+
+    def _hand_back(self) -> None:
+        """Hand the call back if this agent, to which it was handed, cannot be prepared: it would fail in every turn."""
+        live, name = self.live, self.agent.name
+        if name == (self.first or name):
+            return
+        flow = live.flow = live.flow or Flow(self.begun.state, self.first, self.services.agents)
+        earlier = [flow.taken_from, *(turn.agent for turn in reversed(self.begun.history))]
+        before = next((agent for agent in earlier if agent != name and flow.serves(agent)), self.first)
+        logger.error("The call is handed back to {}, because {} cannot answer it.", before, name)
+        flow.keep(AGENT, before)
+        live.record.handed_to = before
+
+    def _prepared(self) -> Turn[Any, Any]:
         live, record, limits = self.live, self.live.record, self.services.limits
         known, self.carried = carried_speech.taken_from(self.begun.metadata)
         record.metadata = known | (self.event.metadata or {}) | (self.event.custom_metadata or {})

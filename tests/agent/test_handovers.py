@@ -284,6 +284,25 @@ async def test_a_call_that_was_handed_to_an_agent_that_is_gone_is_answered() -> 
         assert (await call.say("hello", turn_id="later")).spoken == "Front."
 
 
+class Required(BaseModel):
+    account: int
+
+
+@pytest.mark.parametrize("now", [False, True])
+async def test_a_call_is_handed_back_by_an_agent_that_cannot_be_prepared(now: bool) -> None:
+    desk = Desk(now=now)
+    billing = VoiceAgent("billing", Agent(scripted()), state=Required, filler=False)
+    async with open_call(desk.front, others=[billing]) as call:
+        said = ["invoice"] if now else ["invoice", "hello"]
+        failed = [await call.say(text) for text in said][-1]
+        assert "Sorry, " in failed.spoken
+        assert (await call.say("hello")).spoken == "Front."
+        assert (await call.say("hello")).spoken == "Front."
+        records = await call.records()
+    assert [record.error for record in records] == [None] * (len(said) - 1) + ["StateError", None, None]
+    assert [(record.agent, record.handed_to) for record in records if record.error] == [("billing", "front")]
+
+
 @pytest.mark.parametrize("now", [False, True])
 async def test_in_a_fork_a_hand_over_is_recorded_and_nothing_else(now: bool) -> None:
     desk = Desk(now=now)
