@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
+from ..agent.stage import NEXT_STAGE
 from ..agent.voice_agent import VoiceAgent
 from ..journal.record import Json, ToolCall, TurnRecord
 from ..journal.record_json import sorted_json
@@ -43,7 +44,11 @@ class Recordings:
                 if call.status in ("done", "failed"):
                     self._calls[_key(call)].append(call)
 
-    async def __call__(self, call: ToolCall) -> Any:
+    def __call__(self, call: ToolCall) -> Awaitable[Any] | None:
+        """Return the recorded answer to a tool call; None lets `next_stage` run, which changes only the stage."""
+        return None if call.name == NEXT_STAGE else self._answer(call)
+
+    async def _answer(self, call: ToolCall) -> Any:
         """Return the recorded result after its recorded duration. Raises ToolFailed if there is none or it failed."""
         from pydantic_ai.exceptions import ToolFailed
 
@@ -77,9 +82,12 @@ def own_first(turns: Sequence[TurnRecord], turn: TurnRecord) -> list[TurnRecord]
 
 
 def result_types(voice: VoiceAgent[Any, Any]) -> dict[str, Any]:
-    """Return the annotated return type of each function tool of the agent."""
+    """Return the annotated return type of each function tool of the agent and its stages."""
     types: dict[str, Any] = {}
-    for toolset in voice.agent.toolsets if voice.agent else ():
+    leaves: list[Any] = []
+    for toolset in voice.toolsets:
+        toolset.apply(leaves.append)
+    for toolset in leaves:
         for name, tool in getattr(toolset, "tools", {}).items():
             # An annotation may name a type that is imported only for type checking.
             with suppress(NameError, TypeError):

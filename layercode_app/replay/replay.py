@@ -236,7 +236,7 @@ def _no_model() -> AbstractContextManager[None]:
 class _Caller(Listener):
     """The caller of one recorded turn. It leaves where the recorded caller did: after as much speech and tool calls."""
 
-    def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json]] | None) -> None:
+    def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json] | None] | None) -> None:
         super().__init__(self._hear)
         self._leaves = was_stopped(old)
         self._words = len(said(old))

@@ -47,7 +47,7 @@ class Mocks:
 
 def check_tool(voice: VoiceAgent[Any, Any], name: str) -> None:
     """Raise DeveloperError if the agent has no such tool. Not checked if a toolset lists its tools only at run time."""
-    toolsets = voice.agent.toolsets if voice.agent is not None else []
+    toolsets = voice.toolsets
     if not toolsets or not all(hasattr(toolset, "tools") for toolset in toolsets):
         return
     known = sorted(tool for toolset in toolsets for tool in getattr(toolset, "tools", ()))

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import ModelMessage, ModelRequest, TextPart, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai.toolsets import FunctionToolset
 
-from layercode_app import SPEAK_PLAINLY, LayerCode, Turn, VoiceAgent, find_agent
+from layercode_app import SPEAK_PLAINLY, Call, LayerCode, Stage, Turn, VoiceAgent, find_agent
 from layercode_app.agent.instructions import prompt_of, with_prompt
 from layercode_app.cli.fork.view import show
 from layercode_app.exceptions import ForkError
@@ -20,8 +21,9 @@ from layercode_app.journal.read import turns_of
 from layercode_app.journal.record import TurnRecord
 from layercode_app.replay.compare import diff
 from layercode_app.replay.fork import Changes, fork
+from layercode_app.replay.recorded_tools import result_types
 from layercode_app.replay.rehearsal import Rehearsal
-from layercode_app.testing import open_call
+from layercode_app.testing import open_call, scripted
 
 from ..calling import Caller, calling, settings
 
@@ -84,6 +86,35 @@ async def test_a_fork_answers_from_the_recordings_and_leaves_the_call_as_it_was(
     assert pair["old"]["version"] != pair["new"]["version"]
     assert {"kind": "removed", "text": "Bye"} in pair["diff"]
     assert [turn.turn_id for turn in after] == [turn.turn_id for turn in turns]
+
+
+class Receipt(BaseModel):
+    number: int
+
+
+def till(charged: list[int]) -> VoiceAgent[Any, Any]:
+    """An agent that charges in its second stage, to which the model goes on."""
+
+    async def charge() -> Receipt:
+        charged.append(1)
+        return Receipt(number=len(charged))
+
+    more: FunctionToolset[Any] = FunctionToolset()
+    stages = [Stage("order", then="payment"), Stage("payment", tools=[charge, more])]
+    return VoiceAgent("till", Agent(scripted(Call("next_stage"), Call("charge"), "Paid.")), stages=stages)
+
+
+async def test_a_fork_goes_on_to_the_next_stage_and_finds_its_tools() -> None:
+    charged: list[int] = []
+    async with open_call(till(charged)) as call:
+        await call.say("pay")
+        turns = await turns_of(call.app.store, call.conversation_id, bodies=True)
+    again = till(charged)
+    (pair,) = (await fork(turns, again, at=1)).pairs
+    assert (pair.new.error, pair.new.spoken_text, pair.new.at_stage) == (None, "Paid.", "payment")
+    assert [call.result for call in pair.new.tools][1] == {"number": 1}
+    assert charged == [1]
+    assert result_types(again) == {"charge": Receipt}
 
 
 async def test_other_words_without_a_recording_do_not_run_the_tool_unless_allowed(tmp_path: Path) -> None:

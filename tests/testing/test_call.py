@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
 
-from layercode_app import Call, SessionEnd, Turn, VoiceAgent
+from layercode_app import Call, SessionEnd, Stage, Turn, VoiceAgent
 from layercode_app.exceptions import DeveloperError
 from layercode_app.journal.record import Status
 from layercode_app.journal.stores import create_store
@@ -101,6 +101,19 @@ async def test_a_mocked_tool_does_not_run_and_the_others_do(start_call: Any) -> 
     assert [call.result for call in turn.tools] == ["1 bun added", "approved"]
     assert Called("pay", card={"expires": {"year": 2030}}) in turn.tools
     assert Called("pay", card={"expires": {"year": 2031}}) not in turn.tools
+
+
+async def test_a_tool_of_a_stage_can_be_mocked(start_call: Any) -> None:
+    async def charge() -> str:
+        raise AssertionError("no test may charge a card")
+
+    voice = VoiceAgent("till", Agent(), stages=[Stage("order", then="payment"), Stage("payment", tools=[charge])])
+    call = start_call(voice, model=scripted(Call("next_stage"), Call("charge"), "Paid."))
+    call.mock("charge", returns="charged")
+    turn = await call.say("Charge me")
+    assert [call.result for call in turn.tools][1:] == ["charged"]
+    with pytest.raises(DeveloperError, match="'till' has no tool of that name; expected one of charge"):
+        call.mock("charged", returns="fine")
 
 
 async def test_a_mock_may_compute_or_fail(start_call: Any) -> None:
