@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from ..conversation.caller_notes import read_notes, write_notes
-from ..conversation.flow import CALLER
 from ..conversation.turn import Turn
-from ..journal.stores.base import Store
+from ..journal.stores.base import Job, Store
 from .summarise import Draft, count_summary, transcript_of, turns_between, writes
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ def caller_of(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> str:
         return ""
 
 
-async def take_notes(voice: VoiceAgent[Any, Any], store: Store, conversation_id: str) -> None:
+async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job) -> None:
     """Read the transcript of a call that has ended, and keep what the model finds worth knowing. A failure is logged."""
-    key = str((await store.conversation(conversation_id)).state.get(CALLER, ""))
-    if voice.remember is None or not key or not writes(voice.summary_writer):
+    if voice.remember is None or not writes(voice.summary_writer):
         return
-    turns = await turns_between(store, conversation_id)
-    if not turns:
+    key, session_id = job.payload["arguments"]["key"], job.payload["arguments"]["session_id"]
+    turns = await turns_between(store, job.conversation_id)
+    if not any(turn.session_id == session_id for turn in turns):
         return
     notes = await read_notes(store, key)
     try:
@@ -51,7 +50,7 @@ async def take_notes(voice: VoiceAgent[Any, Any], store: Store, conversation_id:
         logger.warning("No notes were taken of a caller: {}", type(error).__name__)
         return
     await write_notes(store, key, draft.facts, draft.corrected)
-    await store.update(conversation_id, turns[-1].turn_id, lambda record: count_summary(record, result))
+    await store.update(job.conversation_id, turns[-1].turn_id, lambda record: count_summary(record, result))
 
 
 async def _draft(voice: VoiceAgent[Any, Any], known: list[str], transcript: str) -> tuple[Draft, Any]:

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from loguru import logger
 
 from ..jobs.queue import Jobs
+from ..jobs.tasks import TASK
 from ..journal.record import Json, Kind, Status, TurnRecord
 from ..journal.stores.base import Job
 from ..observability import context, spans
@@ -18,7 +19,9 @@ from ..observability.privacy import caller_secrets
 from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
 from . import current_agent, data_events, delivery
 from .agent_protocol import AgentProtocol, EventAgentProtocol
+from .caller_notes import NOTES_OF_CALL
 from .data_events import within
+from .flow import CALLER
 from .live import LiveTurn
 from .prepare_and_save import Services, Work
 from .transcripts import reconcile
@@ -81,7 +84,16 @@ class SessionHandler:
             payload = event.model_dump(mode="json", exclude_none=True)
             job_id = f"{SESSION_END}-{agent.name}-{event.conversation_id}-{event.session_id}"
             await self._jobs.enqueue(Job(job_id, SESSION_END, agent.name, payload, event.conversation_id))
+            await self._note_caller(agent, event)
         await self._notify(agent, event)
+
+    async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
+        """Enqueue a job of its own for the notes of the caller: if it is tried again, the hooks do not run twice."""
+        key = (await self._store.conversation(event.conversation_id)).state.get(CALLER)
+        if key:
+            payload = {"task": NOTES_OF_CALL, "arguments": {"key": key, "session_id": event.session_id}}
+            job_id = f"{TASK}-notes-{agent.name}-{event.conversation_id}-{event.session_id}"
+            await self._jobs.enqueue(Job(job_id, TASK, agent.name, payload, event.conversation_id))
 
     async def _notify(self, agent: EventAgentProtocol, event: Event) -> None:
         await within(self._services.limits.hook_timeout, agent.notify(event), event.type[:64])

@@ -10,7 +10,7 @@ from ..agent.runner import AgentRunner
 from ..agent.summarise import summarise
 from ..agent.take_notes import take_notes
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.caller_notes import NOTES, write_notes
+from ..conversation.caller_notes import NOTES, NOTES_OF_CALL, write_notes
 from ..conversation.session_events import SESSION_END
 from ..conversation.turn import HANDOFF
 from ..exceptions import DeveloperError
@@ -44,7 +44,8 @@ class JobDispatch:
             raise DeveloperError(f"Job {job.id} needs the agent {job.agent!r}, which is not loaded.")
         if job.name == SESSION_END:
             await runner.end_session(SessionEnd.model_validate(job.payload))
-            await take_notes(runner.voice, self.store, job.conversation_id)
+        elif job.name == TASK and job.payload["task"] == NOTES_OF_CALL:
+            await take_notes(runner.voice, self.store, job)
         elif job.name == TASK and job.payload["task"] == SUMMARY:
             await summarise(runner.voice, self.store, job.conversation_id, job.payload["arguments"])
         elif job.name == TASK and job.payload["task"] == NOTES:

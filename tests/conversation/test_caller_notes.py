@@ -14,7 +14,7 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, Tool
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from typer.testing import CliRunner
 
-from layercode_app import DeveloperError, Turn, VoiceAgent
+from layercode_app import DeveloperError, SessionEnd, StoreError, Turn, VoiceAgent
 from layercode_app.cli.main import app
 from layercode_app.conversation.caller_notes import read_notes, write_notes
 from layercode_app.journal.stores import create_store
@@ -102,6 +102,35 @@ async def test_a_caller_without_an_id_has_no_notes(metadata: dict[str, Any]) -> 
         assert (await call.say("hello")).spoken == "Fine."
         turn = await call.say("note x")
     assert "keeps no notes of this caller" in str(turn.error)
+
+
+class Unsteady(MemoryStore):
+    """A journal that is away when notes are first written."""
+
+    failed = False
+
+    async def save_state(self, conversation_id: str, state: dict[str, Any]) -> None:
+        if conversation_id.startswith("caller:") and not self.failed:
+            self.failed = True
+            raise StoreError("away")
+        await super().save_state(conversation_id, state)
+
+
+async def test_notes_that_are_tried_again_do_not_run_the_hooks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layercode_app.jobs.queue.RETRY_SECONDS", (0.001,))
+    baker, store, ended = Baker(), Unsteady(), list[str]()
+
+    @baker.voice.on_session_end
+    async def done(event: SessionEnd) -> None:
+        ended.append(event.session_id)
+
+    async with open_call(baker.voice, store=store, **ANN) as call:
+        await call.say("hello")
+        await call.end()
+        await idle(store)
+    assert store.failed
+    assert (await read_notes(store, "ann")).facts == ["Wants rye bread."]
+    assert len(ended) == 1
 
 
 async def test_a_model_that_fails_takes_no_notes() -> None:
