@@ -76,6 +76,8 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
     except Exception as error:  # noqa: BLE001 - without a summary the call goes on, and the next turn asks again
         logger.warning("The summary of the call failed, and its older turns are cut instead: {}", type(error).__name__)
         return
+    if await store.get(conversation_id, str(asked["turn"])) is None:
+        return  # The conversation was forgotten while the model wrote.
     now = summary_in((await store.conversation(conversation_id)).state)
     if now is not None and now.until >= until:
         return  # Another worker was faster. A kept summary is never written again, so requests begin alike.

@@ -49,6 +49,8 @@ async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job) -> Non
     except Exception as error:  # noqa: BLE001 - notes are a help, and a call that has ended must not be retried for them
         logger.warning("No notes were taken of a caller: {}", type(error).__name__)
         return
+    if not any(waiting.id == job.id for waiting in await store.pending_jobs()):
+        return  # The call or its caller was forgotten while the model wrote.
     await write_notes(store, key, draft.facts, draft.corrected)
     await store.update(job.conversation_id, turns[-1].turn_id, lambda record: count_summary(record, result))
 

@@ -15,10 +15,6 @@ from ..journal.stores.base import Store
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
 
-NOTES = "layercode.notes"
-"""The name of the task that keeps notes."""
-NOTES_OF_CALL = "layercode.notes_of_call"
-"""The name of the task that reads the transcript of a call for notes."""
 MOST_NOTES = 50
 """The most notes of one caller that a model gets: the newest ones."""
 LONGEST_NOTE = 500

@@ -17,6 +17,7 @@ from loguru import logger
 from ..exceptions import StoreError
 from ..jobs import tasks
 from ..jobs.late_saves import LateSaves
+from ..journal.forget import NOTES
 from ..journal.outbound import AGENT
 from ..journal.record import Frame, ToolCall, TurnRecord
 from ..journal.stores.base import Begun, Job, Store
@@ -26,7 +27,7 @@ from ..settings.limits import Limits
 from ..webhook import Event
 from . import carried_speech, delivery
 from .agent_protocol import AgentProtocol
-from .caller_notes import NOTES, read_notes
+from .caller_notes import read_notes
 from .carried_speech import Carried
 from .flow import CALLER, Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn

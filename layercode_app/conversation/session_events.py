@@ -12,6 +12,7 @@ from loguru import logger
 
 from ..jobs.queue import Jobs
 from ..jobs.tasks import TASK
+from ..journal.forget import NOTES_OF_CALL
 from ..journal.record import Json, Kind, Status, TurnRecord
 from ..journal.stores.base import Job
 from ..observability import context, spans
@@ -19,7 +20,6 @@ from ..observability.privacy import caller_secrets
 from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
 from . import current_agent, data_events, delivery
 from .agent_protocol import AgentProtocol, EventAgentProtocol
-from .caller_notes import NOTES_OF_CALL
 from .data_events import within
 from .flow import CALLER
 from .live import LiveTurn

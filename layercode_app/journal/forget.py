@@ -12,6 +12,8 @@ from .stores.base import Store
 
 RECORDINGS = Path(".layercode/recordings")
 EXPORTS = Path(".layercode/exports")
+NOTES, NOTES_OF_CALL = "layercode.notes", "layercode.notes_of_call"
+"""The names of the tasks that keep notes, and that read the transcript of a call for them."""
 LONGEST_KEY = 200
 """The longest id of a caller that is kept as it is; of a longer one, a hash is kept."""
 
@@ -55,6 +57,14 @@ async def notes_of(store: Store, key: str) -> list[str]:
     """Return all notes of a caller, oldest first."""
     state = (await store.conversation(caller_id(key))).state
     return [text for _, text in sorted((note["at"], note["text"]) for note in state.values() if note["text"])]
+
+
+async def forget_notes(store: Store, key: str) -> None:
+    """Delete the notes of a caller, and the jobs that would write more of them. Raises StoreError."""
+    for job in await store.pending_jobs():
+        if job.payload.get("task") in (NOTES, NOTES_OF_CALL) and job.payload["arguments"]["key"] == key:
+            await store.settle(job)  # Its body is deleted, and a job that runs writes nothing any more.
+    await store.forget(caller_id(key))
 
 
 async def forget(

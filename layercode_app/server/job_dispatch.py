@@ -10,11 +10,12 @@ from ..agent.runner import AgentRunner
 from ..agent.summarise import summarise
 from ..agent.take_notes import take_notes
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.caller_notes import NOTES, NOTES_OF_CALL, write_notes
+from ..conversation.caller_notes import write_notes
 from ..conversation.session_events import SESSION_END
 from ..conversation.turn import HANDOFF
 from ..exceptions import DeveloperError
 from ..jobs.tasks import TASK
+from ..journal.forget import NOTES, NOTES_OF_CALL
 from ..journal.stores.base import Job, Store
 from ..journal.stores.history_steps import SUMMARY
 from ..settings import Settings

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from layercode_app import DeveloperError, SessionEnd, StoreError, Turn, VoiceAgent
 from layercode_app.cli.main import app
 from layercode_app.conversation.caller_notes import read_notes, write_notes
+from layercode_app.journal.forget import forget, forget_notes
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Store
 from layercode_app.journal.stores.memory import MemoryStore
@@ -30,7 +31,8 @@ ANN = {"metadata": {"user": "ann"}}
 class Baker:
     """An agent with notes. Its model notes what the caller asks it to, and sums up calls."""
 
-    def __init__(self, *, fails: bool = False) -> None:
+    def __init__(self, *, fails: bool = False, waits: asyncio.Event | None = None) -> None:
+        self._waits = waits
         self.requests: list[list[ModelMessage]] = []
         self.transcripts: list[str] = []
         self._fails = fails
@@ -56,6 +58,8 @@ class Baker:
     async def _write(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         prompt = str(messages[-1].parts[-1].content)  # type: ignore[union-attr]
         self.transcripts.append(prompt)
+        if self._waits is not None:
+            await self._waits.wait()
         if self._fails:
             raise RuntimeError("the provider is away")
         draft = {"facts": ["Wants rye bread."], "corrected": ["Lives in Bonn."]}
@@ -162,6 +166,32 @@ def test_forget_shows_and_deletes_the_notes(tmp_path: Path) -> None:
     assert again.exit_code != 0
     neither = runner.invoke(app, ["sessions", "forget", "--yes", "--store", url])
     assert neither.exit_code == 2
+
+
+@pytest.mark.parametrize("forgotten", ["call", "caller"])
+async def test_notes_are_not_written_of_what_was_forgotten_while_the_model_wrote(forgotten: str) -> None:
+    go = asyncio.Event()
+    baker, store = Baker(waits=go), MemoryStore()
+    async with open_call(baker.voice, store=store, **ANN) as call:
+        await call.say("hello")
+        await call.end()
+        while not baker.transcripts:
+            await asyncio.sleep(0.001)
+        await (forget(store, call.conversation_id) if forgotten == "call" else forget_notes(store, "ann"))
+        go.set()
+        await call.app.jobs.drain(10)
+    assert (await store.conversation("caller:ann")).state == {}
+
+
+async def test_notes_that_wait_for_a_worker_are_forgotten_with_their_caller(tmp_path: Path) -> None:
+    baker, store = Baker(), create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
+    async with open_call(baker.voice, store=store, **ANN) as call:
+        await call.app.start()
+        await call.app.jobs.drain(0)
+        await call.say("note Is allergic to nuts.")
+        assert any("nuts" in str(job.payload) for job in await store.pending_jobs())
+        await forget_notes(store, "ann")
+        assert not any("nuts" in str(job.payload) for job in await store.pending_jobs())
 
 
 async def test_two_calls_of_one_caller_lose_no_note() -> None:

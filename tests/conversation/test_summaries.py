@@ -20,6 +20,7 @@ from layercode_app.cli.sessions.view import print_summary
 from layercode_app.conversation.summary import bounded, summary_in
 from layercode_app.journal.copy_journal import copy_journal
 from layercode_app.journal.cost import FREE_MODEL
+from layercode_app.journal.forget import forget
 from layercode_app.journal.read import summary_of
 from layercode_app.journal.stores.base import Store
 from layercode_app.journal.stores.history_steps import SUMMARY
@@ -186,6 +187,26 @@ async def test_a_summary_that_was_lost_with_its_worker_is_made_by_the_next_one()
             await asyncio.sleep(0.001)
         await other.say("and now", turn_id="later-2")
     assert FACT in str(speaker.requests[-1])
+
+
+async def test_a_conversation_that_was_forgotten_while_it_was_summed_up_stays_forgotten() -> None:
+    go, asked = asyncio.Event(), asyncio.Event()
+
+    async def own(before: Summary | None, transcript: str) -> Summary:
+        asked.set()
+        await go.wait()
+        return Summary("They order bread.", [FACT])
+
+    speaker = Speaker()
+    async with open_call(speaker.voice(summary=own), settings=settings()) as call:
+        store = call.app.store
+        while not asked.is_set():
+            await call.say(ANSWER)
+            await asyncio.sleep(0.001)
+        await forget(store, call.conversation_id)
+        go.set()
+        await call.app.jobs.drain(10)
+        assert (await store.conversation(call.conversation_id)).state == {}
 
 
 async def test_a_summary_is_shown_and_copied_without_what_it_covers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,7 +171,7 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
 
 def forget_caller(caller: str, store: str | None, *, yes: bool, as_json: bool) -> None:
     """Show the notes of a caller and delete them. Raises NotRecordedError if there are none."""
-    from ...journal.forget import caller_id, notes_of
+    from ...journal.forget import forget_notes, notes_of
     from ...output.terminal import confirm
 
     notes = with_journal(store, lambda journal: notes_of(journal, caller))
@@ -182,7 +182,7 @@ def forget_caller(caller: str, store: str | None, *, yes: bool, as_json: bool) -
             print_block("  Note: ", note)
     if not yes:
         confirm(f"Delete everything noted about {caller}?", err=True)
-    with_journal(store, lambda journal: journal.forget(caller_id(caller)))
+    with_journal(store, lambda journal: forget_notes(journal, caller))
     if as_json:
         print_json({"caller": caller, "notes": notes})
         return
