@@ -115,10 +115,12 @@ class AgentRunner:
         """Speak the reply of a turn."""
         turn.model = _model(self.voice)
         _set_limits(self.voice, turn)
-        await _with_helpers(turn, self._speak_reply(turn))
-        self.voice.stages.follow(turn)
-        if self.voice.sums_up:
-            enqueue_summary(self.voice, turn)
+        try:
+            await _with_helpers(turn, self._speak_reply(turn))
+            self.voice.stages.follow(turn)
+        finally:
+            if self.voice.sums_up:  # Turns that are interrupted make the history longer, too.
+                enqueue_summary(self.voice, turn)
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
         """Run the `on_data` hooks. Return the JSON answer to the event: the last hook's result."""

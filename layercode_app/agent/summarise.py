@@ -125,6 +125,8 @@ async def _new_summary(voice: VoiceAgent[Any, Any], before: Summary | None, tran
             made = Summary(made, before.facts if before else ())
         if not isinstance(made, Summary):
             raise HookError(f"summary returned a {type(made).__name__}; expected a Summary or a str.")
+        if is_blank(made.text) and not made.facts:
+            raise HookError(f"summary returned {made!r}; expected a text or facts.")
         return made, None
     from pydantic_ai import Agent
 
@@ -133,6 +135,8 @@ async def _new_summary(voice: VoiceAgent[Any, Any], before: Summary | None, tran
     writer = Agent(voice.summary_writer, output_type=Draft, instructions=INSTRUCTIONS, name="summary")
     result = await writer.run(prompt)
     draft = result.output
+    if is_blank(draft.summary):
+        raise ValueError("the model returned no summary")  # An empty one would hide the turns that it covers.
     kept = [fact for fact in (before.facts if before else ()) if fact not in draft.corrected]
     return Summary(draft.summary, list(dict.fromkeys([*kept, *draft.facts]))), result
 

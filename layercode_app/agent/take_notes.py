@@ -9,6 +9,7 @@ from loguru import logger
 from ..conversation.caller_notes import read_notes, write_notes
 from ..conversation.turn import Turn
 from ..journal.stores.base import Job, Store
+from ..wellformed import well_formed
 from .summarise import Draft, count_summary, transcript_of, turns_between, writes
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def caller_of(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> str:
     if voice.remember is None:
         return ""
     try:
-        return str(voice.remember(turn) or "")
+        return well_formed(str(voice.remember(turn) or ""))
     except Exception as error:  # noqa: BLE001 - a caller without an id is a caller without notes
         turn.log.warning("remember= failed, so this call has no notes of the caller: {}", type(error).__name__)
         return ""
@@ -40,8 +41,9 @@ async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job) -> Non
     if voice.remember is None or not writes(voice.summary_writer):
         return
     key, session_id = job.payload["arguments"]["key"], job.payload["arguments"]["session_id"]
-    turns = await turns_between(store, job.conversation_id)
-    if not any(turn.session_id == session_id for turn in turns):
+    # Of this session only: a note of an earlier one may have been removed since.
+    turns = [turn for turn in await turns_between(store, job.conversation_id) if turn.session_id == session_id]
+    if not turns:
         return
     notes = await read_notes(store, key)
     try:

@@ -99,14 +99,14 @@ def due(past: Sequence[TurnRecord], newest: TurnRecord, history_tokens: int) -> 
 
 
 def bounded(summary: Summary, history_tokens: int) -> Summary:
-    """Return the summary within its share of the budget: the oldest facts go first, then the end of the text."""
+    """Return the summary within its share of the budget: the oldest and longest facts go first, then the end of the text."""
     room = int(history_tokens * SUMMARY_SHARE * CHARACTERS_PER_TOKEN)
     facts: list[str] = []
     left = int(room * FACTS_SHARE)
     for fact in reversed(summary.facts):
+        if len(fact) + 3 > left:
+            continue  # A single long fact must not push out all others.
         left -= len(fact) + 3
-        if left < 0:
-            break
         facts.insert(0, fact)
     used = sum(len(fact) + 3 for fact in facts)
     return Summary(summary.text[: max(room - used - 60, 0)], facts)

@@ -144,7 +144,7 @@ class Turn(Generic[StateT, MetadataT]):
         A running summary of still earlier turns precedes them.
         """
         history, notes = history_of(self.past), self._live.notes
-        known = [] if notes is None else notes.messages()
+        known = [] if notes is None else notes.messages(self.tokens)
         if self._summary is None:
             return [*known, *fit(history, self.tokens)]
         return [*known, *self._summary.messages(), *fit(history, tokens_of_turns(self.tokens))]

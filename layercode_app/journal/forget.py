@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..wellformed import well_formed
 from .read import sessions_in
 from .record import Json
 from .stores.base import Store
@@ -49,6 +50,7 @@ def export_path(conversation_id: str, ending: str, folder: Path = EXPORTS) -> Pa
 
 def caller_id(key: str) -> str:
     """Return the id under which the notes of a caller are kept, as the state of a conversation without turns."""
+    key = well_formed(key)
     plain = key if len(key) <= LONGEST_KEY else hashlib.sha256(key.encode()).hexdigest()
     return f"caller:{plain}"
 
@@ -62,7 +64,10 @@ async def notes_of(store: Store, key: str) -> list[str]:
 async def forget_notes(store: Store, key: str) -> None:
     """Delete the notes of a caller, and the jobs that would write more of them. Raises StoreError."""
     for job in await store.pending_jobs():
-        if job.payload.get("task") in (NOTES, NOTES_OF_CALL) and job.payload["arguments"]["key"] == key:
+        if job.payload.get("task") in (NOTES, NOTES_OF_CALL) and job.payload["arguments"]["key"] in (
+            key,
+            well_formed(key),
+        ):
             await store.settle(job)  # Its body is deleted, and a job that runs writes nothing any more.
     await store.forget(caller_id(key))
 

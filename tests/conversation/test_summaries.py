@@ -209,6 +209,43 @@ async def test_a_conversation_that_was_forgotten_while_it_was_summed_up_stays_fo
         assert (await store.conversation(call.conversation_id)).state == {}
 
 
+@pytest.mark.parametrize("own", [False, True])
+async def test_an_empty_summary_is_a_failure(own: bool) -> None:
+    asked = 0
+
+    async def empty(before: Summary | None, transcript: str) -> str:
+        nonlocal asked
+        asked += 1
+        return " "
+
+    async def write(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, {"summary": await empty(None, "")})])
+
+    voice = Speaker().voice(summary=empty if own else FunctionModel(write))
+    async with open_call(voice, settings={"history_tokens": 500}) as call:
+        while not asked:
+            await call.say(ANSWER)
+            await idle(call.app.store)
+        await call.app.jobs.drain(10)
+        assert SUMMARY not in (await call.app.store.conversation(call.conversation_id)).state
+
+
+async def test_turns_that_are_interrupted_are_summed_up_too() -> None:
+    notes = Notes()
+
+    async def speak(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        yield ANSWER
+        await asyncio.Event().wait()
+
+    voice = VoiceAgent("bakery", Agent(FunctionModel(stream_function=speak)), filler=False, summary=notes.model)
+    async with open_call(voice, settings={"history_tokens": 500}) as call:
+        for number in range(14):
+            call.interrupt(after="Certainly")
+            assert (await call.say(f"{number}: {ANSWER}")).interrupted
+            await idle(call.app.store)
+    assert notes.prompts
+
+
 async def test_a_summary_is_shown_and_copied_without_what_it_covers(capsys: pytest.CaptureFixture[str]) -> None:
     speaker, notes, target = Speaker(), Notes(), MemoryStore()
     async with open_call(speaker.voice(summary=notes.model), settings=settings()) as call:
@@ -226,6 +263,7 @@ def test_a_summary_has_its_share_of_the_budget() -> None:
     long = bounded(Summary("word " * 1000, [f"fact {number}" for number in range(100)]), 1000)
     assert len(long.text) + sum(map(len, long.facts)) <= 500
     assert long.facts[-1] == "fact 99"
+    assert bounded(Summary("", ["name Ann", "id 4711", "x" * 2100]), 8000).facts == ["name Ann", "id 4711"]
 
 
 def test_wrong_summaries_are_named() -> None:
