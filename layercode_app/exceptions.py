@@ -19,7 +19,7 @@ LayerCodeError
 ├── DeliveryError             a backend did not answer an event, or its answer broke off
 ├── ModelStalledError        a model paused for too long within its answer
 ├── JudgeError                the judge model did not answer
-├── CallerError               the model of a simulated caller did not answer
+├── CallerError               the model or function of a simulated caller gave no answer
 ├── PlatformAPIError          the platform's REST API refused a call or could not be reached
 └── StoreError                the journal cannot be read or written at present
 """
@@ -129,7 +129,7 @@ class JudgeError(LayerCodeError):
 
 
 class CallerError(LayerCodeError):
-    """The model that plays a simulated caller did not answer, or not in time."""
+    """The model that plays a simulated caller did not answer in time, or a function returned no line."""
 
 
 class PlatformAPIError(LayerCodeError):

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from ...agent.discovery import Found
-from ...exceptions import CallerError, JudgeError
+from ...exceptions import CallerError, JudgeError, LayerCodeError
 from ..call import AgentCall
 from ..turn import HeardTurn
 from .caller import MOST_TURNS, Caller
@@ -42,6 +42,11 @@ async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None,
         played.failures.append(str(error).partition("\n")[0])
     except (JudgeError, CallerError) as error:
         played.errors.append(str(error).partition("\n")[0])
+    except LayerCodeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a caller, function or model of the project may raise anything
+        told = str(error).partition("\n")[0]
+        played.errors.append(f"the caller or a judge raised {type(error).__name__}: {told}")
     finally:
         played.seconds = round(time.perf_counter() - begun, 3)
         played.helper_cost, played.unpriced = spent.amount, spent.unpriced

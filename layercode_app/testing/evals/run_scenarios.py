@@ -13,7 +13,6 @@ from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import EvaluationReason, Evaluator, EvaluatorContext
 
 from ...agent.discovery import discover
-from ...exceptions import LayerCodeError
 from .caller import Caller, MakeCaller, ScriptedCaller
 from .judge import Judge
 from .judges.stock import questions
@@ -68,17 +67,29 @@ async def evaluate(
     # Loaded once, as by a server: all calls talk to the same agent.
     found = discover(agents) if agent is None and ":" not in file.agent else None
     make_mind = mind_of(file, caller_model) if caller is None else None
+    broken: list[Exception] = []
 
     async def task(run: Play) -> Played:
         if not book.has_budget:
             return Played(run.scenario.name, run.model or "", run.number, errors=[book.skip()])
-        speaking = _caller(run, seed, make_mind) if caller is None else caller(run.scenario)
-        played[_key(run)] = one = await play(run, agent or run.agent, found, judge, speaking)
+        try:
+            speaking = _caller(run, seed, make_mind) if caller is None else caller(run.scenario)
+            played[_key(run)] = one = await play(run, agent or run.agent, found, judge, speaking)
+        except Exception as error:
+            broken.append(error)
+            raise
         book.add(run, one)
         done()
         return one
 
-    await _run_cases([one for one in plays if _key(one) not in played], task, concurrency)
+    try:
+        await _run_cases([one for one in plays if _key(one) not in played], task, concurrency)
+    except ExceptionGroup:
+        if not broken:
+            raise
+    # Concurrent scenarios raise the same error many times. Newer releases of pydantic-evals leave such cases out.
+    if broken:
+        raise broken[0]
     return [played[_key(one)] for one in plays if _key(one) in played]
 
 
@@ -102,19 +113,7 @@ async def _run_cases(plays: Sequence[Play], task: Any, concurrency: int) -> None
     with warnings.catch_warnings():
         # Without Logfire, pydantic-evals would warn about missing spans in the middle of the table.
         warnings.filterwarnings("ignore", message="No logs or spans will be created")
-        try:
-            await dataset.evaluate(task, max_concurrency=concurrency, **_taken(dataset.evaluate, progress=False))
-        except ExceptionGroup as errors:
-            known, others = errors.split(LayerCodeError)
-            if known is None or others is not None:
-                raise
-            raise _first(known) from None
-
-
-def _first(errors: ExceptionGroup[LayerCodeError]) -> LayerCodeError:
-    """Return the first error: concurrent scenarios raise the same one many times."""
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
+        await dataset.evaluate(task, max_concurrency=concurrency, **_taken(dataset.evaluate, progress=False))
 
 
 def _taken(function: Callable[..., Any], **arguments: Any) -> dict[str, Any]:

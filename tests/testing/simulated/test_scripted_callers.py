@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from layercode_app import Call, Scene, VoiceAgent, find_agent
 from layercode_app.exceptions import ConfigurationError
@@ -172,6 +174,14 @@ def polite(hearing: Hearing) -> str | None:
     return None if len(hearing.exchanges) > 2 else ""
 
 
+def lost(hearing: Hearing) -> str | None:
+    raise KeyError("number")
+
+
+def three(hearing: Hearing) -> Any:
+    return 3
+
+
 async def later(hearing: Hearing) -> str | None:
     return None
 
@@ -187,6 +197,31 @@ async def test_a_function_is_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await played(simulated(script="callers_of_a_test:later"))).turns == 0
     with pytest.raises(ConfigurationError, match="expected a function of what was heard"):
         await played(simulated(script="callers_of_a_test:word"))
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("lost", "the caller or a judge raised KeyError: 'number'"),
+        ("three", "script: callers_of_a_test:three returned 3; expected a text, or None to hang up"),
+    ],
+)
+async def test_a_function_that_fails_is_an_error_of_its_run(
+    name: str, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: Any = ModuleType("callers_of_a_test")
+    module.lost, module.three = lost, three
+    monkeypatch.setitem(sys.modules, "callers_of_a_test", module)
+    one = await played(simulated(script=f"callers_of_a_test:{name}"))
+    assert (one.errors, one.failures, one.passed) == ([error], [], False)
+
+
+async def test_a_model_that_raises_is_an_error_of_its_run() -> None:
+    def broken(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        raise ValueError("no such voice")
+
+    one = await played(simulated(goal="order"), caller_model=FunctionModel(broken))
+    assert (one.errors, one.passed) == (["the caller or a judge raised ValueError: no such voice"], False)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from ....agent.importing import import_module
-from ....exceptions import ConfigurationError
+from ....exceptions import CallerError, ConfigurationError
 from .caller_spec import CallerSpec, Rule
 from .mind import Hearing, Mind, Move
 from .patterns import heard_in
@@ -42,20 +42,23 @@ class Rules:
 class ByFunction:
     """Says what a function returns."""
 
-    def __init__(self, function: Function) -> None:
-        self._function = function
+    def __init__(self, function: Function, address: str = "") -> None:
+        self._function, self._address = function, address
 
     async def next(self, hearing: Hearing) -> Move:
-        """Call the function."""
-        said = self._function(hearing)
-        return Move(await said if inspect.isawaitable(said) else said)
+        """Call the function. Raises CallerError if it returns no line."""
+        told = self._function(hearing)
+        said = await told if inspect.isawaitable(told) else told
+        if said is not None and not isinstance(said, str):
+            raise CallerError(f"script: {self._address} returned {said!r}; expected a text, or None to hang up")
+        return Move(said)
 
 
 def scripted_mind(spec: CallerSpec) -> Mind:
     """Return the mind of a caller with a script. Raises ConfigurationError if there is no such function."""
     if isinstance(spec.script, list):
         return Rules(spec.script)
-    return ByFunction(_function(spec.script or ""))
+    return ByFunction(_function(spec.script or ""), spec.script or "")
 
 
 def _function(address: str) -> Function:
