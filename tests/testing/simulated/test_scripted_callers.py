@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from layercode_app import Call, Scene, VoiceAgent, find_agent
@@ -117,6 +118,37 @@ async def test_endless_talk_is_over_after_max_turns() -> None:
     one = await played(simulated("echo", script=lines, max_turns=4, end={"outcomes": ["done"]}))
     assert (one.turns, one.hung_up) == (4, "max_turns")
     assert one.reasons[-1] == "the call was not over after 4 messages of the caller (max_turns)"
+    heard = await played(simulated("echo", script=lines, max_turns=4, end={"said": ["you said"]}))
+    assert heard.failures == [
+        "the call did not come to its end: the call was not over after 4 messages of the caller (max_turns)"
+    ]
+    enough = await played(simulated("echo", script=lines, max_turns=9))
+    assert (enough.turns, enough.hung_up, enough.reasons) == (9, "caller", [])
+
+
+async def test_a_call_that_the_agent_ends_early_fails_without_an_end() -> None:
+    agent: VoiceAgent[Any, Any] = VoiceAgent("curt")
+
+    @agent.on_message
+    async def answer(turn: Any) -> str:
+        turn.hangup()
+        return "Bye."
+
+    cut = await played(simulated(script=[{"say": "Hello"}, {"say": "Are you there?"}]), agent)
+    assert cut.failures == ["the call did not come to its end: the agent hung up in turn 2"]
+    assert (await played(simulated(script=[{"say": "Hello"}]), agent)).reasons == []
+
+
+@pytest.mark.parametrize(("action", "passes"), [("hang_up", False), ("goal_reached", True)])
+async def test_a_goal_that_is_not_reached_fails_without_an_end(action: str, passes: bool) -> None:
+    def caller(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        return ModelResponse([TextPart(json.dumps({"action": action}))])
+
+    one = await played(simulated(goal="order"), caller_model=FunctionModel(caller))
+    assert one.passed is passes
+    assert one.failures == (
+        [] if passes else ["the call did not come to its end: the caller hung up before their goal was reached"]
+    )
 
 
 async def test_what_the_agent_does_twice_or_makes_up_is_found() -> None:

@@ -43,5 +43,9 @@ class Move(NamedTuple):
 class Mind(Protocol):
     """Chooses the caller's words. A script does, or a model."""
 
+    @property
+    def satisfied(self) -> bool:
+        """Whether the caller has nothing more to say, so that the agent may hang up."""
+
     async def next(self, hearing: Hearing) -> Move:
         """Return the next move. Raises CallerError if there is none."""

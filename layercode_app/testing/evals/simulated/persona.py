@@ -45,6 +45,11 @@ class Persona:
         self._seconds = seconds
         self._said: list[str] = []
 
+    @property
+    def satisfied(self) -> bool:
+        """Return False: a model tells that its goal is reached by hanging up."""
+        return False
+
     async def next(self, hearing: Hearing) -> Move:
         """Ask the model for the next move. Raises CallerError if it does not answer, or not in time."""
         from pydantic_ai import capture_run_messages

@@ -22,6 +22,11 @@ class Rules:
     def __init__(self, rules: list[Rule]) -> None:
         self._left = list(rules)
 
+    @property
+    def satisfied(self) -> bool:
+        """Whether every rule was used."""
+        return not self._left
+
     async def next(self, hearing: Hearing) -> Move:
         """Return the next line. A caller who spoke over the reply does not wait for the rest of it."""
         fitting = [rule for rule in self._left if rule.when is None or heard_in(rule.when, hearing.heard)]
@@ -44,6 +49,11 @@ class ByFunction:
 
     def __init__(self, function: Function, address: str = "") -> None:
         self._function, self._address = function, address
+
+    @property
+    def satisfied(self) -> bool:
+        """Return False: a function tells that it has nothing more to say by hanging up."""
+        return False
 
     async def next(self, hearing: Hearing) -> Move:
         """Call the function. Raises CallerError if it returns no line."""

@@ -25,6 +25,8 @@ class Account:
     """What explains a failure, but is none by itself."""
     hung_up: str = ""
     """Who ended the call: `caller`, `goal reached`, `agent` or `max_turns`."""
+    unfinished: str = ""
+    """Why the call was over before the caller had what they wanted; empty if they had it."""
 
 
 class SimulatedCaller:
@@ -46,17 +48,31 @@ class SimulatedCaller:
         if not heard:
             return Step()
         if heard[-1].hangup:
-            self.account.hung_up = "agent"
-            self.account.notes.append(f"the agent hung up in turn {len(heard)}")
+            self._over("agent", f"the agent hung up in turn {len(heard)}", unfinished=not self._mind.satisfied)
             return None
         if self._messages == self._spec.max_turns:
-            self.account.notes.append(
-                f"the call was not over after {self._messages} messages of the caller (max_turns)"
-            )
-            self.account.hung_up = "max_turns"
+            await self._stop(heard)
             return None
         self._messages += 1
         return self._waiting.pop(0) if self._waiting else self._sound(heard[-1]) or await self._speak(heard)
+
+    async def _stop(self, heard: Sequence[HeardTurn]) -> None:
+        """Hang up after the last message that is allowed, unless the caller does it themselves now."""
+        random = random_of(*self._key, self._turn + 1)
+        if not self._waiting and (move := await self._mind.next(self._hearing(heard, random))).say is None:
+            self._hang_up(move)
+        else:
+            self._over("max_turns", f"the call was not over after {self._messages} messages of the caller (max_turns)")
+
+    def _hang_up(self, move: Move) -> None:
+        missed = self._spec.script is None and not move.reached
+        why = move.note or ("the caller hung up before their goal was reached" if missed else "")
+        self._over("goal reached" if move.reached else "caller", why)
+
+    def _over(self, who: str, why: str, *, unfinished: bool = True) -> None:
+        self.account.hung_up = who
+        self.account.notes += [why] if why else []
+        self.account.unfinished = why if unfinished else ""
 
     def _sound(self, last: HeardTurn) -> Step | None:
         """Return the listening sound that cut the last reply, if it was planned and the reply was long enough."""
@@ -72,10 +88,8 @@ class SimulatedCaller:
             return self._silence()
         self._was_silent = False
         move = await self._mind.next(self._hearing(heard, random))
-        if move.note:
-            self.account.notes.append(move.note)
         if move.say is None:
-            self.account.hung_up = "goal reached" if move.reached else "caller"
+            self._hang_up(move)
             return None
         if not move.say.strip():
             return self._silence()
