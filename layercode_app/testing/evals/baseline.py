@@ -13,13 +13,15 @@ from .chance import ALPHA, chance_of_fewer, more_than_chance
 Row: TypeAlias = Mapping[str, Any]
 """A scenario with a model: `runs`, and how many `passed`."""
 TOGETHER = "all scenarios together"
+FEWEST_RUNS = 3
+"""Fewer runs cannot tell any difference from chance at 5 %."""
 
 
 def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
     """Return where the rows are worse than a baseline. Raises ConfigurationError if it cannot be read.
 
-    A scenario that the baseline does not know must pass in every run. Where there are too few runs to tell a difference
-    from chance, any worse result counts.
+    A scenario that the baseline does not know must pass in every run. Where it has fewer than FEWEST_RUNS, now or before,
+    any worse result counts.
     """
     known = _read(baseline)
     found = [(row, known.get(_key(row)) or known.get(("", *_key(row)[1:]))) for row in rows]
@@ -29,19 +31,27 @@ def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
 
 
 def _worse(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
-    if not pairs:
-        return []
-    whole = (_sum([row for row, _ in pairs]), _sum([before for _, before in pairs]))
-    if _chance({**whole[0], "passed": 0}, whole[1]) > ALPHA:
-        few = "there are too few runs to tell this from chance, use --repeat"
-        return [f"{_line(row, before)}; {few}" for row, before in pairs if _rate(row) < _rate(before)]
-    tested = [*pairs, whole] if len(pairs) > 1 else list(pairs)
+    few = "there are too few runs to tell this from chance, use --repeat"
+    found = [f"{_line(*pair)}; {few}" for pair in pairs if _has_few(*pair) and _rate(pair[0]) < _rate(pair[1])]
+    tested = [pair for pair in pairs if not _has_few(*pair)]
+    if len(tested) > 1:
+        tested.append((_sum([row for row, _ in tested]), _sum([before for _, before in tested])))
     chances = [_chance(row, before) for row, before in tested]
-    return [
+    return found + [
         f"{_line(*pair)}; chance alone does this in {chance:.1%} of comparisons"
         for pair, chance, worse in zip(tested, chances, more_than_chance(chances), strict=True)
-        if worse
+        # With many scenarios and few runs, Holm's method could not even tell that a scenario broke completely.
+        if worse or (chance <= ALPHA < _least_chance(*pair) * len(tested))
     ]
+
+
+def _has_few(row: Row, before: Row) -> bool:
+    return min(row["runs"], before["runs"]) < FEWEST_RUNS
+
+
+def _least_chance(row: Row, before: Row) -> float:
+    """Return the chance of the greatest difference that so many runs can show."""
+    return chance_of_fewer(0, row["runs"], before["runs"], before["runs"])
 
 
 def _read(baseline: Path) -> dict[tuple[str, str, str], Row]:

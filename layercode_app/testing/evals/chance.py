@@ -9,7 +9,6 @@ ALPHA = 0.05
 """A difference is more than chance if equal agents show it in at most this share of comparisons."""
 _Z = 1.959963984540054
 """The normal quantile of a 95 % interval."""
-_ROUNDING = 1 + 1e-9
 
 
 def pass_hat(passed: int, runs: int, k: int) -> float:
@@ -45,8 +44,7 @@ def chance_of_fewer(passed: int, runs: int, before: int, runs_before: int) -> fl
 def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) -> float:
     """Return how likely such a difference, or a rarer one, is between equal agents: Fisher's exact test, two-sided."""
     weights = _weights(runs, other + passed, runs_other)
-    rarest = weights[passed] * _ROUNDING
-    return min(1.0, sum(weight for weight in weights.values() if weight <= rarest) / sum(weights.values()))
+    return sum(weight for weight in weights.values() if weight <= weights[passed]) / sum(weights.values())
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:

@@ -57,6 +57,7 @@ def test_fishers_exact_test_has_the_values_of_the_tea_tasting() -> None:
     assert chance_of_difference(1, 4, 3, 4) == pytest.approx(34 / 70)
     assert chance_of_fewer(0, 3, 3, 3) == pytest.approx(1 / 20)
     assert chance_of_fewer(4, 4, 4, 4) == chance_of_difference(2, 5, 2, 5) == 1
+    assert chance_of_difference(260, 520, 260, 520) == 1
 
 
 def test_several_differences_share_the_error() -> None:
@@ -119,6 +120,25 @@ def test_a_baseline_fails_only_what_is_worse_by_more_than_chance(baseline: Path)
     before = [run for name in "abcdef" for run in runs(8, 8, name)]
     [line] = worse(now, before, baseline)
     assert line.startswith("all scenarios together: 30 of 48 passed, before 48 of 48; chance alone")
+
+
+def named(passed: list[int], number: int) -> list[Played]:
+    return [run for place, one in enumerate(passed) for run in runs(one, number, f"s{place}")]
+
+
+def test_each_scenario_is_held_to_its_own_runs(baseline: Path) -> None:
+    broken = worse(named([0] * 6 + [1] * 14, 1), named([1] * 20, 1), baseline)
+    assert len(broken) == 6
+    assert all("there are too few runs" in line for line in broken)
+    assert len(worse(named([0] + [2] * 9, 2), named([2] * 10, 2), baseline)) == 1
+    [line] = worse(named([0] + [4] * 8, 4), named([4] * 9, 4), baseline)
+    assert line.startswith("s0: 0 of 4 passed, before 4 of 4; chance alone")
+    assert worse(named([3] + [4] * 8, 4), named([4] * 9, 4), baseline) == []
+
+
+@pytest.mark.parametrize(("now", "before"), [(2, 3), (0, 1), (0, 0)])
+def test_a_seldom_passed_baseline_does_not_fail_by_chance(now: int, before: int, baseline: Path) -> None:
+    assert worse(runs(now, 8), runs(before, 8), baseline) == []
 
 
 def test_a_baseline_without_agents_is_read(baseline: Path) -> None:
