@@ -15,7 +15,7 @@ from layercode_app.exceptions import CallerError
 from layercode_app.testing.evals.run_scenarios import Played, evaluate
 from layercode_app.testing.evals.scenario import ScenarioFile
 from layercode_app.testing.evals.simulated.caller_spec import CallerSpec
-from layercode_app.testing.evals.simulated.mind import Exchange, Hearing
+from layercode_app.testing.evals.simulated.mind import Exchange, Hearing, Move
 from layercode_app.testing.evals.simulated.persona import Persona, conversation, understood
 from layercode_app.testing.evals.simulated.spoken_words import spoken_words
 
@@ -175,6 +175,10 @@ async def test_a_model_hears_an_interrupted_reply_up_to_the_cut(server: ModelSer
         ("**Agent:** Hello", ""),
         ("User: Hi\nAssistant: Hello", "Hi"),
         ("My agent: Smith", "My agent: Smith"),
+        ("My number is (415) 555 0199 (she reads it)", "My number is (415) 555 0199"),
+        ("Order [A12], *two* (2) pieces", "Order A12, (2) pieces"),
+        ("Agent: What can I get you?\nCaller: Two croissants", "Two croissants"),
+        ("Agent: Yes?\nCaller: Two croissants\nAgent: Sure.\nCaller: Thanks", "Two croissants"),
         ("Well. " + "Ann says so. " * 100, "Well. " + "Ann says so. " * 38),
         ("word " * 200, ("word " * 100)),
     ],
@@ -187,6 +191,31 @@ def test_only_the_callers_words_are_spoken(text: str, words: str) -> None:
 def test_a_caller_hangs_up_in_words_too(text: str) -> None:
     assert understood(text).say is None
     assert understood("I hang up the phone when I am done").say is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "move"),
+    [
+        ("hang_up", Move(None)),
+        ("`goal_reached`", Move(None, reached=True)),
+        ("silent", Move("")),
+        ('{"action": "speak", "words": "Two \\"big\\" ones"}', Move('Two "big" ones')),
+        ('{"action": "say", "words": "Two croissants", "mood": }', Move("Two croissants")),
+        ('{"action": "goal_reached", "words": "Yes, place it"}', Move("Yes, place it", reached=True, last=True)),
+        ('{"action": "hang_up", "words": "*hangs up*"}', Move(None)),
+        ("I {think} so", Move("I {think} so")),
+    ],
+)
+def test_a_move_is_understood_as_it_was_meant(text: str, move: Move) -> None:
+    assert understood(text) == move
+
+
+async def test_a_model_that_confirms_and_hangs_up_is_heard_to_the_end(server: ModelServer) -> None:
+    confirms = json.dumps({"action": "goal_reached", "words": "That's all, order it"})
+    say = caller([("what can i get you", "Two croissants, please")])
+    server.reply = lambda messages: confirms if "anything else" in asked(messages).lower() else say(messages)
+    played = await play("bakery", max_turns=2)
+    assert (played.reasons, played.hung_up, len(server.requests)) == ([], "goal reached", 2)
 
 
 def test_silence_is_told_as_silence() -> None:

@@ -38,6 +38,8 @@ class Move(NamedTuple):
     """Why they hung up, if not everything went as they wished."""
     reached: bool = False
     """Whether they hung up because their goal is reached."""
+    last: bool = False
+    """Whether they hang up once they heard the reply to these words."""
 
 
 class Mind(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import Any, Literal
 
@@ -18,6 +19,9 @@ ANSWER_SECONDS = 60.0
 """How long the caller's model may take for one line."""
 MOST_SAME = 3
 """How often the model may say the same line, or nothing, in a row."""
+_ACTION = re.compile(r"[\W_]*(silent|hang_up|goal_reached)[\W_]*", re.IGNORECASE)
+_WORDS = re.compile(r"""["']words["']\s*:\s*("(?:[^"\\]|\\["\\/bfnrt])*")""")
+"""Matches the words in an answer that is not the JSON that was asked for."""
 INSTRUCTIONS = """\
 You play a caller on the telephone; a voice agent answers. Stay in your role, and speak as people speak on the phone: one or
 two short sentences, no lists. Tell only what you are asked for, and invent no facts. Speak for yourself only, never for
@@ -44,14 +48,17 @@ class Persona:
         )
         self._seconds = seconds
         self._said: list[str] = []
+        self._end: Move | None = None
 
     @property
     def satisfied(self) -> bool:
-        """Return False: a model tells that its goal is reached by hanging up."""
-        return False
+        """Whether the model said that its goal is reached."""
+        return self._end is not None and self._end.reached
 
     async def next(self, hearing: Hearing) -> Move:
         """Ask the model for the next move. Raises CallerError if it does not answer, or not in time."""
+        if self._end is not None:
+            return self._end
         from pydantic_ai import capture_run_messages
         from pydantic_ai.exceptions import AgentRunError
 
@@ -69,7 +76,9 @@ class Persona:
 
     def _bounded(self, move: Move) -> Move:
         """Hang up if the model says the same, or nothing, again and again."""
-        if move.say is None:
+        if move.last:
+            self._end = Move(None, reached=move.reached)
+        if move.say is None or move.last:
             return move
         self._said.append(move.say.casefold())
         last = self._said[-MOST_SAME:]
@@ -98,18 +107,21 @@ def conversation(hearing: Hearing) -> str:
 def understood(answer: CallerMove | str) -> Move:
     """Return the move that was meant, whether the model answered as asked or in plain text."""
     move = _from_text(answer) if isinstance(answer, str) else answer
-    words = spoken_words(move.words)
+    words = "" if HANG_UP.fullmatch(move.words.strip()) else spoken_words(move.words)
     if move.action in ("hang_up", "goal_reached"):
-        return Move(None, reached=move.action == "goal_reached")
+        return Move(words or None, reached=move.action == "goal_reached", last=bool(words))
     if HANG_UP.fullmatch(move.words.strip()):
         return Move(None)
     return Move("" if move.action == "silent" else words)
 
 
 def _from_text(text: str) -> CallerMove:
-    """Return the move in a text: the JSON that was asked for, perhaps in a code block, or words."""
+    """Return the move in a text: the JSON that was asked for, perhaps in a code block, the name of an action, or words."""
+    if named := _ACTION.fullmatch(text):
+        return CallerMove.model_validate({"action": named[1].lower()})
     found = re.search(r"\{.*\}", text, re.DOTALL)
     try:
         return CallerMove.model_validate_json(found[0]) if found else CallerMove(action="say", words=text)
     except ValueError:
-        return CallerMove(action="say", words=text)
+        words = _WORDS.search(text)
+        return CallerMove(action="say", words=json.loads(words[1], strict=False) if words else text)

@@ -59,7 +59,8 @@ class SimulatedCaller:
     async def _stop(self, heard: Sequence[HeardTurn]) -> None:
         """Hang up after the last message that is allowed, unless the caller does it themselves now."""
         random = random_of(*self._key, self._turn + 1)
-        if not self._waiting and (move := await self._mind.next(self._hearing(heard, random))).say is None:
+        move = None if self._waiting else await self._mind.next(self._hearing(heard, random))
+        if move and (move.say is None or move.last):
             self._hang_up(move)
         else:
             self._over("max_turns", f"the call was not over after {self._messages} messages of the caller (max_turns)")

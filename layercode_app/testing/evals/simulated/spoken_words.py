@@ -14,14 +14,21 @@ _OTHERS = re.compile(
     r"(?:^|\n)[\s*_#>-]*(?:voice )?(?:agent|assistant|ai|bot|operator|representative|system)[*_]*\s*:", re.IGNORECASE
 )
 _OWN = re.compile(r"^[\s*_#>-]*(?:caller|customer|user|you|me)[*_]*\s*:[*_]*", re.IGNORECASE | re.MULTILINE)
-_DIRECTIONS = re.compile(r"\*[^*\n]{1,60}\*(?!\*)|\[[^\]\n]{1,60}\](?!\()|\([^)\n]{1,60}\)")
-"""Matches *sighs*, [pauses] and (to herself)."""
+_DIRECTIONS = re.compile(
+    r"\*(?=[^*\n]*[^\W\d_])[^*\n\d]{1,60}\*(?!\*)"
+    r"|\[(?=[^\]\n]*[^\W\d_])[^\]\n\d]{1,60}\](?!\()"
+    r"|\((?=[^)\n]*[^\W\d_])[^)\n\d]{1,60}\)"
+)
+"""Matches *sighs*, [pauses] and (to herself), but not the (415) of a telephone number."""
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 
 
 def spoken_words(text: str) -> str:
     """Return the words that the caller speaks; an empty text if there are none."""
     own = _OTHERS.split(text, maxsplit=1)[0]
+    if not own.strip() and (label := _OWN.search(text)):
+        # The model began with what the agent said.
+        own = _OTHERS.split(text[label.start() :], maxsplit=1)[0]
     own = _DIRECTIONS.sub(" ", _BOLD.sub(r"\1", _OWN.sub("", own)))
     return _bounded(" ".join(speakable(own).split()).strip('"“” '))
 
