@@ -26,6 +26,7 @@ from .doctor import doctor
 from .eval import evaluate
 from .fork import fork
 from .journal import journal
+from .mcp import mcp
 from .new import new
 from .platform import platform
 from .replay import replay
@@ -79,6 +80,7 @@ app.add_typer(journal.app, name="journal", rich_help_panel=OBSERVE)
 app.command(rich_help_panel=OBSERVE)(logs.logs)
 app.command(rich_help_panel=OBSERVE)(report.report)
 app.command(rich_help_panel=OBSERVE)(profile.profile)
+app.command(rich_help_panel=OBSERVE)(mcp.mcp)
 app.command(rich_help_panel=PLATFORM)(emulator.emulator)
 app.add_typer(platform.app, name="platform", rich_help_panel=PLATFORM)
 

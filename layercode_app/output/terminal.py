@@ -9,7 +9,8 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .visible import json_text, shortened, visible, visible_lines
@@ -34,6 +35,13 @@ def replace_unprintable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+@contextmanager
+def printing_to_stderr() -> Iterator[None]:
+    """Send what other code prints to stderr, while stdout carries a protocol."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def print_line(*parts: Part, err: bool = False, end: str = "\n") -> None:

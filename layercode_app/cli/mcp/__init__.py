@@ -1,0 +1,1 @@
+"""`mcp`: serve the journal to a coding assistant over MCP."""

@@ -1,0 +1,64 @@
+"""Mask what an assistant is shown, as `sessions export` does, and replace names as `replay --promote` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...emulator.playground.figures import whole
+from ...journal.record import Json, TurnRecord
+from ...journal.record_json import from_json, to_json
+from ...observability.privacy import caller_secrets
+from ...observability.privacy.caller_secrets import is_secret_name
+from ...observability.privacy.masked_export import masked_rows, redact
+from ...observability.privacy.masking import MASK
+from ...replay.replacements import StandIns
+from ...reports.conversations import turn_json
+from ...reports.explain import explain_json
+
+OURS = frozenset((
+    "turn_id", "session_id", "trace_id", "conversation_id", "number", "version", "kind", "status", "started_at", "agent",
+    "model", "models", "usage", "impact", "totals",
+))  # fmt: skip
+"""Fields of a row that hold no words of the caller. Fields of these names inside an agent's data may."""
+LEFT_OUT = ("requests", "record", "said", "heard_until", "diff", "failure")
+"""Fields that repeat the words in pieces, or that are long and of no use to an assistant."""
+
+
+class Masked:
+    """Masks texts of one conversation, given all of its turns with their bodies."""
+
+    def __init__(self, turns: Sequence[TurnRecord]) -> None:
+        for turn in turns:
+            caller_secrets.remember(turn.metadata)
+        self._stand_ins = StandIns(turns)
+
+    def turns(self, turns: Sequence[TurnRecord]) -> list[Json]:
+        """Return turns as `sessions show --json` prints them, masked."""
+        rows = from_json(to_json([turn_json(turn) | {"record": whole(turn)} for turn in turns]))
+        return [self.row(row) for row in masked_rows(rows)]
+
+    def explained(self, turn: TurnRecord) -> Json:
+        """Return a turn as `sessions explain --json` prints it, masked."""
+        return self.row(from_json(to_json(explain_json(turn))))
+
+    def row(self, row: Mapping[str, Json]) -> dict[str, Json]:
+        """Return a row of ours with all words in it masked."""
+        return {
+            name: value if name in OURS else self.value(value, name)
+            for name, value in row.items()
+            if name not in LEFT_OUT
+        }
+
+    def value(self, value: Json, name: str = "") -> Json:
+        """Return a value with personal details and secrets masked, in the names of its fields too."""
+        if isinstance(value, Mapping):
+            return {str(self.value(str(key))): self.value(item, str(key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item, name) for item in value]
+        shown: Any = redact({name: value})[name]
+        if isinstance(shown, str):
+            return MASK if is_secret_name(name) else MASK.join(map(self._stand_ins.caller, shown.split(MASK)))
+        if isinstance(shown, int) and not isinstance(shown, bool):
+            return shown if self._stand_ins.caller(str(shown)) == str(shown) else MASK
+        return shown

@@ -1,0 +1,67 @@
+"""Search the words of recorded conversations. A text matches only as it is shown: masked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...exceptions import NotRecordedError
+from ...journal.read import turns_of
+from ...journal.record import Json
+from ...journal.stores.base import Store, Summary
+from ...output.visible import json_text
+from ...reports.conversations import moment, turn_json
+from .masked import Masked
+
+SCANNED = 200
+"""Conversations that one call reads."""
+TURNS_SHOWN = 3
+_WORDS = ("caller", "agent_said", "tools", "error", "error_detail", "outcomes", "handed_to", "at_stage")
+_SHOWN = ("turn_id", "caller", "agent_said", "error")
+_LONGEST = 300
+
+
+async def search(journal: Store, text: str, *, limit: int, offset: int) -> dict[str, Json]:
+    """Return the conversations whose masked words contain a text, newest first, without regard to case."""
+    found = (await journal.conversations(limit=offset + SCANNED + 1))[offset:]
+    rows: list[Json] = []
+    read = 0
+    for summary in found[:SCANNED]:
+        read += 1
+        if row := await _row(journal, summary, text.casefold()):
+            rows.append(row)
+        if len(rows) == limit:
+            break
+    answer: dict[str, Json] = {"rows": rows, "searched": read}
+    if read < len(found):
+        answer["next_offset"] = offset + read
+        answer["more"] = f"Older conversations were not searched: call this tool again with offset={offset + read}."
+    return answer
+
+
+async def _row(journal: Store, summary: Summary, text: str) -> Json:
+    try:
+        raw = await turns_of(journal, summary.conversation_id)
+        # Masking is slow, and what is not in the words is not in the masked ones either.
+        if not any(_contains(turn_json(turn), text) for turn in raw):
+            return None
+        turns = await turns_of(journal, summary.conversation_id, bodies=True)
+    except NotRecordedError:
+        return None  # It was deleted meanwhile.
+    masked = [row for row in Masked(turns).turns(turns) if _contains(row, text)]
+    if not masked:
+        return None
+    return {
+        "conversation_id": summary.conversation_id,
+        "agent": summary.agent,
+        "last_at": moment(summary.last_at),
+        "matching_turns": len(masked),
+        "turns": [_short(row) for row in masked[:TURNS_SHOWN]],
+    }
+
+
+def _contains(row: dict[str, Any], text: str) -> bool:
+    return text in json_text([row[name] for name in _WORDS if row.get(name)]).casefold()
+
+
+def _short(row: dict[str, Any]) -> Json:
+    return {name: str(row[name] or "")[:_LONGEST] for name in _SHOWN}
