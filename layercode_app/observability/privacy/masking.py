@@ -40,9 +40,10 @@ _PROVIDER_KEY = re.compile(r"\b(?:sk|pk|rk|xox[abp]|gh[pousr]|pylf_v\d)[-_][\w-]
 _URL_USER = re.compile(r"(://)[^/\s@\"']+@")
 
 _DIGIT = r"\b(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)\b"
+# Each begins only where a run of its characters begins, and ends soon: a text of any length takes linear time.
 PERSONAL = {
-    "e-mail address": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
-    "spoken e-mail address": r"\b[\w.+-]+(?: dot [\w-]+)* at [\w-]+(?: dot [\w-]+)+\b",
+    "e-mail address": r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    "spoken e-mail address": r"(?<![\w.+-])[\w.+-]+(?: dot [\w-]+){0,8} at [\w-]+(?: dot [\w-]+){1,8}\b",
     "number": r"(?<![\w.])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[\s().-]*\d){6,}(?!\w|\.\d)",
     "spoken number": rf"{_DIGIT}(?:[\s,.-]+{_DIGIT}){{6,}}",
 }

@@ -93,10 +93,10 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
     told = Call(call.turns, await call.records(), await call.state())
     if run.scenario.end is not None:
         played.failures += grade(run.scenario.end, told)
-    if isinstance(caller, SimulatedCaller) and (why := caller.account.unfinished):
-        # What was done decides, if it is checked; a call without an end is never right.
-        if run.scenario.end is None or caller.account.hung_up == "max_turns":
-            played.failures.append(f"the call did not come to its end: {why}")
+    unfinished = caller.account.unfinished if isinstance(caller, SimulatedCaller) else ""
+    # What was done decides, if it is checked; a call without an end is never right.
+    if unfinished and (run.scenario.end is None or caller.account.hung_up == "max_turns"):
+        played.failures.append(f"the call did not come to its end: {unfinished}")
     if judge is not None and run.judges:
         case = case_of(run.scenario, told, call.transcript)
         for name, question in run.judges.items():
