@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..blank import is_blank
 from ..journal.forget import caller_id, notes_of
+from ..journal.record import Json
 from ..journal.stores.base import Store
 from ..journal.tokens import CHARACTERS_PER_TOKEN
 from ..wellformed import well_formed
@@ -41,11 +42,19 @@ class CallerNotes:
     def add(self, fact: str) -> None:
         """Keep a fact for the caller's next calls; it is written when the turn ends."""
         if not is_blank(fact):
-            self.added.append(_plain(fact))
+            _move(fact, self.removed, self.added)
 
     def remove(self, fact: str) -> None:
         """Forget a fact, as it is written in `facts`, when the turn ends."""
-        self.removed.append(_plain(fact))
+        _move(fact, self.added, self.removed)
+
+    def take(self) -> Json:
+        """Return what has to be written, as the arguments of `write_notes`, and begin anew; None if there is nothing."""
+        if not self.added and not self.removed:
+            return None
+        taken = {"key": self.key, "added": self.added, "removed": self.removed}
+        self.added, self.removed = [], []
+        return taken
 
     def messages(self, history_tokens: int) -> list[ModelMessage]:
         """Return the newest notes, within their share of the history's budget, as the model gets them."""
@@ -71,7 +80,8 @@ async def read_notes(store: Store, key: str) -> CallerNotes:
 async def write_notes(store: Store, key: str, added: Sequence[str], removed: Iterable[str] = ()) -> None:
     """Add and remove facts. Each is a field of its own, so that two calls of the same caller lose none."""
     known = (await store.conversation(caller_id(key))).state
-    gone = {_field(fact): {"at": 0.0, "text": ""} for fact in removed if _field(fact) in known}
+    kept = set(map(_field, added))
+    gone = {_field(fact): {"at": 0.0, "text": ""} for fact in removed if _field(fact) in known.keys() - kept}
     now = time.time()
     new = {
         _field(fact): {"at": now + number / 1e6, "text": fact}
@@ -80,6 +90,12 @@ async def write_notes(store: Store, key: str, added: Sequence[str], removed: Ite
     }
     if gone or new:
         await store.save_state(caller_id(key), gone | new)
+
+
+def _move(fact: str, source: list[str], target: list[str]) -> None:
+    """Put a fact on a list and take it off the other one: what a turn does last with a fact counts."""
+    source[:] = [other for other in source if _field(other) != _field(fact)]
+    target.append(_plain(fact))
 
 
 def _plain(fact: str) -> str:

@@ -35,6 +35,7 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
     record, answered = work.live.record, None
     try:
         turn = work.prepare()
+        await work.recall(turn)
         answered = await within(work.services.limits.hook_timeout, agent.answer_data(turn, event), "data")
         if (feedback := feedback_in(event.data)) is not None:
             recorded = await take_feedback(work.services.store, event.conversation_id, feedback)

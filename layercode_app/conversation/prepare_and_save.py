@@ -27,7 +27,7 @@ from ..settings.limits import Limits
 from ..webhook import Event
 from . import carried_speech, delivery
 from .agent_protocol import AgentProtocol
-from .caller_notes import read_notes
+from .caller_notes import CallerNotes, read_notes
 from .carried_speech import Carried
 from .flow import CALLER, Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
@@ -124,7 +124,7 @@ class Work:
         live.run.first_token_timeout, live.run.piece_timeout = limits.first_token_timeout, limits.piece_timeout
         live.run.hedge_after = limits.hedge_after
         live.save = partial(self.services.states.save, record, state, flow)
-        live.late = partial(_finish_late, self.services, record, state, flow)
+        live.late = partial(self._finish_late, state, flow)
         return Turn(
             self.event,
             live,
@@ -139,6 +139,8 @@ class Work:
 
     async def recall(self, turn: Turn[Any, Any]) -> None:
         """Read the notes of the caller, if the agent keeps some. Without the journal the call goes on without them."""
+        self._queue_notes()
+        self.live.notes = None  # After a hand-over those of the agent before.
         key, live = self.agent.caller_of(turn), self.live
         if not key or live.flow is None:
             return
@@ -146,7 +148,13 @@ class Work:
         try:
             live.notes = await read_notes(self.services.store, key)
         except StoreError as error:
+            live.notes = CallerNotes(key)  # What this turn adds is written later.
             logger.warning("The notes of the caller could not be read: {}", error)
+
+    def _queue_notes(self) -> None:
+        """Queue the task that writes the notes of the turn so far."""
+        if self.live.notes is not None and (given := self.live.notes.take()):
+            self.live.enqueued.append((NOTES, given))
 
     def _enter_flow(self) -> Flow:
         """Begin in the stage of the agent that the conversation is at; in the first one if that was removed since."""
@@ -161,6 +169,7 @@ class Work:
 
     def collect_jobs(self) -> None:
         """Turn the tasks into jobs of the agent that answers now, before another one answers or the turn is saved."""
+        self._queue_notes()
         for number, (name, given) in enumerate(self.live.enqueued, len(self.jobs)):
             self.jobs.append(tasks.job_of(self.live.record, number, name, given))
         self.live.enqueued.clear()
@@ -176,8 +185,6 @@ class Work:
             live.collect(end=end)
         record.ended_at = time.time()
         record.timings["total"] = total
-        if (notes := live.notes) is not None and (notes.added or notes.removed):
-            live.enqueued.append((NOTES, {"key": notes.key, "added": notes.added, "removed": notes.removed}))
         self.collect_jobs()
         try:
             try:
@@ -193,12 +200,13 @@ class Work:
             self.services.late.keep(record, changes, self.jobs)
             record.error_category = record.error_category or "store"
 
-
-async def _finish_late(
-    services: Services, record: TurnRecord, state: LiveState[Any] | None, flow: Flow, call: ToolCall
-) -> None:
-    """Save the result of a tool that ended after its turn, and its changes to the state."""
-    try:
-        await delivery.finish_late(services.store, record, call)
-    finally:
-        await services.states.release(record.conversation_id, state, flow)
+    async def _finish_late(self, state: LiveState[Any] | None, flow: Flow, call: ToolCall) -> None:
+        """Save the result of a tool that ended after its turn, its changes to the state and its notes of the caller."""
+        record, known = self.live.record, len(self.jobs)
+        try:
+            await delivery.finish_late(self.services.store, record, call)
+            self.collect_jobs()
+            for job in self.jobs[known:]:
+                await self.services.enqueue(job)
+        finally:
+            await self.services.states.release(record.conversation_id, state, flow)

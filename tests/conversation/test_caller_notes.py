@@ -14,14 +14,14 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart, Tool
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 from typer.testing import CliRunner
 
-from layercode_app import DeveloperError, SessionEnd, StoreError, Turn, VoiceAgent
+from layercode_app import Call, DeveloperError, SessionEnd, StoreError, Turn, VoiceAgent
 from layercode_app.cli.main import app
 from layercode_app.conversation.caller_notes import HEADING, LONGEST_NOTE, MOST_NOTES, read_notes, write_notes
 from layercode_app.journal.forget import forget, forget_notes
 from layercode_app.journal.stores import create_store
-from layercode_app.journal.stores.base import Store
+from layercode_app.journal.stores.base import Conversation, Store
 from layercode_app.journal.stores.memory import MemoryStore
-from layercode_app.testing import open_call
+from layercode_app.testing import open_call, scripted
 
 pytestmark = pytest.mark.anyio
 
@@ -235,6 +235,106 @@ async def test_two_calls_of_one_caller_lose_no_note() -> None:
     await asyncio.gather(write_notes(store, "ann", ["one"]), write_notes(store, "ann", ["two"]))
     await write_notes(store, "ann", ["One"], ["two"])
     assert (await read_notes(store, "ann")).facts == ["one"]
+
+
+async def test_what_a_turn_does_last_with_a_fact_counts() -> None:
+    store = MemoryStore()
+    await write_notes(store, "ann", ["known"])
+    notes = await read_notes(store, "ann")
+    notes.add("new")
+    notes.remove("New")
+    notes.remove("known")
+    notes.add("known")
+    await write_notes(store, **notes.take())
+    assert (await read_notes(store, "ann")).facts == ["known"]
+    assert notes.take() is None
+    await write_notes(store, "ann", ["known"], ["known"])
+    assert (await read_notes(store, "ann")).facts == ["known"]
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+async def test_notes_stay_with_the_agent_that_made_them_when_it_hands_the_call_over(remembers: bool) -> None:
+    front, store, requests = Agent(deps_type=Turn), MemoryStore(), list[str]()
+
+    @front.tool
+    async def transfer(ctx: RunContext[Turn]) -> str:
+        """Note something, and hand the call over."""
+        ctx.deps.notes.add("Is allergic to nuts.")
+        ctx.deps.hand_to("billing", now=True)
+        return "ok"
+
+    async def speak(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str]:
+        requests.append(str(messages))
+        yield "Billing here."
+
+    remember = (lambda turn: turn.metadata["user"]) if remembers else None
+    billing = VoiceAgent("billing", Agent(FunctionModel(stream_function=speak)), filler=False, remember=remember)
+    voice = VoiceAgent("front", front, filler=False, remember=lambda turn: turn.metadata["user"])
+    await write_notes(store, "ann", ["Wants rye bread."])
+    async with open_call(voice, model=scripted(Call("transfer")), others=[billing], store=store, **ANN) as call:
+        assert (await call.say("the bill please")).spoken == "Billing here."
+        await idle(store)
+    assert (await read_notes(store, "ann")).facts == ["Wants rye bread.", "Is allergic to nuts."]
+    assert ["Wants rye" in request for request in requests] == [remembers]
+
+
+async def test_a_tool_that_ends_after_its_turn_adds_notes() -> None:
+    agent, store, go = Agent(deps_type=Turn), MemoryStore(), asyncio.Event()
+
+    @agent.tool
+    async def note(ctx: RunContext[Turn]) -> str:
+        """Note something, slowly."""
+        ctx.deps.say("One moment. ")
+        await go.wait()
+        ctx.deps.notes.add("Is allergic to nuts.")
+        return "noted"
+
+    voice = VoiceAgent("baker", agent, remember=lambda turn: "ann", tools={"note": "finish"}, filler=False)
+    async with open_call(voice, model=scripted(Call("note"), "Fine."), store=store) as call:
+        call.interrupt(after="One moment.")
+        assert (await call.say("note it")).interrupted
+        go.set()
+        async with asyncio.timeout(20):
+            while not (await read_notes(store, "ann")).facts:
+                await asyncio.sleep(0.001)
+    assert (await read_notes(store, "ann")).facts == ["Is allergic to nuts."]
+
+
+class Unreadable(MemoryStore):
+    """A journal whose notes cannot be read."""
+
+    away = True
+
+    async def conversation(self, conversation_id: str) -> Conversation:
+        if self.away and conversation_id.startswith("caller:"):
+            raise StoreError("away")
+        return await super().conversation(conversation_id)
+
+
+async def test_notes_can_be_added_while_the_known_ones_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layercode_app.jobs.queue.RETRY_SECONDS", (0.001,) * 10_000)
+    baker, store = Baker(), Unreadable()
+    async with open_call(baker.voice, store=store, **ANN) as call:
+        turn = await call.say("note Is allergic to nuts.")
+        assert (turn.error, turn.spoken) == (None, "Fine.")
+        store.away = False
+        await idle(store)
+    assert (await read_notes(store, "ann")).facts == ["Is allergic to nuts."]
+
+
+async def test_data_of_the_page_can_be_noted() -> None:
+    baker, store = Baker(), MemoryStore()
+
+    @baker.voice.on_data
+    async def picked(turn: Turn, data: Any) -> Any:
+        turn.notes.add(data["note"])
+        return {"known": list(turn.notes.facts)}
+
+    await write_notes(store, "ann", ["Wants rye bread."])
+    async with open_call(baker.voice, store=store, **ANN) as call:
+        assert await call.send_data({"note": "Is allergic to nuts."}) == {"known": ["Wants rye bread."]}
+        await idle(store)
+    assert (await read_notes(store, "ann")).facts == ["Wants rye bread.", "Is allergic to nuts."]
 
 
 def test_a_wrong_remember_is_named() -> None:
