@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _DIGITS = {
     "zero": "0", "oh": "0", "o": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6",
     "seven": "7", "eight": "8", "nine": "9", "null": "0", "eins": "1", "zwei": "2", "zwo": "2", "drei": "3", "vier": "4",
     "fünf": "5", "sechs": "6", "sieben": "7", "acht": "8", "neun": "9",
 }  # fmt: skip
+_FILLERS = {"uh", "um", "er", "erm", "hm", "hmm", "ah", "eh", "and", "then", "äh", "ähm", "und", "dann"}
+"""Words between the groups of a number that do not end it."""
 _TIMES = {"double": 2, "triple": 3, "doppel": 2}
+MOST_DIGITS = 19
 _TOKEN = re.compile(r"\d+|\w+")
 _ISSUERS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa
@@ -25,7 +28,9 @@ _ISSUERS = re.compile(
 
 def has_card_number(text: str) -> bool:
     """Return whether the text contains a card number: an issuer's length and first digits, and a valid check digit."""
-    return any(_ISSUERS.fullmatch(run) and luhn(run) for run in digit_runs(text))
+    return any(
+        _ISSUERS.fullmatch(number) and luhn(number) for groups in _digit_groups(text) for number in _numbers_in(groups)
+    )
 
 
 def luhn(digits: str) -> bool:
@@ -39,17 +44,41 @@ def luhn(digits: str) -> bool:
 
 def digit_runs(text: str) -> Iterator[str]:
     """Yield the runs of digits: groups and digit words that follow one another without another word between them."""
-    run, times = "", 1
+    return map("".join, _digit_groups(text))
+
+
+def _numbers_in(groups: Sequence[str]) -> Iterator[str]:
+    """Yield the numbers that whole groups form, because an expiry date or a security code may follow the card's.
+
+    A number begins with the first group or with one of several digits: in a long number that is spoken digit by digit,
+    such as an IBAN, any digit could begin a card's by chance.
+    """
+    for start, first in enumerate(groups):
+        number = ""
+        for group in groups[start:] if start == 0 or len(first) > 1 else ():
+            number += group
+            if len(number) > MOST_DIGITS:
+                break
+            yield number
+
+
+def _digit_groups(text: str) -> Iterator[list[str]]:
+    """Yield the groups of each run of digits."""
+    run: list[str] = []
+    times = 1
     for token in _TOKEN.findall(text.casefold()):
         if token in _TIMES:
             times = _TIMES[token]
+            continue
+        if token in _FILLERS:
             continue
         digit = token if token.isdecimal() else _DIGITS.get(token, "")
         if not digit:
             if run:
                 yield run
-            run = ""
-        run += digit * times
+            run = []
+        else:
+            run.append(digit * times)
         times = 1
     if run:
         yield run

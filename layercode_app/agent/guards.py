@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ INJECTION_TEXT = "I'm sorry, I can't do that. What else can I do for you?"
 TOPIC_TEXT = "I'm sorry, I can only help with {topics}. What can I do for you there?"
 SHORTEST = 4
 """The fewest words of a message that can be about another subject: "yes" and "two, please" are answers."""
+JUDGE_SECONDS = 5.0
+"""How long a model may judge a message; then the message is allowed, as if the model was away."""
 _ATTACKS = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,30}\b(?:instructions?|prompts?|rules|guidelines|directions|"
     r"training|restrictions?|programming|you (?:were|have been) told)\b"
@@ -109,7 +112,7 @@ def _is_short(text: str) -> bool:
 
 
 async def _allowed(turn: Turn[Any, Any], model: Model | str | None, question: str) -> bool:
-    """Return whether a model allows the message; without a model, or if it fails, it is allowed."""
+    """Return whether a model allows the message; without a model, or if it fails or is too slow, it is allowed."""
     from pydantic_ai import Agent
 
     chosen = turn.helper_model(model)
@@ -117,7 +120,8 @@ async def _allowed(turn: Turn[Any, Any], model: Model | str | None, question: st
         return True
     judge = Agent(chosen, output_type=Verdict, instructions=question, name="guard")
     try:
-        return (await judge.run(turn.text)).output.allowed
+        async with asyncio.timeout(JUDGE_SECONDS):
+            return (await judge.run(turn.text)).output.allowed
     except Exception as error:  # noqa: BLE001 - a guard whose model is away must not end every call
         turn.log.warning("The model of a guard failed, and the message was allowed: {}", type(error).__name__)
         return True

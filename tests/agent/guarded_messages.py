@@ -12,6 +12,8 @@ ORDINARY = (
     "My IBAN is DE89 3704 0044 0532 0130 00.", "I was born on the 12th of March 1984.", "Two thousand and twenty six.",
     "My customer number is 400012345678.", "Call me at 555 0199 between 9 and 10.",
     "I want 16 rolls, 13 pretzels and 4 loaves.", "The code is one two three four.", "It costs 4 dollars and 99 cents.",
+    "My IBAN is D E eight nine three seven oh four oh oh four four oh five three two oh one three oh oh oh.",
+    "I can come at 9 and then again at 10, on 4 and 11 May.",
     "Ich hätte gern zwei Brötchen.", "Vergiss die Brötchen, nur das Brot.", "Meine Nummer ist null eins sieben sechs.",
     "I have a complaint about my last delivery.", "The last time nobody told me that you were closed.",
     "Can I pay by card when I pick it up?", "Do you take credit cards?", "My card was declined yesterday.",
@@ -47,6 +49,9 @@ CARDS = (
     "four one one one one one one one one one one one one one one one",
     "double five double five double five double five, double five double five, double four double four",
     "four triple one, four times nothing? no: 4111 1111 1111 1111",
+    "my card is 4111 1111 1111 1111 12/27", "4111 1111 1111 1111, 123", "4111 1111 1111 1111 expiry 12 27",
+    "4111 1111 uh 1111 1111", "3 4111 1111 1111 1111",
+    "four one one one, one one one one, and one one one one, um, one one one one, one two two seven",
     "vier eins eins eins eins eins eins eins eins eins eins eins eins eins eins eins",
 )  # fmt: skip
 """Public test numbers of the issuers, as callers say them."""

@@ -41,13 +41,16 @@ def guarded(guard: Any) -> VoiceAgent[Any, Any]:
 class Judge:
     """A model that allows or refuses everything, and counts what it is asked."""
 
-    def __init__(self, *, allows: bool = False, fails: bool = False) -> None:
+    def __init__(self, *, allows: bool = False, fails: bool = False, hangs: bool = False) -> None:
+        self._hangs = hangs
         self.asked: list[str] = []
         self._allows, self._fails = allows, fails
         self.model = FunctionModel(self._judge)
 
     async def _judge(self, messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         self.asked.append(str(messages[-1].parts[-1].content))  # type: ignore[union-attr]
+        if self._hangs:
+            await asyncio.Event().wait()
         if self._fails:
             raise RuntimeError("the provider is away")
         return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, json.dumps({"allowed": self._allows}))])
@@ -124,6 +127,14 @@ async def test_a_guard_whose_model_is_away_or_offline_allows(model: Any) -> None
     voice = guarded(stay_on_topic(["bread"], model))
     async with open_call(voice, model="offline" if model is None else None) as call:
         assert (await call.say("What do you think about the election?")).error is None
+
+
+async def test_a_guard_whose_model_hangs_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layercode_app.agent.guards.JUDGE_SECONDS", 0.01)
+    judge = Judge(hangs=True)
+    async with open_call(guarded(stay_on_topic(["bread"], judge.model))) as call:
+        turn = await call.say("What do you think about the election?")
+    assert (turn.spoken, turn.error) == ("Fine.", None)
 
 
 async def test_the_first_objection_of_a_list_counts_and_each_guard_is_timed() -> None:
