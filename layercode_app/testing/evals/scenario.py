@@ -13,6 +13,7 @@ from .parts import ExpectedCall as ExpectedCall
 from .parts import Part
 from .simulated.caller_spec import CallerSpec
 from .simulated.end_spec import End
+from .simulated.patterns import Pattern
 
 
 class Expectation(Part):
@@ -20,7 +21,7 @@ class Expectation(Part):
 
     contains: list[str] = Field(default=[])
     absent: list[str] = Field(default=[])
-    matches: list[str] = Field(default=[], description="Regular expressions that must match the spoken text.")
+    matches: list[Pattern] = Field(default=[], description="Regular expressions that must match the spoken text.")
     tools: list[ExpectedCall | str] | None = Field(
         default=None,
         description="The expected tool calls, in any order, by name or with some arguments; [] expects none.",

@@ -191,8 +191,9 @@ async def test_an_agent_that_hangs_up_or_fails_ends_or_fails_the_call() -> None:
     [
         ("Anything else?", "anything else?", True),
         (r"any\w+ else\?", "Anything else?", True),
-        ("$5 (about", "It is $5 (about 4 euros)", True),
-        ("$5 (about", "It is 5 dollars", False),
+        ("It is $5 (about)", "it is $5 (about)", True),
+        (r"\$5 \(about", "It is $5 (about 4 euros)", True),
+        (r"\$5 \(about", "It is 5 dollars", False),
         ("order (is|was)", "Your ORDER was placed", True),
     ],
 )
@@ -268,6 +269,10 @@ async def test_a_model_that_raises_is_an_error_of_its_run() -> None:
         ("caller: {goal: g, behaviour: {interrupts: 2}}", "less than or equal to 1"),
         ("caller: {goal: g, max_turns: 0}", "greater than or equal to 1"),
         ("caller: {goal: g}, end: {outcome: [x]}", "end.outcome: Extra inputs"),
+        ("caller: {goal: g}, end: {unsaid: ['(sorry|apolog']}", "to find it as a text, write \\(sorry\\|apolog"),
+        ("caller: {goal: g}, end: {said: ['$5 (about']}", "'$5 (about' is no regular expression"),
+        ("caller: {script: [{when: '*', say: x}]}", "'*' is no regular expression"),
+        ("turns: [{say: b, expect: {matches: ['[a']}}]", "'[a' is no regular expression"),
     ],
 )
 def test_a_wrong_caller_is_refused_with_the_place(tmp_path: Path, scenario: str, message: str) -> None:

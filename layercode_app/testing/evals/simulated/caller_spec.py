@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..parts import Part
+from .patterns import Pattern
 
 MOST_TURNS = 100
 """Maximum number of turns; a caller who has not hung up by then has failed."""
@@ -29,7 +30,7 @@ BreaksIn = Literal[
 class Rule(Part):
     """A line of a script: once `when` was heard since the caller's last line, `say` is said. Each rule is used once."""
 
-    when: str | None = Field(
+    when: Pattern | None = Field(
         default=None, description="A text or a regular expression, without regard to case; without it the rule is next."
     )
     say: str

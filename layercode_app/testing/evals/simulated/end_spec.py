@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from ..parts import ExpectedCall, Part
+from .patterns import Pattern
 
 
 class EndCall(ExpectedCall):
@@ -23,8 +24,8 @@ class End(Part):
     tools: list[EndCall | str] = Field(default=[], description="Tools that must have run, by name or with arguments.")
     absent_tools: list[str] = Field(default=[], description="Tools that must not be called.")
     data: list[Any] = Field(default=[], description="Parts of the data for the browser, from any turn.")
-    said: list[str] = Field(default=[], description="Texts or regular expressions that the caller must hear.")
-    unsaid: list[str] = Field(default=[], description="Texts or regular expressions that must not be spoken.")
+    said: list[Pattern] = Field(default=[], description="Texts or regular expressions that the caller must hear.")
+    unsaid: list[Pattern] = Field(default=[], description="Texts or regular expressions that must not be spoken.")
     grounded: bool = Field(
         default=False, description="Every number spoken was in a tool's result, in the prompt, or said by the caller."
     )

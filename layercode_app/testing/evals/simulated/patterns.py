@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 
 def heard_in(pattern: str, text: str) -> bool:
     """Return whether a text contains this text, or a match of this regular expression, without regard to case."""
-    if pattern.lower() in text.lower():
-        return True
-    compiled = _compiled(pattern)
-    return compiled is not None and compiled.search(text) is not None
+    return pattern.lower() in text.lower() or _compiled(pattern).search(text) is not None
 
 
 @lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str] | None:
-    """Return a regular expression; None if it is only a text, such as "$5 (about"."""
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _checked(pattern: str) -> str:
+    """Return the pattern. Raises ValueError if it does not compile: it would check nothing."""
     try:
-        return re.compile(pattern, re.IGNORECASE)
-    except re.error:
-        return None
+        _compiled(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"{pattern!r} is no regular expression ({error}); to find it as a text, write {re.escape(pattern)}"
+        ) from error
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_checked)]
+"""A text, which is found as it is written, and also as a regular expression."""
