@@ -90,7 +90,7 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
     """Hang up a simulated call, which runs the hooks of the session's end, and grade the whole conversation."""
     if isinstance(caller, SimulatedCaller):
         await call.end()
-    told = Call(call.turns, await call.records(), await call.state())
+    told = Call(call.turns, await call.records(), await call.state(), _asides(caller))
     if run.scenario.end is not None:
         played.failures += grade(run.scenario.end, told)
     unfinished = caller.account.unfinished if isinstance(caller, SimulatedCaller) else ""
@@ -106,7 +106,7 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
 
 async def _account(call: AgentCall, caller: Caller, played: Played) -> None:
     """Write down what the run took, also if it broke off."""
-    told = Call(call.turns, await call.records())
+    told = Call(call.turns, await call.records(), asides=_asides(caller))
     played.transcript = call.transcript
     played.turns, played.cost = told.messages, told.cost.known
     played.unpriced += told.cost.unknown
@@ -114,3 +114,7 @@ async def _account(call: AgentCall, caller: Caller, played: Played) -> None:
     if isinstance(caller, SimulatedCaller):
         played.behaviours, played.notes = caller.account.behaviours, caller.account.notes
         played.hung_up = caller.account.hung_up
+
+
+def _asides(caller: Caller) -> list[int]:
+    return caller.account.asides if isinstance(caller, SimulatedCaller) else []

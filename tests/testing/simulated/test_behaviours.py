@@ -42,6 +42,18 @@ async def test_the_same_seed_gives_the_same_behaviours_turn_by_turn_with_any_age
     assert sum(one.interruptions for one in first) > 0
 
 
+@pytest.mark.anyio
+async def test_sounds_silence_and_halves_are_no_messages() -> None:
+    behaviour = {"backchannels": 1, "silent": 1, "splits": 1}
+    caller = {"script": [{"say": line} for line in LINES], "behaviour": behaviour, "max_turns": 40}
+    scenario = {"name": "s", "caller": caller, "end": {"within_turns": 4}}
+    [one] = await evaluate(ScenarioFile.model_validate({"agent": "echo", "scenarios": [scenario]}), agents=AGENTS)
+    assert (one.turns, one.transcript.count("caller:") > 12) == (5, True)
+    [failure] = one.failures
+    assert failure.startswith("the caller needed 5 messages, expected at most 4; turn ")
+    assert failure.endswith("('is all') was one too many")
+
+
 def plans(**shares: float) -> list[Plan]:
     return [plan(Behaviour(**shares), random_of(1, "s", run, 1)) for run in range(2_000)]
 

@@ -15,7 +15,7 @@ from layercode_app.cli.main import app as command
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.testing import open_call, scripted
 from layercode_app.testing.evals.run_scenarios import evaluate
-from layercode_app.testing.evals.scenario import Scenario, ScenarioFile, Step
+from layercode_app.testing.evals.scenario import Scenario, ScenarioFile, Step, load
 from layercode_app.testing.evals.simulated.drill import DRILLS, matrix
 
 from ...processes import ROOT
@@ -43,6 +43,14 @@ async def test_each_interruption_takes_place_where_it_should() -> None:
     assert "(interrupted; heard: 'One coffee. The')" in by_name["while it is still played", 2].transcript
     assert "tool: add_item" in by_name["within a tool", 1].transcript
     assert all(by_name[kind, 1].passed for kind in ("after three words", "while it is still played", "twice in a row"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("agent", ["echo", "slow"])
+async def test_a_healthy_agent_of_the_gallery_survives_all(agent: str) -> None:
+    played = await evaluate(matrix(load(AGENTS / "evals" / f"{agent}.yaml")), agents=AGENTS)
+    assert [(one.scenario, one.reasons) for one in played if not one.passed] == []
+    assert all(one.interruptions for one in played if "tool" not in one.scenario)
 
 
 @pytest.mark.anyio

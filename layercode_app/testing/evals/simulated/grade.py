@@ -21,11 +21,19 @@ class Call:
     turns: Sequence[HeardTurn]
     records: Sequence[TurnRecord] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
+    asides: Sequence[int] = ()
+    """Numbers of turns that are no message of their own: listening sounds, silence, and the begun half of a sentence."""
 
     @property
     def messages(self) -> int:
         """How often the caller spoke."""
-        return len(self.turns) - sum(number == 1 and not turn.text for number, turn in self.numbered)
+        return len(self.spoken)
+
+    @property
+    def spoken(self) -> list[tuple[int, HeardTurn]]:
+        """The turns in which the caller said something, with their numbers."""
+        own = [one for one in self.numbered if one[0] not in self.asides]
+        return [(number, turn) for number, turn in own if turn.text or number > 1]
 
     @property
     def numbered(self) -> list[tuple[int, HeardTurn]]:
@@ -148,7 +156,7 @@ def _words(end: End, call: Call) -> Iterator[str]:
 
 def _limits(end: End, call: Call) -> Iterator[str]:
     if end.within_turns is not None and call.messages > end.within_turns:
-        turn = place(*[one for one in call.numbered if one[1].text or one[0] > 1][end.within_turns])
+        turn = place(*call.spoken[end.within_turns])
         yield f"the caller needed {call.messages} messages, expected at most {end.within_turns}; {turn} was one too many"
     cost = call.cost
     if end.max_cost is not None and (cost.known is None or cost.amount > end.max_cost):

@@ -25,6 +25,8 @@ class Account:
     """What explains a failure, but is none by itself."""
     hung_up: str = ""
     """Who ended the call: `caller`, `goal reached`, `agent` or `max_turns`."""
+    asides: list[int] = field(default_factory=list)
+    """Numbers of turns that do not count as messages: listening sounds, silence, and the begun half of a sentence."""
     unfinished: str = ""
     """Why the call was over before the caller had what they wanted; empty if they had it."""
 
@@ -54,7 +56,7 @@ class SimulatedCaller:
             await self._stop(heard)
             return None
         self._messages += 1
-        return self._waiting.pop(0) if self._waiting else self._sound(heard[-1]) or await self._speak(heard)
+        return self._waiting.pop(0) if self._waiting else self._sound(heard) or await self._speak(heard)
 
     async def _stop(self, heard: Sequence[HeardTurn]) -> None:
         """Hang up after the last message that is allowed, unless the caller does it themselves now."""
@@ -75,25 +77,28 @@ class SimulatedCaller:
         self.account.notes += [why] if why else []
         self.account.unfinished = why if unfinished else ""
 
-    def _sound(self, last: HeardTurn) -> Step | None:
+    def _sound(self, heard: Sequence[HeardTurn]) -> Step | None:
         """Return the listening sound that cut the last reply, if it was planned and the reply was long enough."""
         planned, self._plan = self._plan, None
         sound = self._drill.sound if self._drill else planned.sound if planned else None
-        return Step(say=sound) if planned and sound and last.interrupted else None
+        if not (planned and sound and heard[-1].interrupted):
+            return None
+        self.account.asides.append(len(heard) + 1)
+        return Step(say=sound)
 
     async def _speak(self, heard: Sequence[HeardTurn]) -> Step | None:
         self._turn += 1
         random = random_of(*self._key, self._turn)
         planned = plan(self._spec.behaviour, random)
         if planned.silent and not self._was_silent:
-            return self._silence()
+            return self._silence(len(heard))
         self._was_silent = False
         move = await self._mind.next(self._hearing(heard, random))
         if move.say is None:
             self._hang_up(move)
             return None
         if not move.say.strip():
-            return self._silence()
+            return self._silence(len(heard))
         return self._break_in(move.say, planned, heard) or self._say(move, planned, random, len(heard))
 
     def _break_in(self, say: str, planned: Plan, heard: Sequence[HeardTurn]) -> Step | None:
@@ -108,8 +113,9 @@ class SimulatedCaller:
         )
         return self._drill.step(say)
 
-    def _silence(self) -> Step:
+    def _silence(self, turns: int) -> Step:
         self._was_silent = True
+        self.account.asides.append(turns + 1)
         self.account.behaviours.append({"turn": self._turn, "said": "", "behaviours": ["silent"]})
         return Step(say="")
 
@@ -128,6 +134,7 @@ class SimulatedCaller:
         steps = [*(Step(say=part, interrupt=0) for part in first), step]
         self._last_line, self._plan = turns + len(first), planned
         self._waiting = steps[1:]
+        self.account.asides += range(turns + 1, turns + len(steps))
         self.account.behaviours.append(
             {"turn": self._turn, "said": move.say, "behaviours": [*delivered.done, *_over_the_reply(planned)]}
         )
