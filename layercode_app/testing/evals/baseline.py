@@ -50,7 +50,7 @@ def _has_few(row: Row, before: Row) -> bool:
 
 
 def _least_chance(row: Row, before: Row) -> float:
-    """Return the chance of the greatest difference that this number of runs can show."""
+    """Return the chance of the greatest difference that these numbers of runs can show."""
     return chance_of_fewer(0, row["runs"], before["runs"], before["runs"])
 
 

@@ -18,7 +18,7 @@ from .judges.case import HEAD, case_of
 from .played import Play, Played
 from .scenario import Scenario, Step
 from .simulated.grade import Call, grade
-from .simulated.simulated_caller import SimulatedCaller
+from .simulated.simulated_caller import Account, SimulatedCaller
 from .spending import Spent, counting
 
 CLOSE_SECONDS = 30.0
@@ -93,10 +93,10 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
     told = Call(call.turns, await call.records(), await call.state(), _asides(caller))
     if run.scenario.end is not None:
         played.failures += grade(run.scenario.end, told)
-    unfinished = caller.account.unfinished if isinstance(caller, SimulatedCaller) else ""
-    # What was done decides, if it is checked; a call without an end is never right.
-    if unfinished and (run.scenario.end is None or caller.account.hung_up == "max_turns"):
-        played.failures.append(f"the call did not come to its end: {unfinished}")
+    account = caller.account if isinstance(caller, SimulatedCaller) else Account()
+    # The end decides whether a caller who hung up had what they wanted; a call that was stopped always fails.
+    if account.unfinished and (run.scenario.end is None or account.hung_up == "max_turns"):
+        played.failures.append(f"the call did not come to its end: {account.unfinished}")
     if judge is not None and run.judges:
         case = case_of(run.scenario, told, call.transcript)
         for name, question in run.judges.items():

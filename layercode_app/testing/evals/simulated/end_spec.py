@@ -30,7 +30,9 @@ class End(Part):
         default=False, description="Every number spoken was in a tool's result, in the prompt, or said by the caller."
     )
     max_cost: float | None = Field(default=None, ge=0, description="Dollars of the agent's models.")
-    within_turns: int | None = Field(default=None, ge=1, description="The most messages of the caller. Listening sounds and silence do not count.")
+    within_turns: int | None = Field(
+        default=None, ge=1, description="The most messages of the caller. Listening sounds and silence do not count."
+    )
     judge: list[str] | str = Field(
         default=[], description="Questions about the whole conversation, names of stock judges, or `all`; yes is good."
     )
