@@ -53,7 +53,10 @@ def play(
     export_env_file()
     judging = None if judge is None else model_judge(judge)
     chosen: list[str | None] = [*models] if models else [None]
-    ledger = _ledger(files, {"seed": seed, "caller": caller_model, "judge": judge}, resume=resume, max_cost=max_cost)
+    from ...testing.evals.source import source_digest
+
+    settings = {"seed": seed, "caller": caller_model, "judge": judge, "source": source_digest(files, agents)}
+    ledger = _ledger(files, settings, resume=resume, max_cost=max_cost)
     total = sum(len(file.scenarios) for file in files) * repeat * len(chosen)
 
     async def all_files() -> list[Played]:
@@ -84,10 +87,9 @@ def play(
 
 
 def _ledger(files: Sequence[ScenarioFile], settings: dict[str, Any], *, resume: bool, max_cost: float | None) -> Ledger:
-    """Return the ledger of these scenarios. Only simulated calls and those to resume are kept in a file."""
+    """Return the ledger of these scenarios."""
     from ...testing.evals.ledger import Ledger
 
-    simulated = any(scenario.caller for file in files for scenario in file.scenarios)
     names = json.dumps([[file.agent, *(scenario.name for scenario in file.scenarios)] for file in files])
-    path = RUNS / f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.jsonl" if simulated or resume else None
+    path = RUNS / f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.jsonl"
     return Ledger(path, settings=settings, resume=resume, budget=max_cost)

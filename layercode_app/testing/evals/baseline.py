@@ -46,7 +46,7 @@ def _worse(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
 
 
 def _has_few(row: Row, before: Row) -> bool:
-    return min(row["runs"], before["runs"]) < FEWEST_RUNS
+    return bool(min(row["runs"], before["runs"]) < FEWEST_RUNS)
 
 
 def _least_chance(row: Row, before: Row) -> float:

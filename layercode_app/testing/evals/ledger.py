@@ -17,7 +17,8 @@ class Ledger:
 
     Args:
         path: The file of finished runs; without it nothing is kept.
-        settings: What decides how a run goes, besides its scenario, such as the seed. A run is known only with the same.
+        settings: What decides how a run goes, besides its scenario, such as the seed and the source code. A run is known
+            only with the same.
         resume: Keep the runs in the file. Otherwise the file begins anew.
         budget: Dollars for all models together, those of callers and judges too.
 
@@ -38,8 +39,12 @@ class Ledger:
         self._path, self._settings, self._budget = path, settings or {}, budget
         self._known: dict[str, Played] = _read(path) if path and resume else {}
         if path is not None and not resume:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("", encoding="utf-8")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text("", encoding="utf-8")
+            except OSError:
+                # A folder that cannot be written to is no reason not to play.
+                self._path = None
 
     def known(self, run: Play) -> Played | None:
         """Return the result of a run that is finished; its cost counts."""

@@ -14,8 +14,9 @@ from layercode_app import VoiceAgent
 from layercode_app.cli.main import app as command
 from layercode_app.exceptions import ConfigurationError
 from layercode_app.testing.evals.ledger import Ledger
-from layercode_app.testing.evals.run_scenarios import evaluate
-from layercode_app.testing.evals.scenario import ScenarioFile
+from layercode_app.testing.evals.run_scenarios import Play, Played, evaluate
+from layercode_app.testing.evals.scenario import Scenario, ScenarioFile, Step
+from layercode_app.testing.evals.source import source_digest
 
 from ...priced import priced_agent
 from ...processes import ROOT
@@ -57,6 +58,55 @@ def test_a_resumed_evaluation_plays_only_what_is_missing(file: Path, tmp_path: P
     other_seed = json.loads(run(file, "--repeat", "2", "--resume", "--seed", "5").stdout)["runs"]
     assert not any(one["transcript"] == "from the file" for one in other_seed)
     assert not any(one["transcript"] == "from the file" for one in json.loads(run(file).stdout)["runs"])
+
+
+ANSWERS = """
+from layercode_app import VoiceAgent
+agent = VoiceAgent("mine")
+
+@agent.on_message
+async def answer(turn):
+    return "{}"
+"""
+
+
+def test_a_resumed_evaluation_plays_changed_code_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    turns = {"name": "s", "turns": [{"say": "Hello", "expect": {"contains": ["right"]}}]}
+    (tmp_path / "s.yaml").write_text(json.dumps({"agent": "mine", "scenarios": [turns]}))
+    for folder, says in (("one", "right"), ("two", "wrong")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(ANSWERS.format(says))
+
+    def exit_code(folder: str, *options: str) -> int:
+        return CliRunner().invoke(command, ["eval", "s.yaml", "--agents", folder, *options]).exit_code
+
+    assert exit_code("one") == 0
+    assert len(list((tmp_path / ".layercode" / "evals").iterdir())) == 1
+    assert exit_code("two", "--resume") == 1
+    assert exit_code("one", "--resume") == 0
+    (tmp_path / "one" / "mine.py").write_text(ANSWERS.format("neither"))
+    assert exit_code("one", "--resume") == 1
+
+
+def test_a_changed_script_is_other_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "callers_to_hash.py"
+    scenario = SCENARIO | {"caller": {"script": "callers_to_hash:one"}}
+    file = ScenarioFile.model_validate({"agent": "echo", "scenarios": [scenario]})
+    path.write_text("def one(hearing): return None")
+    before = source_digest([file], AGENTS)
+    assert source_digest([file], AGENTS) == before
+    path.write_text("def one(hearing): return 'Hello'")
+    assert source_digest([file], AGENTS) != before
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_no_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ledger = Ledger(tmp_path / "file" / "runs.jsonl")
+    played = Play("echo", Scenario(name="s", turns=[Step(say="one")]), None, 1)
+    ledger.add(played, Played("s", "", 1))
+    assert ledger.known(played) is None
 
 
 def test_a_broken_file_of_runs_is_a_clear_error(file: Path, tmp_path: Path) -> None:

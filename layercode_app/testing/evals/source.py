@@ -1,0 +1,45 @@
+"""Hash the source code that decides how a run goes: the agents' folders, and the modules that scenario files name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from ...agent.discovery import folders
+from .scenario import ScenarioFile
+
+SUFFIXES = (".py", ".md", ".txt")
+"""Code and prompts. Scenario files may lie in the same folder; each run has its own scenario in its key."""
+
+
+def source_digest(files: Sequence[ScenarioFile], agents: Path | None) -> str:
+    """Return the hash of the source code of agents and scripts."""
+    digest = hashlib.sha256()
+    for path in _sources(files, agents):
+        content = path.read_bytes()
+        digest.update(f"{path.resolve()}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _sources(files: Sequence[ScenarioFile], agents: Path | None) -> Iterator[Path]:
+    for folder in folders(agents):
+        yield from _texts(folder)
+    callers = [scenario.caller for file in files for scenario in file.scenarios if scenario.caller]
+    scripts = [caller.script for caller in callers if isinstance(caller.script, str)]
+    for package in sorted({address.partition(":")[0].partition(".")[0] for address in _addresses(files, scripts)}):
+        spec = find_spec(package)
+        if spec is not None and spec.submodule_search_locations:
+            for folder in spec.submodule_search_locations:
+                yield from _texts(Path(folder))
+        elif spec is not None and spec.has_location and spec.origin:
+            yield Path(spec.origin)
+
+
+def _addresses(files: Sequence[ScenarioFile], scripts: Sequence[str]) -> list[str]:
+    return [*(file.agent for file in files if ":" in file.agent), *scripts]
+
+
+def _texts(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file())
