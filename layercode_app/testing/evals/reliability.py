@@ -13,10 +13,14 @@ from .played import Played
 
 def reliability(played: Sequence[Played]) -> list[dict[str, Any]]:
     """Return the figures of each agent and model, in the order they were played."""
+    return [{"agent": agent, "model": model, **figures(runs)} for (agent, model), runs in _groups(played).items()]
+
+
+def _groups(played: Sequence[Played]) -> dict[tuple[str, str], list[Played]]:
     groups: dict[tuple[str, str], list[Played]] = {}
     for one in played:
         groups.setdefault((one.agent, one.model), []).append(one)
-    return [{"agent": agent, "model": model, **figures(runs)} for (agent, model), runs in groups.items()]
+    return groups
 
 
 def figures(runs: Sequence[Played]) -> dict[str, Any]:
@@ -49,22 +53,37 @@ def counts(runs: Sequence[Played]) -> list[tuple[int, int]]:
     return [(sum(passed), len(passed)) for passed in groups.values()]
 
 
-def comparisons(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Compare each agent and model with the first: the difference of pass rates, and whether it is more than chance."""
+def comparisons(played: Sequence[Played]) -> list[dict[str, Any]]:
+    """Compare each agent and model with the first: the difference of pass rates, and whether it is more than chance.
+
+    Only runs that both have are compared, because scenarios differ, and a budget may have left runs out.
+    """
+    groups = list(_groups(played).items())
     found = []
-    for row in rows[1:]:
-        chance = chance_of_difference(row["passed"], row["runs"], rows[0]["passed"], rows[0]["runs"])
+    for (agent, model), runs in groups[1:]:
+        (first_agent, first_model), first = groups[0]
+        passed, before = _shared(runs, first), _shared(first, runs)
+        if not passed:
+            continue
+        chance = chance_of_difference(sum(passed), len(passed), sum(before), len(before))
         found.append(
             {
-                "agent": row["agent"],
-                "model": row["model"],
-                "than": {"agent": rows[0]["agent"], "model": rows[0]["model"]},
-                "difference": round(row["pass_rate"] - rows[0]["pass_rate"], 4),
+                "agent": agent,
+                "model": model,
+                "than": {"agent": first_agent, "model": first_model},
+                "runs": len(passed),
+                "difference": round(sum(passed) / len(passed) - sum(before) / len(before), 4),
                 "chance": round(chance, 4),
-                "more_than_chance": chance <= ALPHA / max(1, len(rows) - 1),
+                "more_than_chance": chance <= ALPHA / (len(groups) - 1),
             }
         )
     return found
+
+
+def _shared(runs: Sequence[Played], others: Sequence[Played]) -> list[bool]:
+    """Return which runs passed, of those that others have too."""
+    known = {(one.scenario, one.number) for one in others}
+    return [one.passed for one in runs if (one.scenario, one.number) in known]
 
 
 def _rounded(value: float | None) -> float | None:

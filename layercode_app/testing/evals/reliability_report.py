@@ -20,7 +20,7 @@ def show_reliability(played: Sequence[Played]) -> None:
     rows = reliability(played)
     print_line()
     print_table(plain_table(HEADS, [_cells(row) for row in rows]))
-    for row in comparisons(rows):
+    for row in comparisons(played):
         print_line(compared(row))
 
 

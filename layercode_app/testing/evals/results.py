@@ -35,15 +35,14 @@ def report(
     whole = not skipped and bool(played) and not any(one.errors for one in played)
     passed = whole and not worse and (baseline is not None or all(one.passed for one in played))
     if as_json:
-        figures = reliability(played)
         told = {
             "ok": passed,
             "summary": rows,
             "worse": worse,
             "skipped": skipped,
             "pass^k": pass_hats(counts(played)),
-            "reliability": figures,
-            "comparisons": comparisons(figures),
+            "reliability": reliability(played),
+            "comparisons": comparisons(played),
             "matrix": matrix_rows(played),
             "runs": [one.to_json() for one in played],
         }

@@ -20,7 +20,7 @@ from layercode_app.testing.evals.chance import (
     pass_hats,
 )
 from layercode_app.testing.evals.played import Played
-from layercode_app.testing.evals.reliability import comparisons, figures, reliability
+from layercode_app.testing.evals.reliability import comparisons, figures
 from layercode_app.testing.evals.reliability_report import compared
 
 
@@ -92,11 +92,22 @@ def test_models_are_compared_with_the_first() -> None:
     played = [*runs(19, 20), *runs(5, 20), *runs(18, 20)]
     for one, model in zip(played, ["good"] * 20 + ["bad"] * 20 + ["other"] * 20, strict=True):
         one.model = model
-    bad, other = comparisons(reliability(played))
+    bad, other = comparisons(played)
     assert (bad["difference"], bad["more_than_chance"]) == (-0.7, True)
     assert (other["difference"], other["more_than_chance"]) == (-0.05, False)
     assert compared(bad) == "x bad passes 70 points less often than x good, more than chance"
     assert compared(other) == "x other passes 5 points less often than x good, which may be chance"
+
+
+def test_only_runs_that_both_have_are_compared() -> None:
+    first, second = [*runs(8, 8), *runs(0, 8, "hard")], runs(8, 8)
+    for one in second:
+        one.agent = "y"
+    [row] = comparisons([*first, *second])
+    assert (row["agent"], row["runs"], row["difference"], row["more_than_chance"]) == ("y", 8, 0, False)
+    [cut] = comparisons([*runs(4, 8), *second[:4]])
+    assert (cut["runs"], cut["difference"]) == (4, 0)
+    assert comparisons([*runs(0, 8, "hard"), *second]) == []
 
 
 @pytest.fixture
@@ -171,7 +182,7 @@ def test_equal_agents_are_called_different_in_at_most_5_percent_of_200_compariso
         played = [*evaluation(rate), *evaluation(rate)]
         for one in played[32:]:
             one.model = "other"
-        different += comparisons(reliability(played))[0]["more_than_chance"]
+        different += comparisons(played)[0]["more_than_chance"]
     assert wrong <= 10
     assert different <= 10
     assert all(worse(evaluation(rate - 0.45), evaluation(rate + 0.04), baseline) for _ in range(5))
