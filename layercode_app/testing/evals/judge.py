@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
@@ -29,21 +30,29 @@ Judge: TypeAlias = Callable[[str, str], Awaitable[Verdict]]
 """A function of a question and a transcript, about the transcript's end. Raises JudgeError if there is no answer."""
 
 
-def model_judge(model: Any) -> Judge:
+ANSWER_SECONDS = 60.0
+"""How long the judge's model may take for one answer."""
+
+
+def model_judge(model: Any, *, seconds: float = ANSWER_SECONDS) -> Judge:
     """Return a judge that asks this model or model name. Raises ConfigurationError for an unusable name."""
-    from pydantic_ai import Agent
+    from pydantic_ai import Agent, capture_run_messages
     from pydantic_ai.exceptions import AgentRunError
 
     known = named_model(model, "--judge") if isinstance(model, str) else model
     agent = Agent(known, instructions=INSTRUCTIONS, output_type=Verdict)
 
     async def judge(question: str, transcript: str) -> Verdict:
-        try:
-            async with agent:
-                result = await agent.run(f"{transcript}\n\nQuestion: {question}")
-        except AgentRunError as error:
-            raise JudgeError(f"the judge did not answer: {error}") from error
-        spend(result.new_messages())
-        return result.output
+        with capture_run_messages() as messages:
+            try:
+                async with asyncio.timeout(seconds), agent:
+                    return (await agent.run(f"{transcript}\n\nQuestion: {question}")).output
+            except TimeoutError as error:
+                raise JudgeError(f"the judge did not answer within {seconds:g} s") from error
+            except AgentRunError as error:
+                raise JudgeError(f"the judge did not answer: {error}") from error
+            finally:
+                # Answers that were no verdict cost money too.
+                spend(messages)
 
     return judge

@@ -11,12 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from layercode_app.cli.main import app as command
-from layercode_app.exceptions import ConfigurationError
+from layercode_app.exceptions import ConfigurationError, JudgeError
 from layercode_app.testing.evals.judge import Verdict, model_judge
 from layercode_app.testing.evals.judges.agreement import Label, agreement, answered, cohens_kappa, read_labels
 from layercode_app.testing.evals.judges.stock import questions, stock
 from layercode_app.testing.evals.run_scenarios import Played, evaluate
 from layercode_app.testing.evals.scenario import ScenarioFile
+from layercode_app.testing.evals.spending import Spent, counting
 
 from ...model_server import ModelServer
 from ...processes import ROOT
@@ -120,6 +121,38 @@ async def test_judges_are_asked_where_the_labels_have_no_answer(tmp_path: Path) 
     ]
     with pytest.raises(ConfigurationError, match="--judge"):
         await answered([Label(judge="polite", label="yes")], None, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n", "labels.jsonl: no labels; expected"),
+        ('{"judge": "all", "label": "yes"}', "'all' is no single judge; expected the name of one"),
+    ],
+)
+def test_labels_that_measure_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        read_labels(path)
+
+
+def test_a_line_separator_in_a_label_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text('{"judge": "safe", "label": "yes", "transcript": "one\u2028two"}\n', encoding="utf-8")
+    assert [label.transcript for label in read_labels(path)] == ["one\u2028two"]
+
+
+@pytest.mark.anyio
+async def test_a_judge_without_a_verdict_is_left_in_time_and_paid_for(server: ModelServer) -> None:
+    server.reply = lambda messages: '{"answer": "perhaps"}'
+    spent = Spent()
+    with counting(spent), pytest.raises(JudgeError, match="the judge did not answer: "):
+        await model_judge("openai-chat:gpt-test")("Is it polite?", "agent: Hello.")
+    assert spent.unpriced == len(server.requests) > 0
+    server.hang = "headers"
+    with pytest.raises(JudgeError, match=r"did not answer within 0\.2 s"):
+        await model_judge("openai-chat:gpt-test", seconds=0.2)("Is it polite?", "agent: Hello.")
 
 
 def test_the_command_prints_agreement_and_kappa(tmp_path: Path) -> None:

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from ....exceptions import ConfigurationError
 from ..judge import Judge
 from .case import HEAD
-from .stock import questions
+from .stock import ALL, questions
 
 Answer = Literal["yes", "no", "maybe"]
+EXAMPLE = '{"judge": "polite", "transcript": "caller: …", "label": "yes"}'
 
 
 class Label(BaseModel):
@@ -26,14 +27,25 @@ class Label(BaseModel):
     label: Answer
     answer: Answer | None = None
 
+    @field_validator("judge")
+    @classmethod
+    def _is_one(cls, judge: str) -> str:
+        if judge == ALL:
+            raise ValueError(f"{judge!r} is no single judge; expected the name of one, or a question")
+        return judge
+
 
 def read_labels(path: Path) -> list[Label]:
     """Read a file with one label a line. Raises ConfigurationError with the line that is wrong."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # JSON may hold other line separators, such as U+2028, unescaped.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}; expected a file with one label a line.") from error
-    return [_label(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    found = [_label(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise ConfigurationError(f"{path}: no labels; expected a line of JSON for each, such as {EXAMPLE}.")
+    return found
 
 
 def _label(path: Path, number: int, line: str) -> Label:
@@ -43,7 +55,7 @@ def _label(path: Path, number: int, line: str) -> Label:
         first = error.errors(include_url=False)[0]
         raise ConfigurationError(
             f"{path}:{number}: {'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}; expected JSON such as "
-            '{"judge": "polite", "transcript": "caller: …", "label": "yes"}.'
+            f"{EXAMPLE}."
         ) from error
 
 
