@@ -31,8 +31,8 @@ def _sources(files: Sequence[ScenarioFile], agents: Path | None) -> Iterator[Pat
     for package in sorted({address.partition(":")[0].partition(".")[0] for address in _addresses(files, scripts)}):
         spec = find_spec(package)
         if spec is not None and spec.submodule_search_locations:
-            for folder in spec.submodule_search_locations:
-                yield from _texts(Path(folder))
+            for location in spec.submodule_search_locations:
+                yield from _texts(Path(location))
         elif spec is not None and spec.has_location and spec.origin:
             yield Path(spec.origin)
 
