@@ -87,6 +87,8 @@ class Work:
     """The agent that the platform calls, if another one answers."""
     jobs: list[Job] = field(default_factory=list)
     """The tasks of the agents that have answered this turn, as jobs."""
+    noted: list[CallerNotes] = field(default_factory=list)
+    """The notes of the caller that agents of this turn were given."""
 
     def prepare(self) -> Turn[Any, Any]:
         """Build the turn for the agent's hooks, with state, metadata and history."""
@@ -124,7 +126,7 @@ class Work:
         live.run.first_token_timeout, live.run.piece_timeout = limits.first_token_timeout, limits.piece_timeout
         live.run.hedge_after = limits.hedge_after
         live.save = partial(self.services.states.save, record, state, flow)
-        live.late = partial(self._finish_late, state, flow)
+        live.late = partial(_finish_late, self.services, record, self.noted, self.jobs, state, flow)
         return Turn(
             self.event,
             live,
@@ -150,6 +152,7 @@ class Work:
         except StoreError as error:
             live.notes = CallerNotes(key)  # What this turn adds is written later.
             logger.warning("The notes of the caller could not be read: {}", error)
+        self.noted.append(live.notes)
 
     def _queue_notes(self) -> None:
         """Queue the task that writes the notes of the turn so far."""
@@ -200,13 +203,24 @@ class Work:
             self.services.late.keep(record, changes, self.jobs)
             record.error_category = record.error_category or "store"
 
-    async def _finish_late(self, state: LiveState[Any] | None, flow: Flow, call: ToolCall) -> None:
-        """Save the result of a tool that ended after its turn, its changes to the state and its notes of the caller."""
-        record, known = self.live.record, len(self.jobs)
-        try:
-            await delivery.finish_late(self.services.store, record, call)
-            self.collect_jobs()
-            for job in self.jobs[known:]:
-                await self.services.enqueue(job)
-        finally:
-            await self.services.states.release(record.conversation_id, state, flow)
+
+async def _finish_late(
+    services: Services,
+    record: TurnRecord,
+    noted: Sequence[CallerNotes],
+    jobs: list[Job],
+    state: LiveState[Any] | None,
+    flow: Flow,
+    call: ToolCall,
+) -> None:
+    """Save the result of a tool that ended after its turn, its changes to the state and its notes of the caller.
+
+    It is given the parts of the turn that it needs: with the turn itself, each turn would be a reference cycle.
+    """
+    try:
+        await delivery.finish_late(services.store, record, call)
+        for given in filter(None, [notes.take() for notes in noted]):
+            jobs.append(tasks.job_of(record, len(jobs), NOTES, given))
+            await services.enqueue(jobs[-1])
+    finally:
+        await services.states.release(record.conversation_id, state, flow)

@@ -23,6 +23,7 @@ from layercode_app.agent.connections import _is_tool_server
 from layercode_app.agent.fingerprint import fingerprint
 from layercode_app.agent.instructions import prompt_of, with_prompt
 from layercode_app.agent.outputs import may_be_rejected
+from layercode_app.agent.stage import Stages
 from layercode_app.agent.tools import TurnTools
 from layercode_app.observability import instrument
 
@@ -180,7 +181,8 @@ def test_without_the_parts_the_agent_has_a_version_and_takes_a_prompt() -> None:
     assert prompt_of(hidden) == ""
     assert with_prompt(hidden, "Sell cake.") == ["Sell cake."]
     assert not may_be_rejected(hidden)
-    declared: Any = type("Voice", (), {"name": "a", "model_settings": {}, "hooks": {}, "model": None, "agent": hidden})
+    parts = {"model_settings": {}, "hooks": {}, "model": None, "agent": hidden, "stages": Stages(())}
+    declared: Any = type("Voice", (), {"name": "a", **parts})
     assert len(fingerprint(declared)) == 8
 
 

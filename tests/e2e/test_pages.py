@@ -82,7 +82,8 @@ async def test_an_evaluation_follows_the_width_and_the_colours_of_its_reader(tmp
         for width in WIDTHS:
             await opened(page, eval_page(played), tmp_path / "eval.html", width=width)
             assert await fits(page)
-        await expect(page.locator(".card h2")).to_have_text(["order run 1 failed", "menu run 1 passed"])
+        headings = ["Reliability", "order run 1 failed", "menu run 1 passed"]
+        await expect(page.locator(".card h2")).to_have_text(headings, timeout=100_000)
         seen = []
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme=scheme)

@@ -24,6 +24,7 @@ from layercode_app.exceptions import HookTimeoutError
 from layercode_app.observability.errors import category_of
 from layercode_app.observability.failure import failure_of
 from layercode_app.observability.fixes import PROVIDERS_BY_CLIENT, PROVIDERS_BY_HOST, fix_of
+from layercode_app.observability.privacy.masking import is_library
 from layercode_app.scaffold.options import PROVIDERS
 from layercode_app.settings.provider_keys import PROVIDER_KEYS
 from layercode_app.testing.call import open_call
@@ -157,3 +158,9 @@ async def test_a_production_journal_keeps_no_text_of_an_error() -> None:
         record = (await call.say("hello")).record
     assert record is not None
     assert (record.error, record.failure) == ("RuntimeError", None)
+
+
+def test_a_library_of_another_environment_is_no_own_code() -> None:
+    # In `.ci/run` pytest is in another environment than this package.
+    assert is_library(pytest.__file__)
+    assert not is_library(__file__)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
@@ -52,6 +53,8 @@ PERSONAL = {
 _PACKAGE = Path(__file__).parents[2]
 _NOT_THEIRS = (
     *(f"{path}{os.sep}" for name, path in sysconfig.get_paths().items() if name in ("stdlib", "purelib", "platlib")),
+    # An environment may take libraries from another one.
+    *(f"{path}{os.sep}" for path in sys.path if Path(path).name in ("site-packages", "dist-packages")),
     *(f"{path}{os.sep}" for path in _PACKAGE.iterdir() if path.is_dir() and path.name != "agents"),
     "<frozen ",
 )
