@@ -31,12 +31,18 @@ async def serve(app: Any, *, port: int = 0, **options: Any) -> AsyncIterator[str
         finally:
             server.end()
             await task
-            # Abort what did not end in time, and what was accepted at the last moment: such a connection is made some
-            # iterations of the loop later, and would be left open if the loop of the test ended now.
-            for _ in range(ITERATIONS):
-                for connection in list(server.server_state.connections):
-                    connection.transport.abort()
-                await asyncio.sleep(0)
+            await abort_connections(server)
+
+
+async def abort_connections(server: uvicorn.Server) -> None:
+    """Abort what did not end in time, and what was accepted at the last moment.
+
+    Such a connection is made some iterations of the loop later, and would be left open if the loop of the test ended now.
+    """
+    for _ in range(ITERATIONS):
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
 
 class QuickServer(uvicorn.Server):

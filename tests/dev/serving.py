@@ -19,7 +19,7 @@ from layercode_app.emulator.websocket import PING_SECONDS
 from layercode_app.server.port import listen
 
 from ..calling import settings
-from ..serving import QuickServer
+from ..serving import QuickServer, abort_connections
 
 AGENTS = Path(__file__).parent / "agents"
 
@@ -67,3 +67,4 @@ async def dev_server(
         finally:
             server.end()
             await task
+            await abort_connections(server)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from layercode_app.agent.shipped import BUILT_IN
-from layercode_app.scaffold.options import EXTRAS, templates
+from layercode_app.scaffold.options import EXTRAS, STORES, templates
 
 from .. import forked
 
@@ -85,8 +85,9 @@ def made(cwd: Path, *arguments: str) -> dict[str, Any]:
 
 
 def every_choice_of_extras() -> Iterator[tuple[str, ...]]:
+    """Every combination of extras, with one journal at most."""
     for count in range(len(EXTRAS) + 1):
-        yield from combinations(EXTRAS, count)
+        yield from (chosen for chosen in combinations(EXTRAS, count) if not set(STORES) <= set(chosen))
 
 
 def tree(folder: Path) -> set[str]:
