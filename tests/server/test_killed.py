@@ -18,6 +18,7 @@ from layercode_app.journal.stores import create_store
 from ..calling import Caller, Reply
 from ..journals import SERVERS, journal_url
 from ..server_process import SECRET, ServerProcess
+from ..waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -147,12 +148,13 @@ async def test_who_follows_a_turn_whose_worker_dies_hears_the_whole_answer(store
         async with AsyncExitStack() as stack:
             clients = [WebhookClient(f"{server.url}/api/agents/talker", SECRET) for server in servers]
             callers = [Caller(await stack.enter_async_context(client), "c") for client in clients]
-            first = asyncio.create_task(callers[0].say("say 100", turn_id="t"))
+            begun: list[Received] = []
+            first = asyncio.create_task(hear(callers[0], begun))
+            # Else the second worker may be the one that runs it.
+            await until(lambda: begun)
             heard: list[Received] = []
             follower = asyncio.create_task(hear(callers[1], heard))
-            async with asyncio.timeout(100):
-                while len(heard) < 3:
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(heard) > 2)
             servers[0].kill()
             await asyncio.wait_for(follower, 100)
             with pytest.raises(DeliveryError):
