@@ -1,6 +1,6 @@
 """Two hundred conversations whose turns each reach another host, while workers are killed and replaced.
 
-`make test-all` holds some of them; all of them with `FLEET_CALLS=200 .venv/bin/python -m pytest tests/fleet`.
+Held by hand, with `FLEET_CALLS=200 .venv/bin/python -m pytest tests/fleet`: what it kills and when depends on the machine.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ..journals import SERVERS, journal_url
 from .caller import Caller, Said
 from .hosts import HOSTS, SECRET, Fleet, fleet
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(900)]
-
-CALLS, TURNS = int(os.environ.get("FLEET_CALLS", "20")), 10
+CALLS, TURNS = int(os.environ.get("FLEET_CALLS", "0")), 10
+BY_HAND = pytest.mark.skipif(not CALLS, reason="held by hand: FLEET_CALLS=200 pytest tests/fleet")
+pytestmark = [BY_HAND, pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(900)]
 AT_ONCE = 15
 KILL_SECONDS = 3.0
 
