@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel
 
 from ...agent.models import named_model
 from ...exceptions import JudgeError
-from .spending import spend
+from .spending import answer_of
 
 INSTRUCTIONS = (
     "You judge a phone call between a caller and a voice agent. Answer the question about the agent's last reply, or about the "
@@ -36,23 +35,13 @@ ANSWER_SECONDS = 60.0
 
 def model_judge(model: Any, *, seconds: float = ANSWER_SECONDS) -> Judge:
     """Return a judge that asks this model or model name. Raises ConfigurationError for an unusable name."""
-    from pydantic_ai import Agent, capture_run_messages
-    from pydantic_ai.exceptions import AgentRunError
+    from pydantic_ai import Agent
 
     known = named_model(model, "--judge") if isinstance(model, str) else model
     agent = Agent(known, instructions=INSTRUCTIONS, output_type=Verdict)
 
     async def judge(question: str, transcript: str) -> Verdict:
-        with capture_run_messages() as messages:
-            try:
-                async with asyncio.timeout(seconds), agent:
-                    return (await agent.run(f"{transcript}\n\nQuestion: {question}")).output
-            except TimeoutError as error:
-                raise JudgeError(f"the judge did not answer within {seconds:g} s") from error
-            except AgentRunError as error:
-                raise JudgeError(f"the judge did not answer: {error}") from error
-            finally:
-                # Answers that were no verdict cost money too.
-                spend(messages)
+        asked = f"{transcript}\n\nQuestion: {question}"
+        return await answer_of(agent, asked, seconds=seconds, who="the judge", error=JudgeError)
 
     return judge

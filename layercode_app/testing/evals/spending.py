@@ -1,14 +1,20 @@
-"""Count what the models that play callers and judges cost, apart from the agent's models."""
+"""Ask the models that play callers and judges, and count what they cost, apart from the agent's models."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...journal.cost import price_of
+
+if TYPE_CHECKING:
+    from pydantic_ai import Agent
+
+OutputT = TypeVar("OutputT")
 
 
 @dataclass
@@ -32,7 +38,27 @@ def counting(spent: Spent) -> Iterator[None]:
         _spent.reset(token)
 
 
-def spend(messages: Iterable[Any]) -> None:
+async def answer_of(
+    agent: Agent[None, OutputT], prompt: str, *, seconds: float, who: str, error: type[Exception]
+) -> OutputT:
+    """Ask an agent, and count what it costs. Raises `error`, which names `who`, without an answer within `seconds`."""
+    from pydantic_ai import capture_run_messages
+    from pydantic_ai.exceptions import AgentRunError
+
+    with capture_run_messages() as messages:
+        try:
+            async with asyncio.timeout(seconds), agent:
+                return (await agent.run(prompt)).output
+        except TimeoutError as late:
+            raise error(f"{who} did not answer within {seconds:g} s") from late
+        except AgentRunError as failed:
+            raise error(f"{who} did not answer: {failed}") from failed
+        finally:
+            # Answers that were not usable cost money too.
+            _spend(messages)
+
+
+def _spend(messages: Iterable[Any]) -> None:
     """Add the cost of the model's responses among these messages."""
     from pydantic_ai.messages import ModelResponse
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from ....exceptions import CallerError
-from ..spending import spend
+from ..spending import answer_of
 from .caller_spec import CallerSpec
 from .mind import Hearing, Move
 from .spoken_words import HANG_UP, spoken_words
@@ -59,19 +58,8 @@ class Persona:
         """Ask the model for the next move. Raises CallerError if it does not answer, or not in time."""
         if self._end is not None:
             return self._end
-        from pydantic_ai import capture_run_messages
-        from pydantic_ai.exceptions import AgentRunError
-
-        with capture_run_messages() as messages:
-            try:
-                async with asyncio.timeout(self._seconds), self._agent:
-                    answer = (await self._agent.run(conversation(hearing))).output
-            except TimeoutError as error:
-                raise CallerError(f"the caller's model did not answer within {self._seconds:g} s") from error
-            except AgentRunError as error:
-                raise CallerError(f"the caller's model did not answer: {error}") from error
-            finally:
-                spend(messages)
+        asked, who = conversation(hearing), "the caller's model"
+        answer = await answer_of(self._agent, asked, seconds=self._seconds, who=who, error=CallerError)
         return self._bounded(understood(answer))
 
     def _bounded(self, move: Move) -> Move:
