@@ -13,6 +13,7 @@ import { Inspector } from "./inspector.js";
 import { listenButton } from "./listen.js";
 import { Player } from "./player.js";
 import { callerMetadata, missingView, startView } from "./start.js";
+import { released } from "./press.js";
 import { saveButtons } from "./save.js";
 import { Status } from "./status.js";
 import { themeButton } from "./theme.js";
@@ -99,7 +100,8 @@ let drawing = false;
 function draw() {
   if (drawing) return;
   drawing = true;
-  requestAnimationFrame(() => {
+  requestAnimationFrame(async () => {
+    await released();
     drawing = false;
     document.body.classList.toggle("starting", !state.conversationId || Boolean(state.missing));
     document.body.classList.toggle("calling", Boolean(state.call?.live));
@@ -219,6 +221,7 @@ function take({ agents, failed, error, voice }) {
 async function refreshList() {
   const mine = ++asked;
   const found = await api.conversations(state.query);
+  await released();
   if (isLate("list", mine)) return;
   state.list = found;
   drawList();
@@ -259,6 +262,7 @@ async function refreshTurn() {
   if (!turnId) return inspector.empty();
   const recorded = state.conversation?.turns.some((turn) => turn.turn_id === turnId);
   const found = recorded ? await api.turn(conversationId, turnId).catch(() => null) : null;
+  await released();
   if (turnId !== state.turnId || conversationId !== state.conversationId || isLate("turn", mine)) return;
   const number = turns().filter(isSpoken).findIndex((turn) => turn.turn_id === turnId) + 1;
   const known = found ? { ...found, ...pick(overlay(found), ["cut", "heard", "status", "spoken_text"]) } : turns().find((turn) => turn.turn_id === turnId);
