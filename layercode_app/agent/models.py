@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from ..exceptions import ConfigurationError
+from ..settings import Settings
 from .offline import MODEL_NAME, offline_model
 
 if TYPE_CHECKING:
@@ -40,24 +41,25 @@ class MissingKeyError(ConfigurationError):
 
 def choose_model(
     voice: VoiceAgent[Any, Any],
+    settings: Settings | None = None,
     *,
-    asked: str | None,
-    default: str | None,
-    fallbacks: Sequence[str] = (),
-    hedge: str | None = None,
-    summary: str | None = None,
+    asked: str | None = None,
     offline_without_key: bool = False,
 ) -> None:
-    """Set the model that the agent uses, that of second requests (`hedge`), and that of summaries.
+    """Set the model that the agent uses, and those of second requests, summaries and judges.
 
-    Raises ConfigurationError if a named model cannot be used.
+    Raises ConfigurationError if a named model cannot be used. Without settings only `asked` and the agent's own count.
 
     With `offline_without_key`, an agent whose model has no key answers from its script, and a fallback that has none is
     left out; a warning says so. The model of `asked` needs its key in any case.
     """
+    given = settings or Settings()
+    if asked != MODEL_NAME:
+        _choose_judge_model(voice, given.judge_model, skip=offline_without_key)
     if voice.agent is None:
         return
     own = own_model(voice.agent)
+    fallbacks = given.fallback_models
     if asked == MODEL_NAME:
         voice.use_model(offline_model(voice.script))
     elif asked is not None:
@@ -65,13 +67,14 @@ def choose_model(
         voice.use_model(_with_fallbacks(model, fallbacks, skip=offline_without_key))
     elif own is None or isinstance(own, str):
         setting = f"The model of agent {voice.name!r}," if own else "DEFAULT_MODEL"
-        model = _or_offline(voice, own or default or MODEL_NAME, setting, offline_without_key=offline_without_key)
+        name = own or given.default_model or MODEL_NAME
+        model = _or_offline(voice, name, setting, offline_without_key=offline_without_key)
         voice.use_model(_with_fallbacks(model, fallbacks, skip=offline_without_key))
     elif fallbacks:
         voice.use_model(_with_fallbacks(own, fallbacks, skip=offline_without_key))
     if asked != MODEL_NAME:
-        _choose_second_model(voice, hedge, skip=offline_without_key)
-        _choose_summary_model(voice, summary, skip=offline_without_key)
+        _choose_second_model(voice, given.hedge_model, skip=offline_without_key)
+        _choose_summary_model(voice, given.summary_model, skip=offline_without_key)
 
 
 def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
@@ -79,14 +82,27 @@ def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip
     setting = "LAYERCODE_SUMMARY_MODEL"
     if isinstance(voice.summary, str):
         setting, name = f"The summary model of agent {voice.name!r},", voice.summary
-    if name is None or not (voice.summary or voice.remember):
-        return
+    if voice.summary or voice.remember:
+        rest = "Summaries are written by the model that answers."
+        voice.summary_model = _named_or_none(name, setting, rest, skip=skip)
+
+
+def _choose_judge_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
+    """Set the model of the agent's judges to that of the setting."""
+    if voice.judges.questions:
+        rest = "Calls are judged by the model that answers."
+        voice.judge_model = _named_or_none(name, "LAYERCODE_JUDGE_MODEL", rest, skip=skip)
+
+
+def _named_or_none(name: str | None, setting: str, rest: str, *, skip: bool) -> Model | None:
+    """Return the model of this name; None without a name, or, with `skip`, without its key, which a warning says."""
     try:
-        voice.summary_model = named_model(name, setting)
+        return None if name is None else named_model(name, setting)
     except MissingKeyError as error:
         if not skip:
             raise
-        _warn_once(f"{error.reason} Summaries are written by the model that answers.")
+        _warn_once(f"{error.reason} {rest}")
+        return None
 
 
 def _choose_second_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
@@ -96,12 +112,7 @@ def _choose_second_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip:
         setting, name = f"The hedge_model of agent {voice.name!r},", voice.hedge_model
     elif voice.hedge_model is not None:
         return
-    try:
-        voice.second_model = None if name is None else named_model(name, setting)
-    except MissingKeyError as error:
-        if not skip:
-            raise
-        _warn_once(f"{error.reason} Second requests go to the same model.")
+    voice.second_model = _named_or_none(name, setting, "Second requests go to the same model.", skip=skip)
 
 
 def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, *, offline_without_key: bool) -> Model:
@@ -229,4 +240,5 @@ def models_of(voices: Iterable[VoiceAgent[Any, Any]]) -> list[Any]:
     found = [voice.model or voice.agent.model for voice in voices if voice.agent is not None]
     found += [voice.second_model for voice in voices]
     found += [voice.summary_model for voice in voices]
+    found += [voice.judge_model for voice in voices]
     return [model for model in found if model is not None and not isinstance(model, str)]

@@ -13,7 +13,6 @@ from typing_extensions import TypeVar
 from ..conversation.fillers import Filler
 from ..conversation.turn import MetadataT, StateT, Turn
 from ..exceptions import DeveloperError
-from ..jobs.tasks import mark_task
 from .backchannels import Backchannels, listener_of
 from .confirm_options import Confirm, Question, confirms_of, needs_confirmation
 from .declaration_checks import (
@@ -29,8 +28,8 @@ from .declaration_checks import (
 from .filler_options import FillerTexts, filler_of, is_offline, offline_filler
 from .fingerprint import fingerprint
 from .guard import Guard, guards_of
-from .hooks import PARAMETERS, Hook, HookName, HookT, SpeakingHookT, check_hook
-from .offline import Script
+from .hook_decorators import Hooks
+from .live_judges import Judges, live_judges
 from .speakable import Speakable, speakable_of
 from .stage import Stage, Stages
 from .summarise import Summarised, check_summary, writes
@@ -51,7 +50,7 @@ Waits: TypeAlias = "bool | Callable[[Turn[Any, Any]], bool]"
 Tools: TypeAlias = "Mapping[str, str | ToolPolicy] | None"
 
 
-class VoiceAgent(Generic[StateT, MetadataT]):
+class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
     """An agent with a voice: a name, and either a PydanticAI agent or an `on_message` hook.
 
     Args:
@@ -98,6 +97,10 @@ class VoiceAgent(Generic[StateT, MetadataT]):
             before (or None) and the transcript after it, which returns a `Summary` or a text.
         remember: A function of the turn that returns the caller's id, such as a customer number, or None. Notes of the caller
             are then kept from call to call: `turn.notes`, and what a model finds worth knowing when a call has ended.
+        judges: Names of stock judges, questions of your own, or questions by the names of their scores. After a call has
+            ended, the model of the setting LAYERCODE_JUDGE_MODEL, else the agent's own, answers them about the whole call,
+            and the answers become scores of its last turn.
+        judge_sample: The share of calls that is judged, from 0 to 1.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
             `Speakable(numbers=True)` also says numbers, money, dates, addresses and abbreviations as words.
@@ -140,6 +143,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         stages: Sequence[Stage] = (),
         summary: Summarised = False,
         remember: Callable[[Turn[StateT, MetadataT]], str | None] | None = None,
+        judges: Judges = (),
+        judge_sample: float = 0.05,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -177,6 +182,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         stages: Sequence[Stage] = (),
         summary: Summarised = False,
         remember: Callable[[Turn[StateT, MetadataT]], str | None] | None = None,
+        judges: Judges = (),
+        judge_sample: float = 0.05,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -213,6 +220,8 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         stages: Sequence[Stage] = (),
         summary: Summarised = False,
         remember: Callable[[Turn[Any, Any]], str | None] | None = None,
+        judges: Judges = (),
+        judge_sample: float = 0.05,
         history: bool | None = None,
         speakable: bool | Speakable = False,
         model_settings: Mapping[str, Any] | None = None,
@@ -271,13 +280,14 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         """The model that sums up; None means the one that answers."""
         check_remember(remember)
         self.remember = remember
+        self.judges = live_judges(judges, judge_sample)
+        self.judge_model: Model | None = None
+        """The model of the judges; None means the one that answers. The server sets it."""
         self.notices = notices
         self.remembers = agent is not None if history is None else history
         self.speakable = speakable_of(speakable)
         self.model_settings = dict(model_settings or {})
-        self.hooks: dict[HookName, list[Hook]] = {}
-        self.tasks: dict[str, Hook] = {}
-        self.script: Script | None = None
+        super().__init__()
         self.model: Model | None = None
         """The model of the turns; None means the agent's own. The server sets it from `--model` and the settings."""
         self.tool_servers: Mapping[int, ToolServer] = {}
@@ -314,6 +324,11 @@ class VoiceAgent(Generic[StateT, MetadataT]):
         return given or self.summary_model or self.model or own
 
     @property
+    def judge_writer(self) -> Any:
+        """The model that judges calls."""
+        return self.judge_model or self.model or (None if self.agent is None else self.agent.model)
+
+    @property
     def sums_up(self) -> bool:
         """Whether older turns become a summary. The offline script cannot write one."""
         if not self.summary or not self.remembers:
@@ -334,63 +349,6 @@ class VoiceAgent(Generic[StateT, MetadataT]):
     def describe(self, title: str) -> None:
         """Set the agent's title, one line. Discovery takes it from the module's docstring."""
         self.title = title
-
-    # --- hooks
-
-    def on_message(self, hook: SpeakingHookT) -> SpeakingHookT:
-        """Answer messages with `hook(turn)`, which returns a str, yields str pieces, or calls `turn.say()`."""
-        check_hook("on_message", hook, ("turn",), stream=True)
-        self.hooks["message"] = [hook]
-        return hook
-
-    def while_thinking(self, hook: SpeakingHookT) -> SpeakingHookT:
-        """Speak what `hook(turn)` returns or yields while the model thinks.
-
-        When the answer is ready, the hook has at most one second to end its sentence, and is then cancelled.
-        """
-        check_hook("while_thinking", hook, ("turn",), stream=True)
-        self.hooks["thinking"] = [hook]
-        return hook
-
-    def on_session_start(self, hook: HookT) -> HookT:
-        """Call `await hook(turn)` before the greeting is spoken."""
-        return self._add("session_start", hook)
-
-    def on_data(self, hook: HookT) -> HookT:
-        """Call `await hook(turn, data)` when the page sends data. Its result is sent to the page as JSON."""
-        return self._add("data", hook)
-
-    def on_session_update(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` when a recording is ready or failed."""
-        return self._add("session_update", hook)
-
-    def on_session_end(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` once after a session, even after a restart. It is retried if it fails."""
-        return self._add("session_end", hook)
-
-    def task(self, function: HookT) -> HookT:
-        """Register a task: `turn.background(function, **arguments)` then stores its calls in the journal until done."""
-        check_hook("task", function)
-        self.tasks[mark_task(function)] = function
-        return function
-
-    def on_event(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` for every event, known or unknown, in addition to its other handlers."""
-        return self._add("event", hook)
-
-    def on_authorize(self, hook: HookT) -> HookT:
-        """Call `await hook(request)` before a session is granted to a page; see `AuthorizeRequest`."""
-        return self._add("authorize", hook)
-
-    def offline(self, script: Script) -> Script:
-        """Answer with this script if there is no model, or no key for it."""
-        self.script = script
-        return script
-
-    def _add(self, name: HookName, hook: HookT) -> HookT:
-        check_hook(f"on_{name}", hook, PARAMETERS[name])
-        self.hooks.setdefault(name, []).append(hook)
-        return hook
 
 
 def _check_output(name: str, agent: AbstractAgent[Any, Any] | None, speak: object) -> None:

@@ -207,15 +207,7 @@ class DevApp:
         try:
             loaded = self._files.load()
             for voice in loaded.voices:
-                choose_model(
-                    voice,
-                    asked=self._model,
-                    default=settings.default_model,
-                    fallbacks=settings.fallback_models,
-                    hedge=settings.hedge_model,
-                    summary=settings.summary_model,
-                    offline_without_key=True,
-                )
+                choose_model(voice, settings, asked=self._model, offline_without_key=True)
             before = self.layercode.settings
             self.layercode.apply(settings, *loaded.voices)
         except LayerCodeError as error:

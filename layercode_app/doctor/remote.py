@@ -40,14 +40,7 @@ async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Findin
     if voice.agent is None:
         return skipped(name, "the agent needs none")
     try:
-        choose_model(
-            voice,
-            asked=None,
-            default=settings.default_model,
-            fallbacks=settings.fallback_models,
-            hedge=settings.hedge_model,
-            summary=settings.summary_model,
-        )
+        choose_model(voice, settings)
     except ConfigurationError as error:
         return failed(name, str(error), "`run` does not start like this. Correct the setting, or set what is missing.")
     model = voice.model or voice.agent.model

@@ -40,6 +40,7 @@ TOOL_DURATION = Metric("layercode.tool.duration", "histogram", "Time of a tool c
 TOKENS = Metric("layercode.tokens", "counter", "Tokens by type.", ("agent", "model", "type"))
 COST = Metric("layercode.cost", "counter", "Dollars, of turns whose price is known.", ("agent", "model"))
 HEDGES = Metric("layercode.model.hedges", "counter", "Slow model requests sent a second time.", ("agent", "won"))
+JUDGEMENTS = Metric("layercode.judgements", "counter", "Answers of live judges.", ("agent", "judge", "answer"))
 RETRIES = Metric("layercode.model.retries", "counter", "Model errors tried again.", ("agent", "recovered"))
 VALIDATION_RETRIES = Metric(
     "layercode.validation.retries",
@@ -51,7 +52,7 @@ REQUESTS = Metric("layercode.requests", "counter", "HTTP requests answered.", ("
 
 TABLE = (
     TURNS, ERRORS, TTFT, TTFS, DURATION, ACTIVE, INTERRUPTIONS, TOOL_CALLS, TOOL_DURATION, TOKENS, COST, HEDGES,
-    RETRIES, VALIDATION_RETRIES, REQUESTS,
+    RETRIES, VALIDATION_RETRIES, JUDGEMENTS, REQUESTS,
 )  # fmt: skip
 
 

@@ -97,6 +97,11 @@ def annotate(attributes: Mapping[str, AttributeValue]) -> None:
     trace.get_current_span().set_attributes(attributes)
 
 
+def event(name: str, attributes: Mapping[str, AttributeValue]) -> None:
+    """Add an event to the current span."""
+    trace.get_current_span().add_event(name, attributes)
+
+
 def recording() -> bool:
     """Return whether the current span is recorded. `stamp` checks for each turn whether tracing is set up."""
     return _traced and trace.get_current_span().is_recording()

@@ -31,13 +31,5 @@ async def fork_recorded(
     finally:
         await store.close()
     voice = find_agent(agent or turns[-1].agent, agents_dir or settings.agents_dir)
-    choose_model(
-        voice,
-        asked=None,
-        default=settings.default_model,
-        fallbacks=settings.fallback_models,
-        hedge=settings.hedge_model,
-        summary=settings.summary_model,
-        offline_without_key=True,
-    )
+    choose_model(voice, settings, offline_without_key=True)
     return await fork(turns, voice, at=at, changes=changes, limits=Limits.of(settings))

@@ -50,7 +50,7 @@ class Rehearsal(AgentRunner):
         self.error: Exception | None = None
         """The exception of the last turn, for which the caller heard an apology."""
         if isinstance(model, str):
-            choose_model(self.voice, asked=model, default=None)
+            choose_model(self.voice, asked=model)
         elif model is not None:
             self.voice.use_model(model)
 

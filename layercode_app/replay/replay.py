@@ -13,8 +13,8 @@ from ..agent.voice_agent import VoiceAgent
 from ..conversation.listener import Listener
 from ..exceptions import JudgeError
 from ..journal.record import TTS, Frame, Json, ToolCall, TurnRecord
+from ..judging.judge import Judge
 from ..settings.limits import Limits
-from ..testing.evals.judge import Judge
 from ..testing.turn import spoken_line
 from .differences import NOT_RUN, Comparison, Difference
 from .recorded_tools import Recordings, own_first, result_types

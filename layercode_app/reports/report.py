@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, get_args
@@ -13,13 +13,14 @@ from ..exceptions import ConfigurationError
 from ..journal.model_usage import Share
 from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.base import Store
+from .agreement import Agreement
 from .figures import day_of, interrupted, is_counted
 from .opportunities import Opportunity, Sightings
 from .stage_tally import Stages, StageTally
 from .tally import Tally
 from .tool_tally import Tools, ToolTally
 
-By = Literal["agent", "model", "day", "month", "conversation", "tool", "stage", "version"]
+By = Literal["agent", "model", "day", "month", "conversation", "tool", "stage", "version", "score"]
 GROUPINGS: tuple[By, ...] = get_args(By)
 NO_MODEL = "(no model)"
 _KEYS: dict[str, Callable[[TurnRecord], str]] = {
@@ -46,6 +47,7 @@ class Report:
     tools: list[ToolTally] = field(default_factory=list)
     stages: list[StageTally] = field(default_factory=list)
     opportunities: list[Opportunity] = field(default_factory=list)
+    agreement: Agreement = field(default_factory=Agreement)
     forgotten: dict[str, dict[str, float]] = field(default_factory=dict)
     """Usage by day of turns that are no longer in the journal; only their totals remain."""
 
@@ -62,6 +64,7 @@ class Report:
             "models": [tally.as_json() for tally in self.models.values()],
             "days": [tally.as_json() for tally in self.days.values()],
             "opportunities": [found.as_json() for found in self.opportunities],
+            "agreement": self.agreement.as_json(),
             "no_longer_in_the_journal": self.forgotten,
         }
 
@@ -90,13 +93,28 @@ def beginning(since: str | None) -> float:
 async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> Report:
     """Read the journal from `since` on and count its turns. Raises StoreError."""
     report = Report(since, time.time(), by)
+    scores = await _scores_of_calls(store, since) if by == "score" else {}
     # Only the tools' costs need the messages, which are most of the journal's bytes.
-    await _count(report, store.turns(since=since, bodies=by == "tool"))
+    await _count(report, store.turns(since=since, bodies=by == "tool"), scores)
     report.forgotten = await _forgotten(store, report)
     return report
 
 
-async def _count(report: Report, records: AsyncIterable[TurnRecord]) -> None:
+async def _scores_of_calls(store: Store, since: float) -> dict[str, set[str]]:
+    """Return the scores of each conversation, such as `task_completed no`: one turn has them, and all turns count."""
+    found: dict[str, set[str]] = {}
+    async for record in store.turns(since=since, bodies=False):
+        for name, score in record.scores.items() if is_counted(record) else ():
+            found.setdefault(record.conversation_id, set()).add(f"{name} {_shown(score)}")
+    return found
+
+
+def _shown(score: Json) -> str:
+    value = score.get("value") if isinstance(score, dict) else score
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+async def _count(report: Report, records: AsyncIterable[TurnRecord], scores: Mapping[str, Iterable[str]]) -> None:
     tools, stages, sightings = Tools(), Stages(), Sightings()
     answered: set[str] = set()
     async for record in records:
@@ -105,12 +123,13 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord]) -> None:
         first = record.kind is Kind.MESSAGE and not interrupted(record) and record.conversation_id not in answered
         if record.kind is Kind.MESSAGE:
             answered.add(record.conversation_id)
-        for tally in _tallies(report, record):
+        for tally in _tallies(report, record, scores):
             tally.add(record, first=first)
         for groups in _by_model(report):
             _count_models(groups, record, first=first)
         if record.kind is Kind.DATA:
             continue
+        report.agreement.add(record)
         tools.add(record)
         stages.add(record)
         sightings.add(record)
@@ -130,13 +149,14 @@ def _every_day(days: dict[str, Tally]) -> dict[str, Tally]:
     return {name: days.get(name, Tally(name)) for name in names}
 
 
-def _tallies(report: Report, record: TurnRecord) -> list[Tally]:
+def _tallies(report: Report, record: TurnRecord, scores: Mapping[str, Iterable[str]]) -> list[Tally]:
     def of(groups: dict[str, Tally], key: str) -> Tally:
         return groups.setdefault(key, Tally(key))
 
     found = [report.total, of(report.days, day_of(record))]
     if report.by in _KEYS:
         found.append(of(report.groups, _KEYS[report.by](record)))
+    found += [of(report.groups, key) for key in scores.get(record.conversation_id, ())]
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..percentiles import PERCENTILES
+from .agreement import Agreement
 from .figures import LATENCIES, compact, counted_percentiles, milliseconds
 from .report import Report
 from .stage_tally import StageTally
@@ -39,6 +40,8 @@ def all_tables(report: Report) -> Iterator[Rows]:
         yield _outcomes(report.total)
     if report.total.scores:
         yield _scores(report.total)
+    if report.agreement.pairs:
+        yield _agreement(report.agreement)
 
 
 def _latencies(total: Tally) -> Rows:
@@ -120,6 +123,19 @@ def _outcomes(total: Tally) -> Rows:
     ]
     title = f"Outcomes: {total.success_rate or 0:.0%} of conversations recorded one"
     return Rows(title, ("", "times", "worth", "cost each"), rows)
+
+
+def _agreement(found: Agreement) -> Rows:
+    rows = [
+        (
+            row["judge"],
+            f"{row['agreement']:.0%}",
+            "-" if row["kappa"] is None else f"{row['kappa']:.2f}",
+            f"{row['reviews']:,}",
+        )
+        for row in found.as_json()
+    ]
+    return Rows("Judges and people who reviewed the same calls", ("", "agree", "kappa", "calls"), rows)
 
 
 def _scores(total: Tally) -> Rows:

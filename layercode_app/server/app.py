@@ -158,15 +158,7 @@ class LayerCode:
             raise DeveloperError(fault)
         if fault := fault_of_speech(voice):
             logger.warning("{}", fault)  # not an error: an app may mount an agent for its events only
-        choose_model(
-            voice,
-            asked=self.model,
-            default=self.settings.default_model,
-            fallbacks=self.settings.fallback_models,
-            hedge=self.settings.hedge_model,
-            summary=self.settings.summary_model,
-            offline_without_key=self._offline_without_key,
-        )
+        choose_model(voice, self.settings, asked=self.model, offline_without_key=self._offline_without_key)
         if voice.agent is not None:
             warn_of_outputs(voice.name, voice.agent, speak=voice.speak is not None)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..agent.live_judges import JUDGE_CALL, enqueue_judging, judge_call
 from ..agent.runner import AgentRunner
 from ..agent.summarise import summarise
 from ..agent.take_notes import take_notes
@@ -44,7 +45,11 @@ class JobDispatch:
         if runner is None:
             raise DeveloperError(f"Job {job.id} needs the agent {job.agent!r}, which is not loaded.")
         if job.name == SESSION_END:
-            await runner.end_session(SessionEnd.model_validate(job.payload))
+            end = SessionEnd.model_validate(job.payload)
+            await enqueue_judging(runner.voice, self.store, end)
+            await runner.end_session(end)
+        elif job.name == TASK and job.payload["task"] == JUDGE_CALL:
+            await judge_call(runner.voice, self.store, job, day_limit=self.settings().judge_max_cost)
         elif job.name == TASK and job.payload["task"] == NOTES_OF_CALL:
             await take_notes(runner.voice, self.store, job)
         elif job.name == TASK and job.payload["task"] == SUMMARY:

@@ -173,6 +173,18 @@ class Settings(BaseSettings):
         "Agents",
         "Model that sums up the older turns of agents with summary=True; default the agent's own.",
     )
+    judge_model: str | None = _setting(
+        None,
+        "LAYERCODE_JUDGE_MODEL",
+        "Agents",
+        "Model that judges calls of agents with judges=[...] after their end; default the agent's own.",
+    )
+    judge_max_cost: float = _setting(
+        1.0,
+        "LAYERCODE_JUDGE_MAX_COST",
+        "Agents",
+        "Dollars that judges of live calls may cost in a day (UTC); then no more calls are judged.",
+    )
     model_keep_alive: float = _setting(
         300.0,
         "LAYERCODE_MODEL_KEEP_ALIVE",

@@ -10,6 +10,7 @@ from loguru import logger
 from ..journal import steady_clock
 from ..journal.record import TurnRecord
 from ..journal.stores.base import Job, Store
+from ..judging.daily_limit import JUDGED
 from ..reports.usage_totals import totals_of
 from ..settings import Settings
 from .alerts import ALERT_MESSAGE, ALERTS, Alerts
@@ -76,7 +77,9 @@ class Watch:
                 logger.info("{} turns older than {:g} days were deleted", gone, self._retention_days)
         await self.refusals.prune()
         await self.alerts.prune()
-        await self._store.drop_totals(WARNED, before=f"{WARNED}{time.strftime('%Y-%m-%d', time.gmtime(now))}")
+        today = time.strftime("%Y-%m-%d", time.gmtime(now))
+        for prefix in (WARNED, JUDGED):
+            await self._store.drop_totals(prefix, before=f"{prefix}{today}")
         return steady_clock.now() + RETENTION_SECONDS
 
     def count(self, record: TurnRecord) -> None:

@@ -16,11 +16,11 @@ from layercode_app.cli.main import exit_code
 from layercode_app.cli.sessions.view import write_export
 from layercode_app.exceptions import LayerCodeError
 from layercode_app.journal.record import Kind, Speech, Status, TurnRecord
+from layercode_app.judging.judge import Verdict
 from layercode_app.replay.recording import Recording, read_export, said
 from layercode_app.replay.replay import Options, Replay
 from layercode_app.replay.replay import replay as play
 from layercode_app.testing import open_call, scripted
-from layercode_app.testing.evals.judge import Verdict
 
 from ..agents.talking import AGENTS
 from ..model_server import ModelServer

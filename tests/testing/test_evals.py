@@ -19,9 +19,9 @@ from layercode_app import Call, Scene, VoiceAgent, find_agent
 from layercode_app.cli.main import app as command
 from layercode_app.cli.main import exit_code
 from layercode_app.exceptions import ConfigurationError, LayerCodeError
+from layercode_app.judging.judge import Verdict, model_judge
 from layercode_app.testing import HeardTurn
 from layercode_app.testing.evals import eval_report
-from layercode_app.testing.evals.judge import Verdict, model_judge
 from layercode_app.testing.evals.run_scenarios import Played, evaluate
 from layercode_app.testing.evals.scenario import Expectation, Scenario, ScenarioFile, Step, load, schema
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from layercode_app.agent.live_judges import named_judge
 from layercode_app.cli.main import app as command
 from layercode_app.exceptions import ConfigurationError
-from layercode_app.testing.evals.judge import model_judge
+from layercode_app.judging.judge import model_judge
 from layercode_app.testing.evals.run_scenarios import evaluate
 from layercode_app.testing.evals.scenario import ScenarioFile
 
@@ -81,7 +82,7 @@ async def test_a_judge_that_does_not_answer_fails_the_scenario(server: ModelServ
 
 def test_a_judge_that_there_is_not_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="--judge banana"):
-        model_judge("banana")
+        named_judge("banana")
     path = tmp_path / "s.yaml"
     path.write_text(json.dumps(scenario().model_dump(exclude_defaults=True)))
     result = CliRunner().invoke(command, ["eval", str(path), "--judge", "banana"])

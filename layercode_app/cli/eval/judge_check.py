@@ -14,15 +14,15 @@ from ...output.terminal import print_json, print_table
 
 def judge_check(files: Sequence[Path], judge: str | None, *, concurrency: int, as_json: bool) -> None:
     """Print the agreement and Cohen's kappa of each judge in files of labels, and the labels they disagree with."""
+    from ...agent.live_judges import named_judge
+    from ...judging.agreement import agreement, answered, read_labels
     from ...settings import export_env_file
-    from ...testing.evals.judge import model_judge
-    from ...testing.evals.judges.agreement import agreement, answered, read_labels
 
     if not files:
         raise typer.BadParameter("give at least one file of labels, JSON lines", param_hint="LABELS")
     export_env_file()
     labels = [label for path in files for label in read_labels(path)]
-    found = asyncio.run(answered(labels, None if judge is None else model_judge(judge), concurrency))
+    found = asyncio.run(answered(labels, None if judge is None else named_judge(judge), concurrency))
     rows = agreement(found)
     if as_json:
         print_json({"judges": rows, "labels": [label.model_dump() for label in found]}, indent=None)

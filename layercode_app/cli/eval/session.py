@@ -47,11 +47,11 @@ def play(
         if error.name != "pydantic_evals":
             raise
         raise ConfigurationError("`eval` needs pydantic-evals: pip install 'layercode-app[evals]'") from None
+    from ...agent.live_judges import named_judge
     from ...settings import export_env_file
-    from ...testing.evals.judge import model_judge
 
     export_env_file()
-    judging = None if judge is None else model_judge(judge)
+    judging = None if judge is None else named_judge(judge)
     chosen: list[str | None] = [*models] if models else [None]
     from ...testing.evals.source import source_digest
 

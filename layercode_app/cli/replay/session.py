@@ -33,14 +33,14 @@ def replay_recording(
     from loguru import logger
 
     from ...agent.discovery import find_agent
+    from ...agent.live_judges import named_judge
     from ...replay.replay import Options, replay
     from ...settings import export_env_file, load_settings
     from ...settings.limits import Limits
-    from ...testing.evals.judge import model_judge
 
     export_env_file()
     settings = load_settings({"store": asked.store})
-    options = Options(model, run_tools, semantic, None if judge is None else model_judge(judge))
+    options = Options(model, run_tools, semantic, None if judge is None else named_judge(judge))
     logger.disable("layercode_app")
 
     async def work() -> Replay:

@@ -9,17 +9,17 @@ import anyio
 
 from ...agent.discovery import Found
 from ...exceptions import CallerError, JudgeError, LayerCodeError
+from ...judging.judge import WHOLE_CALL, Judge
+from ...judging.spending import Spent, counting
 from ..call import AgentCall
 from ..turn import HeardTurn
 from .caller import MOST_TURNS, Caller
 from .expectations import failures
-from .judge import Judge
-from .judges.case import HEAD, case_of
+from .judged_case import case_of
 from .played import Play, Played
 from .scenario import Scenario, Step
 from .simulated.grade import Call, grade
 from .simulated.simulated_caller import Account, SimulatedCaller
-from .spending import Spent, counting
 
 CLOSE_SECONDS = 30.0
 """How long an agent may take to finish its work after the call."""
@@ -100,7 +100,7 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
     if judge is not None and run.judges:
         case = case_of(run.scenario, told, call.transcript)
         for name, question in run.judges.items():
-            verdict = await judge(HEAD + question, case)
+            verdict = await judge(WHOLE_CALL + question, case)
             played.verdicts.append({"question": name, **verdict.model_dump()})
 
 

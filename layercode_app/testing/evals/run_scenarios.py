@@ -13,9 +13,9 @@ from pydantic_evals import Case, Dataset
 from pydantic_evals.evaluators import EvaluationReason, Evaluator, EvaluatorContext
 
 from ...agent.discovery import discover
+from ...judging.judge import Judge
+from ...judging.stock import questions
 from .caller import Caller, MakeCaller, ScriptedCaller
-from .judge import Judge
-from .judges.stock import questions
 from .ledger import Ledger
 from .play import play
 from .played import Play as Play

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from ....exceptions import CallerError
-from ..spending import answer_of
+from ....judging.spending import answer_of
 from .caller_spec import CallerSpec
 from .mind import Hearing, Move
 from .spoken_words import HANG_UP, spoken_words

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError, field_validator
 
-from ....exceptions import ConfigurationError
-from ..judge import Judge
-from .case import HEAD
+from ..exceptions import ConfigurationError
+from .judge import WHOLE_CALL, Judge
+from .kappa import cohens_kappa as cohens_kappa
 from .stock import ALL, questions
 
 Answer = Literal["yes", "no", "maybe"]
@@ -70,7 +69,7 @@ async def answered(labels: Sequence[Label], judge: Judge | None, concurrency: in
             return label
         async with places:
             [question] = questions([label.judge]).values()
-            verdict = await judge(HEAD + question, label.transcript)
+            verdict = await judge(WHOLE_CALL + question, label.transcript)
         return label.model_copy(update={"answer": verdict.answer})
 
     return list(await asyncio.gather(*map(ask, labels)))
@@ -86,12 +85,3 @@ def agreement(labels: Sequence[Label]) -> list[dict[str, Any]]:
         rounded = None if kappa is None else round(kappa, 4)
         found.append({"judge": name, "labels": len(pairs), "agreement": round(same, 4), "kappa": rounded})
     return found
-
-
-def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """Return the agreement beyond chance; None if both always give the same one answer, because chance explains all."""
-    number = len(pairs)
-    same = sum(one == other for one, other in pairs) / number
-    first, second = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
-    by_chance = sum(first[answer] * second[answer] for answer in first) / number**2
-    return None if by_chance == 1 else (same - by_chance) / (1 - by_chance)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from ....exceptions import ConfigurationError
-from ....nearest import nearest
+from ..exceptions import ConfigurationError
+from ..nearest import nearest
 
 ALL = "all"
 _NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")

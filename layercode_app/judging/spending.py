@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...journal.cost import price_of
+from ..journal.cost import price_of
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent

@@ -1,0 +1,147 @@
+"""Judge a sample of the calls that have ended: each as a job after its end, within a limit of cost for a day."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from loguru import logger
+
+from ..exceptions import ConfigurationError, DeveloperError
+from ..jobs.tasks import TASK
+from ..journal.record import Json, TurnRecord
+from ..journal.stores.base import Job, Store
+from ..judging import daily_limit
+from ..judging.case import instructions_of, written_case
+from ..judging.judge import WHOLE_CALL, Judge, Verdict, model_judge
+from ..judging.spending import Spent, counting
+from ..judging.stock import questions, stock
+from ..observability import metrics, spans
+from ..observability.privacy import masking
+from ..webhook import SessionEnd
+from .models import named_model
+from .summarise import transcript_of, turns_between, writes
+
+if TYPE_CHECKING:
+    from .voice_agent import VoiceAgent
+
+Judges: TypeAlias = "Sequence[str] | Mapping[str, str]"
+JUDGE_CALL = "layercode.judge_call"
+SCORES: dict[str, Json] = {"yes": True, "no": False, "maybe": "maybe"}
+"""The value of a score for each answer. The mean of a score leaves `maybe` out."""
+LONGEST_CALL = 60_000
+"""Maximum characters of a transcript; of a longer call, the end is judged."""
+
+
+@dataclass(frozen=True)
+class LiveJudges:
+    """The questions asked about calls that have ended, by the names of their scores, and the share of calls judged."""
+
+    questions: Mapping[str, str] = field(default_factory=dict)
+    sample: float = 0.0
+
+    def choose(self, conversation_id: str, session_id: str) -> bool:
+        """Return whether a call is in the sample. The answer is the same for each delivery of its end."""
+        digest = hashlib.sha256(f"{conversation_id}\0{session_id}".encode("utf-8", "surrogatepass")).digest()
+        return bool(self.questions) and int.from_bytes(digest[:8], "big") / 2**64 < self.sample
+
+
+def live_judges(judges: Judges, sample: object) -> LiveJudges:
+    """Return the declared judges. Raises DeveloperError for an unknown name, or a share that is not between 0 and 1."""
+    if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
+        raise DeveloperError(f"VoiceAgent judge_sample={sample!r}: expected a share of the calls, such as 0.05.")
+    named = isinstance(judges, Mapping)
+    texts = [*judges, *judges.values()] if isinstance(judges, Mapping) else judges
+    if isinstance(judges, str) or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise DeveloperError(
+            f"VoiceAgent judges={judges!r}: expected names and questions, such as ['task_completed', 'Was the total told?']."
+        )
+    try:
+        return LiveJudges(dict(judges) if named else questions(judges), float(sample))
+    except ConfigurationError as error:
+        raise DeveloperError(f"VoiceAgent judges={judges!r}: {error}") from error
+
+
+def named_judge(name: str) -> Judge:
+    """Return a judge that asks the model of this name. Raises ConfigurationError for an unusable one."""
+    return model_judge(named_model(name, "--judge"))
+
+
+async def enqueue_judging(voice: VoiceAgent[Any, Any], store: Store, end: SessionEnd) -> None:
+    """Enqueue a job that judges a call that has ended, if it is in the sample. A second delivery adds none."""
+    if not end.conversation_id or not voice.judges.choose(end.conversation_id, end.session_id or ""):
+        return
+    job_id = f"{TASK}-judge-{voice.name}-{end.conversation_id}-{end.session_id}"
+    payload: Json = {"task": JUDGE_CALL, "arguments": {"session_id": end.session_id}}
+    await store.enqueue(Job(job_id, TASK, voice.name, payload, end.conversation_id, trace=spans.carrier()))
+
+
+async def judge_call(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, day_limit: float) -> None:
+    """Ask the agent's judges about a call, and save their answers as scores of its last turn.
+
+    Nothing is asked once the judges of this UTC day have cost `day_limit` dollars. Raises JudgeError, so that the job is
+    tried again; answers that are saved are not asked for again.
+    """
+    if not writes(voice.judge_writer):
+        return
+    session_id = job.payload["arguments"]["session_id"]
+    turns = [turn for turn in await turns_between(store, job.conversation_id) if turn.session_id == session_id]
+    if not any(turn.user_text for turn in turns):
+        return
+    last, judge = turns[-1], model_judge(voice.judge_writer)
+    case = await _case(store, turns)
+    for name, question in voice.judges.questions.items():
+        if name in last.scores:
+            continue
+        if await daily_limit.used_up(store, day_limit):
+            return
+        verdict, cost = await _answer(store, judge, question, case)
+        score: Json = {"value": SCORES[verdict.answer], "comment": verdict.reason, "cost": cost}
+        score["judge"] = getattr(voice.judge_writer, "model_name", "")
+        if name not in stock():
+            score["question"] = question
+        if not await _save(store, last, name, score):
+            return  # The call was forgotten while the model judged.
+        tell(voice.name, name, verdict)
+
+
+async def _case(store: Store, turns: Sequence[TurnRecord]) -> str:
+    opened = await store.get(turns[0].conversation_id, next(turn for turn in turns if turn.user_text).turn_id)
+    outcomes = [outcome["name"] for turn in turns for outcome in turn.outcomes]
+    state = (await store.conversation(turns[0].conversation_id)).state
+    own = {name: value for name, value in state.items() if not name.startswith("layercode.")}
+    instructions = "" if opened is None else instructions_of(opened.messages)
+    return written_case(instructions, transcript_of(turns)[-LONGEST_CALL:], outcomes, own)
+
+
+async def _answer(store: Store, judge: Judge, question: str, case: str) -> tuple[Verdict, float]:
+    spent = Spent()
+    try:
+        with counting(spent):
+            return await judge(WHOLE_CALL + question, case), spent.amount
+    finally:
+        # Answers that were not usable cost money too.
+        await daily_limit.add(store, spent)
+
+
+async def _save(store: Store, turn: TurnRecord, name: str, score: Json) -> bool:
+    def change(record: TurnRecord) -> None:
+        record.scores[name] = score
+
+    return await store.update(turn.conversation_id, turn.turn_id, change) is not None
+
+
+def tell(agent: str, name: str, verdict: Verdict) -> None:
+    """Report an answer as the conventions for spans say, and to the metrics."""
+    value = SCORES[verdict.answer]
+    attributes: dict[str, Any] = {
+        "gen_ai.evaluation.name": name,
+        "gen_ai.evaluation.score.label": verdict.answer,
+        "gen_ai.evaluation.score.value": float(value) if isinstance(value, bool) else None,
+        "gen_ai.evaluation.explanation": verdict.reason if masking.capture_content() else None,
+    }
+    spans.event("gen_ai.evaluation.result", {key: value for key, value in attributes.items() if value is not None})
+    metrics.add(metrics.JUDGEMENTS, 1, agent, name, verdict.answer)
+    logger.info("Call judged: {} {}", name, verdict.answer)

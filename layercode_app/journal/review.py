@@ -1,0 +1,38 @@
+"""A person's verdict on a call, kept as the score `review` of one of its turns."""
+
+from __future__ import annotations
+
+from ..exceptions import ConfigurationError
+from .read import turns_of
+from .record import TurnRecord
+from .stores.base import SPEAKING_KINDS, Store
+
+REVIEW = "review"
+"""The name of the score. Its value is true for a good call and false for a bad one."""
+
+
+async def save_review(store: Store, conversation_id: str, *, good: bool, note: str = "") -> TurnRecord:
+    """Save a verdict on a call, in place of an earlier one. Raises NotRecordedError for an unknown call.
+
+    The verdict is saved on the turn that was judged, so that reports can compare the two, else on the last turn.
+    """
+    turn = _reviewed(await turns_of(store, conversation_id))
+    if turn is None:
+        raise ConfigurationError(f"Nothing was said in {conversation_id!r}: there is nothing to review.")
+
+    def change(record: TurnRecord) -> None:
+        record.scores[REVIEW] = {"value": good, "comment": note or None}
+
+    return await store.update(conversation_id, turn.turn_id, change) or turn
+
+
+def _reviewed(turns: list[TurnRecord]) -> TurnRecord | None:
+    spoken = [turn for turn in turns if turn.kind in SPEAKING_KINDS]
+    chosen = [turn for turn in spoken if REVIEW in turn.scores] or [turn for turn in spoken if judged(turn)] or spoken
+    return chosen[-1] if chosen else None
+
+
+def judged(turn: TurnRecord) -> dict[str, bool | str]:
+    """Return the answers of judges on a turn by their names: true, false, or "maybe"."""
+    scores = turn.scores.items()
+    return {name: score["value"] for name, score in scores if isinstance(score, dict) and "judge" in score}

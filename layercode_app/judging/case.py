@@ -1,0 +1,29 @@
+"""Write down a whole call for judges: instructions, every turn with its tools and their results, and the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from ..journal.record import Json
+from ..output.visible import visible, visible_lines
+
+
+def written_case(instructions: str, transcript: str, outcomes: Sequence[str], state: Json, *, goal: str = "") -> str:
+    """Return what a judge is shown. Texts of the call cannot pass for our own headings, because they are indented."""
+    parts = [
+        goal and f"The caller's goal: {visible(goal)}",
+        f"The agent's instructions:\n    {visible_lines(instructions or '(not known)', indent='    ')}",
+        f"The call:\n{transcript}",
+        f"At the end: outcomes {list(outcomes) or 'none'}; state {visible(repr(state))}",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def instructions_of(messages: bytes | None) -> str:
+    """Return the instructions of the first request to the model among a turn's messages."""
+    for message in orjson.loads(messages) if messages else []:
+        if message.get("instructions"):
+            return str(message["instructions"])
+    return ""

@@ -1,0 +1,15 @@
+"""Cohen's kappa: the agreement of two people or judges beyond chance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+
+def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Return the agreement beyond chance; None if both always give the same one answer, because chance explains all."""
+    number = len(pairs)
+    same = sum(one == other for one, other in pairs) / number
+    first, second = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    by_chance = sum(first[answer] * second[answer] for answer in first) / number**2
+    return None if by_chance == 1 else (same - by_chance) / (1 - by_chance)

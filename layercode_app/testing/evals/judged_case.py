@@ -1,0 +1,15 @@
+"""Write down a simulated call for judges, with what the caller wanted."""
+
+from __future__ import annotations
+
+from ...judging.case import instructions_of, written_case
+from .scenario import Scenario
+from .simulated.grade import Call
+
+
+def case_of(scenario: Scenario, call: Call, transcript: str) -> str:
+    """Return what a judge is shown of a call."""
+    goal = scenario.caller.goal if scenario.caller else ""
+    outcomes = [outcome["name"] for record in call.records for outcome in record.outcomes]
+    instructions = next(filter(None, (instructions_of(record.messages) for record in call.records)), "")
+    return written_case(instructions, transcript, outcomes, dict(call.state), goal=goal)
