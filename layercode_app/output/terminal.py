@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -120,6 +121,24 @@ def confirm(question: str, *, default: bool = False, err: bool = False) -> None:
     import typer
 
     typer.confirm(visible(question), default=default, abort=True, err=err)
+
+
+def read_key() -> str:
+    """Read one key from the terminal, without Enter. What was typed ahead counts."""
+    try:
+        import termios
+        import tty
+    except ImportError:
+        import typer
+
+        return typer.getchar()
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    tty.setcbreak(descriptor, termios.TCSANOW)  # not flushing, which would drop a key that was pressed early
+    try:
+        return os.read(descriptor, 1).decode("ascii", errors="replace")
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
 
 
 def answers() -> bool:

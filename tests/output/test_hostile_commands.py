@@ -87,11 +87,22 @@ def test_a_terminal_without_unicode_shows_it_too(command: Command) -> None:
     assert json.loads(command.run("sessions", "show", "odd", "--json", encoding="ascii"))[0]["caller"] == ALL
 
 
-@pytest.mark.parametrize("by", ["agent", "model", "day", "month", "conversation", "tool", "stage", "version"])
+@pytest.mark.parametrize("by", ["agent", "model", "day", "month", "conversation", "tool", "stage", "version", "score"])
 def test_report(command: Command, by: str) -> None:
     command.run("report", "--by", by)
     command.run("report", "--by", by, terminal=True)
     assert json.loads(command.run("report", "--by", by, "--json"))
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
+def test_review(command: Command, terminal: bool, tmp_path: Path) -> None:
+    queued = json.loads(command.run("sessions", "review", "--json"))
+    assert ALL in {call["conversation_id"] for call in queued}
+    command.run("sessions", "review", "-n", "1")
+    file = tmp_path / f"review-{terminal}.yaml"
+    command.run(
+        "sessions", "review", ALL, "--bad", "--note", "x", "--scenario", str(file), "--goal", ALL, terminal=terminal
+    )
 
 
 def test_logs(command: Command) -> None:
@@ -158,7 +169,7 @@ def test_agents_chat_and_doctor(command: Command) -> None:
 
 
 @pytest.mark.parametrize("words", [
-    ("sessions", "show", ALL + "?"), ("sessions", "forget", ALL + "?", "--yes"), ("logs", "--turn", ALL), ("logs", "--since", ALL),
+    ("sessions", "show", ALL + "?"), ("sessions", "forget", ALL + "?", "--yes"), ("sessions", "review", ALL + "?", "--good"), ("logs", "--turn", ALL), ("logs", "--since", ALL),
     ("report", "--since", ALL), ("report", "--by", ALL), ("report", "--send", ALL), ("fork", ALL, "--at", ALL), ("replay", ALL + "?"),
     ("run", "--agent", ALL), ("eval", "missing" + ALL.replace("/", "")[:90]), ("send", "http://127.0.0.1:1", "--data", ALL),
     ("check", ALL), ("bench", ALL), ("profile", ALL), ("new", ALL), ("emulator", "--webhook", ALL), (ALL,), ("report", ALL),

@@ -70,6 +70,40 @@ def export(
 
 
 @app.command()
+def review(conversation: OptionalId = None,
+           good: Annotated[bool | None, typer.Option("--good/--bad", help="The verdict on this call.")] = None,
+           note: Annotated[str, typer.Option(help="A note, kept with the verdict.")] = "",
+           scenario: Annotated[Path | None, typer.Option(help="Write a scenario that this call fails.")] = None,
+           goal: Annotated[str, typer.Option(help="With --scenario: what the caller wanted.")] = "",
+           goal_model: Annotated[str | None, typer.Option(help="With --scenario: the model that guesses it.")] = None,
+           outcome: Annotated[list[str] | None, typer.Option(help="With --scenario: an outcome to reach. Repeatable.")] = None,
+           since: Annotated[str, typer.Option(help="Look at calls from here on: 7d, 24h, or a day.")] = "7d",
+           limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of calls.")] = 20,
+           reviewed: Annotated[bool, typer.Option(help="Show calls with a verdict too.")] = False,
+           store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
+    """Go through the calls worth a look: failed, silent, judged no, disliked, slow. Keep a verdict, or make a scenario."""
+    from ...reports.report import beginning
+    from .review import ScenarioOptions, can_ask, decide, print_queue, walk
+
+    if conversation is not None:
+        if good is None and scenario is None:
+            raise typer.BadParameter("give --good or --bad, or --scenario with a file.")
+        decide(
+            store,
+            conversation,
+            good=good,
+            note=note,
+            scenario=ScenarioOptions(scenario, goal, goal_model, outcome or ()),
+        )
+        return
+    if good is not None or scenario is not None:
+        raise typer.BadParameter("a verdict and --scenario need the id of a conversation.")
+    found = print_queue(store, since=beginning(since), limit=limit, reviewed=reviewed, as_json=as_json)
+    if found and can_ask() and not as_json:
+        walk(store, found)
+
+
+@app.command()
 def forget(conversation: OptionalId = None,
            caller: Annotated[str | None, typer.Option(help="Show and delete the notes of this caller instead.")] = None,
            yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

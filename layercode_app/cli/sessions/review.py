@@ -1,0 +1,141 @@
+"""Review calls: a queue of those worth a look, a verdict with one key, and a scenario from a bad call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...exceptions import ConfigurationError
+from ...journal.read import turns_of
+from ...journal.record import TurnRecord
+from ...journal.review import save_review
+from ...output.terminal import answers, ask, print_block, print_json, print_line, read_key
+from ...output.visible import shortened
+from ...reports.conversations import moment
+from ...reports.figures import counted
+from ...reports.review_queue import CallSeen, review_queue
+from .view import LONGEST_ID, print_conversation, with_journal
+
+KEYS = "[g]ood  [b]ad  [n]ote  [s]cenario  s[k]ip  [q]uit"
+
+
+@dataclass(frozen=True)
+class ScenarioOptions:
+    """What `--scenario` writes, and where: `goal_model` guesses the goal if none is given."""
+
+    path: Path | None = None
+    goal: str = ""
+    goal_model: str | None = None
+    outcomes: Sequence[str] = ()
+
+
+def print_queue(store: str | None, *, since: float, limit: int, reviewed: bool, as_json: bool) -> list[CallSeen]:
+    """Print the calls worth a look, and return them."""
+    found = with_journal(store, lambda journal: review_queue(journal, since=since, limit=limit, reviewed=reviewed))
+    if as_json:
+        print_json([call.to_json() for call in found])
+        return found
+    for call in found:
+        when = (moment(call.started_at) or "")[:16].replace("T", " ")
+        print_line(
+            f"{shortened(call.conversation_id, LONGEST_ID)}  {when}  {counted(call.turns, 'turn')}  {call.agent}"
+        )
+        for reason in call.reasons:
+            print_block("    ", reason, style="yellow", one_line=True)
+    if not found:
+        print_line("No call needs a look.")
+    return found
+
+
+def decide(store: str | None, conversation: str, *, good: bool | None, note: str, scenario: ScenarioOptions) -> None:
+    """Save a verdict on a call and write its scenario, as far as they are given."""
+    if good is not None:
+        turn = with_journal(store, lambda journal: save_review(journal, conversation, good=good, note=note))
+        print_line(f"{shortened(turn.conversation_id, LONGEST_ID)}: {'good' if good else 'bad'}")
+    if scenario.path is not None:
+        write_scenario(store, conversation, scenario)
+
+
+def walk(store: str | None, found: Sequence[CallSeen]) -> None:
+    """Show one call after the other, and take a verdict on each with one key."""
+    for place, call in enumerate(found, 1):
+        turns = with_journal(store, lambda journal, call=call: turns_of(journal, call.conversation_id))
+        print_line()
+        print_line((f"Call {place} of {len(found)}", "bold"))
+        for reason in call.reasons:
+            print_block("    ", reason, style="yellow", one_line=True)
+        print_conversation(turns, as_json=False)
+        if not _asked(store, call.conversation_id):
+            return
+
+
+def _asked(store: str | None, conversation: str) -> bool:
+    """Take keys until there is a verdict, or the call is left out; return False to stop."""
+    note = ""
+    while True:
+        print_line((KEYS, "dim"))
+        match read_key().lower():
+            case "g" | "b" as key:
+                decide(store, conversation, good=key == "g", note=note, scenario=ScenarioOptions())
+                return True
+            case "n":
+                note = ask("Note", default="", show_default=False)
+            case "s":
+                path = Path(ask("File to write", default="evals/reviewed.yaml"))
+                _try_scenario(store, conversation, ScenarioOptions(path, ask("What did the caller want")))
+            case "k":
+                return True
+            case "q" | "\x04" | "":
+                return False
+
+
+def _try_scenario(store: str | None, conversation: str, options: ScenarioOptions) -> None:
+    try:
+        write_scenario(store, conversation, options)
+    except ConfigurationError as error:
+        print_block("", str(error), style="red")
+
+
+def write_scenario(store: str | None, conversation: str, options: ScenarioOptions) -> None:
+    """Write the scenario of a call, and say what was replaced. Raises ConfigurationError if it cannot be written."""
+    from ...replay.replacements import StandIns
+    from ...replay.review_scenario import HEADER, review_scenario
+    from ...settings import make_folder
+    from ...testing.evals.scenario import dump
+    from ..replay.view import show_promoted
+
+    path = options.path
+    assert path is not None
+    if path.exists():
+        raise ConfigurationError(f"--scenario {path}: the file exists already. Choose another name, or remove it.")
+    turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
+    stand_ins = StandIns(turns)
+    goal = options.goal or _guessed(turns, options.goal_model)
+    file = review_scenario(turns, stand_ins, name=path.stem, goal=goal, outcomes=options.outcomes)
+    try:
+        make_folder(path.parent)
+        path.write_text(HEADER + dump(file), encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"--scenario {path}: {error.strerror}.") from error
+    show_promoted(path, stand_ins.replaced, as_json=False)
+
+
+def _guessed(turns: Sequence[TurnRecord], model: str | None) -> str:
+    if model is None:
+        raise ConfigurationError(
+            "A scenario needs the caller's goal: --goal 'order two croissants', or --goal-model NAME to have it guessed."
+        )
+    from ...agent.models import named_model
+    from ...agent.summarise import transcript_of
+    from ...replay.review_scenario import guessed_goal
+    from ...settings import export_env_file
+
+    export_env_file()
+    return asyncio.run(guessed_goal(named_model(model, "--goal-model"), transcript_of(turns)))
+
+
+def can_ask() -> bool:
+    """Return whether keys can be read: only on a terminal."""
+    return answers()
