@@ -96,9 +96,9 @@ def test_report(command: Command, by: str) -> None:
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
 def test_review(command: Command, terminal: bool, tmp_path: Path) -> None:
-    queued = json.loads(command.run("sessions", "review", "--json"))
+    queued = json.loads(command.run("sessions", "review", "--reviewed", "--json"))
     assert ALL in {call["conversation_id"] for call in queued}
-    command.run("sessions", "review", "-n", "1")
+    command.run("sessions", "review", "--reviewed", terminal=False)
     file = tmp_path / f"review-{terminal}.yaml"
     command.run(
         "sessions", "review", ALL, "--bad", "--note", "x", "--scenario", str(file), "--goal", ALL, terminal=terminal
