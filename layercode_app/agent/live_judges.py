@@ -52,14 +52,13 @@ def live_judges(judges: Judges, sample: object) -> LiveJudges:
     """Return the declared judges. Raises DeveloperError for an unknown name, or a share that is not between 0 and 1."""
     if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
         raise DeveloperError(f"VoiceAgent judge_sample={sample!r}: expected a share of the calls, such as 0.05.")
-    named = isinstance(judges, Mapping)
-    texts = [*judges, *judges.values()] if isinstance(judges, Mapping) else judges
+    texts: Sequence[object] = [*judges, *judges.values()] if isinstance(judges, Mapping) else judges
     if isinstance(judges, str) or not all(isinstance(text, str) and text.strip() for text in texts):
         raise DeveloperError(
             f"VoiceAgent judges={judges!r}: expected names and questions, such as ['task_completed', 'Was the total told?']."
         )
     try:
-        return LiveJudges(dict(judges) if named else questions(judges), float(sample))
+        return LiveJudges(dict(judges) if isinstance(judges, Mapping) else questions(judges), float(sample))
     except ConfigurationError as error:
         raise DeveloperError(f"VoiceAgent judges={judges!r}: {error}") from error
 

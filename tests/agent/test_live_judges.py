@@ -87,7 +87,8 @@ async def test_answers_become_scores_of_the_last_turn() -> None:
     assert "Be kind." in desk.asked[0]
     assert "Caller: My number is 12.\nAgent: Fine.\nCaller: Thank you.\nAgent: Fine." in desk.asked[0]
     [spent] = (await store.totals("judges/")).values()
-    assert (spent["asked"], spent["cost"]) == (3, pytest.approx(3 * COST))
+    assert spent["asked"] == 3
+    assert spent["cost"] == pytest.approx(3 * COST)
     report = await make_report(store)
     assert report.total.scores["polite"].numbers == [1]
 

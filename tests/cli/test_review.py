@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from layercode_app.cli.main import app as command
@@ -59,7 +58,7 @@ def write(project: Path, more: str = "") -> None:
     (project / "agents" / "orders.py").write_text(AGENT.format(more=more))
 
 
-async def run(*args: str) -> Result:
+async def run(*args: str) -> Any:
     return await asyncio.to_thread(CliRunner().invoke, command, list(args))
 
 

@@ -61,7 +61,7 @@ def decide(store: str | None, conversation: str, *, good: bool | None, note: str
 def walk(store: str | None, found: Sequence[CallSeen]) -> None:
     """Show one call after the other, and take a verdict on each with one key."""
     for place, call in enumerate(found, 1):
-        turns = with_journal(store, lambda journal, call=call: turns_of(journal, call.conversation_id))
+        turns = _turns(store, call.conversation_id)
         print_line()
         print_line((f"Call {place} of {len(found)}", "bold"))
         for reason in call.reasons:
@@ -69,6 +69,10 @@ def walk(store: str | None, found: Sequence[CallSeen]) -> None:
         print_conversation(turns, as_json=False)
         if not _asked(store, call.conversation_id):
             return
+
+
+def _turns(store: str | None, conversation: str, *, bodies: bool = False) -> list[TurnRecord]:
+    return with_journal(store, lambda journal: turns_of(journal, conversation, bodies=bodies))
 
 
 def _asked(store: str | None, conversation: str) -> bool:
@@ -110,7 +114,7 @@ def write_scenario(store: str | None, conversation: str, options: ScenarioOption
     assert path is not None
     if path.exists():
         raise ConfigurationError(f"--scenario {path}: the file exists already. Choose another name, or remove it.")
-    turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
+    turns = _turns(store, conversation, bodies=True)
     stand_ins = StandIns(turns)
     goal = options.goal or _guessed(turns, options.goal_model)
     file = review_scenario(turns, stand_ins, name=path.stem, goal=goal, outcomes=options.outcomes)
