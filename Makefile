@@ -34,7 +34,7 @@ run: $(INSTALLED) ## Start the development server and its page; no account and n
 	$(BIN)/layercode-create-app dev $(ARGS)
 
 test: $(INSTALLED) ## Run the tests that a change needs: a few minutes
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --hypothesis-profile=quick $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not slowest" --hypothesis-profile=quick $(ARGS)
 
 test-all: $(INSTALLED) ## Run all tests, with the proofs that take long
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)

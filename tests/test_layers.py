@@ -104,6 +104,7 @@ def test_every_layer_has_its_place() -> None:
     assert not unplaced, f"say in MAY_IMPORT where {sorted(unplaced)} stand, and in DESIGN.md what they are for"
 
 
+@pytest.mark.slow
 def test_a_layer_imports_only_what_is_above_it() -> None:
     wrong = [
         str(found)
@@ -195,6 +196,7 @@ print(*sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_an_app_whose_agents_have_no_model_starts_without_pydantic_ai() -> None:
     done = subprocess.run([sys.executable, "-c", APP], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.splitlines()[-1].split())
@@ -210,6 +212,7 @@ def _touches_environment(tree: ast.Module) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_private_parts_of_libraries_are_touched_in_compat_only() -> None:
     wrong = [
         f"{module}:{line}: {touch}"

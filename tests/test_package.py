@@ -100,6 +100,7 @@ UNDECLARED = {
 """The distributions that the package imports and does not require, each with its reason."""
 
 
+@pytest.mark.slow
 def test_every_imported_distribution_is_declared() -> None:
     declared = {canonicalize_name(requirement.name) for requirement in _required_by_users()}
     wrong = []

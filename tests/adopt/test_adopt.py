@@ -136,6 +136,7 @@ def fill_in(file: Path, bodies: dict[str, str]) -> None:
 # --- what is written
 
 
+@pytest.mark.slow
 def test_what_is_written_loads_runs_and_type_checks(project: Path) -> None:
     for name in (*NEED_NOTHING, *TO_FILL_IN):
         told = adopted(project, f"shop.support:{name}", "--name", f"my_{name}")
@@ -156,7 +157,7 @@ def test_what_is_written_loads_runs_and_type_checks(project: Path) -> None:
     assert played.count('"passed": true') >= len(names)
 
 
-@pytest.mark.slow
+@pytest.mark.slowest
 def test_what_is_written_type_checks_as_it_is_and_filled_in(project: Path) -> None:
     for name in (*NEED_NOTHING, *TO_FILL_IN):
         adopted(project, f"shop.support:{name}", "--name", f"my_{name}")
@@ -167,6 +168,7 @@ def test_what_is_written_type_checks_as_it_is_and_filled_in(project: Path) -> No
             fill_in(project / "agents" / f"my_{name}.py", bodies)
 
 
+@pytest.mark.slow
 def test_a_test_of_what_is_not_filled_in_says_where(project: Path) -> None:
     adopted(project, "shop.support:desk")
     tested = python(project, "-m", "pytest", "-q", "tests", "-p", "no:cacheprovider")
@@ -198,6 +200,7 @@ def test_a_test_of_what_is_not_filled_in_says_where(project: Path) -> None:
         ("shouting", 'yield Call("final_result", {"text": "Hello"})'),
     ],
 )
+@pytest.mark.slow
 def test_the_types_of_the_agent_decide_what_is_written(name: str, written: str, project: Path) -> None:
     made = adopt(f"shop.support:{name}")
     assert written in made.files[f"agents/{made.name}.py"]
@@ -245,6 +248,7 @@ def test_the_folder_of_agent_files_is_the_projects(project: Path) -> None:
     assert told["files"][0] == "voices/helper.py"
 
 
+@pytest.mark.slow
 def test_no_file_is_overwritten_but_with_force(project: Path) -> None:
     adopted(project, "shop.one")
     (project / "tests" / "test_helper.py").unlink()
@@ -261,6 +265,7 @@ def test_no_file_is_overwritten_but_with_force(project: Path) -> None:
     assert "VoiceAgent" in (project / "agents" / "helper.py").read_text()
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_leaves_everything_as_it_was(project: Path) -> None:
     adopted(project, "shop.one")
     (project / "agents" / "helper.py").write_text("mine = 1\n")
@@ -272,6 +277,7 @@ def test_a_file_that_cannot_be_written_leaves_everything_as_it_was(project: Path
     assert (project / "agents" / "helper.py").read_text() == "mine = 1\n"
 
 
+@pytest.mark.slow
 def test_the_package_is_found_in_the_folder_one_is_in(project: Path) -> None:
     """As an installed command, which Python starts without this folder on its path."""
     done = python(project, "-P", "-m", "layercode_app", "adopt", "shop.one")

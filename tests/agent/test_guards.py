@@ -67,6 +67,7 @@ async def refused(guard: Any, messages: tuple[str, ...]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_the_guards_that_need_no_model_raise_no_false_alarm() -> None:
     assert await refused([no_card_numbers, prompt_injection()], (*ORDINARY, *SHORT)) == []
 
@@ -95,6 +96,7 @@ def test_a_card_number_with_a_wrong_digit_is_none() -> None:
     assert [number for number in wrong if has_card_number(number)] == []
 
 
+@pytest.mark.slow
 async def test_attacks_on_the_prompt_are_refused() -> None:
     assert await refused(prompt_injection(), ATTACKS) == list(ATTACKS)
     async with open_call(guarded(prompt_injection())) as call:

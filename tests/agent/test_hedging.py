@@ -195,6 +195,7 @@ steps = st.permutations(["1", "2", "abort"]).flatmap(
 
 
 @given(steps, st.booleans(), st.lists(st.integers(0, 4), min_size=3, max_size=3), st.booleans())
+@pytest.mark.slow
 def test_nothing_is_spoken_or_run_twice_whatever_happens(
     order: tuple[str, ...], tool: bool, pauses: list[int], aborts: bool
 ) -> None:

@@ -150,6 +150,7 @@ async def test_code_moves_between_stages_and_loops_are_bounded() -> None:
         assert (await call.say("hi")).spoken == "ping"
 
 
+@pytest.mark.slow
 async def test_a_stage_that_was_removed_begins_with_the_first() -> None:
     store = MemoryStore()
     async with open_call(Till().voice, store=store) as call:

@@ -132,6 +132,7 @@ TABLE: dict[str, list[Said]] = {
 
 
 @pytest.mark.parametrize("name", TABLE)
+@pytest.mark.slow
 async def test_a_first_sentence_is_understood(name: str, tmp_path: Path) -> None:
     async with talking(name, tmp_path) as call:
         wrong = [told for said in TABLE[name] if (told := await misunderstood(call, said))]

@@ -100,6 +100,7 @@ async def test_slow_covers_a_long_silence_with_its_filler(tmp_path: Path) -> Non
     assert reply.spoken == "One moment. First, I open the drawer. "
 
 
+@pytest.mark.slow
 async def test_concierge_acknowledges_before_it_thinks(tmp_path: Path) -> None:
     async with talking("concierge", tmp_path) as call:
         assert "concierge" in (await call.greeting()).spoken

@@ -37,6 +37,7 @@ def measured(key: str, figures: dict[str, float]) -> Result:
 
 
 @pytest.mark.parametrize(("key", "mode"), [("bare", "echo"), ("ours", "model")])
+@pytest.mark.slow
 def test_every_turn_of_the_load_is_answered(
     key: str, mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_an_agent_is_not_taken_for_an_address() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.slow
 async def test_each_command_takes_each_form(name: str, tmp_path: Path) -> None:
     more, expected = COMMANDS[name]
     async with serve(LayerCode(find_agent("echo"), settings=settings(tmp_path))) as url:

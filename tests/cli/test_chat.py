@@ -189,6 +189,7 @@ def piped(project: Path, given: bytes) -> tuple[int, str, str]:
         return code, output.read().decode(), errors.read().decode()
 
 
+@pytest.mark.slow
 def test_lines_of_a_file_are_said_with_what_is_no_text_replaced(project: Path) -> None:
     code, output, errors = piped(project, b"one\r\n\ncaf\xe9 ol\xc3\xa9\n" + b"y" * 100_000 + b"\nlast")
     assert code == 0
@@ -206,6 +207,7 @@ def unread(pipe: int) -> int:
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_chat_that_waits_for_a_pipe(project: Path) -> None:
     read, write = os.pipe()
     with (project / "output").open("wb") as output:
@@ -231,6 +233,7 @@ def test_ctrl_c_ends_a_chat_that_waits_for_a_pipe(project: Path) -> None:
     assert (project / "ended").read_text() == "one"
 
 
+@pytest.mark.slow
 def test_help_does_not_import_the_line_editor() -> None:
     code = "import sys; from layercode_app.cli.main import app; app(['chat', '--help'], standalone_mode=False); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -128,6 +128,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.slow
 def test_agents_and_doctor_say_what_is_wrong_and_what_to_write(mistake: str, project: Path) -> None:
     code, said = MISTAKES[mistake]
     (project / "agents" / "shop.py").write_text(HEAD + code + "\n")

@@ -148,6 +148,7 @@ READS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow
 async def test_no_personal_detail_comes_out_of_any_tool(project: Path) -> None:
     forks: list[dict[str, Any]] = [
         {"turn": "2", "say": [f"I am {NAME}: {EMAIL}"]},
@@ -197,6 +198,7 @@ async def test_without_allow_run_nothing_runs(project: Path) -> None:
             assert not ok
 
 
+@pytest.mark.slow
 async def test_scenarios_and_forks_run_when_allowed(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(project, "--allow-run") as client:
         told = await answer(client, "run_scenario", file="evals/shop.yaml")
@@ -243,6 +245,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 async def test_wrong_arguments_are_told_and_the_server_goes_on(project: Path) -> None:
     async with serving(project, "--allow-run") as client:
         for tool, arguments, expected in WRONG:
@@ -263,6 +266,7 @@ async def test_a_journal_that_is_not_there_yet_is_told(tmp_path: Path) -> None:
         assert (await answer(client, "list_conversations"))["rows"]
 
 
+@pytest.mark.slow
 async def test_answers_of_a_big_journal_are_bounded(tmp_path: Path) -> None:
     long = "croissant and tea, " * 500
     many = [long, *[f"bun {number}" for number in range(300)]]

@@ -48,6 +48,7 @@ def project(folder: Path, **models: str) -> Path:
          "FALLBACK_MODELS deepseek:x: DEEPSEEK_API_KEY is not set. "),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_run_refuses_to_start_and_names_the_model_the_variable_and_the_fix(
     own: str, env: dict[str, str], said: str, tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ async def test_run_plays_the_script_where_that_was_chosen(
     assert "shop (offline" in (tmp_path / "output.txt").read_text()
 
 
+@pytest.mark.slow
 def test_chat_goes_on_offline_and_says_so_in_one_line(tmp_path: Path) -> None:
     project(tmp_path, shop="", other="")
     env = ENV | {"DEFAULT_MODEL": "openai:gpt-5-mini", "FALLBACK_MODELS": "deepseek:x", "OPENAI_API_KEY": ""}
@@ -130,6 +132,7 @@ async def reply(turn: Turn) -> str:
 
 
 @pytest.mark.parametrize("more", ["", ", defer_model_check=True"])
+@pytest.mark.slow
 def test_an_agent_that_names_its_model_is_loaded_without_the_key(more: str, tmp_path: Path) -> None:
     project(tmp_path)
     (tmp_path / "agents" / "shop.py").write_text(BARE.format(more=more))
@@ -154,6 +157,7 @@ def test_the_model_is_the_real_one_once_its_key_is_set(tmp_path: Path, monkeypat
     assert voice.model.model_name == "gpt-5-mini"
 
 
+@pytest.mark.slow
 def test_run_refuses_for_a_helper_agent_too_and_chat_lets_it_answer_offline(tmp_path: Path) -> None:
     project(tmp_path)
     (tmp_path / "agents" / "shop.py").write_text(HELPED)
@@ -178,6 +182,7 @@ async def test_it(call):
 """
 
 
+@pytest.mark.slow
 def test_the_fixture_loads_it_too(tmp_path: Path) -> None:
     project(tmp_path)
     (tmp_path / "agents" / "shop.py").write_text(BARE.format(more=""))

@@ -62,6 +62,7 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- names
 
 
+@pytest.mark.slow
 def test_the_only_agent_of_a_project_is_served_where_none_is_named(agents: Path) -> None:
     talked = CliRunner().invoke(app, ["chat", "--say", "Hello", "--json"])
     assert json.loads(talked.stdout)["spoken"] == "Hello", talked.output
@@ -106,6 +107,7 @@ def test_agents_of_one_name_and_files_without_one_are_said(agents: Path) -> None
     assert twin in CliRunner().invoke(app, ["agents"]).stderr
 
 
+@pytest.mark.slow
 def test_an_agent_that_fails_to_import_is_said_once(agents: Path) -> None:
     (agents / "broken.py").write_text("import nothing_of_that_name\n")
     code, printed = run("run", "--agent", "broken", cwd=agents.parent, LAYERCODE_WEBHOOK_SECRET="test-secret")
@@ -117,6 +119,7 @@ def test_an_agent_that_fails_to_import_is_said_once(agents: Path) -> None:
 # --- conversations that are not there
 
 
+@pytest.mark.slow
 def test_a_conversation_that_is_not_there_ends_every_command_with_1(agents: Path, tmp_path: Path) -> None:
     code, printed = run("chat", "--agent", "parrot", "--conversation", "call-1", "--say", "hello", cwd=tmp_path)
     assert code == 0, printed

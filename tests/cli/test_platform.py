@@ -38,6 +38,7 @@ async def platform(cwd: Path, url: str, *arguments: str, stdin: str = "", **env:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 async def test_agents_are_listed_made_and_pointed_elsewhere(tmp_path: Path) -> None:
     async with serve(create_emulator("https://old.example", "test-secret", api_key=KEY)) as base:
         url = f"{base}/v1"
@@ -63,6 +64,7 @@ LONG_ID, LONG_URL, LONG_SECRET = "agent-" + "7" * 30, f"https://{'far.' * 20}exa
 
 
 @pytest.mark.parametrize("columns", ["80", ""], ids=["80 columns", "piped"])
+@pytest.mark.slow
 async def test_what_is_shown_once_is_never_cut(tmp_path: Path, columns: str) -> None:
     made = {"id": LONG_ID, "name": "[bold]Desk", "webhook_url": LONG_URL, "webhook_secret": LONG_SECRET}
     env = {"COLUMNS": columns} if columns else {}
@@ -84,6 +86,7 @@ async def test_what_is_shown_once_is_never_cut(tmp_path: Path, columns: str) -> 
 LONG_ANSWER = "hello " * 30 + "again"
 
 
+@pytest.mark.slow
 async def test_a_session_is_shown_in_words_and_as_json(tmp_path: Path) -> None:
     shown = {
         "session_id": "s1", "conversation_id": "c1", "duration_ms": 61000, "latency_ms": 812.4,
@@ -109,6 +112,7 @@ async def test_a_recording_is_written(tmp_path: Path) -> None:
     assert (ran.code, (tmp_path / "call.wav").read_bytes()) == (0, b"RIFF....")
 
 
+@pytest.mark.slow
 async def test_a_call_is_made_only_after_a_yes(tmp_path: Path) -> None:
     options = ("call", "--from", "+15550001", "--to", "+15550002")
     async with far_side(answer(200, {"conversation_id": "c9"})) as far:
@@ -122,6 +126,7 @@ async def test_a_call_is_made_only_after_a_yes(tmp_path: Path) -> None:
     assert far.asked[0].json == {"from_phone_number": "+15550001", "to_phone_number": "+15550002"}
 
 
+@pytest.mark.slow
 async def test_errors_are_one_line_with_a_stable_exit_code(tmp_path: Path) -> None:
     async with far_side(answer(402, {"error": "Insufficient balance"})) as far:
         refused = await platform(tmp_path, far.url, "agents", "create")

@@ -20,6 +20,7 @@ def started(folder: Path, *arguments: str, **env: str) -> str:
     return printed
 
 
+@pytest.mark.slow
 def test_the_line_that_is_to_be_pasted_is_no_secret_as_it_is(tmp_path: Path) -> None:
     printed = started(tmp_path)
     assert "LAYERCODE_WEBHOOK_SECRET=<secret>" in printed

@@ -72,6 +72,7 @@ def test_a_file_that_cannot_be_compiled_shows_its_line_and_no_library(project: P
     assert len(printed.splitlines()) == 5, printed
 
 
+@pytest.mark.slow
 def test_a_fork_whose_turn_fails_shows_the_agents_own_lines(project: Path) -> None:
     (project / "agents" / "failing.py").write_text(FAILING)
     code, printed = run("chat", "--agent", "failing", "--say", WORDS, "--conversation", "c1", cwd=project)
@@ -88,6 +89,7 @@ def test_a_fork_whose_turn_fails_shows_the_agents_own_lines(project: Path) -> No
     assert row.count("internal") == 2
 
 
+@pytest.mark.slow
 def test_no_command_prints_the_values_of_variables(project: Path) -> None:
     (project / "agents" / "shop.py").write_text(CATCHING)
     code, printed = run("agents", cwd=project, cold=True)  # Loguru reads its defaults when it is imported
@@ -132,6 +134,7 @@ def test_a_line_tells_the_impact_where_there_is_one() -> None:
     assert details({"kind": "message", "impact": "apology"}) == "kind=message impact=apology"
 
 
+@pytest.mark.slow
 def test_logs_shows_whole_ids_and_finds_a_turn_by_its_beginning(tmp_path: Path) -> None:
     ids = ["session.end-3f2a9c1b-4d1e-4cbe-a0dc", "session.end-70e1", "turn-1"]
     lines = [
@@ -154,6 +157,7 @@ def test_logs_shows_whole_ids_and_finds_a_turn_by_its_beginning(tmp_path: Path) 
 # --- widths
 
 
+@pytest.mark.slow
 def test_help_and_tables_are_wide_where_there_is_no_terminal(project: Path) -> None:
     _, helped = run("dev", "--help", cwd=project)
     assert max(map(len, helped.splitlines())) == WIDE

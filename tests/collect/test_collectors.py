@@ -296,6 +296,7 @@ async def test_a_collector_without_its_state_or_turn_says_what_it_needs(
         ("num2words", "Name('x')", "num2words"),
     ],
 )
+@pytest.mark.slow
 def test_a_missing_library_is_named_with_its_extra(module: str, kind: str, library: str) -> None:
     code = f"import sys; sys.modules[{module!r}] = None\nfrom layercode_app.collect import *\n{kind}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -318,6 +319,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.slow
 def test_an_included_agent_without_its_library_is_no_failure(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.startswith("AgentImportError")

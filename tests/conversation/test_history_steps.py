@@ -111,6 +111,7 @@ turns = st.lists(
 
 
 @given(turns)
+@pytest.mark.slow
 def test_the_history_holds_the_newest_turn_within_the_budget_and_every_call_with_its_result(said: list[Said]) -> None:
     anyio.run(_check_each_request, said)
 
@@ -137,6 +138,7 @@ def _results(messages: list[ModelMessage]) -> list[str]:
     return [part.tool_call_id for message in messages for part in message.parts if isinstance(part, ToolReturnPart)]
 
 
+@pytest.mark.slow
 async def test_a_request_begins_as_the_one_before_until_the_budget_is_used_up() -> None:
     call = Call(MemoryStore())
     firsts = []
@@ -150,6 +152,7 @@ async def test_a_request_begins_as_the_one_before_until_the_budget_is_used_up() 
 
 
 @pytest.mark.parametrize("kind", STORES)
+@pytest.mark.slow
 async def test_a_restarted_worker_cuts_as_the_one_before(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -95,7 +95,7 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("turns", "budget", "share"), [(90, BUDGET, 0.85), pytest.param(600, 8000, 0.9, marks=pytest.mark.slow)]
+    ("turns", "budget", "share"), [(90, BUDGET, 0.85), pytest.param(600, 8000, 0.9, marks=pytest.mark.slowest)]
 )
 async def test_a_fact_of_turn_3_is_in_the_last_request_and_requests_begin_alike(
     turns: int, budget: int, share: float
@@ -137,6 +137,7 @@ async def test_a_summary_stays_the_same_until_the_next_one_and_tells_what_it_cov
 
 
 @pytest.mark.parametrize("how", ["failing", "offline", "off"])
+@pytest.mark.slow
 async def test_without_a_summary_older_turns_are_cut_as_before(how: str) -> None:
     speaker, notes = Speaker(), Notes(fails=True)
     ways: dict[str, dict[str, Any]] = {"failing": {"summary": notes.model}, "offline": {"summary": True}, "off": {}}
@@ -152,6 +153,7 @@ async def test_without_a_summary_older_turns_are_cut_as_before(how: str) -> None
     assert bool(notes.prompts) == (how == "failing")
 
 
+@pytest.mark.slow
 async def test_an_own_function_sums_up() -> None:
     given: list[tuple[Summary | None, str]] = []
 

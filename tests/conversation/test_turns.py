@@ -325,6 +325,7 @@ async def test_a_state_that_no_longer_fits_is_an_apology_and_a_clear_error(
     assert (record.error, record.error_category) == ("StateError", "parsing")
 
 
+@pytest.mark.slow
 async def test_six_hundred_interrupted_turns_leave_nothing_behind(tmp_path: Path) -> None:
     async def words(messages: list[ModelMessage], info: AgentInfo) -> Any:
         yield "Well, "

@@ -19,6 +19,7 @@ from .test_dev_app import client, talk
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.slow
 async def test_a_turn_becomes_a_scenario_and_a_test_that_pass(tmp_path: Path) -> None:
     shutil.copytree(AGENTS, tmp_path / "agents")
     async with dev_server(tmp_path, voice=Silence(pace=100), agents=tmp_path / "agents") as app, client(app) as http:

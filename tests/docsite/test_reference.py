@@ -74,6 +74,7 @@ def test_every_setting_is_shown_under_both_names() -> None:
 
 
 @pytest.mark.parametrize("package", api.INTRODUCTIONS)
+@pytest.mark.slow
 def test_every_public_name_is_shown_with_its_text(package: str) -> None:
     page = {
         "layercode_app": api.package_page,
@@ -195,6 +196,7 @@ def _logged() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_log_field_is_shown_and_none_that_is_gone() -> None:
     logged = _logged()
     assert logged - INSIDE - FIELDS.keys() == set()

@@ -15,7 +15,7 @@ from .tutorial import PAGES, Reader
 KNOWN = re.compile(r"skip: \S.{14,}|file: \S+|background: http://\S+|expect")
 
 
-@pytest.mark.slow
+@pytest.mark.slowest
 def test_every_step_of_the_tutorial_works(tmp_path: Path) -> None:
     reader = Reader(tmp_path, free_port())
     for page in PAGES:

@@ -78,6 +78,7 @@ async def everything(folder: Path) -> AsyncIterator[dict[str, str]]:
         }  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_where_all_is_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
@@ -108,6 +109,7 @@ async def test_an_empty_folder_without_a_network(tmp_path: Path) -> None:
     assert report.state("model of starter") == "warning"
 
 
+@pytest.mark.slow
 async def test_offline_asks_nobody(tmp_path: Path) -> None:
     async with far_side(answer(500)) as far:
         report = await doctor(
@@ -116,6 +118,7 @@ async def test_offline_asks_nobody(tmp_path: Path) -> None:
     assert (report.code, far.asked) == (0, [])
 
 
+@pytest.mark.slow
 async def test_what_is_broken_is_named_with_its_mend(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents/broken.py").write_text("import no_such_module_at_all\n")
@@ -131,17 +134,20 @@ async def test_what_is_broken_is_named_with_its_mend(tmp_path: Path) -> None:
     assert "no_such_module_at_all" in report.line("agent file broken.py")["detail"]
 
 
+@pytest.mark.slow
 async def test_an_agent_that_there_is_not(tmp_path: Path) -> None:
     report = await doctor(tmp_path, "--offline", "--agent", "nobody", LAYERCODE_WEBHOOK_SECRET=SECRET)
     assert (report.code, report.state("agent")) == (1, "failed")
 
 
+@pytest.mark.slow
 async def test_a_wrong_setting_is_one_finding(tmp_path: Path) -> None:
     report = await doctor(tmp_path, PORT="many")
     assert report.code == 1
     assert "PORT" in report.line("settings")["detail"]
 
 
+@pytest.mark.slow
 async def test_passwords_in_addresses_are_not_shown(tmp_path: Path) -> None:
     report = await doctor(tmp_path, "--offline", LAYERCODE_STORE="redis://user:hunter2@127.0.0.1:1/0")
     assert report.state("journal") == "failed"
@@ -150,6 +156,7 @@ async def test_passwords_in_addresses_are_not_shown(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 async def test_services_that_refuse(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     late = formatdate(1_000_000_000, usegmt=True)
@@ -172,6 +179,7 @@ async def test_services_that_refuse(tmp_path: Path) -> None:
     assert report.code == 1
 
 
+@pytest.mark.slow
 async def test_a_webhook_that_leads_elsewhere_or_has_another_secret(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     async with everything(tmp_path) as env:
@@ -180,6 +188,7 @@ async def test_a_webhook_that_leads_elsewhere_or_has_another_secret(tmp_path: Pa
     assert other.code == 1
 
 
+@pytest.mark.slow
 async def test_a_server_of_another_project_is_not_taken_for_this_ones(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -197,6 +206,7 @@ async def test_a_server_of_another_project_is_not_taken_for_this_ones(tmp_path: 
     assert other.line("port")["fix"]
 
 
+@pytest.mark.slow
 async def test_a_port_that_something_else_holds(tmp_path: Path) -> None:
     async with far_side(answer(200, {"status": "ok"})) as far:
         port = far.url.removesuffix("/v1").rpartition(":")[2]
@@ -205,6 +215,7 @@ async def test_a_port_that_something_else_holds(tmp_path: Path) -> None:
     assert "Address already in use" in report.line("port")["detail"]
 
 
+@pytest.mark.slow
 async def test_the_projects_own_agents_are_looked_at_and_not_the_shipped_one(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     for name in ("bakery", "florist"):

@@ -38,6 +38,7 @@ async def says_it_is(dev: DevPage, state: str) -> None:
     await expect(dev.page.locator("#live-call .state")).to_have_text(state, timeout=SECONDS)
 
 
+@pytest.mark.slow
 async def test_only_the_call_on_screen_is_spoken_into(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -72,6 +73,7 @@ async def test_only_the_call_on_screen_is_spoken_into(tmp_path: Path, browser: B
         assert said == ["", "still here"]
 
 
+@pytest.mark.slow
 async def test_no_state_stays_even_without_the_live_feed(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30, agents=with_quiet(tmp_path)) as dev:
         page = dev.page
@@ -105,6 +107,7 @@ async def test_no_state_stays_even_without_the_live_feed(tmp_path: Path, browser
         await expect(dev.turn(3).locator(".badge")).to_have_text("interrupted")
 
 
+@pytest.mark.slow
 async def test_sound_that_never_ends_does_not_keep_a_turn_open(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         # As in a browser whose sound device is gone: time stands still.
@@ -114,6 +117,7 @@ async def test_sound_that_never_ends_does_not_keep_a_turn_open(tmp_path: Path, b
         await says_it_is(dev, "listening")
 
 
+@pytest.mark.slow
 async def test_a_long_answer_is_followed_word_by_word(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=3, agents=with_quiet(tmp_path)) as dev:
         page = dev.page

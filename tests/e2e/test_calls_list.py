@@ -32,6 +32,7 @@ async def record(store: Store, call: str, text: str, reply: str = "Fine.", *, at
     await store.save(turn)
 
 
+@pytest.mark.slow
 async def test_calls_are_found_filtered_and_grouped(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser) as dev:
         page, store = dev.page, dev.app.layercode.store

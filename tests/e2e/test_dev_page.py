@@ -21,6 +21,7 @@ async def recorded(page: DevPage) -> list[TurnRecord]:
     return [turn async for turn in page.app.layercode.store.turns() if turn.kind in ("greeting", "message")]
 
 
+@pytest.mark.slow
 async def test_a_call_is_held_interrupted_looked_into_and_forked(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser) as dev:
         page = dev.page
@@ -83,6 +84,7 @@ async def test_the_start_page_shows_own_agents_first_and_examples_below(tmp_path
     assert not dev.errors
 
 
+@pytest.mark.slow
 async def test_every_part_of_a_turn_can_be_read(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -110,6 +112,7 @@ async def test_every_part_of_a_turn_can_be_read(tmp_path: Path, browser: Browser
         assert dev.errors == []
 
 
+@pytest.mark.slow
 async def test_data_reaches_the_agent_and_its_answer_the_page(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         await dev.call("shop")
@@ -120,6 +123,7 @@ async def test_data_reaches_the_agent_and_its_answer_the_page(tmp_path: Path, br
         await expect(dev.page.locator(".aside-row .chip")).to_have_text('data {"page":"checkout"}')
 
 
+@pytest.mark.slow
 async def test_the_agent_is_told_who_calls(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -134,6 +138,7 @@ async def test_the_agent_is_told_who_calls(tmp_path: Path, browser: Browser) -> 
         assert [turn.metadata for turn in await recorded(dev)] == [{"user": "ada"}]
 
 
+@pytest.mark.slow
 async def test_faults_are_set_and_felt(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -149,6 +154,7 @@ async def test_faults_are_set_and_felt(tmp_path: Path, browser: Browser) -> None
         assert dev.app.emulator.faults.authorize_status == 402
 
 
+@pytest.mark.slow
 async def test_the_keyboard_alone_will_do(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -169,6 +175,7 @@ async def test_the_keyboard_alone_will_do(tmp_path: Path, browser: Browser) -> N
         await expect(page.locator("#tab-messages")).to_have_attribute("aria-selected", "true")
 
 
+@pytest.mark.slow
 async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -186,6 +193,7 @@ async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path, browser:
         assert {turn.conversation_id for turn in await recorded(dev)} == {(await recorded(dev))[0].conversation_id}
 
 
+@pytest.mark.slow
 async def test_a_call_is_shown_whole_before_the_live_feed_is_open(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         feed = asyncio.Event()
@@ -202,6 +210,7 @@ async def test_a_call_is_shown_whole_before_the_live_feed_is_open(tmp_path: Path
         await expect(figures.first).to_have_text(re.compile(r"\d+ m?s"))
 
 
+@pytest.mark.slow
 async def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -216,6 +225,7 @@ async def test_a_phone_shows_one_view_at_a_time_and_nothing_overflows(tmp_path: 
             assert await page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.slow
 async def test_an_exported_call_opens_from_a_file(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page

@@ -47,6 +47,7 @@ async def state(dev: DevPage, text: str) -> None:
     await expect(dev.page.locator("#live-call .state")).to_have_text(text)
 
 
+@pytest.mark.slow
 async def test_the_browser_speaks_where_the_server_cannot(tmp_path: Path, browser: Browser) -> None:
     voice = Silence(fallback=True)
     async with dev_page(tmp_path, browser, voice=voice) as dev:
@@ -120,6 +121,7 @@ async def test_sentences_to_try_and_turns_to_keep(tmp_path: Path, browser: Brows
         assert dev.errors == []
 
 
+@pytest.mark.slow
 async def test_nothing_is_hidden_on_the_narrowest_phone(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page

@@ -29,6 +29,7 @@ async def speaks(dev: DevPage) -> None:
     await expect(dev.page.locator("#interrupt")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=1) as dev:
         page = dev.page
@@ -48,6 +49,7 @@ async def test_a_turn_that_is_still_played_can_be_looked_into(tmp_path: Path, br
         await expect(page.locator("#interrupt")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_a_slow_click_counts_while_the_agent_speaks(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=1) as dev:
         page = dev.page
@@ -67,6 +69,7 @@ async def test_a_slow_click_counts_while_the_agent_speaks(tmp_path: Path, browse
 
 
 @pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.slow
 async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, browser: Browser, width: int) -> None:
     async with dev_page(tmp_path, browser, pace=1) as dev:
         page = dev.page
@@ -88,6 +91,7 @@ async def test_the_field_keeps_its_width_while_the_agent_speaks(tmp_path: Path, 
         await expect(dev.turn(2).locator(".meta")).to_be_in_viewport()
 
 
+@pytest.mark.slow
 async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -109,6 +113,7 @@ async def test_the_figures_stand_in_line_and_the_axis_below_its_track(tmp_path: 
         assert await page.locator(".wf-axis .sum").inner_text() == total
 
 
+@pytest.mark.slow
 async def test_a_file_that_fails_is_said_once_and_covers_nothing(tmp_path: Path, browser: Browser) -> None:
     folder = tmp_path / "agents"
     shutil.copytree(AGENTS, folder)
@@ -152,6 +157,7 @@ async def test_an_address_that_leads_to_no_call_says_so(tmp_path: Path, browser:
         await dev.heard(0)
 
 
+@pytest.mark.slow
 async def test_the_prompt_to_fork_with_is_what_somebody_wrote(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page

@@ -60,6 +60,7 @@ async def refuse(request: Request) -> Response:
     return JSONResponse({"error": {"message": "Incorrect API key provided.", "code": "invalid_api_key"}}, 401)
 
 
+@pytest.mark.slow
 async def test_an_own_line_is_shown_first_and_library_frames_are_folded(tmp_path: Path, browser: Browser) -> None:
     folder = tmp_path / "agents"
     folder.mkdir()

@@ -35,6 +35,7 @@ async def fork(dev: DevPage) -> None:
     await expect(dev.page.locator(".fork-form button.primary")).to_be_enabled(timeout=SECONDS)
 
 
+@pytest.mark.slow
 async def test_the_result_stands_above_the_form_with_its_figures_first(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -65,6 +66,7 @@ async def test_the_result_stands_above_the_form_with_its_figures_first(tmp_path:
         assert dev.errors == []
 
 
+@pytest.mark.slow
 async def test_two_models_stand_side_by_side(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page
@@ -80,6 +82,7 @@ async def test_two_models_stand_side_by_side(tmp_path: Path, browser: Browser) -
         assert dev.errors == []
 
 
+@pytest.mark.slow
 async def test_the_list_of_models_has_those_whose_key_is_set(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30, fallback_models=("groq:fallback",)) as dev:
         page = dev.page
@@ -94,6 +97,7 @@ async def test_the_list_of_models_has_those_whose_key_is_set(tmp_path: Path, bro
         assert set(await missing.evaluate_all("all => all.map((one) => one.disabled)")) == {True}
 
 
+@pytest.mark.slow
 async def test_an_error_stands_above_the_form_without_words_of_the_command_line(
     tmp_path: Path, browser: Browser
 ) -> None:

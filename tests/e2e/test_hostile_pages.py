@@ -119,6 +119,7 @@ async def written(store: Store) -> dict[str, str]:
     return pages | {"eval": eval_page(played), "bench": bench_page(measured)}
 
 
+@pytest.mark.slow
 async def test_written_pages_run_nothing_of_a_stranger(tmp_path: Path, view: Watched) -> None:
     async with open_journal(await record(tmp_path)) as store:
         for name, html in (await written(store)).items():
@@ -141,6 +142,7 @@ async def test_a_profile_draws_its_graph_and_runs_nothing_else(tmp_path: Path, v
     await view.is_harmless()
 
 
+@pytest.mark.slow
 async def test_the_dev_page_runs_nothing_of_a_stranger(tmp_path: Path, view: Watched) -> None:
     agents = tmp_path / "agents"
     agents.mkdir()
@@ -175,6 +177,7 @@ def _is_about_policy(text: str) -> bool:
     return "Content Security Policy" in text or "ERR_UNKNOWN_URL_SCHEME" in text
 
 
+@pytest.mark.slow
 async def test_a_projects_page_takes_no_handler_from_its_address(tmp_path: Path, view: Watched) -> None:
     web = project(tmp_path / "my-shop", "echo", ("web",)) / "web"
     (web / "vendor").mkdir()

@@ -101,6 +101,7 @@ async def stage(browser: Browser, *, microphone: bool = False, **options: Any) -
             yield made
 
 
+@pytest.mark.slow
 async def test_a_call_with_everything(browser: Browser) -> None:
     async with stage(browser) as s:
         conversation_id = await s.connect()
@@ -159,6 +160,7 @@ async def test_a_call_with_everything(browser: Browser) -> None:
         assert not [entry for entry in await s.client.page.evaluate("log") if entry["kind"] == "error"]
 
 
+@pytest.mark.slow
 async def test_a_microphone_and_push_to_talk(browser: Browser) -> None:
     async with stage(browser, microphone=True, trigger="push_to_talk") as s:
         await s.connect()

@@ -72,6 +72,7 @@ async def pale(page: Page) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_every_text_of_the_dev_page_can_be_read(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=2) as dev:
         page = dev.page

@@ -91,6 +91,7 @@ async def test_an_evaluation_follows_the_width_and_the_colours_of_its_reader(tmp
         assert seen[0] != seen[1]
 
 
+@pytest.mark.slow
 async def test_a_profile_opens_with_its_flame_graph_and_asks_nobody(tmp_path: Path, browser: Browser) -> None:
     profiler = Profiler(interval=0.001)
     with profiler:

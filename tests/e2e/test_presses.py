@@ -35,6 +35,7 @@ async def hold(dev: DevPage, element: Locator) -> None:
     await dev.page.evaluate(DRAWN)
 
 
+@pytest.mark.slow
 async def test_a_press_counts_while_the_page_changes_around_it(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser) as dev:
         page, store = dev.page, dev.app.layercode.store

@@ -119,6 +119,7 @@ async def test_the_bars_add_up_to_the_turn_and_explain_says_the_same(
         assert dev.errors == []
 
 
+@pytest.mark.slow
 async def test_a_bar_leads_to_its_message_and_back(tmp_path: Path, browser: Browser, agents: Path) -> None:
     async with dev_page(tmp_path, browser, pace=30, agents=agents, agent="clerk") as dev:
         page = dev.page

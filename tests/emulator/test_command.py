@@ -63,6 +63,7 @@ async def _answers(port: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_it_serves_any_backend() -> None:
     backend = Backend()
     async with serve(backend) as webhook, command("--webhook", f"{webhook}/hook", "--push-to-talk") as url:

@@ -90,6 +90,7 @@ def test_endless_speech_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.integers(0, 700), max_size=30), st.binary(min_size=2000, max_size=2000))
+@pytest.mark.slow
 def test_pieces_of_any_size_are_the_same_audio(sizes: list[int], noise: bytes) -> None:
     sound = tone(0.3) + noise + silence(0.8) + tone(0.2)
     whole, pieces, start = Utterances().feed(sound), Utterances(), 0
@@ -290,7 +291,7 @@ async def test_what_is_said_is_a_message_with_its_interim_transcripts(monkeypatc
     assert lines == []
 
 
-@pytest.mark.slow
+@pytest.mark.slowest
 async def test_speech_interrupts_and_a_client_that_falls_silent_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hearing, "SILENCE_SECONDS", 0.05)
     async with serve(Service(), lifespan="off") as url, heard_by(picked(url), pace=1) as (p, client, _):

@@ -63,6 +63,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=times(40), deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=20))
+@pytest.mark.slow
 def test_any_value(values: list[Any]) -> None:
     compare(values)
 

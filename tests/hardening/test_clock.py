@@ -403,6 +403,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("off", ["+10m", "-10m"])
+@pytest.mark.slow
 async def test_a_real_process_whose_clock_is_off(redis_server: RedisServer, off: str) -> None:
     faketime = need_program("faketime")
     redis_server.clear()

@@ -265,6 +265,7 @@ async def test_a_reader_who_takes_almost_nothing_is_cut_off(served: Serve, text:
             assert len(record.frames) < MANY
 
 
+@pytest.mark.slow
 async def test_a_thousand_idle_connections(served: Serve) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * IDLE + 300

@@ -123,6 +123,7 @@ async def test_at_the_emulator_a_foreign_page_reaches_nothing() -> None:
             assert await page.reaches(routes, headers) == {}, headers
 
 
+@pytest.mark.slow
 async def test_at_dev_a_foreign_page_reaches_what_a_server_answers_and_no_more(tmp_path: Path) -> None:
     async with dev_server(tmp_path) as app, page_of(app.url) as page:
         own = routes_of(app._local.routes) | {("POST", "/api/authorize"), ("OPTIONS", "/api/authorize")}

@@ -100,6 +100,7 @@ async def test_any_bytes_that_are_signed_are_refused_or_answered(http: httpx.Asy
 
 @FUZZ
 @given(body=events)
+@pytest.mark.slow
 async def test_any_event_is_refused_or_answered(http: httpx.AsyncClient, body: bytes) -> None:
     assert (await post(http, body)).status_code in (200, 400)
 
@@ -119,6 +120,7 @@ async def test_random_bytes_at_every_route(
         assert answer.status_code < 500
 
 
+@pytest.mark.slow
 async def test_thousands_of_malformed_webhooks(http: httpx.AsyncClient) -> None:
     chance = random.Random(1)
     statuses = set()

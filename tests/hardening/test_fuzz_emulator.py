@@ -96,6 +96,7 @@ async def emulator() -> AsyncIterator[httpx.AsyncClient]:
 
 @FUZZ
 @given(route=st.sampled_from(EMULATOR), rest=ends, body=bodies)
+@pytest.mark.slow
 async def test_any_bytes_at_the_emulator(
     emulator: httpx.AsyncClient, route: tuple[str, str], rest: str, body: bytes
 ) -> None:
@@ -124,6 +125,7 @@ async def page(tmp_path: Path) -> AsyncIterator[tuple[DevApp, httpx.AsyncClient]
 
 @FUZZ
 @given(route=st.sampled_from((*PAGE, *EMULATOR, ("POST", "/api/authorize"))), rest=ends, body=bodies)
+@pytest.mark.slow
 async def test_any_bytes_at_the_dev_page(
     page: tuple[DevApp, httpx.AsyncClient], route: tuple[str, str], rest: str, body: bytes
 ) -> None:
@@ -159,6 +161,7 @@ async def socket(page: tuple[DevApp, httpx.AsyncClient], errors: list[str]) -> A
 
 @FUZZ
 @given(sent=st.lists(messages | st.binary(max_size=50), max_size=3))
+@pytest.mark.slow
 async def test_any_message_leaves_the_call_alive(socket: ClientConnection, sent: list[str | bytes]) -> None:
     for message in sent:
         await socket.send(message)
@@ -180,6 +183,7 @@ async def authorizing(tmp_path: Path, errors: list[str]) -> AsyncIterator[httpx.
 
 @FUZZ
 @given(body=bodies)
+@pytest.mark.slow
 async def test_any_bytes_at_authorize(authorizing: httpx.AsyncClient, body: bytes) -> None:
     assert (await authorizing.post("/api/authorize", content=body)).status_code < 500
 

@@ -52,6 +52,7 @@ async def bakery(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator
 @pytest.mark.parametrize(
     ("kind", "prompt"), [("memory", "Be kind."), ("sqlite", PROMPT), ("redis", PROMPT), ("postgres", PROMPT)]
 )
+@pytest.mark.slow
 async def test_a_name_said_in_turn_1_is_known_in_turn_30(
     kind: str, prompt: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

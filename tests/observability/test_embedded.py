@@ -111,6 +111,7 @@ async def test_a_host_sees_nothing_of_ours_while_all_is_well_and_then_what_went_
     assert {line[26:34].strip() for line in printed.splitlines() if re.match(r"\d{4}-", line)} == {"ERROR"}
 
 
+@pytest.mark.slow
 async def test_a_host_that_asks_for_them_sees_the_lines_of_turns_and_requests(tmp_path: Path) -> None:
     async with hosting(tmp_path, "chatty") as url:
         await say(url, "hello", "t1")
@@ -119,6 +120,7 @@ async def test_a_host_that_asks_for_them_sees_the_lines_of_turns_and_requests(tm
     assert "DEBUG" not in printed
 
 
+@pytest.mark.slow
 async def test_metrics_are_kept_where_they_are_asked_for_and_the_hosts_own_are_left_alone(tmp_path: Path) -> None:
     def turns() -> list[str]:
         return [span.name for span in collector.spans() if span.name.startswith("turn ")]

@@ -120,6 +120,7 @@ async def test_sqlalchemy_and_redis_are_traced_below_the_turn_without_values(
     assert b"marzipan" not in collector.raw
 
 
+@pytest.mark.slow
 async def test_asyncpg_is_traced_below_the_turn_without_values(postgres_server: PostgresServer, tmp_path: Path) -> None:
     with collecting() as collector:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
@@ -162,6 +163,7 @@ print(type(httpx.AsyncHTTPTransport.handle_async_request).__name__, {{name for n
     ],
     ids=["libraries", "instrumentations"],
 )
+@pytest.mark.slow
 def test_what_is_not_installed_is_left_out_in_silence(absent: tuple[str, ...]) -> None:
     code = ABSENT.format(absent=absent)
     done = subprocess.run(

@@ -34,6 +34,7 @@ for number in range(int(sys.argv[3])):
 """
 
 
+@pytest.mark.slow
 def test_four_workers_that_rotate_every_100_kb_lose_none_of_50_000_lines(tmp_path: Path) -> None:
     dead = tmp_path / "layercode-app.999999999.log"
     rotated = tmp_path / "layercode-app.999999999.2020-01-01_00-00-00_000000.log"
@@ -175,6 +176,7 @@ async def test_each_agent_has_a_file_when_asked(tmp_path: Path) -> None:
     assert [line["event"] for line in lines if "event" in line] == ["turn"]
 
 
+@pytest.mark.slow
 async def test_no_turn_fails_on_a_full_disk(tmp_path: Path) -> None:
     async with observed(tmp_path) as server:
         await server.say("hello", turn="t1")
@@ -191,6 +193,7 @@ async def test_no_turn_fails_on_a_full_disk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["/proc", "file/below"])
+@pytest.mark.slow
 async def test_a_container_that_may_write_one_folder_only(folder: str, tmp_path: Path) -> None:
     """LOG_DIR empty: JSON on stdout. With a folder that cannot be made, too, and one warning."""
     writable = tmp_path / "writable"
@@ -221,7 +224,7 @@ async def test_a_container_that_may_write_one_folder_only(folder: str, tmp_path:
     else True,
     reason="this machine lets nobody make a mount namespace",
 )
-@pytest.mark.slow
+@pytest.mark.slowest
 def test_a_file_system_that_is_read_only_but_for_one_folder(tmp_path: Path) -> None:
     writable = tmp_path / "writable"
     writable.mkdir()

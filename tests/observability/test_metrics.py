@@ -24,6 +24,7 @@ async def scrape(server: Observed) -> dict[str, float]:
     return {name: float(value) for name, value in found}
 
 
+@pytest.mark.slow
 async def test_a_turns_figures_agree_everywhere(tmp_path: Path) -> None:
     with collecting() as collector:
         async with observed(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as server:
@@ -73,7 +74,7 @@ async def test_interrupted_turns_are_counted_and_kept_out_of_the_latencies(tmp_p
     assert 'layercode_turn_ttfs_seconds_count{agent="observed"}' not in seen
 
 
-@pytest.mark.slow
+@pytest.mark.slowest
 async def test_two_servers_of_two_workers_show_the_whole_host(tmp_path: Path) -> None:
     folder = str(tmp_path / "metrics")
     for name in ("a", "b"):

@@ -107,6 +107,7 @@ def assert_absent(sinks: dict[str, bytes], *words: str) -> None:
 
 
 @pytest.mark.parametrize(("verbose", "log_format"), [(False, "console"), (True, "console"), (True, "json")])
+@pytest.mark.slow
 async def test_no_sink_gets_secrets_phone_numbers_or_content(verbose: bool, log_format: str, tmp_path: Path) -> None:
     sinks, signature = await run(tmp_path, verbose, False, log_format)
     assert_absent(sinks, SECRET, API_KEY, PROVIDER_KEY, CALLER_TOKEN, TOKEN, signature, "ab" * 32)

@@ -205,6 +205,7 @@ kept.close()
 
 
 @needs_mounts
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_figures_in_the_process_and_says_so_once(tmp_path: Path) -> None:
     # In its own process, which a write to mapped memory without a disk behind it would end by SIGBUS.
     command = [*small_disks(tmp_path, kilobytes=200), sys.executable, "-c", FULL, str(tmp_path)]

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
     ("text", "category", "kind"),
     [("the tool shall fail", "tool", "RuntimeError"), ("break the stream", "internal", "RuntimeError")],
 )
+@pytest.mark.slow
 async def test_an_error_in_a_turn_is_one_event(text: str, category: str, kind: str, tmp_path: Path) -> None:
     with collecting() as sentry:
         env = {"SENTRY_DSN": sentry.dsn, "LAYERCODE_APOLOGY": "Sorry!", "APP_ENV": "test"}

@@ -28,6 +28,7 @@ def one(spans: list[SeenSpan], name: str) -> SeenSpan:
     return found
 
 
+@pytest.mark.slow
 async def test_a_turn_with_a_tool_is_one_tree_with_the_conversation_on_every_span(tmp_path: Path) -> None:
     with collecting() as collector:
         endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_RESOURCE_ATTRIBUTES": "team=voice"}
@@ -69,6 +70,7 @@ async def test_a_turn_with_a_tool_is_one_tree_with_the_conversation_on_every_spa
     assert resource["team"] == "voice"
 
 
+@pytest.mark.slow
 async def test_logfire_gets_the_same_spans_with_its_token_and_otlp_may_have_them_too(tmp_path: Path) -> None:
     with collecting() as logfire, collecting() as otlp:
         env = {"LOGFIRE_TOKEN": TOKEN, "LOGFIRE_BASE_URL": logfire.url, "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url}
@@ -96,6 +98,7 @@ async def test_logfire_gets_the_same_spans_with_its_token_and_otlp_may_have_them
     ],
     ids=lambda env: next(iter(env)),
 )
+@pytest.mark.slow
 async def test_no_span_is_sent_where_a_variable_says_so(env: dict[str, str], tmp_path: Path) -> None:
     with collecting() as collector:
         async with observed(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **env) as server:
@@ -104,6 +107,7 @@ async def test_no_span_is_sent_where_a_variable_says_so(env: dict[str, str], tmp
     assert collector.spans() == []
 
 
+@pytest.mark.slow
 async def test_the_tail_keeps_failed_and_slow_turns(tmp_path: Path) -> None:
     with collecting() as collector:
         env = {"LAYERCODE_TRACE_RATE": "0", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
@@ -138,6 +142,7 @@ async def ask(turn: Turn) -> str:
 """
 
 
+@pytest.mark.slow
 async def test_requests_have_spans_and_only_listed_hosts_are_sent_the_trace(tmp_path: Path) -> None:
     with collecting() as collector, collecting() as listed, collecting() as other:
         own = listed.url.replace("127.0.0.1", "localhost")
@@ -186,6 +191,7 @@ def seen(collector: Collector, name: str) -> list[SeenSpan]:
     return [span for span in collector.spans() if span.name == name]
 
 
+@pytest.mark.slow
 async def test_an_interrupted_turn_is_marked_and_is_no_error(tmp_path: Path) -> None:
     with collecting() as collector:
         async with observed(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as server:

@@ -59,6 +59,7 @@ def command(project: Project, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["piped", "terminal"])
 @pytest.mark.parametrize("words", ["list", "show", "explain"])
+@pytest.mark.slow
 def test_sessions(command: Command, words: str, terminal: bool) -> None:
     if words == "list":
         command.run("sessions", "list", terminal=terminal)
@@ -71,6 +72,7 @@ def test_sessions(command: Command, words: str, terminal: bool) -> None:
         assert "[bold]b[/bold][/x]" in shown
 
 
+@pytest.mark.slow
 def test_json_is_what_was_said(command: Command) -> None:
     listed = json.loads(command.run("sessions", "list", "--json"))
     assert {row["conversation_id"] for row in listed} == {ALL, LONG, "old", "odd"}
@@ -130,6 +132,7 @@ def test_journal(command: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["--html", "--no-html"])
+@pytest.mark.slow
 def test_export_and_what_reads_it(command: Command, project: Project, ending: str) -> None:
     path = project.folder
     for number, call in enumerate((*CALLS.values(), "old", "odd")):
@@ -143,6 +146,7 @@ def test_export_and_what_reads_it(command: Command, project: Project, ending: st
     command.run("replay", str(path), code=None)
 
 
+@pytest.mark.slow
 def test_replay_fork_and_promote(command: Command, project: Project) -> None:
     for number, call in enumerate((ALL, LONG, "odd", "old")):
         command.run("replay", call, code=None)
@@ -159,6 +163,7 @@ def test_replay_fork_and_promote(command: Command, project: Project) -> None:
     assert acting((project.folder / "eval.html").read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.slow
 def test_agents_chat_and_doctor(command: Command) -> None:
     command.run("agents")
     assert json.loads(command.run("agents", "--json"))["agents"][0]["title"] == ALL.splitlines()[0]

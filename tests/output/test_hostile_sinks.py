@@ -58,6 +58,7 @@ def test_the_sets_of_label_values_are_bounded(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.anyio
+@pytest.mark.slow
 async def test_a_report_of_hostile_names_is_sent_as_words(tmp_path: Path) -> None:
     mails, port = Mails(), free_port()
     controller = Controller(mails, hostname="127.0.0.1", port=port)

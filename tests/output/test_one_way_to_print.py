@@ -60,6 +60,7 @@ READS_STDIN = {f"cli/chat/{name}.py": {"sys.stdin"} for name in ("lines", "line_
 """`chat` reads what is typed."""
 
 
+@pytest.mark.slow
 def test_no_module_prints_past_output() -> None:
     for module, tree in modules():
         if module.startswith(OUTPUT):

@@ -136,7 +136,7 @@ async def started(
 TAKE = ("--update-webhook", "--yes")
 
 
-@pytest.mark.parametrize("how", ["normal", "late", "noise", pytest.param("stubborn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["normal", "late", "noise", pytest.param("stubborn", marks=pytest.mark.slowest)])
 async def test_the_webhook_comes_here_and_goes_back(tmp_path: Path, how: str) -> None:
     async with platform() as api, started(tmp_path, api, how, *TAKE) as run:
         await run.until_webhook(run.ours)
@@ -160,6 +160,7 @@ async def test_without_a_url_nothing_is_changed_and_the_server_goes_on(tmp_path:
     assert "logs/tunnel.log" in run.output
 
 
+@pytest.mark.slow
 async def test_a_url_that_does_not_reach_us_gets_no_webhook(tmp_path: Path) -> None:
     settings = {"FAKE_TUNNEL_URL": "http://127.0.0.1:1", "LAYERCODE_TUNNEL_TIMEOUT": "2"}
     async with refusing() as (side, api), started(tmp_path, api, "normal", *TAKE, **settings) as run:
@@ -170,6 +171,7 @@ async def test_a_url_that_does_not_reach_us_gets_no_webhook(tmp_path: Path) -> N
     assert side.changes == 0
 
 
+@pytest.mark.slow
 async def test_a_tunnel_that_dies_gives_the_webhook_back_at_once(tmp_path: Path) -> None:
     async with platform() as api, started(tmp_path, api, "dies", *TAKE) as run:
         await run.until_webhook(run.ours)
@@ -208,6 +210,7 @@ async def test_what_somebody_changed_meanwhile_stays(tmp_path: Path) -> None:
         assert await run.webhook() == "https://colleague.example"
 
 
+@pytest.mark.slow
 async def test_a_second_process_does_not_take_what_the_first_holds(tmp_path: Path) -> None:
     async with platform() as api, started(tmp_path, api, "normal", *TAKE) as first:
         await first.until_webhook(first.ours)

@@ -30,6 +30,7 @@ def personal_in(text: str) -> list[str]:
     return [word for word in PERSONAL if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE)]
 
 
+@pytest.mark.slow
 async def test_a_promoted_call_says_nothing_of_the_caller_and_passes_at_once(tmp_path: Path) -> None:
     conversation = await record_bakery(tmp_path)
     path = tmp_path / "order.yaml"
@@ -61,6 +62,7 @@ async def test_a_promoted_call_says_nothing_of_the_caller_and_passes_at_once(tmp
     assert isinstance(again.exception, ConfigurationError)
 
 
+@pytest.mark.slow
 async def test_a_call_in_which_everything_is_personal_still_passes(tmp_path: Path) -> None:
     async with open_call(find_agent("phone_intake", AGENTS)) as call:
         await call.greet(from_phone_number="+14155550199")

@@ -42,6 +42,7 @@ def differing(result: Any) -> dict[int, list[dict[str, Any]]]:
     return {turn["number"]: turn["differences"] for turn in result["turns"] if turn["differences"]}
 
 
+@pytest.mark.slow
 async def test_the_same_agent_differs_in_nothing(bakery: tuple[str, ...]) -> None:
     result: Any = None
     for options in ((), ("--run-tools",), ("--semantic",)):
@@ -56,6 +57,7 @@ async def test_the_same_agent_differs_in_nothing(bakery: tuple[str, ...]) -> Non
     assert "Not compared in turn 2, 3, 4, 5: data" in shown.stdout
 
 
+@pytest.mark.slow
 async def test_a_changed_tool_is_named_with_what_was_recorded_and_what_came(
     bakery: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -80,6 +82,7 @@ async def test_a_changed_tool_is_named_with_what_was_recorded_and_what_came(
     assert "4 of 5 turns differ." in shown.stdout
 
 
+@pytest.mark.slow
 async def test_a_tool_that_takes_other_arguments_is_a_difference_and_no_crash(
     bakery: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -92,6 +95,7 @@ async def test_a_tool_that_takes_other_arguments_is_a_difference_and_no_crash(
     assert "The agent has changed" in (await run(*bakery)).stdout
 
 
+@pytest.mark.slow
 async def test_another_prompt_is_a_difference_although_the_answers_are_recorded_ones(
     bakery: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -106,6 +110,7 @@ async def test_another_prompt_is_a_difference_although_the_answers_are_recorded_
     assert differing((await run_json(*bakery, "--semantic"))[1]) == {}
 
 
+@pytest.mark.slow
 async def test_an_exported_file_is_replayed_like_the_journal(bakery: tuple[str, ...], tmp_path: Path) -> None:
     _, conversation, *store = bakery
     for name, options in (("call.json", ["--unredacted"]), ("call.html", ["--html", "--unredacted"]), ("m.json", [])):
@@ -120,6 +125,7 @@ async def test_an_exported_file_is_replayed_like_the_journal(bakery: tuple[str, 
     assert (code, differing(result)[2][0]["came"]) == (1, "The basket comes to 5 euros.")
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_replayed_exits_with_2(bakery: tuple[str, ...], tmp_path: Path) -> None:
     _, conversation, *rest = bakery
     (tmp_path / "wrong.json").write_text('[{"turn_id": "t"}]')
@@ -172,6 +178,7 @@ def found(result: Replay) -> list[tuple[int, str, Any, Any]]:
         ("phone_intake", ["Ada", "It is 415 555 0199", "It is 415 555 0199", "tomorrow", "yes"]),
     ],
 )
+@pytest.mark.slow
 async def test_hooks_helpers_and_hang_ups_are_replayed(name: str, said: list[str]) -> None:
     agent = find_agent(name, AGENTS)
     call = await recorded(agent, *said)

@@ -65,6 +65,7 @@ async def command(folder: Path, *words: str, code: int = 0) -> str:
     return await asyncio.to_thread(run, folder, *words, code=code)
 
 
+@pytest.mark.slow
 async def test_sessions_list_and_show_a_conversation_as_it_was_heard(project: Path) -> None:
     listed = json.loads(await command(project, "sessions", "list", "--json"))
     assert [(row["conversation_id"], row["agent"], row["turns"]) for row in listed] == [("call-1", "priced", 5)]
@@ -91,6 +92,7 @@ async def test_sessions_explain_says_for_each_turn_what_happened(project: Path) 
     assert lines["t3"].startswith("It was cut: the caller interrupted it or left, and heard 2 of 3 words.")
 
 
+@pytest.mark.slow
 async def test_an_unknown_conversation_and_a_missing_journal_are_clear_errors(project: Path, tmp_path: Path) -> None:
     assert "'nobody' is not in the journal" in await command(project, "sessions", "show", "nobody", code=1)
     (tmp_path / "empty").mkdir()
@@ -99,6 +101,7 @@ async def test_an_unknown_conversation_and_a_missing_journal_are_clear_errors(pr
     assert "--by" in await command(project, "report", "--by", "mood", code=2)
 
 
+@pytest.mark.slow
 async def test_an_export_is_redacted_and_forget_removes_every_trace(project: Path) -> None:
     await command(project, "sessions", "export", "call-1")
     await command(project, "sessions", "export", "call-1", "--html")
@@ -134,6 +137,7 @@ async def test_forget_empties_the_log_of_a_journal_that_a_server_has_open(tmp_pa
         assert b"4155550123" not in held
 
 
+@pytest.mark.slow
 async def test_report_prints_writes_a_page_and_sends_it(project: Path) -> None:
     assert "5 turns in 1 conversation;" in await command(project, "report")
     data = json.loads(await command(project, "report", "--json", "--by", "tool"))
@@ -149,6 +153,7 @@ async def test_report_prints_writes_a_page_and_sends_it(project: Path) -> None:
     assert "5 turns in 1 conversation;" in sent["message"]
 
 
+@pytest.mark.slow
 async def test_logs_are_filtered_by_conversation_turn_level_and_agent(project: Path) -> None:
     def lines(text: str) -> list[Any]:
         return [json.loads(line) for line in text.splitlines()]

@@ -47,6 +47,7 @@ def manifests(folder: Path) -> list[dict[str, Any]]:
 
 
 @WITH_JOURNAL
+@pytest.mark.slow
 def test_the_files_fit_their_schemas(tmp_path: Path, extras: tuple[str, ...]) -> None:
     folder = project(tmp_path / "My_Agent", "starter", extras)
     for manifest in manifests(folder):

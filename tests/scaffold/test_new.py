@@ -33,6 +33,7 @@ def test_a_project_has_its_parts_and_says_what_is_next(tmp_path: Path) -> None:
     assert __version__ in (project / "AGENTS.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_secret_is_fresh_private_and_ignored_by_git(tmp_path: Path) -> None:
     made(tmp_path, "one")
     made(tmp_path, "two")
@@ -99,6 +100,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(tmp_path: Path, argume
     assert {*tmp_path.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_it_works_in_a_folder_that_has_other_things_and_never_overwrites(tmp_path: Path) -> None:
     here = tmp_path / "my-place"
     here.mkdir()
@@ -126,6 +128,7 @@ def test_a_file_where_a_folder_must_be_is_in_the_way(tmp_path: Path) -> None:
     assert tree(here) == {"agents"}
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_it_would_write_and_writes_nothing(tmp_path: Path) -> None:
     result = new(tmp_path, "maybe", "--with", "web", "--dry-run", "--yes")
     assert result.returncode == 0
@@ -135,6 +138,7 @@ def test_a_dry_run_says_what_it_would_write_and_writes_nothing(tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_options_are_listed_for_people_and_programs(tmp_path: Path) -> None:
     shown = new(tmp_path, "--list-options").stdout
     assert all(word in shown for word in [*AGENTS, "web", "docker", "k8s", "github", "redis", "postgres"])
@@ -143,6 +147,7 @@ def test_the_options_are_listed_for_people_and_programs(tmp_path: Path) -> None:
     assert set(told["with"]) == {"web", "docker", "k8s", "github", "redis", "postgres"}
 
 
+@pytest.mark.slow
 def test_who_waits_for_what_is_installed_is_told_so(tmp_path: Path) -> None:
     need_program("make")
     made(tmp_path, "mine")

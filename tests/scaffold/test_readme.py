@@ -29,6 +29,7 @@ def project(folder: Path, model: str | None = None, extras: tuple[str, ...] = ()
 
 
 @pytest.mark.parametrize("wheel", [None, WHEEL], ids=["index", "vendored"])
+@pytest.mark.slow
 def test_its_files_and_commands_exist(tmp_path: Path, wheel: Wheel | None) -> None:
     for number, extras in enumerate(every_choice_of_extras()):
         folder = project(tmp_path / f"mine-{number}", extras=extras, wheel=wheel)

@@ -41,12 +41,14 @@ def test_a_project_inside_of_a_repository_is_a_part_of_it(tmp_path: Path, above:
 
 
 @pytest.mark.parametrize("argument", ["--no-git", "--dry-run"])
+@pytest.mark.slow
 def test_it_is_not_created_when_it_must_not_be(tmp_path: Path, above: dict[str, str], argument: str) -> None:
     told = python([*NEW, argument], tmp_path, **above)
     assert told.returncode == 0, told.stderr
     assert not list(tmp_path.rglob(".git"))
 
 
+@pytest.mark.slow
 def test_without_git_there_is_a_project_but_git_cannot_be_asked_for(tmp_path: Path, above: dict[str, Any]) -> None:
     nowhere = above | {"PATH": str(tmp_path)}
     refused = python([*NEW, "--git"], tmp_path, **nowhere)

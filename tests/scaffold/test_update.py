@@ -74,6 +74,7 @@ OLD_TEMPLATES: dict[str, Change] = {
 }
 
 
+@pytest.mark.slow
 def test_untouched_files_are_replaced_and_those_of_the_owner_stay(tmp_path: Path) -> None:
     folder = older(tmp_path / "mine", OLD_TEMPLATES)
     (folder / "AGENTS.md").unlink()
@@ -107,6 +108,7 @@ def test_untouched_files_are_replaced_and_those_of_the_owner_stay(tmp_path: Path
     assert "Up to date" in python(["-m", "layercode_app", "update"], folder).stdout
 
 
+@pytest.mark.slow
 def test_with_git_both_changes_are_merged_release_after_release(tmp_path: Path) -> None:
     folder = older(tmp_path / "mine", OLD_TEMPLATES)
     answers = folder / ANSWERS_FILE
@@ -131,6 +133,7 @@ def test_with_git_both_changes_are_merged_release_after_release(tmp_path: Path) 
     assert (folder / "README.md").read_text() == merged
 
 
+@pytest.mark.slow
 def test_extras_are_added_later(tmp_path: Path) -> None:
     folder = older(tmp_path / "mine", {})
     (folder / "compose.yaml").write_text("mine: true\n")
@@ -154,6 +157,7 @@ def test_it_shows_the_difference(tmp_path: Path) -> None:
     assert f"From 0.2.9 to {__version__}:" in shown
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_asks_first(tmp_path: Path) -> None:
     folder = older(tmp_path / "mine", OLD_TEMPLATES)
     before = (folder / "Makefile").read_text()

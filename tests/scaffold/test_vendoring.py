@@ -80,6 +80,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, url: str) -> Vendoring:
     return choose(None)
 
 
+@pytest.mark.slow
 def test_a_version_that_the_index_does_not_have_is_vendored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with index(listed(tmp_path, "layercode_app-0.0.1-py3-none-any.whl")) as url:
         found = chosen(monkeypatch, url)
@@ -112,6 +113,7 @@ def test_an_index_that_does_not_answer_in_time_is_said(monkeypatch: pytest.Monke
     assert answer == package_index.Answer(False, "no answer within 0.01 s")
 
 
+@pytest.mark.slow
 def test_a_new_project_contains_the_wheel(tmp_path: Path) -> None:
     command = ["-m", "layercode_app", "new", "mine", "--with", "docker", "--no-git", "--json"]
     result = python(command, tmp_path, **only(f"http://127.0.0.1:{free_port()}/"))
@@ -153,6 +155,7 @@ def test_the_wheel_has_what_the_build_puts_into_it(tmp_path: Path) -> None:
     assert wheel == vendored_wheel.build(), "the same files make the same wheel"
 
 
+@pytest.mark.slow
 def test_pip_installs_the_wheel_without_an_index(tmp_path: Path) -> None:
     wheel = vendored_wheel.build()
     (tmp_path / wheel.name).write_bytes(wheel.content)
@@ -164,6 +167,7 @@ def test_pip_installs_the_wheel_without_an_index(tmp_path: Path) -> None:
     assert said.stdout.strip() == f"layercode-app {__version__}"
 
 
+@pytest.mark.slow
 def test_update_puts_the_wheel_in_renews_it_and_removes_it(tmp_path: Path) -> None:
     folder = older(tmp_path / "mine", {})
     steps = update(folder, "--vendor")
@@ -188,6 +192,7 @@ def test_update_puts_the_wheel_in_renews_it_and_removes_it(tmp_path: Path) -> No
     assert update(folder) == {}
 
 
+@pytest.mark.slow
 def test_update_says_that_a_project_needs_this_machine(tmp_path: Path) -> None:
     folder = older(tmp_path / "mine", {})
     assert ("`update --vendor`" in _told(folder)) == (local_source() is not None)

@@ -198,6 +198,7 @@ async def test_a_turn_whose_store_goes_away_in_the_middle_is_saved_when_it_is_ba
 
 
 @pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.slow
 async def test_a_server_that_starts_before_its_store_answers_as_soon_as_it_is_there(kind: str, tmp_path: Path) -> None:
     shared = made(kind, tmp_path / "shared")
     server = ServerProcess(shared.url, tmp_path, LAYERCODE_APOLOGY=APOLOGY)

@@ -23,7 +23,7 @@ from ..waiting import until
 pytestmark = pytest.mark.anyio
 
 CALLS = 200
-SLOW_ELSEWHERE = ["sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SERVERS)]
+SLOW_ELSEWHERE = ["sqlite", *(pytest.param(kind, marks=pytest.mark.slowest) for kind in SERVERS)]
 APOLOGY = "Sorry, the test apologises."
 
 
@@ -57,6 +57,7 @@ async def listen(caller: Caller, heard: set[str]) -> None:
             heard.add(caller.conversation_id)
 
 
+@pytest.mark.slow
 async def test_a_killed_server_forgets_no_message_and_pays_nothing_twice(server: ServerProcess, store_url: str) -> None:
     async with (
         WebhookClient(f"{server.url}/api/agents/payer", SECRET) as payer,
@@ -142,6 +143,7 @@ async def test_of_two_who_follow_a_turn_whose_worker_dies_one_runs_it_again(stor
             server.stop()
 
 
+@pytest.mark.slow
 async def test_who_follows_a_turn_whose_worker_dies_hears_the_whole_answer(store_url: str, tmp_path: Path) -> None:
     servers = [ServerProcess(store_url, tmp_path).start() for _ in range(2)]
     try:

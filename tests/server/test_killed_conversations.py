@@ -18,7 +18,7 @@ from ..redis_server import RedisServer
 from ..served import TEXT
 from ..server_process import SECRET, ServerProcess
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
 HEARD = "The tower was built"
 CUT = {"interruption_context": {"previous_turn_interrupted": True, "text_heard": HEARD, "assistant_turn_id": "r1"}}

@@ -15,7 +15,7 @@ from ..calling import Caller
 from ..redis_server import RedisServer
 from ..server_process import SECRET, ServerProcess
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
 
 @pytest.fixture(params=["sqlite", "redis"])

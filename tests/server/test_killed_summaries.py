@@ -14,7 +14,7 @@ from ..calling import Caller
 from ..redis_server import RedisServer
 from ..server_process import SECRET, ServerProcess
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
 LONG = "I tell you something long, so that the history is soon full. " * 8
 

@@ -33,6 +33,7 @@ def texts(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("model", ["openai-chat:gpt-test", "openai:gpt-test"])
+@pytest.mark.slow
 async def test_the_third_request_carries_the_first_two_turns_also_after_a_restart(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ print(times)
 """
 
 
+@pytest.mark.slow
 def test_a_second_turn_is_quicker_and_no_span_tells_of_either(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=100

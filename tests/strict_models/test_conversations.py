@@ -45,6 +45,7 @@ async def goes_on(talk: Talk) -> None:
     assert talk.server.refused == []
 
 
+@pytest.mark.slow
 async def test_a_filler(kind: type[StrictModel]) -> None:
     async def slow(asked: Asked) -> AsyncIterator[Step]:
         await asyncio.sleep(0.02)

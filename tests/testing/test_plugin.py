@@ -35,6 +35,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
+@pytest.mark.slow
 def test_a_test_without_any_configuration_runs(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
@@ -46,6 +47,7 @@ def test_a_test_without_any_configuration_runs(project: pytest.Pytester) -> None
     project.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_under_anyio_it_runs_as_anyio_runs_it(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
@@ -142,6 +144,7 @@ def test_a_test_on_trio_is_told_that_calls_run_on_asyncio(project: pytest.Pytest
     result.stdout.fnmatch_lines(["*run on asyncio, but this test runs on trio.*"])
 
 
+@pytest.mark.slow
 def test_a_failure_shows_the_conversation_so_far(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
@@ -158,6 +161,7 @@ def test_a_failure_shows_the_conversation_so_far(project: pytest.Pytester) -> No
     )
 
 
+@pytest.mark.slow
 def test_of_several_agents_one_must_be_named(project: pytest.Pytester) -> None:
     (project.path / "agents" / "crow.py").write_text(AGENT.format(name="crow"))
     project.makepyfile(

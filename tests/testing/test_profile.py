@@ -6,6 +6,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from .. import forked
 
 AGENT = '''
@@ -37,6 +39,7 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
 '''
 
 
+@pytest.mark.slow
 def test_a_profile_finds_the_busy_function_the_hoarding_line_and_times_each_stage(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "busy.py").write_text(AGENT)

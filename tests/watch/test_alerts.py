@@ -39,6 +39,7 @@ def titles(box: Any) -> list[str]:
     return [body["title"] for body in box.bodies]
 
 
+@pytest.mark.slow
 async def test_an_alert_fires_once_and_recovers_once(tmp_path: Path) -> None:
     async with inbox() as box:
         app = app_with(tmp_path, box.url + "/hook", rule("error_rate > 30%", window="2s"))
@@ -158,6 +159,7 @@ async def test_mail_and_web_channels_take_a_test_message_and_a_dead_one_says_so(
     assert str(make_header(decode_header(mail["subject"]))) == "[layercode-app] test"
 
 
+@pytest.mark.slow
 async def test_doctor_sends_a_test_and_a_wrong_rule_ends_with_2(tmp_path: Path) -> None:
     async def doctor(code: int) -> str:
         done = await asyncio.to_thread(

@@ -199,6 +199,7 @@ def test_unknown_types_are_events_too(kind: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from([*UnknownEvent.model_fields, "turn_id", "text", "x"]) | st.text(), json_values))
+@pytest.mark.slow
 def test_nothing_an_unknown_type_carries_is_refused(fields: dict[str, Any]) -> None:
     event = parse_event(json.dumps(fields | {"type": "brand.new"}).encode())
     assert type(event) is UnknownEvent
@@ -209,6 +210,7 @@ def test_nothing_an_unknown_type_carries_is_refused(fields: dict[str, Any]) -> N
 @given(
     kind=st.sampled_from(sorted(CLASSES)), extra=st.dictionaries(st.text().map(lambda name: f"x{name}"), json_values)
 )
+@pytest.mark.slow
 def test_unknown_fields_are_kept(kind: str, extra: dict[str, Any]) -> None:
     assert parse(kind, **extra).model_extra == extra
 

@@ -146,6 +146,7 @@ async def test_an_operation_that_fails_does_not_fail_those_of_the_same_tick(stor
     assert {record.turn_id async for record in store.turns()} == {"one", "two"}
 
 
+@pytest.mark.slow
 async def test_signals_and_life_come_back_after_an_outage(server: PostgresServer, store: PostgresStore) -> None:
     other = PostgresStore(server.url)
     await other.open()

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 SPAWN = multiprocessing.get_context("spawn")
 
 
+@pytest.mark.slow
 async def test_processes_that_write_at_once_lose_nothing(shared_url: str, worker: Open) -> None:
     names = ["a", "b", "c"]
     writers = [SPAWN.Process(target=write_turns, args=(shared_url, name, 200)) for name in names]

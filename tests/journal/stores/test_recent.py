@@ -169,6 +169,7 @@ def test_what_is_known_is_bounded(tmp_path: Path) -> None:
     db.close()
 
 
+@pytest.mark.slow
 async def test_the_bound_is_one_of_memory(workers: list[SQLiteStore]) -> None:
     store = workers[0]
     tracemalloc.start()

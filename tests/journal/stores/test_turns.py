@@ -211,6 +211,7 @@ async def test_positions_rise_over_all_conversations(store: Store) -> None:
     assert positions == sorted(set(positions))
 
 
+@pytest.mark.slow
 async def test_turns_are_paged_in_journal_order(store: Store) -> None:
     await asyncio.gather(*[add(store, turn(f"c{number % 7}", f"t{number}")) for number in range(450)])
     everything = [record async for record in store.turns()]

@@ -172,6 +172,7 @@ def test_the_json_has_the_reliability(file: Path) -> None:
     assert "2/2" in table
 
 
+@pytest.mark.slow
 def test_agents_are_compared_side_by_side(file: Path) -> None:
     options = ("--agent", "echo", "--agent", "starter", "--repeat", "5")
     told = json.loads(run(file, *options).stdout)
@@ -184,6 +185,7 @@ def test_agents_are_compared_side_by_side(file: Path) -> None:
     assert "starter passes as often as echo" in shown
 
 
+@pytest.mark.slow
 def test_an_evaluation_no_worse_than_its_baseline_passes(file: Path, tmp_path: Path) -> None:
     wrong = {"agent": "echo", "scenarios": [SCENARIO | {"end": {"said": ["two"]}}]}
     assert run(file, "--repeat", "4", "--save", "good.json").exit_code == 0

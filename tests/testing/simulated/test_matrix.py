@@ -29,6 +29,7 @@ FILE = {
 
 
 @pytest.mark.anyio
+@pytest.mark.slow
 async def test_each_interruption_takes_place_where_it_should() -> None:
     played = await evaluate(matrix(ScenarioFile.model_validate(FILE)), agents=AGENTS, repeat=2)
     assert len(played) == 12
@@ -77,6 +78,7 @@ async def test_a_caller_breaks_in_while_a_tool_runs() -> None:
             await call.say("Hello")
 
 
+@pytest.mark.slow
 def test_the_command_shows_the_matrix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "order.yaml"
