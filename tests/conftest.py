@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -31,6 +32,16 @@ os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "authority.pem")
 # These build, copy and deploy the checkout, and say nothing of the wheel that `.ci/run` tests without one.
 if "LAYERCODE_WHEEL" in os.environ:
     collect_ignore = ["deploy", "scaffold/test_two_commands.py"]
+
+
+# What is imported while tests are collected stays: to look through it for garbage would take a quarter of that time, and
+# much of each collection during the tests.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -28,13 +28,13 @@ class Import(NamedTuple):
 
 
 @cache
-def modules() -> tuple[tuple[str, ast.Module], ...]:
-    """Every module of the package: its path inside the package, and its syntax tree."""
-    return tuple(_modules())
+def modules(pattern: str = "*.py") -> tuple[tuple[str, ast.Module], ...]:
+    """Every module of the package whose file matches: its path inside the package, and its syntax tree."""
+    return tuple(_modules(pattern))
 
 
-def _modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
+def _modules(pattern: str) -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob(pattern)):
         inside = path.relative_to(PACKAGE)
         # Agents and templates are data: they are users' code, not a part of the package.
         if inside.parts[0] != "agents" and "templates" not in inside.parts:

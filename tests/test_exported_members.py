@@ -11,11 +11,7 @@ import pytest
 
 from .imports import NAME, modules
 
-PACKAGES = {
-    ".".join([NAME, *module.split("/")[:-1]]): tree
-    for module, tree in modules()
-    if module.split("/")[-1] == "__init__.py"
-}
+PACKAGES = {".".join([NAME, *module.split("/")[:-1]]): tree for module, tree in modules("__init__.py")}
 """Every package's dotted name and the syntax of its `__init__.py`."""
 
 
