@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from loguru import logger
 
+from ..conversation.flow import RESERVED
 from ..exceptions import ConfigurationError, DeveloperError
 from ..jobs.tasks import TASK
 from ..journal.record import Json, TurnRecord
@@ -110,7 +111,7 @@ async def _case(store: Store, turns: Sequence[TurnRecord]) -> str:
     opened = await store.get(turns[0].conversation_id, next(turn for turn in turns if turn.user_text).turn_id)
     outcomes = [outcome["name"] for turn in turns for outcome in turn.outcomes]
     state = (await store.conversation(turns[0].conversation_id)).state
-    own = {name: value for name, value in state.items() if not name.startswith("layercode.")}
+    own = {name: value for name, value in state.items() if not name.startswith(RESERVED)}
     instructions = "" if opened is None else instructions_of(opened.messages)
     return written_case(instructions, transcript_of(turns)[-LONGEST_CALL:], outcomes, own)
 
