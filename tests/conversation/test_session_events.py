@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from layercode_app import LayerCode, SessionEnd, SessionUpdate, VoiceAgent
 from layercode_app.conversation import delivery
 from layercode_app.exceptions import StoreError
 from layercode_app.journal.stores.base import Job
+from layercode_app.testing import open_call
 
 from ..calling import Caller, calling, settings
 
@@ -145,3 +147,23 @@ async def test_what_another_worker_failed_at_is_done_here(tmp_path: Path, monkey
         assert [(await one.send(UPDATE)).status for one in (caller, other, caller)] == [500, 200, 200]
         assert await statuses(second) == ["complete"]
     assert office.updated == ["s", "s"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"started_at": "yesterday"},
+        {"ended_at": [2026]},
+        {"duration": "a minute"},
+        {"transcript": "Hello"},
+        {"transcript": [{"role": "user"}, "Hello", {"role": 5, "text": "Hi", "timestamp": "now"}]},
+        {"recording_url": {"href": "x"}},
+        {"metadata": "{}"},
+    ],
+    ids=lambda odd: next(iter(odd)),
+)
+async def test_an_end_with_a_field_that_cannot_be_read_still_runs_the_hooks(odd: dict[str, Any]) -> None:
+    office = Office()
+    async with open_call(office.voice) as call:
+        assert await call.end(**odd) == {"ok": True}
+        assert office.ended.get_nowait() == call.session_id
