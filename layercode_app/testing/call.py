@@ -135,7 +135,8 @@ class AgentCall:
     async def end(self, **fields: Json) -> Json:
         """Hang up, and wait until the agent's `on_session_end` hooks have finished."""
         said = [(role, text) for turn in self.turns for role, text in (("user", turn.text), ("assistant", turn.heard))]
-        answer = await self._acknowledged(events.session_end([entry for entry in said if entry[1]]) | fields)
+        event = events.session_end([entry for entry in said if entry[1]]) | fields
+        answer = await self._acknowledged({name: value for name, value in event.items() if value is not None})
         await self._session_ended()
         return answer
 
