@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
+from ..exceptions import DeveloperError
 from ..journal.cost import FREE_MODEL
 from . import sentence
 from .message_prompt import TAKEN_OVER
@@ -111,6 +112,20 @@ Script: TypeAlias = Callable[[Scene], AsyncIterator[str | Call]]
 """Yields text to speak and tool calls. It is called again once the tools have returned."""
 
 
+MOST_REPEATS = 3
+"""How often a script may make the same tool call in one turn."""
+
+
+def _check_progress(call: Call, scene: Scene) -> None:
+    """Raise DeveloperError if a script makes the same call again and again: it would do so until a limit ends the turn."""
+    same = sum((done.name, done.args) == (call.name, call.args) for done in scene.answered)
+    if same >= MOST_REPEATS:
+        raise DeveloperError(
+            f"The offline script has called {call.name}({call.args}) {same} times in this turn. It is called again after its "
+            f"tools have answered: look at scene.results first, such as `if {call.name!r} in scene.results: yield ...`."
+        )
+
+
 def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> FunctionModel:
     """Return a model that plays the script. Without a script it says that it is offline, and repeats the caller."""
     from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
@@ -120,8 +135,10 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
 
     async def stream(messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[Any]:
         said = calls = 0
-        async for piece in played(scene_of(messages, info)):
+        scene = scene_of(messages, info)
+        async for piece in played(scene):
             if isinstance(piece, Call):
+                _check_progress(piece, scene)
                 calls += 1
                 call_id = f"offline-{next(_call_ids)}"
                 yield {calls: DeltaToolCall(piece.name, orjson.dumps(piece.args).decode(), tool_call_id=call_id)}
