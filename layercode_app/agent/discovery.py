@@ -63,7 +63,7 @@ class Found:
         if len(own) > 1:
             raise ConfigurationError(
                 f"This project has several agents: {', '.join(own)}. Choose the one that answers with --agent, such as "
-                f"`layercode-create-app run --agent {own[0]}`."
+                f"`--agent {own[0]}`."
             )
         return own[0] if own else STARTER
 

@@ -28,6 +28,11 @@ _VARIABLE = re.compile(r"`([A-Z][A-Z0-9_]+)`")
 """Matches the variables in PydanticAI's error when a provider's key or base URL is missing."""
 _shared: ContextVar[dict[str, Any]] = ContextVar("shared_providers")
 """The providers of the models that were named so far, by their names; their keys are read when they are made."""
+PRODUCTION = "production"
+_NO_MODEL = (
+    "With APP_ENV=production that must be asked for: set DEFAULT_MODEL and its provider's key, or serve the scripts with "
+    "--model offline."
+)
 _FIX = "Set it in .env or in the environment, or answer from the agents' scripts with --model offline."
 
 
@@ -68,6 +73,10 @@ def choose_model(
     elif own is None or isinstance(own, str):
         setting = f"The model of agent {voice.name!r}," if own else "DEFAULT_MODEL"
         name = own or given.default_model or MODEL_NAME
+        if not (own or given.default_model or offline_without_key) and given.app_env == PRODUCTION:
+            raise ConfigurationError(
+                f"Agent {voice.name!r} has no model: its callers would hear the offline script. {_NO_MODEL}"
+            )
         model = _or_offline(voice, name, setting, offline_without_key=offline_without_key)
         voice.use_model(_with_fallbacks(model, fallbacks, skip=offline_without_key))
     elif fallbacks:

@@ -104,9 +104,7 @@ class TextCaller:
 
     async def _listen(self, answer: Answer, reply: Reply) -> None:
         if not answer.ok:
-            raise BackendError(
-                f"The backend answered {answer.status}: {(await answer.body())[:500].decode(errors='replace')}"
-            )
+            raise BackendError(await _refusal(answer))
         async for frame in answer.frames():
             _take(frame, reply)
             self._hear(frame)
@@ -137,3 +135,14 @@ def _take(frame: Received, reply: Reply) -> None:
 
 def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+async def _refusal(answer: Answer) -> str:
+    """Say what a backend answered instead of a stream, and where a redirect leads."""
+    if location := answer.headers.get("location"):
+        return (
+            f"The backend answered {answer.status}, a redirect to {location}: redirects are not followed, because the signature "
+            "belongs to one request. Give the final URL; an app mounted at /voice answers at /voice/api/agent."
+        )
+    body = (await answer.body())[:500].decode(errors="replace")
+    return f"The backend answered {answer.status}: {body or '(an empty body)'}"

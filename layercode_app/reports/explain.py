@@ -19,6 +19,9 @@ _ADVICE = {
 _GOT = {"apology": "the caller heard the apology", "filler": "the caller heard a filler"}
 
 
+_WHERE = " `layercode-create-app logs --level error` has the traceback."
+
+
 def explain(record: TurnRecord) -> str:
     """Explain in a few sentences how the turn went, why, and which step it waited for."""
     verdict = verdict_of(record)
@@ -65,7 +68,7 @@ def _failed(record: TurnRecord) -> str | None:
     what = _article(record.error_category or "internal")
     detail = f" ({record.error_detail})" if record.error_detail else ""
     hint = f" {advice}" if (advice := _ADVICE.get(record.error_category or "")) else ""
-    return f"It failed{where} with {what} error{detail}{tried}, after {total}; {got}.{hint}"
+    return f"It failed{where} with {what} error{detail}{tried}, after {total}; {got}.{hint or _WHERE}"
 
 
 def _article(category: str) -> str:

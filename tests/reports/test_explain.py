@@ -19,6 +19,7 @@ def turn(spoken: str = "One two three.", *, heard: str | None = None, **given: A
     return record
 
 
+LOGS = " `layercode-create-app logs --level error` has the traceback."
 SLOW = {"history": 20.0, "ttft": 2500.0, "ttfs": 2501.0, "total": 3000.0}
 WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
 
@@ -43,12 +44,12 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
         ),
         (
             turn(status=Status.FAILED, error="X", error_category="rate_limit", impact="apology", retries=2),
-            "It failed with a rate limit error after 2 retries, after 900 ms; the caller heard the apology.",
+            "It failed with a rate limit error after 2 retries, after 900 ms; the caller heard the apology." + LOGS,
         ),
         (
             turn("", status=Status.FAILED, error="X", error_category="tool",
                  tools=[ToolCall("1", "pay", {}, 1.0, 2.0, "failed")]),
-            "It failed in the tool pay with a tool error, after 900 ms; the caller heard nothing.",
+            "It failed in the tool pay with a tool error, after 900 ms; the caller heard nothing." + LOGS,
         ),
         (
             turn(error_category="budget", impact="refusal"),

@@ -80,9 +80,9 @@ function badges(call, live) {
 // The percentiles that enough turns support, all in one unit.
 function latency({ ttfs: plain, ttfs_with_tools: tools }) {
   const shown = [plain, tools].find((ranks) => ranks?.count >= ENOUGH.p50);
-  const count = (plain?.count || 0) + (tools?.count || 0);
+  const count = Math.max(plain?.count || 0, tools?.count || 0);
   const heading = (unit) => h("h2", {}, "Time to first speech", unit ? h("span", { class: "unit" }, ` in ${unit}`) : null);
-  if (!shown) return [heading(), h("p", { class: "calls-note" }, `${count ? plural(count, "turn") : "No turns"} so far. Percentiles appear after ${ENOUGH.p50} complete turns.`)];
+  if (!shown) return [heading(), h("p", { class: "calls-note" }, `${count ? plural(count, "turn") : "No turns"} so far. Percentiles appear after ${ENOUGH.p50} complete turns, with and without tools apart.`)];
   const names = Object.keys(ENOUGH).filter((name) => shown.count >= ENOUGH[name]);
   const other = shown === plain && tools?.count >= ENOUGH.p50 ? tools.p50 : null;
   const { unit, texts } = inOneUnit([...names.map((name) => shown[name]), other]);
