@@ -23,7 +23,7 @@ from ..observability import metrics, spans
 from ..observability.privacy import masking
 from ..webhook import SessionEnd
 from .models import named_model
-from .summarise import transcript_of, turns_between, writes
+from .summarise import transcript_of, turns_of_session, writes
 
 if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
@@ -87,7 +87,7 @@ async def judge_call(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, day
     if not writes(voice.judge_writer):
         return
     session_id = job.payload["arguments"]["session_id"]
-    turns = [turn for turn in await turns_between(store, job.conversation_id) if turn.session_id == session_id]
+    turns = await turns_of_session(store, job.conversation_id, session_id)
     if not any(turn.user_text for turn in turns):
         return
     last, judge = turns[-1], model_judge(voice.judge_writer)

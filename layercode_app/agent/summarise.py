@@ -100,6 +100,11 @@ async def turns_between(
     return found
 
 
+async def turns_of_session(store: Store, conversation_id: str, session_id: str) -> list[TurnRecord]:
+    """Return the spoken turns of one session of a conversation, oldest first."""
+    return [turn for turn in await turns_between(store, conversation_id) if turn.session_id == session_id]
+
+
 def transcript_of(turns: Sequence[TurnRecord]) -> str:
     """Return the turns as they were heard, with the calls of tools and their results."""
     lines: list[str] = []

@@ -10,7 +10,7 @@ from ..conversation.caller_notes import read_notes, write_notes
 from ..conversation.turn import Turn
 from ..journal.stores.base import Job, Store
 from ..wellformed import well_formed
-from .summarise import Draft, count_summary, transcript_of, turns_between, writes
+from .summarise import Draft, count_summary, transcript_of, turns_of_session, writes
 
 if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
@@ -42,7 +42,7 @@ async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job) -> Non
         return
     key, session_id = job.payload["arguments"]["key"], job.payload["arguments"]["session_id"]
     # Of this session only: a note of an earlier one may have been removed since.
-    turns = [turn for turn in await turns_between(store, job.conversation_id) if turn.session_id == session_id]
+    turns = await turns_of_session(store, job.conversation_id, session_id)
     if not turns:
         return
     notes = await read_notes(store, key)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 from ..exceptions import ConfigurationError
 from .judge import WHOLE_CALL, Judge
-from .kappa import cohens_kappa as cohens_kappa
+from .kappa import agreement_of
 from .stock import ALL, questions
 
 Answer = Literal["yes", "no", "maybe"]
@@ -80,8 +80,5 @@ def agreement(labels: Sequence[Label]) -> list[dict[str, Any]]:
     found = []
     for name in dict.fromkeys(label.judge for label in labels):
         pairs = [(label.label, str(label.answer)) for label in labels if label.judge == name]
-        same = sum(person == judge for person, judge in pairs) / len(pairs)
-        kappa = cohens_kappa(pairs)
-        rounded = None if kappa is None else round(kappa, 4)
-        found.append({"judge": name, "labels": len(pairs), "agreement": round(same, 4), "kappa": rounded})
+        found.append({"judge": name, "labels": len(pairs), **agreement_of(pairs)})
     return found

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..journal.record import Json, TurnRecord
 from ..journal.review import REVIEW, judged
-from ..judging.kappa import cohens_kappa
+from ..judging.kappa import agreement_of
 
 
 @dataclass
@@ -27,10 +26,5 @@ class Agreement:
 
     def as_json(self) -> list[dict[str, Json]]:
         """Return for each judge the number of reviews, the share of equal verdicts, and Cohen's kappa."""
-        return [self._row(name, pairs) for name, pairs in sorted(self.pairs.items())]
-
-    def _row(self, name: str, pairs: list[tuple[str, str]]) -> dict[str, Any]:
-        same = sum(one == other for one, other in pairs) / len(pairs)
-        kappa = cohens_kappa(pairs)
-        rounded = None if kappa is None else round(kappa, 4)
-        return {"judge": name, "reviews": len(pairs), "agreement": round(same, 4), "kappa": rounded}
+        found = sorted(self.pairs.items())
+        return [{"judge": name, "reviews": len(pairs), **agreement_of(pairs)} for name, pairs in found]

@@ -11,7 +11,7 @@ from ...exceptions import ConfigurationError
 from ...journal.read import turns_of
 from ...journal.record import TurnRecord
 from ...journal.review import save_review
-from ...output.terminal import answers, ask, print_block, print_json, print_line, read_key
+from ...output.terminal import ask, print_block, print_json, print_line, read_key
 from ...output.visible import shortened
 from ...reports.conversations import moment
 from ...reports.figures import counted
@@ -138,8 +138,3 @@ def _guessed(turns: Sequence[TurnRecord], model: str | None) -> str:
 
     export_env_file()
     return asyncio.run(guessed_goal(named_model(model, "--goal-model"), transcript_of(turns)))
-
-
-def can_ask() -> bool:
-    """Return whether keys can be read: only on a terminal."""
-    return answers()

@@ -82,8 +82,9 @@ def review(conversation: OptionalId = None,
            reviewed: Annotated[bool, typer.Option(help="Show calls with a verdict too.")] = False,
            store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
     """Go through the calls worth a look: failed, silent, judged no, disliked, slow. Keep a verdict, or make a scenario."""
+    from ...output.terminal import answers
     from ...reports.report import beginning
-    from .review import ScenarioOptions, can_ask, decide, print_queue, walk
+    from .review import ScenarioOptions, decide, print_queue, walk
 
     if conversation is not None:
         if good is None and scenario is None:
@@ -99,7 +100,7 @@ def review(conversation: OptionalId = None,
     if good is not None or scenario is not None:
         raise typer.BadParameter("a verdict and --scenario need the id of a conversation.")
     found = print_queue(store, since=beginning(since), limit=limit, reviewed=reviewed, as_json=as_json)
-    if found and can_ask() and not as_json:
+    if found and answers() and not as_json:
         walk(store, found)
 
 

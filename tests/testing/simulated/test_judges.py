@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from layercode_app.cli.main import app as command
 from layercode_app.exceptions import ConfigurationError, JudgeError
-from layercode_app.judging.agreement import Label, agreement, answered, cohens_kappa, read_labels
+from layercode_app.judging.agreement import Label, agreement, answered, read_labels
 from layercode_app.judging.judge import Verdict, model_judge
+from layercode_app.judging.kappa import cohens_kappa
 from layercode_app.judging.spending import Spent, counting
 from layercode_app.judging.stock import questions, stock
 from layercode_app.testing.evals.run_scenarios import Played, evaluate
