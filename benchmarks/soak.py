@@ -32,7 +32,6 @@ from layercode_app.conversation.history import PARSED_BYTES
 from layercode_app.journal.stores.sqlite_recent import ROOM_BYTES
 from layercode_app.observability.attributes import MOST_KNOWN
 from layercode_app.observability.privacy.caller_secrets import KEPT
-from layercode_app.output.colors import colors
 from layercode_app.output.pages import sealed
 from layercode_app.reports import plots
 from layercode_app.reports.report_page import templates
@@ -216,7 +215,7 @@ def page(title: str, found: Sequence[Course], seconds: float) -> str:
     for course in found:
         labels = [f"{seconds * n / len(course.values):.0f} s" for n in range(len(course.values))]
         drawn.append((course, plots.lines(labels, [plots.Line(course.name, list(course.values))], unit="")))
-    return sealed(templates().from_string(PAGE).render(title=title, plots=drawn, colors=colors()))
+    return sealed(templates().from_string(PAGE).render(title=title, plots=drawn))
 
 
 async def _soak(soak: Soak, folder: Path, every: float) -> list[dict[str, float]]:

@@ -27,13 +27,16 @@ def templates() -> Environment:
     """Return the pages' templates; they escape every value and make its invisible characters visible."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         finalize=_safe,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    # Every page needs them, also one whose template is a text.
+    found.globals["colors"] = colors()
+    return found
 
 
 def _safe(value: object) -> object:
@@ -43,7 +46,7 @@ def _safe(value: object) -> object:
 
 def render(template: str, **values: Any) -> str:
     """Render a template as a self-contained page with its content security policy."""
-    return sealed(templates().get_template(template).render(colors=colors(), **values))
+    return sealed(templates().get_template(template).render(**values))
 
 
 def as_html(report: Report) -> str:
