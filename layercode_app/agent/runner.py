@@ -37,13 +37,18 @@ class AgentRunner:
 
     def __init__(self, voice: VoiceAgent[Any, Any]) -> None:
         self.voice = voice
+        # Attributes, because each turn reads them several times. What hooks or the chosen model may change are properties.
+        self.name = voice.name
+        self.state_type: type[BaseModel] | None = voice.state_type
+        self.metadata_type: type[BaseModel] | None = voice.metadata_type
+        self.apology = voice.apology
+        self.timeout_apology = voice.timeout_apology
+        self.tool_apology = voice.tool_apology
+        self.turn_timeout = voice.turn_timeout
+        self.tool_timeout = voice.tool_timeout
+        self.stage_names: Sequence[str] = voice.stages.names
 
     # --- what the engine reads
-
-    @property
-    def name(self) -> str:
-        """The agent's name."""
-        return self.voice.name
 
     @property
     def fingerprint(self) -> str:
@@ -51,49 +56,9 @@ class AgentRunner:
         return self.voice.fingerprint
 
     @property
-    def state_type(self) -> type[BaseModel] | None:
-        """The Pydantic model of the conversations' state."""
-        return self.voice.state_type
-
-    @property
-    def metadata_type(self) -> type[BaseModel] | None:
-        """The Pydantic model of the metadata."""
-        return self.voice.metadata_type
-
-    @property
-    def apology(self) -> str | None:
-        """The apology when a turn fails."""
-        return self.voice.apology
-
-    @property
     def filler(self) -> Filler | None:
         """The filler for silences; None if fillers are off."""
         return self.voice.filler
-
-    @property
-    def turn_timeout(self) -> float | None:
-        """The timeout of a turn, in seconds."""
-        return self.voice.turn_timeout
-
-    @property
-    def tool_timeout(self) -> float | None:
-        """The timeout of a tool call, in seconds."""
-        return self.voice.tool_timeout
-
-    @property
-    def timeout_apology(self) -> str | None:
-        """The apology when a turn times out."""
-        return self.voice.timeout_apology
-
-    @property
-    def tool_apology(self) -> str | None:
-        """The apology when a turn fails after a tool call."""
-        return self.voice.tool_apology
-
-    @property
-    def stage_names(self) -> Sequence[str]:
-        """The names of the agent's stages."""
-        return self.voice.stages.names
 
     @property
     def sums_up(self) -> bool:
@@ -117,7 +82,8 @@ class AgentRunner:
         _set_limits(self.voice, turn)
         try:
             await _with_helpers(turn, self._speak_reply(turn))
-            self.voice.stages.follow(turn)
+            if self.stage_names:
+                self.voice.stages.follow(turn)
         finally:
             if self.voice.sums_up:  # Turns that are interrupted make the history longer, too.
                 enqueue_summary(self.voice, turn)
@@ -149,10 +115,10 @@ class AgentRunner:
     # --- the reply
 
     async def _speak_reply(self, turn: Turn[Any, Any]) -> None:
-        last, flow = turn.last, turn.live.flow
+        flow = turn.live.flow
         # The first agent of a turn has decided: another one that goes on with it must not run the calls again.
         first = flow is None or not flow.taken_from
-        if first and last is not None and last.pending and await self._decided(turn):
+        if first and turn.asked is not None and await self._decided(turn):
             return
         if turn.record.kind is Kind.GREETING:
             with spans.span("greeting"):

@@ -23,7 +23,7 @@ from .sentences import to_sentence_end
 from .spoken_text import SpokenText
 from .state import LiveState
 
-HOLD_SECONDS = 0.005
+HOLD_SECONDS = 0.02
 """How long the last words of a turn wait to be sent together with its end: separate packets cost both sides most."""
 
 

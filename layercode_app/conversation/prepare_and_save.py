@@ -166,13 +166,16 @@ class Work:
         if flow is None:
             flow = live.flow = Flow(self.begun.state, self.first or agent.name, self.services.agents)
         flow.stages = agent.stage_names
-        live.record.at_stage = flow.stage(agent.name)
-        begin_part(live)
+        live.record.at_stage = flow.stage(agent.name) if agent.stage_names else ""
+        if live.record.at_stage:
+            begin_part(live)
         return flow
 
     def collect_jobs(self) -> None:
         """Turn the tasks into jobs of the agent that answers now, before another one answers or the turn is saved."""
         self._queue_notes()
+        if not self.live.enqueued:
+            return
         for number, (name, given) in enumerate(self.live.enqueued, len(self.jobs)):
             self.jobs.append(tasks.job_of(self.live.record, number, name, given))
         self.live.enqueued.clear()
@@ -183,7 +186,8 @@ class Work:
         If the journal is unavailable, log the error and retry later.
         """
         live, record = self.live, self.live.record
-        end_flow(live)
+        if record.at_stage:
+            end_flow(live)
         if end is not None:
             live.collect(end=end)
         record.ended_at = time.time()

@@ -14,6 +14,7 @@ from ..jobs.tasks import task_name
 from ..journal.cost import FREE_MODEL
 from ..journal.outbound import DIRECTION, OUTBOUND
 from ..journal.record import DATA, Json, Source, TurnRecord
+from ..journal.stores.base import LazyHistory
 from ..observability import metrics
 from ..webhook import Event
 from .caller_notes import CallerNotes
@@ -171,6 +172,13 @@ class Turn(Generic[StateT, MetadataT]):
     def last(self) -> TurnRecord | None:
         """The turn before this one, or None; also available to an agent that does not read its history."""
         return self._past[-1] if self._past else None
+
+    @property
+    def asked(self) -> TurnRecord | None:
+        """The turn before this one if its tool calls wait for the caller's answer, else None."""
+        if isinstance(self._past, LazyHistory) and not self._past.newest_may_ask():
+            return None
+        return self.last if self.last is not None and self.last.pending else None
 
     @property
     def resumed(self) -> bool:

@@ -55,7 +55,7 @@ def characters_of_turn(record: TurnRecord) -> int:
 
 def _added(record: TurnRecord) -> int:
     """Return the most characters that the history adds for the kind and the status of a turn."""
-    interrupted = record.status in (Status.INTERRUPTED, Status.SUPERSEDED)
+    interrupted = record.status is Status.INTERRUPTED or record.status is Status.SUPERSEDED
     return NOTE_CHARACTERS * (interrupted + (record.kind is Kind.GREETING))
 
 

@@ -23,6 +23,14 @@ It is called again, with the new record, when another process changed the stored
 """
 
 
+class LazyHistory(Sequence[TurnRecord]):
+    """Earlier turns whose records are decoded when the first of them is read."""
+
+    @abstractmethod
+    def newest_may_ask(self) -> bool:
+        """Return False, without decoding a record, if the newest one has no calls that wait for the caller's answer."""
+
+
 @dataclass(slots=True)
 class Begun:
     """The result of beginning a turn.

@@ -8,7 +8,7 @@ from typing import TypeAlias, overload
 
 from ..record import Status, TurnRecord
 from ..record_json import STATUSES, from_json, load_record
-from .base import LEAST_TOKENS, counts_json, tokens_of
+from .base import LEAST_TOKENS, LazyHistory, counts_json, tokens_of
 from .history_steps import first_of
 
 Row: TypeAlias = tuple[int, bytes, bytes, str, str, bytes, int]
@@ -17,6 +17,8 @@ Row: TypeAlias = tuple[int, bytes, bytes, str, str, bytes, int]
 WHOLE = "position, head, messages, owner, status, frames, tokens"
 HEADS = "position, head, x'', owner, status, x'', tokens"
 END_OF_JOURNAL = 1 << 62
+_PENDING = b'"pending":'
+"""How the field begins in a stored head, which leaves it out while it has its default value."""
 _NEWEST = """
 SELECT position, head, messages, owner, status, x'', tokens FROM turns
 WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC LIMIT ?
@@ -65,7 +67,7 @@ def load(row: Row) -> TurnRecord:
     return record
 
 
-class LazyRecords(Sequence[TurnRecord]):
+class LazyRecords(LazyHistory):
     """Records that are decoded once, at the first access. An agent without a model never reads them."""
 
     def __init__(self, rows: list[Row]) -> None:
@@ -83,6 +85,10 @@ class LazyRecords(Sequence[TurnRecord]):
         if self._records is None:
             self._records = [load(row) for row in self._rows]
         return self._records[index]
+
+    def newest_may_ask(self) -> bool:
+        """Look for the field's name in the stored JSON. Another field may have it too, which only costs a decoding."""
+        return bool(self._rows) and _PENDING in self._rows[-1][1]
 
     def running(self) -> list[TurnRecord]:
         """Return the turns that are still running."""
