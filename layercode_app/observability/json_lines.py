@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 NAME = "layercode-app"
 """Prefix of the names of log files: `layercode-app.PID.log`."""
 Output: TypeAlias = Callable[[Any, bytes], None]
-"""A function that takes the agent that a line belongs to, if any, and the line."""
+"""A function that takes the agent that lines belong to, if any, and the lines."""
+_AGENT = itemgetter(0)
 
 
 class JsonSink:
@@ -38,6 +42,8 @@ class JsonSink:
         self._places: dict[tuple[str, int], bytes] = {}
         # Loguru's own lock does not cover `write_plain`.
         self._lock = threading.Lock()
+        self._waiting: list[tuple[Any, bytes]] = []
+        """The lines of turns that ended in this iteration of the event loop, with their agents."""
 
     def __call__(self, message: Message) -> None:
         """Write a line that Loguru made."""
@@ -48,15 +54,18 @@ class JsonSink:
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
         """Write a line at INFO without a Loguru record, with the same content.
 
+        In an event loop, the lines of one iteration are written together before the next: turns that are saved in one
+        transaction end together, and a system call for each of their lines would cost as much as the rest of it.
+
         `foreign` is the text in the fields that we did not produce ourselves. Only it and the ids can contain what must
         not be shown, and they are a small part of the line.
         """
         ids = context.ids()
         begin = _dump({"time": self._clock.now(), "level": "INFO", "message": message})
         line = b",".join((begin[:-1], self._same(where), _dump({**fields, **ids})[1:]))
-        if not masking.is_clean("\n".join(ids.values()), usual=foreign):
+        if not masking.is_clean(*_checked(ids, foreign)):
             line = masking.clean(line.decode()).encode()
-        self._write(ids.get("agent"), line + b"\n")
+        self._write_soon(ids.get("agent"), line + b"\n")
 
     def _same(self, where: tuple[str, int]) -> bytes:
         """Return the part that all lines from one place share, as JSON without its braces."""
@@ -66,10 +75,40 @@ class JsonSink:
             known = self._places[where] = _dump({"logger": logger, "line": number, **self._common})[1:-1]
         return known
 
+    def _write_soon(self, agent: Any, line: bytes) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write(agent, line)
+            return
+        with self._lock:
+            self._waiting.append((agent, line))
+            if len(self._waiting) == 1:
+                loop.call_soon(self.flush)
+
     def _write(self, agent: Any, line: bytes) -> None:
         with self._lock:
+            self._waiting.append((agent, line))
+            self._flush()
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for agent, lines in groupby(waiting, _AGENT):
+            together = b"".join([line for _, line in lines])
             for output in self._outputs:
-                output(agent, line)
+                output(agent, together)
+
+
+def _checked(ids: Mapping[str, str], foreign: str) -> tuple[str, str]:
+    """Return what masking looks at in a turn's line: the ids of the turn, and what further turns of the call share."""
+    own = "\n".join([ids.get("turn_id", ""), ids.get("trace_id", ""), ids.get("span_id", "")])
+    shared = [ids.get("conversation_id", ""), ids.get("session_id", ""), ids.get("agent", ""), foreign]
+    return own, "\n".join(shared)
 
 
 class Clock:
@@ -97,10 +136,10 @@ class Stdout:
     def __init__(self) -> None:
         self._outage = LogOutage("stdout")
 
-    def __call__(self, agent: Any, line: bytes) -> None:
-        """Write a line and flush it."""
+    def __call__(self, agent: Any, lines: bytes) -> None:
+        """Write the lines and flush them."""
         try:
-            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.write(lines)
             sys.stdout.buffer.flush()
         except (OSError, ValueError) as error:
             self._outage.failed(type(error).__name__)
@@ -117,11 +156,11 @@ class Files:
         self._all = RotatingFile(folder, NAME, **self._rules)
         self._agents: dict[str, RotatingFile] | None = {} if per_agent else None
 
-    def __call__(self, agent: Any, line: bytes) -> None:
-        """Write a line; it is in its file when this returns."""
-        self._all.write(line)
+    def __call__(self, agent: Any, lines: bytes) -> None:
+        """Write lines; they are in their file when this returns."""
+        self._all.write(lines)
         if self._agents is not None and isinstance(agent, str) and agent:
-            self._file_of(agent).write(line)
+            self._file_of(agent).write(lines)
 
     def _file_of(self, agent: str) -> RotatingFile:
         assert self._agents is not None

@@ -81,7 +81,7 @@ def _next(opened: float, hour: int, minute: int) -> float:
 
 
 class RotatingFile:
-    """This worker's log file in a folder. `write` never raises; the line is then in the file, or lost in an outage."""
+    """This worker's log file in a folder. `write` never raises; the lines are then in the file, or lost in an outage."""
 
     def __init__(self, folder: Path, name: str, *, rotation: str, retention: str) -> None:
         self._folder = folder
@@ -94,14 +94,14 @@ class RotatingFile:
         self._size = 0
         self._begun = self._checked = self._cleaned = self._retry_at = 0.0
 
-    def write(self, line: bytes) -> None:
-        """Append one line, which ends with a newline."""
+    def write(self, lines: bytes) -> None:
+        """Append one or more lines, each of which ends with a newline."""
         now = time.time()
         if self._fd < 0 and now < self._retry_at:
             return
         try:
-            self._prepare(now, len(line))
-            self._append(line)
+            self._prepare(now, len(lines))
+            self._append(lines)
         except OSError as error:
             self.close()
             self._retry_at = now + RETRY_SECONDS
@@ -115,12 +115,13 @@ class RotatingFile:
             fd, self._fd = self._fd, -1
             os.close(fd)
 
-    def _append(self, line: bytes) -> None:
-        written = os.write(self._fd, line)
+    def _append(self, lines: bytes) -> None:
+        written = os.write(self._fd, lines)
         self._size += written
-        if written < len(line):
+        if written < len(lines):
             # The disk is full in the middle of a line: remove the partial line, so that each line stays valid JSON.
-            os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+            partial = written - (lines.rfind(b"\n", 0, written) + 1)
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - partial)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _prepare(self, now: float, more: int) -> None:

@@ -100,6 +100,20 @@ def test_a_full_disk_is_one_warning_and_one_word_when_it_is_over(
     assert full.read_text() == "{}\n" * 5
 
 
+def test_of_several_lines_those_that_fit_on_the_disk_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = RotatingFile(tmp_path, "app", rotation="1 MB", retention="1 day")
+    file.write(b"before\n")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:9]))
+    file.write(b"fits\ndoes not fit\n")
+    monkeypatch.undo()
+    file._retry_at = 0
+    file.write(b"after\n")
+    file.close()
+    (log,) = tmp_path.glob("app.*.log")
+    assert log.read_bytes() == b"before\nfits\nafter\n"
+
+
 def test_a_file_that_somebody_moved_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layercode_app.observability.log_files.CHECK_SECONDS", 0.0)
     file = RotatingFile(tmp_path, "app", rotation="1 MB", retention="1 day")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -32,8 +34,8 @@ def written(capsysbinary: pytest.CaptureFixture[bytes]) -> Iterator[Written]:
     logger.remove()
 
 
-def finish(timings: dict[str, float] | None = None, **more: Any) -> None:
-    record = TurnRecord("c", "t", Kind.MESSAGE, "echo", session_id="s", status=Status.COMPLETE, **more)
+def finish(timings: dict[str, float] | None = None, agent: str = "echo", **more: Any) -> None:
+    record = TurnRecord("c", "t", Kind.MESSAGE, agent, session_id="s", status=Status.COMPLETE, **more)
     record.timings = {"ttfs": 1.6, "total": 2.7} if timings is None else timings
     with context.within(record):
         turn_finished(record)
@@ -52,6 +54,40 @@ def test_both_ways_write_the_same_line(written: Written) -> None:
     assert list(short) == list(long)
     assert short["logger"] == "layercode_app.observability.turns"
     assert (short["service"], short["agent"], short["turn_id"], short["total_ms"]) == ("shop", "echo", "t", 2.7)
+
+
+def test_turns_that_end_together_are_written_together_and_in_order(
+    written: Written,
+) -> None:
+    async def end_three() -> None:
+        finish(model="first")
+        finish(model="second")
+        assert written() == []  # until the next iteration of the event loop
+        logger.info("in between")
+        assert [line.get("model") for line in written()] == ["first", "second", None]
+        finish(model="third")
+        await asyncio.sleep(0)
+        assert [line["model"] for line in written()] == ["third"]
+        finish(model="fourth")
+        logs.flush()  # as at the end of the process
+        assert [line["model"] for line in written()] == ["fourth"]
+
+    asyncio.run(end_three())
+
+
+def test_the_lines_of_turns_that_ended_last_are_in_the_file_of_each_agent(tmp_path: Path) -> None:
+    logs.configure(log_format="json", log_dir=str(tmp_path), per_agent=True)
+
+    async def end_some() -> None:
+        for agent in ("echo", "echo", "bakery", "echo"):
+            finish(agent=agent)
+
+    asyncio.run(end_some())
+    logs.flush()
+    found = {path.parent.name: path.read_text().splitlines() for path in tmp_path.rglob("*.log")}
+    assert {folder: len(lines) for folder, lines in found.items()} == {tmp_path.name: 4, "echo": 3, "bakery": 1}
+    assert [json.loads(line)["agent"] for line in found[tmp_path.name]] == ["echo", "echo", "bakery", "echo"]
+    logger.remove()
 
 
 def test_the_line_of_a_turn_without_speech_says_so(written: Written) -> None:

@@ -119,7 +119,7 @@ def _without_known(text: str) -> str:
     return text
 
 
-def is_clean(text: str, *, usual: str = "") -> bool:
+def is_clean(text: str, usual: str = "") -> bool:
     """Return whether two texts contain nothing that a sink may not show.
 
     For ordinary ids a quick check is enough. A `usual` text recurs, such as a path, so the result for it is cached.
@@ -138,7 +138,7 @@ def _looks_clean(text: str) -> bool:
     return not any(map(text.__contains__, _SIGNS)) or _clean_forms(text) == text
 
 
-_looks_usual = lru_cache(maxsize=256)(_looks_clean)
+_looks_usual = lru_cache(maxsize=1024)(_looks_clean)
 
 
 def _clean_known_forms(text: str, lowered: str) -> str:
