@@ -37,6 +37,10 @@ class Kind(StrEnum):
     SESSION = "session"
 
 
+CHECKED = "layercode-check-"
+"""The beginning of the conversation ids that `check` sends. Reports, alerts and `sessions review` leave them out."""
+
+
 Source: TypeAlias = Literal["model", "output", "say", "greeting", "filler", "apology"]
 """The source of spoken text.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from ..journal.record import Kind, Status, TurnRecord
+from ..journal.record import CHECKED, Kind, Status, TurnRecord
 from ..percentiles import percentiles
 
 CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
@@ -21,7 +21,12 @@ def is_turn(record: TurnRecord) -> bool:
 
 
 def is_counted(record: TurnRecord) -> bool:
-    """Return whether reports and alerts count the record: a turn, or page data with an outcome, score or usage."""
+    """Return whether reports and alerts count the record: a turn, or page data with an outcome, score or usage.
+
+    The hostile calls that `check` makes are not counted.
+    """
+    if record.conversation_id.startswith(CHECKED):
+        return False
     if record.kind is not Kind.DATA:
         return is_turn(record)
     return record.finished and bool(record.outcomes or record.scores or record.usage)

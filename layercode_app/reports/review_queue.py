@@ -12,7 +12,7 @@ from ..journal.record import Json, Kind, Status, TurnRecord
 from ..journal.review import REVIEW, judged
 from ..journal.stores.base import Store
 from .conversations import moment
-from .figures import counted, duration, interrupted, is_turn
+from .figures import counted, duration, interrupted, is_counted, is_turn
 
 OFTEN = 3
 """From this many interruptions on, a call is worth a look."""
@@ -85,7 +85,7 @@ async def review_queue(store: Store, *, since: float = 0.0, limit: int = 20, rev
     """Return up to `limit` calls worth a look, the gravest first. Calls with a verdict only if `reviewed`."""
     calls: dict[str, CallSeen] = {}
     async for record in store.turns(since=since, bodies=False):
-        if is_turn(record):
+        if is_turn(record) and is_counted(record):
             fresh = CallSeen(record.conversation_id, record.agent, record.started_at)
             calls.setdefault(record.conversation_id, fresh).add(record)
     found = list(calls.values())

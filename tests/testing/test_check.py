@@ -21,6 +21,8 @@ from layercode_app.agent.offline import offline_model
 from layercode_app.cli.main import app as command
 from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import ConfigurationError
+from layercode_app.reports.report import make_report
+from layercode_app.reports.review_queue import review_queue
 from layercode_app.testing.check import run_checks as run_module
 from layercode_app.testing.check.check_report import junit
 from layercode_app.testing.check.limits import Limits
@@ -136,8 +138,12 @@ async def test_our_server_passes_with_every_store(store: str, tmp_path: Path, re
     starter.use_model(offline_model(starter.script, pace=0.002))
     async with serve(app) as served:
         report = await run_checks(f"{served}/api/agent", OUR_SECRET, limits=PATIENT)
+        made, queue = await make_report(app.store), await review_queue(app.store)
+        recorded = await app.store.conversations(limit=1)
     assert failures(report) == []
     assert report.counts == {"passed": len(chosen()), "failed": 0, "skipped": 0}
+    assert recorded
+    assert (made.total.turns, queue) == (0, [])
 
 
 @pytest.mark.parametrize(

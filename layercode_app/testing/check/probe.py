@@ -13,7 +13,7 @@ from ...emulator.javascript import stringify
 from ...emulator.protocol import GREETED, NO_TEXT
 from ...emulator.webhooks import Answer, Received, WebhookClient
 from ...exceptions import DeliveryError
-from ...journal.record import END, TTS
+from ...journal.record import CHECKED, END, TTS
 from ...webhook import HEADER, sign
 from .limits import FailedError, Limits
 
@@ -168,7 +168,7 @@ class Talk:
 
     def __init__(self, probe: Probe | None = None) -> None:
         self._probe = probe
-        self.conversation_id = f"check-{uuid4().hex[:12]}"
+        self.conversation_id = f"{CHECKED}{uuid4().hex[:12]}"
         self.session_id = f"session-{uuid4().hex[:12]}"
         self.turn_id = ""
 
