@@ -6,6 +6,7 @@ logged there, and `logger.enable("layercode_app")` adds a line for each turn and
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,14 +66,18 @@ def configure(
     retention: str = "10 days",
     per_agent: bool = False,
     brief: bool = False,
+    quiet: bool = False,
     common: dict[str, str] | None = None,
 ) -> None:
     """Send every log line of the process, also the standard library's and uvicorn's, to the sinks.
 
     `common` is put on every JSON line: service, version, environment. `brief` is for a developer's own terminal: there
     an error of the agent is shown with its text and the frames of the agent's files; the log files still hide the text.
+    `quiet` is for a terminal that a conversation is held in: it shows warnings and errors only.
     """
+    shown = max(level, "WARNING", key=lambda name: logger.level(name).no) if quiet else level
     check(rotation=rotation, retention=retention)
+    flush()
     logger.remove()
     logger.enable("layercode_app")
     logger.configure(patcher=_patch)
@@ -81,8 +86,9 @@ def configure(
     outputs: list[Output] = []
     if log_format == "json":
         outputs.append(Stdout())
+        level = shown
     else:
-        keep(partial(console.add, level=level, brief=brief, **OPTIONS))
+        keep(partial(console.add, level=shown, brief=brief, **OPTIONS))
     if log_dir:
         outputs.append(Files(Path(log_dir), rotation=rotation, retention=retention, per_agent=per_agent))
     if outputs:
@@ -98,6 +104,15 @@ def _add_json(sink: JsonSink, level: str, alone: bool) -> int:
     if alone:
         _alone[number] = sink
     return number
+
+
+def flush() -> None:
+    """Write the lines of turns that wait for the next iteration of the event loop."""
+    for sink in list(_alone.values()):
+        sink.flush()
+
+
+atexit.register(flush)
 
 
 def keep(add: Callable[[], int]) -> None:

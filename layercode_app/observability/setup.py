@@ -41,11 +41,13 @@ class _Sinks:
     lock = threading.Lock()
 
 
-def configure(settings: Settings, *, verbose: bool = False, serving: bool = True, developing: bool = False) -> None:
+def configure(
+    settings: Settings, *, verbose: bool = False, serving: bool = True, developing: bool = False, quiet: bool = False
+) -> None:
     """Check the settings and set up the sinks; `verbose` is a debug run.
 
-    `developing` is for a developer's own terminal, where errors of the agent are shown with their messages. A process
-    that only supervises workers is not `serving`: it logs, and has no other sink. Calling this again changes the logs
+    `developing` is for a developer's own terminal, where errors of the agent are shown with their messages; a `quiet`
+    one shows warnings and errors only. A process that only supervises workers is not `serving`: it logs, and has no other sink. Calling this again changes the logs
     only. Raises ConfigurationError that names the wrong setting.
     """
     variables = environment.environment()
@@ -63,6 +65,7 @@ def configure(settings: Settings, *, verbose: bool = False, serving: bool = True
         retention=settings.log_retention,
         per_agent=settings.log_per_agent,
         brief=developing and not verbose,
+        quiet=quiet and not verbose,
         common=_common(settings),
     )
     _Sinks.settings = settings
@@ -189,4 +192,5 @@ def shutdown() -> None:
         closers.append(_Sinks.prometheus.close)
     wait_for(closers, CLOSE_SECONDS)
     logger.complete()
+    logs.flush()
     _Sinks.sentry = False

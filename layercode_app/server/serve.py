@@ -64,6 +64,8 @@ class ServeOptions:
     developing: bool = False
     """Whether the console is the developer's own terminal: errors of the agent are shown there in full, and an agent
     whose model has no key answers offline."""
+    quiet: bool = False
+    """Whether the console shows warnings and errors only, because a conversation is held on it."""
     tunnel: bool = False
     update_webhook: bool = False
     """Point the agent's webhook at the tunnel, and restore it at the end."""
@@ -164,7 +166,7 @@ def worker_app() -> LayerCode:
 def build(options: ServeOptions, settings: Settings, *, serving: bool = True) -> LayerCode:
     """Configure this process and return its app. `serving` is false in a process that only supervises workers."""
     export_env_file(options.env_file or ENV_FILE)
-    configure(settings, verbose=options.verbose, serving=serving, developing=options.developing)
+    configure(settings, verbose=options.verbose, serving=serving, developing=options.developing, quiet=options.quiet)
     found, first = _agents(options, settings)
     keep_ours(voice.agent for voice in (*found.agents.values(), first))
     app = create_app(

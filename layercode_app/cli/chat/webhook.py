@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...output.terminal import print_line
+from ...settings import ENV_FILE
 from ..webhook import webhook_secret
 
 if TYPE_CHECKING:
@@ -46,12 +48,13 @@ async def open_webhook(options: ChatOptions) -> AsyncIterator[tuple[str, str, La
         model=options.model,
         verbose=options.verbose,
         developing=True,
-        settings={"log_level": None if options.verbose else "WARNING"},
+        quiet=True,
     )
     settings = served.load()
     app = build(served, settings)
     if fresh:
         tell_of_secret()
+        print_line((f"A webhook secret for development was written to {ENV_FILE}.", "dim"), err=True)
         warn_of_git(settings)
     async with serving(app) as url:
         name = next(iter(app.agents))
