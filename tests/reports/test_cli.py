@@ -83,6 +83,17 @@ async def test_sessions_list_and_show_a_conversation_as_it_was_heard(project: Pa
     assert 'book({"table": 4}) done' in shown
 
 
+@pytest.mark.slow
+async def test_without_an_id_the_latest_conversation_is_shown(project: Path) -> None:
+    assert await command(project, "sessions") == await command(project, "sessions", "list")
+    for name in ("show", "explain"):
+        assert await command(project, "sessions", name) == await command(project, "sessions", name, "call-1")
+    assert "call-1" in await command(project, "sessions", "export")
+    await command(project, "sessions", "forget", "call-1", "--yes")
+    refused = await command(project, "sessions", "show", code=1)
+    assert "No conversation is in the journal yet." in refused
+
+
 async def test_sessions_explain_says_for_each_turn_what_happened(project: Path) -> None:
     said = await command(project, "sessions", "explain", "call-1")
     lines = dict(line.split(": ", 1) for line in said.splitlines())

@@ -10,11 +10,19 @@ import typer
 from ..options import AsJson, StoreUrl
 from ..usage import VisibleErrors
 
-app = typer.Typer(cls=VisibleErrors, help="List, show, export and delete recorded conversations.", no_args_is_help=True)
+app = typer.Typer(cls=VisibleErrors, help="List, show, export and delete recorded conversations.")
 
-Id = Annotated[str, typer.Argument(help="The conversation's id, as `sessions list` shows it.")]
+Id = Annotated[
+    str | None, typer.Argument(help="The conversation's id, as `sessions list` shows it. Default: the latest one.")
+]
 
 OptionalId = Annotated[str | None, typer.Argument(help="The conversation's id, as `sessions list` shows it.")]
+
+
+@app.callback(invoke_without_command=True)
+def _default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_()
 
 
 @app.command("list")
@@ -30,29 +38,31 @@ def list_(
 
 
 @app.command()
-def show(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
+def show(conversation: Id = None, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Show a conversation as the caller heard it, with the figures of each turn."""
     from ...journal.read import summary_of, turns_of
-    from .view import print_conversation, print_summary, with_journal
+    from .view import latest, print_conversation, print_summary, with_journal
 
+    conversation = conversation or latest(store)
     print_conversation(with_journal(store, lambda journal: turns_of(journal, conversation)), as_json=as_json)
     if not as_json:
         print_summary(with_journal(store, lambda journal: summary_of(journal, conversation)))
 
 
 @app.command()
-def explain(conversation: Id, store: StoreUrl = None, as_json: AsJson = False) -> None:
+def explain(conversation: Id = None, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Explain in a sentence why each turn was slow, silent or cut off, with its trace id."""
     from ...journal.read import turns_of
-    from .view import print_explanations, with_journal
+    from .view import latest, print_explanations, with_journal
 
+    conversation = conversation or latest(store)
     turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
     print_explanations(turns, as_json=as_json)
 
 
 @app.command()
 def export(
-    conversation: Id,
+    conversation: Id = None,
     html: Annotated[bool, typer.Option(help="Write a self-contained page instead of JSON.")] = False,
     output: Annotated[
         Path | None,
@@ -63,8 +73,9 @@ def export(
 ) -> None:
     """Write a conversation to a file, with personal details masked."""
     from ...journal.read import turns_of
-    from .view import with_journal, write_export
+    from .view import latest, with_journal, write_export
 
+    conversation = conversation or latest(store)
     turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
     write_export(turns, html=html, output=output, redacted=not unredacted)
 

@@ -38,6 +38,14 @@ def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
     return asyncio.run(work())
 
 
+def latest(store: str | None) -> str:
+    """Return the id of the conversation that was active last. Raises NotRecordedError if there is none."""
+    found = with_journal(store, lambda journal: journal.conversations(limit=1))
+    if not found:
+        raise NotRecordedError("No conversation is in the journal yet. `chat`, `dev` and `run` record them.")
+    return found[0].conversation_id
+
+
 def print_list(found: Sequence[Summary], *, as_json: bool) -> None:
     """Print one line for each conversation."""
     if as_json:
