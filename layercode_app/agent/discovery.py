@@ -14,7 +14,7 @@ from typing import Any
 from ..exceptions import AgentImportError, AgentNotFoundError, ConfigurationError, MissingExtraError
 from ..nearest import nearest
 from .faults import fault_of_agent
-from .importing import import_module, with_advice
+from .importing import import_error, import_module
 from .shipped import BUILT_IN
 from .voice_agent import VoiceAgent
 
@@ -196,10 +196,7 @@ def load_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise AgentImportError(
-            with_advice(f"Agent file {path} failed to import: {type(error).__name__}: {error}", error),
-            traceback=_own_traceback(error, path),
-        ) from error
+        raise import_error(f"Agent file {path}", error, traceback=_own_traceback(error, path)) from error
     return module
 
 

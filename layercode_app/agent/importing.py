@@ -6,7 +6,7 @@ import importlib
 import traceback
 from types import ModuleType
 
-from ..exceptions import AgentImportError, AgentNotFoundError
+from ..exceptions import AgentImportError, AgentNotFoundError, MissingExtraError
 from ..observability.old_habits import instead_of
 from ..observability.privacy.masking import is_library
 
@@ -36,16 +36,19 @@ def import_module(name: str, *, asked: str) -> ModuleType:
 
 
 def _failed(name: str, asked: str, error: Exception) -> AgentImportError:
-    return AgentImportError(
-        with_advice(f"Agent {asked!r}: the module {name!r} failed to import: {type(error).__name__}: {error}", error),
-        traceback=traceback_of_module(error),
-    )
+    return import_error(f"Agent {asked!r}: the module {name!r}", error, traceback=traceback_of_module(error))
 
 
-def with_advice(message: str, error: Exception) -> str:
-    """Return the message, with what to write instead if the error comes from a call that is gone."""
+def import_error(what: str, error: Exception, *, traceback: str) -> AgentImportError:
+    """Return the error that a file or module failed to import, with what to write instead of a call that is gone.
+
+    For a library that is not installed the message says all, so it has no traceback.
+    """
+    if isinstance(error, MissingExtraError):
+        return AgentImportError(f"{what} failed to import: {error}")
     advice = instead_of([error])
-    return f"{message}. {advice}" if advice else message
+    message = f"{what} failed to import: {type(error).__name__}: {error}"
+    return AgentImportError(f"{message}. {advice}" if advice else message, traceback=traceback)
 
 
 def traceback_of_module(error: Exception) -> str:

@@ -152,6 +152,20 @@ def test_no_server_starts_with_such_an_agent_and_it_is_said_once(name: str, proj
     assert " ".join(printed.split()).count(said) == 1
 
 
+def test_a_library_that_is_not_installed_is_one_line_with_what_to_install(project: Path) -> None:
+    (project / "agents" / "intake.py").write_text(
+        "import sys\nsys.modules['phonenumbers'] = None\nfrom layercode_app.collect import Phone\nPhone('number')\n"
+    )
+    exit_code, printed = run(
+        "chat", "--agent", "intake", "--say", "hello", cwd=project, LAYERCODE_WEBHOOK_SECRET=SECRET
+    )
+    assert exit_code == 3, printed
+    assert (
+        "failed to import: Phone needs the library phonenumbers, which is not installed. Install it with: " in printed
+    )
+    assert "Traceback" not in printed
+
+
 def test_what_fits_is_taken(project: Path) -> None:
     fine = """
 class Big(Basket):
