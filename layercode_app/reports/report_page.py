@@ -14,7 +14,7 @@ from . import plots
 from .figures import counted_percentiles, milliseconds
 from .report import Report
 from .tables import all_tables
-from .text import forgotten, title
+from .text import LEGEND, forgotten, title
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,6 +58,7 @@ def as_html(report: Report) -> str:
         tiles=list(_tiles(report)),
         plots=list(_plots(report)),
         tables=list(all_tables(report)),
+        legend=LEGEND,
         opportunities=report.opportunities,
         forgotten=list(forgotten(report)),
     )

@@ -18,6 +18,10 @@ from .tally import Tally
 if TYPE_CHECKING:
     from ..output.tables import Table
 
+LEGEND = (
+    "ttfs: from the request to the first speech; ttft: to the model's first token; total: to the end of the answer. "
+    "first: a conversation's first answer; cut: interrupted by the caller."
+)
 LONGEST_NAME = 80
 """Maximum characters of a row's name, which a caller may choose; `--json` has all of it."""
 
@@ -44,6 +48,7 @@ def _parts(report: Report) -> Iterator[str | Table]:
     else:
         yield from summary(report.total)
         yield from map(_printed, all_tables(report))
+        yield LEGEND
         for found in report.opportunities:
             yield f"* {found.kind}: {found.where}. {found.measured}. {found.advice}"
     yield from forgotten(report)
