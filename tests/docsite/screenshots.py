@@ -1,4 +1,7 @@
-"""Take the screenshots of the documentation site: `make docs-screenshots`; fails when a page asks another host."""
+"""Take the screenshots of the documentation site for `make screenshots`.
+
+Fails when a page asks another host, or when the end of a line of code is hidden on a computer's screen.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,17 @@ async def opened(browser: Browser, address: str, scheme: str, size: dict[str, in
     assert elsewhere == [], f"{address} loads from elsewhere: {elsewhere}"
 
 
+CUT = "() => [...document.querySelectorAll('pre > code')].filter(c => c.scrollWidth > c.clientWidth + 1).map(c => c.innerText)"
+
+
+async def no_code_is_cut(browser: Browser, site: Path) -> None:
+    page = await browser.new_page(viewport=WIDE)  # type: ignore[arg-type]
+    for path in sorted(site.rglob("*.html")):
+        await page.goto(path.resolve().as_uri())
+        assert await page.evaluate(CUT) == [], path
+    await page.close()
+
+
 async def search(page: Page, words: str) -> None:
     """Search the site, as a reader does."""
     await page.keyboard.press("/")
@@ -62,6 +76,7 @@ async def search(page: Page, words: str) -> None:
 async def main(site: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     async with chromium() as browser:
+        await no_code_is_cut(browser, site)
         for name, (place, scheme, size) in SHOTS.items():
             async with opened(browser, (site / place).resolve().as_uri(), scheme, size) as page:
                 await _keep(page, folder / f"{name}.png")
