@@ -108,16 +108,18 @@ class SimulatedCaller:
         if sum(turn.interrupted for turn in heard) >= self._drill.times:
             return None
         self._last_line, self._plan = len(heard), planned
-        self.account.behaviours.append(
-            {"turn": self._turn, "said": say, "behaviours": [f"breaks in {self._spec.breaks_in}"]}
-        )
+        self._note(len(heard), say, [f"breaks in {self._spec.breaks_in}"])
         return self._drill.step(say)
 
     def _silence(self, turns: int) -> Step:
         self._was_silent = True
         self.account.asides.append(turns + 1)
-        self.account.behaviours.append({"turn": self._turn, "said": "", "behaviours": ["silent"]})
+        self._note(turns, "", ["silent"])
         return Step(say="")
+
+    def _note(self, turns: int, said: str, behaviours: list[str]) -> None:
+        """Note what the caller does next, after so many turns. Turns count from the greeting on, as in the reasons."""
+        self.account.behaviours.append({"turn": turns + 1, "said": said, "behaviours": behaviours})
 
     def _hearing(self, heard: Sequence[HeardTurn], random: Random) -> Hearing:
         new = heard[self._last_line :]
@@ -135,9 +137,7 @@ class SimulatedCaller:
         self._last_line, self._plan = turns + len(first), planned
         self._waiting = steps[1:]
         self.account.asides += range(turns + 1, turns + len(steps))
-        self.account.behaviours.append(
-            {"turn": self._turn, "said": move.say, "behaviours": [*delivered.done, *_over_the_reply(planned)]}
-        )
+        self._note(turns, move.say or "", [*delivered.done, *_over_the_reply(planned)])
         return steps[0]
 
 
