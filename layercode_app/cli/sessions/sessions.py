@@ -1,4 +1,4 @@
-"""`sessions`: list, show, export and delete recorded conversations."""
+"""`sessions`: list, show, review, group, export and delete recorded conversations."""
 
 from __future__ import annotations
 
@@ -113,6 +113,19 @@ def review(conversation: OptionalId = None,
     found = print_queue(store, since=beginning(since), limit=limit, reviewed=reviewed, as_json=as_json)
     if found and answers() and not as_json:
         walk(store, found)
+
+
+@app.command()
+def clusters(since: Annotated[str, typer.Option(help="Look at calls from here on: 7d, 24h, or a day.")] = "7d",
+             model: Annotated[str | None, typer.Option(help="A model that names the groups. Default: by their words.")] = None,
+             scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("evals"),
+             limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of groups.")] = 20,
+             store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
+    """Group calls by what callers asked for: how they went, what they cost, and which groups no scenario covers."""
+    from ...reports.report import beginning
+    from .clusters import print_clusters
+
+    print_clusters(store, since=beginning(since), limit=limit, scenarios=scenarios, model=model, as_json=as_json)
 
 
 @app.command()

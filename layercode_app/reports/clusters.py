@@ -1,0 +1,131 @@
+"""Group calls by what their callers asked for, with how they went and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..blank import is_blank
+from ..journal.record import Json, Kind
+from ..journal.stores.base import Store
+from .figures import is_counted, is_turn
+from .review_queue import CallSeen
+from .similar_texts import SIMILAR, Corpus, Vector, centre, cosine, groups_of
+
+NAME_WORDS = 3
+"""The number of words in the name of a group."""
+
+
+@dataclass
+class Asked:
+    """A call, and the caller's words in it."""
+
+    call: CallSeen
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All words of the caller."""
+        return "\n".join(self.said)
+
+    @property
+    def well(self) -> bool:
+        """Whether `sessions review` would find no fault with the call."""
+        return not any(self.call.faults())
+
+
+@dataclass
+class Cluster:
+    """Calls in which the same was asked for."""
+
+    name: str
+    calls: list[Asked]
+    example: str
+    """What the caller said first in the most typical call."""
+    scenarios: list[str] = field(default_factory=list)
+    """The scenarios in which the same is asked for."""
+
+    @property
+    def well(self) -> float:
+        """The share of calls without a fault."""
+        return sum(asked.well for asked in self.calls) / len(self.calls)
+
+    @property
+    def cost(self) -> float:
+        """The mean known cost of a call, in dollars."""
+        return sum(asked.call.cost for asked in self.calls) / len(self.calls)
+
+    def to_json(self) -> Json:
+        """Return it as JSON, with the ids of its calls."""
+        return {
+            "name": self.name,
+            "calls": [asked.call.conversation_id for asked in self.calls],
+            "went_well": round(self.well, 4),
+            "cost_per_call": self.cost,
+            "example": self.example,
+            "scenarios": self.scenarios,
+        }
+
+
+async def calls_of(store: Store, *, since: float) -> list[Asked]:
+    """Return the calls in which the caller said something, in the order in which they began."""
+    calls: dict[str, Asked] = {}
+    async for record in store.turns(since=since, bodies=False):
+        if not is_turn(record) or not is_counted(record):
+            continue
+        seen = CallSeen(record.conversation_id, record.agent, record.started_at)
+        asked = calls.setdefault(record.conversation_id, Asked(seen))
+        asked.call.add(record)
+        if record.kind is Kind.MESSAGE and not is_blank(record.user_text):
+            asked.said.append(record.user_text)
+    return [asked for asked in calls.values() if asked.said]
+
+
+def clusters_of(
+    calls: Sequence[Asked], scenarios: Mapping[str, str], topics: Sequence[str] | None = None
+) -> list[Cluster]:
+    """Group calls by their words, or by their `topics` if a model has named them; the largest group first.
+
+    `scenarios` are the words of each scenario by its name.
+    """
+    corpus = Corpus(asked.text for asked in calls)
+    vectors = [corpus.vector(asked.text) for asked in calls]
+    known = {name: corpus.vector(text) for name, text in scenarios.items()}
+    groups = groups_of(vectors) if topics is None else _by_topic(topics)
+    return [
+        _cluster([calls[index] for index in group], [vectors[index] for index in group], known, _topic(topics, group))
+        for group in groups
+    ]
+
+
+def _topic(topics: Sequence[str] | None, group: Sequence[int]) -> str:
+    return "" if topics is None else topics[group[0]]
+
+
+def _by_topic(topics: Sequence[str]) -> list[list[int]]:
+    groups: dict[str, list[int]] = {}
+    for index, topic in enumerate(topics):
+        groups.setdefault(topic, []).append(index)
+    return sorted(groups.values(), key=lambda group: (-len(group), group[0]))
+
+
+def _cluster(calls: list[Asked], vectors: list[Vector], scenarios: Mapping[str, Vector], name: str) -> Cluster:
+    middle = centre(vectors)
+    typical = max(range(len(calls)), key=lambda index: cosine(vectors[index], middle))
+    covering = sorted((-cosine(vector, middle), scenario) for scenario, vector in scenarios.items())
+    return Cluster(
+        name or _name(middle),
+        calls,
+        example=calls[typical].said[0],
+        scenarios=[scenario for similarity, scenario in covering if -similarity >= SIMILAR],
+    )
+
+
+def _name(middle: Vector) -> str:
+    weights = sorted(middle.items(), key=lambda item: (-round(item[1], 9), item[0]))
+    return " ".join(word for word, _ in weights[:NAME_WORDS])
+
+
+def uncovered(clusters: Iterable[Cluster]) -> list[Cluster]:
+    """Return the groups that no scenario covers."""
+    return [cluster for cluster in clusters if not cluster.scenarios]
