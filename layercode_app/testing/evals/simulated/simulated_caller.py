@@ -118,7 +118,7 @@ class SimulatedCaller:
         return Step(say="")
 
     def _note(self, turns: int, said: str, behaviours: list[str]) -> None:
-        """Note what the caller does next, after so many turns. Turns count from the greeting on, as in the reasons."""
+        """Note what the caller does after these `turns`. They count from the greeting on, as in the reasons."""
         self.account.behaviours.append({"turn": turns + 1, "said": said, "behaviours": behaviours})
 
     def _hearing(self, heard: Sequence[HeardTurn], random: Random) -> Hearing:
