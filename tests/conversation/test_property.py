@@ -286,6 +286,49 @@ class Conversation(RuleBasedStateMachine):
         self.world.truth.append(Past(turn_id, plan.text, spoken, spoken, frames=ear.seen))
         return ear.seen
 
+    # --- a value that is collected in parts
+
+    @rule(restarts=strategies.booleans(), leaves=strategies.booleans(), context=strategies.booleans())
+    def an_address_in_parts(self, restarts: bool, leaves: bool, context: bool) -> None:
+        """The parts become one address, whatever happens between them, and it is set by the yes alone."""
+        number, agent = next(self.numbers), self.world.tools % 2
+        address = f"caller{number}@example{number}.org"
+        self._collect(f"caller{number} at", "save_email")
+        if context:
+            self.the_platform_says_what_was_heard(1)
+        if restarts:
+            self.a_restart()
+        self._collect(f"example{number} dot org", "save_email", leaves=leaves)
+        kept = self._own_state(agent)
+        assert (kept.answer("email").value, kept.answer("email").confirmed) == (address, False)
+        assert kept.email == self.world.emails[agent]
+        self._collect(f"Yes, it is right, {number}.", "confirm_email")
+        self.world.emails[agent] = address
+
+    def _collect(self, text: str, tool: str, *, leaves: bool = False) -> None:
+        """Say the words twice, as the platform may deliver them, and hear what the collector returned."""
+        plan = self.world.plans[text] = Plan(text, [], False, [], collects=tool)
+        seen, ear, again, turn_id = len(self.world.requests), Ear(), Ear(), f"turn-{next(self.numbers)}"
+
+        async def leave() -> None:
+            task = self.begin(plan, turn_id, ear)
+            await plan.advance(0)  # until the tool has returned
+            ear.listener.leave()
+            await task
+
+        plan.permits = 0 if leaves else 1
+        self.run(leave() if leaves else self.whole(plan, turn_id, ear))
+        self.check(seen)
+        assert ear.spoken == plan.returned
+        assert bool(ear.spoken) is not leaves
+        self.world.truth.append(Past(turn_id, text, ear.spoken, ear.spoken, frames=ear.seen))
+        self.run(self.whole(plan, turn_id, again))
+        assert plan.runs == 1
+
+    def _own_state(self, agent: int) -> Count:
+        state = self.run(self.store.conversation(CONVERSATION)).state
+        return Count.model_validate(own_fields(state, scope_of(AGENTS[agent], AGENTS[0])))
+
     # --- the page, restarts and crashes
 
     @rule()
@@ -298,10 +341,9 @@ class Conversation(RuleBasedStateMachine):
 
     @rule()
     def the_state_is_what_the_tools_made_it(self) -> None:
-        state = self.run(self.store.conversation(CONVERSATION)).state
-        for number, agent in enumerate(AGENTS):
-            own = own_fields(state, scope_of(agent, AGENTS[0]))
-            assert Count.model_validate(own).tools == self.world.tools_of(number)
+        for number in range(len(AGENTS)):
+            own = self._own_state(number)
+            assert (own.tools, own.email) == (self.world.tools_of(number), self.world.emails[number])
 
     @rule()
     def a_restart(self) -> None:

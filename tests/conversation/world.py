@@ -6,12 +6,12 @@ Nothing of the code under test is used to know what is right: the truth is a lis
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_ai import Agent, RunContext
 from pydantic_ai.messages import (
     ModelMessage,
@@ -26,6 +26,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import Message, Stage, Turn, VoiceAgent
 from layercode_app.agent.runner import AgentRunner
+from layercode_app.collect import Collecting, Email
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.listener import Listener
 from layercode_app.journal.record import Frame, Json, TurnRecord
@@ -40,9 +41,10 @@ STAGES = ("even", "odd")
 """The stages of an agent: how many of its tools ran."""
 
 
-class Count(BaseModel):
+class Count(Collecting):
     tools: int = 0
     pages: int = 0
+    email: str = ""
 
 
 @dataclass
@@ -55,6 +57,10 @@ class Plan:
     after: list[str]
     asks: bool = False
     """Whether it ends with a call that the caller must confirm."""
+    collects: str = ""
+    """The tool of a collector that it calls; what the tool returns is said."""
+    returned: str = ""
+    """What the collector's tool returned."""
     permits: int = 0
     passed: int = 0
     runs: int = 0
@@ -145,6 +151,8 @@ class World:
         self.plans: dict[str, Plan] = {}
         self.truth: list[Past] = []
         self.tools = self.booked = 0
+        self.emails = ["", ""]
+        """The address that the caller confirmed to each agent."""
         self.requests: list[list[ModelMessage]] = []
         self.agents = self._agents()
         self.agent = self.agents[0]
@@ -161,7 +169,7 @@ class World:
         return (self.tools + 1 - agent) // 2
 
     def _agents(self) -> list[VoiceAgent[Any, Any]]:
-        agent = Agent(FunctionModel(stream_function=self._model), deps_type=Turn[Count])
+        agent = Agent(FunctionModel(stream_function=self._model), deps_type=Turn[Count], toolsets=[Email("email")])
 
         @agent.tool
         async def bump(ctx: RunContext[Turn[Count]]) -> str:
@@ -197,8 +205,22 @@ class World:
             yield {9: DeltaToolCall(name="bump", json_args="{}", tool_call_id=f"call-{plan.text}")}
         elif plan.asks and not answered:
             yield {9: DeltaToolCall(name="book", json_args="{}", tool_call_id=f"call-{plan.text}")}
+        elif plan.collects:
+            async for part in self._collect(plan, messages if answered else None):
+                yield part
         elif not (plan.after if answered else plan.before):
             yield ""
+
+    async def _collect(self, plan: Plan, answer: list[ModelMessage] | None) -> Any:
+        """Call the collector's tool with the caller's words, or say what it returned."""
+        if answer is None:
+            heard = {"heard": plan.text} if plan.collects.startswith("save") else {}
+            yield {9: DeltaToolCall(name=plan.collects, json_args=json.dumps(heard), tool_call_id=f"call-{plan.text}")}
+            return
+        await plan.step()
+        (returned,) = (part.content for part in answer[-1].parts if isinstance(part, ToolReturnPart))
+        plan.returned = str(returned)
+        yield plan.returned
 
     def handler(self, store: Store) -> TurnHandler:
         agents = {voice.name: AgentRunner(voice) for voice in self.agents}
