@@ -1,4 +1,4 @@
-"""Read an agent's output type: the types to speak, and an example of what a model answers."""
+"""Find the types that an agent's output may have, and make an example of a model's answer with that output."""
 
 from __future__ import annotations
 

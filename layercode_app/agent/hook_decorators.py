@@ -8,7 +8,7 @@ from .offline import Script
 
 
 class Hooks:
-    """The functions of an agent that are called when something happens. Each is checked when it is registered."""
+    """The decorators that register an agent's hooks, tasks and script; hooks and tasks are checked at once."""
 
     def __init__(self) -> None:
         self.hooks: dict[HookName, list[Hook]] = {}

@@ -217,7 +217,7 @@ async def _speak_hook(turn: Turn[Any, Any], answer: Any, source: Source, hook: s
 
 
 def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-    """Override the timeouts of the settings by those of the agent."""
+    """Replace the timeouts of the settings with those that the agent sets."""
     if voice.first_token_timeout is not None:
         turn.live.run.first_token_timeout = voice.first_token_timeout
     if voice.piece_timeout is not None:

@@ -56,7 +56,7 @@ def _policy(name: str, given: object) -> ToolPolicy:
 
 
 def texts_of(what: str, given: object) -> tuple[str, ...]:
-    """Return one or several texts as a tuple, without blank ones; none for None and False."""
+    """Return one or several texts as a tuple, without blank ones; the tuple is empty for None and False."""
     if given is None or given is False:
         return ()
     texts = (given,) if isinstance(given, str) else given

@@ -34,7 +34,7 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
         if re.fullmatch(pattern, form):
             return Understood(form)
     plain = re.sub(r"[^A-Z0-9]", "", text)
-    if any(re.fullmatch(pattern, plain + end) for end in _endings(pattern)):
+    if any(re.fullmatch(pattern, plain + end) for end in _endings()):
         return Incomplete("I have {so_far} so far. And the rest?")
     return Unclear(f"I heard {spelled(text)}, which is no complete code. Please say it once more.")
 
@@ -53,8 +53,8 @@ def _apart(match: re.Match[str]) -> str:
     return " ".join(match[0])
 
 
-def _endings(pattern: str) -> list[str]:
-    """Return texts that might complete a code, to tell a beginning from something else."""
+def _endings() -> list[str]:
+    """Return sample endings: if a text with one of them fits the pattern, the text may be the beginning of a code."""
     return [unit * count for unit in ("0", "A", "A0") for count in range(1, 13)] + ["A" + "0" * n for n in range(1, 13)]
 
 

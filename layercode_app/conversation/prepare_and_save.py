@@ -219,7 +219,7 @@ async def _finish_late(
 ) -> None:
     """Save the result of a tool that ended after its turn, its changes to the state and its notes of the caller.
 
-    It is given the parts of the turn that it needs: with the turn itself, each turn would be a reference cycle.
+    The function takes only parts of the turn: a reference to the whole turn, which refers to it, would be a cycle.
     """
     try:
         await delivery.finish_late(services.store, record, call)

@@ -31,7 +31,7 @@ HEADERS = [
 
 
 class Guard:
-    """Middleware that passes on only requests of this machine's pages and programs, and refuses others with a reason.
+    """Middleware that passes on only requests from this machine's pages and programs, and refuses others with a reason.
 
     With `page`, answers get the security headers of a page, and request bodies must be JSON.
     """

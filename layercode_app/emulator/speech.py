@@ -47,7 +47,7 @@ class Speech:
 
 
 def duration(pcm: bytes) -> float:
-    """Return the duration of PCM16 mono 16 kHz, in seconds."""
+    """Return the duration, in seconds, of mono PCM16 audio at 16 kHz."""
     return len(pcm) / 2 / RATE
 
 

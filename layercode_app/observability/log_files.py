@@ -81,7 +81,7 @@ def _next(opened: float, hour: int, minute: int) -> float:
 
 
 class RotatingFile:
-    """This worker's log file in a folder. `write` never raises; the lines are then in the file, or lost in an outage."""
+    """This worker's log file in a folder. `write` never raises; lines that it cannot write are lost."""
 
     def __init__(self, folder: Path, name: str, *, rotation: str, retention: str) -> None:
         self._folder = folder

@@ -12,7 +12,7 @@ _ALWAYS = "default-src 'none'; base-uri 'none'; form-action 'none'"
 
 
 def sealed(page: str, *, more: str = "") -> str:
-    """Add a Content-Security-Policy to a page that allows its inline scripts and styles by hash, and nothing else.
+    """Add to a page a Content-Security-Policy that allows only the page's own inline scripts and styles, by hash.
 
     All text from outside must be escaped already. `more` is appended to the policy.
     """

@@ -75,7 +75,7 @@ def _trace_refusal(request: context.Request) -> None:
 
 
 def answered() -> AbstractContextManager[None]:
-    """Return a context manager with the span of the current request, which is not an event of the platform."""
+    """Return a context manager that opens the span of the current request; for requests that are no platform events."""
     request = context.request.get()
     return nullcontext() if request is None else request_spans.answered(request)
 

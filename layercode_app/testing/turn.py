@@ -30,7 +30,10 @@ class Called:
 
 
 class ToolCalls(list[ToolCall]):
-    """The tool calls of a turn, in the order they began: `"menu" in turn.tools`, `turn.tools == ["menu"]`."""
+    """The tool calls of a turn, in the order they began.
+
+    Compare with names, in any order: `"menu" in turn.tools`, `turn.tools == ["menu"]`.
+    """
 
     __hash__ = None
 

@@ -53,8 +53,8 @@ class Channels:
             return name
         known = ", ".join(sorted(self.urls)) or "none"
         raise ConfigurationError(
-            f"{setting} names the channel {name!r}; there are: {known}. Add it to [channels] in layercode.toml, or "
-            f"to {SETTING}."
+            f"{setting} names the channel {name!r}, which does not exist. Existing channels: {known}. Add {name!r} to "
+            f"[channels] in layercode.toml, or to {SETTING}."
         )
 
     async def send(self, name: str, title: str, body: str, *, form: Format = "text", kind: Kind = "info") -> None:

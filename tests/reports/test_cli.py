@@ -158,7 +158,9 @@ async def test_report_prints_writes_a_page_and_sends_it(project: Path) -> None:
     async with inbox() as box:
         (project / "layercode.toml").write_text(f'channels.ops = "{box.url}/hook"\n')
         assert await command(project, "report", "--send", "ops") == "Sent to ops.\n"
-        assert "'pager'; there are: ops" in await command(project, "report", "--send", "pager", code=2)
+        assert "'pager', which does not exist. Existing channels: ops" in await command(
+            project, "report", "--send", "pager", code=2
+        )
     [sent] = box.bodies
     assert sent["title"].startswith("Voice agent report. Calls from ")
     assert "5 turns in 1 conversation;" in sent["message"]

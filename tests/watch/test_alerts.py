@@ -188,4 +188,4 @@ async def test_a_server_with_a_wrong_rule_does_not_start(tmp_path: Path) -> None
         cwd=tmp_path, env={**os.environ, "LAYERCODE_WEBHOOK_SECRET": "test-secret"},
     )  # fmt: skip
     assert done.returncode == 2
-    assert "'pager'; there are: none" in done.stderr
+    assert "'pager', which does not exist. Existing channels: none" in done.stderr

@@ -99,7 +99,7 @@ def test_conditions(when: str, limit: float, baseline: float | None) -> None:
         ({"window": "soon"}, "window 'soon': expected a duration"),
         ({"when": "cost > 3 x baseline(long)"}, "baseline 'long'"),
         ({"window": None}, "window is missing"),
-        ({"channels": ["pager"]}, "channel 'pager'; there are: ops"),
+        ({"channels": ["pager"]}, "channel 'pager', which does not exist. Existing channels: ops"),
         ({"at_least": "many"}, "at_least is 'many'"),
         ({"severity": "high"}, "severity is 'high'; expected info, warning, critical"),
         ({"mood": "high"}, "unknown mood"),

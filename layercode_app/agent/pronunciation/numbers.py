@@ -57,7 +57,7 @@ SCALES = {
 
 
 def say_number(match: re.Match[str], place: Place) -> str | None:
-    """Say a number as a code, a day, a year or a quantity, by what stands before it."""
+    """Return the words for a number: a code, a year or a quantity, by its digits and the words before it."""
     written = match["n"]
     if written.isdigit():
         if (len(written) > 2 and _is_code(place)) or (written[0] == "0" and len(written) > 1):

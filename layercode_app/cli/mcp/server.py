@@ -25,7 +25,7 @@ MAY_RUN = "run_scenario and fork_conversation run the agent and call its models,
 
 
 def make_server(settings: Settings, *, agents_dir: Path | None = None, allow_run: bool = False) -> MCPServer:
-    """Return the server of a journal; with `allow_run` it may also run agents."""
+    """Return an MCP server that reads the journal; with `allow_run` the server may also run agents."""
     server = MCPServer(
         "layercode-create-app",
         instructions=INSTRUCTIONS.format(runs=MAY_RUN if allow_run else READ_ONLY),

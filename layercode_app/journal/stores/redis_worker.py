@@ -47,7 +47,7 @@ class Worker(Presence[Link]):
                 message = await subscription.get_message(timeout=SILENCE_SECONDS)
                 if message is None:
                     if asked:
-                        raise RedisConnectionError("the subscription is silent")
+                        raise RedisConnectionError("Redis did not answer a ping on the subscription to signals")
                     await subscription.ping()
                     asked = True
                     continue

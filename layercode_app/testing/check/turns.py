@@ -53,7 +53,7 @@ async def duplicate_at_once(probe: Probe) -> None:
 
 
 async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
-    """Raise FailedError unless the answer holds the word, SkippedError if the agent answers no such question."""
+    """Raise FailedError unless the answer holds the word, or SkippedError if the agent answers no memory questions."""
     spoken = asked.needs_whole_turn().spoken
     if word in spoken.lower():
         return

@@ -1,4 +1,4 @@
-"""The finished runs of an evaluation: what they cost, and a file from which a broken-off evaluation goes on."""
+"""The finished runs of an evaluation: their costs, and a file from which an interrupted evaluation is resumed."""
 
 from __future__ import annotations
 
