@@ -157,10 +157,33 @@ async def sum_up(before: Summary | None, transcript: str) -> Summary:
 keeper = VoiceAgent("keeper", Agent(FunctionModel(stream_function=tell_number)), summary=sum_up)
 
 
+async def know(messages: list[ModelMessage], info: AgentInfo) -> Any:
+    """Keep what the caller likes, slowly; in another call, say how many times that is known."""
+    last = messages[-1].parts[-1]
+    if isinstance(last, ToolReturnPart):
+        for word in ("I ", "will ", "remember ", "that."):
+            await asyncio.sleep(0.1)
+            yield word
+    elif "I like rye" in str(getattr(last, "content", "")):
+        yield {0: DeltaToolCall(name="keep", json_args='{"fact": "likes rye"}', tool_call_id="call-1")}
+    else:
+        yield f"I know that {str(messages).count('likes rye')} times."
+
+
+knowing = Agent(FunctionModel(stream_function=know), deps_type=Turn)
+knower = VoiceAgent("knower", knowing, remember=lambda turn: str(turn.metadata.get("user", "")))
+
+
+@knowing.tool
+async def keep(ctx: RunContext[Turn], fact: str) -> str:
+    ctx.deps.notes.add(fact)
+    return "kept"
+
+
 def main() -> None:
     settings = load_settings({"log_dir": ""}, env_file=None, toml_file=None)
     app = LayerCode(
-        talker, VoiceAgent("payer", payer), asker, reader, intake, front, billing, keeper, settings=settings
+        talker, VoiceAgent("payer", payer), asker, reader, intake, front, billing, keeper, knower, settings=settings
     )
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, timeout_graceful_shutdown=2)
 

@@ -1,0 +1,70 @@
+"""Notes of a caller survive a duplicate, an interruption and kill -9 right after the turn, on SQLite and on Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layercode_app.emulator.webhooks import WebhookClient
+
+from ..calling import Caller
+from ..redis_server import RedisServer
+from ..server_process import SECRET, ServerProcess
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
+
+LIKES = "I like rye."
+LEASED_SECONDS = 150
+"""A dead worker may have leased the job that writes the note; another one gets it when the minute's lease is over."""
+UNKNOWN, ONCE = "I know that 0 times.", "I know that 1 times."
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
+    store = f"sqlite:///{tmp_path}/journal.sqlite3"
+    if request.param == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        store = redis.url
+    server = ServerProcess(store, tmp_path, LAYERCODE_FILLER="off").start()
+    yield server
+    server.stop()
+
+
+async def known(client: WebhookClient, user: str) -> str:
+    """Call again until the notes of the earlier call are known; return what the agent says then, and a call later."""
+    said = UNKNOWN
+    async with asyncio.timeout(LEASED_SECONDS):
+        for number in range(1_000_000):
+            if said != UNKNOWN:
+                break
+            caller = Caller(client, f"{user}-again-{number}")
+            said = (await caller.say("Hello", metadata={"user": user})).spoken
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    later = (await Caller(client, f"{user}-later").say("Hello", metadata={"user": user})).spoken
+    assert later == said
+    return said
+
+
+async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> None:
+    async with WebhookClient(f"{server.url}/api/agents/knower", SECRET) as client:
+        # Two deliveries of one turn, and the server killed as soon as they have ended.
+        user = f"{tmp_path.name}-killed"
+        caller = Caller(client, user)
+        twice = await asyncio.gather(*[caller.say(LIKES, turn_id="t1", metadata={"user": user}) for _ in range(2)])
+        assert {reply.spoken for reply in twice} == {"I will remember that."}
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+        assert await known(client, user) == ONCE
+
+        # Interrupted when the note had been made, and a new call at once.
+        user = f"{tmp_path.name}-interrupted"
+        ids = {"conversation_id": user, "session_id": "s", "turn_id": "t1", "metadata": {"user": user}}
+        async with client.deliver({"type": "message", "text": LIKES, **ids}) as answer:
+            async for frame in answer.frames():
+                if "I" in str(frame.payload.get("content", "")):
+                    break
+        assert await known(client, user) == ONCE
