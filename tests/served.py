@@ -171,7 +171,9 @@ async def know(messages: list[ModelMessage], info: AgentInfo) -> Any:
 
 
 knowing = Agent(FunctionModel(stream_function=know), deps_type=Turn)
-knower = VoiceAgent("knower", knowing, remember=lambda turn: str(turn.metadata.get("user", "")))
+knower = VoiceAgent(
+    "knower", knowing, tool_apology="Sorry, I lost that.", remember=lambda turn: str(turn.metadata.get("user", ""))
+)
 
 
 @knowing.tool

@@ -40,7 +40,7 @@ class CallerNotes:
     removed: list[str] = field(default_factory=list)
 
     def add(self, fact: str) -> None:
-        """Keep a fact for the caller's next calls; it is written when the turn ends."""
+        """Keep a fact for the caller's next calls; it is written when the tool or the turn ends."""
         if not is_blank(fact):
             _move(fact, self.removed, self.added)
 

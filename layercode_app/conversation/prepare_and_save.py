@@ -125,7 +125,7 @@ class Work:
         live.run.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
         live.run.first_token_timeout, live.run.piece_timeout = limits.first_token_timeout, limits.piece_timeout
         live.run.hedge_after = limits.hedge_after
-        live.save = partial(self.services.states.save, record, state, flow)
+        live.save = partial(_checkpoint, self.services, record, self.noted, self.jobs, state, flow)
         live.late = partial(_finish_late, self.services, record, self.noted, self.jobs, state, flow)
         return Turn(
             self.event,
@@ -141,7 +141,6 @@ class Work:
 
     async def recall(self, turn: Turn[Any, Any]) -> None:
         """Read the notes of the caller, if the agent keeps some. Without the journal the call goes on without them."""
-        self._queue_notes()
         self.live.notes = None  # After a hand-over those of the agent before.
         key, live = self.agent.caller_of(turn), self.live
         if not key or live.flow is None:
@@ -153,11 +152,6 @@ class Work:
             live.notes = CallerNotes(key)  # What this turn adds is written later.
             logger.warning("The notes of the caller could not be read: {}", error)
         self.noted.append(live.notes)
-
-    def _queue_notes(self) -> None:
-        """Queue the task that writes the notes of the turn so far."""
-        if self.live.notes is not None and (given := self.live.notes.take()):
-            self.live.enqueued.append((NOTES, given))
 
     def _enter_flow(self) -> Flow:
         """Begin in the stage of the agent that the conversation is at; in the first one if that was removed since."""
@@ -173,7 +167,8 @@ class Work:
 
     def collect_jobs(self) -> None:
         """Turn the tasks into jobs of the agent that answers now, before another one answers or the turn is saved."""
-        self._queue_notes()
+        if self.noted:
+            _note_jobs(self.live.record, self.noted, self.jobs)
         if not self.live.enqueued:
             return
         for number, (name, given) in enumerate(self.live.enqueued, len(self.jobs)):
@@ -208,6 +203,31 @@ class Work:
             record.error_category = record.error_category or "store"
 
 
+def _note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:
+    """Turn what was noted of the caller since the last time into jobs; append these to the turn's jobs, and return them."""
+    taken = filter(None, [notes.take() for notes in noted])
+    # Ids of their own: an attempt that is repeated must not take one for a task of the attempt before.
+    new = [
+        tasks.job_of(record, f"notes-{record.attempt}-{n}", NOTES, given) for n, given in enumerate(taken, len(jobs))
+    ]
+    jobs += new
+    return new
+
+
+async def _checkpoint(
+    services: Services,
+    record: TurnRecord,
+    noted: Sequence[CallerNotes],
+    jobs: list[Job],
+    state: LiveState[Any] | None,
+    flow: Flow,
+) -> None:
+    """Save the running turn, and enqueue its notes of the caller: if the worker dies, its tools do not run again."""
+    for job in _note_jobs(record, noted, jobs):
+        await services.enqueue(job)
+    await services.states.save(record, state, flow)
+
+
 async def _finish_late(
     services: Services,
     record: TurnRecord,
@@ -223,8 +243,7 @@ async def _finish_late(
     """
     try:
         await delivery.finish_late(services.store, record, call)
-        for given in filter(None, [notes.take() for notes in noted]):
-            jobs.append(tasks.job_of(record, len(jobs), NOTES, given))
-            await services.enqueue(jobs[-1])
+        for job in _note_jobs(record, noted, jobs):
+            await services.enqueue(job)
     finally:
         await services.states.release(record.conversation_id, state, flow)

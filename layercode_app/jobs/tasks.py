@@ -30,7 +30,7 @@ def task_name(function: Callable[..., Awaitable[Any]]) -> str:
     return str(name)
 
 
-def job_of(record: TurnRecord, number: int, name: str, arguments: dict[str, Json]) -> Job:
+def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str, Json]) -> Job:
     """Build the job of a task. Its id depends on the turn, so a turn that runs again does not enqueue it twice."""
     job_id = f"{TASK}-{record.conversation_id}-{record.turn_id}-{number}"
     return Job(job_id, TASK, record.agent, {"task": name, "arguments": arguments}, record.conversation_id)

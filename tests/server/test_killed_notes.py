@@ -1,4 +1,4 @@
-"""Notes of a caller survive a duplicate, an interruption and kill -9 right after the turn, on SQLite and on Redis."""
+"""Notes of a caller survive a duplicate, an interruption and kill -9 in and after the turn, on SQLite and on Redis."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.exceptions import DeliveryError
 
 from ..calling import Caller
 from ..redis_server import RedisServer
@@ -17,6 +18,7 @@ from ..server_process import SECRET, ServerProcess
 pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
 LIKES = "I like rye."
+APOLOGY = "Sorry, I lost that."
 LEASED_SECONDS = 150
 """A dead worker may have leased the job that writes the note; another one gets it when the minute's lease is over."""
 UNKNOWN, ONCE = "I know that 0 times.", "I know that 1 times."
@@ -49,6 +51,15 @@ async def known(client: WebhookClient, user: str) -> str:
     return said
 
 
+async def killed_within(server: ServerProcess, client: WebhookClient, user: str) -> None:
+    """Deliver a message, and kill the server when the agent speaks, after its tool."""
+    ids = {"conversation_id": user, "session_id": "s", "turn_id": "t1", "metadata": {"user": user}}
+    async with client.deliver({"type": "message", "text": LIKES, **ids}) as answer:
+        async for frame in answer.frames():
+            if "I" in str(frame.payload.get("content", "")):
+                await asyncio.to_thread(server.kill)
+
+
 async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> None:
     async with WebhookClient(f"{server.url}/api/agents/knower", SECRET) as client:
         # Two deliveries of one turn, and the server killed as soon as they have ended.
@@ -58,6 +69,14 @@ async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> Non
         assert {reply.spoken for reply in twice} == {"I will remember that."}
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
+        assert await known(client, user) == ONCE
+
+        # Killed within the turn, when the tool has ended: it does not run again, and its note is kept.
+        user = f"{tmp_path.name}-within"
+        with pytest.raises(DeliveryError):
+            await killed_within(server, client, user)
+        await asyncio.to_thread(server.start)
+        assert (await Caller(client, user, "s").say(LIKES, turn_id="t1", metadata={"user": user})).spoken == APOLOGY
         assert await known(client, user) == ONCE
 
         # Interrupted when the note had been made, and a new call at once.
