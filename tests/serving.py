@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import uvicorn
+from websockets.exceptions import InvalidState
 
 from layercode_app.emulator.websocket import PING_SECONDS
 from layercode_app.server.port import listen
@@ -72,7 +73,9 @@ class QuickServer(uvicorn.Server):
             listener.close()
         state = self.server_state
         for connection in list(state.connections):
-            connection.shutdown()
+            # Uvicorn sends its own close frame even if the page has just closed the socket; such a connection ends by itself.
+            with suppress(InvalidState):
+                connection.shutdown()
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
                 while state.connections or state.tasks:
