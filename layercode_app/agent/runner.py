@@ -82,8 +82,7 @@ class AgentRunner:
         _set_limits(self.voice, turn)
         try:
             await _with_helpers(turn, self._speak_reply(turn))
-            if self.stage_names:
-                self.voice.stages.follow(turn)
+            self.voice.stages.follow(turn)
         finally:
             if self.voice.sums_up:  # Turns that are interrupted make the history longer, too.
                 enqueue_summary(self.voice, turn)

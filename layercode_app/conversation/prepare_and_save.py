@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeAlias
 
 from loguru import logger
@@ -17,18 +16,18 @@ from loguru import logger
 from ..exceptions import StoreError
 from ..jobs import tasks
 from ..jobs.late_saves import LateSaves
-from ..journal.forget import NOTES
 from ..journal.outbound import AGENT
-from ..journal.record import Frame, ToolCall, TurnRecord
+from ..journal.record import Frame, TurnRecord
 from ..journal.stores.base import Begun, Job, Store
 from ..observability import spans
 from ..observability.privacy import caller_secrets
 from ..settings.limits import Limits
 from ..webhook import Event
-from . import carried_speech, delivery
+from . import carried_speech
 from .agent_protocol import AgentProtocol
 from .caller_notes import CallerNotes, read_notes
 from .carried_speech import Carried
+from .checkpoint import Checkpoint, note_jobs
 from .flow import CALLER, Flow, begin_part, end_flow, scope_of
 from .live import LiveTurn
 from .state import LiveState
@@ -125,8 +124,8 @@ class Work:
         live.run.tool_timeout = self.agent.tool_timeout or limits.tool_timeout
         live.run.first_token_timeout, live.run.piece_timeout = limits.first_token_timeout, limits.piece_timeout
         live.run.hedge_after = limits.hedge_after
-        live.save = partial(_checkpoint, self.services, record, self.noted, self.jobs, state, flow)
-        live.late = partial(_finish_late, self.services, record, self.noted, self.jobs, state, flow)
+        checkpoint = Checkpoint(self.services, record, self.noted, self.jobs, state, flow)
+        live.save, live.late = checkpoint.save, checkpoint.finish_late
         return Turn(
             self.event,
             live,
@@ -160,17 +159,13 @@ class Work:
         if flow is None:
             flow = live.flow = Flow(self.begun.state, self.first or agent.name, self.services.agents)
         flow.stages = agent.stage_names
-        live.record.at_stage = flow.stage(agent.name) if agent.stage_names else ""
-        if live.record.at_stage:
-            begin_part(live)
+        live.record.at_stage = flow.stage(agent.name)
+        begin_part(live)
         return flow
 
     def collect_jobs(self) -> None:
         """Turn the tasks into jobs of the agent that answers now, before another one answers or the turn is saved."""
-        if self.noted:
-            _note_jobs(self.live.record, self.noted, self.jobs)
-        if not self.live.enqueued:
-            return
+        note_jobs(self.live.record, self.noted, self.jobs)
         for number, (name, given) in enumerate(self.live.enqueued, len(self.jobs)):
             self.jobs.append(tasks.job_of(self.live.record, number, name, given))
         self.live.enqueued.clear()
@@ -181,8 +176,7 @@ class Work:
         If the journal is unavailable, log the error and retry later.
         """
         live, record = self.live, self.live.record
-        if record.at_stage:
-            end_flow(live)
+        end_flow(live)
         if end is not None:
             live.collect(end=end)
         record.ended_at = time.time()
@@ -201,49 +195,3 @@ class Work:
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
             self.services.late.keep(record, changes, self.jobs)
             record.error_category = record.error_category or "store"
-
-
-def _note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:
-    """Turn what was noted of the caller since the last time into jobs; append these to the turn's jobs, and return them."""
-    taken = filter(None, [notes.take() for notes in noted])
-    # Ids of their own: an attempt that is repeated must not take one for a task of the attempt before.
-    new = [
-        tasks.job_of(record, f"notes-{record.attempt}-{n}", NOTES, given) for n, given in enumerate(taken, len(jobs))
-    ]
-    jobs += new
-    return new
-
-
-async def _checkpoint(
-    services: Services,
-    record: TurnRecord,
-    noted: Sequence[CallerNotes],
-    jobs: list[Job],
-    state: LiveState[Any] | None,
-    flow: Flow,
-) -> None:
-    """Save the running turn, and enqueue its notes of the caller: if the worker dies, its tools do not run again."""
-    for job in _note_jobs(record, noted, jobs):
-        await services.enqueue(job)
-    await services.states.save(record, state, flow)
-
-
-async def _finish_late(
-    services: Services,
-    record: TurnRecord,
-    noted: Sequence[CallerNotes],
-    jobs: list[Job],
-    state: LiveState[Any] | None,
-    flow: Flow,
-    call: ToolCall,
-) -> None:
-    """Save the result of a tool that ended after its turn, its changes to the state and its notes of the caller.
-
-    The function takes only parts of the turn: a reference to the whole turn, which refers to it, would be a cycle.
-    """
-    try:
-        await delivery.finish_late(services.store, record, call)
-        for job in _note_jobs(record, noted, jobs):
-            await services.enqueue(job)
-    finally:
-        await services.states.release(record.conversation_id, state, flow)

@@ -232,6 +232,8 @@ class TurnRecord:
     @property
     def hedges(self) -> tuple[int, int]:
         """How many requests were sent a second time because they were slow, and how many of these answered first."""
+        if not self.requests:
+            return 0, 0
         found = [call.hedge for call in self.requests]
         return found.count("won") + found.count("lost"), found.count("won")
 

@@ -143,11 +143,10 @@ def _trouble_rows(record: TurnRecord, agent: str) -> Iterator[Row]:
         yield ERRORS, 1, (agent, record.error_category, record.impact)
     if record.retries:
         yield RETRIES, record.retries, (agent, "false" if record.error_category else "true")
-    if record.requests:
-        sent, won = record.hedges
-        for amount, label in ((won, "true"), (sent - won, "false")):
-            if amount:
-                yield HEDGES, amount, (agent, label)
+    sent, won = record.hedges
+    for amount, label in ((won, "true"), (sent - won, "false")):
+        if amount:
+            yield HEDGES, amount, (agent, label)
     if again := record.usage.get("validation_retries"):
         yield VALIDATION_RETRIES, again, (agent,)
 

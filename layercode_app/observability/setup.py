@@ -47,8 +47,8 @@ def configure(
     """Check the settings and set up the sinks; `verbose` is a debug run.
 
     `developing` is for a developer's own terminal, where errors of the agent are shown with their messages; a `quiet`
-    one shows warnings and errors only. A process that only supervises workers is not `serving`: it logs, and has no other sink. Calling this again changes the logs
-    only. Raises ConfigurationError that names the wrong setting.
+    one shows warnings and errors only. A process that only supervises workers is not `serving`: it logs, and has no other
+    sink. Calling this again changes the logs only. Raises ConfigurationError that names the wrong setting.
     """
     variables = environment.environment()
     checks.check(settings, variables)

@@ -129,7 +129,7 @@ def _some(record: TurnRecord) -> dict[str, Any]:
         found["stage"] = record.at_stage
     if record.handed_to:
         found["handed_to"] = record.handed_to
-    if record.requests and (hedges := record.hedges)[0]:
+    if (hedges := record.hedges)[0]:
         found["hedges"], found["hedges_won"] = hedges
     if len(record.requests) > 1 and len(shares := record.shares) > 1:
         found["models"] = {share.model: {"usage": share.usage, "cost": share.cost} for share in shares}
