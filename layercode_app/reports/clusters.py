@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..blank import is_blank
-from ..journal.record import Json, Kind
+from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.base import Store
-from .figures import is_counted, is_turn
-from .review_queue import CallSeen
+from .review_queue import CallSeen, calls_seen
 from .similar_texts import SIMILAR, Corpus, Vector, centre, cosine, groups_of
 
 NAME_WORDS = 3
@@ -17,11 +16,16 @@ NAME_WORDS = 3
 
 
 @dataclass
-class Asked:
+class Asked(CallSeen):
     """A call, and the caller's words in it."""
 
-    call: CallSeen
     said: list[str] = field(default_factory=list)
+
+    def add(self, record: TurnRecord) -> None:
+        """Count a turn, and keep its words."""
+        super().add(record)
+        if record.kind is Kind.MESSAGE and not is_blank(record.user_text):
+            self.said.append(record.user_text)
 
     @property
     def text(self) -> str:
@@ -31,7 +35,7 @@ class Asked:
     @property
     def well(self) -> bool:
         """Whether `sessions review` would find no fault with the call."""
-        return not any(self.call.faults())
+        return not any(self.faults())
 
 
 @dataclass
@@ -53,13 +57,13 @@ class Cluster:
     @property
     def cost(self) -> float:
         """The mean known cost of a call, in dollars."""
-        return sum(asked.call.cost for asked in self.calls) / len(self.calls)
+        return sum(asked.cost for asked in self.calls) / len(self.calls)
 
     def to_json(self) -> Json:
         """Return it as JSON, with the ids of its calls."""
         return {
             "name": self.name,
-            "calls": [asked.call.conversation_id for asked in self.calls],
+            "calls": [asked.conversation_id for asked in self.calls],
             "went_well": round(self.well, 4),
             "cost_per_call": self.cost,
             "example": self.example,
@@ -69,16 +73,7 @@ class Cluster:
 
 async def calls_of(store: Store, *, since: float) -> list[Asked]:
     """Return the calls in which the caller said something, in the order in which they began."""
-    calls: dict[str, Asked] = {}
-    async for record in store.turns(since=since, bodies=False):
-        if not is_turn(record) or not is_counted(record):
-            continue
-        seen = CallSeen(record.conversation_id, record.agent, record.started_at)
-        asked = calls.setdefault(record.conversation_id, Asked(seen))
-        asked.call.add(record)
-        if record.kind is Kind.MESSAGE and not is_blank(record.user_text):
-            asked.said.append(record.user_text)
-    return [asked for asked in calls.values() if asked.said]
+    return [asked for asked in await calls_seen(store, Asked, since=since) if asked.said]
 
 
 def clusters_of(
@@ -112,12 +107,12 @@ def _by_topic(topics: Sequence[str]) -> list[list[int]]:
 def _cluster(calls: list[Asked], vectors: list[Vector], scenarios: Mapping[str, Vector], name: str) -> Cluster:
     middle = centre(vectors)
     typical = max(range(len(calls)), key=lambda index: cosine(vectors[index], middle))
-    covering = sorted((-cosine(vector, middle), scenario) for scenario, vector in scenarios.items())
+    similar = {scenario: cosine(vector, middle) for scenario, vector in scenarios.items()}
     return Cluster(
         name or _name(middle),
         calls,
         example=calls[typical].said[0],
-        scenarios=[scenario for similarity, scenario in covering if -similarity >= SIMILAR],
+        scenarios=sorted((one for one in similar if similar[one] >= SIMILAR), key=lambda one: (-similar[one], one)),
     )
 
 

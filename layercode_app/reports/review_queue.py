@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ..blank import is_blank
 from ..journal.cost import cost_of, dollars
@@ -81,14 +81,22 @@ def _value(score: Any) -> Any:
     return score.get("value") if isinstance(score, dict) else None
 
 
-async def review_queue(store: Store, *, since: float = 0.0, limit: int = 20, reviewed: bool = False) -> list[CallSeen]:
-    """Return up to `limit` calls worth a look, the gravest first. Calls with a verdict only if `reviewed`."""
-    calls: dict[str, CallSeen] = {}
+CallT = TypeVar("CallT", bound=CallSeen)
+
+
+async def calls_seen(store: Store, kind: type[CallT], *, since: float = 0.0) -> list[CallT]:
+    """Return the counted calls as objects of this kind, in the order in which they began."""
+    calls: dict[str, CallT] = {}
     async for record in store.turns(since=since, bodies=False):
         if is_turn(record) and is_counted(record):
-            fresh = CallSeen(record.conversation_id, record.agent, record.started_at)
+            fresh = kind(record.conversation_id, record.agent, record.started_at)
             calls.setdefault(record.conversation_id, fresh).add(record)
-    found = list(calls.values())
+    return list(calls.values())
+
+
+async def review_queue(store: Store, *, since: float = 0.0, limit: int = 20, reviewed: bool = False) -> list[CallSeen]:
+    """Return up to `limit` calls worth a look, the gravest first. Calls with a verdict only if `reviewed`."""
+    found = await calls_seen(store, CallSeen, since=since)
     for call in found:
         call.reasons = list(call.faults())
     faulty = [call for call in found if call.reasons]
