@@ -40,23 +40,21 @@ def list_(
 @app.command()
 def show(conversation: Id = None, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Show a conversation as the caller heard it, with the figures of each turn."""
-    from ...journal.read import summary_of, turns_of
-    from .view import latest, print_conversation, print_summary, with_journal
+    from ...journal.read import summary_of
+    from .view import print_conversation, print_summary, turns_of_call, with_journal
 
-    conversation = conversation or latest(store)
-    print_conversation(with_journal(store, lambda journal: turns_of(journal, conversation)), as_json=as_json)
+    turns = with_journal(store, lambda journal: turns_of_call(journal, conversation))
+    print_conversation(turns, as_json=as_json)
     if not as_json:
-        print_summary(with_journal(store, lambda journal: summary_of(journal, conversation)))
+        print_summary(with_journal(store, lambda journal: summary_of(journal, turns[0].conversation_id)))
 
 
 @app.command()
 def explain(conversation: Id = None, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Explain in a sentence why each turn was slow, silent or cut off, with its trace id."""
-    from ...journal.read import turns_of
-    from .view import latest, print_explanations, with_journal
+    from .view import print_explanations, turns_of_call, with_journal
 
-    conversation = conversation or latest(store)
-    turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
+    turns = with_journal(store, lambda journal: turns_of_call(journal, conversation, bodies=True))
     print_explanations(turns, as_json=as_json)
 
 
@@ -72,11 +70,9 @@ def export(
     store: StoreUrl = None,
 ) -> None:
     """Write a conversation to a file, with personal details masked."""
-    from ...journal.read import turns_of
-    from .view import latest, with_journal, write_export
+    from .view import turns_of_call, with_journal, write_export
 
-    conversation = conversation or latest(store)
-    turns = with_journal(store, lambda journal: turns_of(journal, conversation, bodies=True))
+    turns = with_journal(store, lambda journal: turns_of_call(journal, conversation, bodies=True))
     write_export(turns, html=html, output=output, redacted=not unredacted)
 
 

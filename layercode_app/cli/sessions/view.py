@@ -12,6 +12,7 @@ from ...journal.cost import cost_of
 from ...journal.forget import Forgotten, export_path
 from ...journal.model_usage import Share
 from ...journal.open import open_journal
+from ...journal.read import turns_of
 from ...journal.record import Json, Stage, Status, TurnRecord
 from ...journal.record_json import from_json, to_json
 from ...journal.stores.base import Store, Summary
@@ -38,12 +39,17 @@ def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
     return asyncio.run(work())
 
 
-def latest(store: str | None) -> str:
-    """Return the id of the conversation that was active last. Raises NotRecordedError if there is none."""
-    found = with_journal(store, lambda journal: journal.conversations(limit=1))
-    if not found:
-        raise NotRecordedError("No conversation is in the journal yet. `chat`, `dev` and `run` record them.")
-    return found[0].conversation_id
+async def turns_of_call(journal: Store, conversation: str | None, *, bodies: bool = False) -> list[TurnRecord]:
+    """Return the turns of a conversation, by default of the one that was active last.
+
+    Raises NotRecordedError if there is none.
+    """
+    if conversation is None:
+        found = await journal.conversations(limit=1)
+        if not found:
+            raise NotRecordedError("No conversation is in the journal yet. `chat`, `dev` and `run` record them.")
+        conversation = found[0].conversation_id
+    return await turns_of(journal, conversation, bodies=bodies)
 
 
 def print_list(found: Sequence[Summary], *, as_json: bool) -> None:
