@@ -19,6 +19,11 @@ LEAD = {"it's", "its", "it", "is", "my", "the", "order", "number", "code", "refe
         "starts", "with", "then", "and", "would", "be", "ticket", "customer", "actually", "no", "sorry", "account", "id",
         "i", "have", "here", "says", "space"}  # fmt: skip
 AGAIN = "I did not get the code. Please say it letter by letter and digit by digit."
+_ENDINGS = (
+    *(unit * count for unit in ("0", "A", "A0") for count in range(1, 13)),
+    *("A" + "0" * count for count in range(1, 13)),
+)
+"""Sample endings: if a text with one of them fits the pattern, the text may be the beginning of a code."""
 
 
 def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
@@ -34,7 +39,7 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
         if re.fullmatch(pattern, form):
             return Understood(form)
     plain = re.sub(r"[^A-Z0-9]", "", text)
-    if any(re.fullmatch(pattern, plain + end) for end in _endings()):
+    if any(re.fullmatch(pattern, plain + end) for end in _ENDINGS):
         return Incomplete("I have {so_far} so far. And the rest?")
     return Unclear(f"I heard {spelled(text)}, which is no complete code. Please say it once more.")
 
@@ -51,11 +56,6 @@ def _tokens(heard: str) -> list[str]:
 def _apart(match: re.Match[str]) -> str:
     """Write a mixed word such as "ab42" as single letters and digits."""
     return " ".join(match[0])
-
-
-def _endings() -> list[str]:
-    """Return sample endings: if a text with one of them fits the pattern, the text may be the beginning of a code."""
-    return [unit * count for unit in ("0", "A", "A0") for count in range(1, 13)] + ["A" + "0" * n for n in range(1, 13)]
 
 
 def _written(tokens: Sequence[str]) -> str:
