@@ -7,6 +7,8 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import forked
@@ -72,3 +74,13 @@ class ServerProcess:
     def started(self) -> list[str]:
         """The turns that began to `wait` at this server."""
         return self.starts.read_text().split() if self.starts.exists() else []
+
+
+@contextmanager
+def server_on(store: str, folder: Path, **environment: str) -> Iterator[ServerProcess]:
+    """Start a server without fillers on a journal, and stop it at the end."""
+    server = ServerProcess(store, folder, LAYERCODE_FILLER="off", **environment).start()
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -3,57 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
-from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, strategies
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
-from loguru import logger
+from hypothesis import strategies
+from hypothesis.stateful import precondition, rule
 
+from layercode_app.conversation.admission import TurnHandler
 from layercode_app.conversation.flow import own_fields, scope_of
 from layercode_app.journal.stores import create_store
-from layercode_app.journal.stores.base import Store
 from layercode_app.settings.limits import Limits
 
-from ..journals import STORES, journal_url
-from ..thoroughness import times
+from ..journals import STORES
+from .store_machine import StoreMachine, try_at_random
 from .world import AGENTS, CONVERSATION, QUESTION, Count, Ear, Past, Plan, World, transcript, unpaired_calls
 
 WORDS = strategies.lists(strategies.sampled_from(["one ", "two, ", "three. ", "für ", "🙂 "]), max_size=3)
 
 
-class Conversation(RuleBasedStateMachine):
+class Conversation(StoreMachine):
     """One conversation; each rule is something that callers, networks and operators do."""
 
-    url = "memory"
-
     def __init__(self) -> None:
-        super().__init__()
-        self.loop = asyncio.new_event_loop()
         self.world = World()
         self.numbers = iter(range(10_000))
         self.context: dict[str, Any] | None = None
-        self.store: Store = create_store(self.url)
-        self.run(self.store.open())
-        self.handler = self.world.handler(self.store)
+        super().__init__()
 
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(coroutine, 100))
-
-    def teardown(self) -> None:
-        async def close() -> None:
-            await self.handler.drain()
-            await self.store.forget(CONVERSATION)
-            await self.store.close()
-
-        try:
-            self.run(close())
-        finally:
-            self.loop.close()
+    def new_handler(self) -> TurnHandler:
+        return self.world.handler(self.store)
 
     # --- turns
 
@@ -345,15 +323,6 @@ class Conversation(RuleBasedStateMachine):
             own = self._own_state(number)
             assert (own.tools, own.email) == (self.world.tools_of(number), self.world.emails[number])
 
-    @rule()
-    def a_restart(self) -> None:
-        self.run(self.handler.drain())
-        if self.url != "memory":
-            self.run(self.store.close())
-            self.store = create_store(self.url)
-            self.run(self.store.open())
-        self.handler = self.world.handler(self.store)
-
     @precondition(lambda self: self.url != "memory")
     @rule(
         before=WORDS, tool=strategies.booleans(), after=WORDS, at=strategies.integers(0, 6), again=strategies.booleans()
@@ -376,7 +345,7 @@ class Conversation(RuleBasedStateMachine):
             await self.store.open()
 
         self.run(die())
-        self.handler = self.world.handler(self.store)
+        self.handler = self.new_handler()
         called = plan.tool and plan.passed >= len(plan.before)
         done = plan.tool and plan.passed > len(plan.before)
         self.world.tools += done
@@ -442,18 +411,4 @@ def _prefix_of_words(text: str, count: int) -> str:
 
 @pytest.mark.parametrize("kind", STORES)
 def test_random_conversations(kind: str, request: pytest.FixtureRequest) -> None:
-    logger.disable("layercode_app")
-    request.addfinalizer(lambda: logger.enable("layercode_app"))
-    with tempfile.TemporaryDirectory() as folder:
-        url = journal_url(kind, request, Path(folder))
-        machine = type("Machine", (Conversation,), {"url": url})
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=int(os.environ.get("PROPERTY_EXAMPLES", times(40))),
-                stateful_step_count=12,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                phases=(Phase.explicit, Phase.generate),
-            ),
-        )
+    try_at_random(Conversation, kind, request, examples=40, steps=12)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import tempfile
 import time
-from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, strategies
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from loguru import logger
+from hypothesis import strategies
+from hypothesis.stateful import invariant, rule
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models.function import AgentInfo, FunctionModel
@@ -23,13 +18,12 @@ from layercode_app import Message, Summary, VoiceAgent
 from layercode_app.agent.runner import AgentRunner
 from layercode_app.agent.summarise import summarise
 from layercode_app.conversation.admission import TurnHandler
-from layercode_app.journal.stores import create_store
-from layercode_app.journal.stores.base import Job, Store
+from layercode_app.journal.stores.base import Job
 from layercode_app.journal.tokens import CHARACTERS_PER_TOKEN, characters_of
 from layercode_app.settings.limits import Limits
 
-from ..journals import STORES, journal_url
-from ..thoroughness import times
+from ..journals import STORES
+from .store_machine import StoreMachine, try_at_random
 from .world import CONVERSATION, Ear
 
 BUDGET = 2000
@@ -40,14 +34,10 @@ MOST_FACTS = 60
 FACT = re.compile(r"f-\d+")
 
 
-class LongCall(RuleBasedStateMachine):
+class LongCall(StoreMachine):
     """One long call. Its summaries are written whenever a rule runs the jobs, by a function that keeps each fact."""
 
-    url = "memory"
-
     def __init__(self) -> None:
-        super().__init__()
-        self.loop = asyncio.new_event_loop()
         self.asked: list[list[ModelMessage]] = []
         self.facts: list[str] = []
         self.waits: asyncio.Event | None = None
@@ -55,28 +45,15 @@ class LongCall(RuleBasedStateMachine):
         self.now = time.time()
         agent = Agent(FunctionModel(stream_function=self._speak))
         self.voice = VoiceAgent("keeper", agent, filler=False, summary=self._sum_up)
-        self.store: Store = create_store(self.url)
-        self.run(self.store.open())
-        self.begin_worker()
+        super().__init__()
 
-    def begin_worker(self) -> None:
-        self.handler = TurnHandler(self.store, limits=Limits(history_tokens=BUDGET))
+    def new_handler(self) -> TurnHandler:
+        return TurnHandler(self.store, limits=Limits(history_tokens=BUDGET))
 
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(asyncio.wait_for(coroutine, 100))
-
-    def teardown(self) -> None:
-        async def close() -> None:
-            await self.handler.drain()
-            await self.store.forget(CONVERSATION)
-            while (job := await self._lease()) is not None:
-                await self.store.settle(job)
-            await self.store.close()
-
-        try:
-            self.run(close())
-        finally:
-            self.loop.close()
+    async def forget(self) -> None:
+        await super().forget()
+        while (job := await self._lease()) is not None:
+            await self.store.settle(job)
 
     # --- the agent
 
@@ -172,15 +149,6 @@ class LongCall(RuleBasedStateMachine):
         self.loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         self.dies = False
 
-    @rule()
-    def a_restart(self) -> None:
-        self.run(self.handler.drain())
-        if self.url != "memory":
-            self.run(self.store.close())
-            self.store = create_store(self.url)
-            self.run(self.store.open())
-        self.begin_worker()
-
     async def _lease(self) -> Job | None:
         # Each time an hour later than before, so that the lease of a dead worker is over.
         self.now += 3600
@@ -195,17 +163,4 @@ class LongCall(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("kind", STORES)
 def test_random_long_calls(kind: str, request: pytest.FixtureRequest) -> None:
-    logger.disable("layercode_app")
-    request.addfinalizer(lambda: logger.enable("layercode_app"))
-    with tempfile.TemporaryDirectory() as folder:
-        machine = type("Machine", (LongCall,), {"url": journal_url(kind, request, Path(folder))})
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=int(os.environ.get("PROPERTY_EXAMPLES", times(16))),
-                stateful_step_count=15,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                phases=(Phase.explicit, Phase.generate),
-            ),
-        )
+    try_at_random(LongCall, kind, request, examples=16, steps=15)

@@ -14,7 +14,7 @@ from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import DeliveryError
 
 from ..calling import Caller
-from ..redis_server import RedisServer
+from ..journals import journal_url
 from ..served import TEXT
 from ..server_process import SECRET, ServerProcess
 
@@ -27,10 +27,7 @@ CUT = {"interruption_context": {"previous_turn_interrupted": True, "text_heard":
 @pytest.fixture(params=["sqlite", "redis"])
 def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Two workers with one journal."""
-    store = f"sqlite:///{tmp_path}/journal.sqlite3"
-    if request.param == "redis":
-        redis: RedisServer = request.getfixturevalue("redis_server")
-        store = redis.url
+    store = journal_url(request.param, request, tmp_path)
     started = [ServerProcess(store, tmp_path, LOG_LEVEL="WARNING", LAYERCODE_FILLER="off").start() for _ in range(2)]
     yield started
     for server in started:

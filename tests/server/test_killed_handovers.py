@@ -12,21 +12,16 @@ from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import DeliveryError
 
 from ..calling import Caller
-from ..redis_server import RedisServer
-from ..server_process import SECRET, ServerProcess
+from ..journals import journal_url
+from ..server_process import SECRET, ServerProcess, server_on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
 
 @pytest.fixture(params=["sqlite", "redis"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
-    store = f"sqlite:///{tmp_path}/journal.sqlite3"
-    if request.param == "redis":
-        redis: RedisServer = request.getfixturevalue("redis_server")
-        store = redis.url
-    server = ServerProcess(store, tmp_path, LAYERCODE_FILLER="off").start()
-    yield server
-    server.stop()
+    with server_on(journal_url(request.param, request, tmp_path), tmp_path) as server:
+        yield server
 
 
 async def killed_after(server: ServerProcess, caller: Caller, text: str, turn_id: str, word: str) -> None:

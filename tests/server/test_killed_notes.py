@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from layercode_app.emulator.webhooks import WebhookClient
 from layercode_app.exceptions import DeliveryError
 
 from ..calling import Caller
-from ..redis_server import RedisServer
-from ..server_process import SECRET, ServerProcess
+from ..journals import journal_url
+from ..server_process import SECRET, ServerProcess, server_on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
@@ -26,23 +27,16 @@ UNKNOWN, ONCE = "I know that 0 times.", "I know that 1 times."
 
 @pytest.fixture(params=["sqlite", "redis"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
-    store = f"sqlite:///{tmp_path}/journal.sqlite3"
-    if request.param == "redis":
-        redis: RedisServer = request.getfixturevalue("redis_server")
-        store = redis.url
-    server = ServerProcess(store, tmp_path, LAYERCODE_FILLER="off").start()
-    yield server
-    server.stop()
+    with server_on(journal_url(request.param, request, tmp_path), tmp_path) as server:
+        yield server
 
 
 async def known(client: WebhookClient, user: str) -> str:
     """Call again until the notes of the earlier call are known; return what the agent says then, and a call later."""
-    said = UNKNOWN
+    said, numbers = UNKNOWN, count()
     async with asyncio.timeout(LEASED_SECONDS):
-        for number in range(1_000_000):
-            if said != UNKNOWN:
-                break
-            caller = Caller(client, f"{user}-again-{number}")
+        while said == UNKNOWN:
+            caller = Caller(client, f"{user}-again-{next(numbers)}")
             said = (await caller.say("Hello", metadata={"user": user})).spoken
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)

@@ -11,8 +11,8 @@ import pytest
 from layercode_app.emulator.webhooks import WebhookClient
 
 from ..calling import Caller
-from ..redis_server import RedisServer
-from ..server_process import SECRET, ServerProcess
+from ..journals import journal_url
+from ..server_process import SECRET, ServerProcess, server_on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
@@ -21,13 +21,8 @@ LONG = "I tell you something long, so that the history is soon full. " * 8
 
 @pytest.fixture(params=["sqlite", "redis"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
-    store = f"sqlite:///{tmp_path}/journal.sqlite3"
-    if request.param == "redis":
-        redis: RedisServer = request.getfixturevalue("redis_server")
-        store = redis.url
-    server = ServerProcess(store, tmp_path, LAYERCODE_FILLER="off", LAYERCODE_HISTORY_TOKENS="1000").start()
-    yield server
-    server.stop()
+    with server_on(journal_url(request.param, request, tmp_path), tmp_path, LAYERCODE_HISTORY_TOKENS="1000") as server:
+        yield server
 
 
 async def test_a_fact_is_kept(server: ServerProcess, tmp_path: Path) -> None:
