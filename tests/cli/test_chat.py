@@ -233,7 +233,6 @@ def test_ctrl_c_ends_a_chat_that_waits_for_a_pipe(project: Path) -> None:
     assert (project / "ended").read_text() == "one"
 
 
-@pytest.mark.slow
 def test_good_calls_are_in_the_log_files_and_not_on_the_terminal(project: Path) -> None:
     done = forked.run(
         ["-m", "layercode_app", "chat", "--agent", "talker", "--say", "hello"],
@@ -246,6 +245,7 @@ def test_good_calls_are_in_the_log_files_and_not_on_the_terminal(project: Path) 
     assert '"message":"turn complete in' in log.read_text()
 
 
+@pytest.mark.slow
 def test_help_does_not_import_the_line_editor() -> None:
     code = "import sys; from layercode_app.cli.main import app; app(['chat', '--help'], standalone_mode=False); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
