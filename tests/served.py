@@ -179,7 +179,14 @@ knower = VoiceAgent(
 @knowing.tool
 async def keep(ctx: RunContext[Turn], fact: str) -> str:
     ctx.deps.notes.add(fact)
+    ctx.deps.background(thank, fact=fact)
     return "kept"
+
+
+@knower.task
+async def thank(fact: str) -> None:
+    with Path(os.environ["STARTS"]).open("a") as file:
+        file.write(f"thanks {fact}\n")
 
 
 def main() -> None:

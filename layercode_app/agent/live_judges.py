@@ -1,4 +1,4 @@
-"""Judge a sample of the calls that have ended: each as a job after its end, within a limit of cost for a day."""
+"""Judge a sample of the calls after they have ended. Each call is judged by a job, within a daily cost limit."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from loguru import logger
 
 from ..conversation.flow import RESERVED
 from ..exceptions import ConfigurationError, DeveloperError
-from ..jobs.tasks import TASK
 from ..journal.record import Json, TurnRecord
 from ..journal.stores.base import Job, Store
+from ..journal.task_jobs import TASK
 from ..judging import daily_limit
 from ..judging.case import instructions_of, written_case
 from ..judging.judge import WHOLE_CALL, Judge, Verdict, model_judge
@@ -31,28 +31,30 @@ if TYPE_CHECKING:
 Judges: TypeAlias = "Sequence[str] | Mapping[str, str]"
 JUDGE_CALL = "layercode.judge_call"
 SCORES: dict[str, Json] = {"yes": True, "no": False, "maybe": "maybe"}
-"""The value of a score for each answer. The mean of a score leaves `maybe` out."""
+"""The score for each answer. The mean of a score ignores `maybe`."""
 LONGEST_CALL = 60_000
-"""Maximum characters of a transcript; of a longer call, the end is judged."""
+"""Maximum characters of a transcript. Only the end of a longer call is judged."""
 
 
 @dataclass(frozen=True)
 class LiveJudges:
-    """The questions asked about calls that have ended, by the names of their scores, and the share of calls judged."""
+    """The questions that are asked about ended calls, by score name, and the share of calls that are judged."""
 
     questions: Mapping[str, str] = field(default_factory=dict)
     sample: float = 0.0
 
     def choose(self, conversation_id: str, session_id: str) -> bool:
-        """Return whether a call is in the sample. The answer is the same for each delivery of its end."""
+        """Return whether a call is in the sample. The result is the same if its end event is delivered again."""
         digest = hashlib.sha256(f"{conversation_id}\0{session_id}".encode("utf-8", "surrogatepass")).digest()
         return bool(self.questions) and int.from_bytes(digest[:8], "big") / 2**64 < self.sample
 
 
 def live_judges(judges: Judges, sample: object) -> LiveJudges:
-    """Return the declared judges. Raises DeveloperError for an unknown name, or a share that is not between 0 and 1."""
+    """Return the declared judges. Raises DeveloperError for an unknown name, or a share that is not from 0 to 1."""
     if isinstance(sample, bool) or not isinstance(sample, int | float) or not 0 <= sample <= 1:
-        raise DeveloperError(f"VoiceAgent judge_sample={sample!r}: expected a share of the calls, such as 0.05.")
+        raise DeveloperError(
+            f"VoiceAgent judge_sample={sample!r}: expected a share of the calls from 0 to 1, such as 0.05."
+        )
     texts: Sequence[object] = [*judges, *judges.values()] if isinstance(judges, Mapping) else judges
     if isinstance(judges, str) or not all(isinstance(text, str) and text.strip() for text in texts):
         raise DeveloperError(
@@ -65,12 +67,12 @@ def live_judges(judges: Judges, sample: object) -> LiveJudges:
 
 
 def named_judge(name: str) -> Judge:
-    """Return a judge that asks the model of this name. Raises ConfigurationError for an unusable one."""
+    """Return a judge that asks the model of this name. Raises ConfigurationError if the model cannot be used."""
     return model_judge(named_model(name, "--judge"))
 
 
 async def enqueue_judging(voice: VoiceAgent[Any, Any], store: Store, end: SessionEnd) -> None:
-    """Enqueue a job that judges a call that has ended, if it is in the sample. A second delivery adds none."""
+    """Enqueue a job that judges an ended call, if the call is in the sample. A second delivery adds no job."""
     if not end.conversation_id or not voice.judges.choose(end.conversation_id, end.session_id or ""):
         return
     job_id = f"{TASK}-judge-{voice.name}-{end.conversation_id}-{end.session_id}"
@@ -79,10 +81,10 @@ async def enqueue_judging(voice: VoiceAgent[Any, Any], store: Store, end: Sessio
 
 
 async def judge_call(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, day_limit: float) -> None:
-    """Ask the agent's judges about a call, and save their answers as scores of its last turn.
+    """Ask the agent's judges about a call, and save their answers as scores of the call's last turn.
 
-    Nothing is asked once the judges of this UTC day have cost `day_limit` dollars. Raises JudgeError, so that the job is
-    tried again; answers that are saved are not asked for again.
+    No question is asked once the judges have cost `day_limit` dollars on this UTC day. Raises JudgeError, so that the
+    job is retried; questions whose answers are saved are then skipped.
     """
     if not writes(voice.judge_writer):
         return
@@ -122,7 +124,7 @@ async def _answer(store: Store, judge: Judge, question: str, case: str) -> tuple
         with counting(spent):
             return await judge(WHOLE_CALL + question, case), spent.amount
     finally:
-        # Answers that were not usable cost money too.
+        # Unusable answers cost money too.
         await daily_limit.add(store, spent)
 
 
@@ -134,7 +136,7 @@ async def _save(store: Store, turn: TurnRecord, name: str, score: Json) -> bool:
 
 
 def tell(agent: str, name: str, verdict: Verdict) -> None:
-    """Report an answer as the conventions for spans say, and to the metrics."""
+    """Report a judge's answer as a span event (OpenTelemetry's `gen_ai.evaluation.result`), a metric and a log line."""
     value = SCORES[verdict.answer]
     attributes: dict[str, Any] = {
         "gen_ai.evaluation.name": name,

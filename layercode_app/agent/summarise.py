@@ -1,4 +1,4 @@
-"""Sum up the older turns of a long call, as a job after a turn."""
+"""Summarise the older turns of a long call, in a job that runs after a turn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 Summarise: TypeAlias = "Callable[[Summary | None, str], Awaitable[Summary | str]]"
-"""Given the summary so far and the transcript of the turns after it, return the new summary."""
+"""An async function of the previous summary (or None) and the transcript since then; returns the new summary."""
 Summarised: TypeAlias = "bool | str | Model | Summarise"
 LONGEST = 2000
 """Maximum characters of one reply or tool result in the transcript."""
@@ -39,7 +39,7 @@ INSTRUCTIONS = (
 
 
 class Draft(BaseModel):
-    """What the model returns."""
+    """The model's output: a summary, or notes about a caller."""
 
     summary: str = ""
     facts: list[str] = []
@@ -47,7 +47,7 @@ class Draft(BaseModel):
 
 
 def check_summary(given: object) -> None:
-    """Raise DeveloperError or HookError unless it can be the `summary` of a VoiceAgent."""
+    """Raise DeveloperError or HookError unless `given` is valid as the argument `summary` of VoiceAgent."""
     if isinstance(given, bool | str) or hasattr(given, "request"):
         return
     if not callable(given):
@@ -58,14 +58,14 @@ def check_summary(given: object) -> None:
 
 
 def enqueue_summary(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-    """Enqueue the summary of the older turns with the end of this turn, if the history has become long."""
+    """If the history has become long, enqueue a job that summarises the older turns, when this turn is saved."""
     until = due(turn.past, turn.record, turn.tokens)
     if until:
-        turn.live.enqueued.append((SUMMARY, {"until": until, "turn": turn.turn_id, "tokens": turn.tokens}))
+        turn.live.add_task(SUMMARY, {"until": until, "turn": turn.turn_id, "tokens": turn.tokens})
 
 
 async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: str, asked: dict[str, Any]) -> None:
-    """Write the summary of the turns up to a position, unless one covers them already. A failure is logged."""
+    """Summarise the turns up to the position `asked["until"]`, unless a summary covers them. A failure is logged."""
     until = int(asked["until"])
     before = summary_in((await store.conversation(conversation_id)).state)
     if (before is not None and before.until >= until) or not voice.sums_up:
@@ -73,14 +73,14 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
     turns = await turns_between(store, conversation_id, before.until if before else 0, until)
     try:
         summary, response = await _new_summary(voice, before.summary if before else None, transcript_of(turns))
-    except Exception as error:  # noqa: BLE001 - without a summary the call goes on, and the next turn asks again
-        logger.warning("The summary of the call failed, and its older turns are cut instead: {}", type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - the call goes on without a summary, and the next turn enqueues it again
+        logger.warning("Summarising the call failed, so its older turns are cut instead: {}", type(error).__name__)
         return
     if await store.get(conversation_id, str(asked["turn"])) is None:
         return  # The conversation was forgotten while the model wrote.
     now = summary_in((await store.conversation(conversation_id)).state)
     if now is not None and now.until >= until:
-        return  # Another worker was faster. A kept summary is never written again, so requests begin alike.
+        return  # Another worker was faster. A saved summary is never replaced, so that requests begin alike.
     kept = KeptSummary(until, bounded(summary, int(asked["tokens"])))
     await store.save_state(conversation_id, {SUMMARY: kept.to_json()})
     if response is not None:
@@ -90,7 +90,7 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
 async def turns_between(
     store: Store, conversation_id: str, after: int = 0, until: int | None = None
 ) -> list[TurnRecord]:
-    """Return the spoken turns between two positions, oldest first."""
+    """Return the spoken turns after position `after`, up to and including position `until`, oldest first."""
     found: list[TurnRecord] = []
     async for turn in store.turns(conversation_id=conversation_id, newest_first=True, bodies=False):
         if turn.position <= after:
@@ -106,7 +106,7 @@ async def turns_of_session(store: Store, conversation_id: str, session_id: str) 
 
 
 def transcript_of(turns: Sequence[TurnRecord]) -> str:
-    """Return the turns as they were heard, with the calls of tools and their results."""
+    """Return a transcript of the turns as the caller heard them, with tool calls and their results."""
     lines: list[str] = []
     for turn in turns:
         lines += [f"Caller: {turn.user_text}"] if not is_blank(turn.user_text) else []
@@ -141,13 +141,13 @@ async def _new_summary(voice: VoiceAgent[Any, Any], before: Summary | None, tran
     result = await writer.run(prompt)
     draft = result.output
     if is_blank(draft.summary):
-        raise ValueError("the model returned no summary")  # An empty one would hide the turns that it covers.
+        raise ValueError("the model returned no summary")  # An empty summary would hide the turns that it covers.
     kept = [fact for fact in (before.facts if before else ()) if fact not in draft.corrected]
     return Summary(draft.summary, list(dict.fromkeys([*kept, *draft.facts]))), result
 
 
 def count_summary(record: TurnRecord, result: Any) -> None:
-    """Add the usage and cost of the summary to the turn that enqueued it."""
+    """Add the usage and cost of a summary, or of notes, to the record of the turn that they belong to."""
     at = record.timings.get("total", 0.0)
     for response in (message for message in result.new_messages() if message.kind == "response"):
         usage, price = response.usage, price_of(response)
@@ -162,9 +162,9 @@ def count_summary(record: TurnRecord, result: Any) -> None:
 
 
 SUMMARY_STAGE = "summary"
-"""The stage of the requests that sum up."""
+"""The stage of summary requests in a turn's record."""
 
 
 def writes(model: Any) -> bool:
-    """Return whether this model can write a summary: the offline script cannot."""
+    """Return whether this model can write a summary. The offline script cannot."""
     return model is not None and getattr(model, "model_name", "") != FREE_MODEL

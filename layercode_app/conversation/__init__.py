@@ -1,1 +1,1 @@
-"""Stage 2: turn an event and the history into a turn."""
+"""Stage 2, from event to turn: admit an event, load its history, and run and save the turn."""

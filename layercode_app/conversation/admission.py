@@ -1,7 +1,7 @@
 """Admit a turn: run it, join or follow it, or replay it. One turn runs per conversation.
 
-The steps of a new turn: it is begun in the journal, older turns are ended, the agent speaks (`turn_lifecycle.py`), and the turn is
-saved and ended. `server/` passes the store, the agent and the listener; the handler knows neither HTTP nor models.
+The steps of a new turn: begin it in the journal, end older turns, let the agent speak (`turn_lifecycle.py`), then save
+and end the turn. `server/` passes the store, the agent and the listener; the handler knows neither HTTP nor models.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..settings.limits import Limits
 from ..webhook import Message, TurnEvent
 from . import current_agent, delivery, earlier_turns, unrecorded
 from .agent_protocol import AgentProtocol
+from .corrections import Corrections
 from .draining import Draining
 from .listener import Listener
 from .live import LiveTurn
@@ -30,8 +31,8 @@ from .turn_lifecycle import Run
 class TurnHandler(Draining):
     """Answer the turns of this worker.
 
-    `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns the agents by name that a call can
-    be handed to.
+    `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns the agents to which a call
+    can be handed over, by name.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class TurnHandler(Draining):
         self.states = LiveStates(store)
         enqueue = enqueue or store.enqueue
         self.late = LateSaves(store, enqueue)
-        self._early: earlier_turns.Early = {}
+        self._corrections = Corrections(store, self.late)
         self.services = Services(
             store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late, agents=agents
         )
@@ -57,7 +58,7 @@ class TurnHandler(Draining):
         store.on_signal(self._obey)
 
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
-        """Refuse new turns, end running ones as `Draining.drain` does, then retry pending saves a last time."""
+        """Refuse new turns, end running ones as `Draining.drain` does, then retry pending saves one last time."""
         await super().drain(seconds, goodbye)
         await self.late.close()
 
@@ -111,7 +112,7 @@ class TurnHandler(Draining):
     def _overloaded(self, record: TurnRecord) -> bool:
         """Return whether to refuse this turn: too many turns run, or the worker is shutting down.
 
-        A turn that joins a running one is accepted; so is one that replaces a running one, except during shutdown.
+        A turn that joins a running turn is accepted. A turn that replaces a running turn is refused only at shutdown.
         """
         running = self._running.get(record.conversation_id)
         if running is not None and (not self.closed or running.record.turn_id == record.turn_id):
@@ -119,7 +120,7 @@ class TurnHandler(Draining):
         return self.closed or 0 < self.limits.max_turns <= len(self._running)
 
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
-        """Claim the conversation for this turn, and stop an older turn of it in this worker.
+        """Claim the conversation for this turn, and stop an older turn that runs in this worker.
 
         Return True if the turn has been served by joining or replaying it instead.
         """
@@ -129,7 +130,7 @@ class TurnHandler(Draining):
                 await delivery.join(other, listener)
                 if other.frames or listener.gone:
                     return True
-                continue  # The other one only followed another worker's turn; this one tries on its own.
+                continue  # The other request only followed another worker's turn; this request is admitted on its own.
             known = await self.store.get(conversation_id, turn_id)
             if known is not None and known.finished:
                 await delivery.repeat(known, listener)
@@ -140,16 +141,16 @@ class TurnHandler(Draining):
         return False
 
     async def _repeat(self, agent: AgentProtocol, begun: Begun, live: LiveTurn, listener: Listener) -> bool:
-        """Follow or replay a turn that the journal knows; return False if it must run again here.
+        """Follow or replay a turn that is already in the journal; return False if it must run again here.
 
-        That is the case if its worker died and this worker has claimed the turn.
+        It must run again if its worker died and this worker has claimed the turn.
         """
         known = begun.record
         if begun.outcome == "finished":
             await delivery.repeat(known, listener)
             return True
         while not await self._claimed(known):
-            # It runs on another worker, so later turns of this conversation must not wait for this one here.
+            # The turn runs on another worker, so later turns of this conversation must not wait for it here.
             self._let_go(live)
             if await delivery.follow(self.store, known, listener):
                 return True
@@ -168,7 +169,7 @@ class TurnHandler(Draining):
         return False
 
     async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
-        """Flush pending saves of this conversation, whose results this turn needs.
+        """Flush pending saves of this conversation, because this turn needs what they save.
 
         If the save of this very turn was pending, replay the turn and return True.
         """
@@ -181,6 +182,9 @@ class TurnHandler(Draining):
         return not await self.store.held_elsewhere(known) and await self.store.claim(known)
 
     def _obey(self, signal: Signal) -> None:
+        if signal.kind == "heard":
+            self._corrections.receive(signal, self._running)
+            return
         self.late.obey(signal)
         delivery.obey(signal, self._running, self.store)
 
@@ -194,14 +198,13 @@ class TurnHandler(Draining):
     ) -> None:
         live.add(listener)
         tokens = self.services.tokens(agent)
-        await earlier_turns.settle(self.store, event, begun, live.record, tokens=tokens, early=self._early)
+        await earlier_turns.settle(self.store, event, begun, self._corrections, tokens=tokens)
         called, agent = agent, await current_agent.current(self.services, agent, live.record, begun)
         if agent.remembers:
             live.record.history_start = begun.history[0].position if begun.history else 0
         live.record.timings["history"] = live.elapsed_ms()
         await Run(self.services, agent, event, live, begun, first=called.name).to_the_end()
-        if self._early:
-            await earlier_turns.apply_early(self.store, live.record, self._early)
+        await self._corrections.apply_early(live.record)
 
 
 def _record(agent: AgentProtocol, event: TurnEvent) -> TurnRecord:

@@ -38,7 +38,7 @@ class AgentProtocol(Protocol):
 
     @property
     def filler(self) -> Filler | None:
-        """The filler for silences; None says nothing."""
+        """The filler texts for silences; None for an agent without fillers."""
 
     @property
     def turn_timeout(self) -> float | None:
@@ -62,24 +62,24 @@ class AgentProtocol(Protocol):
 
     @property
     def stage_names(self) -> Sequence[str]:
-        """The names of the agent's stages, the first one first; empty for an agent without stages."""
+        """The names of the agent's stages, in order; empty for an agent without stages."""
 
     @property
     def sums_up(self) -> bool:
-        """Whether the agent's older turns become a running summary."""
+        """Whether a running summary replaces the agent's older turns."""
 
     def caller_of(self, turn: Turn[Any, Any]) -> str:
-        """Return the key under which notes of the caller are kept; "" for none."""
+        """Return the key under which notes on the caller are kept; "" for none."""
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply to this turn."""
 
 
 class EventAgentProtocol(AgentProtocol, Protocol):
-    """The interface of an agent that events without speech need."""
+    """The interface of an agent that also handles events without speech."""
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
-        """Return the JSON for the page."""
+        """Handle data from the page, and return the JSON for the page."""
 
     async def notify(self, event: Event) -> None:
-        """Run the hooks for an event; they return nothing."""
+        """Run the hooks for an event, which return nothing."""

@@ -1,7 +1,7 @@
-"""Carry what the hook of a data event says to a turn that speaks it, because the event itself is answered with JSON.
+"""Let a turn speak what the hook of a data event says, because the event itself is answered with JSON.
 
-A turn that runs in this worker speaks it after its own words. If none runs here, it waits in the journal, and the next
-turn of the conversation, on any worker, speaks it first.
+A turn that runs in this worker speaks the text after its own words. If no turn runs here, the text waits in the
+journal, and the next turn of the conversation, on any worker, speaks it first.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..journal.stores.base import Store
 from .live import LiveTurn
 
 Carried: TypeAlias = dict[str, Any]
-"""`say`: a text; `data`: contents for the page; `hangup`: whether to end the call."""
+"""The output of a data event. `say`: a text; `data`: contents for the page; `hangup`: whether to end the call."""
 
 KEY = "layercode.carried"
-"""The key in the conversation's metadata, which every turn reads anyway, under which they wait."""
+"""The key of the waiting output in the conversation's metadata, which every turn reads anyway."""
 _keeping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
@@ -34,8 +34,8 @@ def said_by(live: LiveTurn) -> Carried:
 
 
 def hand_to(running: LiveTurn | None, said: Carried) -> bool:
-    """Let the running turn speak it; return False if there is none, or if it is ending."""
-    # A turn without `save` has not begun: it may only follow a turn of another worker.
+    """Let the running turn speak the output; return False if no turn runs or the turn is ending."""
+    # A turn without `save` has not begun: it may be following another worker's turn.
     if running is None or running.save is None or running.ending or running.stopping is not None:
         return False
     for content in said.pop("data", ()):
@@ -45,7 +45,7 @@ def hand_to(running: LiveTurn | None, said: Carried) -> bool:
 
 
 def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
-    """Speak the waiting output, separated by a space from the turn's own words: after them, or `first`."""
+    """Speak the waiting output after the turn's own words, or before them with `first`, separated by a space."""
     for said in waiting:
         for content in said.get("data", ()):
             live.emit(DATA, content)
@@ -67,7 +67,7 @@ async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> N
     """Store the output in the journal for the conversation's next turn. Raises StoreError."""
     if not said:
         return
-    logger.info("What was said without a turn that runs waits for the conversation's next turn")
+    logger.info("The output of a data event is kept for the conversation's next turn.")
     async with _keeping.setdefault(conversation_id, asyncio.Lock()):
         waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
         await store.establish(conversation_id, {KEY: [*waiting, *said]})

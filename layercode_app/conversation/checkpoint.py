@@ -1,4 +1,4 @@
-"""Save a turn while it runs, and what a tool does after its turn: the record, the state and the notes of the caller."""
+"""Save the record, the state and the notes on the caller while a turn runs, and when a tool ends after its turn."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..jobs import tasks
 from ..journal.forget import NOTES
 from ..journal.record import ToolCall, TurnRecord
 from ..journal.stores.base import Job
+from ..journal.task_jobs import enqueue_tasks, job_of
 from . import delivery
 from .caller_notes import CallerNotes
 from .flow import Flow
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Checkpoint:
     """The parts of a turn that are saved before it ends.
 
-    A reference to the whole turn, which refers to its checkpoint, would make each turn a cycle.
+    The turn refers to its checkpoint, so a reference from the checkpoint to the turn would make a cycle.
     """
 
     services: Services
@@ -34,15 +34,16 @@ class Checkpoint:
     flow: Flow
 
     async def save(self) -> None:
-        """Save the running turn, and enqueue its notes of the caller: if the worker dies, its tools do not run again."""
+        """Save the running turn and enqueue its new notes, so that its tools do not run again if the worker dies."""
         await self._enqueue_notes()
         await self.services.states.save(self.record, self.state, self.flow)
 
     async def finish_late(self, call: ToolCall) -> None:
-        """Save the result of a tool that ended after its turn, its changes to the state and its notes of the caller."""
+        """Save what a tool left that ended after its turn: its result, changes to the state, notes on the caller and tasks."""
         try:
             await delivery.finish_late(self.services.store, self.record, call)
             await self._enqueue_notes()
+            await enqueue_tasks(self.record, self.services.enqueue)
         finally:
             await self.services.states.release(self.record.conversation_id, self.state, self.flow)
 
@@ -52,11 +53,9 @@ class Checkpoint:
 
 
 def note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:
-    """Turn what was noted of the caller since the last time into jobs; append these to the turn's jobs, and return them."""
+    """Return jobs that write the notes added since the last call, and append them to the turn's jobs."""
     taken = filter(None, [notes.take() for notes in noted])
-    # Ids of their own: an attempt that is repeated must not take one for a task of the attempt before.
-    new = [
-        tasks.job_of(record, f"notes-{record.attempt}-{n}", NOTES, given) for n, given in enumerate(taken, len(jobs))
-    ]
+    # The id contains the attempt, so that a new attempt's job is not mistaken for a task of the previous attempt.
+    new = [job_of(record, f"notes-{record.attempt}-{n}", NOTES, given) for n, given in enumerate(taken, len(jobs))]
     jobs += new
     return new

@@ -1,4 +1,4 @@
-"""Find the agent that answers an event: the one that the platform calls, or the one that the call was handed to."""
+"""Find the agent that answers an event: the agent that the platform calls, or the agent that took over the call."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ AgentT = TypeVar("AgentT", bound=AgentProtocol)
 
 
 async def current(services: Services, called: AgentT, record: TurnRecord, begun: Begun) -> AgentT:
-    """Return the agent that the conversation is at, and make the turn its own."""
+    """Return the agent that answers now. If it took over the call, assign the turn to it."""
     name = begun.state.get(AGENT)
     if name is None or name == called.name:
         _leave_out_covered(called, begun)
         return called
     agent = services.agents().get(str(name))
     if agent is None:
-        logger.warning("The call was handed to {!r}, which is not loaded any more; {} answers.", name, called.name)
+        logger.warning("The call was handed to {!r}, which is no longer loaded; {} answers instead.", name, called.name)
         _leave_out_covered(called, begun)
         return called
     await enter(services, agent, record, begun, was=called)
@@ -35,7 +35,7 @@ async def current(services: Services, called: AgentT, record: TurnRecord, begun:
 async def enter(
     services: Services, agent: AgentProtocol, record: TurnRecord, begun: Begun, *, was: AgentProtocol
 ) -> None:
-    """Make the turn that of another agent: in the journal, in the spans, and with the history that it reads."""
+    """Assign the turn to `agent` instead of `was`: in the record, in the spans, and with the history that it reads."""
     record.agent, record.fingerprint = agent.name, agent.fingerprint
     spans.annotate({"gen_ai.agent.name": agent.name})
     if (agent.remembers, agent.sums_up) != (was.remembers, was.sums_up):
@@ -47,6 +47,6 @@ async def enter(
 
 
 def _leave_out_covered(agent: AgentProtocol, begun: Begun) -> None:
-    """Leave out the turns that the summary covers."""
+    """Remove the turns that the summary covers from the history."""
     if agent.sums_up:
         begun.history = uncovered(begun.history, summary_in(begun.state))

@@ -51,7 +51,7 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
 
 
 async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
-    """Pass on what the hooks said, save the record, and return the answer.
+    """Pass on the output of the hooks, save the record, and return the answer.
 
     A single data item becomes the answer if the hooks returned none and no running turn takes it.
     """

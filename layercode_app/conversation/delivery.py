@@ -17,6 +17,7 @@ from ..exceptions import LayerCodeError, StoreError
 from ..journal.crashed_turn import crash, note_tools
 from ..journal.record import END, Frame, Status, ToolCall, TurnRecord
 from ..journal.stores.base import Signal, Store
+from ..journal.task_jobs import enqueue_tasks
 from .listener import Listener
 from .live import LiveTurn
 
@@ -25,11 +26,11 @@ T = TypeVar("T")
 FOLLOW_SECONDS = 0.05
 """Seconds between reads, and between writes, of the frames of a turn that another worker follows."""
 PATIENCE_SECONDS = 3.0
-"""How long a follower of a turn waits for an unavailable journal before the caller hears the apology."""
+"""Seconds that a follower of a turn waits for an unavailable journal before the caller hears the apology."""
 DISPLACE_SECONDS = 2.0
-"""How long a newer turn waits for another worker to stop the older one."""
+"""Seconds that a newer turn waits for another worker to stop the older turn."""
 LOOKS_PER_SIGN_OF_LIFE = 20
-"""The number of checks for the turn's end per check that its worker is alive."""
+"""The number of checks for the turn's end between two checks that its worker is alive."""
 
 
 class CrashedTurnError(LayerCodeError):
@@ -97,17 +98,23 @@ async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
         await asyncio.sleep(FOLLOW_SECONDS)
 
 
-async def displace(store: Store, turn: TurnRecord) -> None:
-    """End an older turn of another worker: ask the worker to stop it, or mark it if the worker is dead or too slow."""
+async def displace(store: Store, turn: TurnRecord) -> bool:
+    """End an older turn of another worker: ask the worker to stop it, or mark it as ended if the worker does not.
+
+    Return False if the turn was marked, because its worker may still overwrite the mark with its own record.
+    """
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
         if await wait_until_ended(store, turn):
-            return
+            return True
     if await store.held_elsewhere(turn):
         logger.warning("The worker of turn {} did not stop it in {} s", turn.turn_id, DISPLACE_SECONDS)
         await store.update(*turn.key, _supersede)
-        return
-    await store.update(*turn.key, crash)
+    else:
+        ended = await store.update(*turn.key, crash)
+        # The tools that added the tasks do not run again.
+        await enqueue_tasks(ended or turn, store.enqueue)
+    return False
 
 
 async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
@@ -139,6 +146,8 @@ def begin_again(record: TurnRecord) -> None:
     """Move what the dead worker had spoken into `before`, because a new attempt of the turn begins."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes = None, ""
+    if not record.tools:  # Else the tools, which may have added these tasks, do not run again.
+        record.tasks = []
     record.before = spoken if not spoken or spoken[-1].isspace() else spoken + " "
 
 

@@ -1,4 +1,4 @@
-"""Drain a worker at shutdown: begin no more turns, and let running ones finish or end them with a goodbye."""
+"""Drain a worker at shutdown: refuse new turns, let running turns finish, and end the rest with a goodbye."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Draining:
         """
         self.closed = True
         if not await self._idle(seconds):
-            logger.warning("Still running after {:g} s, and ended: {} turn(s)", seconds, len(self._running))
+            logger.warning("After {:g} s of draining, {} turn(s) still run; they end now.", seconds, len(self._running))
             for live in list(self._running.values()):
                 live.say_goodbye(goodbye)
             if not await self._idle(SENTENCE_SECONDS):

@@ -36,11 +36,11 @@ async def take_feedback(store: Store, conversation_id: str, given: Json) -> Json
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"][:1]) or NAME
-        return {"error": f"feedback is not as expected: {where}: {first['msg']}."}
+        return {"error": f"feedback is invalid: {where}: {first['msg']}."}
 
     def change(record: TurnRecord) -> None:
         record.scores[NAME] = {"value": feedback.score, "comment": feedback.comment}
 
     if await store.update(conversation_id, feedback.turn_id, change) is None:
-        return {"error": "feedback names a turn that is not known."}
+        return {"error": "feedback names an unknown turn."}
     return {NAME: "recorded"}

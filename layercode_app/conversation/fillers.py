@@ -21,7 +21,7 @@ class Filler:
     after: float = 1.5
     """Seconds of silence before the first words of a turn, after which a filler is spoken."""
     every: float | None = 3.5
-    """Seconds from the last words to the next filler; None: only before the first words."""
+    """Seconds from the last words to the next filler; with None, fillers are spoken only before the first words."""
     tools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Texts that are spoken first while a tool runs, by the tool's name."""
 
@@ -52,7 +52,7 @@ class Fillers:
         return self._end_of_silence() if self._next_text() is not None else None
 
     def _end_of_silence(self) -> float | None:
-        """Return when the silence has lasted long enough; None if it may last longer after the first words."""
+        """Return when the silence becomes too long; None if any silence is allowed after the first words."""
         after = self._filler.after * 1000
         if not self._live.spoken.begun:
             return after
@@ -65,7 +65,7 @@ class Fillers:
         return max(last + every, played) + pause
 
     def _next_text(self) -> str | None:
-        """Return the next text that was not said in this turn: one of the newest running tool, else one of the list."""
+        """Return the next text not yet said in this turn: texts of the newest running tool first, then the others."""
         return next((text for text in self._candidates() if not was_said(self._live, text)), None)
 
     def _candidates(self) -> Iterator[str]:
@@ -76,7 +76,7 @@ class Fillers:
         yield from self._texts
 
     def _tool_started(self) -> None:
-        """Set the timer again: the tool that has started may have texts where there were none left."""
+        """Restart the timer, because the started tool may have its own texts when the others are used up."""
         self.stop()
         self._sleep()
 

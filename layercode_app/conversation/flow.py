@@ -1,7 +1,8 @@
-"""The agent and the stage that a conversation is at: kept in the journal with the conversation's state.
+"""The current agent and stage of a conversation, kept in the journal with the conversation's state.
 
-Their keys in the state begin with `layercode.`, which no field of a state model can. So they are saved in one step with the
-turn. An agent that a call was handed to has its own fields, under keys with its name.
+Their keys in the state begin with `layercode.`, which no field name of a state model can contain. They are part of the
+state, so they are saved together with the turn. An agent that took over a call has its own fields, under keys with its
+name.
 """
 
 from __future__ import annotations
@@ -20,41 +21,41 @@ if TYPE_CHECKING:
     from .live import LiveTurn
 
 RESERVED = "layercode."
-"""The beginning of the keys in a conversation's state that are no fields of a state model."""
+"""The prefix of keys in a conversation's state that are not fields of the state model."""
 CALLER = "layercode.caller"
-"""The key of what `remember` returned for the caller."""
+"""The key of the caller's id, as `remember` returned it."""
 OPENING = "layercode.opening"
-"""The key of the session and how many of its first messages were heard, for agents that recognise voicemail."""
+"""The key of the session id and the number of opening messages checked for voicemail in that session."""
 GREETED = "layercode.greeted"
-"""The key of the session in which a greeting that waits was spoken."""
+"""The key of the id of the session in which a delayed greeting was spoken."""
 STAGE = "layercode.stage."
-"""The beginning of the keys of the agents' stages."""
+"""The prefix of the keys of the agents' stages."""
 KEPT = (AGENT, CALLER, OPENING, GREETED)
 MOST_HANDOVERS = 3
-"""The most hand-overs in one turn; a further one is ignored."""
+"""The maximum number of hand-overs in one turn; further hand-overs are ignored."""
 MOST_MOVES = 8
-"""The most moves to another stage in one turn; a further one is ignored."""
+"""The maximum number of moves to another stage in one turn; further moves are ignored."""
 
 
 def stage_key(agent: str) -> str:
-    """Return the key in the state of the stage that an agent is in."""
+    """Return the key under which the state keeps an agent's current stage."""
     return STAGE + agent
 
 
 def scope_of(agent: str, first: str) -> str:
-    """Return what the keys of an agent's state begin with; `first` is the agent that the platform calls."""
+    """Return the prefix of the keys of an agent's state; `first` is the agent that the platform calls."""
     return "" if agent == first else f"layercode.of.{agent}."
 
 
 def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
-    """Return the fields of one agent's state model in the state of a conversation."""
+    """Return one agent's fields from the state of a conversation, without their prefix `scope`."""
     if scope:
         return {key.removeprefix(scope): value for key, value in stored.items() if key.startswith(scope)}
     return {key: value for key, value in stored.items() if not key.startswith(RESERVED)}
 
 
 def check_known(name: str, known: Sequence[str], message: str) -> None:
-    """Raise DeveloperError with this message, the nearest name and all known ones, unless the name is among them."""
+    """Raise DeveloperError if the name is not known, with the message, the most similar name and all known names."""
     if name not in known:
         meant = nearest(name, known)
         hint = f" Did you mean {meant!r}?" if meant else ""
@@ -64,20 +65,20 @@ def check_known(name: str, known: Sequence[str], message: str) -> None:
 class Flow:
     """The agent and the stages of a conversation, as a turn changes them.
 
-    `first` is the agent that the platform calls, and `known` returns the names of the agents that a call can be handed to.
+    `first` is the agent that the platform calls. `known` returns the names of the agents to which a call can be handed.
     """
 
-    # Class attributes, and values that are read when they are needed: most turns need none of them.
+    # Class attributes, and values that are read only when needed, because most turns need none of them.
     due = ""
-    """The agent that still has to answer this turn."""
+    """The agent that is to answer the rest of this turn; "" for none."""
     leaving = False
-    """Whether the agent that runs has handed the call over, and says nothing more."""
+    """Whether the running agent has handed the call over and says nothing more."""
     taken_from = ""
-    """The agent that has handed this turn over to the one that runs."""
+    """The agent that handed this turn over to the running agent; "" for none."""
     handovers = 0
     moves = 0
     stages: Sequence[str] = ()
-    """The stages of the agent that runs, by name, the first one first."""
+    """The names of the running agent's stages, in order."""
     _values: dict[str, str] | None = None
 
     def __init__(self, stored: Mapping[str, Json], first: str, known: Callable[[], Iterable[str]]) -> None:
@@ -98,7 +99,7 @@ class Flow:
         return self._read().get(AGENT, self.first)
 
     def stage(self, agent: str) -> str:
-        """Return the stage that the running agent is in: its first one if the kept one was removed since, "" for none."""
+        """Return the running agent's stage, or "" if it has none. The first stage replaces a stage that was removed."""
         if not self.stages:
             return ""
         kept = self._read().get(STAGE + agent, "")
@@ -107,7 +108,7 @@ class Flow:
     def hand_to(self, agent: str) -> None:
         """Let this agent answer from the next turn on. Raises DeveloperError if the server has no such agent.
 
-        A fork has no other agents, so there a hand-over is only recorded.
+        A fork has no other agents, so in a fork the hand-over is only recorded.
         """
         if known := sorted(self._known()):
             check_known(agent, known, f"hand_to({agent!r}): the server has no such agent.")
@@ -118,12 +119,12 @@ class Flow:
         return agent in set(self._known())
 
     def move(self, agent: str, stage: str) -> None:
-        """Let the running agent be in this stage. Raises DeveloperError if it has no such stage."""
+        """Move the running agent to this stage. Raises DeveloperError if it has no such stage."""
         check_known(stage, self.stages, f"go_to({stage!r}): agent {agent!r} has no such stage.")
         self._read()[STAGE + agent] = stage
 
     def keep(self, key: str, value: str) -> None:
-        """Keep a value under one of the keys above. A cancelled tool does not undo it."""
+        """Keep a value under one of the keys in `KEPT`. Cancelling a tool does not undo it."""
         self._read()[key] = self._settled[key] = value
 
     def kept(self, key: str) -> str:
@@ -133,7 +134,7 @@ class Flow:
     # --- saving
 
     def changes(self) -> dict[str, Json]:
-        """Return what is not in the journal yet, for the conversation's state."""
+        """Return the values that are not in the journal yet, to save with the conversation's state."""
         if self._values is None:
             return {}
         return {key: value for key, value in self._values.items() if self._saved.get(key) != value}
@@ -144,32 +145,32 @@ class Flow:
             self._saved.update(self._values)
 
     def settle(self) -> None:
-        """Make this what a roll-back returns to."""
+        """Make the current values those that `roll_back` restores."""
         if self._values is not None:
             self._settled = dict(self._values)
 
     def roll_back(self, record: TurnRecord) -> None:
-        """Undo what a cancelled tool changed, also in the record of the turn."""
+        """Undo the changes of a cancelled tool, also in the record of the turn."""
         if self._values is None:
             return
         undone = self._values.keys() - self._settled.keys()
-        # A key cannot be deleted from the journal, so an undone first change becomes the value before it.
+        # A key cannot be deleted from the journal, so a key that the tool added gets its default value.
         self._values = {key: self.first if key == AGENT else "" for key in undone} | self._settled
         record.handed_to = "" if self.agent == record.agent else self.agent
         record.at_stage = self.stage(record.agent)
 
 
 def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
-    """Hand the call to another agent; return False if that is ignored, because it happened too often in this turn.
+    """Hand the call to another agent; return False if there were too many hand-overs in this turn.
 
-    With `now` that agent also answers this turn. With `quiet` the agent that runs says nothing more.
+    With `now` that agent also answers the rest of this turn. With `quiet` the running agent says nothing more.
     """
     flow = live.flow
     assert flow is not None
     record = live.record
     if flow.handovers >= MOST_HANDOVERS:
         logger.warning(
-            "The hand-over to {} is ignored: the call was handed over {} times in this turn.", agent, MOST_HANDOVERS
+            "The hand-over to {} is ignored: this turn already had {} hand-overs, the maximum.", agent, MOST_HANDOVERS
         )
         record.notes.append(f"[The call was not handed to {agent}: it was handed over too often.]")
         return False
@@ -182,22 +183,24 @@ def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
 
 
 def take_back(live: LiveTurn) -> None:
-    """Undo the hand-overs of the agent that runs, such as those of a reply that a guard has refused."""
+    """Undo the hand-overs of the running agent, for example because a guard refused its reply."""
     flow, record = live.flow, live.record
     if flow is None or not record.handed_to:
         return
-    flow.keep(AGENT, record.agent)  # Kept, because the tool that handed over has ended and its changes are settled.
+    flow.keep(AGENT, record.agent)  # `keep` also changes the settled value: the tool that handed over has ended.
     flow.due, flow.leaving, record.handed_to = "", False, ""
 
 
 def move_on(live: LiveTurn, stage: str) -> bool:
-    """Move the agent of the turn to another stage; return False if that is ignored, after too many moves in this turn."""
+    """Move the agent of the turn to another stage; return False if there were too many moves in this turn."""
     flow, record = live.flow, live.record
     assert flow is not None
     if stage == record.at_stage:
         return True
     if flow.moves >= MOST_MOVES:
-        logger.warning("The move to stage {} is ignored: there were {} moves in this turn.", stage, MOST_MOVES)
+        logger.warning(
+            "The move to stage {} is ignored: this turn already had {} moves, the maximum.", stage, MOST_MOVES
+        )
         return False
     flow.move(record.agent, stage)
     flow.moves += 1
@@ -208,19 +211,19 @@ def move_on(live: LiveTurn, stage: str) -> bool:
 
 
 def begin_part(live: LiveTurn) -> None:
-    """Time the part of the turn that is in the current stage, for the waterfall and `sessions show`."""
+    """Start timing the current stage, for the waterfall and `sessions show`."""
     if live.record.at_stage:
         live.record.stages.append(Stage(_name(live), live.elapsed_ms()))
 
 
 def end_flow(live: LiveTurn) -> None:
-    """End the timed part of the last stage."""
+    """Stop timing the last stage."""
     if live.record.at_stage:
         _end_part(live)
 
 
 def begin_again(live: LiveTurn, agent: str) -> None:
-    """Note how long this agent answered the turn, before another one goes on with it."""
+    """Record how long this agent has answered the turn, before another agent continues it."""
     flow, record = live.flow, live.record
     assert flow is not None
     end_flow(live)

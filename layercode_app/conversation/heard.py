@@ -1,4 +1,4 @@
-"""Find out what the caller heard of an interrupted reply, and correct the turn's record and messages to it."""
+"""Find out what the caller heard of an interrupted reply, and correct the turn's record and messages accordingly."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _first_words(text: str, count: int) -> str:
 def correct(record: TurnRecord, context: InterruptionContext) -> None:
     """Record what was heard of a turn, and mark a complete turn as interrupted. Any other status stays."""
     record.heard_text = heard_text(record.spoken_text, context)
-    # If nothing was heard, nothing was heard of an earlier attempt either.
+    # If nothing was heard of the turn, nothing was heard of an earlier attempt either, so correct that text too.
     if record.before and not (record.heard_text and record.spoken_text.startswith(record.heard_text)):
         _correct_all(record, context)
     if record.status is Status.COMPLETE:
@@ -65,7 +65,7 @@ def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:
 
 
 def heard_speech(record: TurnRecord) -> list[Speech]:
-    """Return the speech that the caller heard, run by run, beginning with that of earlier attempts."""
+    """Return the speech that the caller heard, beginning with the speech of earlier attempts of the turn."""
     before = [Speech("say", 0, record.before)] if record.before else []
     return before + _heard_of_attempt(record)
 

@@ -1,4 +1,4 @@
-"""Turn the journal's records into model messages: replies as they were heard, with a result for every tool call."""
+"""Convert the journal's records to model messages: replies as they were heard, with a result for every tool call."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def messages_so_far(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def reasoning_before(turn: TurnRecord, call_id: str) -> list[Any]:
-    """Return the portable reasoning in the turn's response that makes this call; empty if there is none."""
+    """Return the portable reasoning of the response that made this tool call; empty if there is none."""
     for message in _parsed.get(turn.messages) if turn.messages else ():
         if any(part.part_kind == "tool-call" and part.tool_call_id == call_id for part in message.parts):
             return [part for part in message.parts if part.part_kind == "thinking"]
@@ -66,13 +66,13 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
     if is_blank(text) and not turn.speech and all(message.kind == "request" for message in messages):
         return []
     if messages:
-        # Copies, because the cached messages are shared and a run may change its own.
+        # Return copies, because the cached messages are shared and a run may change the messages it gets.
         return [copy(message) for message in messages]
     return [portable(ModelRequest(parts=[UserPromptPart(text)]))]
 
 
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Return the messages without feedback on drafts that were dropped: it does not follow a reply."""
+    """Return the messages without feedback on dropped drafts: retry feedback that does not follow a reply."""
     kept: list[ModelMessage] = []
     for message in messages:
         follows_reply = bool(kept) and kept[-1].kind == "response"
@@ -82,7 +82,7 @@ def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessa
 
 
 class ParsedMessages:
-    """An LRU cache of parsed, portable messages: every later turn of a conversation needs the same ones again.
+    """An LRU cache of parsed, portable messages, because every later turn of a conversation needs them again.
 
     `room` limits the bytes of JSON whose messages are cached; the messages take about three times as much memory.
     """
@@ -93,7 +93,7 @@ class ParsedMessages:
         self.size = 0
 
     def get(self, messages: bytes) -> list[ModelMessage]:
-        """Return the messages in this JSON in the form that every provider accepts."""
+        """Parse this JSON, or take it from the cache, and return the messages in a form that every provider accepts."""
         found = self._kept.get(messages)
         if found is not None:
             self._kept.move_to_end(messages)
@@ -131,7 +131,7 @@ def _note(text: str) -> ModelMessage:
 def _paired(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMessage]:
     """Ensure that a result follows every tool call, and drop results without a call.
 
-    A missing result is taken from the turn's record; if it is not there, the result says that it is not known.
+    A missing result is taken from the turn's record. If the record has none, the result says that it is unknown.
     """
     results = results_of(turn) | {call.id: call.result for call in turn.tools if call.status in ("done", "failed")}
     paired: list[ModelMessage] = []

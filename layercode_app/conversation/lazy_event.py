@@ -8,7 +8,7 @@ import asyncio
 class LazyEvent:
     """An event whose `asyncio.Event` is created only when a task waits.
 
-    Every running turn holds two of them, and this is a tenth of the size of an `asyncio.Event`.
+    Every running turn has two of these events, and each is a tenth of the size of an `asyncio.Event`.
     """
 
     __slots__ = ("_waiting", "past")

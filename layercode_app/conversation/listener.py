@@ -1,4 +1,4 @@
-"""A listener of a turn: a carrier that its frames are sent to, and that may disconnect."""
+"""A listener of a turn: a connection that receives the turn's frames, and that may disconnect."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..journal.record import Frame
 from .lazy_event import LazyEvent
 
 Send = Callable[[Sequence[Frame]], Awaitable[None]]
-"""Sends frames to a carrier; the last frame of a turn is always `response.end`."""
+"""Sends frames to a client; the last frame of a turn is always `response.end`."""
 
 
 class Watcher(Protocol):
-    """A detector of client disconnects, which calls `leave` of the listener."""
+    """A detector of client disconnects, which calls the listener's `leave`."""
 
     def watch(self) -> None:
         """Start to watch for a disconnect."""
@@ -23,9 +23,9 @@ class Watcher(Protocol):
 
 
 class Listener:
-    """A carrier of a turn's frames. Its owner calls `leave` when the client has disconnected.
+    """A receiver of a turn's frames. Its owner calls `leave` when the client has disconnected.
 
-    If detecting a disconnect is expensive, a `watcher` is told when to do it.
+    If detecting a disconnect is expensive, pass a `watcher`, which is told when to watch for one.
     """
 
     __slots__ = ("_idle", "_on_leave", "_send", "_sending", "_sent", "_watcher", "left")
@@ -59,7 +59,7 @@ class Listener:
             on_leave(self)
 
     def let_go(self) -> None:
-        """Release the carrier and the turn after the last send, so that no garbage collection is needed for them."""
+        """Release the connection and the turn after the last send, so that no garbage collection is needed for them."""
         self._send = _nowhere
         self._watcher = self._on_leave = None
 
@@ -74,7 +74,7 @@ class Listener:
             self._watcher.rest()
 
     def begin_again(self) -> None:
-        """Start over at the first frame, to listen to another turn or to another attempt of it."""
+        """Start over at the first frame, for another turn or another attempt of the same turn."""
         self._sent = 0
 
     def up_to_date(self, frames: Sequence[Frame]) -> bool:

@@ -24,7 +24,7 @@ from .spoken_text import SpokenText
 from .state import LiveState
 
 HOLD_SECONDS = 0.02
-"""How long the last words of a turn wait to be sent together with its end: separate packets cost both sides most."""
+"""Seconds that the last words of a turn wait for the turn's end, so that both are sent in one packet."""
 
 
 class LiveTurn:
@@ -38,17 +38,17 @@ class LiveTurn:
     hangup = False
     """Whether the agent asked to end the call."""
     goodbye: str | None = None
-    """The text to say at the end of the next sentence, because the server is shutting down."""
+    """The text to say at the end of the current sentence, because the server is shutting down."""
     followed = 0
     """The number of other workers that follow this turn by reading its frames from the journal."""
     publisher: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
-    """The task that speaks, while it runs."""
+    """The task that runs the agent's answer, which `stop` cancels; None when no answer runs."""
     notes: CallerNotes | None = None
-    """The notes of the caller, for an agent with `remember=`."""
+    """The notes on the caller, for an agent with `remember=`."""
     state: LiveState[Any] | None = None
     flow: Flow | None = None
-    """The agent and the stage that the conversation is at; set when the turn's work is prepared."""
+    """The current agent and stage of the conversation; set when the turn's work is prepared."""
     save: Callable[[], Awaitable[None]] | None = None
     """Save the current record; set when the turn's work is prepared."""
     late: Callable[[ToolCall], Awaitable[None]] | None = None
@@ -63,8 +63,7 @@ class LiveTurn:
         self.record = record
         self.received = received
         self.ended = LazyEvent()
-        self.enqueued: list[tuple[str, dict[str, Json]]] = []
-        """The tasks the agent asked for: names and arguments."""
+        self._tasks = 0
         self.frames: list[Frame] = new_frames()
         self._listeners: list[Listener] = []
         self.spoken = SpokenText()
@@ -74,7 +73,7 @@ class LiveTurn:
     # --- frames
 
     def elapsed_ms(self) -> float:
-        """Milliseconds since the request was received."""
+        """Return the milliseconds since the request was received."""
         # Rounded to the microsecond; `round` is slower, because it works on decimal digits.
         return int((time.perf_counter() - self.received) * 1e6 + 0.5) / 1000
 
@@ -84,6 +83,12 @@ class LiveTurn:
         if request is not None and request.first_ms is None:
             request.first_ms = self.elapsed_ms()
             self.record.timings.setdefault("ttft", request.first_ms)
+
+    def add_task(self, name: str, arguments: dict[str, Json]) -> None:
+        """Keep a call of a task of the current agent in the record; it is enqueued when the turn ends."""
+        call = {"number": self._tasks, "task": name, "arguments": arguments, "agent": self.record.agent}
+        self.record.tasks.append(call)
+        self._tasks += 1
 
     def emit(self, kind: str, content: Json = None) -> None:
         """Add a frame; it is sent at the next flush or in the next iteration of the event loop."""
@@ -134,7 +139,7 @@ class LiveTurn:
             self.record.timings["ttfs"] = self.frames[-1].at_ms
 
     def end_text(self) -> None:
-        """Replace a held-back half of a character, because its other half will not arrive any more."""
+        """Replace a held-back half of a character by a placeholder, because its other half will not arrive."""
         source = self.spoken.drop_half()
         if source is not None:
             self._say(REPLACEMENT, source)
@@ -175,7 +180,7 @@ class LiveTurn:
             self._waking = asyncio.get_running_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
-        """Send frames that no flush has sent: words of tools and hooks, and frames that joined listeners still lack."""
+        """Send frames that no flush has sent: words of tools and hooks, and earlier frames for new listeners."""
         self._waking = None
         if all(listener.up_to_date(self.frames) for listener in self._listeners):
             return
@@ -204,7 +209,7 @@ class LiveTurn:
         self._stop_if_alone()
 
     def unfollow(self) -> None:
-        """Count one follower on another worker less, and stop the turn if no listener is left."""
+        """Remove a follower on another worker, and stop the turn if no listener or follower is left."""
         self.followed -= 1
         self._stop_if_alone()
 
@@ -215,7 +220,7 @@ class LiveTurn:
     # --- the end
 
     def say_goodbye(self, text: str, *, at_once: bool = False) -> None:
-        """Say this at the end of the sentence, or at once, and stop, because the server is shutting down."""
+        """Say a goodbye at the end of the sentence, or at once, then stop, because the server is shutting down."""
         self.goodbye = text
         if self.stopping is None and (at_once or not self.spoken.begun or not self.spoken.in_mid_sentence):
             self._say_goodbye(text)

@@ -32,7 +32,7 @@ def begin(live: LiveTurn, model: str, *, stage: str = "") -> ModelCall:
 def end(live: LiveTurn, call: ModelCall, status: Ending) -> None:
     """Record that a request has ended.
 
-    Beyond `MAX_REQUESTS` rows its usage, as `used` has written it, is added to the last row of the same model.
+    Beyond `MAX_REQUESTS` rows, the request's usage, which `used` has recorded, is added to the last row of its model.
     """
     call.status, call.ended_ms = status, live.elapsed_ms()
     kept = live.record.requests
@@ -79,25 +79,26 @@ def insert_attempts(live: LiveTurn, call: ModelCall, attempts: Sequence[ModelReq
 
 @dataclass(frozen=True, slots=True)
 class Hedge:
-    """A request that was sent a second time, when its race is over. Times are of the event loop's clock."""
+    """The result of a hedge: a request that was sent twice. Times are seconds of the event loop's clock."""
 
     model: str
-    """The model that the second request went to."""
+    """The model of the second request."""
     other: str
     """The model of the request that lost."""
     sent: float
+    """When the second request was sent."""
     won: bool
     """Whether the second request answered first."""
     failed: bool
     """Whether the request that lost had failed."""
     ended: float
-    """When the request that lost had ended."""
+    """When the request that lost ended."""
 
 
 def insert_hedge(live: LiveTurn, hedge: Hedge, now: float) -> None:
-    """Add the request that lost a race as a row before or after the running request, which is the one that answers.
+    """Add a row for the request that lost, before or after the row of the running request, which answers.
 
-    A request that was cancelled is charged for, but does not tell its tokens.
+    A cancelled request is charged for, but does not report its tokens.
     """
     call = live.run.request
     if call is None:

@@ -1,8 +1,8 @@
 """Tool calls that wait for the caller's answer: how they are kept in a turn's record, and what the model is told.
 
-The record of the turn that asked has them in `pending`: `question`, the spoken text; `calls`, each with `id`, `name` and
-`args`; `heard`, whether the caller has heard the question in an earlier turn; `stage`, the stage of the agent in which
-the model called them, if the agent has stages. Only the next turn may decide on them.
+The record of the turn that asked keeps the calls in `pending`: `question`, the spoken text; `calls`, each with `id`,
+`name` and `args`; `heard`, whether the caller has heard the question in an earlier turn; `stage`, the agent's stage in
+which the model made the calls, if the agent has stages. Only the next turn may run or drop the calls.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Pending:
     calls: Sequence[dict[str, Json]]
     heard: bool
     stage: str = ""
-    """The stage whose tools they are."""
+    """The agent's stage in which the model made the calls; "" for an agent without stages."""
 
     @property
     def names(self) -> str:
@@ -32,7 +32,7 @@ class Pending:
         return ", ".join(dict.fromkeys(str(call["name"]) for call in self.calls))
 
     def kept(self, *, heard: bool) -> Json:
-        """Return them for the record of another turn."""
+        """Return the calls as `pending` for the record of another turn."""
         stage = {"stage": self.stage} if self.stage else {}
         return {"question": self.question, "calls": list(self.calls), "heard": heard} | stage
 
@@ -46,7 +46,7 @@ def pending_of(last: TurnRecord | None) -> Pending | None:
 
 
 def key_of(name: str, args: Json) -> tuple[str, bytes]:
-    """Return the key that calls with the same arguments share."""
+    """Return a key that is equal for calls with the same name and arguments."""
     return name, sorted_json(args)
 
 
@@ -54,12 +54,12 @@ def _was_heard(last: TurnRecord, question: str) -> bool:
     if last.pending["heard"] and is_blank(last.spoken_text):
         return True
     if last.heard_text is None and last.status is not Status.COMPLETE:
-        return False  # It is not known how much of it was played.
+        return False  # It is not known how much of the question was played.
     return f" {plain_words(question)} " in f" {plain_words(last.before + last.heard)} "
 
 
 def results_of(turn: TurnRecord) -> dict[str, str]:
-    """Return what the model reads as the results of the calls that waited at the end of the turn, by their ids."""
+    """Return, by call id, the results that the model reads for the calls that still waited when the turn ended."""
     if not turn.pending:
         return {}
     text = (
@@ -70,5 +70,5 @@ def results_of(turn: TurnRecord) -> dict[str, str]:
 
 
 def dropped(pending: Pending) -> str:
-    """Return the note for the model of later turns that the calls were given up."""
+    """Return the note that tells the model in later turns that the calls were not run."""
     return f"[{pending.names} was not run, because the caller did not agree to it. Ask again if it is still wanted.]"

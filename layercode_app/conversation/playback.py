@@ -1,4 +1,4 @@
-"""Estimate how far the caller has heard the words of a running turn, and speak the progress of long work."""
+"""Estimate how much of a running turn has been played to the caller, and speak the progress of slow tasks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from .live import LiveTurn
 CHARACTERS_PER_SECOND = 20
 """The maximum speed of a voice, so that the estimated end of playback is early rather than late."""
 MOST_AHEAD_MS = 2000
-"""Progress is dropped while more speech than this is still to be played: it would be old when it is heard."""
+"""Progress is dropped while more speech than this is still to be played, because it would be out of date when heard."""
 
 
 class Playback:
-    """The times of the spoken frames of a turn. It reads the frames only when asked, so a word costs nothing."""
+    """The times of the spoken frames of a turn. `catch_up` reads them on demand, so no work is done for each word."""
 
     def __init__(self, live: LiveTurn) -> None:
         self._live = live
@@ -41,7 +41,7 @@ def was_said(live: LiveTurn, text: str) -> bool:
 
 
 def say_progress(live: LiveTurn, text: str) -> None:
-    """Speak the progress of work now, unless it was said before, or the caller could hear it only later."""
+    """Speak a progress text, unless it was said before, the reply is complete, or too much speech is still unplayed."""
     over = live.ending or live.stopping is not None or live.run.answered
     if over or is_blank(text) or was_said(live, text):
         return

@@ -1,9 +1,9 @@
 """Convert messages to a form that every provider accepts: text, tool calls and results, without a provider's ids.
 
 A provider refuses ids and signatures if the messages around them changed: OpenAI refuses a function call without its
-reasoning item, Anthropic refuses thinking that was moved. Cutting a reply to what was heard, trimming to a token budget
-and a fallback to another model all change them. Providers need the reasoning of the current turn only, and PydanticAI's
-run sends that itself.
+reasoning item, Anthropic refuses thinking that was moved. Messages change when a reply is cut to what was heard, when
+the history is trimmed to a token budget, and when another model is the fallback. Providers need the reasoning of the
+current turn only, and PydanticAI's run sends that itself.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _without(message: ModelMessage, unwanted: Callable[[Any], bool]) -> ModelMes
 
 
 def _with_words(request: ModelRequest) -> ModelRequest:
-    """Return the request with a placeholder for each blank prompt and tool result, and no blank item of a prompt."""
+    """Return the request with placeholders for blank prompts and tool results, and without blank items of a prompt."""
     if not any(map(_has_blank, request.parts)):
         return request
     parts: list[Any] = [_with_word(part) if _has_blank(part) else part for part in request.parts]
@@ -111,7 +111,7 @@ def _with_word(part: Any) -> Any:
 
 
 def _has_blank(part: Any) -> bool:
-    """Whether the content is a blank text, or a prompt's list with one in it. A tool's list is sent as JSON."""
+    """Return whether the content is blank, or a prompt's list with a blank text. A tool's list is sent as JSON."""
     if part.part_kind not in _WORDS:
         return False
     listed = part.part_kind == "user-prompt" and not isinstance(part.content, str)
@@ -119,6 +119,6 @@ def _has_blank(part: Any) -> bool:
 
 
 def _is_blank_item(item: Any) -> bool:
-    """Whether an item of a content is a blank text; PydanticAI's `TextContent` is a text with metadata."""
+    """Return whether an item of the content is a blank text; PydanticAI's `TextContent` is a text with metadata."""
     text = item.content if getattr(item, "kind", "") == "text-content" else item
     return isinstance(text, str) and is_blank(text)

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 from loguru import logger
 
 from ..exceptions import StoreError
-from ..jobs import tasks
 from ..jobs.late_saves import LateSaves
 from ..journal.outbound import AGENT
 from ..journal.record import Frame, TurnRecord
 from ..journal.stores.base import Begun, Job, Store
+from ..journal.task_jobs import enqueue_tasks, task_jobs
 from ..observability import spans
 from ..observability.privacy import caller_secrets
 from ..settings.limits import Limits
@@ -36,7 +36,7 @@ from .summary import summary_in, tokens_of_turns
 from .turn import Background, Turn
 
 Refusal: TypeAlias = Callable[[TurnRecord, Sequence[TurnRecord]], Awaitable[str | None]]
-"""Given a turn and the newest ones before it, return a text to speak instead of the answer, or None to answer."""
+"""Given a turn and the newest turns before it, return a text to speak instead of the answer, or None to answer."""
 
 
 @dataclass
@@ -45,9 +45,9 @@ class Services:
 
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
     record of each turn that has ended. `saves` are the running saves of stopped turns, which drain waits for. `late`
-    holds the saves that are retried until the journal is available again. `failed` is called with the error that ended a
-    turn, before the turn is saved; `dev` keeps the error's description in the record. `agents` returns the agents by name
-    that a call can be handed to.
+    retries saves until the journal is available again. `failed` is called with the error that ended a turn, before the
+    turn is saved; `dev` uses it to keep the error's description in the record. `agents` returns the agents to which a
+    call can be handed over, by name.
     """
 
     store: Store
@@ -63,7 +63,7 @@ class Services:
     agents: Callable[[], Mapping[str, AgentProtocol]] = dict
 
     def tokens(self, agent: AgentProtocol) -> int:
-        """Return the token budget for reading history; 0, which reads only the newest turn, if the agent reads none."""
+        """Return the token budget of the history. Without history it is 0, so that only the newest turn is read."""
         if not agent.remembers:
             return 0
         budget = self.limits.history_tokens
@@ -72,7 +72,7 @@ class Services:
 
 @dataclass(slots=True)
 class Work:
-    """One event whose turn has been begun in the journal."""
+    """The work on one event, whose turn has begun in the journal."""
 
     services: Services
     agent: AgentProtocol
@@ -83,11 +83,11 @@ class Work:
     carried: list[Carried] = field(default_factory=list)
     """The output of earlier data events that no turn has spoken yet."""
     first: str = ""
-    """The agent that the platform calls, if another one answers."""
+    """The name of the agent that the platform calls; "" if it is the agent that answers."""
     jobs: list[Job] = field(default_factory=list)
-    """The tasks of the agents that have answered this turn, as jobs."""
+    """The new notes on the caller, as jobs."""
     noted: list[CallerNotes] = field(default_factory=list)
-    """The notes of the caller that agents of this turn were given."""
+    """The notes on the caller that the agents of this turn received."""
 
     def prepare(self) -> Turn[Any, Any]:
         """Build the turn for the agent's hooks, with state, metadata and history."""
@@ -98,7 +98,7 @@ class Work:
             raise
 
     def _hand_back(self) -> None:
-        """Hand the call back if this agent, to which it was handed, cannot be prepared: it would fail in every turn."""
+        """Hand the call back if the agent that took it over cannot be prepared, because every turn would fail."""
         live, name = self.live, self.agent.name
         if name == (self.first or name):
             return
@@ -139,8 +139,8 @@ class Work:
         )
 
     async def recall(self, turn: Turn[Any, Any]) -> None:
-        """Read the notes of the caller, if the agent keeps some. Without the journal the call goes on without them."""
-        self.live.notes = None  # After a hand-over those of the agent before.
+        """Read the notes on the caller, if the agent keeps any. Without the journal, the call goes on without notes."""
+        self.live.notes = None  # After a hand-over, it still has the notes of the previous agent.
         key, live = self.agent.caller_of(turn), self.live
         if not key or live.flow is None:
             return
@@ -148,12 +148,12 @@ class Work:
         try:
             live.notes = await read_notes(self.services.store, key)
         except StoreError as error:
-            live.notes = CallerNotes(key)  # What this turn adds is written later.
-            logger.warning("The notes of the caller could not be read: {}", error)
+            live.notes = CallerNotes(key)  # Notes that this turn adds are written later.
+            logger.warning("The notes on the caller could not be read: {}", error)
         self.noted.append(live.notes)
 
     def _enter_flow(self) -> Flow:
-        """Begin in the stage of the agent that the conversation is at; in the first one if that was removed since."""
+        """Enter the agent's current stage, or its first stage if the current one no longer exists."""
         live, agent = self.live, self.agent
         flow = live.flow
         if flow is None:
@@ -162,13 +162,6 @@ class Work:
         live.record.at_stage = flow.stage(agent.name)
         begin_part(live)
         return flow
-
-    def collect_jobs(self) -> None:
-        """Turn the tasks into jobs of the agent that answers now, before another one answers or the turn is saved."""
-        note_jobs(self.live.record, self.noted, self.jobs)
-        for number, (name, given) in enumerate(self.live.enqueued, len(self.jobs)):
-            self.jobs.append(tasks.job_of(self.live.record, number, name, given))
-        self.live.enqueued.clear()
 
     async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
         """Save the record and the state, enqueue the agent's tasks, and keep the words `left` for the next turn.
@@ -181,17 +174,19 @@ class Work:
             live.collect(end=end)
         record.ended_at = time.time()
         record.timings["total"] = total
-        self.collect_jobs()
+        note_jobs(record, self.noted, self.jobs)
+        jobs = [*self.jobs, *task_jobs(record)]
         try:
             try:
                 for job in self.jobs:
                     await self.services.enqueue(job)
+                await enqueue_tasks(record, self.services.enqueue)
                 await carried_speech.keep(self.services.store, record.conversation_id, left)
             finally:
                 with spans.span("save"):
                     await self.services.states.leave(record, self.state, live.stopping, live.flow)
         except StoreError as error:
-            logger.error("The turn could not be saved, and is tried again: {}", error)
+            logger.error("The turn could not be saved; saving is retried: {}", error)
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
-            self.services.late.keep(record, changes, self.jobs)
+            self.services.late.keep(record, changes, jobs)
             record.error_category = record.error_category or "store"

@@ -1,4 +1,4 @@
-"""Continue an interrupted reply: its part that was not heard, and the history of both turns as one."""
+"""Continue an interrupted reply: find the part that was not heard, and join both turns into one for the history."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ FIRST_WITHOUT_SPACES = "\u2e80"
 
 
 def rest_of(turn: TurnRecord) -> str:
-    """Return the words of a reply that were not heard, without fillers, from the first word on; "" if there are none."""
+    """Return the part of a reply that was not heard, without fillers; "" if there is none, or if it is not known."""
     at = _end_of_heard(turn)
     if at is None:
         return ""
     rest = ""
     for part in _speech_from(turn, at):
-        # The space may have been that of a filler.
+        # The space between two parts may have belonged to a filler that was left out.
         apart = not rest or rest[-1].isspace() or part.text[0].isspace()
         rest += part.text if apart else " " + part.text
     return rest.lstrip()
 
 
 def asks(turn: TurnRecord) -> bool:
-    """Return whether the caller may be answering a question: one just heard, or one that was being asked."""
+    """Return whether the caller may be answering a question that they just heard or that was interrupted."""
     at = _end_of_heard(turn)
     if at is None:
         return True
@@ -54,7 +54,7 @@ def was_cut_off(turn: TurnRecord) -> bool:
 
 
 def _end_of_heard(turn: TurnRecord) -> int | None:
-    """Return where the heard words end in the spoken text; None if the platform's text does not fit it."""
+    """Return where the heard words end in the spoken text; None if the platform's text does not match it."""
     spoken, heard = turn.spoken_text, turn.heard_text
     if heard is None:
         return len(spoken)
@@ -70,7 +70,7 @@ def _end_of_heard(turn: TurnRecord) -> int | None:
 
 
 def _end_of_words(spoken: str, heard: Sequence[str]) -> int | None:
-    """Return where these words end at the beginning of the text; case and punctuation may differ."""
+    """Return where these words end if the text begins with them, else None; case and punctuation may differ."""
     words = list(_WORD.finditer(spoken))[: len(heard)]
     if [_letters(word[0]) for word in words] != [_letters(word) for word in heard]:
         return None
@@ -94,7 +94,7 @@ def _speech_from(turn: TurnRecord, at: int) -> Iterator[Speech]:
 
 
 def joined(turns: Iterable[TurnRecord]) -> list[TurnRecord]:
-    """Return the turns with each turn that resumed the one before it joined to that one."""
+    """Return the turns, with each turn that resumed the previous turn joined to it."""
     result: list[TurnRecord] = []
     previous = ""
     for turn in turns:
@@ -107,7 +107,7 @@ def joined(turns: Iterable[TurnRecord]) -> list[TurnRecord]:
 
 
 def _joined(cut: TurnRecord, resumed: TurnRecord) -> TurnRecord:
-    """Return the interrupted turn as if its reply had gone on: heard as far as both turns were heard."""
+    """Return the interrupted turn as if its reply had continued, heard as far as both turns together were heard."""
     whole = clone(cut)
     at = _end_of_heard(cut) or 0
     more = "".join(part.text for part in heard_speech(resumed))
@@ -115,7 +115,7 @@ def _joined(cut: TurnRecord, resumed: TurnRecord) -> TurnRecord:
     whole.impact = resumed.impact if resumed.impact == "goodbye" else cut.impact
     rest = cut.spoken_text[at:]
     if not rest.lstrip().startswith(more):
-        # Fillers were left out, or the platform's words differ: they are what was heard, in any case.
+        # Fillers were left out, or the platform's words differ. In both cases `more` is what was heard.
         whole.speech = [*_speech_until(cut, at), Speech("say", _last_response(cut), _after_space(cut, at, more))]
         whole.heard_text = None
     elif more == rest.lstrip():

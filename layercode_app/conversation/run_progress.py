@@ -1,4 +1,4 @@
-"""What an agent's runner keeps while it speaks a turn: its model requests, its timeouts, and how far it got."""
+"""The state of an agent's run in one turn: its current model request, its timeouts and its progress."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class RunProgress:
 
     # Class attributes, because a dataclass would set all of these defaults for each turn.
     response = 0
-    """Ordinal of the model response that is being spoken."""
+    """The number of the model response that is being spoken, counted from 0 in each turn."""
     request: ModelCall | None = None
-    """The agent's own model request that runs now."""
+    """The agent's running model request. Requests of helper agents are not kept here."""
     stage = ""
-    """The agent's stage at its newest model request, whose tools the response calls."""
+    """The stage in which the agent made its latest model request. Tool calls of the response belong to this stage."""
     helpers: Stage | None = None
-    """The usage of helper agents' models that is not in the record yet."""
+    """The usage of helper agents' models that has not been added to the record yet."""
     answered = False
-    """Whether the reply is complete. If the agent continues to work, fillers need not cover the silence."""
+    """Whether the reply is complete. After that no fillers are spoken, even if the agent continues to work."""
     tool_timeout = 30.0
     """Seconds one tool call may take."""
     first_token_timeout = 8.0
@@ -30,6 +30,6 @@ class RunProgress:
     hedge_after = 0.0
     """Seconds without a first token after which a request is sent a second time; 0 means never."""
     stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
-    """Answer a tool call instead of the tool, in a fork that must not place a second order; None runs the tool."""
+    """Answers a tool call in place of the tool, so that a fork does not place a second order. None runs the tool."""
     tool_started: Callable[[], None] | None = None
-    """Called when a tool starts; set by the fillers if a tool has texts of its own."""
+    """Called when a tool starts. The fillers set it if a tool has its own filler texts."""

@@ -11,7 +11,7 @@ _END = re.compile(
 
 
 def to_sentence_end(text: str) -> tuple[str, bool]:
-    """Return the text up to the end of its first sentence, and whether a sentence ends in it."""
+    """Return the text up to the end of its first sentence and True, or the whole text and False if none ends."""
     found = _END.search(text)
     return (text[: found.end()], True) if found else (text, False)
 

@@ -11,10 +11,10 @@ from weakref import WeakValueDictionary
 from loguru import logger
 
 from ..jobs.queue import Jobs
-from ..jobs.tasks import TASK
 from ..journal.forget import NOTES_OF_CALL
 from ..journal.record import Json, Kind, Status, TurnRecord
 from ..journal.stores.base import Job
+from ..journal.task_jobs import TASK
 from ..observability import context, spans
 from ..observability.privacy import caller_secrets
 from ..webhook import Data, Event, SessionEnd, SessionStart, SessionUpdate, UnknownEvent, Welcome
@@ -41,7 +41,10 @@ class SessionHandler:
         self._noting: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def handle(self, agent: EventAgentProtocol, event: Event, *, received: float) -> Json:
-        """Handle an event and return the JSON that acknowledges or answers it."""
+        """Handle an event and return the JSON that acknowledges or answers it.
+
+        Raises StoreError, HookTimeoutError, or whatever a hook raises.
+        """
         caller_secrets.remember(event.metadata)
         caller_secrets.remember(event.custom_metadata)
         if self._services.late.waiting:
@@ -88,7 +91,7 @@ class SessionHandler:
         await self._notify(agent, event)
 
     async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
-        """Enqueue a job of its own for the notes of the caller: if it is tried again, the hooks do not run twice."""
+        """Enqueue a separate job for the notes on the caller, so that its retries do not run the hooks again."""
         key = (await self._store.conversation(event.conversation_id)).state.get(CALLER)
         if key:
             payload = {"task": NOTES_OF_CALL, "arguments": {"key": key, "session_id": event.session_id}}

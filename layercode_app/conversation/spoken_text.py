@@ -1,4 +1,4 @@
-"""The text of a turn that was sent to be spoken, in pieces, each with its source and model response."""
+"""Collect the text that a turn sends to be spoken, in pieces, each with its source and model response."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .sentences import ends_sentence
 
 _SPOKEN_BY = itemgetter(0, 1)
 LAST_PIECES = 20
-"""How many of the last pieces tell whether the text ends a sentence."""
+"""How many of the last pieces are checked for the end of a sentence."""
 
 
 class SpokenText:
-    """The spoken text of one turn: joins halves of characters, and separates words of different segments."""
+    """The spoken text of one turn. It joins halves of characters, and separates words of different segments."""
 
     __slots__ = ("_half_of", "_new_segment", "_pieces", "begun", "half")
 
@@ -24,17 +24,17 @@ class SpokenText:
         self.begun = False
         """Whether words were sent to be spoken; blank text does not count."""
         self.half = ""
-        """A high surrogate at the end of the text, held back until the next piece brings the low one."""
+        """A high surrogate at the end of the text, held back until the next piece brings the low surrogate."""
         self._half_of: tuple[Source, int] | None = None
         self._new_segment = False
         self._pieces: list[tuple[Source, int, str]] = []
 
     def begin_segment(self) -> None:
-        """Separate the next words from those before, even if both have the same source."""
+        """Separate the next words from the previous words by a space, even if both have the same source."""
         self._new_segment = True
 
     def add(self, text: str, source: Source, response: int) -> str:
-        """Add text that is not empty, and return it as it is to be sent."""
+        """Add text, which must not be empty, and return it in the form to send."""
         text = self._spaced(text, source, response)
         self._pieces.append((source, response, text))
         if not self.begun and not is_blank(text):
@@ -54,7 +54,7 @@ class SpokenText:
     # --- halves of characters
 
     def half_is_of_another(self, source: Source, response: int) -> bool:
-        """Return whether a half is held back that text of this source and response cannot complete."""
+        """Return whether a held-back half belongs to another source or response, so this text cannot complete it."""
         return bool(self.half) and self._half_of != (source, response)
 
     def join_half(self, text: str, source: Source, response: int) -> str:

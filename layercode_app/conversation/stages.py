@@ -1,7 +1,7 @@
 """Custom stages: `turn.span(...)` times a part of the turn and sums the usage of its model requests.
 
-A request counts for every stage that is open around it, and once for the turn. The open stages are kept in a context
-variable, so that concurrent stages do not count each other's requests.
+A request counts towards every open stage in which it is made, and once towards the turn. The open stages are kept in a
+context variable, so that concurrent stages do not count each other's requests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .live import LiveTurn
 
 MOST_STAGES = 100
-"""The maximum number of stages in the record of one turn: a span in a loop could add any number."""
+"""The maximum number of stages in the record of one turn. Without a limit, a span in a loop could add any number."""
 
 _open: ContextVar[tuple[Stage, ...]] = ContextVar("layercode_stages", default=())
 
@@ -54,7 +54,7 @@ def _close(token: Token[tuple[Stage, ...]]) -> None:
     try:
         _open.reset(token)
     except ValueError:
-        return  # An abandoned generator is closed in another context; the one that held the stage is gone.
+        return  # An abandoned generator is closed in another context; its own context no longer exists.
 
 
 def _figures(stage: Stage) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def count(live: LiveTurn, call: ModelCall, response: ModelResponse, *, cut: bool
 
 
 def _price(response: ModelResponse) -> float | None:
-    """Return the price in dollars, or None; calculated here if PydanticAI has not set it on the response yet."""
+    """Return the price in dollars, or None if it is unknown. Calculate it if PydanticAI has not set it yet."""
     known = price_of(response)
     if known is not None:
         return known

@@ -18,8 +18,8 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 class LiveState(Generic[ModelT]):
     """The state of a conversation while turns or tools use it.
 
-    `saved` is the state in the journal. `settled` is the state after the last tool that ended; a roll-back of a
-    cancelled tool returns to it. `users` is the number of turns and tools that hold the state.
+    `saved` is the state in the journal. `settled` is the state after the last tool that ended; rolling back a cancelled
+    tool restores it. `users` is the number of turns and tools that use the state now.
     """
 
     model: ModelT
@@ -27,7 +27,7 @@ class LiveState(Generic[ModelT]):
     settled: dict[str, Json]
     users: int = 0
     scope: str = ""
-    """What the keys of the fields begin with in the journal; see `flow.py`."""
+    """The prefix of the fields' keys in the journal; see `scope_of` in `flow.py`."""
 
     @classmethod
     def load(
@@ -47,19 +47,19 @@ class LiveState(Generic[ModelT]):
         return cls(model, fields, model.model_dump(mode="json"), scope=scope)
 
     def settle(self) -> None:
-        """Make the current state the one that a roll-back returns to."""
+        """Make the current state the one that `roll_back` restores."""
         self.settled = self.model.model_dump(mode="json")
 
     def roll_back(self) -> None:
-        """Restore the state that was settled last, in the same model object."""
+        """Restore the last settled state in the same model object."""
         restored = type(self.model).model_validate(self.settled)
         for name in type(self.model).model_fields:
             setattr(self.model, name, getattr(restored, name))
 
     def changes(self) -> dict[str, Json]:
-        """Return only the fields that differ from the saved ones, so that other workers' changes to the rest stay.
+        """Return the fields that differ from the saved ones, by their keys in the journal.
 
-        Their keys are those of the journal.
+        The other fields are left out, so that saving does not overwrite other workers' changes to them.
         """
         now: dict[str, Any] = self.model.model_dump(mode="json")
         return {

@@ -22,9 +22,10 @@ class LiveStates:
     def enter(
         self, kind: type[BaseModel] | None, conversation_id: str, stored: dict[str, Json], scope: str = ""
     ) -> LiveState[Any] | None:
-        """Return the state of a conversation; None for an agent without state. `scope` tells agents apart.
+        """Return the shared state of a conversation; None for an agent without state.
 
-        Each `enter` needs one `leave`.
+        `scope` is the agent's key prefix. Each `enter` needs one `leave`, `release` or `let_go`. Raises StateError if
+        the stored fields do not fit `kind`.
         """
         if kind is None:
             return None
@@ -64,7 +65,7 @@ class LiveStates:
             self.let_go(conversation_id, state)
 
     def let_go(self, conversation_id: str, state: LiveState[Any] | None) -> None:
-        """Release the state."""
+        """Release the state without saving it."""
         if state is None:
             return
         state.users -= 1

@@ -1,6 +1,7 @@
-"""The running summary of a long call: what it covers, and how it stands before the history.
+"""The running summary of a long call: which turns it covers, and how the model reads it before the history.
 
-It is kept in the conversation's state, and each one is written once, so that consecutive requests begin alike.
+It is kept in the conversation's state. A summary is not changed once it is written, so that consecutive requests begin
+with the same text.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage
 
 SUMMARY_SHARE = 0.125
-"""The share of the history's budget that a summary may have."""
+"""The share of the history's token budget that a summary may use."""
 DUE_SHARE = 0.85
-"""The share of the turns' budget from which on the older ones are summed up, so that it is ready before a cut."""
+"""Above this share of the turns' budget, older turns are summarised, while all turns still fit."""
 FACTS_SHARE = 0.5
-"""The share of a summary that its facts may have."""
+"""The share of a summary that its facts may use."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class KeptSummary:
     summary: Summary
 
     def to_json(self) -> Json:
-        """Return it for the conversation's state."""
+        """Return the summary as JSON for the conversation's state."""
         return {"until": self.until, "text": self.summary.text, "facts": list(self.summary.facts)}
 
     def messages(self) -> list[ModelMessage]:
-        """Return it as the model gets it."""
+        """Return the summary as messages for the model."""
         from pydantic_ai.messages import ModelRequest, UserPromptPart
 
         facts = "".join(f"\n- {fact}" for fact in self.summary.facts)
@@ -71,19 +72,19 @@ def summary_in(state: Mapping[str, Json]) -> Covered:
 
 
 def tokens_of_turns(history_tokens: int) -> int:
-    """Return the part of the history's budget that is left for the turns, besides a summary."""
+    """Return the part of the history's token budget that a summary leaves for the turns."""
     return int(history_tokens * (1 - SUMMARY_SHARE))
 
 
 def uncovered(history: Sequence[TurnRecord], kept: Covered) -> Sequence[TurnRecord]:
-    """Return the turns after those that the summary covers; at least the newest one."""
+    """Return the turns that the summary does not cover, but at least the newest turn."""
     if kept is None:
         return history
     return [turn for turn in history if turn.position > kept.until] or history[-1:]
 
 
 def due(past: Sequence[TurnRecord], newest: TurnRecord, history_tokens: int) -> int:
-    """Return the position up to which the turns should be summed up now; 0 if they should not."""
+    """Return the position up to which the turns should be summarised now; 0 if no summary is due."""
     budget = tokens_of_turns(history_tokens)
     left = budget * KEPT_SHARE - tokens_of(newest)
     sizes = [tokens_of(turn) for turn in past]
@@ -99,13 +100,13 @@ def due(past: Sequence[TurnRecord], newest: TurnRecord, history_tokens: int) -> 
 
 
 def bounded(summary: Summary, history_tokens: int) -> Summary:
-    """Return the summary within its share of the budget: the oldest and longest facts go first, then the end of the text."""
+    """Shorten the summary to its share of the budget: keep the newest facts that fit, and cut the end of the text."""
     room = int(history_tokens * SUMMARY_SHARE * CHARACTERS_PER_TOKEN)
     facts: list[str] = []
     left = int(room * FACTS_SHARE)
     for fact in reversed(summary.facts):
         if len(fact) + 3 > left:
-            continue  # A single long fact must not push out all others.
+            continue  # A single long fact must not crowd out all others.
         left -= len(fact) + 3
         facts.insert(0, fact)
     used = sum(len(fact) + 3 for fact in facts)

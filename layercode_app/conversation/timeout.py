@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Timeout:
-    """A timeout: `with Timeout(seconds):` raises TimeoutError when its block still awaits after that time.
+    """A timeout: `with Timeout(seconds):` raises TimeoutError if its block is still waiting after that time.
 
     It works like `asyncio.timeout` at a third of the cost, which matters because every turn has one.
     """
@@ -34,7 +34,7 @@ class Timeout:
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        # In an empty context: a cancelled timer would hold that of the turn until its time.
+        # Use an empty context, because a cancelled timer keeps its context in memory until it would have fired.
         self._timer = task.get_loop().call_later(self._seconds, self._pass, context=Context())
 
     def _pass(self) -> None:
@@ -54,7 +54,7 @@ class Timeout:
 def under(context: AbstractContextManager[Any], work: Awaitable[T]) -> Generator[Any, Any, T]:
     """Await work in a context, such as a Timeout, that is entered only when the work first suspends.
 
-    Most work with a deadline never suspends: reading a body that has arrived, an agent that answers without a model.
+    Most work with a timeout never suspends, such as reading a body that has arrived, or answering without a model.
     """
     steps = work.__await__()
     try:

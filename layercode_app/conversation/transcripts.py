@@ -1,4 +1,4 @@
-"""Correct the journal by the platform's transcript of a session, which tells how much of each reply was played."""
+"""Correct the journal from the platform's transcript of a session, which shows how much of each reply was played."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from .heard import correct
 
 
 async def reconcile(store: Store, event: SessionEnd) -> int:
-    """Correct the turns of which the transcript shows less than was sent; return how many there were."""
+    """Correct each turn whose reply is shorter in the transcript than what was sent; return their number.
+
+    Raises StoreError.
+    """
     said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
     if not said:
         return 0
@@ -29,11 +32,11 @@ async def reconcile(store: Store, event: SessionEnd) -> int:
 
 
 def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tuple[TurnRecord, str]]:
-    """Yield, in order, each turn of which a line of the transcript is only the beginning, with that line.
+    """Yield each turn whose transcript line is only the beginning of what was sent, with that line, in order.
 
-    Each line is matched to the next turn that begins with it. A line that no remaining turn begins with, such as one in
-    a different spelling, is passed over. A turn that was corrected during the call is matched but not yielded: that
-    correction is more accurate.
+    Each line is matched to the next turn that begins with it. A line that matches no remaining turn, for example
+    because of its spelling, is skipped. A turn that was corrected during the call is matched but not yielded, because
+    that correction is more accurate.
     """
     rest = list(turns)
     for line in said:

@@ -1,7 +1,7 @@
 """Shorten long texts in the messages of earlier turns until they fit the token budget.
 
-The store returns the newest turns that fit, but at least one, and that one may hold a tool result of a hundred pages.
-No message or part is removed here, so every call keeps its result. Tool results are shortened first.
+The store returns the newest turns that fit, but at least one turn, which may contain a tool result of a hundred pages.
+No message or part is removed here, so every tool call keeps its result. Tool results are shortened first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Turn`: the object that tools and hooks get."""
+"""`Turn`: the object with which tools and hooks read and answer an event."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ StateT = TypeVar("StateT", default=None)
 MetadataT = TypeVar("MetadataT", default=dict[str, Any])
 
 MAX_COUNTS = 100
-"""The maximum number of counters in the record of one turn; more are dropped from it."""
+"""The maximum number of counters in the record of one turn; further counters are left out of the record."""
 HANDOFF = "handoff"
 """The outcome of a turn that asked for a person to take over."""
 HANDOFF_TEXT = "I've noted that a person should take over from here. "
@@ -48,8 +48,8 @@ Background = Callable[[Coroutine[Any, Any, Any]], None]
 class Turn(Generic[StateT, MetadataT]):
     """One turn of a conversation: its event, its context, and the methods to answer.
 
-    `state` is the typed state of the conversation, saved with the turn. `metadata` is what `/api/authorize`
-    established, merged with the event's metadata.
+    `state` is the typed state of the conversation, saved with the turn. `metadata` is the metadata that
+    `/api/authorize` stored for the conversation, merged with the event's metadata.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def conversation_id(self) -> str:
-        """The id of the conversation: stable over reconnects, and the key of its history."""
+        """The id of the conversation. It stays the same across reconnects, and is the key of the history."""
         return self._live.record.conversation_id
 
     @property
@@ -122,7 +122,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def outbound(self) -> bool:
-        """Whether the agent has called the other side: `platform call` writes `direction: outbound` into the metadata."""
+        """Whether the agent placed this call. `platform call` writes `direction: outbound` into the metadata."""
         return self.record.metadata.get(DIRECTION) == OUTBOUND
 
     @property
@@ -140,9 +140,9 @@ class Turn(Generic[StateT, MetadataT]):
 
     @cached_property
     def history(self) -> list[ModelMessage]:
-        """The messages of the earlier turns as the model gets them: as they were heard, within the token budget.
+        """The messages of earlier turns for the model: replies as they were heard, within the token budget.
 
-        A running summary of still earlier turns precedes them.
+        The notes on the caller and the running summary of still earlier turns, if there are any, come first.
         """
         history, notes = history_of(self.past), self._live.notes
         known = [] if notes is None else notes.messages(self.tokens)
@@ -152,20 +152,20 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def notes(self) -> CallerNotes:
-        """What is known of the caller from earlier calls; `notes.add(fact)` keeps a fact for the next ones.
+        """The notes on the caller from earlier calls; `notes.add(fact)` keeps a fact for later calls.
 
         Raises DeveloperError for an agent without `remember=`.
         """
         if self._live.notes is None:
             raise DeveloperError(
                 f"Agent {self.agent!r} keeps no notes of this caller. Write VoiceAgent({self.agent!r}, ..., "
-                'remember=lambda turn: turn.metadata["user_id"]), and make sure that it returns an id.'
+                'remember=lambda turn: turn.metadata["user_id"]), and make sure that the function returns an id.'
             )
         return self._live.notes
 
     @property
     def summary(self) -> Summary | None:
-        """The running summary of the turns before the history, for an agent with `summary=`."""
+        """The running summary of the turns before the history; None for an agent without `summary=`."""
         return None if self._summary is None else self._summary.summary
 
     @property
@@ -187,20 +187,20 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def stage(self) -> str:
-        """The name of the agent's stage that the conversation is at; "" for an agent without stages."""
+        """The name of the agent's current stage; "" for an agent without stages."""
         return self.record.at_stage
 
     # --- ways to answer
 
     def say(self, text: str, *, source: Source = "say") -> None:
-        """Speak text; pieces are concatenated as they are, so keep their spaces."""
+        """Speak text. Consecutive texts are joined without spaces, so include the spaces."""
         self._live.speak(text, source)
 
     def progress(self, text: str) -> None:
-        """Tell the caller how far long work is, such as `turn.progress("I have the first half.")`.
+        """Tell the caller the progress of a slow task, such as `turn.progress("I have the first half.")`.
 
-        The text is spoken at once, and fillers wait after it. It is dropped if it was said in this turn before, if
-        more than two seconds of speech are still to be played, or if the reply is complete.
+        The text is spoken at once, and the wait for the next filler restarts. The text is dropped if it was already
+        said in this turn, if more than two seconds of speech are still to be played, or if the reply is complete.
         """
         say_progress(self._live, text)
 
@@ -213,7 +213,7 @@ class Turn(Generic[StateT, MetadataT]):
         self._live.hangup = True
 
     def outcome(self, name: str, *, value: float | None = None) -> None:
-        """Record what the call achieved, such as `outcome("booked", value=42.0)`, for `report`."""
+        """Record what the call achieved, such as `outcome("booked", value=42.0)`, for the command `report`."""
         self.record.outcomes.append({"name": name, "value": value})
 
     def handoff(self, reason: str, *, say: str = HANDOFF_TEXT) -> None:
@@ -225,17 +225,21 @@ class Turn(Generic[StateT, MetadataT]):
         self.say(say)
 
     def hand_to(self, agent: str, *, say: str = "", now: bool = False) -> None:
-        """Let another agent of the server answer from the next turn on; with `now` it also goes on with this turn.
+        """Let another agent of the server answer from the next turn on; with `now`, also the rest of this turn.
 
-        It has the history of the call, and its own state, prompt, tools and model. With `say` or `now` the agent that runs
-        says nothing more after its running tools. Raises DeveloperError if the server has no such agent.
+        The other agent gets the history of the call, and uses its own state, prompt, tools and model. With `say` or
+        `now` the current agent says nothing more once its running tools have ended. Raises DeveloperError if the server
+        has no such agent.
         """
         handed = hand_over(self._live, agent, now=now, quiet=bool(say))
         if handed and say:
             self.say(say)
 
     def go_to(self, stage: str) -> None:
-        """Go to another stage of the agent: the model's next request has its tools and instructions."""
+        """Move to another stage of the agent; the next model request uses that stage's tools and instructions.
+
+        Raises DeveloperError if the agent has no such stage.
+        """
         move_on(self._live, stage)
 
     def score(self, name: str, value: float | str | bool, *, comment: str | None = None) -> None:
@@ -256,24 +260,24 @@ class Turn(Generic[StateT, MetadataT]):
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
         """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.
 
-        The journal keeps its duration, and the tokens and cost of the requests in it to models from `helper_model`.
+        The journal keeps the stage's duration, and the tokens and cost of its requests to models from `helper_model`.
         """
         return staged(self._live, name, attributes)
 
     def background(self, work: Coroutine[Any, Any, Any] | Callable[..., Awaitable[Any]], **arguments: Json) -> None:
-        """Run work beyond the end of the turn, with its trace.
+        """Run work that may outlast the turn, in the turn's trace.
 
-        A coroutine starts at once. Its errors are logged, and shutdown waits for it, but a restart ends it. A task
-        (a function with `@agent.task`) with JSON arguments is enqueued as a job in the journal when the turn ends: it
-        runs once, even across a restart, and is retried if it fails.
+        A coroutine starts at once. Its errors are logged, and shutdown waits for it, but it does not survive a restart.
+        A task (a function with `@agent.task`) with JSON arguments is enqueued as a job in the journal when the turn
+        ends: it runs once, even across a restart, and is retried if it fails.
         """
         if not isinstance(work, Coroutine):
-            self._live.enqueued.append((task_name(work), arguments))
+            self._live.add_task(task_name(work), arguments)
             return
         coroutine = work
         if self._background is None:
             coroutine.close()
-            raise RuntimeError("This turn has no server to run background work; use LayerCode, or await it.")
+            raise RuntimeError("This turn has no server to run background work. Use LayerCode, or await the work.")
         self._background(coroutine)
 
     @property
@@ -292,7 +296,7 @@ class Turn(Generic[StateT, MetadataT]):
     def helper_model(self, asked: Model | str | None = None) -> Model | None:
         """Return the model for a helper agent: `asked`, or this turn's model if that is offline or `asked` is None.
 
-        Its usage counts for this turn, and for the stages (`turn.span`) in which it is called.
+        The model's usage counts towards this turn, and towards the stages (`turn.span`) in which it is called.
         """
         from .helper_models import Metered
 
@@ -312,5 +316,5 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def live(self) -> LiveTurn:
-        """The running turn behind this one, for the runner."""
+        """The underlying running turn, for the runner."""
         return self._live

@@ -16,6 +16,7 @@ from ..observability.errors import category_of, detail_of
 from ..settings.limits import Limits
 from . import carried_speech, current_agent, delivery
 from .agent_protocol import AgentProtocol
+from .checkpoint import note_jobs
 from .fillers import Fillers
 from .flow import begin_again
 from .live import LiveTurn
@@ -45,7 +46,7 @@ class Run(Work):
             await self._end()
 
     async def _speak_carried(self) -> None:
-        """Speak what data events said while no turn ran, and remove it from the journal."""
+        """Speak the output of data events that arrived while no turn ran, and remove it from the journal."""
         carried_speech.speak(self.live, self.carried, first=True)
         await carried_speech.forget(self.services.store, self.live.record.conversation_id, self.carried)
 
@@ -64,7 +65,7 @@ class Run(Work):
                 await under(_Listened(live, seconds), self._answer_within_budget(turn))
         except asyncio.CancelledError:
             if live.stopping is None:
-                # The cancellation comes from the server's shutdown, and interrupts the turn as well.
+                # The server's shutdown cancelled the task, so the turn counts as interrupted too.
                 live.stopping = Status.INTERRUPTED
                 raise
         finally:
@@ -84,7 +85,7 @@ class Run(Work):
         return fillers
 
     def _refuse_to_repeat_tools(self) -> None:
-        """Raise CrashedTurnError if a crashed attempt of this turn called tools: the table may be booked already."""
+        """Raise CrashedTurnError if a crashed attempt of this turn called tools: a table may already be booked."""
         record = self.live.record
         if record.attempt > 1 and record.tools:
             note_tools(record)
@@ -102,7 +103,7 @@ class Run(Work):
     async def _handed_over(self, name: str) -> Turn[Any, Any]:
         """Let another agent answer this turn from here on, with its own state, prompt and model."""
         live, services = self.live, self.services
-        self.collect_jobs()
+        note_jobs(live.record, self.noted, self.jobs)
         await live.checkpoint(settle=True)
         services.states.let_go(live.record.conversation_id, self.state)
         self.state = live.state = None
@@ -116,7 +117,7 @@ class Run(Work):
         return turn
 
     def _end_cut_answer(self) -> None:
-        """Complete an answer that the provider cut with a closing text: silence after half a sentence sounds broken."""
+        """Record that the provider cut the answer off, and speak a closing text if it ended in mid-sentence."""
         record = self.live.record
         last = next((call for call in reversed(record.requests) if call.answers), None)
         if last is None or last.finish not in CUT or last.status != "done":
@@ -150,9 +151,9 @@ class Run(Work):
     # --- ending
 
     async def _end(self) -> None:
-        """Save the turn, then send `response.end`: a client that gets the end can rely on the journal."""
+        """Save the turn, then send `response.end`, so that a client that gets the end can rely on the journal."""
         live, record = self.live, self.live.record
-        if live.stopping is None:  # In a turn that was cut nothing is sent any more.
+        if live.stopping is None:  # A turn that was stopped sends nothing more.
             live.end_text()
             carried_speech.speak(live, live.carried)
             live.carried = ()
@@ -176,7 +177,7 @@ class Run(Work):
 
 
 class _Listened(Timeout):
-    """The timeout of an agent's answer, during which the listeners are watched for disconnects."""
+    """A timeout for an agent's answer that also watches the listeners for disconnects."""
 
     __slots__ = ("_live",)
 
@@ -196,7 +197,7 @@ class _Listened(Timeout):
 
 
 def apology(agent: AgentProtocol, limits: Limits, *, out_of_time: bool = False, called: bool = False) -> str:
-    """Return the text for a turn that failed or, if `out_of_time`, timed out; `called` is whether it called a tool."""
+    """Return the apology for a turn that failed or, with `out_of_time`, timed out; `called`: a tool was called."""
     own, common = agent.apology, limits.apology
     if out_of_time:
         own, common = agent.timeout_apology, limits.timeout_apology

@@ -25,7 +25,7 @@ async def apologise(
 
 async def say_busy(services: Services, live: LiveTurn, listener: Listener, *, running: int) -> None:
     """Speak the busy text at once because too many turns run; do not write to the journal, which is busy too."""
-    logger.warning("The turn was not taken: {} are running, or the server is going down", running)
+    logger.warning("The turn was refused: {} turns are running, or the server is shutting down", running)
     live.record.error_category, live.record.error, live.record.impact = "overload", "OverloadedError", "busy"
     await _speak(services, live, listener, services.limits.busy)
 

@@ -14,7 +14,7 @@ from ..journal.stores.base import Job, Store
 from ..observability import context, spans
 
 Run = Callable[[Job], Awaitable[float | None]]
-"""Runs a job; returns when it is due again (epoch seconds), or None if it is done."""
+"""Runs a job; returns the time at which it is due again (epoch seconds), or None if it is done."""
 
 RENEWALS = 3
 """The number of renewals per lease duration."""
@@ -23,9 +23,10 @@ SETTLE_SECONDS = 1.0
 
 
 async def attempt(store: Store, job: Job, run: Run, *, lease: float, pauses: Sequence[float]) -> float | None:
-    """Run a job that was leased for `lease` seconds; return when it is due again, or None if it is done or given up.
+    """Run a job that was leased for `lease` seconds.
 
-    `pauses` are the seconds before each retry; after the last one the job is given up with an error in the log.
+    Return the time at which it is due again, or None if it is done or was given up. `pauses` are the seconds before
+    each retry; if the last retry fails, the job is given up and an error is logged.
     """
     held = _Lease(store, job, lease)
     keeping = asyncio.create_task(held.keep())
@@ -76,10 +77,10 @@ async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
     job.attempts += 1
     with context.within(context.Ids(job.agent, job.conversation_id)):
         try:
-            # A job without an agent is periodic: a trace for each run would mean one every few seconds when idle.
+            # A job without an agent is periodic: tracing each run would make a trace every few seconds when idle.
             with spans.continued(job.name, job.trace) if job.agent or job.trace else spans.upkeep():
                 again = await run(job)
-        except Exception as error:  # noqa: BLE001 - a hook may raise anything; it is tried again
+        except Exception as error:  # noqa: BLE001 - a hook may raise anything; the job is retried
             return _after(job, error, pauses)
     if again is not None:
         job.attempts = 0
@@ -87,7 +88,7 @@ async def _try(job: Job, run: Run, pauses: Sequence[float]) -> float | None:
 
 
 def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
-    """Return when a failed job is due again; None if it is given up."""
+    """Return the time at which a failed job is due again; None if it is given up."""
     job.error = f"{type(error).__name__}: {error}"
     if job.attempts > len(pauses):
         logger.opt(exception=error).error("Job {} failed for good after {} attempts", job.id, job.attempts)
@@ -107,9 +108,9 @@ async def _settle(held: _Lease, again: float | None) -> None:
         try:
             await held.store.settle(job, retry_at=again)
         except StoreError as error:
-            logger.warning("The end of job {} waits for the journal: {}", job.id, error)
+            logger.warning("The end of job {} could not be recorded yet; retrying: {}", job.id, error)
             await asyncio.sleep(SETTLE_SECONDS)
         else:
             return
-    # The lease expired; another worker may own the job, and a write now would release it while that one runs it.
-    logger.warning("The lease of job {} expired; the worker that took it over retries it", job.id)
+    # The lease expired: another worker may own the job, and a write now would release it while that worker runs it.
+    logger.warning("The lease of job {} expired before its retry was recorded; another worker will run the job", job.id)

@@ -1,4 +1,4 @@
-"""Retries for turns that could not be saved when they ended: kept in memory until the journal is available again."""
+"""Retry saving turns that could not be saved when they ended. They are kept in memory until the journal is back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..journal.record import Json, TurnRecord, clone
 from ..journal.stores.base import Job, Signal, Store
 
 PAUSES = (0.5, 1.0, 1.0, 2.0, 2.0, 5.0, 5.0, 10.0, 15.0, 30.0, 60.0)
-"""Seconds before each retry; after the last one the turn is given up with an error in the log."""
+"""Seconds before each retry; if the last retry fails, the turn is given up and an error is logged."""
 CLOSE_SECONDS = 1.0
 """Timeout for the last retry at shutdown, in seconds."""
 
@@ -32,7 +32,7 @@ class _Kept:
 class LateSaves:
     """Retry saving turns that have ended.
 
-    If the process dies first they are lost, except for what the journal already had of them.
+    If the process dies first, the unsaved changes are lost.
     """
 
     def __init__(self, store: Store, enqueue: Callable[[Job], Awaitable[object]]) -> None:
@@ -43,7 +43,7 @@ class LateSaves:
         """The turns that are not saved yet, by conversation and turn id, oldest first."""
 
     def keep(self, record: TurnRecord, state: dict[str, Json], jobs: Sequence[Job]) -> None:
-        """Retry until this turn, its changes to the state and its jobs are saved."""
+        """Retry in the background to save a turn, its changes to the state and its jobs."""
         kept = self.waiting[record.key] = _Kept(clone(record), state, jobs)
         kept.task = self._start(self._try(kept))
 
@@ -57,6 +57,17 @@ class LateSaves:
             if not await self._save(kept):
                 break
         return next((kept.record for kept in waiting if kept.record.turn_id == turn_id), None)
+
+    async def change(self, key: tuple[str, str], change: Callable[[TurnRecord], None]) -> bool:
+        """Change the record of a pending save; return False if no save of this turn is pending."""
+        kept = self.waiting.get(key)
+        if kept is None:
+            return False
+        async with kept.saving:
+            pending = self.waiting.get(key) is kept
+            if pending:
+                change(kept.record)
+        return pending
 
     def obey(self, signal: Signal) -> None:
         """Save a pending turn now, because another worker waits for its end."""
@@ -74,7 +85,7 @@ class LateSaves:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await asyncio.gather(*[self._save(kept) for kept in self.waiting.values()])
         for kept in list(self.waiting.values()):
-            self._give_up(kept, "the server goes down, and the journal is still away")
+            self._give_up(kept, "the server is shutting down, and the journal is still down")
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work, name="late-save")
@@ -87,12 +98,12 @@ class LateSaves:
             await asyncio.sleep(pause)
             if await self._save(kept):
                 return
-        self._give_up(kept, "the journal is still away")
+        self._give_up(kept, "the journal is still down")
 
     async def _save(self, kept: _Kept, *, awaited: bool = False) -> bool:
-        """Save a pending turn; return whether it is saved now, by this call or another one.
+        """Save a pending turn; return whether it is saved now, by this or another call.
 
-        `awaited` tells that a newer turn waits for this save before it runs.
+        `awaited` means that a newer turn waits for this save before it runs.
         """
         async with kept.saving:
             if self.waiting.get(kept.record.key) is not kept:
@@ -116,7 +127,7 @@ class LateSaves:
         if dropped:
             names = ", ".join(changed)
             logger.warning(
-                "State changes of turn {} are dropped, because a newer turn began: {}", record.turn_id, names
+                "State changes of turn {} are dropped, because a newer turn has begun: {}", record.turn_id, names
             )
 
     async def _is_newest(self, record: TurnRecord) -> bool:

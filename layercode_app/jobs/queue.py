@@ -16,16 +16,16 @@ from ..observability import spans
 from .attempt import Run, attempt
 
 RETRY_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
-"""Seconds before each retry of a job; after the last one the job is given up with an error in the log."""
+"""Seconds before each retry of a job; if the last retry fails, the job is given up and an error is logged."""
 LEASE_SECONDS = 60.0
-"""Length of a job's lease: after this time another worker may take the jobs of a dead one. Running jobs renew it."""
+"""Duration of a job's lease. A running job renews it; a dead worker's job can be leased again after this time."""
 POLL_SECONDS = 1.0
 AT_ONCE = 8
 """The maximum number of jobs that a worker runs at once."""
 MORE_AT_ONCE = 4
-"""The number of additional slots for the jobs that must not queue behind the others."""
+"""The number of additional slots for jobs that must not queue behind others, see `Jobs`."""
 CANCEL_SECONDS = 2.0
-"""Seconds that work cancelled at shutdown gets to end."""
+"""Maximum seconds to wait at shutdown for cancelled work to end."""
 
 
 class Jobs:
@@ -44,11 +44,11 @@ class Jobs:
         self._background: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
-        """Start to run the jobs in the store, including those that dead workers left behind."""
+        """Start running the jobs in the store, including those that dead workers left behind."""
         self._worker = asyncio.create_task(self._work(), name="jobs")
 
     async def enqueue(self, job: Job) -> bool:
-        """Enqueue a job, which is kept until it is done; return False if it had been enqueued before."""
+        """Enqueue a job; return False if a job with its id was enqueued before. Raises StoreError."""
         job.trace = job.trace or spans.carrier()
         new = await self._store.enqueue(job)
         if new:

@@ -1,4 +1,4 @@
-"""Tasks of an agent: functions whose calls are enqueued as jobs in the journal until they are done."""
+"""Tasks of an agent: functions whose calls are enqueued as jobs in the journal."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..exceptions import HookError
-from ..journal.record import Json, TurnRecord
-from ..journal.stores.base import Job
-
-TASK = "task"
 
 
 def mark_task(function: Callable[..., Awaitable[Any]]) -> str:
@@ -19,7 +15,7 @@ def mark_task(function: Callable[..., Awaitable[Any]]) -> str:
 
 
 def task_name(function: Callable[..., Awaitable[Any]]) -> str:
-    """Return the name of a task. Raises HookError, which says how to fix it, if the function is not a task."""
+    """Return the name of a task. Raises HookError if the function is not a task."""
     name = getattr(function, "layercode_task", None)
     if name is None:
         shown = getattr(function, "__qualname__", repr(function))
@@ -28,9 +24,3 @@ def task_name(function: Callable[..., Awaitable[Any]]) -> str:
             f"put @agent.task above {shown}."
         )
     return str(name)
-
-
-def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str, Json]) -> Job:
-    """Build the job of a task. Its id depends on the turn, so a turn that runs again does not enqueue it twice."""
-    job_id = f"{TASK}-{record.conversation_id}-{record.turn_id}-{number}"
-    return Job(job_id, TASK, record.agent, {"task": name, "arguments": arguments}, record.conversation_id)

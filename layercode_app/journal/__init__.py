@@ -1,1 +1,1 @@
-"""The journal: what is kept of every turn, the stores that keep it, and the ways to read and delete it."""
+"""The journal: the records of all turns, the stores that hold them, and functions to read and delete them."""

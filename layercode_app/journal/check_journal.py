@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .crashed_turn import crash
 from .record import TurnRecord
 from .stores.base import Job, Store
+from .task_jobs import enqueue_tasks
 
 LATE_SECONDS = 900.0
-"""A job that should have run this long ago is reported: no worker runs jobs, or its retries fail."""
+"""A job that is overdue by more than this is reported: either no worker runs jobs, or the job's retries fail."""
 
 
 @dataclass(slots=True)
 class Findings:
-    """What is wrong with a journal."""
+    """The problems found in a journal."""
 
     turns: int = 0
     unreadable: str = ""
-    """The reason why a turn cannot be read; the turns after it were not checked."""
+    """The error of a turn that cannot be read; the turns after it were not checked. Empty if all are readable."""
     stuck: list[TurnRecord] = field(default_factory=list)
-    """Turns that are running, but whose worker is dead."""
+    """The running turns whose worker is dead."""
     late: list[Job] = field(default_factory=list)
     fixed: int = 0
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong, or all of it was fixed."""
+        """Whether every turn is readable, no job is overdue, and every stuck turn was ended."""
         return not self.unreadable and not self.late and self.fixed == len(self.stuck)
 
 
-async def check_journal(store: Store, *, end: Callable[[TurnRecord], None] | None = None) -> Findings:
-    """Read every turn and job; with `end`, end the turns whose worker died. Raises StoreError if the store is down.
+async def check_journal(store: Store, *, fix: bool = False) -> Findings:
+    """Check every turn and job of a journal. Raises StoreError if the store is down.
 
-    `end` marks the record of such a turn as ended.
+    With `fix`, each turn whose worker died is marked as failed, and its tasks are enqueued.
     """
     found = Findings()
     try:
@@ -45,10 +46,11 @@ async def check_journal(store: Store, *, end: Callable[[TurnRecord], None] | Non
     except (ValueError, KeyError, TypeError) as error:
         found.unreadable = f"{type(error).__name__}: {error}"
     found.late = [job for job in await store.pending_jobs() if job.due_at < time.time() - LATE_SECONDS]
-    for record in found.stuck if end else []:
-        # Another worker may have taken the turn over meanwhile, and then ends it.
-        if end and await store.claim(record):
-            end(record)
+    for record in found.stuck if fix else []:
+        # If the claim fails, another worker has taken over the turn and will end it.
+        if await store.claim(record):
+            crash(record)
+            await enqueue_tasks(record, store.enqueue)
             await store.save(record)
             found.fixed += 1
     return found

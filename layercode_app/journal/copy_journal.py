@@ -1,7 +1,7 @@
 """Copy a journal into another store, and compare the copy.
 
-Every write of the copy can be repeated, so a copy that was interrupted is completed by the same call. Positions and
-owners belong to a store and are not compared.
+Every write can be repeated, so an interrupted copy can be completed by calling `copy_journal` again. Positions and
+owners are specific to each store, so they are not compared.
 """
 
 from __future__ import annotations
@@ -17,28 +17,32 @@ from .stores.base import Store
 from .stores.history_steps import SUMMARY
 
 BATCH = 100
-"""Turns that are written at once, at most one of each conversation."""
+"""Maximum number of turns that are written concurrently; a batch has at most one turn of each conversation."""
 
 
 @dataclass(slots=True)
 class Copied:
-    """What a copy holds. `different` has the ids of conversations and turns that are not equal to the source's."""
+    """The result of a copy.
+
+    `different` lists the (conversation id, turn id) of turns that differ from the source. The turn id is empty if the
+    conversation's state or metadata differs.
+    """
 
     turns: int = 0
     already: int = 0
-    """How many of the turns were there before."""
+    """How many of the turns the target already had."""
     conversations: int = 0
     jobs: int = 0
     totals: int = 0
     newer: int = 0
-    """How many conversations have gone on in the target; their state and metadata there were left alone."""
+    """How many conversations have newer turns in the target; their state and metadata there were not changed."""
     running: int = 0
     """How many turns were running in the source; their copies may be outdated."""
     different: list[tuple[str, str]] = field(default_factory=list)
 
 
 def digest(record: TurnRecord) -> str:
-    """Return the SHA-256 of a record, without positions, owner and attempt, which belong to the store."""
+    """Return the SHA-256 of a record without its positions, owner and attempt, which are specific to each store."""
     head = from_json(dump_head(record))
     for name in ("owner", "attempt", "history_start"):
         head.pop(name, None)
@@ -47,7 +51,10 @@ def digest(record: TurnRecord) -> str:
 
 
 async def copy_journal(source: Store, target: Store, *, step: Callable[[], None] = lambda: None) -> Copied:
-    """Copy everything, then read it back and compare. `step` is called twice for each turn. Raises StoreError."""
+    """Copy a journal, then read the copy back and compare it with the source. Raises StoreError.
+
+    `step` is called twice for each turn: after it was copied, and after it was compared.
+    """
     copied = Copied()
     async for batch in _batches(source):
         done = await asyncio.gather(*[_write(target, record) for record in batch])
@@ -64,7 +71,7 @@ async def copy_journal(source: Store, target: Store, *, step: Callable[[], None]
 
 
 async def _write(target: Store, record: TurnRecord) -> bool:
-    """Write a turn; return false if it was there before."""
+    """Write a turn to the target; return false if the target already had it."""
     started = clone(record)
     started.status = Status.RUNNING
     begun = await target.begin(started, history_tokens=0)
@@ -88,7 +95,7 @@ async def _copy_fields(source: Store, target: Store, copied: Copied) -> None:
         kept = await source.conversation(conversation_id)
         if kept.state:
             if (summary := kept.state.get(SUMMARY)) is not None:
-                # Turns have other positions in the target, so the summary there covers none of them yet.
+                # Turns have different positions in the target, so the summary is marked as covering none of them yet.
                 kept.state[SUMMARY] = summary | {"until": 0}
             await target.save_state(conversation_id, kept.state)
         if kept.metadata:
@@ -97,7 +104,7 @@ async def _copy_fields(source: Store, target: Store, copied: Copied) -> None:
 
 
 async def _went_on(source: Store, target: Store, conversation_id: str) -> bool:
-    """Return whether the target has had a turn of the conversation that the source does not know."""
+    """Return whether the newest turn of the conversation in the target is missing in the source."""
     newest = await target.history(conversation_id, tokens=0)
     return bool(newest) and await source.get(*newest[-1].key) is None
 
@@ -134,7 +141,7 @@ async def _compare(source: Store, target: Store, copied: Copied, step: Callable[
 
 
 def _holds(copy: Json, original: Json) -> bool:
-    """Return whether the copy has every field of the original; calls in the target may have added some."""
+    """Return whether the copy has every field of the original; calls served by the target may have added others."""
     return all(sorted_json(copy[part] | original[part]) == sorted_json(copy[part]) for part in ("state", "metadata"))
 
 

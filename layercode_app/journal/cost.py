@@ -1,4 +1,4 @@
-"""The cost of turns and stages, defined once for all pages and reports: an unknown cost is unknown, never zero."""
+"""The cost of turns and stages, computed alike for all pages and reports. An unknown cost is never shown as zero."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class Priced(Protocol):
 
     @property
     def usage(self) -> Mapping[str, int]:
-        """Tokens and requests."""
+        """The numbers of tokens and requests, by name."""
 
     @property
     def cost(self) -> float | None:
-        """Known dollars."""
+        """The known part of the cost in dollars; None if no part is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Dollars. While `unknown` requests could not be priced, `amount` is only a lower bound."""
+    """A cost in dollars. `unknown` counts the requests without a price; unless it is 0, `amount` is a lower bound."""
 
     amount: float = 0.0
     unknown: int = 0
 
     @property
     def known(self) -> float | None:
-        """The amount as a number; None if no part of it is known."""
+        """The amount in dollars; None if no part of it is known."""
         return None if self.unknown and not self.amount else self.amount
 
     def __add__(self, other: Cost) -> Cost:
@@ -51,14 +51,17 @@ class Cost:
 
 
 def dollars(amount: float) -> str:
-    """Format an amount for people: small amounts get more digits."""
+    """Format an amount in dollars; small amounts get more digits."""
     if not amount:
         return "$0"
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= 0.0001 else f"${amount:.7f}"
 
 
 def cost_of(priced: Priced) -> Cost:
-    """Return the cost; requests without a known price, or cut before they reported their tokens, count as unknown."""
+    """Return the cost of a turn or stage.
+
+    Requests without a known price count as unknown, and so do requests that were cut off before they reported tokens.
+    """
     usage = priced.usage
     if priced.model == FREE_MODEL or not (usage.get("requests") or usage.get("unknown_requests")):
         return Cost(priced.cost or 0.0)

@@ -1,4 +1,4 @@
-"""End the record of a turn that was cut off, with a note for the model of later turns."""
+"""Mark the turn of a dead worker as failed, and note its tool calls for the model of later turns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def crash(record: TurnRecord) -> None:
 
 
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
-    """Add a note to a cut-off turn that tells the model of later turns which tools it had called."""
+    """Add a note to a cut-off turn: the tools that it had called, for the model of later turns."""
     if not record.tools:
         return
     calls = "; ".join(f"{call.name}({call.args}) -> {_ending(call.status, call.result)}" for call in record.tools)

@@ -1,4 +1,4 @@
-"""Delete a conversation from the journal with its write-ahead log, the recordings and the exports."""
+"""Delete a conversation from the journal, its write-ahead log, the recordings and the exports."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .stores.base import Store
 RECORDINGS = Path(".layercode/recordings")
 EXPORTS = Path(".layercode/exports")
 NOTES, NOTES_OF_CALL = "layercode.notes", "layercode.notes_of_call"
-"""The names of the tasks that keep notes, and that read the transcript of a call for them."""
+"""The names of two tasks: one saves notes on a caller, the other makes notes from the transcript of a call."""
 LONGEST_KEY = 200
-"""The longest id of a caller that is kept as it is; of a longer one, a hash is kept."""
+"""Maximum length of a caller's id that is stored as it is; a longer id is stored as its hash."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Forgotten:
 
     @property
     def anything(self) -> bool:
-        """Whether there was anything to delete."""
+        """Whether anything was deleted."""
         return bool(self.turns or self.files)
 
     def as_json(self) -> Json:
@@ -49,20 +49,23 @@ def export_path(conversation_id: str, ending: str, folder: Path = EXPORTS) -> Pa
 
 
 def caller_id(key: str) -> str:
-    """Return the id under which the notes of a caller are kept, as the state of a conversation without turns."""
+    """Return the conversation id under which the notes of a caller are stored.
+
+    The notes are the state of this conversation, which has no turns.
+    """
     key = well_formed(key)
     plain = key if len(key) <= LONGEST_KEY else hashlib.sha256(key.encode()).hexdigest()
     return f"caller:{plain}"
 
 
 async def notes_of(store: Store, key: str) -> list[str]:
-    """Return all notes of a caller, oldest first."""
+    """Return all notes of a caller, oldest first. Raises StoreError."""
     state = (await store.conversation(caller_id(key))).state
     return [text for _, text in sorted((note["at"], note["text"]) for note in state.values() if note["text"])]
 
 
 async def forget_notes(store: Store, key: str) -> None:
-    """Delete the notes of a caller, and the jobs that would write more of them. Raises StoreError."""
+    """Delete the notes of a caller, and the pending jobs that would add more. Raises StoreError."""
     for job in await store.pending_jobs():
         if job.payload.get("task") in (NOTES, NOTES_OF_CALL) and job.payload["arguments"]["key"] in (
             key,
@@ -75,7 +78,7 @@ async def forget_notes(store: Store, key: str) -> None:
 async def forget(
     store: Store, conversation_id: str, *, recordings: Path = RECORDINGS, exports: Path = EXPORTS
 ) -> Forgotten:
-    """Delete everything stored of a conversation; missing files are no error. Raises StoreError."""
+    """Delete everything that is stored of a conversation. Missing files are not an error. Raises StoreError."""
     records = [record async for record in store.turns(conversation_id=conversation_id, bodies=False)]
     done = Forgotten(conversation_id, await store.forget(conversation_id))
     paths = [export_path(conversation_id, ending, exports) for ending in ("json", "html")]
@@ -86,7 +89,7 @@ async def forget(
 
 
 def _is_plain(session_id: str) -> bool:
-    """Return whether a session id, which came from outside, can only name a file in the folder."""
+    """Return whether a session id is safe as a file name: it came from a request, so it may contain a path."""
     return session_id.replace("-", "").replace("_", "").isalnum()
 
 

@@ -9,13 +9,13 @@ from typing import Protocol
 from .cost import Priced
 
 UNMETERED = "(unmetered)"
-"""The model name for usage that a helper agent added to the run without `turn.helper_model()`: its model is unknown."""
+"""The model name for usage of an unknown model: a helper agent added it to the run without `turn.helper_model()`."""
 LEAST_DOLLARS = 1e-9
-"""The smallest cost difference that counts; below it, a difference between two sums of floats is rounding."""
+"""Cost differences below this are ignored, because sums of floats have rounding errors."""
 
 
 class Shared(Priced, Protocol):
-    """The interface of a turn that sums need."""
+    """A turn whose usage and cost `shares_of` can sum by model."""
 
     @property
     def requests(self) -> Sequence[Priced]:
@@ -41,7 +41,7 @@ class Share:
 def shares_of(turn: Shared) -> list[Share]:
     """Sum the requests of a turn by model, in the order the models were first called.
 
-    A record of an older version has no requests, so its one model gets all usage.
+    A record of an older version has no list of requests, so its only model gets all usage.
     """
     if not turn.requests:
         return [Share(turn.model, dict(turn.usage), turn.cost)] if turn.usage or turn.cost is not None else []

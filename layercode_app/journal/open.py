@@ -15,7 +15,10 @@ SQLITE = "sqlite:///"
 
 @asynccontextmanager
 async def open_journal(url: str) -> AsyncIterator[Store]:
-    """Yield the open store at a URL. Raises ConfigurationError if no command can read it, StoreError if it is down."""
+    """Open the store at a URL for an `async with` block.
+
+    Raises ConfigurationError if there is no journal that a command could read, and StoreError if the store is down.
+    """
     _check(url)
     store = create_store(url)
     await store.open()
@@ -27,6 +30,9 @@ async def open_journal(url: str) -> AsyncIterator[Store]:
 
 def _check(url: str) -> None:
     if url == "memory":
-        raise ConfigurationError("LAYERCODE_STORE is memory, which ends with its server: there is no journal to read.")
+        raise ConfigurationError(
+            "LAYERCODE_STORE is memory: the journal exists only inside the server, so no command can read it. "
+            "Set it to sqlite:///PATH to keep a journal."
+        )
     if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).is_file():
         raise ConfigurationError(f"LAYERCODE_STORE {url}: there is no journal yet. Take a call first, with `dev`.")

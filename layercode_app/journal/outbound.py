@@ -1,4 +1,4 @@
-"""Tell the server, through the journal, about a call that was started elsewhere: its metadata and its agent."""
+"""Store the metadata and the agent of an outbound call in the journal, where the server finds them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from .stores.base import Store
 
 AGENT = "layercode.agent"
-"""The key in a conversation's state of the agent that answers its next turn."""
+"""The key in a conversation's state for the name of the agent that answers the next turn."""
 DIRECTION, OUTBOUND = "direction", "outbound"
-"""The metadata of a call that the agent has made."""
+"""The name and value of the metadata field that marks an outbound call."""
 
 
 async def prepare_call(store: Store, conversation_id: str, metadata: Mapping[str, str], agent: str | None) -> None:
-    """Write the metadata of an outbound call, and the agent that is to answer it, before its first turn."""
+    """Store the metadata of an outbound call and the agent that will answer it. Call this before its first turn."""
     await store.establish(conversation_id, {DIRECTION: OUTBOUND, **metadata})
     if agent is not None:
         await store.save_state(conversation_id, {AGENT: agent})

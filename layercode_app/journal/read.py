@@ -11,11 +11,15 @@ from .stores.history_steps import SUMMARY
 
 
 async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) -> list[TurnRecord]:
-    """Return the records of a conversation, oldest first. Raises NotRecordedError if there are none."""
+    """Return the records of a conversation, oldest first. Raises NotRecordedError if there are none.
+
+    Without `bodies` the records have no messages and no frames.
+    """
     found = [record async for record in store.turns(conversation_id=conversation_id, bodies=bodies)]
     if not found:
         raise NotRecordedError(
-            f"Conversation {conversation_id!r} is not in the journal ({store.component}). `sessions list` shows which are."
+            f"Conversation {conversation_id!r} is not in the journal ({store.component}). "
+            "`sessions list` shows the conversations in it."
         )
     return found
 

@@ -1,6 +1,7 @@
 """The record of a turn: the data that history, deduplication, replay, reports and the dev page read.
 
-Times are epoch seconds; `at_ms` and everything in `timings` are milliseconds since the request was received.
+Times are epoch seconds. Fields that end in `_ms`, and everything in `timings`, are milliseconds since the request was
+received.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ class Status(StrEnum):
     RUNNING = "running"
     COMPLETE = "complete"
     INTERRUPTED = "interrupted"
-    """The last listener left, the server shut down, or the platform reported later that the caller spoke over it."""
+    """The last client disconnected, the server shut down, or the platform later reported an interruption."""
     SUPERSEDED = "superseded"
     """A newer turn of the same conversation stopped it."""
     FAILED = "failed"
 
 
 class Kind(StrEnum):
-    """The kind of event that the record is of."""
+    """The kind of the event that a record describes."""
 
     GREETING = "greeting"
     MESSAGE = "message"
@@ -38,7 +39,7 @@ class Kind(StrEnum):
 
 
 CHECKED = "layercode-check-"
-"""The beginning of the conversation ids that `check` sends. Reports, alerts and `sessions review` leave them out."""
+"""The prefix of the conversation ids that `check` sends. Reports, alerts and `sessions review` ignore them."""
 
 
 Source: TypeAlias = Literal["model", "output", "say", "greeting", "filler", "apology"]
@@ -52,7 +53,7 @@ Source: TypeAlias = Literal["model", "output", "say", "greeting", "filler", "apo
 - `apology`: a text after a failure, a refusal or a stop
 """
 BY_MODEL = ("model", "output")
-"""The sources whose words were written by a model."""
+"""The sources of text that a model wrote."""
 
 
 TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"
@@ -62,7 +63,7 @@ ERROR = "response.error"
 
 @dataclass(slots=True)
 class Frame:
-    """One event of the answer, before it is encoded for a carrier."""
+    """One event of the answer, before it is encoded for the client."""
 
     type: str
     content: Json = None
@@ -71,7 +72,7 @@ class Frame:
 
 @dataclass(slots=True)
 class Speech:
-    """A run of spoken text by one source; `response` is the ordinal of the model's response in this turn."""
+    """Consecutive spoken text from one source. `response` is the ordinal of the model's response in this turn."""
 
     source: Source
     response: int
@@ -94,7 +95,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Stage:
-    """A part of the turn timed with `turn.span`; `usage` and `cost` sum up the model requests in it."""
+    """A part of the turn that `turn.span` timed; `usage` and `cost` are the sums over its model requests."""
 
     name: str
     started_ms: float
@@ -124,11 +125,11 @@ class ModelCall:
     finish: str = ""
     """Why the model stopped, as PydanticAI names it: `stop`, `tool_call`, `length`, `content_filter`, `error`."""
     hedge: Literal["", "won", "lost", "slow"] = ""
-    """`won` or `lost`: it was sent because another one was slow, and answered first or not. `slow`: it lost to one."""
+    """`won`, `lost`: a second request, sent because the first was slow. `slow`: a first request that lost to it."""
 
     @property
     def answers(self) -> bool:
-        """Whether it is a request of the agent itself, and did not lose to a second one."""
+        """Whether this is a request of the agent itself that did not lose the race against a second request."""
         return not self.stage and self.hedge not in ("lost", "slow")
 
 
@@ -156,7 +157,7 @@ class TurnRecord:
     user_text: str = ""
     speech: list[Speech] = field(default_factory=list)
     before: str = ""
-    """The text that earlier attempts of this turn spoke before their workers died; `speech` is of this attempt."""
+    """The text that earlier attempts of this turn spoke before their workers died; `speech` has only this attempt's."""
     heard_text: str | None = None
     resumes: str = ""
     """The id of the interrupted turn whose reply this turn continued, because the caller only made listening sounds."""
@@ -168,6 +169,8 @@ class TurnRecord:
     """The agent that answers from the next turn on, if this turn handed the call over."""
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
+    tasks: list[Json] = field(default_factory=list)
+    """The calls of tasks that are not enqueued yet: this happens when the turn ends."""
     stages: list[Stage] = field(default_factory=list)
     requests: list[ModelCall] = field(default_factory=list)
     """The requests to models, in the order they began; empty in journals of older versions."""
@@ -177,11 +180,11 @@ class TurnRecord:
     usage: dict[str, int] = field(default_factory=dict)
     cost: float | None = None
     spent_before: dict[str, float] | None = None
-    """Cost and tokens of all earlier turns of the conversation, set if a budget needs them; never changed in place."""
+    """Cost and tokens of all earlier turns of the conversation, set if a budget needs them; not changed in place."""
     prompt: dict[str, str] = field(default_factory=dict)
-    """Digests of the newest request's instructions and tools, by these names."""
+    """Digests of the newest request's instructions and tools, under the keys `instructions` and `tools`."""
     prompt_changes: list[str] = field(default_factory=list)
-    """What changed since the request before: `instructions`, `tools`, `history`. Providers cache the rest only."""
+    """What changed since the previous request: `instructions`, `tools`, `history`. Providers cache only the rest."""
     outcomes: list[Json] = field(default_factory=list)
     scores: dict[str, Json] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
@@ -191,7 +194,7 @@ class TurnRecord:
     error_detail: str = ""
     """The status, type, code and parameter of the provider's error, without its text."""
     failure: Json = None
-    """The error's message, frames and fix, as `failure_of` describes it; kept by `dev` and in forks only."""
+    """The error's message, frames and fix, as `failure_of` returns them; stored only by `dev` and in forks."""
     impact: str = "nothing"
     trace_id: str = ""
     span_id: str = ""
@@ -207,11 +210,11 @@ class TurnRecord:
     """The messages this turn added, encoded by `ModelMessagesTypeAdapter`; empty if no model ran."""
     frames: list[Frame] = field(default_factory=list)
     frames_attempt: int = 1
-    """The attempt whose frames these are: a worker that takes a turn over has not saved any of its own at first."""
+    """The attempt that sent `frames`: after a takeover they are the former worker's, until the new worker saves."""
 
     @property
     def frames_so_far(self) -> list[Frame]:
-        """The frames of the current attempt."""
+        """The frames of the current attempt; empty if it has not saved any."""
         return self.frames if self.frames_attempt == self.attempt else []
 
     @property
@@ -221,7 +224,7 @@ class TurnRecord:
 
     @property
     def heard(self) -> str:
-        """The text that the caller heard; everything spoken, unless an interruption said otherwise."""
+        """The text that the caller heard: everything that was spoken, unless an interruption cut it short."""
         return self.spoken_text if self.heard_text is None else self.heard_text
 
     @property
@@ -231,7 +234,7 @@ class TurnRecord:
 
     @property
     def hedges(self) -> tuple[int, int]:
-        """How many requests were sent a second time because they were slow, and how many of these answered first."""
+        """The number of second requests, sent because the first was slow, and how many of them answered first."""
         if not self.requests:
             return 0, 0
         found = [call.hedge for call in self.requests]

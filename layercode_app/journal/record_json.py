@@ -1,4 +1,4 @@
-"""Encode and decode a turn's record as the JSON that stores write; it is small, because every turn is written twice."""
+"""Encode and decode a turn's record as JSON for the stores. It is kept small, because every turn is written twice."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def dump_head(record: TurnRecord) -> bytes:
 
 def dump_frames(record: TurnRecord) -> bytes:
     """Encode the record's frames as a JSON list."""
-    # Dictionaries, because orjson takes four times as long to encode a dataclass with slots.
+    # Use dictionaries, because orjson takes four times as long to encode a dataclass with slots.
     return to_json([{"type": f.type, "content": f.content, "at_ms": f.at_ms} for f in record.frames])
 
 
 def _part(load: type[Any], part: dict[str, Json]) -> Any:
-    """Build a part of the record; drop unknown fields, which a newer version or an export may have."""
+    """Build a part of the record; drop unknown fields, which a newer version or an export may contain."""
     try:
         return load(**part)
     except TypeError:

@@ -1,4 +1,4 @@
-"""A person's verdict on a call, kept as the score `review` of one of its turns."""
+"""Save a person's verdict on a call as the score `review` of one of its turns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ REVIEW = "review"
 
 
 async def save_review(store: Store, conversation_id: str, *, good: bool, note: str = "") -> TurnRecord:
-    """Save a verdict on a call, in place of an earlier one. Raises NotRecordedError for an unknown call.
+    """Save a verdict on a call; it replaces an earlier verdict. Return the turn on which it was saved.
 
-    The verdict is saved on the turn that was judged, so that reports can compare the two, else on the last turn.
+    This is the turn that a judge scored, so that reports can compare both, or else the last turn. Raises
+    NotRecordedError for an unknown call, and ConfigurationError if nothing was said in it.
     """
     turn = _reviewed(await turns_of(store, conversation_id))
     if turn is None:
@@ -33,6 +34,6 @@ def _reviewed(turns: list[TurnRecord]) -> TurnRecord | None:
 
 
 def judged(turn: TurnRecord) -> dict[str, bool | str]:
-    """Return the answers of judges on a turn by their names: true, false, or "maybe"."""
+    """Return the verdicts of the judges on a turn, by the judges' names: true, false or "maybe"."""
     scores = turn.scores.items()
     return {name: score["value"] for name, score in scores if isinstance(score, dict) and "judge" in score}

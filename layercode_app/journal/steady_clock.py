@@ -1,4 +1,4 @@
-"""A steady clock in epoch seconds: the time of day when this process began, plus the time that has passed since.
+"""A steady clock in epoch seconds: the time of day when this process began, plus the time since then.
 
 A change of the host's clock must not expire a lease or shift a retry. Use `time.time()` for times that people read and
 for signatures.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 _COUNTER = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""A clock that also counts while the host sleeps, and that all processes of a host share."""
+"""A clock that all processes of a host share. It also counts while the host sleeps, if the system has such a clock."""
 
 
 def uptime() -> float:
@@ -18,7 +18,7 @@ def uptime() -> float:
 
 
 STARTED = time.time() - uptime()
-"""When the host was started, in epoch seconds, by the time of day at which this process began."""
+"""When the host was started, in epoch seconds, computed from the time of day at which this process began."""
 
 
 def now() -> float:

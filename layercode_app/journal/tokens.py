@@ -19,7 +19,7 @@ CHARACTERS_PER_TOKEN = 4
 MEDIA_CHARACTERS = 4000
 """The characters that an image or another file in a prompt counts as, regardless of its size."""
 NOTE_CHARACTERS = 80
-"""The most characters of each text that the history adds: a note on an interruption, a missing result, a joined call."""
+"""Maximum characters of each note that the history adds: an interruption, a missing result, or that a caller joined."""
 _CONTENTS = frozenset(
     ("user-prompt", "system-prompt", "tool-return", "retry-prompt", "retry-feedback", "text", "instruction-delta")
 )
@@ -54,7 +54,7 @@ def characters_of_turn(record: TurnRecord) -> int:
 
 
 def _added(record: TurnRecord) -> int:
-    """Return the most characters that the history adds for the kind and the status of a turn."""
+    """Return the maximum number of characters that the history adds because of a turn's kind and status."""
     interrupted = record.status is Status.INTERRUPTED or record.status is Status.SUPERSEDED
     return NOTE_CHARACTERS * (interrupted + (record.kind is Kind.GREETING))
 

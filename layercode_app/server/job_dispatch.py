@@ -15,10 +15,10 @@ from ..conversation.caller_notes import write_notes
 from ..conversation.session_events import SESSION_END
 from ..conversation.turn import HANDOFF
 from ..exceptions import DeveloperError
-from ..jobs.tasks import TASK
 from ..journal.forget import NOTES, NOTES_OF_CALL
 from ..journal.stores.base import Job, Store
 from ..journal.stores.history_steps import SUMMARY
+from ..journal.task_jobs import TASK
 from ..settings import Settings
 from ..watch.watch import Watch
 from ..webhook import SessionEnd

@@ -45,7 +45,7 @@ async def test_feedback_is_a_score_of_its_turn_beside_the_agents_own(tmp_path: P
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ({"turn_id": "nobody", "score": 1}, "a turn that is not known"),
+        ({"turn_id": "nobody", "score": 1}, "an unknown turn"),
         ({"score": 1}, "turn_id: Field required"),
         ({"turn_id": "t1", "score": [1]}, "score: "),
         ({"turn_id": "t1", "score": 1, "comment": "x" * 2001}, "comment: "),

@@ -16,7 +16,7 @@ from layercode_app.journal.stores.base import Job, Store
 
 from ..hostile import ALL, HALF
 from ..journals import SHARED, journal_url
-from .stores.records import add, begin, ended, turn
+from .stores.records import add, begin, turn
 
 pytestmark = pytest.mark.anyio
 
@@ -159,10 +159,7 @@ async def test_a_check_finds_the_turns_of_dead_workers_and_overdue_jobs(
     assert ([record.turn_id for record in found.stuck], [job.id for job in found.late]) == (["stuck"], ["late"])
     assert (found.turns, found.unreadable, found.healthy) == (3, "", False)
 
-    def end(record: TurnRecord) -> None:
-        ended(record, status=Status.FAILED)
-
-    assert (await check_journal(store, end=end)).fixed == 1
+    assert (await check_journal(store, fix=True)).fixed == 1
     job = await store.lease(now=steady_clock.now(), seconds=60)
     assert job is not None
     await store.settle(job)

@@ -1,4 +1,7 @@
-"""Notes of a caller survive a duplicate, an interruption and kill -9 in and after the turn, on SQLite and on Redis."""
+"""Notes of a caller and tasks survive a duplicate, an interruption and kill -9 in and after the turn.
+
+On SQLite and on Redis.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,15 @@ async def known(client: WebhookClient, user: str) -> str:
     return said
 
 
+async def thanked(server: ServerProcess, times: int) -> None:
+    """Wait until the task of the tool has run as often as this, and not more often soon after."""
+    async with asyncio.timeout(LEASED_SECONDS):
+        while server.starts.read_text().count("thanks likes rye") < times:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    assert server.starts.read_text().count("thanks likes rye") == times
+
+
 async def killed_within(server: ServerProcess, client: WebhookClient, user: str) -> None:
     """Deliver a message, and kill the server when the agent speaks, after its tool."""
     ids = {"conversation_id": user, "session_id": "s", "turn_id": "t1", "metadata": {"user": user}}
@@ -64,14 +76,16 @@ async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> Non
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
         assert await known(client, user) == ONCE
+        await thanked(server, 1)
 
-        # Killed within the turn, when the tool has ended: it does not run again, and its note is kept.
+        # Killed within the turn, when the tool has ended: it does not run again, and its note and task are kept.
         user = f"{tmp_path.name}-within"
         with pytest.raises(DeliveryError):
             await killed_within(server, client, user)
         await asyncio.to_thread(server.start)
         assert (await Caller(client, user, "s").say(LIKES, turn_id="t1", metadata={"user": user})).spoken == APOLOGY
         assert await known(client, user) == ONCE
+        await thanked(server, 2)
 
         # Interrupted when the note had been made, and a new call at once.
         user = f"{tmp_path.name}-interrupted"
@@ -81,3 +95,4 @@ async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> Non
                 if "I" in str(frame.payload.get("content", "")):
                     break
         assert await known(client, user) == ONCE
+        await thanked(server, 3)

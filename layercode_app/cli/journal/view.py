@@ -26,7 +26,7 @@ from ...settings import load_settings
 
 T = TypeVar("T")
 MOST_SHOWN = 20
-"""Maximum ids that are printed; `--json` has all."""
+"""Maximum number of ids to print; `--json` prints all of them."""
 
 
 def print_info(url: str | None, *, as_json: bool) -> None:
@@ -75,14 +75,14 @@ def copy_and_print(source_url: str, target_url: str, *, as_json: bool) -> None:
 
 
 def _print_copied(copied: Copied) -> None:
-    there = f" ({copied.already:,} were there before)" if copied.already else ""
+    there = f" ({copied.already:,} were already there)" if copied.already else ""
     print_line(f"Copied {counted(copied.turns, 'turn')}{there}, {counted(copied.jobs, 'job')}, state and metadata of "
                f"{counted(copied.conversations, 'conversation')}.")  # fmt: skip
     if copied.running:
-        print_line(f"{counted(copied.running, 'turn')} had not ended. Stop the servers and copy again.")
+        print_line(f"{counted(copied.running, 'turn')} still running in the source. Stop the servers and copy again.")
     if copied.newer:
         print_line(
-            f"{counted(copied.newer, 'conversation')} went on in the target, whose state and metadata were kept."
+            f"{counted(copied.newer, 'conversation')} continued in the target: state and metadata there were kept."
         )
     if not copied.different:
         print_line("The copy equals the source.")
@@ -111,9 +111,7 @@ def export_turns(url: str | None, since: str, format_: str, output: Path, *, red
 
 def check_and_print(url: str | None, *, fix: bool, as_json: bool) -> None:
     """Check the journal and print the findings. Exits with 1 if something is wrong that was not fixed."""
-    from ...journal.crashed_turn import crash
-
-    found = _read(load_settings({"store": url}).store, lambda store: check_journal(store, end=crash if fix else None))
+    found = _read(load_settings({"store": url}).store, lambda store: check_journal(store, fix=fix))
     if as_json:
         stuck = [record.key for record in found.stuck]
         print_json(asdict(found) | {"stuck": stuck, "late": [job.id for job in found.late], "healthy": found.healthy})
@@ -126,7 +124,7 @@ def check_and_print(url: str | None, *, fix: bool, as_json: bool) -> None:
 def _print_findings(found: Findings) -> None:
     print_line(f"{counted(found.turns, 'turn')} can be read.")
     if found.unreadable:
-        print_line((f"The next one cannot: {shortened(found.unreadable, 200)}", "red"))
+        print_line((f"The next turn cannot be read: {shortened(found.unreadable, 200)}", "red"))
     for record in found.stuck[:MOST_SHOWN]:
         print_line(
             f"  running without a worker: {shortened(record.conversation_id, 80)} {shortened(record.turn_id, 80)}"
@@ -135,14 +133,14 @@ def _print_findings(found: Findings) -> None:
         done = (
             f"Ended {found.fixed:,} of them."
             if found.fixed
-            else "`--fix` ends them; so does the next turn of the call."
+            else "`--fix` ends them. The next turn of the same call does so too."
         )
         print_line(f"{counted(len(found.stuck), 'turn')} of dead workers. {done}")
     for job in found.late[:MOST_SHOWN]:
         print_line(f"  overdue: {job.name} {shortened(job.id, 80)}, {counted(job.attempts, 'attempt')}")
     if found.late:
         print_line(
-            f"{counted(len(found.late), 'job')} should have run {LATE_SECONDS / 60:g} minutes ago. Does a server run?"
+            f"{counted(len(found.late), 'job')} overdue by over {LATE_SECONDS / 60:g} minutes. Is a server running?"
         )
 
 

@@ -11,9 +11,9 @@ EXPECTED = (
 
 
 def create_store(url: str, *, keep_seconds: float = 0.0) -> Store:
-    """Return the store for a URL, not yet open. Raises ConfigurationError for a URL that names no store.
+    """Return the store for a URL; it is not open yet. Raises ConfigurationError for an invalid URL or a missing client.
 
-    A store that can expire conversations itself (Redis) does so `keep_seconds` after their last write; 0 disables it.
+    Redis expires conversations itself, `keep_seconds` after their last write. With 0 they do not expire.
     """
     if url == "memory":
         from .memory import MemoryStore
@@ -37,7 +37,7 @@ def _redis(url: str, keep_seconds: float) -> Store:
         if error.name != "redis":
             raise
         raise ConfigurationError(
-            "LAYERCODE_STORE names a Redis, but its client is missing: pip install 'layercode-app[redis]'"
+            "LAYERCODE_STORE is a Redis URL, but the Redis client is not installed: pip install 'layercode-app[redis]'"
         ) from None
     return RedisStore(url, keep_seconds=keep_seconds)
 
@@ -49,6 +49,6 @@ def _postgres(url: str) -> Store:
         if error.name != "psycopg":
             raise
         raise ConfigurationError(
-            "LAYERCODE_STORE names a PostgreSQL, but its client is missing: pip install 'layercode-app[postgres]'"
+            "LAYERCODE_STORE is a PostgreSQL URL, but psycopg is not installed: pip install 'layercode-app[postgres]'"
         ) from None
     return PostgresStore(url)

@@ -19,7 +19,7 @@ SPEAKING_KINDS = ("greeting", "message")
 Change = Callable[[TurnRecord], None]
 """Changes a record in place, without other side effects.
 
-It is called again, with the new record, when another process changed the stored one first.
+It is called again, with the new record, if another process has changed the stored record meanwhile.
 """
 
 
@@ -28,7 +28,10 @@ class LazyHistory(Sequence[TurnRecord]):
 
     @abstractmethod
     def newest_may_ask(self) -> bool:
-        """Return False, without decoding a record, if the newest one has no calls that wait for the caller's answer."""
+        """Return whether the newest turn may have tool calls that wait for the caller's answer, without decoding it.
+
+        True may be wrong; False is certain.
+        """
 
 
 @dataclass(slots=True)
@@ -36,8 +39,8 @@ class Begun:
     """The result of beginning a turn.
 
     `outcome` is "new" when the turn was written. Otherwise it is "running" or "finished", and `record` is the turn
-    already stored. `history` holds the newest earlier turns, oldest first, without frames. `displaced` holds those of
-    them that are still running.
+    already stored. `history` holds the newest earlier turns, oldest first, without frames. `displaced` holds the turns
+    of the history that are still running.
     """
 
     outcome: Literal["new", "running", "finished"]
@@ -72,10 +75,12 @@ class Summary:
 class Signal:
     """A message to another worker about a turn that it runs."""
 
-    kind: Literal["stop", "follow", "unfollow"]
+    kind: Literal["stop", "follow", "unfollow", "heard"]
     conversation_id: str
     turn_id: str
     status: Status = Status.SUPERSEDED
+    heard: dict[str, Json] | None = None
+    """What the caller heard of the turn, as the platform's event tells it; for the kind "heard"."""
 
 
 @dataclass(slots=True)
@@ -95,7 +100,7 @@ class Job:
 
 @dataclass(slots=True)
 class Size:
-    """How much a journal holds. `oldest` is the start of its first turn in epoch seconds; unknown values are None."""
+    """The size of a journal. `oldest` is the start of its first turn in epoch seconds; unknown values are None."""
 
     turns: int
     conversations: int
@@ -114,7 +119,7 @@ class Store(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect and create what is missing. Raises StoreError naming the store and the reason."""
+        """Connect, and create missing files and tables. Raises StoreError that names the store and the reason."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -122,10 +127,10 @@ class Store(ABC):
 
     @abstractmethod
     async def ping(self) -> None:
-        """Write a value, to prove that the journal is writable."""
+        """Write a value to check that the journal is writable."""
 
     async def verify(self) -> None:
-        """Read the newest turns, to prove that the journal is readable. Raises StoreError for a turn that is not."""
+        """Read the newest turns to check that they are readable. Raises StoreError for an unreadable turn."""
         read = 0
         try:
             async for _ in self.turns(newest_first=True):
@@ -139,27 +144,30 @@ class Store(ABC):
 
     @abstractmethod
     async def size(self) -> Size:
-        """Count what the journal holds."""
+        """Count the turns and conversations of the journal."""
 
     # --- turns
 
     @abstractmethod
     async def begin(self, record: TurnRecord, *, history_tokens: int) -> Begun:
-        """Write a new running turn, unless it is stored already, and read its conversation: one atomic step."""
+        """Write a new running turn and read its conversation, in one atomic step.
+
+        If the turn is stored already, nothing is written. `history_tokens` is the budget of the returned history.
+        """
 
     @abstractmethod
     async def claim(self, record: TurnRecord) -> bool:
-        """Take a running turn over from its dead owner; return true for exactly one caller.
+        """Take over a running turn from its dead owner; return true for exactly one caller.
 
-        `record` is the turn as the caller read it. A claim replaces its content by the last version that the dead
-        owner wrote, with the new owner and attempt.
+        `record` is the turn as the caller read it. A successful claim replaces its content with the last version that
+        the dead owner wrote, and sets the new owner and attempt.
         """
 
     @abstractmethod
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
-        """Write the current record and these fields of the conversation's state, in one atomic step.
+        """Write the record, and these fields of the conversation's state, in one atomic step.
 
-        Nothing is written when another worker owns the turn by now, or when the turn was deleted.
+        Nothing is written if another worker owns the turn by now, or if the turn was deleted.
         """
 
     @abstractmethod
@@ -172,9 +180,10 @@ class Store(ABC):
 
     @abstractmethod
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
-        """Return the newest turns within the estimated tokens, at least one, oldest first and without frames.
+        """Return the newest turns within a budget of estimated tokens, at least one, oldest first and without frames.
 
-        They begin where the newest one's own history began, or are cut in steps; see `history_steps.py`.
+        `before` is a position: only earlier turns are returned. The result begins where the newest turn's own history
+        began, as long as that fits the budget; see `history_steps.py`.
         """
 
     @abstractmethod
@@ -207,7 +216,7 @@ class Store(ABC):
 
     @abstractmethod
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
-        """Return the conversations with the newest turns, newest first."""
+        """Return up to `limit` conversations, those with the newest turns first."""
 
     @abstractmethod
     async def established(self) -> list[str]:
@@ -245,10 +254,10 @@ class Store(ABC):
 
     @abstractmethod
     async def alive(self, owner: str) -> bool:
-        """Return whether the worker with this id still runs."""
+        """Return whether the worker with this id is still running."""
 
     async def held_elsewhere(self, record: TurnRecord) -> bool:
-        """Return whether another worker owns the turn and still runs."""
+        """Return whether the turn is owned by another worker that is still running."""
         return record.owner != self.owner and await self.alive(record.owner)
 
     @abstractmethod
@@ -263,11 +272,11 @@ class Store(ABC):
 
     @abstractmethod
     async def enqueue(self, job: Job) -> bool:
-        """Enqueue a job; return false when a job with this id was enqueued before, done or not."""
+        """Enqueue a job; return false if a job with its id was enqueued before, even if that job is done."""
 
     @abstractmethod
     async def lease(self, *, now: float, seconds: float, only: Sequence[str] = ()) -> Job | None:
-        """Lease the next due job for some seconds: no other worker gets it meanwhile. Return None when none is due.
+        """Lease the next due job for some seconds, during which no other worker gets it. Return None if none is due.
 
         With `only`, consider only jobs whose id begins with one of these prefixes.
         """
@@ -296,5 +305,5 @@ def tokens_of(record: TurnRecord) -> int:
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:
-    """Return whether an earlier release counted the messages' JSON, so that the turn must be counted again."""
+    """Return whether the stored count includes the messages' JSON, as in an earlier release; if so, count again."""
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

@@ -20,7 +20,7 @@ Operation = Callable[[sqlite3.Connection], T]
 Entry = tuple[Operation[Any], asyncio.Future[Any]]
 
 BUSY_SECONDS = 5.0
-"""Maximum wait of a batch for the write lock of other workers, before it fails."""
+"""Maximum time that a batch waits for other workers to release the write lock, before it fails."""
 BUSY_PAUSE_SECONDS = 0.002
 
 
@@ -52,9 +52,9 @@ class GroupCommit:
         self._busy_since: float | None = None
 
     def run(self, operation: Operation[T]) -> asyncio.Future[T]:
-        """Run an operation in the next batch; return a future of its result, set after the commit.
+        """Run an operation in the next batch; return a future that gets its result after the commit.
 
-        Awaiting it raises StoreError when SQLite failed, and any other error as the operation raised it.
+        The future raises StoreError if SQLite failed, and any other error as the operation raised it.
         """
         done: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append((operation, done))
@@ -76,7 +76,7 @@ class GroupCommit:
         try:
             results = [operation(self._connection) for operation, _ in batch]
             self._connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001 - whatever went wrong reaches the one who asked
+        except Exception as error:  # noqa: BLE001 - any error is passed to the caller
             self._rollback()
             if len(batch) == 1:
                 self._answer(batch, [error])
@@ -86,7 +86,7 @@ class GroupCommit:
         self._answer(batch, results)
 
     def _commit_isolated(self, batch: list[Entry]) -> None:
-        """Run each operation in its own savepoint, so that one that fails does not fail the others."""
+        """Run each operation in its own savepoint, so that a failed operation does not fail the others."""
         if not self._begin(batch):
             return
         results: list[Any] = []
@@ -141,7 +141,7 @@ class GroupCommit:
     def _explain(self, error: Exception) -> Exception:
         if isinstance(error, sqlite3.Error):
             return StoreError(
-                f"The journal ({self._component}) failed: {error}. Is its folder writable, its disk full?"
+                f"The journal ({self._component}) failed: {error}. Is its folder writable? Is its disk full?"
             )
         return error
 

@@ -1,8 +1,8 @@
 """Trim the history of a conversation in steps, so that consecutive requests to a model share their beginning.
 
-Providers cache the beginning of a request. If each turn dropped the oldest one, no request would begin as the one
-before. So a turn's history begins where the history of the turn before began, until it exceeds the budget; then it is
-cut to half the budget. Each turn's record holds the position at which its history began, so all workers cut alike.
+Providers cache the beginning of a request. If each turn dropped the oldest turn, no request would begin like the
+previous one. So a turn's history begins where the history of the previous turn began. When it exceeds the budget, it
+is cut to half the budget. Each record stores where its turn's history began, so all workers cut at the same place.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 SUMMARY = "layercode.summary"
-"""The key in the conversation's state of the summary of older turns, with the position `until` that it covers."""
+"""The key in a conversation's state for the summary of its older turns, up to the position `until`."""
 KEPT_SHARE = 0.5
-"""The share of the budget that a cut leaves. A smaller one makes cuts rarer, but forgets more at each."""
+"""The share of the budget that is left after a cut. A smaller share makes cuts rarer, but each cut drops more."""
 
 
 def first_of(positions: Sequence[int], tokens: Sequence[int], starts: Iterable[int], budget: int) -> int:
-    """Return the index at which the history begins, among the newest turns that fit the budget, oldest first.
+    """Return the index of the turn at which the history begins.
 
-    `starts` yields where the histories of these turns began, from the newest turn to the oldest; 0 is unknown. If none
-    of them is known, the history begins at the first turn.
+    `positions` and `tokens` are those of the newest turns that fit the budget, oldest first. `starts` yields the
+    positions at which the histories of these turns began, newest turn first; 0 means unknown. If all are unknown, the
+    history begins at the first turn.
     """
     start = next(filter(None, starts), 0)
     if not start:

@@ -1,4 +1,4 @@
-"""The journal in memory, for tests and trials: one process, and lost when it ends."""
+"""The journal in memory, for tests and trials: only one process can use it, and it is lost when that process ends."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .history_steps import first_of
 class MemoryStore(Store):
     """Stores everything in dictionaries.
 
-    `max_turns` bounds the turns, the conversations and the ids of done jobs; the oldest are dropped first, and
-    conversations without turns before others. Pending jobs and totals are never dropped.
+    `max_turns` limits the number of turns, of conversations, and of ids of done jobs. The oldest are dropped first;
+    conversations without turns are dropped before others. Pending jobs and totals are never dropped.
     """
 
     component = "memory"

@@ -1,6 +1,6 @@
 """The journal in PostgreSQL, for workers on many machines, and for teams that query it with SQL.
 
-`docs/postgres.md` documents the tables. Every commit is durable as the server's `synchronous_commit` says.
+`docs/postgres.md` documents the tables. The server's `synchronous_commit` determines the durability of a commit.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class PostgresStore(Store):
 
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
         if await self._save(record, state or {}, None) != 1:
-            logger.warning("Turn {} was not saved: another worker owns it, or it was forgotten.", record.turn_id)
+            logger.warning("Turn {} was not saved: another worker owns it, or it was deleted.", record.turn_id)
 
     async def _save(self, record: TurnRecord, state: dict[str, Json], revision: int | None) -> int:
         ids = (storable(record.conversation_id), storable(record.turn_id), record.owner, revision, uuid4().hex)
@@ -248,7 +248,7 @@ class PostgresStore(Store):
 
     async def prune(self, before: float) -> int:
         gone, silent = 0, [name for (name,) in await self._link.read(_SILENT, (before,))]
-        # Delete in small batches: deleting a month of calls in one transaction would hold up the calls in progress.
+        # Delete in small batches: deleting a month of calls in one transaction would stall the calls in progress.
         for start in range(0, len(silent), PRUNE_BATCH):
             gone += await self._forget(silent[start : start + PRUNE_BATCH], before)
         return gone
@@ -308,7 +308,7 @@ def _load(row: tuple[Any, ...]) -> TurnRecord:
 
 
 def _stepped(rows: Rows, tokens: int) -> list[TurnRecord]:
-    """Return the turns of the history, among those that fit the token budget."""
+    """Return the turns of the history; `rows` are the newest turns that fit the token budget, oldest first."""
     turns = [_load(row[:-1]) for row in rows]
     starts = [turn.history_start for turn in reversed(turns)]
     return turns[first_of([turn.position for turn in turns], [row[-1] for row in rows], starts, tokens) :]

@@ -1,7 +1,7 @@
 """Jobs and totals in the PostgreSQL journal.
 
-Each call sends times relative to the caller's clock, and the server adds them to its own, so the hosts' clocks need
-not agree. Each call has a token, so that one that is sent again after a lost answer is not applied twice.
+Each call sends times as seconds from now, and the server adds them to its own clock, so the hosts' clocks need not
+agree. A call that must not be applied twice has a token, in case it is sent again after a lost answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .postgres_text import restored, storable
 from .sqlite_jobs import KEEP_DONE_SECONDS
 
 _JOBS, _TOTALS = "\uffff jobs", "\uffff totals"
-"""What statements on all jobs or totals lock; they sort behind every conversation."""
+"""The lock keys of statements on all jobs or all totals. They sort after every conversation id."""
 
 _ENQUEUE = """
 WITH added AS (
@@ -61,7 +61,7 @@ _DROP = "DELETE FROM layercode.totals WHERE key < %s AND starts_with(key, %s)"
 
 
 async def enqueue(link: Link, job: Job) -> bool:
-    """Enqueue a job; return false when its id is known."""
+    """Enqueue a job; return false if a job with its id was enqueued before."""
     key, token = storable(job.id), uuid4().hex
     row = (key, storable(job.conversation_id), _from_now(job.due_at), token, to_json(job), key, token)
     return bool((await link.run(_JOBS, (_ENQUEUE, row)))[0])

@@ -1,7 +1,7 @@
 """Batched statements to a PostgreSQL server: those of one event loop tick share a round trip, with a timeout.
 
-A batch is one transaction. If a statement fails, each operation of the batch runs again in a transaction of its own,
-so that one that fails does not fail the others. No statement is prepared, so a connection pooler may move each
+A batch is one transaction. If a statement fails, each operation of the batch runs again in a separate transaction, so
+that a failed operation does not fail the others. No statement is prepared, so a connection pooler may move each
 transaction to another connection.
 """
 
@@ -26,23 +26,23 @@ Statement: TypeAlias = tuple[LiteralString, Sequence[Any]]
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 ANSWER_SECONDS = 2.0
-"""Timeout of a round trip, and again of its one retry. After it the journal counts as down."""
+"""Timeout of a round trip, and of its single retry. After both the journal counts as down."""
 READ_SECONDS = 60.0
-"""Timeout of a page that a report reads."""
+"""Timeout of a query of a report."""
 CONNECT_SECONDS = 2
 IN_FLIGHT = 4
 """Maximum concurrent round trips. Statements issued meanwhile share the next one."""
 LARGEST_BATCH = 50
 """Maximum operations in one round trip, so that its time stays far below ANSWER_SECONDS."""
 _CONFLICTS = ("40001", "40P01")
-"""The states of errors of operations that waited for each other. Run again, they succeed."""
+"""The SQLSTATE codes of serialization failures and deadlocks, which a retry resolves."""
 _READ_ONLY = "25006"
-"""The state of an error from a server that has become a replica."""
+"""The SQLSTATE code of a write to a server that has become a replica."""
 
 
 @dataclass(slots=True)
 class _Operation:
-    """Statements that succeed or fail together. `key` names what they lock."""
+    """Statements that succeed or fail together. `key` names what they lock, such as a conversation."""
 
     key: str
     statements: Sequence[Statement]
@@ -50,11 +50,11 @@ class _Operation:
 
 
 class Link:
-    """Sends operations in batches. One whose answer was lost is sent once more."""
+    """Sends operations in batches. An operation whose answer was lost is sent once more."""
 
     def __init__(self, url: str) -> None:
         self.component = component_of(url)
-        # Our text is UTF-8, whatever the database's default for its clients is.
+        # Our text is UTF-8, even if the database has another default for its clients.
         own: dict[str, Any] = {
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "layercode",
@@ -76,9 +76,9 @@ class Link:
     async def run(self, key: str, *statements: Statement) -> list[Rows]:
         """Run statements in one transaction and return the rows of each.
 
-        If the answer is lost they are sent again, so a second run must find that the first one was committed. `key`
-        names what they lock, such as a conversation. Raises StoreError; a round trip fails after ANSWER_SECONDS, but
-        an operation may first wait for a free connection.
+        If the answer is lost, the statements are sent again, so it must be safe to commit them twice. `key` names what
+        they lock, such as a conversation. Raises StoreError. A round trip times out after ANSWER_SECONDS, but an
+        operation may first wait for a free connection.
         """
         loop = asyncio.get_running_loop()
         operation = _Operation(key, statements, loop.create_future())
@@ -107,7 +107,7 @@ class Link:
     def explain(self, error: Exception) -> StoreError:
         """Return the error for the caller, with the server's reason and without its password."""
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        # Errors of a server that answered have a state; its classes 08 and 57 are about the connection.
+        # Errors that the server sent have a SQLSTATE; its classes 08 and 57 are problems of the connection.
         state = getattr(error, "sqlstate", None) or "08"
         down = isinstance(error, psycopg.OperationalError | OSError) and state[:2] in ("08", "57")
         hint = " Is the server up and reachable?" if down else ""
@@ -118,7 +118,7 @@ class Link:
     def _depart(self) -> None:
         self._scheduled = False
         if self._waiting and len(self._flights) < IN_FLIGHT:
-            # Two workers that lock the same rows in the same order cannot wait for each other.
+            # Sort by key: workers that lock the same rows in the same order cannot deadlock.
             batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
             flight = asyncio.ensure_future(self._fly(sorted(batch, key=lambda operation: operation.key)))
             self._flights.add(flight)
@@ -146,7 +146,7 @@ class Link:
             else:
                 for operation in batch:
                     await self._fly([operation], again=again)
-        except Exception as error:  # noqa: BLE001 - whatever it was, no operation may wait for ever
+        except Exception as error:  # noqa: BLE001 - after any error, no operation may wait for ever
             self._fail(batch, error)
 
     async def _drop_idle(self) -> None:
@@ -176,7 +176,7 @@ class Link:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """Lend an idle connection, or a new one. Raises _Lost if there is none."""
+        """Lend an idle connection, or open a new one. Raises _Lost if that fails."""
         try:
             connection = self._idle.pop() if self._idle else await self.connect()
         except (psycopg.Error, OSError) as error:
@@ -198,7 +198,7 @@ class _Lost(Exception):  # noqa: N818 - it never leaves this module
 
 
 class _Json(Loader):
-    """Leaves a json value as the bytes that were stored."""
+    """Returns a json value as the stored bytes, without decoding it."""
 
     format = psycopg.pq.Format.BINARY
 
@@ -219,9 +219,9 @@ async def _pipeline(connection: Connection, batch: list[_Operation]) -> list[lis
 
 @asynccontextmanager
 async def bounded(connection: Connection, seconds: float) -> AsyncIterator[None]:
-    """Break a connection whose server does not answer in time.
+    """Close the connection if the block takes longer than `seconds`. Raises psycopg.OperationalError then.
 
-    A cancelled psycopg call asks the server to cancel its query and waits for that, also if the server hangs.
+    Cancelling the call instead could hang: psycopg then asks the server to cancel the query, and waits for its answer.
     """
     timer = asyncio.get_running_loop().call_later(seconds, _break, connection)
     try:
@@ -244,6 +244,8 @@ def component_of(url: str) -> str:
     try:
         parts = conninfo_to_dict(url)
     except psycopg.Error:
-        raise ConfigurationError("LAYERCODE_STORE is no PostgreSQL URL; expected postgresql://HOST:PORT/DB") from None
+        raise ConfigurationError(
+            "LAYERCODE_STORE is not a PostgreSQL URL; expected postgresql://HOST:PORT/DB"
+        ) from None
     name = parts.get("dbname") or parts.get("user") or ""
     return f"postgresql {parts.get('host') or 'localhost'}:{parts.get('port') or 5432}/{name}"

@@ -1,7 +1,7 @@
-"""The tables and functions of the PostgreSQL journal, and the migrations that make them.
+"""The tables and functions of the PostgreSQL journal, and the migrations that create them.
 
-All of them are in the schema `layercode`, and every statement names it, since a connection pooler may drop a search
-path. Each change of a conversation is one function, so that it takes one statement and one plan that the server keeps.
+All of them are in the schema `layercode`. Every statement names the schema, because a connection pooler may reset the
+search path. Each change of a conversation is one function, so that it is one statement, whose plan the server caches.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 _LOCK = 0x6C61796572
-"""The advisory lock under which one worker at a time migrates."""
+"""The advisory lock that lets only one worker at a time migrate."""
 
 _FIRST = """
 CREATE TABLE layercode.conversations (
@@ -204,7 +204,7 @@ FROM layercode.turns;
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST,)
-"""The migrations in order: the first makes version 1 of nothing. A released migration is never changed."""
+"""The migrations in order; the first creates version 1. A released migration is never changed."""
 VERSION = len(MIGRATIONS)
 
 
@@ -235,6 +235,6 @@ async def _version(connection: psycopg.AsyncConnection[Any]) -> int:
     found = int((row and row[0]) or 0)
     if found > VERSION:
         raise psycopg.ProgrammingError(
-            f"its schema has version {found}, this release reads up to {VERSION}; install the newer release"
+            f"its schema has version {found}, but this release reads only up to {VERSION}; install the newer release"
         )
     return found

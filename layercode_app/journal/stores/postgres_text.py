@@ -1,7 +1,7 @@
 """Text for PostgreSQL, which stores neither the character U+0000 nor its JSON escape.
 
-U+0000 is stored as U+E000, a private character that texts do not use. A U+E000 that a text does use is stored
-followed by U+E001, so every text is read back as it was written.
+U+0000 is stored as the private-use character U+E000. A U+E000 that is already in the text is stored as U+E000 U+E001,
+so every text is read back as it was written.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ _STORED_NUL = re.compile("\ue000(?!\ue001)")
 
 
 def storable(text: str) -> str:
-    """Return a text without U+0000, from which `restored` makes the text again."""
+    """Encode a text without U+0000; `restored` decodes it."""
     if text.isascii() and _NUL not in text:
         return text
     return text.replace(_MARK, _OWN).replace(_NUL, _MARK)
 
 
 def restored(text: str) -> str:
-    """Return the text that `storable` was given."""
+    """Decode a text that `storable` encoded."""
     return text if text.isascii() else _STORED_NUL.sub(_NUL, text).replace(_OWN, _MARK)
 
 
 def storable_json(data: bytes) -> str:
-    """Return JSON without the escape of U+0000, from which `restored_json` makes the JSON again."""
+    """Encode JSON without the escape of U+0000; `restored_json` decodes it."""
     text = data.decode()
     if _MARK in text:
         text = text.replace(_MARK, _OWN)
@@ -34,7 +34,7 @@ def storable_json(data: bytes) -> str:
 
 
 def restored_json(data: bytes) -> bytes:
-    """Return the JSON that `storable_json` was given."""
+    """Decode JSON that `storable_json` encoded."""
     if _MARK.encode() not in data:
         return data
     return _STORED_NUL.sub(r"\\u0000", data.decode()).replace(_OWN, _MARK).encode()

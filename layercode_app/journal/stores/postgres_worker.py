@@ -1,4 +1,4 @@
-"""A worker's presence in PostgreSQL: a row that it renews while it lives, and the signals that it receives."""
+"""A worker's presence in PostgreSQL: a row that it renews while it runs, and the signals that it receives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .presence import LEASE_SECONDS, SILENCE_SECONDS, Presence
 from .sqlite_conversations import signal_of
 
 POLL_SECONDS = 0.1
-"""How often signals are looked for where no notification arrives: a pooler in transaction mode drops LISTEN."""
+"""Seconds between polls for signals if no notifications arrive: a pooler in transaction mode drops LISTEN."""
 INBOX_SECONDS = 60
 
 _RENEW = """
@@ -77,7 +77,7 @@ class Worker(Presence[Link]):
 
     async def _poll(self) -> None:
         logger.info(
-            "The journal ({}) delivers no notifications, as behind a pooler in transaction mode: signals are polled.",
+            "The journal ({}) sends no notifications, perhaps because of a pooler; polling for signals.",
             self._link.component,
         )
         self._subscribed.set()

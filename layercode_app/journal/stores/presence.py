@@ -1,4 +1,4 @@
-"""A worker's presence on a server that many hosts share: it renews a lease while it lives, and receives signals."""
+"""A worker's presence on a server shared by many hosts: a lease that it renews while it runs, and its signals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEASE_SECONDS = 3.0
 """Time to live of a worker's lease: a worker that stops renewing it counts as dead after this time."""
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.0
-"""After this time without a message the subscription is pinged; after as much again without a reply it is renewed."""
+"""Time without a message after which the subscription is pinged. Without a reply in the same time it is renewed."""
 SUBSCRIBE_SECONDS = 2.0
 """Maximum wait for the subscription when the store opens."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
@@ -35,7 +35,7 @@ class Presence(ABC, Generic[L]):
     """Renews this worker's lease and receives its signals. Both resume by themselves after an outage."""
 
     errors: ClassVar[tuple[type[Exception], ...]]
-    """The errors of an outage, after which a task starts again."""
+    """The errors that an outage raises; the tasks restart after them."""
 
     def __init__(self) -> None:
         self.owner = uuid4().hex
@@ -48,7 +48,7 @@ class Presence(ABC, Generic[L]):
 
     @abstractmethod
     async def exists(self, owner: str) -> bool:
-        """Return whether a worker's lease has not ended."""
+        """Return whether a worker's lease is still valid."""
 
     @abstractmethod
     async def withdraw(self) -> None:
@@ -56,7 +56,7 @@ class Presence(ABC, Generic[L]):
 
     @abstractmethod
     async def send(self, owner: str, signal: Signal) -> None:
-        """Send a signal to another worker, which gets it later if it is not subscribed now."""
+        """Send a signal to another worker. If that worker is not subscribed now, it gets the signal later."""
 
     @abstractmethod
     async def empty_inbox(self) -> None:
@@ -64,7 +64,7 @@ class Presence(ABC, Generic[L]):
 
     @abstractmethod
     async def listen(self) -> None:
-        """Receive signals until the connection breaks; set `_subscribed` once they arrive."""
+        """Receive signals until the connection breaks; set `_subscribed` once signals can arrive."""
 
     async def start(self, link: L) -> None:
         """Set the lease and subscribe to the signals. Raises StoreError."""
@@ -90,7 +90,7 @@ class Presence(ABC, Generic[L]):
             await self.withdraw()
 
     async def alive(self, owner: str) -> bool:
-        """Return whether a worker's lease has not ended.
+        """Return whether a worker's lease is still valid.
 
         During an outage, and for LEASE_SECONDS after it, wait for the other worker to renew its lease.
         """
@@ -111,7 +111,7 @@ class Presence(ABC, Generic[L]):
                 await work()
             except self.errors as error:
                 if not self._down:
-                    logger.warning("The journal ({}) is away: {}", self._link.component, error)
+                    logger.warning("The journal ({}) is down: {}", self._link.component, error)
                 self._down = True
             lasted = asyncio.get_running_loop().time() - started
             pause = FIRST_PAUSE if lasted > LEASE_SECONDS else min(pause * 2, LONGEST_PAUSE)
@@ -128,4 +128,4 @@ class Presence(ABC, Generic[L]):
         if self._down:
             self._down = False
             self._unsure_until = asyncio.get_running_loop().time() + LEASE_SECONDS
-            logger.info("The journal ({}) is back.", self._link.component)
+            logger.info("The journal ({}) is available again.", self._link.component)

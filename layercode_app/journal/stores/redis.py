@@ -117,7 +117,7 @@ class RedisStore(Store):
 
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
         if await self._save(record, state or {}, "") != 1:
-            logger.warning("Turn {} was not saved: another worker owns it, or it was forgotten.", record.turn_id)
+            logger.warning("Turn {} was not saved: another worker owns it, or it was deleted.", record.turn_id)
 
     async def _save(self, record: TurnRecord, state: dict[str, Json], revision: str) -> int:
         body = (dump_head(record), record.messages, dump_frames(record), self._keep, *_pairs(state))
@@ -160,7 +160,7 @@ class RedisStore(Store):
                     yield record
 
     async def _places(self, conversation_id: str | None, since: float) -> list[tuple[float, str, str]]:
-        """Return (position, conversation id, turn id) of each turn in one conversation, or in all active since then."""
+        """Return (position, conversation id, turn id) of all turns of one conversation, or of all active since then."""
         if conversation_id is not None:
             names = [conversation_id]
         else:
@@ -203,7 +203,7 @@ class RedisStore(Store):
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         found: list[Summary] = []
         start = 0
-        # Some of the indexed conversations may have expired.
+        # Read further pages if needed, because some of the indexed conversations may have expired.
         while len(found) < limit:
             names = (await self._run(("ZREVRANGE", SPOKEN, start, start + PAGE - 1)))[0]
             if not names:

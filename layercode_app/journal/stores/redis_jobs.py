@@ -1,7 +1,7 @@
-"""Jobs and totals in the Redis journal; all jobs share one cluster slot, and so do all totals.
+"""Jobs and totals in the Redis journal. All jobs share one cluster slot, and so do all totals.
 
-Each call sends the caller's current time; the scripts convert its times to the clock of Redis, so the hosts' clocks
-need not agree.
+Each call for a job sends the caller's current time. The scripts convert the caller's times to the clock of Redis, so
+the hosts' clocks need not agree.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _keys(conversation_id: str) -> list[str]:
 
 
 async def enqueue(link: Link, job: Job) -> bool:
-    """Enqueue a job; return false when its id is known."""
+    """Enqueue a job; return false if a job with its id was enqueued before."""
     keys = _keys(job.conversation_id)
     return bool(await link.script(lua.ENQUEUE, keys, steady_clock.now(), job.id, to_json(job), job.due_at))
 

@@ -19,7 +19,7 @@ from ...exceptions import ConfigurationError, StoreError
 Command: TypeAlias = tuple[Any, ...]
 
 ANSWER_SECONDS = 2.0
-"""Timeout of a command, reconnecting and one retry included. After it the journal counts as down."""
+"""Timeout of a round trip, including reconnecting and one retry. After it the journal counts as down."""
 CONNECT_SECONDS = 1.0
 IN_FLIGHT = 4
 """Maximum concurrent round trips. Commands issued meanwhile share the next one."""
@@ -48,7 +48,7 @@ class Link:
     async def run(self, *commands: Command) -> list[Any]:
         """Run commands in order and return their replies.
 
-        Raises StoreError; a round trip fails after ANSWER_SECONDS, but a command may first wait for a free one.
+        Raises StoreError. A round trip times out after ANSWER_SECONDS, but a command may first wait for others to end.
         """
         loop = asyncio.get_running_loop()
         futures = [loop.create_future() for _ in commands]
@@ -64,7 +64,7 @@ class Link:
         try:
             return (await self.run(*before, ("EVALSHA", digest, len(keys), *keys, *arguments)))[-1]
         except NoScriptError:
-            # The server does not have the script cached: it was restarted, or the script is new to it.
+            # The server has not cached the script, because it was restarted or never got the script.
             return (await self.run(("EVAL", text, len(keys), *keys, *arguments)))[-1]
 
     # --- batches
@@ -91,7 +91,7 @@ class Link:
                 continue
             if isinstance(answer, Exception):
                 future.set_exception(self._explain(answer))
-                # Mark the error as retrieved: `run` stops at the first of several, and asyncio would warn of the rest.
+                # Mark the error as retrieved: `run` raises only the first error; asyncio would warn about the others.
                 future.exception()
             else:
                 future.set_result(answer)
@@ -122,4 +122,4 @@ def component_of(url: str) -> str:
         parts = urlsplit(url)
         return f"redis {parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path}"
     except ValueError:
-        raise ConfigurationError("LAYERCODE_STORE is no Redis URL; expected redis://HOST:PORT/DB") from None
+        raise ConfigurationError("LAYERCODE_STORE is not a Redis URL; expected redis://HOST:PORT/DB") from None

@@ -156,7 +156,7 @@ return count
 _CLOCK = """
 local host_now = tonumber(table.remove(ARGV, 1))
 
--- A time of the caller's clock by the clock of Redis. A small difference is the way here.
+-- Convert a time of the caller's clock to the clock of Redis. A small difference is network latency.
 local function ours(at)
   local time = redis.call("TIME")
   local ahead = time[1] + time[2] / 1000000 - host_now

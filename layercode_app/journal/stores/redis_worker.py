@@ -1,4 +1,4 @@
-"""A worker's presence in Redis: a key that it renews while it lives, and the signals that it receives."""
+"""A worker's presence in Redis: a key that it renews while it runs, and the signals that it receives."""
 
 from __future__ import annotations
 

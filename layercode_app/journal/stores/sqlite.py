@@ -37,7 +37,7 @@ PRUNE_BATCH = 10
 
 
 class SQLiteStore(Store):
-    """A journal in the SQLite file at `path`. Instead of `:memory:`, use MemoryStore."""
+    """A journal in the SQLite file at `path`. For a journal in memory use MemoryStore, not the path `:memory:`."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -52,7 +52,9 @@ class SQLiteStore(Store):
         try:
             self._connection = await asyncio.to_thread(self._open)
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"The journal {self.path} cannot be opened: {error}. Set LAYERCODE_STORE.") from error
+            raise StoreError(
+                f"The journal {self.path} cannot be opened: {error}. Its path is set by LAYERCODE_STORE."
+            ) from error
         self._checkpointer = checkpointer = Checkpointer(self.path)
         checkpointer.start()
         recent = self._recent
@@ -249,7 +251,7 @@ class SQLiteStore(Store):
         self._receive = receive
 
     async def _poll_signals(self) -> None:
-        """Receive signals whenever another worker has written, which `data_version` tells in two microseconds."""
+        """Receive signals after another worker has written. Checking `data_version` for that takes two microseconds."""
         seen = None
         while self._connection is not None:
             try:
@@ -259,7 +261,7 @@ class SQLiteStore(Store):
                     await self._take_signals(self._connection)
             except (sqlite3.Error, StoreError) as error:
                 seen = None
-                logger.trace("Signals wait: {}", error)
+                logger.trace("Signals could not be read; retrying: {}", error)
             await asyncio.sleep(SIGNAL_POLL_SECONDS)
 
     async def _take_signals(self, db: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""The files of the SQLite journal: connections, the write-ahead log, and the locks that show which workers live."""
+"""The files of the SQLite journal: the database, its write-ahead log, and the locks of the workers that are alive."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PASSIVE_BYTES = 1 << 20
 TRUNCATE_BYTES = 64 << 20
 """Above this size the log is also truncated, while writers wait. This bounds the file."""
 CHECK_SECONDS = 3.0
-"""Maximum duration of the page check. A large file would take longer, so only part of it is checked."""
+"""Maximum duration of the page check. Of a large file, only a part is checked in this time."""
 TRUNCATE_SECONDS = 1.0
 """How long a checkpoint is retried while other processes block it."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the journal, readable by its owner only, and without automatic checkpoints: the Checkpointer makes them."""
+    """Open the journal, readable by its owner only. The Checkpointer replaces SQLite's automatic checkpoints."""
     make_folder(path.parent, mode=0o700)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -58,7 +58,7 @@ def check_pages(db: sqlite3.Connection) -> None:
 
 
 class Checkpointer:
-    """Checkpoints the write-ahead log in a separate thread: on the event loop, its fsync would stall calls."""
+    """Checkpoints the write-ahead log in a separate thread: on the event loop, the fsync would stall calls."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -73,7 +73,7 @@ class Checkpointer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread, and truncate the log a last time."""
+        """Stop the thread, and truncate the log one last time."""
         self._stopped.set()
         self._thread.join()
         self.truncate()
@@ -117,14 +117,14 @@ class WorkerLock:
         make_folder(self._path.parent.parent, mode=0o700)
         self._path.parent.mkdir(exist_ok=True, mode=0o700)
         self.others()
-        # Lock the file before it gets its name, or a worker that starts now could take it for a dead worker's.
+        # Lock the file before it gets its name, or a worker that starts now could mistake it for a dead worker's file.
         unnamed = self._path.with_name(f".{self.owner}")
         self._handle = os.open(unnamed, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         unnamed.rename(self._path)
 
     def others(self) -> list[str]:
-        """Return the owners that are alive, and delete the files of dead ones."""
+        """Return the ids of the workers that are alive, and delete the files of dead workers."""
         return [lock.name for lock in self._path.parent.iterdir() if lock.name[0] != "." and _is_held(lock)]
 
     def release(self) -> None:
@@ -136,7 +136,7 @@ class WorkerLock:
 
 
 def worker_alive(path: Path, owner: str) -> bool:
-    """Return whether the worker still holds its lock; delete the file of a dead one."""
+    """Return whether the worker still holds its lock; if not, delete its file."""
     return _is_held(_lock_path(path, owner))
 
 
@@ -150,7 +150,7 @@ def _is_held(lock: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # Use a shared lock: two workers that check a dead one at once must not take each other's lock for its lock.
+        # Use a shared lock: with an exclusive one, two workers that check a file at once would think its owner alive.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True

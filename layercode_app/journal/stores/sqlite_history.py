@@ -18,7 +18,7 @@ WHOLE = "position, head, messages, owner, status, frames, tokens"
 HEADS = "position, head, x'', owner, status, x'', tokens"
 END_OF_JOURNAL = 1 << 62
 _PENDING = b'"pending":'
-"""How the field begins in a stored head, which leaves it out while it has its default value."""
+"""The name of the field `pending` in a stored head, which omits the field while it has its default value."""
 _NEWEST = """
 SELECT position, head, messages, owner, status, x'', tokens FROM turns
 WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC LIMIT ?
@@ -36,7 +36,7 @@ def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: in
 
 
 def first_row(rows: Sequence[Row], tokens: int) -> int:
-    """Return the index of the row at which the history begins, among those that fit the budget, oldest first."""
+    """Return the index of the row at which the history begins; `rows` fit the token budget, oldest first."""
     if len(rows) < 2:
         return 0
     starts = (from_json(row[1]).get("history_start", 0) for row in reversed(rows))
@@ -55,7 +55,7 @@ def _fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:
 
 
 def _counted(row: Row) -> Row:
-    """Return the row with its tokens counted as this release counts them."""
+    """Return the row; if an earlier release counted its tokens in another way, count them again."""
     return (*row[:-1], tokens_of(load(row))) if counts_json(row[-1], row[2]) else row
 
 
@@ -87,7 +87,7 @@ class LazyRecords(LazyHistory):
         return self._records[index]
 
     def newest_may_ask(self) -> bool:
-        """Look for the field's name in the stored JSON. Another field may have it too, which only costs a decoding."""
+        """Look for the field's name in the stored JSON. A match in another field only causes a needless decoding."""
         return bool(self._rows) and _PENDING in self._rows[-1][1]
 
     def running(self) -> list[TurnRecord]:

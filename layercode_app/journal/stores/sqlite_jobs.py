@@ -13,19 +13,19 @@ from .base import Job
 KEEP_DONE_SECONDS = 7 * 86_400
 """How long the id of a done job is stored, so that a late duplicate does not enqueue it again."""
 LONGEST_LEASE = 300.0
-"""A lease that ends later than this from now is from before the host's restart, and is ignored.
+"""A lease that would end more than these seconds from now is ignored: it is from before the host was restarted.
 
-Leases end at an uptime of the host, which starts again at 0. A caller that leases for longer raises this limit.
+The end of a lease is stored as an uptime of the host, which a restart sets to 0. A longer lease raises this limit.
 """
 
 
 def _uptime(at: float) -> float:
-    """Convert an epoch time of `steady` to the host's uptime in seconds, which is the same in all processes."""
+    """Convert a time of `steady_clock` to the host's uptime in seconds, which is the same in all processes."""
     return at - steady_clock.STARTED
 
 
 def enqueue(db: sqlite3.Connection, job: Job) -> bool:
-    """Enqueue a job; return false when its id is known."""
+    """Enqueue a job; return false if a job with its id was enqueued before."""
     cursor = db.execute(
         "INSERT INTO jobs (id, conversation_id, due_at, leased_until, body) VALUES (?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
         (job.id, job.conversation_id, job.due_at, to_json(job)),
@@ -40,7 +40,7 @@ def lease(db: sqlite3.Connection, now: float, seconds: float, only: Sequence[str
     row = db.execute(
         f"""SELECT id, body FROM jobs WHERE done_at IS NULL AND due_at <= ?
         AND NOT (leased_until > ? AND leased_until <= ?) AND ({begins})
-        ORDER BY due_at LIMIT 1""",  # noqa: S608 - nothing but question marks
+        ORDER BY due_at LIMIT 1""",  # noqa: S608 - only question marks are inserted
         (now, uptime, uptime + longest, *[part for prefix in only for part in (len(prefix), prefix)]),
     ).fetchone()
     if row is None:

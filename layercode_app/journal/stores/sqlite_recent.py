@@ -1,8 +1,8 @@
 """A cache of the conversations that this worker used last, valid while no other worker writes.
 
-With it, a further turn of a conversation begins with one INSERT and reads nothing. `data_version`, read in a
-transaction that holds the write lock, tells whether another connection has written since the last check. If so, the
-whole cache is cleared; also when a transaction is rolled back. Any other change of a conversation drops its entry.
+With the cache, the next turn of a conversation begins with one INSERT and reads nothing. In a transaction that holds
+the write lock, `data_version` shows whether another connection has written since the last check. If it has, or if a
+transaction is rolled back, the whole cache is cleared. Any other change of a conversation drops its entry.
 """
 
 from __future__ import annotations

@@ -47,5 +47,7 @@ def _is_ready(db: sqlite3.Connection) -> bool:
     finally:
         db.execute("ROLLBACK")
     if found != VERSION and (found or made):
-        raise sqlite3.DatabaseError(f"it has version {found}, this release reads {VERSION}; move the file away")
+        raise sqlite3.DatabaseError(
+            f"it has schema version {found}, but this release reads version {VERSION}; move the file away"
+        )
     return bool(found == VERSION)

@@ -16,7 +16,7 @@ from .sqlite_recent import Known, Recent
 Values: TypeAlias = tuple[str, int, bytearray, bytearray, bytearray, int, str]
 """The parameters of `_UPDATE`: status, tokens, head, messages and frames; then the position and owner to match.
 
-The blobs are bytearrays: for `bytes` the sqlite3 module first looks for an adapter, which takes a tenth of a save.
+The blobs are bytearrays: for `bytes` the sqlite3 module first looks for an adapter, which takes 10% of a save.
 """
 
 PAGE = 200
@@ -71,7 +71,7 @@ def _read(db: sqlite3.Connection, record: TurnRecord, tokens: int) -> Known:
 def claim(db: sqlite3.Connection, record: TurnRecord, owner: str) -> TurnRecord | None:
     """Assign a running turn to a new owner; return the turn as its former owner last wrote it.
 
-    Return None when the turn has ended, or its owner or attempt is not what the caller read.
+    Return None if the turn has ended, or if its owner or attempt has changed since the caller read it.
     """
     stored = get(db, *record.key)
     if stored is None or stored.finished or (stored.owner, stored.attempt) != (record.owner, record.attempt):
@@ -96,7 +96,7 @@ def _values_of(record: TurnRecord, row: Row) -> Values:
 def writing(record: TurnRecord) -> Callable[[sqlite3.Connection, Recent], bool]:
     """Return a function that saves the record as it is now.
 
-    That function returns false when the turn has another owner by then, or was deleted.
+    That function returns false if the turn then has another owner or was deleted.
     """
     # Encode now, not when the batch runs: the record may change before.
     conversation_id, row = record.conversation_id, _row_of(record)

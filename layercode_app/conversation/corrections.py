@@ -1,0 +1,84 @@
+"""Correct the records of earlier turns to what the caller heard, even of turns that are not saved yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from loguru import logger
+
+from ..exceptions import StoreError
+from ..jobs.late_saves import LateSaves
+from ..journal.record import TurnRecord
+from ..journal.stores.base import Signal, Store
+from ..webhook import InterruptionContext
+from .heard import correct
+from .live import LiveTurn
+
+Key: TypeAlias = tuple[str, str]
+MOST_EARLY = 1000
+"""Maximum number of early corrections that a worker remembers; the oldest are dropped first."""
+
+
+class Corrections:
+    """Apply the interruptions that platform events report.
+
+    An interruption may arrive before the record that it corrects is saved, because it arrived before the turn did or
+    because the turn's worker is slow. Such a correction is early: it is kept, and applied when the turn has ended.
+    """
+
+    def __init__(self, store: Store, late: LateSaves) -> None:
+        self._store = store
+        self._late = late
+        self._early: dict[Key, InterruptionContext] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def apply(self, context: InterruptionContext, key: Key) -> bool:
+        """Correct a turn. If the journal does not have it, keep the correction and return False."""
+        corrected = await self._correct(context, key)
+        if not corrected:
+            logger.warning("An interruption names a turn that is not in the journal: {}", key[1])
+            self._keep(context, key)
+        return corrected
+
+    async def apply_early(self, record: TurnRecord) -> None:
+        """Apply the corrections that arrived before this turn was saved. Raises StoreError."""
+        while (context := self._early.pop(record.key, None)) is not None:
+            await self._correct(context, record.key)
+
+    async def send(self, context: InterruptionContext, turn: TurnRecord) -> None:
+        """Send a correction to the slow worker of a turn, because that worker's own save would undo it."""
+        heard = context.model_dump(mode="json", exclude_none=True)
+        await self._store.signal(turn.owner, Signal("heard", *turn.key, heard=heard))
+
+    def receive(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
+        """Apply a correction that another worker sent: now, or when the turn has ended."""
+        key = (signal.conversation_id, signal.turn_id)
+        context = InterruptionContext.model_validate(signal.heard or {})
+        live = running.get(signal.conversation_id)
+        if live is not None and live.record.key == key:
+            self._keep(context, key)
+            return
+        task = asyncio.get_running_loop().create_task(self._correct_received(context, key), name="correction")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _correct_received(self, context: InterruptionContext, key: Key) -> None:
+        try:
+            await self._correct(context, key)
+        except StoreError as error:
+            logger.warning("What was heard of turn {} could not be saved: {}", key[1], error)
+
+    async def _correct(self, context: InterruptionContext, key: Key) -> bool:
+        """Correct a pending save of the turn, or else its record in the journal; return whether one was found."""
+
+        def change(record: TurnRecord) -> None:
+            correct(record, context)
+
+        return await self._late.change(key, change) or await self._store.update(*key, change) is not None
+
+    def _keep(self, context: InterruptionContext, key: Key) -> None:
+        self._early[key] = context
+        if len(self._early) > MOST_EARLY:
+            del self._early[next(iter(self._early))]

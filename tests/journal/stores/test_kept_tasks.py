@@ -1,0 +1,98 @@
+"""A task that a tool passed to `turn.background` is enqueued once, although the worker of its turn died."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from layercode_app import Message, VoiceAgent
+from layercode_app.agent.runner import AgentRunner
+from layercode_app.conversation.admission import TurnHandler
+from layercode_app.conversation.listener import Listener
+from layercode_app.journal.check_journal import check_journal
+from layercode_app.journal.record import Frame, ToolCall
+from layercode_app.journal.stores.base import Job, Store
+
+from .conftest import Open
+from .records import begin, turn
+
+pytestmark = pytest.mark.anyio
+
+CALL = {"number": 0, "task": "send_mail", "arguments": {"to": "Ann"}, "agent": "shop"}
+
+
+async def dies_after_a_tool(store: Store) -> None:
+    """Begin a turn, save it with a tool that has added a task, and die."""
+    record = turn("c", "old", agent="shop")
+    await begin(store, record)
+    record.tools = [ToolCall("1", "order", {}, 1.0, 2.0, "done", "ordered")]
+    record.tasks = [CALL]
+    await store.save(record)
+    await store.close()
+
+
+async def deliver(store: Store, turn_id: str) -> None:
+    voice = VoiceAgent("shop")
+
+    @voice.on_message
+    async def answer(turn: object) -> str:
+        return "Hello"
+
+    async def take(frames: Sequence[Frame]) -> None:
+        pass
+
+    handler = TurnHandler(store)
+    event = Message(session_id="s", conversation_id="c", turn_id=turn_id, text="Order.")
+    await handler.admit(AgentRunner(voice), event, Listener(take), received=time.perf_counter())
+    await handler.drain()
+
+
+async def jobs(store: Store) -> list[tuple[str, str, object]]:
+    return [(job.name, job.agent, job.payload) for job in await store.pending_jobs()]
+
+
+ENQUEUED = [("task", "shop", {"task": "send_mail", "arguments": {"to": "Ann"}})]
+
+
+async def test_by_a_second_delivery(worker: Open) -> None:
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead)
+    await deliver(here, "old")
+    assert await jobs(here) == ENQUEUED
+    await deliver(here, "new")
+    assert await jobs(here) == ENQUEUED
+
+
+async def test_by_the_next_turn(worker: Open) -> None:
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead)
+    await deliver(here, "new")
+    assert await jobs(here) == ENQUEUED
+
+
+async def test_by_a_check_of_the_journal(worker: Open) -> None:
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead)
+    await check_journal(here, fix=True)
+    assert await jobs(here) == ENQUEUED
+
+
+async def test_not_if_the_turn_runs_again(worker: Open) -> None:
+    """The hook adds its task again, so that of the first attempt is dropped."""
+    dead, here = await worker(), await worker()
+    await begin(dead, record := turn("c", "old", agent="shop"))
+    record.tasks = [CALL]
+    await dead.save(record)
+    await dead.close()
+    await deliver(here, "old")
+    assert await jobs(here) == []
+
+
+async def test_not_if_its_worker_had_enqueued_it(worker: Open) -> None:
+    dead, here = await worker(), await worker()
+    await dead.enqueue(Job("task-c-old-0", "task", "shop", {"task": "send_mail", "arguments": {"to": "Ann"}}, "c"))
+    await dies_after_a_tool(dead)
+    await deliver(here, "old")
+    assert await jobs(here) == ENQUEUED
