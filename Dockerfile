@@ -20,7 +20,7 @@ RUN groupadd --system --gid 10001 agent \
 COPY --from=build /app /app
 COPY agents /project/agents
 WORKDIR /project
-# Logs go to stdout. Only /data is written: it holds the journal, unless that is in Redis.
+# Logs go to stdout. Only /data is written: it holds the journal, unless the journal is in Redis.
 ENV PATH=/app/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

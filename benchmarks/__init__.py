@@ -1,1 +1,1 @@
-"""Benchmarks: each runs both sides in one process run and prints ratios. Run by hand: `python -m benchmarks.echo`."""
+"""Benchmarks. Most compare two sides in one run and print ratios. Run them by hand: `python -m benchmarks.echo`."""

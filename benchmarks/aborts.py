@@ -1,10 +1,10 @@
-"""How long an interruption takes to reach the model: from the caller's FIN or RST to the model's socket closing.
+"""Measure how fast an interruption reaches the model: from the caller's FIN or RST until the model's socket closes.
 
     python -m benchmarks.aborts
 
-The model is a server over HTTP in this process, which sees its own sockets close; ours runs in another. Before the
-first token and in the middle of the words apart; 20 aborts a second, and a burst of 100. Aims for the worst: 100 ms and
-150 ms. Fails when one is missed, or a request was never closed.
+The model is an HTTP server in this process, so its sockets can be watched; our server runs in another process. Callers
+abort before the first token, and in the middle of the reply: 20 aborts a second, then a burst of 100. The slowest may
+take 100 ms, or 150 ms in the burst. The benchmark fails if an aim is missed or a request is never closed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ CHUNK = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "g
 
 
 class Model:
-    """Streams words for ever, like OpenAI's chat completions, and notes when each socket is closed."""
+    """Streams words without end, like OpenAI's chat completions, and records when each socket is closed."""
 
     def __init__(self) -> None:
         self.closed: dict[str, float] = {}
         self.first_token_after = 0.0
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection: one request, and words until the other side goes away."""
+        """Serve a connection: read one request, and send words until the client disconnects."""
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(
             next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")).split()[1]
@@ -58,7 +58,11 @@ async def _gone(reader: asyncio.StreamReader) -> None:
 
 
 async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
-    """Say something, hang up a number of seconds after the first speech or the request, and return the time."""
+    """Send a turn, disconnect, and return the time of the disconnect.
+
+    If `after` is below 1, it is the delay in seconds after the first speech. From 1 on, its fraction is the delay after
+    the request.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/api/agent", f"c-{text}", text))
     if after < 1:
@@ -73,7 +77,7 @@ async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
 
 
 async def measure(port: int, model: Model, name: str, *, after: float, count: int, gap: float) -> bool:
-    """Abort turns at an interval, print how long the model's sockets took to close, and return whether in time."""
+    """Abort turns every `gap` seconds, and print how long the model's sockets took to close. Return whether in time."""
     begun: dict[str, float] = {}
 
     async def one(number: int) -> None:

@@ -1,7 +1,7 @@
-"""Time to first speech of the concierge, with and without its small model: python benchmarks/concierge.py
+"""Measure the concierge's time to first speech, with and without its small model: python benchmarks/concierge.py
 
-Both models are the agent's offline script, so the figures show the structure and not a provider: the larger one takes
-0.6 s to its first token, as OFFLINE_THINKING_SECONDS in the agent's file says, and the small one none.
+The agent's offline script plays both models, so the figures show the effect of the structure, not of a provider. The
+larger model takes 0.6 s to its first token (OFFLINE_THINKING_SECONDS in the agent's file), the small model no time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TURNS = 20
 
 
 async def first_speech(agent: VoiceAgent) -> float:
-    """The median over some turns, in milliseconds."""
+    """Return the median time to first speech over some turns, in milliseconds."""
     async with open_call(agent) as call:
         turns = [await call.say("What can you do?") for _ in range(TURNS)]
     return statistics.median(turn.ttfs for turn in turns if turn.ttfs is not None)

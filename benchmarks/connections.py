@@ -1,12 +1,12 @@
-"""New connections and the first word of a call over a TLS link with a round trip of 40 ms; one run, two sides.
+"""Count new connections and time the first word, over a TLS link with a round trip of 40 ms.
 
     python -m benchmarks.connections [TURNS]
 
-This server answers one call of 20 turns; its model is behind a proxy on this machine that holds each way back for 40 ms:
-the answer to the first bytes of a connection (TCP), to the TLS handshake and to each request. Callers speak 7 s apart,
-and idle connections live for 5 s ("before", HTTP clients' own time) or 300 s ("after", this release). All these times
-are divided by 20. "Before" also opens nothing when the call starts. Aims: after the first turn no new connection; the
-first word of the later turns at least 80 ms sooner than before. Medians of three rounds.
+The server answers one call of 20 turns. Its model is behind a proxy on this machine, which delays everything it sends
+back by 40 ms: the answer to the first bytes (as in TCP), the TLS handshake and each answer to a request. The caller
+speaks every 7 s. Idle connections live for 5 s ("before", the default of HTTP clients) or for 300 s ("after", this
+release). All these times are divided by 20. "Before" also opens no connection when the call starts. Aims: no new
+connection after the first turn, and in later turns the first word at least 80 ms sooner. Medians of three rounds.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SOONER_MS = 80.0
 
 
 class FarTLS:
-    """A TLS proxy before a server, with a round trip of `ROUND_TRIP`, which counts its connections."""
+    """A TLS proxy in front of a server. It adds a round trip of `ROUND_TRIP` and counts its connections."""
 
     def __init__(self, target: str, folder: Path) -> None:
         self._port = int(urlsplit(target).port or 0)
@@ -67,7 +67,7 @@ class FarTLS:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _far(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Forward the encrypted bytes; hold the first ones, as a TCP handshake does, and all that come back."""
+        """Forward the encrypted bytes. Delay the first bytes, like a TCP handshake, and everything that comes back."""
         self.opened += 1
         await self._forward(reader, writer, self._inner_port, first=ROUND_TRIP, back=ROUND_TRIP)
 
@@ -93,7 +93,7 @@ class FarTLS:
 
 
 def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate for localhost; return its file, and the context of a server that shows it."""
+    """Make a certificate for localhost. Return its file and the SSL context of a server that uses it."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     make += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
@@ -104,7 +104,7 @@ def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float = 0.0) -> None:
-    """Forward bytes, each `delay` seconds after they came."""
+    """Forward bytes, each `delay` seconds after they arrived."""
     loop = asyncio.get_running_loop()
     while data := await reader.read(65_536):
         loop.call_later(delay, writer.write, data) if delay else writer.write(data)
@@ -121,7 +121,7 @@ class Measured:
 
 
 async def measure(turns: int, *, after: bool, folder: Path) -> Measured:
-    """Take one call."""
+    """Make one call and measure it."""
     async with serve(ModelServer(reply=lambda messages: "Good day.").app, timeout_keep_alive=60) as server:
         link = FarTLS(server, folder)
         async with link.listening() as (url, context):
@@ -139,7 +139,7 @@ async def measure(turns: int, *, after: bool, folder: Path) -> Measured:
 
 
 async def _talk(caller: Caller, turns: int, link: FarTLS) -> int:
-    """Take the turns; return how many connections there were after the first one."""
+    """Speak the turns, and return the number of connections after the first turn."""
     opened = 0
     await caller.send({"type": "session.start", "turn_id": "greeting"})
     for number in range(turns):

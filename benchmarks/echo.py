@@ -1,9 +1,9 @@
-"""Echo turns: this server, journal and JSON log on, against a bare ASGI app with the same HMAC and two frames.
+"""Measure echo turns: this server with journal and JSON log, against a bare ASGI app with the same HMAC and frames.
 
     python -m benchmarks.echo
 
-Every request is a new signed turn; uvloop and httptools on both sides; the journal's rows are counted afterwards, and
-any failure fails the run. Aims: throughput at 0.4 of the bare app's or better, p99 within 4 times of its.
+Every request is a new signed turn. Both sides use uvloop and httptools. The journal's rows are counted at the end, and
+any failed turn fails the run. Aims: at least 0.4 of the bare app's throughput, and at most 4 times its p99.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ PAIRS, SLICES, CALLERS, TURNS = 7, 6, 32, 40
 
 
 def main() -> int:
-    """Run both sides in turns and print the ratios."""
+    """Run both sides alternately and print the ratios."""
     os.sched_setaffinity(0, {1})
     pairs = [measure() for _ in range(PAIRS)]
     return report(pairs)
 
 
 class Pair(NamedTuple):
-    """What two servers did that were started together; `rows` are those of our journal."""
+    """The measurements of two servers that were started together; `rows` is the number of rows in our journal."""
 
     bare: list[Measured]
     ours: list[Measured]
@@ -39,9 +39,9 @@ class Pair(NamedTuple):
 
 
 def measure() -> Pair:
-    """Drive two new servers, turn about: a shared machine is slower and faster by the second, for both alike.
+    """Drive two new servers alternately, because the speed of a shared machine changes by the second.
 
-    New ones each time, because two that do the same differ by some percent for as long as they live.
+    The servers are new each time, because two equal processes differ by some percent for their whole life.
     """
     pair = Pair([], [], 0)
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
@@ -77,7 +77,7 @@ def report(pairs: list[Pair]) -> int:
 
 
 def rate(results: list[Measured]) -> float:
-    """Turns per second over all slices."""
+    """Return the turns per second over all slices."""
     return sum(len(one.total) for one in results) / sum(one.seconds for one in results)
 
 

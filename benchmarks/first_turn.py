@@ -1,9 +1,9 @@
-"""What the first caller of a server pays that the fifth does not, with a model over HTTP: `run` as it is typed.
+"""Measure how much longer the first caller of a new server waits than the fifth, with `run` and a model over HTTP.
 
     python -m benchmarks.first_turn
 
-Time to first speech of the turns 1 to 5 of a server that has just started, each a conversation of its own, for both of
-OpenAI's APIs; the model answers at once, from this machine. Aim: the first within twice the median of the others.
+Measures the time to first speech of turns 1 to 5 of a new server, each in a new conversation, for both OpenAI APIs. The
+model is on this machine and answers at once. Aim: the first turn takes at most twice the median of the others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AIM = 2.0
 
 
 async def first_turns(model: str) -> list[float]:
-    """Milliseconds to the first speech of each turn of a new server."""
+    """Return the milliseconds to the first speech of each turn of a new server."""
     port = free_port()
     async with serve(ModelServer(reply=lambda messages: "Hello there.").app) as url:
         env = {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "test-key", "LAYERCODE_WEBHOOK_SECRET": SECRET}
@@ -36,7 +36,7 @@ async def first_turns(model: str) -> list[float]:
         with tempfile.TemporaryDirectory() as folder:
             async with command("run", *options, cwd=Path(folder), env=env) as process:
                 await listening(f"http://127.0.0.1:{port}", process)
-                # So that this side's own first request is not measured.
+                # This request warms up the client, so that only the server's first turn is measured.
                 async with WebhookClient(f"http://127.0.0.1:{port}/api/agents/echo", SECRET) as client:
                     await Caller(client, "nobody").say("hello")
                 async with WebhookClient(f"http://127.0.0.1:{port}/api/agent", SECRET) as client:
@@ -49,7 +49,7 @@ async def _ttfs(caller: Caller) -> float:
 
 
 def main() -> int:
-    """Print the times and the ratio; 1 when the aim was missed."""
+    """Print the times and the ratio. Return 1 if the aim was missed."""
     missed = 0
     for model in ("openai-chat:gpt-test", "openai:gpt-test"):
         rounds = [asyncio.run(first_turns(model)) for _ in range(ROUNDS)]

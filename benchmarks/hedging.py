@@ -1,11 +1,11 @@
-"""The first word with a model whose slowest twentieth takes 3 s, hedged and not; one run, medians of three rounds.
+"""Measure the time to the first word with and without hedging, with a model that is slow in one of 20 requests.
 
     python -m benchmarks.hedging [TURNS]
 
-The real turn engine with a SQLite journal; two callers, each turn of a new conversation. The model's first token comes
-after 0.2 to 0.4 s, but in every twentieth request, chosen at random, after 3 s. Both sides get the same delays. A
-hedged request is sent again after 0.6 s. Aims: p99 of the first word at most the hedge's delay, p50 and 100 ms
-together; at most 7 % more requests.
+Uses the real turn engine with a SQLite journal and two callers; each turn is a new conversation. The model's first
+token comes after 0.2 to 0.4 s, but in one of 20 requests, chosen at random, after 3 s. Both sides get the same delays.
+A hedged request is sent again after 0.6 s. Aims: the p99 of the first word is at most the hedge's delay plus the p50
+plus 100 ms, with at most 7 % more requests. Medians of three rounds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MOST_EXTRA = 0.07
 
 @dataclass
 class Side:
-    """One round of one side: milliseconds to the first word, requests beyond one a turn, and requests that won."""
+    """One round of one side: milliseconds to the first word, extra requests per turn, and second requests that won."""
 
     p50: float
     p99: float
@@ -52,7 +52,7 @@ class Side:
 
 
 async def measure(turns: int, hedge_after: float, seed: int, folder: str) -> Side:
-    """Let the callers take their turns."""
+    """Let the callers speak their turns, and measure them."""
     delays = random.Random(seed)
     requests = 0
 

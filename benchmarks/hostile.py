@@ -1,13 +1,13 @@
-"""Hostile clients against `run`: what they are answered, what the others notice, and that memory stays flat.
+"""Attack `run` with hostile clients: measure the answers, the wait of a normal caller, and the server's memory.
 
     timeout 1800 python -m benchmarks.hostile [malformed|bytes|idle|slow ...]
 
 - malformed: 100,000 signed webhooks with a few of their bytes changed, fields of wrong types, or no JSON at all;
-- bytes: 20,000 connections with random bytes, or with HTTP that is nearly right, at every route;
-- idle: 1,000 connections on which nothing comes, and the same number that rest after an answer;
-- slow: 200 clients that send a header or a body by the byte, and 200 that take a byte a second of an endless answer.
+- bytes: 20,000 connections with random bytes, or with almost valid HTTP, at every route;
+- idle: 1,000 connections that send nothing, and 1,000 that stay open after an answer;
+- slow: 200 clients that send a header or a body byte by byte, and 200 that read one byte a second of an endless answer.
 
-No answer may be a 5xx, no line of the log an error. What a well-behaved caller waits meanwhile is shown beside.
+No answer may be a 5xx, and no log line an error. The time that a well-behaved caller waits meanwhile is printed too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .running import PARTS, Running, running
 
 MALFORMED, BYTES, IDLE, SLOW, AT_ONCE = 100_000, 20_000, 1_000, 200, 32
 GROWN_MB = {"slow": SLOW * 1.0}
-"""Megabytes by which the memory may grow; each slow listener holds a reply as long as its socket takes."""
+"""Megabytes by which the memory may grow. For each slow listener, the server buffers a part of the reply."""
 ROUTES = (
     "/api/agent",
     "/api/agents/talker",
@@ -73,7 +73,7 @@ async def talk(turn):
 
 
 def malformed(chance: random.Random) -> bytes:
-    """A body that is signed, and wrong."""
+    """Return a malformed body, which will be signed."""
     kind = chance.random()
     if kind < 0.1:
         return chance.randbytes(chance.randint(0, 2_000))
@@ -89,7 +89,7 @@ def malformed(chance: random.Random) -> bytes:
 
 
 def raw(chance: random.Random) -> bytes:
-    """Bytes that are no HTTP, or nearly are."""
+    """Return random bytes, or almost valid HTTP."""
     if chance.random() < 0.3:
         return chance.randbytes(chance.randint(1, 4_000))
     body = chance.randbytes(chance.randint(0, 200))
@@ -104,7 +104,7 @@ def raw(chance: random.Random) -> bytes:
 
 
 class Others:
-    """A well-behaved caller beside, and what it waits."""
+    """A well-behaved caller during an attack, and how long it waits."""
 
     def __init__(self, server: Running) -> None:
         self._server = server
@@ -138,7 +138,7 @@ async def connect(server: Running, *, receive_buffer: int = 0) -> tuple[asyncio.
 
 
 async def many(server: Running, total: int, one: Callable[[], Awaitable[None]]) -> None:
-    """Run a number of attacks, some at once, and sample the memory in between."""
+    """Run `total` attacks, `AT_ONCE` at a time, and sample the memory in between."""
     numbers = iter(range(total))
 
     async def work() -> None:
@@ -249,7 +249,7 @@ async def be_slow(server: Running) -> Counter[str]:
         await asyncio.sleep(1)
     await work
     log = server.log.read_text(errors="replace")
-    ended["listeners that the server let go"] = log.count("does not read what it is sent")
+    ended["listeners that the server let go"] = log.count("does not read the answer")
     return ended
 
 
@@ -257,7 +257,7 @@ KINDS = {"malformed": send_malformed, "bytes": send_bytes, "idle": rest_idle, "s
 
 
 async def attack(server: Running, kind: str) -> bool:
-    """One kind of hostility with a well-behaved caller beside it; whether all is well."""
+    """Run one kind of attack beside a well-behaved caller. Return whether all is well."""
     server.memory.clear()
     others = Others(server)
     beside = asyncio.create_task(others.call())
@@ -273,7 +273,7 @@ async def attack(server: Running, kind: str) -> bool:
 
 
 def main() -> int:
-    """The kinds asked for, each on a server of its own."""
+    """Run the kinds of attack that were asked for, each on a new server."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8_192)), hard))
     wrong = []

@@ -1,4 +1,4 @@
-"""A load generator that costs little: raw sockets, requests signed beforehand, one per connection at a time."""
+"""A cheap load generator: raw sockets, requests that are signed in advance, one request per connection at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ids = count(1)
 
 
 def request(path: str, conversation_id: str, text: str = "hello there") -> bytes:
-    """One signed turn that was never sent before, as the bytes of an HTTP request."""
+    """Return a new signed turn, as the bytes of an HTTP request."""
     turn = f"bench-{time.time_ns()}-{next(_ids)}"
     event = {
         "type": "message",
@@ -35,7 +35,7 @@ def request(path: str, conversation_id: str, text: str = "hello there") -> bytes
 
 @dataclass
 class Measured:
-    """Times in milliseconds, one per turn."""
+    """Times in milliseconds, one for each turn."""
 
     seconds: float = 0.0
     first: list[float] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Measured:
 
 
 class _Connection(asyncio.Protocol):
-    """Sends its requests one after another and times first speech and end of each."""
+    """Sends its requests one after another, and times the first speech and the end of each answer."""
 
     def __init__(self, requests: list[bytes], measured: Measured, pause: float) -> None:
         self._requests = iter(requests)
@@ -61,7 +61,7 @@ class _Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are not asyncio's classes, only like them.
+        # uvloop's transports have the methods of asyncio's classes but do not inherit from them.
         self._transport = cast(asyncio.Transport, transport)
         self._next()
 
@@ -92,12 +92,12 @@ class _Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self._pause, self._next) if self._pause else self._next()
 
     def _ended(self) -> bool:
-        """Whether the last frame is the end of this very turn."""
+        """Return whether the last frame is the end of this turn, not of another turn."""
         last = self._received[self._received.rfind(b"data: ") :]
         return b"response.end" in last and self._turn in last
 
     def close(self) -> None:
-        """Hang up, whatever is under way."""
+        """Disconnect, even during an answer."""
         self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -117,10 +117,10 @@ async def drive(
     remembering: bool = True,
     limit: float = 120.0,
 ) -> Measured:
-    """Let each caller hold one conversation of `turns` turns or, without `remembering`, as many of one turn.
+    """Let each caller hold one conversation of `turns` turns; without `remembering`, each turn is a new conversation.
 
-    `spread` seconds lie between first and last arrival. A turn counts as failed when its answer is no 200, says nothing,
-    or does not end with the end of this turn; so do those that are not whole after `limit` seconds.
+    The callers arrive within `spread` seconds. A turn fails if its answer is not a 200, says nothing, does not end with
+    the end of this turn, or is not complete after `limit` seconds.
     """
     measured = Measured()
     loop = asyncio.get_running_loop()

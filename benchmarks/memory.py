@@ -1,9 +1,9 @@
-"""Memory per live streaming call: this server without a model, with one, and a bare ASGI app around the same agent.
+"""Measure memory per streaming call: this server with and without a model, and a bare ASGI app with the same agent.
 
     python -m benchmarks.memory
 
-After a warm-up, a number of callers listen to an endless stream; the additional memory of the process is
-divided by them, for several rounds. Aims: without a model at most 20 KB each; with PydanticAI at most 1.15 times bare.
+After a warm-up, a number of callers listen to an endless stream. The growth of the process is divided by their number,
+in several rounds. Aims: at most 20 KB per call without a model, and at most 1.15 times the bare app with PydanticAI.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROUNDS = 3
 
 
 async def hold(port: int, pid: int, callers: int) -> float:
-    """Return the kilobytes per call while a number of calls stream at once; all hang up afterwards."""
+    """Return the kilobytes per call while this many calls stream at once. All disconnect afterwards."""
     before = rss(pid)
     run = time.time_ns()
     writers: list[asyncio.StreamWriter] = []
@@ -41,12 +41,12 @@ async def hold(port: int, pid: int, callers: int) -> float:
 
 
 def rss(pid: int) -> float:
-    """Kilobytes resident."""
+    """Return the resident memory of a process in kilobytes."""
     return float(psutil.Process(pid).memory_info().rss) / 1024
 
 
 async def measure(name: str, factory: str) -> list[float]:
-    """Print kilobytes per call at each count, round by round; returns those of the largest count."""
+    """Print the kilobytes per call for each number of calls, and return the rounds of the largest number."""
     with tempfile.TemporaryDirectory() as folder, serving(factory, folder) as (port, pid):
         await hold(port, pid, 200)
         last: list[float] = []

@@ -1,12 +1,12 @@
-"""How much of each model request is the beginning of the one before, over a call of 300 turns; one run, two sides.
+"""Measure how much of each model request repeats the beginning of the request before, over a call of 300 turns.
 
     python -m benchmarks.prefix [TURNS]
 
-The real turn engine with a SQLite journal, and a PydanticAI agent with instructions of 600 tokens that calls a tool in
-every third turn. Each request is written out as a provider reads it: tools, instructions, then the messages. A request
-shares with the one before it the characters up to the first that differs; providers cache these. "Turn by turn" drops
-the oldest turn once the budget is used up, as earlier releases did; "in steps" is this release. The budget, 8,000
-tokens by default, is the same. Aim: 90 % of the tokens on average, and the newest turns in every request.
+Uses the real turn engine with a SQLite journal. A PydanticAI agent has instructions of 600 tokens and calls a tool in
+every third turn. Each request is written out as a provider reads it: tools, instructions, then the messages. All
+characters before the first difference from the last request are shared; providers cache these. "Turn by turn" drops
+the oldest turn once the budget is used up, as earlier releases did; "in steps" is this release. Both have the same
+budget, 8,000 tokens by default. Aim: 90 % of the tokens are shared on average, with the newest turns in every request.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from layercode_app.settings.limits import Limits
 TURNS = 300
 AIM = 0.9
 NEWEST = 3
-"""How many of the newest earlier turns every request must hold."""
+"""The number of newest earlier turns that every request must contain."""
 INSTRUCTIONS = "You take orders for a bakery. Keep answers short, and repeat every order before you confirm it. " * 25
 ANSWER = (
     "Certainly, I have added {} to your basket. Would you like anything else, or shall I read your order back to you?"
@@ -48,12 +48,12 @@ RESULT = {"item": "rye bread", "price": 4.2, "in stock": 12, "allergens": ["glut
 
 @dataclass
 class Measured:
-    """The requests of one call: the share of each that begins as the one before, and the size of its history."""
+    """The requests of one call: the share of each that repeats the request before, and the size of its history."""
 
     shares: list[float] = field(default_factory=list)
     histories: list[int] = field(default_factory=list)
     complete: bool = True
-    """Whether every request held the newest turns."""
+    """True if every request contained the newest turns."""
     _before: str = ""
 
     def add(self, messages: list[ModelMessage], info: AgentInfo, turn: int) -> None:
@@ -67,7 +67,7 @@ class Measured:
 
 
 def _common(one: str, other: str) -> int:
-    """Return the number of characters with which both texts begin."""
+    """Return the number of equal characters at the beginning of both texts."""
     shorter = min(len(one), len(other))
     return next((place for place in range(shorter) if one[place] != other[place]), shorter)
 
@@ -118,7 +118,7 @@ async def _nobody(frames: Sequence[Frame]) -> None:
 
 
 def measure(turns: int, *, steps: bool) -> Measured:
-    """Measure a call, in steps or turn by turn."""
+    """Measure a call whose history is cut in steps or turn by turn."""
     with tempfile.TemporaryDirectory() as folder:
         if steps:
             return asyncio.run(call(turns, folder))

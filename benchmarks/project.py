@@ -1,8 +1,8 @@
-"""One generated project, taken through everything its owner would do with it, in an environment of its own.
+"""Make one project and do everything with it that its owner would do, in a new virtual environment.
 
-The workshop has this checkout as a wheel and uv; each project gets a fresh virtual environment with everything
-installed into it, by its own Makefile. What is shared is only what saves time and not work: uv's downloads (hard-linked
-into each environment), compiled bytecode and mypy's cache, which hold because every project is made in the same place.
+The workshop has uv, and this checkout as a wheel. The Makefile of each project installs everything into a new virtual
+environment. Projects share only caches: uv's downloads (hard-linked into each environment), compiled bytecode and
+mypy's cache. The caches stay valid because every project is made in the same folder.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROX
 
 
 class StepError(Exception):
-    """A step of a project failed; the message is the end of what it printed."""
+    """A step of a project failed; the message has the end of its output."""
 
 
 class Workshop:
-    """The tools that projects are made and checked with; `bench` is where, for several that work side by side."""
+    """The tools that make and check projects. Each workshop that runs at the same time has another `bench` number."""
 
     def __init__(self, bench: int = 1, place: Path = PLACE) -> None:
         self.place = place
@@ -65,7 +65,7 @@ class Workshop:
         self.run([str(self.bin / "uv"), *install, "layercode-app", str(wheel)], self.place)
 
     def run(self, command: list[str], cwd: Path, **more: str) -> None:
-        """Run a program; raises StepError with the end of its output unless it ends well."""
+        """Run a program. Raises StepError with the end of its output if it fails."""
         done = subprocess.run(
             command, cwd=cwd, env=self.environment | more, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False, timeout=WAIT_SECONDS,
@@ -74,7 +74,7 @@ class Workshop:
             raise StepError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-3000:]}")
 
     def take(self, agent: str, extras: tuple[str, ...]) -> Iterator[tuple[str, float]]:
-        """Make a project and do everything with it; yields each step's name and its seconds, raises StepError."""
+        """Make a project and do everything with it. Yield the name and seconds of each step. Raises StepError."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)
         self.folder.parent.mkdir(parents=True)
         new = [str(self.bin / "layercode-create-app"), "new", NAME, "--agent", agent, "--with", ",".join(extras), "-y"]
@@ -93,7 +93,7 @@ class Workshop:
         yield "run", time.monotonic() - began
 
     def _install(self) -> None:
-        """What was downloaded before is not asked for again."""
+        """Install the project from the cache; if a package is missing there, with downloads."""
         make = ["make", ".venv/.installed"]
         try:
             self.run(make, self.folder, UV_OFFLINE="1")
@@ -107,7 +107,7 @@ class Workshop:
 
     @contextmanager
     def _serving(self) -> Iterator[str]:
-        """`make run` in a process group of its own, until it was asked to end."""
+        """Run `make run` in a new process group, and terminate the group at the end. Yield the URL."""
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
@@ -140,7 +140,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 
 
 async def _hold_a_turn(url: str, secret: str, agent: str) -> None:
-    """One signed turn: the caller's first words must be answered as the agent's conversation says."""
+    """Send one signed turn. The answer to the caller's first words must be the answer in the agent's conversation."""
     line = CONVERSATIONS.get(agent, DEFAULT)[0]
     async with WebhookClient(f"{url}/api/agent", secret) as client, client.deliver(message(line.say)) as answer:
         if not answer.is_stream:

@@ -1,13 +1,13 @@
-"""Every project that `new` can make, each in an environment of its own: made, installed, tested, linted, typed, run.
+"""Make every project that `new` can make, and install, test, lint, type-check and run it in a new environment.
 
-python -m benchmarks.projects                        # what is known so far
-python -m benchmarks.projects --all                  # every agent, every choice of extras; goes on where it stopped
+python -m benchmarks.projects                        # show the results so far
+python -m benchmarks.projects --all                  # every agent and choice of extras; resumes where it stopped
 python -m benchmarks.projects --agent bakery         # one agent, every choice of extras
 python -m benchmarks.projects --extras web,redis     # every agent, one choice of extras
-python -m benchmarks.projects --all --minutes 30     # begins no project after that
+python -m benchmarks.projects --all --minutes 30     # starts no project after 30 minutes
 
-Results are in build/projects/results.jsonl. One counts for as long as the project would be made the same again;
-`--fresh` forgets them, which a change of the server asks for.
+Results are in build/projects/results.jsonl. A result is valid as long as `new` would write the same files. `--fresh`
+discards all results: use it after a change of the server.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RESULTS = PLACE / "results.jsonl"
 
 @dataclass(frozen=True)
 class Result:
-    """How one project fared; `problem` is empty where everything passed."""
+    """The result of one project; `problem` is empty if every step passed."""
 
     agent: str
     extras: tuple[str, ...]
@@ -53,21 +53,21 @@ class Result:
 
 
 def digest(agent: str, extras: tuple[str, ...]) -> str:
-    """Of the files that `new` would write."""
+    """Return a digest of the files that `new` would write."""
     answers = Answers(Path(NAME), NAME, agent, None, check_extras(extras))
     files = [file for file in render(answers, AGENTS[agent], secret="test-secret") if str(file.path) != LOCAL_FILE]
     return hashlib.sha256("\0".join(f"{file.path}\0{file.text}" for file in files).encode()).hexdigest()[:16]
 
 
 def known() -> dict[tuple[str, tuple[str, ...]], Result]:
-    """The last result of each project."""
+    """Return the last result of each project."""
     lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     rows = [json.loads(line) for line in lines]
     return {(row["agent"], tuple(row["extras"])): Result(**row) for row in rows}
 
 
 def take(workshop: Workshop, agent: str, extras: tuple[str, ...], commit: str) -> Result:
-    """One project from `new` to `make run`."""
+    """Take one project from `new` to `make run`, and return the result."""
     steps: dict[str, float] = {}
     problem = ""
     try:
@@ -79,7 +79,7 @@ def take(workshop: Workshop, agent: str, extras: tuple[str, ...], commit: str) -
 
 
 def take_all(wanted: Iterable[tuple[str, tuple[str, ...]]], *, minutes: float, jobs: int) -> None:
-    """Every project that was not seen to pass as it is now."""
+    """Take every project that has not passed in its current form."""
     seen = known()
     todo = [one for one in wanted if one not in seen or seen[one].problem or seen[one].digest != digest(*one)]
     PLACE.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def take_all(wanted: Iterable[tuple[str, tuple[str, ...]]], *, minutes: float, j
 
 
 def _note(result: Result, progress: str) -> None:
-    """Write a result down, and say it."""
+    """Store a result and print it."""
     with RESULTS.open("a") as file:
         file.write(json.dumps(asdict(result)) + "\n")
     mark, seconds = "FAILED" if result.problem else "ok", sum(result.steps.values())
@@ -114,7 +114,7 @@ def _note(result: Result, progress: str) -> None:
 
 
 def summary(wanted: list[tuple[str, tuple[str, ...]]]) -> int:
-    """A row for each agent, the failures, and whether all passed."""
+    """Print a row for each agent. Return the exit code: 0 if all projects passed, else 1."""
     results = [seen for one, seen in known().items() if one in wanted]
     table = Table("agent", "passed", "failed", "changed since", "not tried", "median s")
     for agent in sorted({agent for agent, _ in wanted}):
@@ -143,7 +143,7 @@ def main() -> int:
     if asked.fresh:
         RESULTS.unlink(missing_ok=True)
     choices = CHOICES if asked.extras is None else [tuple(part for part in asked.extras.split(",") if part)]
-    # Agent by agent last, so that a run that is stopped has seen some of each.
+    # The agents are the inner loop, so that a run that is stopped early has tried every agent.
     wanted = [(agent, extras) for extras in choices for agent in ([asked.agent] if asked.agent else sorted(AGENTS))]
     if asked.all or asked.agent or asked.extras is not None:
         take_all(wanted, minutes=asked.minutes, jobs=asked.jobs)

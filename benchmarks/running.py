@@ -1,4 +1,4 @@
-"""The real thing under test: `run` in a process of its own, with journal, JSON log and metrics on, and its memory."""
+"""Run the real server for a benchmark: `run` in a separate process, with journal, JSON log and metrics."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ PARTS = 40
 
 @dataclass
 class Running:
-    """A server that runs, and what it logs."""
+    """A running server, with its log and its memory."""
 
     port: int
     process: psutil.Process
     log: Path
     memory: list[float] = field(default_factory=list)
-    """Resident megabytes, each time it was looked at."""
+    """Resident megabytes, at each call of `look`."""
 
     def at(self, path: str) -> Address:
-        """A route of it."""
+        """Return the address of a route."""
         return Address(f"http://127.0.0.1:{self.port}{path}")
 
     def look(self) -> float:
-        """Note the memory."""
+        """Record the memory, and return it in megabytes."""
         self.memory.append(self.process.memory_info().rss / 1e6)
         return self.memory[-1]
 
     def errors(self) -> list[str]:
-        """The lines of the log that are errors, or no JSON, such as a traceback."""
+        """Return the log lines that are errors, or that are not JSON, such as a traceback."""
         return [line for line in self.log.read_text(errors="replace").splitlines() if _is_error(line)]
 
     def report(self, *, grown: float) -> bool:
-        """Print the memory by quarter, the warm-up apart, and the errors; whether all is well.
+        """Print the memory by quarter, after a warm-up, and the errors. Return whether all is well.
 
-        `grown` is how many megabytes the last quarter may be above the second: in the first, caches are filled.
+        The last quarter may be at most `grown` megabytes above the second; during the first quarter, caches fill.
         """
         warm, rest = self.memory[: len(self.memory) // 10], self.memory[len(self.memory) // 10 :]
         quarters = [statistics.median(rest[len(rest) * n // 4 : len(rest) * (n + 1) // 4]) for n in range(4)]
@@ -81,7 +81,7 @@ def running(
     program: Sequence[str] = ("layercode_app",),
     **environment: str,
 ) -> Iterator[Running]:
-    """Serve the agents that ship with the package from this folder; stopped by its id. `program` runs the command."""
+    """Serve the gallery's agents, with `folder` as working directory. `program` is the module that runs the command."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

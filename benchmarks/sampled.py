@@ -1,9 +1,9 @@
-"""The command line with a thread that writes down, every few seconds, what the process holds.
+"""Run a command with a thread that writes, every few seconds, what the process keeps in memory.
 
     python -m benchmarks.sampled SAMPLES.jsonl SECONDS run --agent echo …
 
-Memory, files, threads, tasks, the size of every container that an object or a module of the package holds, by name, and
-of every cache. It reads by reachability: what the garbage collector was told to skip is counted, too.
+A sample has the memory, files, threads, tasks, and the sizes of all caches and of all containers in the package's
+modules and objects, by name. Objects are found through references, so objects that the garbage collector skips count.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import psutil
 PACKAGE = "layercode_app"
 CONTAINERS = (dict, list, set, deque, WeakKeyDictionary, WeakSet, WeakValueDictionary)
 MOST_INSIDE = 200
-"""Members of a container that are looked into: what a large one holds is counted, not read."""
+"""Maximum members of a container that are searched for further containers. All members are counted."""
 _roots: list[Any] = []
 
 
 def held(roots: Iterable[Any]) -> Counter[str]:
-    """The sizes of the containers, by the name of their owner and their own; of several of a kind, together."""
+    """Return the sizes of the containers, by `Owner.name`. The sizes of containers with the same name are summed."""
     found: Counter[str] = Counter()
     seen: set[int] = set()
     waiting = [*roots, *_modules()]
@@ -43,7 +43,7 @@ def held(roots: Iterable[Any]) -> Counter[str]:
                 found[name] += len(value)
                 waiting += _inside(value)
             elif isinstance(value, int) and name.endswith((".size", "._size")):
-                found[name] += value  # a cache that is bounded by bytes
+                found[name] += value  # a cache with a limit in bytes
             elif callable(getattr(value, "cache_info", None)):
                 found[name] += value.cache_info().currsize
             elif _is_ours(value):
@@ -69,7 +69,7 @@ def _inside(container: Any) -> Iterator[Any]:
     try:
         members = list(container.values() if hasattr(container, "values") else container)
     except RuntimeError:
-        return  # it changed meanwhile: its members are read the next time
+        return  # it changed during the read; the next sample reads it again
     yield from (member for member in members[:MOST_INSIDE] if _is_ours(member))
 
 
@@ -78,7 +78,7 @@ def _is_ours(value: Any) -> bool:
 
 
 def sample(loop: asyncio.AbstractEventLoop | None) -> dict[str, Any]:
-    """What the process holds now."""
+    """Return one sample of the process."""
     process = psutil.Process()
     return {
         "at": time.time(),
@@ -100,7 +100,7 @@ def _watch(path: Path, seconds: float) -> None:
 
 
 def main(path: str, seconds: str, *words: str) -> None:
-    """Run a command and watch it."""
+    """Run a command, and sample its process in a thread."""
     from layercode_app.cli.main import main as run
     from layercode_app.server.app import LayerCode
 

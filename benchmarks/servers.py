@@ -1,4 +1,4 @@
-"""The servers under test, each in a process of its own: ours, and bare ASGI apps that do the same work by hand."""
+"""The servers to compare, each in a separate process: ours, and bare ASGI apps that do the same work by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKEN_SECONDS = 0.01
 
 
 async def model_stream(messages: Any, info: Any) -> AsyncIterator[str]:
-    """A model that streams: ten words, ten milliseconds apart."""
+    """Stream like a model: ten words, ten milliseconds apart."""
     holding = "hold" in str(messages[-1].parts[-1].content)
     for number in range(TOKENS):
         yield f"word{number} "
@@ -31,7 +31,7 @@ async def model_stream(messages: Any, info: Any) -> AsyncIterator[str]:
 
 
 def agent() -> Any:
-    """The agent that both sides of the TTFS benchmark run."""
+    """Return the agent that both sides of the TTFS benchmark run."""
     from pydantic_ai import Agent
     from pydantic_ai.models.function import FunctionModel
 
@@ -57,7 +57,7 @@ _START = {"type": "http.response.start", "status": 200, "headers": [(b"content-t
 
 
 async def bare_echo(scope: Any, receive: Any, send: Any) -> None:
-    """The same HMAC and the same two frames, and nothing else."""
+    """Answer with the same HMAC check and the same two frames, and nothing else."""
     if scope["type"] != "http":
         return
     event = await _verified(scope, receive)
@@ -68,12 +68,12 @@ async def bare_echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 def bare_agent() -> Any:
-    """A bare ASGI app around the same agent and PydanticAI's own `run_stream_events`."""
+    """Return a bare ASGI app with the same agent and PydanticAI's `run_stream_events`."""
     return agent_app(agent())
 
 
 def agent_app(model: Any) -> Any:
-    """A bare ASGI app around this agent."""
+    """Return a bare ASGI app around the agent `model`."""
     from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -97,14 +97,14 @@ def agent_app(model: Any) -> Any:
 
 
 def ours_over_http() -> Any:
-    """Our server with a model over HTTP, whose URL lies in the file `model-url` of the folder it was started in."""
+    """Return our server with a model over HTTP. The model's URL is in the file `model-url` of the working directory."""
     os.environ["OPENAI_BASE_URL"] = Path("model-url").read_text()
     os.environ["OPENAI_API_KEY"] = "test-key"
     return ours(model="openai-chat:gpt-test")
 
 
 def ours(*, with_agent: bool = False, holding: bool = False, model: str | None = None, guard: Any = None) -> Any:
-    """Our server with journal and JSON log on, in the folder it was started in."""
+    """Return our server with journal and JSON log. The journal is in the working directory."""
     from layercode_app import LayerCode, VoiceAgent, load_settings
     from layercode_app.observability.setup import configure
     from layercode_app.server.collector import spare_the_collector
@@ -138,7 +138,7 @@ def bare() -> Any:
 
 
 bare_agent_holding = bare_agent
-"""The agent holds when it is told to."""
+"""The model keeps the stream open if the caller says `hold`."""
 
 
 def ours_holding() -> Any:
@@ -157,7 +157,7 @@ def ours_with_agent() -> Any:
 
 
 def ours_with_guard() -> Any:
-    """The same agent, with a guard that thinks for half of the reply and lets it be spoken."""
+    """Return our server with a guard, which takes half as long as the reply and then approves it."""
 
     async def guard(turn: Any) -> str | None:
         await asyncio.sleep(TOKENS * TOKEN_SECONDS / 2)
@@ -168,7 +168,7 @@ def ours_with_guard() -> Any:
 
 @contextmanager
 def serving(factory: str, folder: str, *, cpu: int | None = None) -> Iterator[tuple[int, int]]:
-    """Serve a factory of this module in a process of its own; gives port and process id."""
+    """Serve a factory of this module in a separate process. Yield the port and the process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -187,13 +187,13 @@ def serving(factory: str, folder: str, *, cpu: int | None = None) -> Iterator[tu
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
-            # A bare app does not notice that its callers have gone, and waits for its streams.
+            # A bare app does not notice that its callers have disconnected, and waits for its streams.
             process.kill()
             process.wait(5)
 
 
 def main(factory: str, port: int) -> None:
-    """Serve a factory of this module: ours as `run` serves it, others as uvicorn does."""
+    """Serve a factory of this module: our server like `run`, the others like uvicorn."""
     import uvicorn
 
     from layercode_app.server.app import LayerCode

@@ -1,9 +1,9 @@
-"""How long simulated calls take: 100 calls of 8 turns without a model, with every report written.
+"""Measure how long simulated calls take: 100 calls of 8 turns without a model, with every report written.
 
     python -m benchmarks.simulated [--calls 100] [--turns 8]
 
-Prints the seconds and the growth of memory between the first and the last quarter of the calls. Aim: at most 60 s on two
-idle cores, and at most 16 MB of growth.
+Prints the seconds, and the growth of memory after the first quarter of the calls. Aims: at most 60 s on two idle cores,
+and at most 16 MB of growth.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONCURRENCY = 8
 
 
 def calls(turns: int) -> ScenarioFile:
-    """A caller of the bakery who orders again and again, with every behaviour."""
+    """Return a scenario: a caller of the bakery who orders again and again, with every behaviour."""
     said = [{"say": LINES[number % len(LINES)]} for number in range(turns - 1)]
     behaviour = {"interrupts": 0.2, "backchannels": 0.1, "hesitates": 0.2, "misheard": 0.1}
     caller = {"script": [*said, {"say": "That's all, order it"}], "behaviour": behaviour, "max_turns": turns + 8}
@@ -39,13 +39,13 @@ def calls(turns: int) -> ScenarioFile:
 
 
 def memory() -> float:
-    """Resident megabytes of this process."""
+    """Return the resident megabytes of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
 
 def measure(number: int, turns: int) -> tuple[float, float, int]:
-    """Seconds, megabytes of growth, and messages of all calls."""
+    """Return the seconds, the growth in megabytes, and the number of messages of all calls."""
     seen: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
@@ -69,7 +69,7 @@ def measure(number: int, turns: int) -> tuple[float, float, int]:
 
 
 def main() -> int:
-    """Print the figures; 1 when an aim was missed."""
+    """Print the figures. Return 1 if an aim was missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=100)
     parser.add_argument("--turns", type=int, default=8)

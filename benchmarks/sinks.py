@@ -1,11 +1,11 @@
-"""What each sink costs: CPU of the server per turn and per frame, all off, each on, all on; one run, and ratios.
+"""Measure what each sink costs: the server's CPU per turn and per frame with all off, each on, and all on.
 
     python -m benchmarks.sinks [NAME ...]
 
-Real servers (`run`), signed turns over HTTP, a PydanticAI agent whose model streams 30 words, or 130, without a pause;
-real receivers for spans, metrics and errors, in this process. CPU is the server process's, its exporting threads
-included. Aim: all on at most 1.25 times all off, for the turn of 30 frames. With `--faults`, instead: p99 of the time
-to first speech with every sink refused, hanging or failing, against healthy ones; aim 1.2, the median of five runs.
+Uses real servers (`run`), signed turns over HTTP, and a PydanticAI agent whose model streams 30 or 130 words without a
+pause. Real receivers for spans, metrics and errors run in this process. CPU includes the server's exporting threads.
+Aim: all on costs at most 1.25 times all off, for a turn of 30 frames. `--faults` measures something else: the p99 of
+the time to first speech while every sink refuses, hangs or fails, against healthy sinks. Aim: 1.2.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ long = VoiceAgent("long", Agent(words(130)))
 '''
 ROUNDS, SLICES, CALLERS = 7, 10, 4
 TURNS = {"short": 5, "long": 1}
-"""Of each caller, in each slice of a round."""
+"""Turns of each caller in each slice of a round."""
 FAULT_TURNS, FAULT_AIM = 50, 1.2
 SETTLE_SECONDS = 0.8
 TOKEN = "pylf_v1_us_testtoken0123456789abcdef"
@@ -56,7 +56,7 @@ ON = {"TELEMETRY_ENABLED": "true"}
 
 
 def configurations(url: str) -> dict[str, dict[str, str]]:
-    """The environment of each server, by name."""
+    """Return the environment of each server, by name."""
     logfire = {"LOGFIRE_TOKEN": TOKEN, "LOGFIRE_BASE_URL": url}
     otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
     sentry = {"SENTRY_DSN": url.replace("://", "://public@") + "/1"}
@@ -75,7 +75,7 @@ def configurations(url: str) -> dict[str, dict[str, str]]:
 
 @contextlib.contextmanager
 def server(env: Mapping[str, str]) -> Iterator[tuple[int, psutil.Process]]:
-    """A server; gives its port and process."""
+    """Run a server. Yield its port and process."""
     port = free_port()
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "500", "LAYERCODE_WEBHOOK_SECRET": SECRET}
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +120,7 @@ Served = tuple[int, psutil.Process]
 
 
 def costs(chosen: Sequence[str]) -> int:
-    """Print CPU per turn and per frame of each configuration, or of those chosen."""
+    """Print the CPU per turn and per frame of the chosen configurations, or of all."""
     with collecting() as collector:
         environments = configurations(collector.url)
         names = [name for name in environments if name in chosen or not chosen]
@@ -140,7 +140,7 @@ def costs(chosen: Sequence[str]) -> int:
 
 
 class Cost(NamedTuple):
-    """Milliseconds of CPU for a turn of 30 frames, and of 130; and the first against that of all off."""
+    """Milliseconds of CPU for a turn of 30 frames and of 130 frames, and the ratio of the first to all sinks off."""
 
     short: float
     long: float
@@ -148,9 +148,9 @@ class Cost(NamedTuple):
 
 
 def _against_off(environment: Mapping[str, str]) -> Cost:
-    """A round, of two new servers: two that do the same differ by some percent for as long as they live.
+    """Measure one round with two new servers, because two equal processes differ by some percent for their whole life.
 
-    Turn about, a few turns each: a shared machine is slower and faster by the second, for both alike.
+    The servers run a few turns alternately, because the speed of a shared machine changes by the second.
     """
     with server(OFF) as base, server(environment) as other:
         for port, _ in (base, other):
@@ -161,7 +161,7 @@ def _against_off(environment: Mapping[str, str]) -> Cost:
 
 
 def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
-    """Milliseconds of CPU per turn of each of these servers, what it sends afterwards included."""
+    """Return the milliseconds of CPU per turn of each server, including what it exports afterwards."""
     before = [_cpu_seconds(process) for _, process in servers]
     for number in range(SLICES):
         for port, _ in servers if number % 2 else reversed(servers):
@@ -177,7 +177,7 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 
 def faults() -> int:
-    """Print how the p99 of the time to first speech changes when every sink is ill; 1 when it changes too much."""
+    """Print how faulty sinks change the p99 of the time to first speech. Return 1 if it changes too much."""
     with contextlib.ExitStack() as stack:
         urls = {mood: stack.enter_context(collecting(mood)).url for mood in ("ok", "hang", "error", "garbage")}
         urls["refused"] = refused_url()

@@ -1,12 +1,12 @@
-"""A soak: mixed traffic for 15 minutes; what the server holds must be as much at the end as after the first minutes.
+"""Run mixed traffic for 15 minutes. The server must use as much at the end as after the first minutes.
 
     timeout 1200 python -m benchmarks.soak [SECONDS] [PAGE.html]
 
-Echo turns in conversations of five, the bakery's and the concierge's with PydanticAI's machinery, tools, state and history
-in short calls and in four long ones. Some turns are spoken over, some sent twice; calls send data, feedback, metadata
-with new names and events of unknown types, and begin and end as the platform has it. A scraper reads /metrics.
+Callers hold conversations of five turns with the echo agent, the bakery and the concierge (PydanticAI, tools, state and
+history), and four long calls. Some turns are interrupted, some sent twice. Calls send data, feedback, metadata with new
+names and events of unknown types, and begin and end as on the platform. A scraper reads /metrics.
 
-Plots of memory, files, threads, tasks, caches, label sets, locks, journal and logs go into a page, and each has its bound.
+A page plots memory, files, threads, tasks, caches, label sets, locks, journal and logs. Each of them has a limit.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ SAYS = ("Two croissants please", "What is on the menu?", "And a coffee", "Remove
 GROWN_MB, GROWN_FEW = 8.0, 10
 LOG_MB, LOG_KEPT = 2, "1 minute"
 JOURNAL_KB, LOG_AHEAD_MB = 12.0, 64.0
-"""What a turn may take in the journal, and its write-ahead log as a whole."""
+"""Limits: kilobytes of a turn in the journal, and megabytes of the whole write-ahead log."""
 SMALLEST = 200
-"""Bytes of the smallest messages of a turn."""
+"""The size of the smallest messages of a turn, in bytes."""
 FULL = {
     "ParsedMessages.size": PARSED_BYTES,
     "ParsedMessages._kept": PARSED_BYTES / SMALLEST,
@@ -62,12 +62,12 @@ FULL = {
     "caller_secrets._newest": KEPT,
     "attributes._known": MOST_KNOWN,
 }
-"""Caches that a short soak does not fill, and how many they hold at most."""
+"""Caches that a short soak does not fill, and their maximum size."""
 
 
 @dataclass
 class Soak:
-    """The callers, until the time is over."""
+    """The callers, who call until the time is over."""
 
     server: Running
     seconds: float
@@ -76,7 +76,7 @@ class Soak:
     _chance: random.Random = field(default_factory=lambda: random.Random(20))
 
     async def run(self) -> None:
-        """All callers at once, the long calls and the scraper beside them."""
+        """Run all callers at once, with the long calls and the scraper."""
         self._end = time.monotonic() + self.seconds
         async with asyncio.TaskGroup() as group:
             for _ in range(LONG_CALLS):
@@ -134,12 +134,12 @@ class Soak:
         self.heard["fine" if fine else f"{kind}: {heard.error or heard.status}"] += 1
 
 
-# --- what it came to
+# --- results
 
 
 @dataclass(frozen=True)
 class Course:
-    """One quantity over the run, and its bound at the end."""
+    """One quantity over the run, and its limit at the end."""
 
     name: str
     values: Sequence[float]
@@ -147,24 +147,24 @@ class Course:
 
     @property
     def last(self) -> float:
-        """Its median in the last quarter."""
+        """The median of the last quarter."""
         return median(self.values[-max(len(self.values) // 4, 1) :])
 
     @property
     def settled(self) -> float:
-        """Its median in the second quarter: in the first, caches are filled."""
+        """The median of the second quarter; during the first quarter, caches fill."""
         return median(self.values[len(self.values) // 4 : max(len(self.values) // 2, 1)])
 
     @property
     def well(self) -> bool:
-        """Whether it is bounded."""
+        """True if the quantity is within its limit."""
         return self.last <= self.bound
 
 
 def courses(samples: Sequence[dict[str, Any]], sizes: Sequence[dict[str, float]], turns: int) -> Iterator[Course]:
-    """Every quantity that must not grow with time."""
+    """Yield every quantity that must not grow with time."""
     parsed = Course("", [float(sample["held"].get("ParsedMessages.size", 0)) for sample in samples], 0)
-    # Parsed messages fill their cache over the first 10,000 turns or so, and take three times their JSON.
+    # Parsed messages fill their cache during about 10,000 turns. They use three times the memory of their JSON.
     filled = 3 * max(parsed.last - parsed.settled, 0) / 1e6
     for name, more in (("memory_mb", GROWN_MB + filled), ("files", GROWN_FEW), ("threads", GROWN_FEW), ("tasks", 50)):
         values = [float(sample[name]) for sample in samples]
@@ -172,7 +172,7 @@ def courses(samples: Sequence[dict[str, Any]], sizes: Sequence[dict[str, float]]
     for name in sorted({name for sample in samples for name in sample["held"]}):
         values = [float(sample["held"].get(name, 0)) for sample in samples]
         if max(values) > CALLERS:
-            # What is full at a fixed size has it by the second quarter; what is of running calls goes up and down.
+            # Bounded caches are full by the second quarter; containers of running calls vary.
             full = next((most for ending, most in FULL.items() if name.endswith(ending)), 0)
             yield Course(name, values, max(full, 1.2 * Course(name, values, 0).settled + 50))
     logs = [one["log"] / 1e6 for one in sizes]
@@ -182,7 +182,7 @@ def courses(samples: Sequence[dict[str, Any]], sizes: Sequence[dict[str, float]]
 
 
 def look(folder: Path) -> dict[str, float]:
-    """The sizes of the journal, its write-ahead log and the log files, in bytes."""
+    """Return the sizes of the journal, its write-ahead log and the log files, in bytes."""
     return {
         "journal": _size(folder.rglob("journal.sqlite3")),
         "ahead": _size(folder.rglob("journal.sqlite3-wal")),
@@ -196,7 +196,7 @@ def _size(paths: Iterator[Path]) -> float:
         try:
             total += path.stat().st_size
         except OSError:
-            continue  # rotated away meanwhile
+            continue  # deleted by the rotation meanwhile
     return float(total)
 
 
@@ -210,7 +210,7 @@ PAGE = """{% extends "base.html" %}
 
 
 def page(title: str, found: Sequence[Course], seconds: float) -> str:
-    """The plots."""
+    """Return the page with the plots."""
     drawn = []
     for course in found:
         labels = [f"{seconds * n / len(course.values):.0f} s" for n in range(len(course.values))]
@@ -233,7 +233,7 @@ async def _soak(soak: Soak, folder: Path, every: float) -> list[dict[str, float]
 
 
 def main() -> int:
-    """Soak, draw, and say whether all is bounded."""
+    """Run the soak and write the page. Return 1 if a limit is exceeded or a call failed, else 0."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     out = Path(sys.argv[2] if len(sys.argv) > 2 else "soak.html")
     every = max(seconds / 120, 0.5)

@@ -1,4 +1,4 @@
-"""`--help` against the help of a bare Typer app with as many commands: both in turns, medians and their ratio.
+"""Time `--help` against the help of a bare Typer app with as many commands, alternately, and print the ratio.
 
     python -m benchmarks.startup
 

@@ -1,12 +1,11 @@
-"""What the journal costs per turn, in each store, and whether that grows with the conversation or the journal.
+"""Measure what the journal costs per turn in each store, and whether the cost grows with the conversation or journal.
 
     python -m benchmarks.stores [--turns 100000]
 
-Costs are microseconds of this process's CPU and of the wall clock for begin, history and save; Redis (where the
-program `redis-server` is) runs beside. The second part fills an SQLite journal with as many turns, then holds one
-conversation of 1,000 turns in it, and compares a whole turn at 1,000 with one at 10: everything around the model, whose
-own time is measured inside it and taken off. Aim: 1.2 with the same history; the default budget of tokens is shown
-beside it, and the same history with a budget of what the conversation may spend.
+Costs are microseconds of this process's CPU and of wall clock time for begin, history and save. Redis is included if
+the program `redis-server` is installed. The second part fills a SQLite journal with `--turns` turns, holds a
+conversation of 1,000 turns, and compares turn 1,000 with turn 10: the whole turn, minus the time in the model. Aim: 1.2
+with the same history, without and with a spending budget. The default token budget is printed too.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ async def one_turn(store: Store, conversation_id: str, turn_id: str) -> None:
 
 
 async def fill(store: Store, turns: int, callers: int) -> tuple[float, float]:
-    """Run turns, and return seconds of wall clock and CPU for one."""
+    """Run turns, and return the seconds of wall clock and of CPU per turn."""
 
     async def caller(name: str, count: int) -> None:
         for number in range(count):
@@ -91,7 +90,7 @@ async def costs(name: str, url: str) -> None:
 
 
 class Growth:
-    """One conversation with a PydanticAI agent whose model's time is known."""
+    """One conversation with a PydanticAI agent. The time in its model is measured."""
 
     def __init__(self, store: Store, conversation_id: str, history_tokens: int, *, spending: str = "") -> None:
         self._conversation_id = conversation_id
@@ -109,7 +108,7 @@ class Growth:
         self._model_ended = time.process_time()
 
     async def turn(self, number: int) -> float:
-        """CPU seconds of one turn, without what came between the model's first and last word."""
+        """Run one turn and return its CPU seconds, without the time between the model's first and last word."""
         ids = {"conversation_id": self._conversation_id, "turn_id": f"t{number}", "session_id": "s"}
         event = Message.model_validate({"type": "message", "text": "hello there", **ids})
         self._began = time.process_time()
@@ -118,11 +117,11 @@ class Growth:
 
 
 async def _nowhere(frames: Sequence[Frame]) -> None:
-    """Take the frames."""
+    """Discard the frames."""
 
 
 async def growth(path: Path, turns: int) -> float:
-    """The worst ratio of turn 1,000 to turn 10 with the same trimmed history, without a budget and with one."""
+    """Return the larger ratio of turn 1,000 to turn 10 with the same trimmed history, without and with a budget."""
     store = create_store(f"sqlite:///{path}")
     await store.open()
     started = time.perf_counter()
@@ -148,7 +147,7 @@ async def _ratio(store: Store, tokens: int, spending: str) -> float:
         if number % 100 == 0:
             gc.collect()
     gc.enable()
-    # Turn 10 comes once per conversation: others of the same length stand beside it.
+    # Each conversation has only one turn 10, so short conversations provide more samples of it.
     for other in range(10):
         short = Growth(store, f"short-{name}-{other}", tokens, spending=spending)
         early += [seconds for number in range(1, 13) if (seconds := await short.turn(number)) and number >= 8]
@@ -163,7 +162,7 @@ async def _ratio(store: Store, tokens: int, spending: str) -> float:
 
 @contextmanager
 def redis_server(folder: str) -> Iterator[str]:
-    """A Redis of our own; its URL, or an empty one where the program is missing."""
+    """Run a Redis server. Yield its URL, or "" if the program is not installed."""
     program = shutil.which("redis-server")
     if program is None:
         yield ""
@@ -182,7 +181,7 @@ def redis_server(folder: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the costs and the ratio; 1 when the aim was missed."""
+    """Print the costs and the ratio. Return 1 if the aim was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=100_000, help="turns the journal holds already")
     turns = parser.parse_args().turns

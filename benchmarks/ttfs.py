@@ -1,11 +1,11 @@
-"""Time to first speech: this server against a bare ASGI app around the same agent and `run_stream_events`.
+"""Measure the time to first speech: this server against a bare ASGI app with the same agent and `run_stream_events`.
 
     python -m benchmarks.ttfs
 
-Every request is a new signed turn of a new conversation, because the bare app remembers none, streamed by a model of ten
-words ten milliseconds apart; arrivals spread over the time one turn takes, then all at once. Aims at 1, 10 and 50
-callers: p50 within 1.3 of the bare app's, p99 within 1.2. The last row is this server with a guard beside the model, for
-half as long as the reply takes, against itself without one.
+Every request is a signed turn of a new conversation, because the bare app has no history. The model streams ten words,
+ten milliseconds apart. Callers arrive spread over the time of one turn, then all at once. Aims with 1, 10 and 50
+callers: at most 1.3 times the bare app's p50, and 1.2 times its p99. The last row compares this server with a guard,
+which takes half as long as the reply, to this server without a guard.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TURNS = {1: 15, 10: 8, 50: 6}
 
 
 def main() -> int:
-    """Run both sides in turns and print the ratios."""
+    """Run both sides alternately and print the ratios."""
     os.sched_setaffinity(0, {1})
     failures = 0
     with (
@@ -56,7 +56,7 @@ def compare(
     other: str = "bare",
     aims: tuple[str, str] = ("1.3", "1.2"),
 ) -> int:
-    """One number of callers, several rounds of both; returns how many turns failed."""
+    """Compare both sides with this many callers, over several rounds. Return the number of failed turns."""
     pairs: list[tuple[Measured, Measured]] = []
     for _ in range(ROUNDS):
         own, base = (

@@ -1,4 +1,4 @@
-"""Build the site; the exit code is 1 when a page has a warning, a broken link or a resource from elsewhere."""
+"""Build the site; the exit code is 1 if a page has a warning, a broken link or a resource from another host."""
 
 from __future__ import annotations
 

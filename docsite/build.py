@@ -17,12 +17,12 @@ from .staging import stage
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
 SHIM = "https://unpkg.com/iframe-worker/shim"
-"""The one script that the generator's offline search would load from elsewhere; ours takes its place."""
+"""The only script that the generator's offline search loads from another host. It is replaced with our own."""
 
 
 def build(site: Path) -> list[str]:
-    """Build the site into a folder; return the faults that were found in it."""
-    # The generator takes only folders below its configuration.
+    """Build the site into a folder, and return the faults that were found in it."""
+    # The generator accepts only folders below the folder of its configuration file.
     work = site.resolve().parent / "docsite"
     shutil.rmtree(work, ignore_errors=True)
     shutil.rmtree(site, ignore_errors=True)
@@ -39,7 +39,7 @@ def build(site: Path) -> list[str]:
 
 
 def write_pages(folder: Path) -> None:
-    """Write every page of the site as Markdown: those of docs/, and the reference."""
+    """Write every page of the site as Markdown: the pages of docs/ and the reference."""
     stage(ROOT, folder)
     shutil.copytree(HERE / "assets", folder / "assets")
     for name, text in pages().items():
@@ -56,7 +56,7 @@ def _config(folder: Path) -> str:
 
 
 def _toml(value: Any) -> str:
-    """Return a value in one line of TOML, whose inline tables differ from JSON's objects."""
+    """Return a value as one line of TOML. Inline tables of TOML are written differently from objects of JSON."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):

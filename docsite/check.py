@@ -1,4 +1,4 @@
-"""Check the pages that were built: each internal link and anchor leads somewhere, and nothing is loaded from elsewhere."""
+"""Check the built pages: all internal links and anchors exist, and nothing is loaded from another host."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 LOADED = {"src", "srcset", "poster", "data"}
 LOADING_LINKS = {"stylesheet", "preload", "preconnect", "prefetch", "dns-prefetch", "modulepreload", "icon"}
-"""The relations of `<link>` for which a browser asks another host."""
+"""The values of `rel` for which a browser loads the target of a `<link>`, or connects to its host."""
 
 
 class _Page(HTMLParser):
@@ -36,7 +36,7 @@ class _Page(HTMLParser):
 
 
 def faults(site: Path) -> list[str]:
-    """Return what is wrong in the pages of a site; empty if nothing is."""
+    """Return the faults in the pages of a site; an empty list if there are none."""
     pages = {path: _Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     if not pages:
         return [f"{site} has no pages"]
@@ -50,11 +50,11 @@ def _of_page(site: Path, path: Path, page: _Page, pages: dict[Path, _Page]) -> I
             yield f"{name}: {reason}"
     for address in page.loads:
         if _elsewhere(address):
-            yield f"{name} loads {address} from elsewhere"
+            yield f"{name} loads {address} from another host"
         elif not address.startswith("data:") and (reason := _broken(site, path, address, pages)):
             yield f"{name}: {reason}"
     for image in page.images_without_text:
-        yield f"{name}: the image {image} has no text for those who cannot see it"
+        yield f"{name}: the image {image} has no alternative text"
 
 
 def _elsewhere(address: str) -> bool:
@@ -62,7 +62,7 @@ def _elsewhere(address: str) -> bool:
 
 
 def _broken(site: Path, path: Path, link: str, pages: dict[Path, _Page]) -> str:
-    """Return why an internal link leads nowhere; "" if it leads somewhere."""
+    """Return why an internal link is broken; "" if it is not."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         return ""
@@ -73,5 +73,5 @@ def _broken(site: Path, path: Path, link: str, pages: dict[Path, _Page]) -> str:
         return f"the link {link} leads to no file"
     page = pages.get(target)
     if parts.fragment and page is not None and unquote(parts.fragment) not in page.names:
-        return f"the link {link} names a place that its page has not"
+        return f"the link {link} names an anchor that its page does not have"
     return ""

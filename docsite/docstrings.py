@@ -1,4 +1,4 @@
-"""Read what the source says about classes: their docstrings, and the strings below their attributes."""
+"""Read the documentation of classes: their docstrings, and the strings below their attributes in the source."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import textwrap
 
 
 def class_text(found: type) -> str:
-    """Return the docstring of a class; "" without one of its own."""
+    """Return the docstring of a class; "" if the class has none."""
     return inspect.cleandoc(found.__doc__ or "")
 
 
 def attribute_texts(found: type) -> dict[str, str]:
-    """Return the string below each attribute of a class."""
+    """Return the string below each attribute of a class, by the attribute's name."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(found))).body[0]
     assert isinstance(tree, ast.ClassDef)
     return statement_texts(tree.body)
 
 
 def statement_texts(body: list[ast.stmt]) -> dict[str, str]:
-    """Return the string below each assignment."""
+    """Return the string below each assignment, by the assigned name."""
     texts = {}
     for one, below in itertools.pairwise(body):
         if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; its cells are Markdown in one line."""
+    """Return a table. Its cells are Markdown; each is put on one line."""
     lines = [_row(head), _row(["---"] * len(head)), *(_row([_cell(text) for text in row]) for row in rows)]
     return "\n".join(lines) + "\n"
 
@@ -20,17 +20,17 @@ def _cell(text: str) -> str:
 
 
 def code(text: object) -> str:
-    """Return a text as inline code, also one with backticks."""
+    """Return a text as inline code. The text may contain backticks."""
     plain = str(text).replace("\n", " ")
     return f"`` {plain} ``" if "`" in plain else f"`{plain}`"
 
 
 def block(text: str, language: str = "") -> str:
-    """Return a fenced block."""
+    """Return a fenced code block."""
     fence = "````" if "```" in text else "```"
     return f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
 
 
 def escaped(text: str) -> str:
-    """Return plain prose that no browser reads as a tag."""
+    """Escape plain prose, so that no browser reads a part of it as a tag."""
     return text.replace("<", "&lt;")

@@ -1,7 +1,7 @@
-"""Order the pages: the four kinds of Diátaxis, and within each kind the order that a reader needs.
+"""Order the pages by the four kinds of Diátaxis, and within each kind in the order that a reader needs.
 
-A new page is found by its place: `docs/*.md` are how-to pages, the folders are the other kinds. A page that is not in
-`HOW_TO` is listed at the end of the how-to pages.
+The place of a page decides its kind: `docs/*.md` are how-to pages, and each folder is another kind. A how-to page that
+is not in `HOW_TO` is listed after the others.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ REST = "More"
 ORDER = {
     "explanation": ("a-turn", "interruptions", "once-only", "the-journal", "privacy", "latency", "comparison"),
 }
-"""The order of pages in a folder whose names do not tell it; further pages follow by name."""
+"""The order of the pages in a folder. Pages that are not listed follow, sorted by name."""
 ELSEWHERE = {"explanation": ("benchmarks",)}
-"""Pages of `docs/` that are of another kind than their place says."""
+"""Pages that are directly in `docs/` but are not how-to pages, by their kind."""
 
 
 def title_of(page: Path) -> str:
-    """Return a page's first heading, without marks of code."""
+    """Return a page's first heading, without backticks. Raises ValueError if there is none."""
     found = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
         raise ValueError(f"{page} has no title: expected a line that begins with '# '")
@@ -39,7 +39,7 @@ def title_of(page: Path) -> str:
 
 
 def navigation(folder: Path, generated: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return the navigation of the pages in a folder, as the generator reads it; `generated` orders the reference."""
+    """Return the navigation for the generator. `generated` is the order of the reference pages."""
     order = {**ORDER, "reference": tuple(generated)}
     tutorial, explanation, reference = (
         {title: _entries(folder, _pages(folder, place, order.get(place, ())))} for place, title in FOLDERS.items()
@@ -48,7 +48,7 @@ def navigation(folder: Path, generated: Sequence[str] = ()) -> list[dict[str, An
 
 
 def _pages(folder: Path, place: str, order: Sequence[str]) -> list[Path]:
-    """Return the pages of a folder: its index, those of the order, the others by name, and those from elsewhere."""
+    """Return the pages of a kind: the index, the pages in `order`, others by name, then the pages of `ELSEWHERE`."""
     first = ["index", *order]
 
     def rank(page: Path) -> tuple[int, str]:

@@ -1,6 +1,6 @@
-"""Copy the pages into the folder that the generator reads, with links that lead to pages of the site.
+"""Copy the pages into the folder that the generator reads, and rewrite their links to pages of the site.
 
-In a checkout the pages link to files around docs/, such as `../agents/bakery.py`. On the site these are pages too.
+In a checkout, pages link to files outside docs/, such as `../agents/bakery.py`. On the site these files are pages too.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ OUTSIDE: Mapping[str, str] = {
     "CONTRIBUTING.md": "explanation/contributing.md",
     ".env.example": "reference/settings.md",
 }
-"""The pages of the site for files of the repository."""
+"""Files of the repository, and the pages of the site that show them."""
 _LINK = re.compile(r"(?<=\]\()(?P<target>[^)#\s:]+)(?P<anchor>#[^)\s]*)?(?=\))")
 _FENCE = re.compile(r"^[ ]*(```|~~~).*?^[ ]*\1[ ]*$", re.MULTILINE | re.DOTALL)
 _MARKER = re.compile(r"^[ ]*<!-- (continues|skip: [^\n]*|file: [^\n]*|expect|background: [^\n]*) -->\n", re.MULTILINE)
-"""What tests read above a block; readers of the site need no comments."""
+"""Comments above code blocks that only the tests read. They are left out of the site."""
 
 
 def stage(root: Path, folder: Path) -> None:
-    """Copy docs/ and the pages from around it."""
+    """Copy docs/, and the pages that are outside it."""
     shutil.copytree(root / "docs", folder, ignore=shutil.ignore_patterns("site"))
     for page in sorted(folder.rglob("*.md")):
         place = page.relative_to(folder).as_posix()
@@ -34,7 +34,7 @@ def stage(root: Path, folder: Path) -> None:
         place = OUTSIDE[name]
         page = folder / place
         page.parent.mkdir(exist_ok=True)
-        # The search finds what is true now, in other pages.
+        # The search shall not find old changes: other pages say what is true now.
         front = "---\nsearch:\n  exclude: true\n---\n" if name == "CHANGELOG.md" else ""
         page.write_text(front + on_site((root / name).read_text(encoding="utf-8"), name, place), encoding="utf-8")
 

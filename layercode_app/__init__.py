@@ -1,4 +1,4 @@
-"""Everything between LayerCode and your agent's words. The public API; each name is imported when it is used."""
+"""The public API: everything between LayerCode and your agent's words. Each name is imported on first use."""
 
 from __future__ import annotations
 

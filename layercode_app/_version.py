@@ -1,15 +1,15 @@
-"""The version of this distribution, read by the build, and of the older one that may stand in its way."""
+"""The version of this distribution, which the build reads, and a check for its conflicting predecessor."""
 
 from __future__ import annotations
 
 __version__ = "0.3.0"
 
 OLDER = "layercode-create-app"
-"""The distribution before this one, up to 0.2.0; its command has the same name as ours."""
+"""The predecessor of this distribution, up to version 0.2.0. It installs a command of the same name."""
 
 
 def older_distribution() -> str:
-    """The version of the older distribution where it is installed beside this one, else ""."""
+    """Return the version of the older distribution, or "" if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -19,11 +19,14 @@ def older_distribution() -> str:
 
 
 def shadow_of(older: str) -> str:
-    """What it means that it is installed."""
+    """Return a warning that names the installed version of the older distribution and the conflict."""
     return (
-        f"the older {OLDER} {older} is installed beside layercode-app, and the command `{OLDER}` is of whichever was "
-        "installed last"
+        f"the older {OLDER} {older} is installed beside layercode-app; the command `{OLDER}` belongs to the one "
+        "that was installed last"
     )
 
 
-UNSHADOW = f"Use `layercode-app`, or `pip uninstall {OLDER}` and install layercode-app again (--force-reinstall)."
+UNSHADOW = (
+    f"Use the command `layercode-app`, or run `pip uninstall {OLDER}` and install layercode-app again with "
+    "--force-reinstall."
+)

@@ -1,4 +1,4 @@
-"""Detect blank text: only white space, zero-width characters and control characters, which no voice speaks."""
+"""Detect blank text: text with only white space, zero-width and control characters, which no voice speaks."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ _SPOKEN = re.compile(f"[^{_SILENT}]")
 
 
 def is_blank(text: str) -> bool:
-    """Whether the text contains nothing that can be spoken or read."""
+    """Return whether the text contains nothing that can be spoken or read."""
     return _SPOKEN.search(text) is None

@@ -1,4 +1,4 @@
-"""Every error this package raises, split by who must act.
+"""Every error this package raises, grouped by who must act.
 
 LayerCodeError
 ├── DeveloperError            fix the project: its settings, its agent file or its use of this package
@@ -11,7 +11,7 @@ LayerCodeError
 │   ├── StateError            a conversation's saved state does not fit the state model
 │   └── ForkError             the turn to fork is not in the journal, or the change is not possible
 │       └── NotRecordedError  the conversation itself is not in the journal
-├── PlatformError             a request of the platform or of another client is refused
+├── PlatformError             a request from the platform or another client is refused
 │   ├── SignatureError        401: the signature is missing, malformed, stale or wrong
 │   ├── EventError            400: the body is not a LayerCode event
 │   ├── RefusedError          401, 403 or 429: the client may not start a session
@@ -44,7 +44,7 @@ class AgentNotFoundError(DeveloperError):
 
 
 class AgentImportError(DeveloperError):
-    """An agent file failed to import; `traceback` is the file's own, or the message if there is none."""
+    """An agent file failed to import. `traceback` is the traceback of that file, or the message if there is none."""
 
     def __init__(self, message: str, *, traceback: str = "") -> None:
         super().__init__(message)

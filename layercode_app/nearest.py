@@ -1,4 +1,4 @@
-"""Find the name that was meant. A suggestion is made for a typo, never for another word that looks similar."""
+"""Suggest the name that was meant. Only typos get a suggestion, never a different word that looks similar."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable
 
 LONG = 8
-"""From this length on a word may have two typos; a shorter one has one."""
+"""A word of at least this many letters may have two typos, a shorter word only one."""
 SHORTEST_BEGINNING = 3
 
 
 def nearest(name: str, known: Iterable[str], *, beginnings: bool = False) -> str:
-    """Return the known name of which this is a misspelling, "" if there is none.
+    """Return the known name that `name` misspells, or "" if there is none.
 
-    With `beginnings` it may also be the beginning of one name only.
+    With `beginnings`, `name` may also be the beginning of a known name, unless several names begin with it.
     """
     names = sorted(known)
     misspelt = [(typos, one) for one in names if (typos := _typos(name, one)) is not None]
@@ -24,10 +24,10 @@ def nearest(name: str, known: Iterable[str], *, beginnings: bool = False) -> str
 
 
 def _typos(name: str, other: str) -> int | None:
-    """Return the number of typos between two names, None if they are too many for the length of the words."""
+    """Return the number of typos between two names, or None if the words are too short for that many."""
     left, right = (re.split(r"[-_. ]+", text.lower().strip("-")) for text in (name, other))
     if len(left) != len(right):
-        # A separator is missing, or one too many.
+        # A separator is missing or superfluous, so compare the names without separators.
         left, right = ["".join(left)], ["".join(right)]
     typos = [_distance(one, two) for one, two in zip(left, right, strict=True)]
     allowed = [1 if len(word) < LONG else 2 for word in right]
@@ -36,7 +36,7 @@ def _typos(name: str, other: str) -> int | None:
 
 
 def _distance(left: str, right: str) -> int:
-    """Return how many letters are wrong, missing, too many, or swapped with their neighbour."""
+    """Return the edit distance: the number of wrong, missing, extra and swapped letters."""
     before: list[int] = []
     last = list(range(len(right) + 1))
     for i, one in enumerate(left, 1):

@@ -23,7 +23,7 @@ DEEPEST = 200
 _LEAST, _MOST = -(2**63), 2**64 - 1
 """The integers that orjson reads and writes exactly."""
 _SHORT = 18
-"""Integers of at most this many characters always lie between these two."""
+"""An integer of at most this many characters always lies between _LEAST and _MOST."""
 
 
 def well_formed(text: str) -> str:
@@ -74,7 +74,7 @@ def _digits(value: int) -> str:
 
 
 def dump_json(value: Any, *, default: Callable[[Any], Any] | None = str, option: int | None = None) -> bytes:
-    """Encode a value as JSON; pass it through `plain` first if orjson refuses it."""
+    """Encode a value as JSON. If orjson refuses it, convert it with `plain` first."""
     try:
         return orjson.dumps(value, default=default, option=option)
     except TypeError:
@@ -82,7 +82,7 @@ def dump_json(value: Any, *, default: Callable[[Any], Any] | None = str, option:
 
 
 def load_json(data: bytes | str) -> Json:
-    """Decode JSON in UTF-8; pass it through `plain` if orjson refuses it.
+    """Decode JSON in UTF-8. If orjson refuses it, fall back to `load_odd_json`.
 
     Raises ValueError if the data is not JSON, or is nested too deeply to be parsed.
     """
@@ -97,7 +97,7 @@ def load_odd_json(data: bytes | str) -> Json:
 
     Raises ValueError if the data is not JSON, or is nested too deeply to be parsed.
     """
-    # Decoded here, because `json` would also accept UTF-16 and UTF-32.
+    # Decode here, because `json` would also accept UTF-16 and UTF-32.
     text = data if isinstance(data, str) else data.decode()
     try:
         return plain(json.loads(text, parse_int=_integer, parse_constant=_not_a_number))
@@ -106,7 +106,7 @@ def load_odd_json(data: bytes | str) -> Json:
 
 
 def _integer(digits: str) -> int | str:
-    # Long ones stay text: Python refuses to convert more than 4,300 digits.
+    # Long integers stay text: Python refuses to convert more than 4,300 digits.
     if len(digits) <= _SHORT:
         return int(digits)
     return digits if len(digits) > 21 or not _LEAST <= int(digits) <= _MOST else int(digits)

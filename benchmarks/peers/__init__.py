@@ -1,1 +1,1 @@
-"""The same LayerCode backend made with different tools, measured side by side: `python -m benchmarks.peers`."""
+"""Compare the same LayerCode backend, made with different tools (the peers): `python -m benchmarks.peers`."""

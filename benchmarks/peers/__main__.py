@@ -1,8 +1,8 @@
-"""Run the peers side by side.
+"""Run the peers and compare them.
 
     python -m benchmarks.peers [--rounds 3] [--only echo,ttfs] [--peers bare,ours] [--json FILE] [--write-docs]
 
-About eight minutes on two cores once everything is installed.
+This takes about eight minutes on two cores, once everything is installed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NEEDED_PYTHON = "PEERS_PYTHON312"
 
 
 def options() -> argparse.Namespace:
-    """What was asked for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, choices=range(1, 21), metavar="N", help="rounds, default 3")
     parser.add_argument("--only", default=",".join(MEASURES), help=f"some of {','.join(MEASURES)}")
@@ -41,7 +41,7 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Install, measure, show. Fails when ours fails at anything."""
+    """Install, measure and print. Return 1 if our server fails in any measurement."""
     asked = options()
     only, chosen = asked.only.split(","), asked.peers.split(",")
     if unknown := [*({*only} - {*MEASURES}), *({*chosen} - {p.key for p in PEERS})]:

@@ -1,4 +1,4 @@
-"""The peers: what each needs, how its own command starts it, and what a reader must know to compare them."""
+"""Describe the peers: what to install, the command that starts each, and facts for the table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Mode = Literal["echo", "model"]
 
 @dataclass(frozen=True)
 class Peer:
-    """One backend. `command` takes the mode and a port; `model` and `loop` are for the table."""
+    """One backend. `command` is called with the mode and a port; `model`, `loop` and `keeps` are shown in the table."""
 
     key: str
     title: str
@@ -30,7 +30,7 @@ class Peer:
     loop: str
     model: str
     keeps: str
-    """What it remembers and writes down."""
+    """What the backend remembers and stores."""
 
 
 def _bare(mode: Mode, port: int) -> list[str]:
@@ -50,7 +50,7 @@ def _fastapi(mode: Mode, port: int) -> list[str]:
 
 
 def _hono(mode: Mode, port: int) -> list[str]:
-    # Node looks for packages beside the file that imports them.
+    # Node searches for packages in the folder of the file that imports them.
     script = shutil.copy(APPS / "hono_guide.mjs", BUILD / "hono")
     return ["node", str(script)]
 

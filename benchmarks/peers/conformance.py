@@ -1,4 +1,4 @@
-"""Conformance: `layercode-create-app check` on each peer, with its model."""
+"""Check conformance: run `layercode-create-app check` on each peer, with its model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LIMIT_SECONDS = 240
 
 
 def measure(results: Sequence[Result], *, model_url: str, core: int | None) -> None:
-    """Once each: what a backend does is no matter of chance."""
+    """Check each peer once, because the result does not vary."""
     for result in results:
         try:
             with running(result.peer, "model", model_url, core) as server:

@@ -1,4 +1,4 @@
-"""Puts table and plot into docs/, between the markers of docs/benchmarks.md."""
+"""Write the table and the plot into docs/, between the markers of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BEGIN, END = "<!-- peers: begin -->", "<!-- peers: end -->"
 
 
 def write_docs(results: Sequence[Result], about: str, *, page: Path = PAGE, image: Path = PLOT) -> None:
-    """Replace what is between the markers; ValueError when the page has none."""
+    """Replace the text between the markers. Raises ValueError if the page has none."""
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""Echo turns: throughput and latency of each peer, without a model."""
+"""Measure echo turns: throughput and latency of each peer, without a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WARM_CALLERS, WARM_TURNS = 8, 20
 
 
 def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int | None) -> None:
-    """Start all, then let them take turns."""
+    """Start all peers, then measure them alternately, round by round."""
     with ExitStack() as stack:
         servers = start_all(stack, results, MEASURE, "echo", model_url, core)
         for _, server in servers:
@@ -38,14 +38,14 @@ def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int
 
 
 def burst(port: int, path: str, *, callers: int = CALLERS, turns: int = TURNS) -> Measured:
-    """One round."""
+    """Run one round."""
     return uvloop.run(drive(port, path, callers=callers, turns=turns, limit=60))
 
 
 def start_all(
     stack: ExitStack, results: Sequence[Result], measure: str, mode: Mode, model_url: str, core: int | None
 ) -> list[tuple[Result, Running]]:
-    """Start those that can be; the others have failed at this measure."""
+    """Start the peers. Record a failure of this measure for each peer that does not start."""
     servers = []
     for result in results:
         try:
@@ -58,13 +58,13 @@ def start_all(
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used of its core so far; unlike times, a busy machine hardly changes it."""
+    """Return the CPU seconds that a process has used so far. A busy machine hardly changes this figure."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 
 
 def keep(result: Result, measure: str, measured: Measured, **more: float) -> None:
-    """Keep a round, or that it failed."""
+    """Record the figures of a round, or that it failed."""
     if measured.failures or not measured.total:
         result.fail(measure, f"{measured.failures} of {len(measured.total) + measured.failures} turns failed")
         return
@@ -82,7 +82,7 @@ def keep(result: Result, measure: str, measured: Measured, **more: float) -> Non
 
 
 def _journal(result: Result, server: Running, expected: int) -> None:
-    """A peer that keeps a journal must have kept every turn; one more was its first answer."""
+    """Check that a peer with a journal stored every turn. One more turn was its first answer, at the start."""
     journal = Path(server.folder, "journal.sqlite3")
     if not journal.is_file():
         return

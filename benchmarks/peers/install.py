@@ -1,4 +1,4 @@
-"""Install a peer from its registry into a folder of its own under build/peers, once."""
+"""Install each peer once from its registry, into a separate folder under build/peers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NotRunError(Exception):
 
 @dataclass(frozen=True)
 class Python:
-    """Packages in a virtual environment; `least` is the oldest Python they take."""
+    """Packages for a virtual environment; `least` is the oldest Python version that they support."""
 
     packages: tuple[str, ...]
     shown: tuple[str, ...]
@@ -45,7 +45,7 @@ Needs = Python | Node | None
 
 
 def install(key: str, needs: Needs, *, python: str | None = None) -> dict[str, str]:
-    """Install what a peer needs, unless it is there; gives its versions. Raises NotRunError with the reason."""
+    """Install what a peer needs, unless it is there, and return the versions. Raises NotRunError with the reason."""
     folder = BUILD / key
     if needs is None:
         return _own_versions() if key == "ours" else {k: v for k, v in _own_versions().items() if k != OWN[0]}
@@ -91,7 +91,7 @@ def _install_node(folder: Path, needs: Node) -> dict[str, str]:
 
 
 def find_python(least: tuple[int, int], given: str | None = None) -> str:
-    """A Python that is new enough: the one given, this one, one on the PATH, uv's or pyenv's. Raises NotRunError."""
+    """Return a Python that is new enough: `given`, this Python, or one from PATH, uv or pyenv. Raises NotRunError."""
     named = [given] if given else [sys.executable, *(f"python3.{minor}" for minor in range(least[1], 15)), *_managed()]
     test = f"import ensurepip, sys; sys.exit(sys.version_info < {least})"
     for name in named:

@@ -1,4 +1,4 @@
-"""Memory per open stream: a fresh process, a warm-up, then a number of callers who listen to an endless stream."""
+"""Measure memory per open stream: a new process, a warm-up, then many callers who listen to endless streams."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTLE_SECONDS = 0.5
 
 
 def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int | None, files: int) -> None:
-    """Round by round, each peer in a new process."""
+    """Measure round by round, each peer in a new process."""
     streams = min(STREAMS, (files - 200) // 2)
     for _ in range(rounds):
         for result in results:
@@ -49,7 +49,7 @@ def _round(result: Result, streams: int, model_url: str, core: int | None) -> No
 
 
 async def _hold(server: Running, streams: int) -> tuple[float, float] | None:
-    """When all had spoken, and kilobytes resident then; None when some did not speak."""
+    """Return when all streams had spoken, and the resident kilobytes; None if some did not speak."""
     gate = asyncio.Semaphore(AT_ONCE)
     writers: list[asyncio.StreamWriter] = []
     run = time.time_ns()

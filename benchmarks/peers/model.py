@@ -1,7 +1,7 @@
-"""The model that all peers ask: a local server of OpenAI's streamed chat completions, light enough not to be measured.
+"""Serve the model that all peers use: OpenAI's streamed chat completions, so light that it does not affect the figures.
 
-Callers of the load get ten words, ten milliseconds apart; "hold" gets one word and then nothing. Any other caller is
-told what they said so far, or, when they ask, what they said before: so it can be heard whether a backend remembers.
+The load gets ten words, ten milliseconds apart; "hold" gets one word and then nothing. Any other caller is told what
+they said so far or, after a question, what they said before it. This shows whether a backend has the history.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ END = _end()
 
 
 def reply(messages: list[dict[str, Any]]) -> list[bytes]:
-    """The pieces of an answer; one that must not end has no end."""
+    """Return the pieces of an answer. The answer to "hold" has no end, so its stream stays open."""
     said = [_text(message["content"]) for message in messages if message["role"] == "user"]
     if "hold" in said[-1]:
         return WORDS[:1]
@@ -62,17 +62,17 @@ def _text(content: Any) -> str:
 
 
 class Model(asyncio.Protocol):
-    """One connection, one request after another."""
+    """A connection, which answers one request after another."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request."""
-        # uvloop's transports are not asyncio's classes, only like them.
+        # uvloop's transports have the methods of asyncio's classes but do not inherit from them.
         self._transport = cast(asyncio.Transport, transport)
         self._received = b""
         self._timer: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Answer, once the request is whole."""
+        """Answer as soon as the request is complete."""
         self._received += data
         head, gap, body = self._received.partition(b"\r\n\r\n")
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
@@ -88,7 +88,7 @@ class Model(asyncio.Protocol):
             self._timer = asyncio.get_running_loop().call_later(TOKEN_SECONDS, self._speak, pieces)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Say no more."""
+        """Stop the answer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -96,13 +96,13 @@ class Model(asyncio.Protocol):
 async def _serve() -> None:
     server = await asyncio.get_running_loop().create_server(Model, "127.0.0.1", 0, backlog=2048)
     print(server.sockets[0].getsockname()[1], flush=True)
-    # Run until the parent process ends, for whatever reason.
+    # Run until the parent process ends: then standard input is closed.
     await asyncio.to_thread(sys.stdin.read)
 
 
 @contextmanager
 def model_server() -> Iterator[str]:
-    """Serve the model in a process of its own; gives its base URL."""
+    """Serve the model in a separate process. Yield its base URL."""
     command = [sys.executable, "-m", "benchmarks.peers.model"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
-"""The results as one SVG: bars for what is one figure, lines for first speech over the number of callers.
+"""Draw the results as one SVG: bars for single figures, lines for the first speech over the number of callers.
 
-Colours are told apart by colour-blind people too (Okabe and Ito's), lines also by their markers.
+Colour-blind people can distinguish the colours (the palette of Okabe and Ito). Lines also have different markers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Bars = list[tuple[str, float | None, str]]
 
 
 def plot(results: Sequence[Result]) -> str:
-    """All panels."""
+    """Return the SVG with all panels."""
     shown = [result for result in results if not result.not_run]
     half = (WIDTH - 3 * PAD) / 2
     left, right = PAD, 2 * PAD + half

@@ -1,4 +1,4 @@
-"""Start a peer as a process on a core of its own, tell when it answers, and end it by its id."""
+"""Start a peer as a process on a separate core, wait until it answers, and end it by its process id."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ END_SECONDS = 1.0
 
 @dataclass
 class Running:
-    """A peer that answers; `started` are the seconds from its start to its first 200."""
+    """A running peer; `started` is the number of seconds from its start to its first 200."""
 
     peer: Peer
     port: int
@@ -32,12 +32,12 @@ class Running:
 
     @property
     def url(self) -> str:
-        """Its webhook."""
+        """The URL of the peer's webhook."""
         return f"http://127.0.0.1:{self.port}{self.peer.path}"
 
 
 def cores() -> tuple[int | None, int | None]:
-    """One core for the peer, another for those who call it; None where there is no choice."""
+    """Return a core for the peer and another for its callers; None for both if they cannot be chosen."""
     if not hasattr(os, "sched_setaffinity"):
         return None, None
     available = sorted(os.sched_getaffinity(0))
@@ -55,7 +55,7 @@ def allow_files(wanted: int = 16_384) -> int:
 
 @contextmanager
 def _on(core: int | None) -> Iterator[None]:
-    """What is started here inherits the core, with every thread it will have."""
+    """Pin processes that are started in this block to a core, with all their threads."""
     if core is None:
         yield
         return
@@ -69,7 +69,7 @@ def _on(core: int | None) -> Iterator[None]:
 
 @contextmanager
 def running(peer: Peer, mode: Mode, model_url: str, core: int | None) -> Iterator[Running]:
-    """Serve a peer in an empty folder. Raises NotRunError when it does not answer with 200."""
+    """Serve a peer in an empty folder. Raises NotRunError if it does not answer with 200."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -91,7 +91,7 @@ def running(peer: Peer, mode: Mode, model_url: str, core: int | None) -> Iterato
 def _environment(peer: Peer, mode: Mode, port: int, model_url: str) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     if peer.needs is None:
-        # It runs from this checkout; the others must find nothing but their own packages.
+        # Our server runs from this checkout. Other peers must find only their own packages.
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return kept | {
         "PORT": str(port), "NODE_ENV": "production", "ECHO": str(int(mode == "echo")),
@@ -101,7 +101,7 @@ def _environment(peer: Peer, mode: Mode, port: int, model_url: str) -> dict[str,
 
 
 def _answer(peer: Peer, port: int, process: subprocess.Popen[bytes]) -> None:
-    """Ask until it answers with 200."""
+    """Send turns until the peer answers with 200."""
     deadline = time.monotonic() + START_SECONDS
     got = b"nothing"
     while time.monotonic() < deadline:
@@ -126,6 +126,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
-        # Some do not notice that their callers have gone, and wait for their streams.
+        # Some peers do not notice that their callers have disconnected, and wait for their streams.
         process.kill()
         process.wait()

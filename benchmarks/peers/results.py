@@ -1,4 +1,4 @@
-"""What was measured, round by round, and the medians that are shown of it."""
+"""Collect the measurements round by round, and compute their medians."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Round = dict[str, float]
 
 @dataclass
 class Result:
-    """All of one peer. A measure that failed has its reason in `failed`, and no figures."""
+    """All results of one peer. A measure that failed has no figures; `failed` has the reason."""
 
     peer: Peer
     versions: dict[str, str] = field(default_factory=dict)
@@ -23,29 +23,29 @@ class Result:
     checks: dict[str, Any] = field(default_factory=dict)
 
     def add(self, measure: str, figures: Round) -> None:
-        """Keep the figures of one round."""
+        """Add the figures of one round."""
         self.rounds.setdefault(measure, []).append(figures)
 
     def fail(self, measure: str, reason: str) -> None:
-        """Say why this measure has no figures; the first reason stays."""
+        """Record why this measure has no figures. Only the first reason is kept."""
         self.failed.setdefault(measure, reason)
 
     def median(self, measure: str, figure: str) -> float | None:
-        """The median over the rounds; None when it was not measured, or failed."""
+        """Return the median over the rounds; None if the figure was not measured or the measure failed."""
         rounds = self.rounds.get(measure, [])
         if self.not_run or measure in self.failed or not rounds:
             return None
         return statistics.median(figures[figure] for figures in rounds)
 
     def ratio(self, other: Result, measure: str, figure: str) -> float | None:
-        """The median of the ratios round by round, so that a noisy moment meets both."""
+        """Return the median of the ratios of each round. Noise in one round affects both sides alike."""
         if self.median(measure, figure) is None or other.median(measure, figure) is None:
             return None
         pairs = zip(self.rounds[measure], other.rounds[measure], strict=False)
         return statistics.median(own[figure] / max(its[figure], 1e-9) for own, its in pairs)
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the results as JSON."""
         names = {measure: list(rounds[0]) for measure, rounds in self.rounds.items()}
         return {
             "title": self.peer.title,

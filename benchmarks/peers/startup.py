@@ -1,4 +1,4 @@
-"""Start-up: from the start of the process to its first 200 for a signed turn."""
+"""Measure the start-up: from the start of the process to its first 200 for a signed turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEASURE = "startup"
 
 
 def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int | None) -> None:
-    """Round by round, with one start before that reads the files into memory and is not counted."""
+    """Measure round by round. A first start, which is not counted, fills the file cache."""
     for number in range(rounds + 1):
         for result in results:
             try:

@@ -1,4 +1,4 @@
-"""The results as Markdown: the figures, what each peer is, and what the checks found."""
+"""Write the results as Markdown: the figures, facts about each peer, and the results of the checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AIMS = (
 
 
 def tables(results: Sequence[Result]) -> str:
-    """All three."""
+    """Return all three tables."""
     return "\n\n".join([_figures(results), _peers(results), _findings(results)])
 
 
@@ -106,7 +106,7 @@ def _findings(results: Sequence[Result]) -> str:
 
 
 def machine(results: Sequence[Result], *, rounds: int, seconds: float) -> str:
-    """Where and how it was measured, in a sentence or two."""
+    """Describe in a few sentences where and how the figures were measured."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -120,7 +120,7 @@ def machine(results: Sequence[Result], *, rounds: int, seconds: float) -> str:
 
 
 def aims(results: Sequence[Result]) -> Iterator[str]:
-    """What we aim at, against what was measured."""
+    """Yield a line for each aim, with the measured ratio."""
     by_key = {result.peer.key: result for result in results}
     for title, other, measure, figure, way, aim in AIMS:
         if "ours" not in by_key or other not in by_key:

@@ -1,4 +1,4 @@
-"""Time to first speech, with a model that streams over HTTP: the same words, the same delays, for every peer."""
+"""Measure the time to first speech with a model over HTTP, which streams the same words to every peer."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .results import Result
 MEASURE = "ttfs"
 TURNS = {1: 10, 10: 5, 50: 4, 100: 2}
 ARRIVALS = {"spread": TOKENS * TOKEN_SECONDS, "at once": 0.0}
-"""Seconds from the first caller's arrival to the last one's."""
+"""Seconds from the first caller's arrival to the last caller's."""
 
 
 def name(callers: int, arrivals: str) -> str:
-    """How results call one such measure."""
+    """Return the name of a measure in the results."""
     return f"{MEASURE} {callers} {arrivals}"
 
 
 def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int | None) -> None:
-    """Start all, then let them take turns at each number of callers, and each way they arrive."""
+    """Start all peers, then measure them alternately, for each number of callers and way of arriving."""
     with ExitStack() as stack:
         servers = start_all(stack, results, MEASURE, "model", model_url, core)
         for _, server in servers:

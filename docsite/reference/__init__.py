@@ -1,4 +1,4 @@
-"""Write the reference from the code: each page is a function that returns Markdown. None of it is committed."""
+"""Write the reference from the code: each page is a function that returns Markdown. The pages are not committed."""
 
 from __future__ import annotations
 

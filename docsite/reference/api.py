@@ -80,7 +80,7 @@ def _text(found: Any) -> str:
 
 
 def _prose(text: str) -> str:
-    """Return a docstring as Markdown: code in it stays indented, and everything else shows `<` as it is."""
+    """Return a docstring as Markdown. Indented code stays as it is; elsewhere `<` is escaped."""
     return "\n".join(line if line.startswith("    ") else escaped(line) for line in inspect.cleandoc(text).splitlines())
 
 
@@ -97,7 +97,7 @@ def _members(found: Any) -> Iterator[str]:
 
 
 def _inherited(found: Any) -> dict[str, Any]:
-    """Return a class's members with those of its bases in this package."""
+    """Return the members of a class and of its base classes in this package."""
     members: dict[str, Any] = {}
     for base in [*reversed(found.mro() if found.is_class else []), found]:
         members |= {name: one for name, one in base.members.items() if not one.is_alias}
@@ -112,7 +112,7 @@ def _constructor(name: str, found: Any) -> str:
 
 
 def _signature(name: str, found: Any) -> str:
-    """Return a signature, one parameter a line if it is long."""
+    """Return a signature, with one parameter per line if it is long."""
     shown = list(_parameters(found))
     returned = f" -> {found.returns}" if found.returns is not None and found.name != "__init__" else ""
     short = f"{name}({', '.join(shown)}){returned}"

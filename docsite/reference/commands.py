@@ -35,7 +35,7 @@ def page() -> str:
 
 
 def each(group: TyperGroup, words: tuple[str, ...] = (NAME,)) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield every command that help shows, with the words that call it."""
+    """Yield every command that is not hidden, with the words that call it."""
     for name, command in group.commands.items():
         if not command.hidden:
             yield (*words, name), command
@@ -60,7 +60,7 @@ def _paragraphs(text: str) -> str:
 
 
 def shown(command: TyperCommand | TyperGroup) -> list[Any]:
-    """Return the command's arguments and options that help shows."""
+    """Return the command's arguments and options that are not hidden."""
     return [one for one in command.params if not getattr(one, "hidden", False)]
 
 

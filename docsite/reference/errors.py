@@ -13,8 +13,8 @@ from ..markdown import block, code, escaped, table
 INTRODUCTION = """# Errors and their fixes
 
 Each error names the value that is wrong, what was expected, and the fix. This page lists the errors by their class, then the
-categories of failed turns. For one conversation, `layercode-create-app sessions explain CONVERSATION` tells what went wrong and
-what to do about it; for an installation, `layercode-create-app doctor` does.
+categories of failed turns. For one conversation, `layercode-create-app sessions explain CONVERSATION` shows what went
+wrong and what to do. For an installation, `layercode-create-app doctor` shows the same.
 """
 MEANINGS = {
     "rate_limit": "The provider limits your requests, or its credit is used up.",
@@ -26,9 +26,9 @@ MEANINGS = {
     "bad_response": "The provider's answer could not be read.",
     "network": "The provider could not be reached.",
     "store": "The journal could not be read or written.",
-    "overload": "The server runs `LAYERCODE_MAX_TURNS` turns already, or shuts down.",
+    "overload": "The server already runs `LAYERCODE_MAX_TURNS` turns, or is shutting down.",
     "budget": "A budget or a usage limit is used up.",
-    "parsing": "The model's output did not fit its type, also after retries.",
+    "parsing": "The model's output did not match its type, even after retries.",
     "tool": "A tool failed.",
     "internal": "Any other error, such as a bug in a hook or a tool.",
 }
@@ -40,9 +40,9 @@ FIXES = {
     "tool": "`sessions explain` names the tool; its traceback is in the log and in Sentry.",
     "internal": "`sessions explain` names the file and the line; the traceback is in the log and in Sentry.",
 }
-"""Fixes that the code composes from the error itself."""
+"""General fixes for categories whose exact fix depends on the error."""
 IMPACTS = {
-    "nothing": "All was well, or nothing could be told.",
+    "nothing": "All was well, or nothing could be said to the caller.",
     "filler": "A filler covered a silence.",
     "apology": "An apology was spoken.",
     "cut": "The answer ended in mid-sentence, and `LAYERCODE_CUT_ANSWER` was spoken after it.",
@@ -61,7 +61,7 @@ def page() -> str:
             block((exceptions.__doc__ or "").partition("\n\n")[2], "text"),
             (
                 "A command that ends with one of these prints its message and exits with this code. With `--verbose` it\n"
-                "prints the traceback, too. A request that is refused gets the HTTP status.\n"
+                "also prints the traceback. A refused request is answered with the HTTP status.\n"
             ),
             table(("error", "meaning", "HTTP status", "exit code"), map(_row, classes())),
             "## Categories of failed turns\n",
@@ -72,7 +72,7 @@ def page() -> str:
             "These classes, and their subclasses, belong to the categories:\n",
             table(("category", "classes"), ((code(one), ", ".join(map(code, names))) for one, names in RULES)),
             "## Impact\n",
-            "What the caller got instead of the answer, in the field `impact`:\n",
+            "The field `impact` says what the caller got instead of the answer:\n",
             table(("impact", "meaning"), ((code(name), text) for name, text in IMPACTS.items())),
         ]
     )
@@ -87,7 +87,7 @@ def classes() -> list[type[LayerCodeError]]:
 def _row(found: type[LayerCodeError]) -> tuple[str, ...]:
     status = code(found.status) if issubclass(found, PlatformError) else ""
     text = " ".join((found.__doc__ or "").split())
-    # Only its class decides; no constructor runs.
+    # The exit code depends only on the class, so no constructor runs.
     return code(found.__name__), escaped(text), status, code(exit_code(found.__new__(found)))
 
 

@@ -26,24 +26,24 @@ TEXTS = {
     "fingerprint": "The version of the agent: a digest of its file and prompts.",
     "model": "The model that answered.",
     "owner": "The worker that ran the turn.",
-    "attempt": "How often the turn was begun; more than 1 after a worker died.",
+    "attempt": "How often the turn was started: more than once if a worker died.",
     "event": "The event as it was received.",
     "user_text": "The caller's words.",
     "speech": "What was spoken, in order.",
-    "heard_text": "What the caller heard of it; null if nothing interrupted it.",
+    "heard_text": "The part of the speech that the caller heard; null if nothing interrupted it.",
     "notes": "What the turn reports about itself, for people.",
     "tools": "The tool calls.",
     "stages": "The parts timed with `turn.span`.",
     "state": "The conversation's state after the turn.",
     "metadata": "The metadata of the conversation.",
-    "timings": "Such as `ttft` (first token), `ttfs` (first speech) and `total`.",
+    "timings": "Times in the turn, such as `ttft` (first token), `ttfs` (first speech) and `total`.",
     "usage": "Tokens and requests, as PydanticAI names them.",
     "cost": "Dollars, if the price of each request is known.",
     "outcomes": "What `turn.outcome` recorded.",
     "scores": "What `turn.score` recorded.",
     "error_category": "See [errors](errors.md#categories-of-failed-turns).",
     "error": "The type of the error.",
-    "impact": "What the caller got instead: `nothing` if all was well.",
+    "impact": "What the caller got instead of the answer; `nothing` if all was well.",
     "trace_id": "The turn's trace.",
     "span_id": "The turn's span.",
     "started_at": "When the request was received.",
@@ -53,7 +53,7 @@ TEXTS = {
     "content": "The frame's content.",
     "at_ms": "When it was written.",
     "source": "The source of the text: `model`, `output`, `say`, `greeting`, `filler` or `apology`.",
-    "response": "The ordinal of the model's response in the turn.",
+    "response": "The number of the model's response in the turn.",
     "text": "The text.",
     "id": "The id of the call.",
     "name": "The name of the tool or stage.",
@@ -63,7 +63,7 @@ TEXTS = {
     "result": "What the tool returned.",
     "policy": "What an interruption does to the call: `cancel`, `finish` or `finish_and_tell`.",
 }
-"""The fields whose names say most, and which have no docstring in the code."""
+"""The meaning of fields that have no docstring in the code."""
 
 
 def page() -> str:

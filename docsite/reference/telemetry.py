@@ -11,7 +11,7 @@ from .telemetry_texts import ATTRIBUTES, FIELDS, SPANS
 
 INTRODUCTION = """# Metrics, spans and log fields
 
-[Observability](../observability.md) tells how to turn the sinks on, and what is masked.
+[Observability](../observability.md) explains how to turn on the sinks, and what is masked.
 """
 
 
@@ -45,7 +45,7 @@ def page() -> str:
             "## Span attributes\n",
             _two("attribute", ATTRIBUTES),
             "## Log fields\n",
-            "Each line in JSON has some of these fields, and what your own code binds with Loguru.\n",
+            "Each line in JSON has some of these fields, and the values that your own code binds with Loguru.\n",
             _two("field", FIELDS),
         ]
     )

@@ -1,4 +1,4 @@
-"""Say what each span, span attribute and log field means; `tests/docsite` compares them with what the code emits."""
+"""Describe each span, span attribute and log field. `tests/docsite` checks that the code emits exactly these."""
 
 SPANS = {
     "turn AGENT": "A turn, from its request to the last byte of the answer.",
@@ -8,7 +8,7 @@ SPANS = {
     "greeting": "The agent's greeting.",
     "on_message": "A hook that takes the turn over.",
     "save": "Writing the turn into the journal.",
-    "METHOD PATH": "A request that is no event, such as `POST /api/authorize`.",
+    "METHOD PATH": "A request that is not an event, such as `POST /api/authorize`.",
     "refused STATUS": "A refused request; `layercode.refusal` has the reason.",
 }
 """The spans of this package; a `turn.span` has the name that the agent gives it."""
@@ -16,13 +16,13 @@ ATTRIBUTES = {
     "gen_ai.conversation.id": "The platform's id of the conversation, on every span of a turn.",
     "gen_ai.agent.name": "The agent.",
     "gen_ai.request.model": "The model of a request that was sent a second time.",
-    "gen_ai.response.model": "The model that answered, of the turn or of a stage.",
+    "gen_ai.response.model": "The model that answered in the turn or the stage.",
     "gen_ai.aggregated_usage.input_tokens": "Input tokens of the turn or the stage.",
     "gen_ai.aggregated_usage.output_tokens": "Output tokens of the turn or the stage.",
     "gen_ai.evaluation.name": "The judge, on the event `gen_ai.evaluation.result` of a judged call.",
-    "gen_ai.evaluation.score.label": "Its answer: `yes`, `no` or `maybe`.",
-    "gen_ai.evaluation.score.value": "1 for yes, 0 for no; nothing for maybe.",
-    "gen_ai.evaluation.explanation": "Its reason, if content is captured.",
+    "gen_ai.evaluation.score.label": "The judge's answer: `yes`, `no` or `maybe`.",
+    "gen_ai.evaluation.score.value": "1 for yes, 0 for no. Absent for maybe.",
+    "gen_ai.evaluation.explanation": "The judge's reason, if content is captured.",
     "http.request.method": "The method of the request.",
     "http.route": "The route of a turn's request.",
     "http.response.status_code": "The status of the answer.",
@@ -41,7 +41,7 @@ ATTRIBUTES = {
     "layercode.turn.stage": "The stage of the agent at the end of the turn, if it has stages.",
     "layercode.turn.handed_to": "The agent that answers from the next turn on, if the call was handed over.",
     "layercode.turn.tools": "The number of tool calls.",
-    "layercode.turn.retries": "How often a failed model was tried again.",
+    "layercode.turn.retries": "How often the turn was retried after a model failed.",
     "layercode.turn.hedges": "How many slow requests were sent a second time.",
     "layercode.turn.hedges_won": "How many of these answered first.",
     "layercode.turn.validation_retries": "Answers and tool calls that were sent back to the model.",
@@ -50,15 +50,15 @@ ATTRIBUTES = {
     "layercode.agent.version": "The digest of the agent's file and prompts.",
     "layercode.error.category": "The category of the error.",
     "layercode.error.detail": "The provider's status, type, code and parameter, without its text.",
-    "layercode.hedge.began": "Whether a request began to answer before the other one.",
+    "layercode.hedge.began": "Whether this request began to answer before the other request.",
     "layercode.stage.requests": "The model requests in a stage.",
-    "layercode.stage.cost": "Dollars of a stage.",
-    "layercode.refusal": "Why a request was refused; it quotes nothing that was sent.",
+    "layercode.stage.cost": "The cost of a stage in dollars.",
+    "layercode.refusal": "Why a request was refused, without content of the request.",
 }
 FIELDS = {
     "time": "When the line was written, ISO 8601 with the offset.",
     "level": "`TRACE` to `CRITICAL`.",
-    "message": "The text for people.",
+    "message": "The message.",
     "logger": "The module that wrote the line.",
     "line": "The line of code.",
     "service": "`SERVICE_NAME`.",

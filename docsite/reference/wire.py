@@ -24,19 +24,19 @@ from ..markdown import block, code, table
 
 INTRODUCTION = """# Events and frames
 
-The platform posts *events* as signed JSON to the webhook. An event with speech as its answer gets a stream of *frames*
-as Server-Sent Events; every other event gets JSON. Unknown fields are kept, unknown types are acknowledged, and an
-optional field with an invalid value is dropped.
+The platform posts *events* as signed JSON to the webhook. An event that is answered with speech gets a stream of
+*frames* as Server-Sent Events; every other event gets JSON. Unknown fields are kept, unknown types are acknowledged,
+and an optional field with an invalid value is dropped.
 
 The signature is in the header `layercode-signature`: `t=SECONDS,v1=HEX`, the HMAC-SHA256 of `SECONDS.BODY` with the webhook
 secret. It is valid for 5 minutes. [`sign`](api.md#sign) and [`verify`](api.md#verify) make and check it.
 """
 EVENTS: tuple[type[BaseEvent], ...] = (SessionStart, Welcome, Message, Data, SessionUpdate, SessionEnd, UnknownEvent)
 FRAMES = {
-    TTS: ("Text to speak. It is spoken while more of it comes.", "Two croissants. "),
+    TTS: ("Text to speak. Speech begins while further text arrives.", "Two croissants. "),
     DATA: ("JSON for the caller's page.", {"basket": {"croissant": 2}}),
     ERROR: ("The turn failed. The field is `error`.", "internal"),
-    HANGUP: ("End the call, after what was spoken.", None),
+    HANGUP: ("End the call after all text has been spoken.", None),
     END: ("The end of the turn. Each stream has exactly one, as its last frame.", None),
 }
 """What each type of frame does, and an example of its content."""
@@ -72,7 +72,7 @@ def _fields(model: Any, only: set[str] | None = None) -> str:
 
 
 def _type(annotation: Any) -> str:
-    """Return a type as a reader of JSON names it."""
+    """Return the name of a type for readers of JSON."""
     text = str(getattr(annotation, "__name__", annotation)) if isinstance(annotation, type) else str(annotation)
     for long, short in (("typing.", ""), ("datetime.datetime", "time"), ("layercode_app.webhook.events.", "")):
         text = text.replace(long, short)

@@ -1,6 +1,6 @@
-"""Every private part of another library that this package touches, one file per library.
+"""Functions that use the private parts of other libraries, in one module for each library.
 
-A private part may change in any release. Each function here says what its caller gets when the part is missing, and
-tests/compat/ checks both: that the part means the same in the installed release, and that the fallback works.
-This package imports nothing, because `--help` must not import any of these libraries.
+A private part may change in any release, so each function has a fallback, which its docstring describes. tests/compat/
+checks that the private part works in the installed release as expected, and that the fallback works.
+This file imports nothing, because `--help` must not import any of these libraries.
 """

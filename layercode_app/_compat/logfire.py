@@ -1,4 +1,4 @@
-"""The configuration of Logfire's SDK."""
+"""Read the private configuration of Logfire's SDK."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def span_processors() -> Sequence[object] | None:
-    """Return the span processors that Logfire was configured with, or None if this release does not show them."""
+    """Return the span processors that Logfire was configured with, or None if this release does not expose them."""
     import logfire
 
     found: Sequence[object] | None = getattr(

@@ -1,4 +1,4 @@
-"""Loguru's handlers and its patcher, which only its private core knows."""
+"""Read Loguru's handlers and its patcher from its private core."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 
 from loguru import logger
 
-# The core is the same object as long as the process runs, so it is looked up once.
+# The core never changes while the process runs, so it is looked up only once.
 _core: Any = getattr(logger, "_core", None)
 
 
 def handlers() -> Mapping[int, object] | None:
-    """Return the handlers by number, or None if this Loguru does not show them."""
+    """Return the handlers by number, or None if this release does not expose them."""
     found: Mapping[int, object] | None = getattr(_core, "handlers", None)
     return found
 
 
 def patcher(missing: Any = None) -> Any:
-    """Return the function that patches each record, or `missing` if this Loguru does not show it."""
+    """Return the function that patches each record, or `missing` if this release does not expose it."""
     return getattr(_core, "patcher", missing)
 
 
 def added_again(number: int, add: Callable[[], int]) -> tuple[bool, int]:
-    """Add a handler again if it was removed; return whether it was, and its number now.
+    """Add a handler again if it was removed; return whether it was removed, and its current number.
 
-    If the handlers are not shown, the handler is removed and added again, because only `logger.remove` says in public
-    whether it was there.
+    If this release does not expose the handlers, the handler is always removed and added again: `logger.remove` is the
+    only public way to find out whether it existed.
     """
     shown = handlers()
     if shown is not None:

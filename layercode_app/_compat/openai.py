@@ -1,4 +1,4 @@
-"""The HTTP client inside a model provider's client."""
+"""Access the HTTP client inside a model provider's client."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 
 def http_client(model: Any) -> Any | None:
-    """Return the HTTP client of a model's requests, or None if the provider's client does not show it.
+    """Return the HTTP client that sends a model's requests, or None if the provider's client does not expose it.
 
-    Without it the connection to the provider is opened by the first request.
+    With None, the connection to the provider is not opened early, but by the first request.
     """
     return getattr(getattr(getattr(model, "provider", None), "client", None), "_client", None)
 
 
 def keep_idle(client: Any, seconds: float) -> bool:
-    """Keep the idle connections of an HTTP client for a number of seconds; return whether that was possible.
+    """Set how long an HTTP client keeps idle connections open; return whether that was possible.
 
-    Only a client's constructor takes that time in public, and the client of a provider is made by its SDK. If the pool
-    does not show it, idle connections are closed after the client's own time, which is 5 s.
+    The only public way is an argument of the client's constructor, which the provider's SDK calls. If the pool does not
+    expose this time, idle connections are closed after the client's default of 5 s.
     """
     pools = [pool for pool in _pools(client) if hasattr(pool, "_keepalive_expiry")]
     for pool in pools:
@@ -27,9 +27,10 @@ def keep_idle(client: Any, seconds: float) -> bool:
 
 
 def wrap_transports(client: Any, wrapper: Callable[[Any], Any]) -> bool:
-    """Wrap the transports of an HTTP client, those for proxies too, once; return whether that was possible.
+    """Wrap the transports of an HTTP client, including those for proxies; return whether that was possible.
 
-    Only a client's constructor takes a transport in public. If the client does not show them, nothing changes.
+    Transports that are wrapped already stay as they are. The only public way is an argument of the client's
+    constructor. If the client does not expose its transports, nothing changes.
     """
     if not hasattr(client, "_transport"):
         return False
@@ -41,9 +42,9 @@ def wrap_transports(client: Any, wrapper: Callable[[Any], Any]) -> bool:
 
 
 def has_idle_connection(client: Any) -> bool:
-    """Return whether an HTTP client has a connection for its next request.
+    """Return whether an HTTP client has an idle open connection for its next request.
 
-    If the pool does not show its connections, the answer is False: a connection is then asked for more often.
+    If the pool does not expose its connections, the result is False, and connections are requested more often.
     """
     return any(
         connection.is_idle() and not connection.has_expired()

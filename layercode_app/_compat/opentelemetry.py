@@ -18,8 +18,8 @@ _UNKNOWN = object()
 def provider_may_be_set() -> bool:
     """Return whether the global tracer provider may have been set.
 
-    `trace.get_tracer_provider()` is the public way, but it searches the environment while none is set. Without the
-    private variable the answer is always True, so that the caller takes the public way.
+    The public `trace.get_tracer_provider()` searches the environment as long as no provider is set. If the private
+    variable is missing, the result is always True, so that the caller uses the public function.
     """
     return getattr(trace, "_TRACER_PROVIDER", _UNKNOWN) is not None
 
@@ -27,16 +27,16 @@ def provider_may_be_set() -> bool:
 def send_encoded(exporter: OTLPSpanExporter) -> Callable[[bytes], bool] | None:
     """Return a function that sends encoded spans through the exporter's client and returns whether that succeeded.
 
-    Returns None if the exporter has no such client. Its public `export` then encodes the spans itself, more slowly.
+    Returns None if the exporter has no such client. Its public `export` encodes the spans itself, but more slowly.
     """
     export = getattr(getattr(exporter, "_client", None), "export", None)
     return None if export is None else lambda encoded: bool(export(encoded).success)
 
 
 def preferences(exporter: MetricExporter) -> dict[str, Any]:
-    """Return the temporality and aggregation that an exporter prefers, as arguments of another exporter.
+    """Return the temporality and aggregation that an exporter prefers, as arguments for a wrapping exporter.
 
-    An exporter without them is wrapped with the defaults of the SDK: cumulative sums, explicit histogram buckets.
+    If they are missing, the SDK's defaults apply: cumulative sums and explicit histogram buckets.
     """
     names = ("preferred_temporality", "preferred_aggregation")
     return {name: getattr(exporter, f"_{name}", None) for name in names}
@@ -45,7 +45,7 @@ def preferences(exporter: MetricExporter) -> dict[str, Any]:
 def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a span's attributes as a dict.
 
-    The SDK's mapping has a `copy` that its public type lacks, and iterating over it is many times slower.
+    The SDK's mapping has a `copy` method that its public type lacks. Iterating over the mapping is many times slower.
     """
     try:
         copied: dict[str, Any] = attributes.copy()  # type: ignore[attr-defined]
@@ -59,4 +59,4 @@ def _no_cache(span: ReadableSpan) -> dict[str, Any]:
 
 
 cache_of: Callable[[ReadableSpan], dict[str, Any]] = vars if hasattr(ReadableSpan(""), "__dict__") else _no_cache
-"""Return the dict of a span, where its encoding is cached. Spans with slots have none, and are encoded each time."""
+"""Return the `__dict__` of a span, to cache its encoding in it. Spans without one are encoded each time."""

@@ -1,4 +1,4 @@
-"""The collectors in the registry of the Prometheus client."""
+"""Read the collectors in the registry of the Prometheus client."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 def collectors() -> list[Any]:
     """Return the collectors of the global registry, without running any of them.
 
-    The public `REGISTRY.collect()` runs them all, also those that read files or query servers. So without the private
-    mapping the list is empty: `/metrics` lacks the metrics that an agent file makes with the client itself.
+    The public `REGISTRY.collect()` would run all of them, including those that read files or query servers. If the
+    private mapping is missing, the list is empty, and `/metrics` lacks the metrics that an agent file creates itself.
     """
     from prometheus_client import REGISTRY
 

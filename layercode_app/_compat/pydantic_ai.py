@@ -1,4 +1,4 @@
-"""Private parts of PydanticAI: an agent's instructions, prompts, validators and instrumentation, a stream's events."""
+"""Access private parts of PydanticAI: an agent's prompts, validators and instrumentation, and a stream's events."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from pydantic_ai.models import StreamedResponse
 
 UNKNOWN: Final = object()
-"""The instrumentation of all agents, in a release that does not show it."""
+"""The result of `default_instrumentation` in a release that does not expose it."""
 
 
 def default_instrumentation() -> Any:
-    """Return what `Agent.instrument_all` was given last: settings, True or False; UNKNOWN if it is not shown.
+    """Return the last argument of `Agent.instrument_all`: settings, True or False; UNKNOWN if it is not exposed.
 
-    With UNKNOWN, a turn's tools and PydanticAI's spans stay two capabilities, and our settings are set again.
+    With UNKNOWN, a turn's tools and PydanticAI's spans stay two capabilities, and our settings are always set again.
     """
     from pydantic_ai import Agent
 
@@ -25,7 +25,7 @@ def default_instrumentation() -> Any:
 def can_replace_events(stream: StreamedResponse) -> bool:
     """Return whether the events of a stream can be replaced.
 
-    If they cannot, the first event must not be read, so a stream that fails before it is not retried.
+    If not, the first event must not be read early, so a stream that fails before its first event is not retried.
     """
     return hasattr(stream, "_event_iterator")
 
@@ -36,20 +36,20 @@ def replace_events(stream: StreamedResponse, events: AsyncIterator[Any]) -> None
 
 
 def resolves_per_run(toolset: Any) -> bool:
-    """Return whether each run opens its own connection to an MCP server, as its own user.
+    """Return whether each run opens its own connection to an MCP server, with its own credentials.
 
-    If that is not shown the answer is True: each turn opens the server, and no caller gets another one's session.
+    If this is not exposed, the result is True: each turn opens a connection, so that callers never share a session.
     """
     return bool(getattr(toolset, "_resolves_per_run", True))
 
 
 def instructions(agent: Any) -> list[Any]:
-    """Return the instructions that an agent was given: texts, parts and functions; empty if they are not shown."""
+    """Return the instructions that an agent was given: texts, parts and functions; empty if they are not exposed."""
     return _unwrapped(getattr(agent, "_instructions", None))
 
 
 def capability_instructions(agent: Any) -> list[Any]:
-    """Return the instructions that come from an agent's capabilities; empty if they are not shown."""
+    """Return the instructions that come from an agent's capabilities; empty if they are not exposed."""
     return _unwrapped(getattr(agent, "_cap_instructions", None))
 
 
@@ -58,14 +58,14 @@ def _unwrapped(parts: Sequence[Any] | None) -> list[Any]:
 
 
 def system_prompts(agent: Any) -> list[Any]:
-    """Return the system prompts of an agent, and the functions that make some; empty if they are not shown."""
+    """Return the system prompts of an agent and its functions that create some; empty if they are not exposed."""
     return [*getattr(agent, "_system_prompts", ()), *getattr(agent, "_system_prompt_functions", ())]
 
 
 def output_validators(agent: Any) -> Sequence[Any]:
-    """Return the output validators of an agent.
+    """Return the output validators of an agent; empty if they are not exposed.
 
-    Empty if they are not shown: then a text is spoken while it streams, and validated when it has ended.
+    In that case text is spoken while it streams, and is validated only when it has ended.
     """
     found: Sequence[Any] = getattr(agent, "_output_validators", ())
     return found

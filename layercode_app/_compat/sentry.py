@@ -1,4 +1,4 @@
-"""The answers that Sentry's transport gets."""
+"""A transport for Sentry that reports which events were accepted."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sentry_sdk.transport import HttpTransport
 
 
 class AnsweredTransport(HttpTransport):
-    """Sentry's transport, which calls `on_delivered` after each event that Sentry accepted.
+    """A version of Sentry's HTTP transport that calls `on_delivered` after each event that Sentry accepted.
 
-    The SDK has a public hook for dropped events only. In a release without the private method, `on_delivered` is not
-    called: an outage is still logged, and its end is not.
+    The SDK has a public hook only for dropped events. In a release without the private method, `on_delivered` is never
+    called: the beginning of an outage is still logged, but not its end.
     """
 
     def on_delivered(self) -> None:
-        """Do nothing; to be overridden."""
+        """Do nothing; subclasses override it."""
 
     def _handle_response(self, response: Any, envelope: Any) -> None:
         super()._handle_response(response, envelope)

@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP connections and the request-response cycles that they start, and the server of this process."""
+"""Access Uvicorn's HTTP connections, their request-response cycles, and the server of this process."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ CYCLE = (
 )  # fmt: skip
 """The attributes of a cycle that `BodyReceive` and `StreamSend` read or set."""
 FLOW = ("resume_reading", "write_paused")
-"""The attributes of a cycle's flow control that they use."""
+"""The attributes of a cycle's flow control that `BodyReceive` and `StreamSend` use."""
 
 
 class CycleConnection(HttpToolsProtocol):
     """An HTTP connection that lets a subclass replace the `receive` and `send` of each request.
 
-    An uvicorn without the private method, or with another kind of cycle, uses its own. They are slower, and lose the
-    body of a client that has disconnected.
+    If uvicorn lacks the private method or has another kind of cycle, its own `receive` and `send` are used. They are
+    slower, and drop the body of a client that has already disconnected.
     """
 
     def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:
-        """Return the `receive` and `send` for the application; to be overridden."""
+        """Return the `receive` and `send` for the application; subclasses override it."""
         return receive, send
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -55,7 +55,7 @@ class CycleConnection(HttpToolsProtocol):
 
 
 def is_known(cycle: Any) -> bool:
-    """Return whether a cycle has all the attributes that we use. It is checked once for each class of cycles."""
+    """Return whether a cycle has all the attributes that we use. The result is cached for each class of cycles."""
     kind = type(cycle)
     if kind not in _known:
         _known[kind] = _has(cycle, CYCLE) and _has(cycle.flow, FLOW)
@@ -70,9 +70,10 @@ _known: dict[type, bool] = {}
 
 
 def server_of_this_process() -> uvicorn.Server | None:
-    """Return the uvicorn server of this process, or None if it is not found; then uvicorn keeps its signal handlers.
+    """Return the uvicorn server of this process, or None if it is not found.
 
-    Uvicorn's handler is a method of the server. In a worker process this is the only way to get the server.
+    The server is found through its signal handler, which is one of its methods; in a worker process there is no other
+    way. If it is not found, uvicorn's signal handlers stay in place.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return server if isinstance(server, uvicorn.Server) else None

@@ -1,1 +1,1 @@
-"""Write the files with which an existing PydanticAI agent becomes a voice agent."""
+"""Write the files that turn an existing PydanticAI agent into a voice agent."""

@@ -36,7 +36,7 @@ async def test_it_goes_on_in_the_same_conversation(call: AgentCall) -> None:
     assert len(await call.records()) == 2
 '''
 SCENARIO = """# What a caller says. Run it with: layercode-create-app eval {path}
-# A turn that fails fails the scenario. Say what the reply must contain under `expect`, below a `say`:
+# If a turn fails, the scenario fails. State what a reply must contain under `expect`, below its `say`:
 #   expect: {{contains: [hello], absent: [sorry], tools: [find_order]}}
 agent: {name}
 scenarios:
@@ -71,7 +71,7 @@ class Adopted:
 
 
 def adopt(address: str, *, name: str | None = None, agents: str = "agents") -> Adopted:
-    """Return what to write for the agent at `package.module:agent`; `agents` is the folder of agent files.
+    """Return the files to write for the agent at `package.module:agent`; `agents` is the folder of agent files.
 
     Raises DeveloperError if there is no such agent, or the name cannot be used.
     """
@@ -90,7 +90,10 @@ def adopt(address: str, *, name: str | None = None, agents: str = "agents") -> A
 
 
 def write(adopted: Adopted, folder: Path, *, force: bool = False) -> None:
-    """Write the files, all or none. Raises ConfigurationError if one exists, unless `force` replaces it."""
+    """Write all files or none; `force` replaces existing ones.
+
+    Raises ConfigurationError if a file exists already, without `force`, or cannot be written.
+    """
     taken = [path for path in adopted.files if (folder / path).exists()]
     if taken and not force:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Write the agent file: the VoiceAgent around an existing agent, with what is to be filled in."""
+"""Write the agent file: a VoiceAgent that wraps an existing agent, and functions that the user must fill in."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .outputs import example_of, only_text_field, spoken_kinds
 from .type_source import ANY, Imports, literal
 
 OWN = {"agent", "dependencies", "spoken", "script", "turn", "output", "scene"}
-"""The names that the written file has itself."""
+"""The names that the generated file defines."""
 LIBRARY = "layercode_app"
 
 
 @dataclass
 class AgentFile:
-    """The agent file as it is written."""
+    """Builds the text of an agent file."""
 
     existing: Existing
     name: str
@@ -29,7 +29,7 @@ class AgentFile:
     _arguments: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """Return the text of the file, and set what must be filled in."""
+        """Return the text of the file, and set `fill_in`."""
         self.fill_in, self._parts, self._arguments = [], [], []
         voice = self.imports.use(LIBRARY, "VoiceAgent")
         wrapped = self.imports.use(self.existing.module, self.existing.attribute)
@@ -58,7 +58,7 @@ class AgentFile:
         self._arguments.append("deps=dependencies")
         self._parts.append(
             f"def dependencies(turn: {turn}) -> {made}:\n"
-            '    """Make what the agent\'s tools need. `turn.metadata` has what your server knows of the caller."""\n'
+            '    """Create what the agent\'s tools need. `turn.metadata` holds your server\'s data on the caller."""\n'
             f"{hint}    {body}"
         )
 
@@ -71,7 +71,7 @@ class AgentFile:
         lines = ["    if isinstance(output, str):\n        return output\n"] if str in kinds and others else []
         text = only_text_field(others[0]) if len(others) == 1 else ""
         named = " or ".join(self.imports.source_of(kind) for kind in others)
-        # Where the type cannot be named, a type checker does not know that the field is a text.
+        # If the type cannot be named, a type checker does not know that the field is a string.
         spoken = f"str(output.{text})" if ANY in sources else f"output.{text}"
         spoken = spoken if others else "output"
         body = f"return {spoken}" if text or not others else self._to_do("spoken", f"return a sentence about {named}")
@@ -79,7 +79,7 @@ class AgentFile:
         self._arguments.append("speak=spoken")
         self._parts.append(
             f"def spoken(output: {' | '.join(sources)}) -> str:\n"
-            '    """Return what the caller hears of an output."""\n' + "".join(lines)
+            '    """Return the words to say for an output."""\n' + "".join(lines)
         )
 
     def _to_do(self, function: str, what: str) -> str:
@@ -102,6 +102,6 @@ class AgentFile:
 
 
 def _call(made: str, needed: list[Parameter]) -> str:
-    """Return how the dependencies are made, such as `Deps(user: str, limit: int = ...)`."""
+    """Return the call that creates the dependencies, such as `Deps(user: str, limit: int = ...)`."""
     shown = [f"{one.name}: {one.kind}" if one.kind else one.name for one in needed]
     return f"{made}({', '.join(part + ('' if one.required else ' = ...') for part, one in zip(shown, needed, strict=True))})"

@@ -1,4 +1,4 @@
-"""Read an agent's dependency type: whether it must be made for a turn, and from what."""
+"""Inspect an agent's dependency type: whether each turn must create it, and with which arguments."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Parameter:
 
 
 def is_made(deps_type: Any) -> bool:
-    """Return whether `deps=` is needed: the agent has dependencies, and they are not the turn."""
+    """Return whether `deps=` is needed: the agent has dependencies, and these are not the turn itself."""
     return deps_type not in (None, NoneType, object, Any) and not is_turn(deps_type)
 
 
 def is_turn(deps_type: Any) -> bool:
-    """Return whether the agent takes the toolkit's turn."""
+    """Return whether the dependency type is the toolkit's `Turn`."""
     return deps_type is Turn or get_origin(deps_type) is Turn
 
 
 def models_of_turn(deps_type: Any) -> dict[str, type[BaseModel]]:
-    """Return the models of `Turn[State, Metadata]` by the argument of VoiceAgent that takes them."""
+    """Return the models in `Turn[State, Metadata]`, keyed by the VoiceAgent argument that takes them."""
     given = zip(("state", "metadata"), get_args(deps_type), strict=False)
     return {name: kind for name, kind in given if isinstance(kind, type) and issubclass(kind, BaseModel)}
 
 
 def parameters(deps_type: Any) -> list[Parameter] | None:
-    """Return the arguments with which the type is made; None if Python does not tell them."""
+    """Return the arguments that create an instance of the type; None if they cannot be inspected."""
     kind = get_origin(deps_type) or deps_type
     if not isinstance(kind, type) or kind.__module__ == "builtins" or is_protocol(kind):
         return None

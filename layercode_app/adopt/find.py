@@ -17,7 +17,7 @@ EXPECTED = "expected package.module:agent, such as shop.support:support"
 
 @dataclass(frozen=True)
 class Existing:
-    """An agent that exists already: its module, its name there, and the agent."""
+    """An existing agent: its module, the name of its variable, and the agent."""
 
     module: str
     attribute: str
@@ -25,21 +25,21 @@ class Existing:
 
     @property
     def name(self) -> str:
-        """The name that its voice agent gets: the agent's own, else that of its variable or module."""
+        """The name for the voice agent: the agent's own name, else the name of its variable or module."""
         last = self.module.rpartition(".")[2]
         name = self.agent.name or (last if self.attribute in ("agent", "AGENT") else self.attribute)
         return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "adopted"
 
 
 def find_existing(address: str) -> Existing:
-    """Return the agent. Without `:agent` it is the only one of the module.
+    """Return the agent at an address. Without `:agent` the module must have exactly one agent.
 
-    Raises AgentNotFoundError, which lists the agents of the module, AgentImportError with the module's own traceback, and
-    ConfigurationError for an address that cannot be one.
+    Raises AgentNotFoundError, which lists the module's agents; AgentImportError with the module's own traceback; and
+    ConfigurationError for a malformed address or a VoiceAgent.
     """
     module_name, _, attribute = address.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), attribute or "_")):
-        raise ConfigurationError(f"{address!r} is no address of an agent; {EXPECTED}.")
+        raise ConfigurationError(f"{address!r} is not the address of an agent; {EXPECTED}.")
     module = import_module(module_name, asked=address)
     agents = _agents_in(module)
     if not attribute and len(agents) == 1:
@@ -62,7 +62,7 @@ def _agents_in(module: ModuleType) -> dict[str, Any]:
 def _not_there(module: ModuleType, attribute: str, agents: dict[str, Any]) -> str:
     known = ", ".join(f"{module.__name__}:{name}" for name in agents) or "none"
     if not attribute:
-        return f"Which agent of {module.__name__}? {EXPECTED}. PydanticAI agents there: {known}."
+        return f"{module.__name__} does not have exactly one agent; {EXPECTED}. PydanticAI agents there: {known}."
     if hasattr(module, attribute):
         kind = type(getattr(module, attribute)).__name__
         return f"{module.__name__}:{attribute} is a {kind}; expected a PydanticAI Agent. Agents there: {known}."

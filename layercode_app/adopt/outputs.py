@@ -38,12 +38,12 @@ def _kinds(output: Any) -> Iterator[Any]:
     elif inspect.isroutine(output):
         yield get_type_hints(output).get("return", Any)
     elif output is not DeferredToolRequests:
-        # Tool calls that wait for an approval are spoken by the toolkit.
+        # The toolkit itself speaks about tool calls that wait for an approval.
         yield output
 
 
 def has_functions(output: Any) -> bool:
-    """Return whether a function makes the output: it is not called for an example, as it may do something."""
+    """Return whether a function creates the output. It is not called for an example: it may have side effects."""
     from pydantic_ai import TextOutput, ToolOutput
 
     if isinstance(output, list | tuple):
@@ -53,7 +53,7 @@ def has_functions(output: Any) -> bool:
 
 
 def example_of(output: Any) -> tuple[str, dict[str, Any]] | None:
-    """Return an output tool and arguments that it accepts; None if there is no tool, or none that is accepted."""
+    """Return an output tool and arguments that it accepts; None without a tool, or if no arguments are accepted."""
     from pydantic_ai import Agent
     from pydantic_ai.messages import ToolCallPart
     from pydantic_ai.models.test import TestModel
@@ -65,7 +65,7 @@ def example_of(output: Any) -> tuple[str, dict[str, Any]] | None:
     try:
         # Not `run_sync`, which leaves its event loop open.
         result = asyncio.run(Agent(TestModel(call_tools=[]), output_type=output).run("Hello"))
-    except Exception:  # noqa: BLE001 - validators of the user's own may refuse any made-up value
+    except Exception:  # noqa: BLE001 - the user's validators may reject any made-up value
         return None
     parts = [part for message in result.all_messages() for part in message.parts]
     calls = [(part.tool_name, part.args_as_dict()) for part in parts if isinstance(part, ToolCallPart)]
@@ -73,14 +73,14 @@ def example_of(output: Any) -> tuple[str, dict[str, Any]] | None:
 
 
 def _arguments(function: Any) -> dict[str, Any]:
-    """Return an example for each parameter of an output function that a model gives."""
+    """Return an example value for each argument that a model passes to an output function."""
     hints = get_type_hints(function)
     named = [name for name in inspect.signature(function).parameters if "RunContext" not in str(hints.get(name))]
     return {name: EXAMPLES.get(hints.get(name, str)) for name in named}
 
 
 def only_text_field(kind: Any) -> str:
-    """Return the one field of a Pydantic model that is a text; "" if there are none or several."""
+    """Return the name of a Pydantic model's only string field; "" if there are none or several."""
     if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         return ""
     texts = [name for name, field in kind.model_fields.items() if field.annotation is str]

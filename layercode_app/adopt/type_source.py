@@ -13,14 +13,14 @@ ANY = "Any"
 
 
 class Imports:
-    """The imports of a file that is written. A name that is taken gets another one: `import Turn as OwnTurn`."""
+    """The imports of a generated file. A name that is already in use gets an alias: `import Turn as OwnTurn`."""
 
     def __init__(self, taken: set[str]) -> None:
         self._taken = {name: ("", name) for name in taken}
         self._lines: defaultdict[str, set[str]] = defaultdict(set)
 
     def use(self, module: str, name: str) -> str:
-        """Import a name, and return what it is called in the file."""
+        """Import a name, and return its name or alias in the file."""
         local = name
         while self._taken.setdefault(local, (module, name)) != (module, name):
             local = f"Own{local}" if local[0].isupper() else f"own_{local}"
@@ -28,7 +28,7 @@ class Imports:
         return local
 
     def lines(self, *, library: bool) -> list[str]:
-        """Return the lines for the standard library, or those for the user's own and other packages."""
+        """Return the import lines for the standard library, or those for all other packages."""
         found = {name: names for name, names in self._lines.items() if _is_standard(name) is library}
         return [f"from {module} import {', '.join(sorted(found[module]))}" for module in sorted(found)]
 
@@ -57,7 +57,7 @@ class Imports:
 
 
 def literal(value: Any) -> str:
-    """Return a JSON value as Python source, with texts in double quotes as formatters write them."""
+    """Return a JSON value as Python source, with strings in double quotes as formatters write them."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{literal(name)}: {literal(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list):

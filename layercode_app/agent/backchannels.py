@@ -13,7 +13,7 @@ from ..journal.record import Status
 from .phrases import Phrases
 
 Backchannels: TypeAlias = "bool | str | Sequence[str]"
-"""Whether they are recognised, in which languages, and further sounds: `["en", "fair enough"]`."""
+"""True for all languages, False for none, or languages and additional sounds: `["en", "fair enough"]`."""
 
 SOUNDS: Final = {
     "en": (
@@ -46,7 +46,7 @@ SOUNDS: Final = {
 
 
 def listener_of(given: Backchannels | None) -> Phrases | None:
-    """Return the sounds to recognise, or None for none. Raises DeveloperError for other types."""
+    """Return the sounds to recognise, or None if backchannels are off. Raises DeveloperError for other types."""
     if given is None or given is False:
         return None
     names: Any = [*SOUNDS] if given is True else [given] if isinstance(given, str) else given
@@ -63,7 +63,7 @@ def _phrases(names: tuple[str, ...]) -> Phrases:
 
 
 def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
-    """Return whether the message is only listening sounds that interrupted a reply which was no question."""
+    """Return whether the message consists only of listening sounds, and interrupted a reply that asked no question."""
     last = turn.last
     if last is None or last.status not in (Status.INTERRUPTED, Status.SUPERSEDED) or last.impact == "goodbye":
         return False
@@ -71,7 +71,7 @@ def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
 
 
 async def resume(turn: Turn[Any, Any]) -> bool:
-    """Speak the rest of the interrupted reply without a model; return False if it is not known, or all was heard."""
+    """Speak the unheard rest of the interrupted reply without a model. Return False if it is empty or unknown."""
     last = turn.last
     if last is None or was_cut_off(last) or not (rest := rest_of(last)):
         return False

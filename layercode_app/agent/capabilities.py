@@ -37,7 +37,7 @@ class TracedTurnTools(Instrumentation):
         return await self.tools.before_model_request(ctx, await super().before_model_request(ctx, request_context))
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Replace the toolsets of the agent's open MCP servers by those servers."""
+        """Replace the toolsets of MCP servers by the servers that are already open; leave out tools of other stages."""
         return self.tools.get_wrapper_toolset(toolset)
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
@@ -83,7 +83,8 @@ def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
 def _is_plain(agent: Agent[Any, Any]) -> bool:
     """Return whether all capabilities of the agent are PydanticAI's, and none of them wraps tool calls.
 
-    Another one might have to run between the spans and TurnTools. The agent's own instrumentation wraps tool calls too.
+    Any other capability might have to run between the spans and TurnTools. This includes the agent's own
+    instrumentation, which wraps tool calls too.
     """
     return all(
         type(one).__module__.startswith("pydantic_ai.capabilities.")

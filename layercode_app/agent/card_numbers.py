@@ -1,4 +1,4 @@
-"""Find card numbers in what a caller says, written or spoken digit by digit."""
+"""Find payment card numbers in the caller's words, in digits or spoken digit by digit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DIGITS = {
     "fünf": "5", "sechs": "6", "sieben": "7", "acht": "8", "neun": "9",
 }  # fmt: skip
 _FILLERS = {"uh", "um", "er", "erm", "hm", "hmm", "ah", "eh", "and", "then", "äh", "ähm", "und", "dann"}
-"""Words between the groups of a number that do not end it."""
+"""Words that may stand between the digits of one number."""
 _TIMES = {"double": 2, "triple": 3, "doppel": 2}
 MOST_DIGITS = 19
 _TOKEN = re.compile(r"\d+|\w+")
@@ -27,14 +27,14 @@ _ISSUERS = re.compile(
 
 
 def has_card_number(text: str) -> bool:
-    """Return whether the text contains a card number: an issuer's length and first digits, and a valid check digit."""
+    """Return whether the text contains a card number: the issuer's prefix and length, and a valid check digit."""
     return any(
         _ISSUERS.fullmatch(number) and luhn(number) for groups in _digit_groups(text) for number in _numbers_in(groups)
     )
 
 
 def luhn(digits: str) -> bool:
-    """Return whether the last digit is the check digit of the others."""
+    """Return whether the last digit is the correct check digit of the other digits (Luhn algorithm)."""
     total = 0
     for place, digit in enumerate(reversed(digits)):
         doubled = int(digit) * (1 + place % 2)
@@ -43,15 +43,15 @@ def luhn(digits: str) -> bool:
 
 
 def digit_runs(text: str) -> Iterator[str]:
-    """Yield the runs of digits: groups and digit words that follow one another without another word between them."""
+    """Yield each run of digits, written or spoken, that no other word interrupts."""
     return map("".join, _digit_groups(text))
 
 
 def _numbers_in(groups: Sequence[str]) -> Iterator[str]:
-    """Yield the numbers that whole groups form, because an expiry date or a security code may follow the card's.
+    """Yield each number that consecutive groups form: an expiry date in the same run may follow a card number.
 
-    A number begins with the first group or with one of several digits: in a long number that is spoken digit by digit,
-    such as an IBAN, any digit could begin a card's by chance.
+    A number starts only at the first group, or at a group of several digits. Otherwise part of a long number that is
+    spoken digit by digit, such as an IBAN, could look like a card number by chance.
     """
     for start, first in enumerate(groups):
         number = ""
@@ -63,7 +63,7 @@ def _numbers_in(groups: Sequence[str]) -> Iterator[str]:
 
 
 def _digit_groups(text: str) -> Iterator[list[str]]:
-    """Yield the groups of each run of digits."""
+    """Yield each run of digits as a list of its groups, such as ["4111", "1111"]."""
     run: list[str] = []
     times = 1
     for token in _TOKEN.findall(text.casefold()):

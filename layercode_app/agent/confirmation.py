@@ -1,8 +1,9 @@
-"""Ask the caller before a tool runs, and run it, or not, by the next message.
+"""Ask the caller before a tool runs. The caller's next message decides whether the tool runs.
 
-The waiting calls are in the record of the turn that asked (`conversation/pending.py`). A plain yes or no is understood
-here: the next run begins with a response that makes the same calls, which are approved or denied. Any other answer is
-the model's: if it repeats a call with the same arguments, the caller has agreed to it; with others, they are asked again.
+The waiting calls are in the record of the turn that asked (`conversation/pending.py`). A plain yes or no is recognised
+in code: the next run begins with a response that makes the same calls, and these are approved or denied. Any other
+answer goes to the model. If the model repeats a call with the same arguments, the caller has agreed to it. If it
+changes the arguments, the caller is asked again.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 DENIED = "The caller said no, so it was not run."
-"""The result of a denied call that the model reads."""
+"""The result of a denied call, as the model reads it."""
 
 
 @dataclass(frozen=True)
 class RunInput:
-    """The beginning of a run: a prompt, or messages that end with calls on which the caller has decided."""
+    """The input of a run: a prompt, or messages that end with tool calls that the caller has approved or denied."""
 
     prompt: str | None
     lead: Sequence[ModelMessage] = ()
     """The messages of this turn before the run."""
     approvals: Mapping[str, Any] = field(default_factory=dict)
-    """For each call at the end of `lead`, by its id: True, or how it is denied."""
+    """For each call at the end of `lead`, by its id: True, or a ToolDenied."""
     offered: Pending | None = None
-    """The calls to which the caller has agreed if the model repeats them."""
+    """The calls that count as approved by the caller if the model repeats them."""
 
 
 async def ask(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], requests: DeferredToolRequests) -> None:
@@ -67,15 +68,16 @@ async def _speak_question(turn: Turn[Any, Any], pending: Pending, words: str = "
 
 
 def given_up(turn: Turn[Any, Any], pending: Pending) -> None:
-    """Drop the calls, and tell the model of the next turns."""
+    """Drop the pending calls, and add a note about it for the model in the next turns."""
     turn.record.pending = None
     turn.record.notes.append(dropped(pending))
 
 
 def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
-    """Return the calls that this message decides. Calls that it cannot decide are dropped.
+    """Return the pending calls that this message decides, or None.
 
-    These are the calls of another session or agent, and calls before a greeting or a turn that is not `for_model`.
+    Pending calls of another session or agent are dropped, and so are all pending calls if the turn is not `for_model`,
+    such as a greeting.
     """
     pending = pending_of(turn.last)
     if pending is None or turn.last is None:
@@ -87,7 +89,7 @@ def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
 
 
 class Decision:
-    """The next message after a question: its answer, how the run begins, and what is left to do after the run."""
+    """Decide pending calls by the message after the question. Call `without_model`, then `run_input`, then `end`."""
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], pending: Pending) -> None:
         self._turn = turn
@@ -96,7 +98,11 @@ class Decision:
         self._remembers = voice.remembers
 
     async def without_model(self) -> bool:
-        """Return whether no model is needed: the question is asked again, or the caller said nothing."""
+        """Handle the message without a model if possible; return whether that was done.
+
+        If the question was not heard, a blank message, a yes or a no repeats it. If the question was heard, a blank
+        message drops the calls.
+        """
         blank = is_blank(self._turn.text)
         if not self._pending.heard and (blank or self._answer):
             await _speak_question(self._turn, self._pending, self._unheard())
@@ -106,23 +112,26 @@ class Decision:
         return blank
 
     def _unheard(self) -> str:
-        """Return the end of the last reply that was not heard: the total and the address come before the question."""
+        """Return the unheard end of the last reply, which may have details such as the total before the question.
+
+        Return "" if the reply was cut off, or does not end with the question.
+        """
         last = self._turn.last
         rest = "" if last is None or was_cut_off(last) else rest_of(last)
         return rest if rest.endswith(self._pending.question) else ""
 
     def run_input(self) -> RunInput:
-        """Return how the run begins. The calls stay pending until one runs, in case this turn is interrupted."""
+        """Return the input of the run. The calls stay pending until one runs, in case this turn is interrupted."""
         turn, pending = self._turn, self._pending
         if turn.live.flow is not None and pending.stage in turn.live.flow.stages:
-            turn.go_to(pending.stage)  # The call has moved on since, and another stage does not have the tools.
+            turn.go_to(pending.stage)  # The conversation may have moved on to a stage without these tools.
         self._kept = turn.record.pending = pending.kept(heard=pending.heard)
         if self._answer is None:
             return RunInput(turn.text, offered=pending if pending.heard else None)
         return self._decided(self._answer)
 
     async def end(self) -> None:
-        """After the run: drop calls on which nothing was decided, or ask again if the question was not heard."""
+        """Finish after the run: drop the calls that are still pending, or ask again if the question was not heard."""
         if self._turn.record.pending is not self._kept:
             return
         if self._answer is not None:
@@ -152,7 +161,7 @@ class Decision:
         )
 
     def _reasoning(self) -> list[Any]:
-        """Return the signed reasoning before the calls, without which Anthropic refuses them."""
+        """Return the signed reasoning that preceded the calls. Anthropic refuses the calls without it."""
         asked = self._turn.past if self._remembers else ()
         call_id = str(self._pending.calls[0]["id"])
         return next((found for turn in reversed(asked) if (found := reasoning_before(turn, call_id))), [])

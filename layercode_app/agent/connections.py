@@ -1,4 +1,4 @@
-"""The connections that agents hold open while they are served: their models' HTTP clients and their MCP servers."""
+"""Keep the connections of agents open while they are served: their models' HTTP clients and their MCP servers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 KEEP_SECONDS = 300.0
-"""How long an idle connection to a model's provider is kept by default. Callers speak every few seconds, but HTTP clients
-close a connection after 5 idle seconds, so most turns would open a new one, with TLS. A provider may close it sooner:
-then the client opens another one, and a request that was lost on the way is sent again at once."""
+"""The default time for which an idle connection to a provider is kept. Callers speak every few seconds, but HTTP
+clients close a connection after 5 idle seconds, so most turns would have to open a new TLS connection. A provider may
+close a connection sooner. Then the client opens a new connection and resends the lost request at once."""
 START_SECONDS = 2.0
-"""How long the service's start waits for connections. Slower ones are opened while calls are already taken."""
+"""The maximum time that the service's start waits for connections. Slower ones open while calls are accepted."""
 
 
 class Connections:
     """Opens and closes the agents' connections.
 
-    Each connection has its own task, because a context must be left in the task that entered it. Idle connections to
+    Each connection has its own task, because a context must be exited in the task that entered it. Idle connections to
     the models' providers are kept for `idle_seconds`.
     """
 
@@ -41,7 +41,7 @@ class Connections:
     async def open(self, voices: Collection[VoiceAgent[Any, Any]]) -> None:
         """Open the connections of these agents, and log failures.
 
-        An MCP server that failed is retried in the background; any other part is opened by each turn.
+        An MCP server that fails to open is retried in the background. Any other part that fails is opened by each turn.
         """
         opening = [part for voice in voices for part in self._open_parts(voice)]
         waiting = [asyncio.create_task(opened.wait()) for _, opened in opening]
@@ -49,7 +49,7 @@ class Connections:
             await asyncio.wait(waiting, timeout=START_SECONDS)
         for (name, opened), task in zip(opening, waiting, strict=True):
             if not opened.is_set():
-                logger.warning("{} is slow to open; calls are taken meanwhile", name)
+                logger.warning("{} is slow to open; calls are accepted meanwhile", name)
             task.cancel()
         for model in single_models(models_of(voices)):
             client = http_client(model)
@@ -62,13 +62,13 @@ class Connections:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _open_parts(self, voice: VoiceAgent[Any, Any]) -> Iterator[tuple[str, asyncio.Event]]:
-        """Start to open an agent's parts. Yield each part's name, and the event that is set when its opening ended."""
+        """Start to open an agent's parts. Yield each part's name, and an event that is set once it opened or failed."""
         servers = _tool_servers(voice)
         for toolset in servers:
             yield self._open_server(toolset, voice)
         voice.tool_servers = {id(toolset): self._servers[id(toolset)] for toolset in servers}
-        # Entering an agent also opens its MCP servers and waits for them, and creates a model that it has by name, which
-        # may lack its key. Such an agent is entered in parts.
+        # Entering an agent would also wait for its MCP servers, and would create a model that is given by name, whose
+        # key may be missing. So the parts of such an agent are entered one by one.
         by_name = isinstance(getattr(voice.agent, "model", None), str)
         parts = _parts(voice) if servers or by_name else [voice.model, voice.agent]
         for part in parts:
@@ -91,7 +91,7 @@ class Connections:
 
 
 def _tool_servers(voice: VoiceAgent[Any, Any]) -> list[Any]:
-    """Return the MCP servers of an agent that all runs share."""
+    """Return those MCP servers of an agent that all its runs share."""
     return [leaf for leaf in _toolsets(voice) if _is_tool_server(leaf)]
 
 
@@ -110,12 +110,12 @@ def _toolsets(voice: VoiceAgent[Any, Any]) -> list[Any]:
 
 
 def _parts(voice: VoiceAgent[Any, Any]) -> list[Any]:
-    """Return the parts of an agent to enter, apart from its MCP servers: its model and its other toolsets."""
+    """Return the parts of an agent to enter: its models and its toolsets, without MCP servers."""
     return [*models_of([voice]), *(leaf for leaf in _toolsets(voice) if not _is_tool_server(leaf))]
 
 
 async def _keep(part: Any, name: str, opened: asyncio.Event, closing: asyncio.Event) -> None:
-    """Hold a part open until `closing` is set. `opened` is set once the part is open or has failed to open."""
+    """Keep a part open until `closing` is set. `opened` is set once the part is open or has failed to open."""
     try:
         async with part:
             opened.set()

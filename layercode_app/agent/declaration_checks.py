@@ -1,4 +1,4 @@
-"""Check what `VoiceAgent` is given, when it is made: types, dependencies, greeting and guard."""
+"""Check the arguments of `VoiceAgent` when it is created: types, dependencies, greeting and guard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_name(name: object) -> None:
 
 
 def check_model_class(what: str, kind: object) -> None:
-    """Raise DeveloperError unless it is a Pydantic model class, or None."""
+    """Raise DeveloperError unless `kind` is a Pydantic model class or None. `what` is the argument's name."""
     if kind is not None and not (isinstance(kind, type) and issubclass(kind, BaseModel)):
         raise DeveloperError(
             f"VoiceAgent {what}={kind!r}: expected a Pydantic model class, such as class Basket(BaseModel)."
@@ -30,7 +30,7 @@ def check_model_class(what: str, kind: object) -> None:
 
 
 def check_seconds(**given: object) -> None:
-    """Raise DeveloperError unless each argument is a number of seconds, or None."""
+    """Raise DeveloperError unless each argument is a number of seconds (zero or more) or None."""
     for name, value in given.items():
         if value is None:
             continue
@@ -40,26 +40,29 @@ def check_seconds(**given: object) -> None:
 
 
 def check_texts(**given: object) -> None:
-    """Raise DeveloperError unless each argument is a text, or None."""
+    """Raise DeveloperError unless each argument is a text or None."""
     for name, value in given.items():
         if value is not None and not isinstance(value, str):
             raise DeveloperError(f"VoiceAgent {name}={value!r}: expected a text to say, or None for the default.")
 
 
 def check_guard(guard: object) -> None:
-    """Raise HookError unless each guard is an async function of the turn. It may be one, a list, or None."""
+    """Raise HookError unless `guard` is an async function of the turn, a list or tuple of such functions, or None."""
     if guard is None:
         return
     if isinstance(guard, list | tuple):
         for one in guard:
             check_guard(one)
         return
-    call = getattr(guard, "__call__", None)  # noqa: B004 - the method itself is needed: it may be async
+    call = getattr(guard, "__call__", None)  # noqa: B004 - the method itself is checked, because it may be async
     check_hook("guard", guard if inspect.isroutine(guard) or not inspect.iscoroutinefunction(call) else call, ("turn",))
 
 
 def check_greeting(greeting: object) -> None:
-    """Raise DeveloperError unless the greeting is a text, a function of the turn that returns one, or None."""
+    """Raise DeveloperError unless the greeting is a text, None, or a function of the turn that returns a text.
+
+    Raises HookError if the function takes other arguments.
+    """
     if greeting is None or isinstance(greeting, str):
         return
     if not callable(greeting):
@@ -73,7 +76,10 @@ def check_greeting(greeting: object) -> None:
 
 
 def check_remember(remember: object) -> None:
-    """Raise DeveloperError unless it is a plain function of the turn, or None."""
+    """Raise DeveloperError unless `remember` is None or a plain function (not async) of the turn.
+
+    Raises HookError if the function takes other arguments.
+    """
     if remember is None:
         return
     if not callable(remember) or inspect.iscoroutinefunction(remember):
@@ -85,7 +91,10 @@ def check_remember(remember: object) -> None:
 
 
 def check_dependencies(name: str, agent: Any, deps: object, *, state: Any, metadata: Any) -> None:
-    """Raise DeveloperError if the agent's `deps_type` does not fit what it is given: `deps`, else the turn."""
+    """Raise DeveloperError if the agent's `deps_type` does not fit the result of `deps`, or the turn without `deps`.
+
+    Raises HookError if `deps` takes other arguments than the turn.
+    """
     wanted = getattr(agent, "deps_type", object)
     if deps is not None:
         _check_deps(name, wanted, deps)
@@ -94,8 +103,8 @@ def check_dependencies(name: str, agent: Any, deps: object, *, state: Any, metad
             _check_turn(name, what, given, expected)
     elif _is_plain_class(wanted) and not issubclass(Turn, wanted) and wanted is not type(None):
         raise DeveloperError(
-            f"VoiceAgent({name!r}): the agent's deps_type is {wanted.__name__}, and without deps= it is given the Turn. "
-            f"Say how one is made: deps=lambda turn: {wanted.__name__}(...). Or make the agent with deps_type=Turn."
+            f"VoiceAgent({name!r}): the agent's deps_type is {wanted.__name__}, but without deps= the agent gets the "
+            f"Turn. Pass a function: deps=lambda turn: {wanted.__name__}(...). Or create the agent with deps_type=Turn."
         )
 
 
@@ -113,24 +122,24 @@ def _check_deps(name: str, wanted: Any, deps: object) -> None:
     made = deps if isinstance(deps, type) else _returned(deps)
     if _is_plain_class(wanted) and isinstance(made, type) and not issubclass(made, wanted):
         raise DeveloperError(
-            f"VoiceAgent({name!r}): deps returns {made.__name__}, and the agent's deps_type is {wanted.__name__}. "
-            f"Return a {wanted.__name__}, or make the agent with deps_type={made.__name__}."
+            f"VoiceAgent({name!r}): deps returns {made.__name__}, but the agent's deps_type is {wanted.__name__}. "
+            f"Return a {wanted.__name__}, or create the agent with deps_type={made.__name__}."
         )
 
 
 def _check_turn(name: str, what: str, given: Any, expected: Any) -> None:
-    """Check one argument of the agent's Turn[State, Metadata]; other types than Pydantic models are not checked."""
+    """Check `state` or `metadata` against the agent's Turn[State, Metadata], if that names a Pydantic model."""
     if not (isinstance(expected, type) and issubclass(expected, BaseModel)):
         return
     if given is None:
         raise DeveloperError(
-            f"VoiceAgent({name!r}): the agent's deps_type has the {what} {expected.__name__}, and {what}= is not given. "
+            f"VoiceAgent({name!r}): the agent's deps_type has the {what} {expected.__name__}, but {what}= is missing. "
             f"Add {what}={expected.__name__}."
         )
     if not issubclass(given, expected):
         raise DeveloperError(
             f"VoiceAgent({name!r}) {what}={given.__name__}: the agent's deps_type has the {what} {expected.__name__}. "
-            "Use the same class in both."
+            "Use the same class in both places."
         )
 
 
@@ -139,10 +148,10 @@ def _is_plain_class(kind: Any) -> bool:
 
 
 def _returned(function: Any) -> object:
-    """Return the annotated type of what the function returns, None if there is none that can be read."""
+    """Return the annotated return type of a function, or None if it has none or the annotation cannot be resolved."""
     try:
         return get_type_hints(function).get("return")
-    except Exception:  # noqa: BLE001 - a name that only type checkers know
+    except Exception:  # noqa: BLE001 - the annotation may have a name that exists only for type checkers
         return None
 
 

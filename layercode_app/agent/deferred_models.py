@@ -1,7 +1,8 @@
-"""Let an agent file be imported without the key of a model that it names.
+"""Import agent files even if the API key of a model that they name is missing.
 
-`Agent("openai:gpt-5-mini")` creates its model at once, and fails without a key, before anything can decide to answer
-offline or to refuse. While agent files are imported, such a model is replaced by a stand-in with the same name.
+`Agent("openai:gpt-5-mini")` creates its model at once and fails without a key. That would be too early: whether to
+answer offline or to refuse is decided later. So while agent files are imported, a stand-in replaces each model without
+a key.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from .models import missing_variables
 from .offline import offline_model
 
 _deferred: ContextVar[dict[str, None] | None] = ContextVar("layercode_deferred_models", default=None)
-"""The names of the models that were replaced, while agent files are imported."""
+"""The names of the models that were replaced, as keys. Set only while agent files are imported."""
 
 
 class DeferredModel(WrapperModel):
-    """Stands in for a model whose key was missing when its agent was made; answers offline. `asked` is its name."""
+    """A stand-in, which answers offline, for a model whose key was missing when its agent was created.
+
+    `asked` is the model's name.
+    """
 
     def __init__(self, asked: str) -> None:
         super().__init__(offline_model(None))
@@ -32,9 +36,9 @@ class DeferredModel(WrapperModel):
 
 @contextmanager
 def models_deferred() -> Iterator[dict[str, None]]:
-    """Within the block, `pydantic_ai.models.infer_model` returns a DeferredModel for a model without a key.
+    """Make `pydantic_ai.models.infer_model` return a DeferredModel for a model without a key, within the block.
 
-    Yields the names of these models, as keys.
+    Yields a dictionary with the names of these models as keys.
     """
     _install()
     names: dict[str, None] = {}
@@ -46,7 +50,7 @@ def models_deferred() -> Iterator[dict[str, None]]:
 
 
 def _install() -> None:
-    """Wrap `infer_model` once. Modules that import it by name keep the wrapper, which does nothing outside the block."""
+    """Wrap `infer_model` once. Outside the `models_deferred` block, the wrapper changes nothing."""
     real: Callable[..., models.Model] = models.infer_model
     if hasattr(real, "__wrapped__"):
         return

@@ -25,26 +25,26 @@ STARTER = "starter"
 
 @dataclass
 class Found:
-    """The result of a search: the agents and their files by name, and the import errors by path."""
+    """The result of discovery: agents and their files by agent name, and import errors by path."""
 
     agents: dict[str, VoiceAgent[Any, Any]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     failed: dict[Path, AgentImportError] = field(default_factory=dict)
     unavailable: dict[Path, AgentImportError] = field(default_factory=dict)
-    """The errors of shipped agents that need an extra which is not installed, by path."""
+    """The errors of shipped agents whose optional dependencies are not installed, by path."""
     warnings: list[str] = field(default_factory=list)
     """Problems for the developer: a file without an agent, or two files with an agent of the same name."""
     notes: list[str] = field(default_factory=list)
     """Messages about agents that override a shipped agent of the same name."""
     keyless: dict[str, None] = field(default_factory=dict)
-    """The names of the models in agent files that were made without their key; see `deferred_models`."""
+    """The names of models that agent files created without the provider's key, as keys; see `deferred_models`."""
 
     def own(self) -> list[str]:
         """Return the names of the agents in the project's own files, sorted."""
         return sorted(name for name, path in self.files.items() if not _is_shipped(path))
 
     def is_example(self, name: str) -> bool:
-        """Return whether that agent is one of the shipped ones."""
+        """Return whether the agent of this name is a shipped one."""
         return name in self.files and _is_shipped(self.files[name])
 
     def without_examples(self) -> Found:
@@ -55,14 +55,14 @@ class Found:
         return replace(self, agents=agents, files=files, failed=failed)
 
     def default(self) -> str:
-        """Return the name of the default agent: the project's only one, even if its file failed; STARTER without any.
+        """Return the name of the project's only agent, even if its file failed, or STARTER if the project has no agent.
 
-        Raises ConfigurationError if the project has several.
+        Raises ConfigurationError if the project has several agents.
         """
         own = sorted({*self.own(), *(path.stem for path in self.failed if not _is_shipped(path))})
         if len(own) > 1:
             raise ConfigurationError(
-                f"This project has several agents: {', '.join(own)}. Choose the one that answers with --agent, such as "
+                f"This project has several agents: {', '.join(own)}. Choose the agent that answers, such as "
                 f"`--agent {own[0]}`."
             )
         return own[0] if own else STARTER
@@ -70,7 +70,7 @@ class Found:
     def get(self, name: str = "") -> VoiceAgent[Any, Any]:
         """Return the agent of that name, or the default agent for an empty name.
 
-        Raises the AgentImportError of its file, or AgentNotFoundError, which lists the known names.
+        Raises the AgentImportError of the agent's file, or AgentNotFoundError, which lists the known names.
         """
         name = name or self.default()
         if name in self.agents:
@@ -90,17 +90,16 @@ def _is_shipped(path: Path) -> bool:
 
 
 def folders(agents_dir: Path | None) -> list[Path]:
-    """Return the existing folders to search, in order: the given one, else ./agents; then the shipped ones."""
+    """Return the existing folders to search, in order: the given folder or ./agents, then the shipped agents'."""
     candidates = [agents_dir or Path("agents"), *BUILT_IN]
     unique: dict[Path, None] = {path.resolve(): None for path in candidates if path.is_dir()}
     return list(unique)
 
 
 def discover(agents_dir: Path | None = None) -> Found:
-    """Load every agent file. A file that fails is recorded with its error, and the others are still loaded.
+    """Load every agent file. If a file fails, its error is recorded, and the other files are still loaded.
 
-    Of two agents with the same name, the first one found is used. Raises AgentNotFoundError if the given folder does
-    not exist.
+    If two agents have the same name, the first is used. Raises AgentNotFoundError if the given folder does not exist.
     """
     if agents_dir is not None and not agents_dir.is_dir():
         raise AgentNotFoundError(f"--agents {agents_dir}: no such folder. Create it, or leave the option out.")
@@ -116,10 +115,10 @@ def discover(agents_dir: Path | None = None) -> Found:
 
 
 def find_agent(name: str, agents_dir: Path | None = None) -> VoiceAgent[Any, Any]:
-    """Return one agent, addressed by its name or as `package.module:attribute`.
+    """Return the agent with this name, or the agent at `package.module:attribute`.
 
-    A name is looked up in the given folder, else in `./agents`; then among the shipped agents. Raises
-    AgentNotFoundError, which lists the known agents, or AgentImportError with the agent file's own traceback.
+    A name is looked up in the given folder or `./agents`, then among the shipped agents. Raises AgentNotFoundError,
+    which lists the known agents, or AgentImportError with the agent file's own traceback.
     """
     return find_by_import(name) if ":" in name else discover(agents_dir).get(name)
 
@@ -127,8 +126,8 @@ def find_agent(name: str, agents_dir: Path | None = None) -> VoiceAgent[Any, Any
 def find_by_import(address: str) -> VoiceAgent[Any, Any]:
     """Return the agent at `package.module:attribute`. A bare PydanticAI agent is wrapped in a VoiceAgent.
 
-    Raises AgentNotFoundError if there is no such module or the attribute is no agent, and AgentImportError if the module
-    fails to import.
+    Raises AgentNotFoundError if the module does not exist or the attribute is not an agent, and AgentImportError if the
+    module fails to import.
     """
     module_name, _, attribute = address.partition(":")
     module = import_module(module_name, asked=address)
@@ -157,7 +156,7 @@ def _load_into(found: Found, path: Path) -> None:
     if not agents:
         found.warnings.append(
             f"{path} has no agent in it: expected a VoiceAgent or a PydanticAI Agent at the top of the module, such as "
-            f"`agent = VoiceAgent({path.stem!r}, …)`. Begin its name with _ if it only helps others."
+            f"`agent = VoiceAgent({path.stem!r}, …)`. If it is only a helper module, begin the file's name with _."
         )
     if faults := [fault for agent in agents if (fault := fault_of_agent(agent))]:
         found.failed[path] = AgentImportError(f"Agent file {path}: {' '.join(faults)}")
@@ -170,14 +169,12 @@ def _load_into(found: Found, path: Path) -> None:
 
 
 def _note_twin(found: Found, name: str, path: Path) -> None:
-    """Record which of two agents with the same name is used: that of the first folder, and in it of the first file."""
+    """Record which of two agents with the same name is used: the agent that was found first."""
     first = found.files[name]
     if _is_shipped(path):
-        found.notes.append(f"The agent {name!r} of {first} is used, and not the shipped one of that name.")
+        found.notes.append(f"The agent {name!r} of {first} is used instead of the shipped agent of that name.")
     elif first != path:
-        found.warnings.append(
-            f"The agent {name!r} is in {first} and in {path}: the first is used. Give one of them another name."
-        )
+        found.warnings.append(f"The agent {name!r} is in {first} and in {path}: the first is used. Rename one of them.")
 
 
 def load_file(path: Path) -> ModuleType:
@@ -201,9 +198,9 @@ def load_file(path: Path) -> ModuleType:
 
 
 def _own_traceback(error: Exception, path: Path) -> str:
-    """Return the traceback from the agent file on, without the frames of the import machinery."""
+    """Return the traceback from the agent file's first frame on, without the frames of the import machinery."""
     frames = traceback.extract_tb(error.__traceback__)
-    # A file that cannot be compiled has no frame: the error itself shows its line.
+    # A file with a syntax error has no frame; the error itself shows the line.
     first = next((i for i, frame in enumerate(frames) if Path(frame.filename) == path), len(frames))
     lines = traceback.format_list(frames[first:])
     head = ["Traceback (most recent call last):\n"] if lines else []

@@ -1,4 +1,4 @@
-"""Find the faults of an agent that only show once its whole file was read: tools are registered after it is made."""
+"""Find mistakes in an agent that show only after its file has run, because tools are registered after the agent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fault_of_agent(voice: VoiceAgent[Any, Any]) -> str:
-    """Return what is wrong with the agent and how to fix it, or "" if nothing is."""
+    """Return a message that says what is wrong with the agent and how to fix it, or "" if nothing is wrong."""
     return fault_of_speech(voice) or fault_of_tools(voice) or _fault_of_confirmation(voice)
 
 
@@ -56,7 +56,7 @@ def _fault_of_names(voice: VoiceAgent[Any, Any], argument: str, given: Mapping[s
 
 
 def _tool_names(voice: VoiceAgent[Any, Any]) -> set[str] | None:
-    """Return the names of the agent's tools; None if some toolset, such as an MCP server, tells them only in a run."""
+    """Return the names of the agent's tools; None if a toolset, such as an MCP server, knows them only in a run."""
     from pydantic_ai.toolsets import FunctionToolset
 
     names: set[str] = set()

@@ -18,7 +18,10 @@ EVERY_SECONDS = 3.5
 def filler_of(
     given: FillerTexts, after: float, every: float | None, *, model: bool, tools: Mapping[str, ToolPolicy]
 ) -> Filler | None:
-    """Return the filler of an agent; `model` tells whether a model answers. Raises DeveloperError for other types."""
+    """Return the filler of an agent, or None. `model` tells whether a model answers.
+
+    Raises DeveloperError if `given` has a type other than FillerTexts.
+    """
     if every is None and model:
         every = EVERY_SECONDS
     own = {name: policy.texts for name, policy in tools.items() if policy.texts}
@@ -29,7 +32,7 @@ def filler_of(
 
 
 def offline_filler(filler: Filler | None) -> Filler | None:
-    """Return the filler without the default texts: an offline script answers at once. Texts of tools stay."""
+    """Return the filler without default texts, because an offline script answers at once. Tools keep their texts."""
     if filler is None or filler.texts is not None:
         return filler
     return replace(filler, texts=()) if filler.tools else None

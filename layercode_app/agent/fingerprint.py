@@ -1,4 +1,4 @@
-"""The version of an agent: a short hash that changes with its prompt, tools, hooks, output or model."""
+"""Compute an agent's version: a short hash that changes with its prompt, tools, hooks, output or model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .instructions import instructions_of
 
 
 class Declaration(Protocol):
-    """The parts of a voice agent that shape its answers."""
+    """The attributes of a voice agent that the hash is computed from."""
 
     name: str
     model_settings: dict[str, Any]

@@ -10,7 +10,7 @@ from ..conversation.flow import take_back
 from ..conversation.turn import Turn
 
 Guard: TypeAlias = Callable[[Turn[Any, Any]], Awaitable[str | None]]
-"""Returns None to allow the reply, or the text that is said instead of the rest of the reply."""
+"""An async function of the turn. It returns None to allow the reply, or a text that replaces the rest of the reply."""
 
 
 def guards_of(given: Guard | Sequence[Guard] | None) -> tuple[Guard, ...]:
@@ -21,21 +21,21 @@ def guards_of(given: Guard | Sequence[Guard] | None) -> tuple[Guard, ...]:
 
 
 async def guarded(guards: Sequence[Guard], turn: Turn[Any, Any], speaking: Coroutine[Any, Any, None]) -> None:
-    """Let the agent speak while the guards check the turn. The first objection or error of one stops the speech."""
+    """Let the agent speak while the guards check the turn. A guard's objection or error stops the speech."""
     speech: asyncio.Task[None] = asyncio.create_task(speaking)
     verdict: asyncio.Task[str | None] = asyncio.create_task(_ask(guards, turn))
     try:
         await asyncio.wait({speech, verdict}, return_when=asyncio.FIRST_COMPLETED)
         if speech.done():
             speech.result()
-        # Text that was sent may not have been heard yet, so a verdict after the end of the speech still counts.
+        # Text that was sent may not have been heard yet, so an objection after the end of the speech still counts.
         objection = await verdict
         if objection is None:
             await speech
             return
         await _end(speech)
         turn.record.impact = "refusal"
-        turn.record.pending = None  # A yes to the question of a refused reply must not run its tool.
+        turn.record.pending = None  # If the refused reply asked to confirm a tool call, a later yes must not run it.
         take_back(turn.live)
         turn.say(objection)
     finally:
@@ -44,7 +44,7 @@ async def guarded(guards: Sequence[Guard], turn: Turn[Any, Any], speaking: Corou
 
 
 async def _ask(guards: Sequence[Guard], turn: Turn[Any, Any]) -> str | None:
-    """Ask all guards at once, and return the first objection."""
+    """Run all guards concurrently, and return the first objection, or None."""
     if len(guards) == 1:
         return await _ask_one("guard", guards[0], turn)
     asked = [asyncio.create_task(_ask_one(f"guard {_name(guard)}", guard, turn)) for guard in guards]

@@ -1,4 +1,4 @@
-"""Guards to use as they are: `VoiceAgent(guard=[no_card_numbers, prompt_injection(), stay_on_topic(["bread"])])`."""
+"""Ready-made guards: `VoiceAgent(guard=[no_card_numbers, prompt_injection(), stay_on_topic(["bread"])])`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CARD_TEXT = "For your safety, please do not tell me card numbers on this line."
 INJECTION_TEXT = "I'm sorry, I can't do that. What else can I do for you?"
 TOPIC_TEXT = "I'm sorry, I can only help with {topics}. What can I do for you there?"
 SHORTEST = 4
-"""The fewest words of a message that can be about another subject: "yes" and "two, please" are answers."""
+"""The minimum number of words in a message that a model judges, because "yes" and "two, please" are answers."""
 JUDGE_SECONDS = 5.0
-"""How long a model may judge a message; then the message is allowed, as if the model was away."""
+"""The timeout of a model's judgement. When it expires, the message is allowed."""
 _ATTACKS = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,30}\b(?:instructions?|prompts?|rules|guidelines|directions|"
     r"training|restrictions?|programming|you (?:were|have been) told)\b"
@@ -44,13 +44,13 @@ _ATTACKS = re.compile(
 
 
 class Verdict(BaseModel):
-    """What a model says about a message."""
+    """A model's judgement of a message."""
 
     allowed: bool
 
 
 async def no_card_numbers(turn: Turn[Any, Any]) -> str | None:
-    """Refuse a message with a card number, also one that is continued from the message before."""
+    """Refuse a message with a card number, even if the number began in the previous message."""
     text, last = turn.text, turn.last
     if last is not None and not is_blank(last.user_text) and _is_number(last.user_text) and _is_number(text):
         text = f"{last.user_text} {text}"
@@ -65,7 +65,8 @@ def _is_number(text: str) -> bool:
 def prompt_injection(model: Model | str | None = None, *, say: str = INJECTION_TEXT) -> Guard:
     """Return a guard against messages that try to change or to read the agent's instructions.
 
-    The usual wordings, in English and German, are found in code. With `model`, that model also judges every longer message.
+    Patterns recognise common wordings in English and German. With `model`, that model also judges every message of at
+    least four words. `say` is the refusal.
     """
 
     async def prompt_injection(turn: Turn[Any, Any]) -> str | None:
@@ -83,9 +84,10 @@ def prompt_injection(model: Model | str | None = None, *, say: str = INJECTION_T
 
 
 def stay_on_topic(topics: Sequence[str], model: Model | str | None = None, *, say: str = TOPIC_TEXT) -> Guard:
-    """Return a guard that keeps the agent to these topics; `say` may have the field {topics}.
+    """Return a guard that refuses messages about other topics. `say` is the refusal; it may have the field {topics}.
 
-    A model judges each message of at least four words: `model`, else the agent's own. Offline every message is allowed.
+    A model judges each message of at least four words: `model`, else the agent's own. Offline, every message is
+    allowed. Raises DeveloperError unless `topics` is a non-empty list of texts.
     """
     if isinstance(topics, str) or not topics or not all(isinstance(topic, str) for topic in topics):
         raise DeveloperError(
@@ -112,7 +114,7 @@ def _is_short(text: str) -> bool:
 
 
 async def _allowed(turn: Turn[Any, Any], model: Model | str | None, question: str) -> bool:
-    """Return whether a model allows the message; without a model, or if it fails or is too slow, it is allowed."""
+    """Return whether the model allows the message; True without a model, or if the model fails or times out."""
     from pydantic_ai import Agent
 
     chosen = turn.helper_model(model)
@@ -122,6 +124,6 @@ async def _allowed(turn: Turn[Any, Any], model: Model | str | None, question: st
     try:
         async with asyncio.timeout(JUDGE_SECONDS):
             return (await judge.run(turn.text)).output.allowed
-    except Exception as error:  # noqa: BLE001 - a guard whose model is away must not end every call
+    except Exception as error:  # noqa: BLE001 - an outage of the guard's model must not end every call
         turn.log.warning("The model of a guard failed, and the message was allowed: {}", type(error).__name__)
         return True

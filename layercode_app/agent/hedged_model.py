@@ -1,6 +1,6 @@
-"""A model wrapper that sends a slow request a second time: the request that answers first speaks, the other is cancelled.
+"""A model wrapper that sends a slow request a second time, uses the request that answers first, and cancels the other.
 
-Providers' time to the first token has a heavy tail, and a second request seldom meets it too. The race is over with the
+A few requests wait very long for their first token, and a second request is seldom slow too. The race ends with the
 first event of either stream, before anything is spoken and before a tool is called. So nothing is spoken or run twice.
 """
 
@@ -25,9 +25,9 @@ from .offline import MODEL_NAME
 from .replayed_events import ReplayedEvents
 
 CLOSE_SECONDS = 2.0
-"""How long the end of a response waits until its stream is closed."""
+"""The maximum wait for the stream to close at the end of a response."""
 _closing: set[asyncio.Task[None]] = set()
-"""The tasks of requests that lost, until their streams are closed."""
+"""The tasks of requests that lost the race, until their streams are closed."""
 Opened: TypeAlias = AbstractAsyncContextManager[StreamedResponse]
 Note: TypeAlias = Callable[[Hedge], None]
 """Records a hedged request when its race is over."""
@@ -36,7 +36,7 @@ Note: TypeAlias = Callable[[Hedge], None]
 def hedged(model: Any, second: Model | None, after: float, note: Note) -> Any:
     """Wrap a model so that a request without a first token after `after` seconds is sent again, to `second` if given.
 
-    An instrumented model stays outermost. The offline script is not hedged, nor is anything if `after` is 0.
+    An instrumented model stays outermost. The offline model, and any model if `after` is 0, is returned unchanged.
     """
     if not after or getattr(model, "model_name", "") == MODEL_NAME:
         return model
@@ -48,7 +48,7 @@ def hedged(model: Any, second: Model | None, after: float, note: Note) -> Any:
 
 
 class HedgedModel(WrapperModel):
-    """The model of one turn, whose requests are sent a second time if they are slow to begin."""
+    """The model of one turn, which sends a request a second time if its response is slow to begin."""
 
     def __init__(self, wrapped: Model | str, second: Model | None, after: float, note: Note) -> None:
         super().__init__(wrapped)
@@ -64,7 +64,7 @@ class HedgedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Send the request, and once more after the delay. Yield the stream that began first."""
+        """Send the request, and again if no event arrives within the delay. Yield the stream that begins first."""
 
         def send(model: Model, span: str = "") -> _Request:
             opened = model.request_stream(list(messages), model_settings, model_request_parameters, run_context)
@@ -100,18 +100,21 @@ class _Race:
         return winner.begun.result()
 
     async def _decide(self, second: _Request) -> None:
-        """Wait until a request begins or both have failed; cancel the other one, without waiting for its end."""
+        """Wait until one request begins or both have failed. Cancel the others, without waiting for their end."""
         waiting = {self._first.begun, second.begun}
         while waiting and self._won is None:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            # If both have begun by now, the first request is preferred: its words are as good, and no row says "won".
+            # If both have begun by now, prefer the first request, so that the second one is not recorded as the winner.
             self._won = next((one for one in (self._first, second) if one.has_begun), None)
         for one in (self._first, second):
             if one is not self._won:
                 one.task.cancel()
 
     async def end(self, *, cut: bool) -> None:
-        """Close the streams. `cut` says that the response was not used to its end. Raises an error of closing it."""
+        """Close the streams. `cut` means that the response was not read to its end.
+
+        Raises the error with which the winner's stream closed.
+        """
         requests = [one for one in (self._first, self._second) if one is not None]
         for one in requests:
             if cut or one is not self._won:
@@ -120,7 +123,7 @@ class _Race:
                 one.over.set()
         if self._second is not None:
             self._note(self._hedge(self._second))
-        # The answer does not wait until the request that lost is closed: its connection may be the slow one.
+        # Do not wait until the losing request is closed: its connection may be slow.
         waiting = [one.task for one in requests if cut or one is self._won or self._won is None]
         _closing.update(one.task for one in requests if one.task not in waiting)
         for task in [*_closing]:
@@ -142,9 +145,9 @@ class _Race:
 
 
 class _Request:
-    """One request in its own task, which opens the stream, waits for its first event, and holds it open.
+    """One request. Its task opens the stream, waits for the first event, and keeps the stream open until `over` is set.
 
-    With a name in `span`, it gets a span of its own.
+    If `span` is not empty, the request is recorded in a span of that name.
     """
 
     def __init__(self, model: Model, opened: Opened, span: str) -> None:
@@ -159,7 +162,7 @@ class _Request:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the first event has come."""
+        """Whether the first event has arrived."""
         return self.begun.done() and not self.begun.cancelled() and not self.failed
 
     @property
@@ -168,7 +171,7 @@ class _Request:
         return self.begun.done() and not self.begun.cancelled() and self.begun.exception() is not None
 
     async def _hold(self, opened: Opened, span: str) -> None:
-        # A context must be left in the task that entered it, and the losing one is left by a cancellation.
+        # A context must be exited in the task that entered it. A losing request exits its context by cancellation.
         traced = spans.span(span, {"gen_ai.request.model": self.model.model_name}) if span else nullcontext()
         with traced as current:
             async with opened as stream:
@@ -192,4 +195,4 @@ class _Request:
             self.begun.cancel()
         else:
             self.begun.set_exception(error)
-            self.begun.exception()  # A lost request's error is not reported as never retrieved.
+            self.begun.exception()  # Retrieve the error, so that asyncio does not log it for a losing request.

@@ -8,7 +8,7 @@ from .offline import Script
 
 
 class Hooks:
-    """The decorators that register an agent's hooks, tasks and script; hooks and tasks are checked at once."""
+    """The decorators that register an agent's hooks, tasks and script. An invalid hook or task raises HookError."""
 
     def __init__(self) -> None:
         self.hooks: dict[HookName, list[Hook]] = {}
@@ -47,7 +47,7 @@ class Hooks:
         return self._add("session_end", hook)
 
     def task(self, function: HookT) -> HookT:
-        """Register a task: `turn.background(function, **arguments)` then stores its calls in the journal until done."""
+        """Register a task. `turn.background(function, **arguments)` keeps each call in the journal until it is done."""
         check_hook("task", function)
         self.tasks[mark_task(function)] = function
         return function

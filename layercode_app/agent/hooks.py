@@ -1,4 +1,4 @@
-"""The hooks of a voice agent: check that they are async when they are registered, and speak what they answer."""
+"""Check the hooks of a voice agent when they are registered, and speak their answers."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ SpeakingHookT = TypeVar("SpeakingHookT", bound=Callable[..., Awaitable[str | Non
 
 
 def check_hook(name: str, function: object, parameters: Sequence[str] | None = None, *, stream: bool = False) -> None:
-    """Raise HookError, which shows the fix, unless the function is async and takes the parameters, if they are known.
+    """Raise HookError, which shows the fix, unless the function is async and accepts `parameters`.
 
-    `stream` also allows an async generator.
+    Without `parameters`, only the first condition is checked. `stream` also allows an async generator.
     """
     if inspect.iscoroutinefunction(function) or (stream and inspect.isasyncgenfunction(function)):
         if parameters is not None:
@@ -68,8 +68,8 @@ async def speak_answer(
 ) -> None:
     """Speak the answer of a hook or a greeting: a text, a stream of pieces, or None for nothing.
 
-    `say_last` speaks a whole text, which is the last of the turn. Pieces are always sent at once with `say`, because
-    the next one may be slow. Raises HookError for an answer of another type.
+    `say_last` speaks an answer that is one text, because no other text follows in the turn. Pieces of a stream are
+    always sent at once with `say`, because the next piece may be slow. Raises HookError for an answer of another type.
     """
     if not isinstance(answer, AsyncGeneratorType) and inspect.isawaitable(answer):
         answer = await answer
@@ -80,7 +80,7 @@ async def speak_answer(
         return
     if not hasattr(answer, "__aiter__"):
         raise HookError(
-            f"{hook} answered a {type(answer).__name__}; expected a str, an async iterator of str, or None."
+            f"{hook} returned a {type(answer).__name__}; expected a str, an async iterator of str, or None."
         )
     try:
         async for piece in answer:
@@ -88,6 +88,6 @@ async def speak_answer(
                 raise HookError(f"{hook} yielded a {type(piece).__name__}; expected str.")
             await say(piece)
     finally:
-        # Close the generator in this task: the garbage collector would leave the generator's contexts in another one.
+        # Close the generator in this task: the garbage collector would exit the generator's contexts in another task.
         if isinstance(answer, AsyncGeneratorType):
             await answer.aclose()

@@ -1,4 +1,4 @@
-"""Import a module by its name, and tell an error of the module from a module that is not there."""
+"""Import a module by its name, and tell a module that fails from a module that does not exist."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _MACHINERY = ("<frozen importlib", importlib.__file__, __file__)
 
 
 def import_module(name: str, *, asked: str) -> ModuleType:
-    """Import a module; `asked` is what the user typed, for the message.
+    """Import a module. `asked` is the address that the user typed, for error messages.
 
-    Raises AgentNotFoundError if there is no such module, and AgentImportError with its own traceback if it fails.
+    Raises AgentNotFoundError if the module does not exist, and AgentImportError with the module's traceback if it
+    fails.
     """
     from .deferred_models import models_deferred
 
@@ -40,9 +41,9 @@ def _failed(name: str, asked: str, error: Exception) -> AgentImportError:
 
 
 def import_error(what: str, error: Exception, *, traceback: str) -> AgentImportError:
-    """Return the error that a file or module failed to import, with what to write instead of a call that is gone.
+    """Return the error for a file or module that failed to import. For an outdated call, it says what to write instead.
 
-    For a library that is not installed the message says all, so it has no traceback.
+    The error for a missing optional dependency has no traceback, because its message says everything.
     """
     if isinstance(error, MissingExtraError):
         return AgentImportError(f"{what} failed to import: {error}")
@@ -52,9 +53,10 @@ def import_error(what: str, error: Exception, *, traceback: str) -> AgentImportE
 
 
 def traceback_of_module(error: Exception) -> str:
-    """Return the traceback without the frames that only import.
+    """Return the traceback without the frames of the import machinery.
 
-    Libraries may import too, such as beartype with its import hook: the frames before the first own one are theirs.
+    Import hooks of libraries, such as beartype's, add frames too. So the traceback starts at the first frame that is
+    not in a library.
     """
     frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(_MACHINERY)]
     own = next((number for number, one in enumerate(frames) if not is_library(one.filename)), len(frames))

@@ -1,4 +1,4 @@
-"""Read or replace the prompt among the instructions of a PydanticAI agent."""
+"""Read or replace the prompt in the instructions of a PydanticAI agent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def prompt_of(agent: AbstractAgent[Any, Any] | None) -> str:
 
 
 def with_prompt(agent: AbstractAgent[Any, Any], prompt: str) -> list[Any]:
-    """Return the agent's instructions with another prompt. Functions and texts that are not the prompt stay."""
+    """Return the agent's instructions with another prompt. Functions and texts that are not the prompt are kept."""
     parts = instructions_of(agent)
     places = _prompt_places(parts)
     first = places[0] if places else 0

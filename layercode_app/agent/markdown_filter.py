@@ -1,4 +1,4 @@
-"""Remove markdown, emoji and links from streamed text; and a prompt that avoids them.
+"""Remove markdown, emoji and links from streamed text, and provide a prompt with which models avoid them.
 
 The filter reads one character at a time. It holds back only a mark whose meaning depends on the next character, so no
 word is delayed, and the size of the pieces does not change the result.
@@ -61,7 +61,7 @@ class MarkdownFilter:
         return "".join([self._step(char) for char in piece])
 
     def flush(self) -> str:
-        """Return the text that was held back. The text after it counts as the start of a line."""
+        """Return the text that was held back. The next piece counts as the start of a line."""
         out = self._resolve("")[0] if self._held else ""
         self._held = self._skip = ""
         self._line_start, self._table, self._prev = True, False, "\n"
@@ -133,7 +133,7 @@ class MarkdownFilter:
         return ""
 
     def _resolve(self, char: str) -> tuple[str, bool]:
-        """Decide the held mark by the next character, which is "" at the end.
+        """Decide what the held mark means, by the next character ("" at the end of the text).
 
         Returns the text to speak, and whether the next character was consumed.
         """
@@ -163,7 +163,7 @@ class MarkdownFilter:
         return char == " " and (mark in "#>" or (mark in "-+*" and count == 1))
 
     def _kept(self, mark: str, char: str) -> str:
-        """Return the part of the mark that is text."""
+        """Return the part of the held mark that is text, not markup."""
         held, before = self._held, self._before
         if mark in "`]":
             return ""

@@ -1,4 +1,4 @@
-"""Choose the prompt of a turn: the caller's words, or a note if there are none."""
+"""Choose the prompt of a turn: the caller's words, or a note in brackets if the caller said nothing meaningful."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from ..conversation.turn import Turn
 from ..journal.record import Status
 
 GO_ON = "[The caller interrupted, but no words could be made out. Go on from where you were cut off.]"
-"""The prompt for a blank transcript that interrupted a reply: otherwise both sides would stay silent."""
+"""The prompt for a blank transcript that interrupted a reply. Without a prompt, both sides would stay silent."""
 
 LISTENED = "[The caller only showed that they listen. Go on from where you were cut off.]"
-"""The prompt for listening sounds that stopped a reply before the model had written all of it."""
+"""The prompt for listening sounds that interrupted a reply before the model had finished it."""
 
 TAKEN_OVER = "has handed the caller to you"
-"""A part of the prompt of an agent that goes on with a turn which another agent began."""
+"""Part of the prompt of an agent that continues a turn after another agent handed the call over."""
 
 
 def prompt_of(turn: Turn[Any, Any], *, listening: bool = False) -> str | None:
     """Return the prompt of a turn, or None if the caller said nothing that needs an answer.
 
-    `listening` means that the message is only listening sounds.
+    `listening` means that the message consists only of listening sounds.
 
-    Speech recognition sends a blank transcript for a cough. Models refuse blank text, some of them for the rest of the
-    conversation.
+    Speech recognition sends a blank transcript for a cough, for example. Models refuse blank text, and some refuse
+    every later request whose history contains it.
     """
     if listening and turn.last is not None and was_cut_off(turn.last):
         return LISTENED

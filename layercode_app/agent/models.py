@@ -1,7 +1,7 @@
 """Choose an agent's model: `--model`, else the agent's own, else DEFAULT_MODEL, else the offline script.
 
 FALLBACK_MODELS are added to the chosen model. A server does not start if a named model or fallback is unknown, has no
-key or cannot be created. Only where development goes on without a key does such an agent answer offline.
+key or cannot be created. With `offline_without_key`, as in development, an agent without a key answers offline instead.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 _VARIABLE = re.compile(r"`([A-Z][A-Z0-9_]+)`")
-"""Matches the variables in PydanticAI's error when a provider's key or base URL is missing."""
+"""Matches the environment variables in PydanticAI's error when a provider's key or base URL is missing."""
 _shared: ContextVar[dict[str, Any]] = ContextVar("shared_providers")
-"""The providers of the models that were named so far, by their names; their keys are read when they are made."""
+"""The providers created so far, by name. A provider reads its key when it is created."""
 PRODUCTION = "production"
 _NO_MODEL = (
-    "With APP_ENV=production that must be asked for: set DEFAULT_MODEL and its provider's key, or serve the scripts with "
-    "--model offline."
+    "With APP_ENV=production this needs an explicit choice: set DEFAULT_MODEL and its provider's key, or serve the "
+    "scripts with --model offline."
 )
 _FIX = "Set it in .env or in the environment, or answer from the agents' scripts with --model offline."
 
 
 class MissingKeyError(ConfigurationError):
-    """The model is known, but its key is not set. `reason` is the message without the fix."""
+    """A known model's key is not set. `reason` is the message without the fix."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason} {_FIX}")
@@ -51,12 +51,13 @@ def choose_model(
     asked: str | None = None,
     offline_without_key: bool = False,
 ) -> None:
-    """Set the model that the agent uses, and those of second requests, summaries and judges.
+    """Set the model that the agent uses, and the models of second requests, summaries and judges.
 
-    Raises ConfigurationError if a named model cannot be used. Without settings only `asked` and the agent's own count.
+    `asked` is the value of `--model`. Without `settings`, only `asked` and the agent's own models count. Raises
+    ConfigurationError if a named model cannot be used.
 
-    With `offline_without_key`, an agent whose model has no key answers from its script, and a fallback that has none is
-    left out; a warning says so. The model of `asked` needs its key in any case.
+    With `offline_without_key`, an agent whose model has no key answers from its script, and a fallback without a key is
+    left out; a warning is logged. The model of `asked` always needs its key.
     """
     given = settings or Settings()
     if asked != MODEL_NAME:
@@ -87,7 +88,7 @@ def choose_model(
 
 
 def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
-    """Set the model of summaries: the agent's own `summary`, else that of the setting."""
+    """Set the model of summaries: the agent's own `summary`, else the model of the setting."""
     setting = "LAYERCODE_SUMMARY_MODEL"
     if isinstance(voice.summary, str):
         setting, name = f"The summary model of agent {voice.name!r},", voice.summary
@@ -97,14 +98,14 @@ def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip
 
 
 def _choose_judge_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
-    """Set the model of the agent's judges to that of the setting."""
+    """Set the model of the agent's judges to the model of the setting."""
     if voice.judges.questions:
         rest = "Calls are judged by the model that answers."
         voice.judge_model = _named_or_none(name, "LAYERCODE_JUDGE_MODEL", rest, skip=skip)
 
 
 def _named_or_none(name: str | None, setting: str, rest: str, *, skip: bool) -> Model | None:
-    """Return the model of this name; None without a name, or, with `skip`, without its key, which a warning says."""
+    """Return the model of this name, or None without a name. With `skip`, a missing key gives a warning and None."""
     try:
         return None if name is None else named_model(name, setting)
     except MissingKeyError as error:
@@ -115,7 +116,7 @@ def _named_or_none(name: str | None, setting: str, rest: str, *, skip: bool) -> 
 
 
 def _choose_second_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
-    """Set the model of second requests: the agent's own `hedge_model`, else that of the setting."""
+    """Set the model of second requests: the agent's own `hedge_model`, else the model of the setting."""
     setting = "LAYERCODE_HEDGE_MODEL"
     if isinstance(voice.hedge_model, str):
         setting, name = f"The hedge_model of agent {voice.name!r},", voice.hedge_model
@@ -132,12 +133,12 @@ def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, *, offline
     except MissingKeyError as error:
         if not offline_without_key:
             raise
-        _warn_once(f"{error.reason} Agents that use it answer offline, from their scripts.")
+        _warn_once(f"{error.reason} Agents that use this model answer offline, from their scripts.")
         return offline_model(voice.script)
 
 
 def own_model(agent: Any) -> Model | str | None:
-    """Return the agent's own model: its name where it was made without a key, None where it has none."""
+    """Return the agent's own model, or None. If the model was created without its key, return its name."""
     own: Model | str | None = agent.model
     return getattr(own, "asked", own)
 
@@ -149,7 +150,7 @@ def _warn_once(warning: str) -> None:
 
 
 def named_model(name: str, setting: str) -> Model:
-    """Return the model of that name. Raises ConfigurationError, which names the setting and what is missing."""
+    """Return the model of this name. Raises ConfigurationError, which names the setting and says what is missing."""
     from pydantic_ai.models import infer_model
 
     shared = _shared.get({})
@@ -169,7 +170,7 @@ def named_model(name: str, setting: str) -> Model:
 
 @contextmanager
 def shared_providers() -> Iterator[None]:
-    """Let the models that are named in this block share one client, and its connections, for each provider."""
+    """Let all models that are created by name in this block share one client, with its connections, per provider."""
     token = _shared.set({})
     try:
         yield
@@ -178,12 +179,12 @@ def shared_providers() -> Iterator[None]:
 
 
 def missing_variables(error: Exception) -> list[str]:
-    """Return the environment variables that the error of a model's creation names, [] if it has another reason."""
+    """Return the missing environment variables that an error from creating a model names; [] for another error."""
     return [] if isinstance(error, ImportError) else _VARIABLE.findall(str(error))
 
 
 def _said(message: str) -> str:
-    """Shorten PydanticAI's message: keep its suggested name, or else tell what format a model's name has."""
+    """Shorten PydanticAI's message. Keep its suggestion; for an unknown model without one, add the expected format."""
     reason, _, more = message.partition(". ")
     if more.startswith("Did you mean"):
         return message
@@ -192,7 +193,7 @@ def _said(message: str) -> str:
 
 
 def _with_fallbacks(model: Model, names: Sequence[str], *, skip: bool) -> Model:
-    """Return the model with its fallbacks. The offline model, and one with its own fallbacks, is returned unchanged.
+    """Return the model with these fallbacks. The offline model and a model with its own fallbacks stay unchanged.
 
     `skip` leaves out the fallbacks without a key.
     """
@@ -211,7 +212,7 @@ def _fallbacks(names: Sequence[str], *, skip: bool) -> Iterator[Model]:
         except MissingKeyError as error:
             if not skip:
                 raise
-            _warn_once(f"{error.reason} It is left out.")
+            _warn_once(f"{error.reason} This fallback is left out.")
 
 
 def falls_back(model: Model) -> bool:
@@ -225,7 +226,7 @@ def falls_back(model: Model) -> bool:
 
 
 def single_models(models: Iterable[Any]) -> Iterator[Model]:
-    """Yield each model that sends requests once, including those inside fallback models and wrappers."""
+    """Yield, without duplicates, the models that send requests, including those inside fallback models and wrappers."""
     waiting = list(models)
     if not waiting:
         return  # An app whose agents have no model does not import PydanticAI for this.

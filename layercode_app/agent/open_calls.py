@@ -1,4 +1,4 @@
-"""Keep connections to the models' providers open while calls are open, so that no turn waits for TCP and TLS."""
+"""Keep connections to the model providers open during calls, so that no turn waits for a TCP and TLS handshake."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 15.0
-"""How often the connections of open calls are checked. A provider may close idle ones after a minute."""
+"""The interval of the checks of open calls' connections. A provider may close idle connections after a minute."""
 MOST_CALLS = 10_000
-"""How many calls are known; the one that was silent for the longest time is forgotten first."""
+"""The maximum number of calls that are tracked; the call with the oldest event is dropped first."""
 SILENT_SECONDS = 900.0
-"""A call without an event for this long is over: the event of its end may have been lost."""
+"""A call without an event for this long counts as ended, because its end event may have been lost."""
 
 
 async def connect(voices: Iterable[VoiceAgent[Any, Any]]) -> None:
-    """Send a HEAD request to each model's provider that has no idle connection. It uses no tokens; errors are ignored."""
+    """Send a HEAD request to each provider without an idle connection. This uses no tokens, and errors are ignored."""
     with spans.upkeep():
         clients = {
             id(client): (client, model) for model in single_models(models_of(voices)) if (client := http_client(model))
@@ -42,7 +42,7 @@ async def _connect(client: Any, model: Any) -> None:
 
 
 class OpenCalls:
-    """The calls that are open in this worker, by session. A timer keeps the connections of their agents open."""
+    """The open calls of this worker, by session. A timer keeps their agents' connections to the providers open."""
 
     def __init__(self) -> None:
         self._calls: dict[str, tuple[VoiceAgent[Any, Any], float]] = {}
@@ -50,7 +50,7 @@ class OpenCalls:
         self._connecting: set[asyncio.Task[None]] = set()
 
     def note(self, voice: VoiceAgent[Any, Any], event: Event) -> None:
-        """Note that a call began, goes on or ended. At its start a connection is opened in the background."""
+        """Note an event of a call. When a call starts, a connection is opened in the background."""
         if voice.agent is None:
             return
         if isinstance(event, SessionEnd):
@@ -74,13 +74,13 @@ class OpenCalls:
         if len(self._calls) > MOST_CALLS:
             del self._calls[next(iter(self._calls))]
         if starts:
-            # Otherwise the turn itself opens a connection now.
+            # After any other first event, a turn is running, and its model request opens the connection itself.
             self._connect([voice])
         if self._timer is None:
             self._look_later()
 
     def _look_later(self) -> None:
-        # In a context of its own: that of a turn would be held, with all that the turn refers to.
+        # Use an empty context: the timer would keep the context of the current turn, and all its objects, in memory.
         self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look, context=Context())
 
     def _look(self) -> None:

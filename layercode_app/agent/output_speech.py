@@ -1,4 +1,4 @@
-"""Speak the output of a completed run: through `speak=`, after a validator accepted it, or as a question."""
+"""Speak the output of a completed run: the text that `speak=` returns, a validated text, or a question to confirm."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 NOT_APPROVED = "I'm sorry, that can't be done during this call, so I have not done it."
-"""Said when a tool call is to be executed by another program: the caller must know that the tool did not run."""
+"""Spoken when the agent defers a tool call to another program: the caller must know that the tool did not run."""
 NOT_RUN = "The tool was not run: it is executed by another program, which cannot be done during a call."
-"""The result of such a call that the model reads in the next turns."""
+"""The result of such a tool call, as the model reads it in the next turns."""
 
 
 async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, output: Any) -> None:
@@ -39,13 +39,13 @@ async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer
         await (writer.speak_output(output) if isinstance(output, str) else writer.release())
     elif not isinstance(output, str) and output is not None and not turn.live.spoken.begun:
         raise HookError(
-            f"Agent {voice.name!r} answered with {type(output).__name__}, which is no text, and nothing was said. "
-            f"Say how it is spoken: VoiceAgent({voice.name!r}, ..., speak=lambda output: ...)"
+            f"Agent {voice.name!r} answered with {type(output).__name__}, which is not text, so nothing was said. "
+            f"Pass a function that turns it into text: VoiceAgent({voice.name!r}, ..., speak=lambda output: ...)"
         )
 
 
 def _speaks_approvals(voice: VoiceAgent[Any, Any]) -> bool:
-    """Return whether the developer's `speak` says what happens with the calls that the agent's output type allows."""
+    """Return whether the developer's `speak` handles deferred tool calls, which the agent's own output type allows."""
     return voice.speak is not None and not voice.asks_first and not voice.confirm
 
 

@@ -1,4 +1,4 @@
-"""Classify an agent's output: text that is spoken while it streams, text that may be rejected, or another type."""
+"""Classify an agent's output: text that can be spoken while it streams, text that may be rejected, or another type."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def speaks_text(agent: AbstractAgent[Any, Any]) -> bool:
 
 
 def may_be_rejected(agent: AbstractAgent[Any, Any]) -> bool:
-    """Return whether a function must accept the agent's text, or may change it, before it is the output."""
+    """Return whether a validator or `TextOutput` function may reject or change the agent's text."""
     return bool(_validators(agent)) or any(_is_text_output(kind) for kind in _kinds(agent.output_type))
 
 
 def may_defer(agent: AbstractAgent[Any, Any]) -> bool:
-    """Return whether a run may end with tool calls that wait for an approval."""
+    """Return whether the agent's output type allows a run to end with tool calls that wait for an approval."""
     from pydantic_ai import DeferredToolRequests
 
     return any(kind is DeferredToolRequests for kind in _kinds(agent.output_type))
 
 
 def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
-    """Return the agent's output types for a run that may also end with calls that wait for an approval."""
+    """Return the agent's output types plus `DeferredToolRequests`, for calls that wait for an approval."""
     from pydantic_ai import DeferredToolRequests
 
     own = agent.output_type
@@ -40,36 +40,36 @@ def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
 
 
 def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
-    """Return a message if a run of the agent cannot end with calls that wait for an approval, else ""."""
+    """Return an error message if a run of the agent cannot end with calls that wait for an approval, else ""."""
     if may_defer(agent) or not _validators(agent):
         return ""
     return (
-        f"VoiceAgent({name!r}): the agent has an output validator, and tools to be confirmed. PydanticAI then needs the "
-        "output type for them: Agent(..., output_type=[str, DeferredToolRequests])."
+        f"VoiceAgent({name!r}): the agent has an output validator, and tools that must be confirmed. Then PydanticAI "
+        "needs DeferredToolRequests as an output type: Agent(..., output_type=[str, DeferredToolRequests])."
     )
 
 
 def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -> None:
-    """Warn about output settings that the caller will notice, unless VoiceAgent was given `speak`."""
+    """Warn about an output validator, which delays the first word. With `speak`, the reply is never streamed anyway."""
     if speak:
         return
     if _validators(agent):
         logger.warning(
-            "Agent {!r} has an output validator, so its replies are held back until it has passed them: the caller "
+            "Agent {!r} has an output validator, so each reply is held back until the validator accepts it. The caller "
             "hears the first word later, after a filler. Words before tool calls are spoken at once.",
             name,
         )
 
 
 def _validators(agent: Any) -> Any:
-    """Return the agent's output validators, also if it is wrapped."""
+    """Return the agent's output validators, even if the agent is in a wrapper."""
     while (wrapped := getattr(agent, "wrapped", None)) is not None:
         agent = wrapped
     return output_validators(agent)
 
 
 def _kinds(output: Any) -> Iterator[Any]:
-    """Yield the single output types in nested lists and unions."""
+    """Yield the single output types of nested lists and unions."""
     several = output if isinstance(output, list | tuple) else get_args(output) if _is_union(output) else None
     if several is None:
         yield output

@@ -8,14 +8,14 @@ from contextvars import Context
 from ..conversation.timeout import Timeout
 
 UNBOUNDED = 86_400.0
-"""Seconds that stand for no timeout, which is written as 0."""
+"""The timeout in seconds that is used for `seconds=0`, which means no timeout."""
 
 
 class Pauses(Timeout):
     """A timeout for each pause: `with pauses:` raises TimeoutError when the model pauses for more than `seconds`.
 
-    Call `over()` when a piece arrives, and `begin()` when the next one is awaited. The time between the two does not
-    count, because a slow caller receives the words slowly. The first piece is not timed here: it has another timeout.
+    Call `over()` when a piece arrives, and `begin()` when the next piece is awaited. The time between these two calls
+    does not count, because a slow client may delay the sending of the words. The first piece has another timeout.
     """
 
     __slots__ = ("_since",)
@@ -41,5 +41,5 @@ class Pauses(Timeout):
             super()._pass()
             return
         # One timer serves the whole answer, so a piece costs nothing. It fires next when the pause may be too long.
-        # In an empty context: a cancelled timer would hold that of the turn until its time.
+        # Use an empty context: a cancelled timer would keep the context of the turn in memory until it was due.
         self._timer = self._task.get_loop().call_later(min(left, self._seconds), self._pass, context=Context())

@@ -8,25 +8,25 @@ from ..conversation.plain_words import plain_words
 
 
 class Phrases:
-    """A set of phrases; `fit` tells whether a text is nothing but these."""
+    """A set of phrases. `fit` tells whether a text consists only of these phrases."""
 
     def __init__(self, phrases: Iterable[str], *, beside: Iterable[str] = ()) -> None:
-        """Take the phrases, and those that may stand `beside` them but say nothing alone."""
+        """Prepare the phrases. Those in `beside`, such as "please", may accompany them but are not enough alone."""
         known = {plain for phrase in phrases if (plain := plain_words(phrase))}
         polite = {plain for phrase in beside if (plain := plain_words(phrase))}
         self._all = {tuple(phrase.split()) for phrase in known | polite}
         self._polite = {tuple(phrase.split()) for phrase in polite}
 
     def fit(self, text: str) -> bool:
-        """Return whether the text has at least one of the phrases, and no other words."""
+        """Return whether the text has at least one of the phrases and, except those in `beside`, no other words."""
         words = plain_words(text).split()
         return _consists_of(words, self._all) and not _consists_of(words, self._polite)
 
 
 def _consists_of(words: Sequence[str], phrases: Set[tuple[str, ...]]) -> bool:
-    """Return whether the words are one phrase after another.
+    """Return whether the words are a sequence of phrases.
 
-    Phrases may begin with one another, so a pattern that repeats them would try exponentially many ways.
+    One phrase may be the beginning of another, so a regular expression could take exponential time.
     """
     longest = max(map(len, phrases), default=0)
     ends = {0}

@@ -1,4 +1,4 @@
-"""Remove unpaired surrogates from model messages and tool results: a provider's client cannot encode them."""
+"""Remove unpaired surrogates from model messages and tool results, because a provider's client cannot encode them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..wellformed import plain, well_formed
 
 
 def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
-    """Encode messages for the journal, even if a response was cut between the two surrogates of a character."""
+    """Encode messages as JSON for the journal, even if a response was cut between the two surrogates of a character."""
     try:
         return ModelMessagesTypeAdapter.dump_json(list(messages))
     except PydanticSerializationError:
@@ -23,7 +23,7 @@ def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
 
 
 def clean_response(response: ModelResponse) -> ModelResponse:
-    """Join surrogate pairs in a response, and replace unpaired surrogates. Returns the same response if it has none."""
+    """Join surrogate pairs in a response, and replace unpaired surrogates. Without any, return the same response."""
     parts: list[Any] = [_cleaned_part(part) for part in response.parts]
     same = all(one is other for one, other in zip(parts, response.parts, strict=True))
     return response if same else replace(response, parts=parts)
@@ -35,7 +35,7 @@ def jsonable(value: Any) -> Any:
 
 
 def clean_result(result: Any) -> Any:
-    """Return a tool's result for the model: the same object, or a plain JSON copy if it is not plain JSON."""
+    """Return a tool's result for the model: the same object, or a JSON copy if it has values that JSON cannot hold."""
     if isinstance(result, ToolReturn):
         return replace(result, return_value=clean_result(result.return_value), content=_cleaned(result.content))
     given = _jsonable(result)
@@ -44,7 +44,7 @@ def clean_result(result: Any) -> Any:
 
 
 def clean_refusal(error: Exception) -> None:
-    """Clean, in place, the text of a tool's error that the model will read."""
+    """Clean the text of a tool's error in place, because the model will read it."""
     if isinstance(error, ToolRetryError):
         error.tool_retry.content = _cleaned(error.tool_retry.content)
     elif isinstance(error, ToolFailedError):
@@ -70,7 +70,7 @@ def _is_ascii(value: Any) -> bool:
 
 
 def _cleaned(value: Any) -> Any:
-    """Return the value with every text in it well formed; the same object if nothing changes."""
+    """Return the value with unpaired surrogates replaced in all its texts; the same object if nothing changes."""
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Record which parts of a request's beginning differ from the request before: providers cannot cache what follows."""
+"""Record which parts of a request's beginning changed since the last request. Providers cannot cache what follows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def note_changes(turn: Turn[Any, Any], parameters: Any, *, remembers: bool) -> None:
-    """Compare a request's instructions, tools and history with those of the request before it in the conversation.
+    """Compare a request's instructions, tools and history with those of the conversation's previous request.
 
-    `parameters` are PydanticAI's ModelRequestParameters.
+    `parameters` is PydanticAI's ModelRequestParameters. The record's `prompt_changes` gets the names of changed parts.
     """
     record = turn.record
     prompt = {"instructions": _digest(_instructions(parameters)), "tools": _digest(_tools(parameters))}
@@ -26,7 +26,7 @@ def note_changes(turn: Turn[Any, Any], parameters: Any, *, remembers: bool) -> N
 
 
 def _before(turn: Turn[Any, Any], remembers: bool) -> dict[str, str]:
-    """Return the digests of the newest earlier turn that called a model; note whether its history was cut since."""
+    """Return the digests of this agent's last turn that called a model. Note if its history has been cut since then."""
     record = turn.record
     past = turn.past if remembers else ()
     known = next((one for one in reversed(past) if one.prompt and one.agent == record.agent), None)
@@ -43,7 +43,10 @@ def _note(record: TurnRecord, name: str) -> None:
 
 
 def _instructions(parameters: Any) -> str:
-    """Return the text before the messages. Of a part that is appended when it changes, the first text stays there."""
+    """Return the instructions before the messages.
+
+    Parts that are appended when they change are left out, because their first text stays in place.
+    """
     parts = parameters.instruction_parts or ()
     return "\n\n".join(part.content for part in parts if part.on_change != "append" or part.id is None)
 

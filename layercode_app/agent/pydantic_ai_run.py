@@ -1,7 +1,7 @@
 """Run a PydanticAI agent for one turn, and speak its text while it streams.
 
-The run is driven node by node, so that text before *and* after tool calls is spoken at once, without debounce. Thinking
-is never spoken. Messages, usage and cost are written into the turn's record however the run ends.
+The run is driven node by node, so that text before *and* after tool calls is spoken as soon as it arrives. Thinking is
+never spoken. Messages, usage and cost are written into the turn's record even if the run fails or is cancelled.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .voice_agent import VoiceAgent
 async def run_with_retries(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, given: RunInput
 ) -> None:
-    """Run the agent, and retry it if it failed before a word of the model was spoken and before a tool was called."""
+    """Run the agent, and retry the run if it failed before the model's first word was spoken or a tool was called."""
     retries = Retries(turn)
     while True:
         try:
@@ -75,7 +75,7 @@ async def _run_once(
                         async for _ in events:
                             pass
                     if live.flow is not None and live.flow.leaving:
-                        break  # The call was handed over, and this agent has said all.
+                        break  # The call was handed over, so this agent says nothing more.
         finally:
             write_down(running, turn, given.lead)
     if running.result is not None:
@@ -84,12 +84,12 @@ async def _run_once(
 
 
 def _options(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput) -> dict[str, Any]:
-    """Return the options of the run that only some agents and some turns need."""
+    """Return those options of the run that only some agents and turns need."""
     assert voice.agent is not None
     options: dict[str, Any] = {}
     if given.approvals:
         options["deferred_tool_results"] = DeferredToolResults(approvals=dict(given.approvals))
-        turn.live.run.response = max(turn.live.run.response, 1)  # The decided calls are the first response.
+        turn.live.run.response = max(turn.live.run.response, 1)  # The first response is the one with the decided calls.
     if voice.stages:
         options |= stage_options(voice, turn)
     if voice.asks_first:
@@ -98,7 +98,7 @@ def _options(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput)
 
 
 def _hedged(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> Any:
-    """Return the model of the turn, which sends slow requests a second time if that is set."""
+    """Return the model of the turn, wrapped to send slow requests a second time if `hedge_after` is set."""
     live = turn.live
 
     def note(hedge: Hedge) -> None:
@@ -117,7 +117,7 @@ def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[
     """Return the settings of the model's requests, and the first-token timeout that BoundedModel applies (0: none).
 
     PydanticAI applies the timeout itself if the agent's settings have it, or if several models may answer a request.
-    The provider's own retries are off by default: they add seconds of silence, and ours stop once the model spoke.
+    Retries by the provider's client are off by default, because they add seconds of silence; `Retries` replaces them.
     """
     settings = {"max_retries": 0, **voice.model_settings}
     seconds = turn.live.run.first_token_timeout
@@ -154,7 +154,7 @@ async def _speak_text(events: AsyncIterable[Any], turn: Turn[Any, Any], writer: 
             raise
         raise ModelStalledError(
             f"The model paused for longer than {live.run.piece_timeout:g} s within its answer. "
-            "A slower one needs a larger LAYERCODE_PIECE_TIMEOUT."
+            "For a slower model, increase LAYERCODE_PIECE_TIMEOUT."
         ) from error
     if writer is not None:
         await writer.pause()

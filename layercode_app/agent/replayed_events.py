@@ -1,4 +1,4 @@
-"""The events of a stream whose first event was read already."""
+"""Iterate over all events of a stream whose first event was already read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ReplayedEvents:
-    """The events of a stream, including the first one, which was read already (None if there was none)."""
+    """Iterates over a stream's events, including the first event, which was already read (None if there was none)."""
 
     __slots__ = ("_events", "_first")
 

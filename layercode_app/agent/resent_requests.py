@@ -1,8 +1,7 @@
-"""An HTTP transport that sends a request again at once if the connection that it was sent on had gone stale.
+"""An HTTP transport that resends a request at once if its connection was stale.
 
-A provider, or a proxy on the way, closes idle connections when it likes, and a request may meet that. It is sent again
-only if its connection had been used before, and nothing of the response has come. An error on a new connection is
-raised.
+A provider or a proxy may close an idle connection just when a request is sent on it. The request is resent only if its
+connection had been used before and no part of the response has arrived. An error on a new connection is raised.
 """
 
 from __future__ import annotations
@@ -11,20 +10,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 MOST = 20
-"""How often one request is sent at most: all idle connections may be stale, and each attempt removes one."""
+"""The maximum attempts per request. All idle connections may be stale, and each attempt removes one of them."""
 LOST = {"RemoteProtocolError", "ReadError", "WriteError", "CloseError"}
-"""The errors of a connection that was closed, by the names that httpx and httpx2 give them."""
+"""The names that httpx and httpx2 give to the errors of a closed connection."""
 Trace: TypeAlias = Callable[[str, Any], Awaitable[None]]
 
 
 class ResendingTransport:
-    """A transport of httpx or httpx2 around the client's own one."""
+    """A transport for httpx or httpx2 that wraps the client's own transport."""
 
     def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send the request, and again for each stale connection that it met."""
+        """Send the request, and resend it for each stale connection. Raises the transport's error if that fails."""
         given = request.extensions
         for _ in range(MOST - 1):
             attempt = _Attempt(given.get("trace"))
@@ -35,7 +34,7 @@ class ResendingTransport:
                 if attempt.connected or type(error).__name__ not in LOST or not _can_be_resent(request):
                     raise
                 continue
-            # The response's body is read without our trace.
+            # Remove our trace before the response's body is read.
             del request.extensions["trace"]
             request.extensions.update(given)
             return response
@@ -55,7 +54,7 @@ class ResendingTransport:
 
 
 class _Attempt:
-    """Notes whether an attempt opened a connection. It is the `trace` extension of httpcore, which documents it."""
+    """Records whether an attempt opened a new connection, as a callback for httpcore's documented `trace` extension."""
 
     def __init__(self, other: Trace | None) -> None:
         self._other = other
@@ -68,5 +67,5 @@ class _Attempt:
 
 
 def _can_be_resent(request: Any) -> bool:
-    """Return whether the request's body is bytes: one that is streamed may be used up."""
+    """Return whether the request's body is bytes. A streamed body may be consumed already."""
     return type(request.stream).__name__ == "ByteStream"

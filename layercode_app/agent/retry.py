@@ -13,12 +13,12 @@ from ..observability.errors import category_of
 RETRY_SECONDS = (0.2, 0.8)
 """The pauses before the first and the second retry."""
 MOST_STALLS = 2
-"""A response is not retried after this many timeouts, because each one is seconds of silence."""
+"""A response is not retried after this many timeouts, because each timeout means seconds of silence."""
 TRANSIENT = {"rate_limit", "network", "timeout"}
 
 
 def transient(error: BaseException) -> bool:
-    """Return whether the same request may succeed when it is retried shortly."""
+    """Return whether the same request may succeed if it is retried soon."""
     from pydantic_ai.exceptions import ModelAPIError, ModelQuotaExceededError, ModelRequestRejectedError
 
     if isinstance(error, ModelQuotaExceededError | ModelRequestRejectedError):
@@ -31,8 +31,8 @@ def transient(error: BaseException) -> bool:
 class Retries:
     """The retries of one turn, counted for each response of the model.
 
-    A request that failed before its first token is retried alone, so tools and words may precede it. A response that
-    broke off later requires another run of the whole turn. Both kinds count against the same limit.
+    A request that failed before its first token is retried alone, even after tools have run or words were spoken. For a
+    response that broke off later, the whole turn is run again. Both kinds count against the same limit.
     """
 
     def __init__(self, turn: Turn[Any, Any]) -> None:
@@ -51,7 +51,7 @@ class Retries:
             return False
         pause = self._pauses.pop(0)
         self._turn.record.retries += 1
-        self._turn.log.warning("The model failed and is asked again in {} s: {}", pause, type(error).__name__)
+        self._turn.log.warning("The model failed; retrying in {} s: {}", pause, type(error).__name__)
         await asyncio.sleep(pause)
         return True
 
@@ -61,7 +61,7 @@ class Retries:
 
 
 def _single(error: BaseException) -> Iterator[BaseException]:
-    """Yield the errors of a group, also of nested groups; any other error is yielded itself."""
+    """Yield the single errors of a group and of its nested groups. An error that is not a group is yielded itself."""
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
             yield from _single(one)

@@ -33,11 +33,11 @@ T = TypeVar("T")
 
 
 class AgentRunner:
-    """A voice agent as the turn engine runs it; implements `AgentProtocol`."""
+    """Runs a voice agent for the turn engine. Implements `AgentProtocol`."""
 
     def __init__(self, voice: VoiceAgent[Any, Any]) -> None:
         self.voice = voice
-        # Attributes, because each turn reads them several times. What hooks or the chosen model may change are properties.
+        # These are attributes, because each turn reads them several times. Values that may change later are properties.
         self.name = voice.name
         self.state_type: type[BaseModel] | None = voice.state_type
         self.metadata_type: type[BaseModel] | None = voice.metadata_type
@@ -71,7 +71,7 @@ class AgentRunner:
         return self.voice.remembers
 
     def caller_of(self, turn: Turn[Any, Any]) -> str:
-        """Return the key under which notes of the caller are kept; "" for none."""
+        """Return the key of the notes about the caller; "" if no notes are kept."""
         return "" if self.voice.remember is None else caller_of(self.voice, turn)
 
     # --- what the engine calls
@@ -84,7 +84,7 @@ class AgentRunner:
             await _with_helpers(turn, self._speak_reply(turn))
             self.voice.stages.follow(turn)
         finally:
-            if self.voice.sums_up:  # Turns that are interrupted make the history longer, too.
+            if self.voice.sums_up:  # This also runs for interrupted turns, because they make the history longer, too.
                 enqueue_summary(self.voice, turn)
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
@@ -115,7 +115,7 @@ class AgentRunner:
 
     async def _speak_reply(self, turn: Turn[Any, Any]) -> None:
         flow = turn.live.flow
-        # The first agent of a turn has decided: another one that goes on with it must not run the calls again.
+        # Only the first agent of a turn decides pending calls. An agent that takes over must not run them again.
         first = flow is None or not flow.taken_from
         if first and turn.asked is not None and await self._decided(turn):
             return
@@ -134,7 +134,7 @@ class AgentRunner:
             await self._answer_message(turn, listening=listening)
 
     async def _decided(self, turn: Turn[Any, Any]) -> bool:
-        """Answer a message after a question about tool calls; return False if it cannot decide about them."""
+        """Answer a message that decides pending tool calls. Return False if there are none that it can decide."""
         from .confirmation import Decision, waiting
 
         hooked = "message" in self.voice.hooks or self.voice.agent is None
@@ -174,7 +174,7 @@ class AgentRunner:
         return waits(turn) if callable(waits) else waits
 
     def _greets_now(self, turn: Turn[Any, Any]) -> bool:
-        """Return whether the other side has spoken first, and the greeting has waited for that."""
+        """Return whether a waiting greeting is due, because the other side has spoken; mark it as spoken."""
         flow, waits = turn.live.flow, self.voice.greeting_waits
         if not waits or flow is None or self.voice.greeting is None or is_blank(turn.text) or not self._waits(turn):
             return False
@@ -198,7 +198,7 @@ class AgentRunner:
 
 
 async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[T]) -> T:
-    """Return an answer, and record the usage of the helper agents that it called."""
+    """Await the work, return its result, and record the usage of the helper agents that it ran."""
     try:
         return await work
     finally:
@@ -216,7 +216,7 @@ async def _speak_hook(turn: Turn[Any, Any], answer: Any, source: Source, hook: s
 
 
 def _set_limits(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-    """Replace the timeouts of the settings with those that the agent sets."""
+    """Override the timeouts of the settings with the agent's own, if it has any."""
     if voice.first_token_timeout is not None:
         turn.live.run.first_token_timeout = voice.first_token_timeout
     if voice.piece_timeout is not None:

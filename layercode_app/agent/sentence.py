@@ -31,7 +31,7 @@ def digits(text: str) -> str:
 
 
 def numbers(text: str) -> list[int]:
-    """Return the numbers of a sentence, written or spoken, without those of times."""
+    """Return the numbers of a sentence, written or spoken, except those in times such as "at seven"."""
     found = (number(word) for word in _WORD.findall(_WHEN.sub(" ", text).lower()))
     return [one for one in found if one is not None]
 
@@ -43,5 +43,5 @@ def quantity(text: str, item: str) -> int:
 
 
 def number(word: str) -> int | None:
-    """Return the number that a word stands for, None if it is another word."""
+    """Return the number that a word stands for, or None if the word is not a number."""
     return int(word) if word.isdecimal() else NUMBERS.get(word)

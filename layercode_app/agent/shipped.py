@@ -1,8 +1,8 @@
-"""The folders of the shipped agents. Separate from discovery, so that `new`, which only copies a file, starts fast."""
+"""The folders of the shipped agents. Separate from `discovery`, so that the command `new` starts fast."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 BUILT_IN = (Path(__file__).parent.parent / "agents", Path(__file__).parent.parent.parent / "agents")
-"""Inside the installed package, or next to the package in a checkout."""
+"""The folder is inside the installed package, or next to the package in a checkout."""

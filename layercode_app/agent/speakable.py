@@ -14,21 +14,24 @@ if TYPE_CHECKING:
     from .pronunciation.filter import Lexicon
 
 LANGUAGES = {"en": False, "en-US": False, "en-GB": True}
-"""The languages of numbers, each with whether 3/5 is the third of May."""
+"""The languages for number words. The value tells whether 3/5 means the third of May."""
 
 
 class Speakable:
     """The filter of a model's text: call `feed` with each piece of a response, and `flush` at its end.
 
-    Reasoning between tags such as `<think>`, markdown, emoji and link syntax are removed. A word is returned as soon as it
-    is given; a mark or a number is held only as long as it may go on.
+    Reasoning between tags such as `<think>`, markdown, emoji and link syntax are removed. An ordinary word is returned
+    at once; a mark or a number is held back only while it may continue.
 
     Args:
         numbers: Whether numbers, money, dates, times, units, telephone numbers, addresses and abbreviations are said as
-            words. It needs the extra `layercode-app[speech]`.
-        language: The language of these words: "en" (or "en-US"), where 3/5 is the fifth of March, or "en-GB".
-        replace: Words to say instead of others: `{"LayerCode": "layer code"}`. Case matters, and only whole words are
-            replaced.
+            words. This needs the extra `layercode-app[speech]`.
+        language: The language of these words: "en" (or "en-US"), where 3/5 is the fifth of March, or "en-GB", where it
+            is the third of May.
+        replace: Words to replace, with what to say instead: `{"LayerCode": "layer code"}`. Case matters, and only whole
+            words are replaced.
+
+    Raises DeveloperError for an argument of the wrong type.
 
     """
 
@@ -60,11 +63,11 @@ class Speakable:
         return text if self._words is None else self._words.feed(text)
 
     def release(self) -> str:
-        """Return the text that was held back. Reasoning without an end tag goes on."""
+        """Return the text that was held back. Reasoning whose end tag is missing so far continues."""
         return self._end(self._tags.release())
 
     def flush(self) -> str:
-        """Return the text that was held back. The text after it counts as the start of a line."""
+        """Return the text that was held back. The next piece counts as the start of a response."""
         return self._end(self._tags.flush())
 
     def _end(self, text: str) -> str:
@@ -74,7 +77,7 @@ class Speakable:
 
 @cache
 def _lexicon(numbers: bool, day_first: bool, replace: tuple[tuple[str, str], ...]) -> Lexicon | None:
-    """Prepare the tokens that are said as words. Number words are imported here, and not in a turn."""
+    """Return the tokens that are said as words, or None. The number library is imported here, before any turn."""
     if not numbers and not replace:
         return None
     from .pronunciation.filter import KINDS, Lexicon, replacements
@@ -100,7 +103,7 @@ def _check(numbers: object, language: str, replace: Mapping[Any, Any] | None) ->
 
 
 def speakable_of(given: bool | Speakable) -> Speakable | None:
-    """Return the filter that `VoiceAgent(speakable=)` asks for, or None. Raises DeveloperError for another value."""
+    """Return the filter for VoiceAgent's argument `speakable`, or None. Raises DeveloperError for another value."""
     if isinstance(given, Speakable):
         return given
     if not isinstance(given, bool):

@@ -1,4 +1,4 @@
-"""Speak the model's text: after the words of the `while_thinking` hook, and without what cannot be spoken."""
+"""Speak the model's text after the words of the `while_thinking` hook. Reasoning, and markdown if set, are removed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SpeechWriter:
-    """Speaks the model's text of one turn.
+    """Speak the model's text of one turn.
 
     Text that the agent's validators may reject is held back until `release` or `speak_output` is called.
     """
@@ -31,24 +31,24 @@ class SpeechWriter:
         """Reset the filters for the text of a new response."""
         self._filter = self._speakable.fresh() if self._speakable else ThinkTags()
         self._space: str | None = ""
-        """White space at the start of the response, held until the first word; None after that."""
+        """White space at the start of the response, held back until the first word; None after that."""
         self._held: list[str] = []
 
     async def say(self, text: str) -> None:
-        """Filter and speak a piece of text, and hand it to the socket before returning."""
+        """Filter and speak a piece of text. The text is handed to the socket before this returns."""
         await self._write(self._filter.feed(text))
 
     async def break_off(self) -> None:
-        """Speak what the filters held back, where a tool call or reasoning follows the text."""
+        """Speak the text that the filter has held back, because a tool call or reasoning follows."""
         if text := self._filter.release():
             await self._write(text)
 
     async def wait_for_hook(self) -> None:
-        """Let the `while_thinking` hook end its sentence."""
+        """Wait until the `while_thinking` hook has ended its sentence."""
         await self._thinking.said()
 
     async def pause(self) -> None:
-        """Speak what the filters held back, at the end of the response."""
+        """Speak the text that the filter has held back, because the response has ended."""
         await self._write(self._filter.flush())
 
     async def _write(self, text: str) -> None:
@@ -56,7 +56,7 @@ class SpeechWriter:
             if is_blank(text):
                 self._space += text
                 return
-            # White space before the first words of a turn separates nothing.
+            # Remove white space before the first words of a turn: it separates nothing.
             text = self._space + text if self._turn.live.spoken.begun else text.lstrip()
             self._space = None
         if self.holds:
@@ -84,7 +84,7 @@ class SpeechWriter:
         await self._thinking.said()
         live = self._turn.live
         text = text if live.spoken.begun else text.lstrip()
-        # The runner has already counted the completed response that this text belongs to.
+        # This text belongs to the last response, but the runner has already counted on to the next one.
         live.run.response -= 1
         try:
             await self._turn.live.speak_out(text, source)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Then: TypeAlias = "str | Sequence[str] | Callable[[Turn[Any, Any]], str | None] | None"
 NEXT_STAGE = "next_stage"
-"""The name of the tool with which the model goes on to another stage."""
+"""The name of the tool that the model calls to move on to another stage."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,15 @@ class Stage:
     """A part of a call: `Stage("order", "Take the order.", [add_item], then="payment")`.
 
     Args:
-        name: Its name, for `turn.go_to`, `sessions show` and the traces.
-        instructions: What the model is told in this stage, after the agent's own instructions: a text, or a function of
-            the turn that returns one.
-        tools: The tools that only this stage has: functions, PydanticAI tools and toolsets, and the names of the agent's own
-            tools. An agent's tool that no stage names is in every stage.
-        then: What follows. The model gets the tool `next_stage` for one name or several names. A function of the turn
-            returns the next stage's name, or None to stay, and is called after each tool and each reply.
+        name: The stage's name, for `turn.go_to`, `sessions show` and the traces.
+        instructions: Instructions for the model in this stage, added after the agent's own: a text, or a function of
+            the turn that returns a text.
+        tools: The tools of this stage: functions, PydanticAI tools and toolsets, and names of the agent's own tools.
+            Tools of the agent that no stage names are available in every stage.
+        then: The next stage. For one or several names, the model gets the tool `next_stage`. A function of the turn
+            returns the next stage's name, or None to stay; it is called after each tool and each reply.
+
+    Raises DeveloperError or HookError for an argument of the wrong type.
 
     """
 
@@ -56,23 +58,23 @@ class Stage:
 
     @property
     def following(self) -> tuple[str, ...]:
-        """The names of the stages that the model can go on to."""
+        """The names of the stages that the model can move on to."""
         if self.then is None or callable(self.then):
             return ()
         return (self.then,) if isinstance(self.then, str) else tuple(self.then)
 
     @property
     def own_names(self) -> frozenset[str]:
-        """The names of the agent's own tools that are in this stage."""
+        """The names of the agent's own tools that this stage lists."""
         return frozenset(tool for tool in self.tools if isinstance(tool, str))
 
     def told(self, turn: Turn[Any, Any]) -> str:
-        """Return the instructions of this stage."""
+        """Return the instructions of this stage as text."""
         return self.instructions(turn) if callable(self.instructions) else self.instructions
 
 
 class Stages:
-    """The stages of one agent, in order. Raises DeveloperError for names that are repeated or unknown."""
+    """The stages of one agent, in order. Raises DeveloperError for a duplicate or an unknown name."""
 
     def __init__(self, given: Iterable[Stage]) -> None:
         stages = list(given)
@@ -83,7 +85,7 @@ class Stages:
             )
         self.by_name = {stage.name: stage for stage in stages}
         if len(self.by_name) < len(stages):
-            raise DeveloperError("VoiceAgent stages: two stages have the same name. Each needs a name of its own.")
+            raise DeveloperError("VoiceAgent stages: two stages have the same name. Give each stage a unique name.")
         for stage in stages:
             _check_following(stage, list(self.by_name))
         self.names = tuple(self.by_name)
@@ -92,28 +94,31 @@ class Stages:
         return bool(self.by_name)
 
     def of(self, turn: Turn[Any, Any]) -> Stage:
-        """Return the stage that the conversation is at."""
+        """Return the current stage of the conversation."""
         return self.by_name[turn.stage]
 
     @cached_property
     def claimed(self) -> frozenset[str]:
-        """The names of the agent's own tools that are in some stages only."""
+        """The names of the agent's own tools that are limited to the stages that list them."""
         return frozenset(name for stage in self.by_name.values() for name in stage.own_names)
 
     @cached_property
     def toolsets(self) -> dict[str, AbstractToolset[Any]]:
-        """The tools of each stage, by its name, without `next_stage`."""
+        """The toolset of each stage, by the stage's name, without `next_stage`."""
         return {name: _toolset(stage) for name, stage in self.by_name.items()}
 
     def follow(self, turn: Turn[Any, Any]) -> None:
-        """Go on to the stages that code names with `then`, until one stays. Calls that wait for a yes hold the stage."""
+        """Move on while the stage's `then` function returns another stage.
+
+        The stage does not change while tool calls wait for the caller's yes.
+        """
         while not turn.record.pending and turn.stage and callable(then := self.of(turn).then):
             name, before = then(turn), turn.stage
             if name is None:
                 return
             turn.go_to(name)
             if turn.stage == before:
-                return  # It stays, or there were too many moves in this turn.
+                return  # The function named the same stage, or this turn has had too many moves.
 
 
 def _check_following(stage: Stage, known: Sequence[str]) -> None:

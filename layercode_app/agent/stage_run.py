@@ -20,7 +20,7 @@ def stage_options(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> dict[str
     made: dict[str, AbstractToolset[Any]] = {}
 
     def tools(ctx: RunContext[Any]) -> AbstractToolset[Any]:
-        # The same object for each request of a stage, so that it is not closed and opened again.
+        # Return the same object for each request of a stage, so that the toolset is not closed and reopened.
         if turn.stage not in made:
             made[turn.stage] = _tools(stages.of(turn), stages.toolsets[turn.stage], turn)
         return made[turn.stage]
@@ -38,7 +38,7 @@ def _tools(stage: Stage, own: AbstractToolset[Any], turn: Turn[Any, Any]) -> Abs
 
 
 def _next_stage(following: tuple[str, ...], turn: Turn[Any, Any]) -> Tool[Any]:
-    """Return the tool that goes on to the stage, or to one of several stages."""
+    """Return the tool `next_stage`, which moves on to the following stage, or to one of several."""
 
     async def go_on(stage: str = following[0]) -> str:
         if stage not in following:  # PydanticAI does not check the arguments against the schema.
@@ -59,6 +59,6 @@ def _next_stage(following: tuple[str, ...], turn: Turn[Any, Any]) -> Tool[Any]:
 def without_other_stages(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], toolset: AbstractToolset[Any]
 ) -> AbstractToolset[Any]:
-    """Leave out the agent's own tools that only other stages name."""
+    """Return the toolset without the agent's own tools that only other stages list."""
     stages = voice.stages
     return toolset.filtered(lambda ctx, tool: tool.name not in stages.claimed or tool.name in stages.of(turn).own_names)

@@ -1,4 +1,4 @@
-"""Take notes of a caller when a call has ended, for their next calls."""
+"""After a call, take notes about the caller for the next calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .voice_agent import VoiceAgent
 
 LONGEST_CALL = 24_000
-"""Maximum characters of a transcript; of a longer call, the end is read."""
+"""Maximum characters of a transcript. Only the end of a longer call is read."""
 INSTRUCTIONS = (
     "A telephone call has ended. List under `facts` what the agent should still know when this caller calls again: names, "
     "wishes, open questions and promises, each one short and true beyond this call. Leave out passwords, card numbers and "
@@ -26,29 +26,29 @@ INSTRUCTIONS = (
 
 
 def caller_of(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> str:
-    """Return the caller's key, or "" if `remember` returns none. An error of it is logged, and the call goes on."""
+    """Return the caller's key; "" if `remember` returns nothing or fails. A failure is logged, and the call goes on."""
     if voice.remember is None:
         return ""
     try:
         return well_formed(str(voice.remember(turn) or ""))
-    except Exception as error:  # noqa: BLE001 - a caller without an id is a caller without notes
+    except Exception as error:  # noqa: BLE001 - the call goes on without notes
         turn.log.warning("remember= failed, so this call has no notes of the caller: {}", type(error).__name__)
         return ""
 
 
 async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job) -> None:
-    """Read the transcript of a call that has ended, and keep what the model finds worth knowing. A failure is logged."""
+    """Let the model take notes from the transcript of an ended call, and save them. A model failure is logged."""
     if voice.remember is None or not writes(voice.summary_writer):
         return
     key, session_id = job.payload["arguments"]["key"], job.payload["arguments"]["session_id"]
-    # Of this session only: a note of an earlier one may have been removed since.
+    # Read this session only: a note from an earlier session may have been deleted on purpose since.
     turns = await turns_of_session(store, job.conversation_id, session_id)
     if not turns:
         return
     notes = await read_notes(store, key)
     try:
         draft, result = await _draft(voice, list(notes.facts), transcript_of(turns)[-LONGEST_CALL:])
-    except Exception as error:  # noqa: BLE001 - notes are a help, and a call that has ended must not be retried for them
+    except Exception as error:  # noqa: BLE001 - notes are optional, so this job must not be retried
         logger.warning("No notes were taken of a caller: {}", type(error).__name__)
         return
     if not any(waiting.id == job.id for waiting in await store.pending_jobs()):

@@ -1,4 +1,4 @@
-"""The beginning of a run of an agent that goes on with a turn which another agent began."""
+"""Build the input of a run for an agent that takes over a turn from another agent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .message_prompt import TAKEN_OVER
 
 
 def taken_over(turn: Turn[Any, Any]) -> RunInput:
-    """Return the messages of the other agent in this turn, and a note that tells what it said."""
+    """Return the input of the new agent's run: the first agent's messages of this turn, and a note of what it said."""
     flow, spoken = turn.live.flow, turn.live.spoken.runs()
     said = "".join(part.text for part in spoken if part.source != "filler").strip()
     heard = "" if is_blank(said) else f" after it had said {said!r}"

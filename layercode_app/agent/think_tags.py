@@ -1,7 +1,7 @@
 """Remove reasoning that a model writes into its text, between `<think>` tags or similar ones, while it streams.
 
-Text without such tags is unchanged. Characters that may begin a tag are held only until the next ones decide, so no
-word is delayed, and the size of the pieces does not change the result.
+Text without such tags is unchanged. Characters that may begin a tag are held back only until the next characters
+decide. So no word is delayed, and the size of the pieces does not change the result.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMES = (
     *("think", "thinking", "thought", "thoughts", "reason", "reasoning", "reflection", "scratchpad"),
     *("inner_monologue", "internal_monologue", "antml:thinking"),
 )
-"""The names of the tags, matched without case."""
+"""The names of the tags. Case is ignored."""
 MOST_ATTRIBUTES = 200
 """The maximum number of characters of attributes in a tag; a longer tag is text."""
 
@@ -28,7 +28,7 @@ _MARK = re.compile(r"[<\[\u25c1&]")
 """The characters that may begin a tag."""
 _NAME = "|".join(sorted(NAMES, key=len, reverse=True))
 _REST = rf"(?:\s[^<>]{{0,{MOST_ATTRIBUTES}}})?/?"
-# Some models write spaces or bars into the brackets, or the brackets as HTML entities.
+# Some models put spaces or bars inside the brackets, or write the brackets as HTML entities.
 _OPEN = r"(?:<\|?|&lt;)\s{0,3}"
 _CLOSE = r"(?:\|?>|&gt;)"
 # Mistral writes `[THINK]`, and Kimi writes `◁think▷`.
@@ -48,7 +48,7 @@ class ThinkTags:
         self._held = ""
         self._inside = False
         self._cut = False
-        """Whether reasoning was removed just before."""
+        """Whether reasoning was removed just before the current position."""
         self._last = " "
         """The last character that was returned."""
         self._thoughts: list[str] = []
@@ -82,14 +82,14 @@ class ThinkTags:
         return "".join(spoken)
 
     def release(self) -> str:
-        """Return the text that was held back. Reasoning without an end tag goes on."""
+        """Return the text that was held back. Reasoning whose end tag is missing so far continues."""
         spoken: list[str] = []
         self._take(self._held, spoken)
         self._held = ""
         return "".join(spoken)
 
     def flush(self) -> str:
-        """Return the text that was held back. Reasoning without an end tag ends here."""
+        """Return the text that was held back. Reasoning whose end tag is missing ends here."""
         text = self.release()
         self._inside = False
         return text

@@ -20,14 +20,14 @@ END_SECONDS = 1.0
 
 
 class Thinking:
-    """A context that runs the `while_thinking` hook: await `said()` before the answer is spoken.
+    """A context manager that runs the `while_thinking` hook. Await `said()` before the answer is spoken.
 
     The hook starts when the context is entered. `said()` lets it end a sentence that it has begun, for at most
     SENTENCE_SECONDS; otherwise the hook is stopped at once, so that a slow or failing hook delays nothing.
     """
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-        # Such a hook usually asks a small model about the caller's words, and here there are none.
+        # A hook usually asks a small model about the caller's words, so it is not run if there are none.
         hooks = None if is_blank(turn.text) else voice.hooks.get("thinking")
         self._turn = turn
         self._hook = hooks[0] if hooks else None
@@ -80,7 +80,7 @@ class Thinking:
         try:
             await speak_answer(hook(self._turn), self._speak, "while_thinking")
         except Exception as error:  # noqa: BLE001 - the answer itself is on its way
-            # The message names only the error's type: its text may quote the caller, so each sink decides about it.
+            # The message has only the error's type. The error's text may quote the caller, so each sink decides on it.
             log = self._turn.log.opt(exception=error)
             log.warning("while_thinking failed, and the answer goes on without it: {}", type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""`ToolPolicy`: what is said while a tool runs, and what an interruption does to it."""
+"""`ToolPolicy`, which sets what is said while a tool runs, and what an interruption does to the tool."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ INTERRUPTIONS = ("cancel", "finish", "finish_and_tell")
 
 @dataclass(frozen=True)
 class ToolPolicy:
-    """How one tool is treated: `tools={"search": ToolPolicy(filler="Let me look that up.", interruption="finish")}`.
+    """Options for one tool: `tools={"search": ToolPolicy(filler="Let me look that up.", interruption="finish")}`.
 
     Args:
-        filler: A text, or several, to say when the caller hears nothing while the tool runs. They precede the agent's
-            own fillers, and each is said at most once a turn.
-        interruption: What an interruption does to the running tool: "cancel" it, let it "finish", or let it
-            "finish_and_tell" the model of the next turn its result.
+        filler: One or several texts to say when the caller hears nothing while the tool runs. They are said before the
+            agent's own fillers, and each at most once a turn.
+        interruption: What an interruption does to the running tool: "cancel" stops it, "finish" lets it finish, and
+            "finish_and_tell" also tells the model its result in the next turn.
+
+    Raises DeveloperError for another value.
 
     """
 
@@ -41,7 +43,7 @@ class ToolPolicy:
 
 
 def policies_of(tools: Mapping[str, Any] | None) -> dict[str, ToolPolicy]:
-    """Return the policy of each named tool; a text is its `interruption`. Raises DeveloperError for anything else."""
+    """Return the policy of each named tool; a text becomes its `interruption`. Raises DeveloperError otherwise."""
     return {name: _policy(name, given) for name, given in (tools or {}).items()}
 
 
@@ -56,7 +58,10 @@ def _policy(name: str, given: object) -> ToolPolicy:
 
 
 def texts_of(what: str, given: object) -> tuple[str, ...]:
-    """Return one or several texts as a tuple, without blank ones; the tuple is empty for None and False."""
+    """Return one or several texts as a tuple, without blank ones. The tuple is empty for None and False.
+
+    Raises DeveloperError for another value; `what` names it in the message.
+    """
     if given is None or given is False:
         return ()
     texts = (given,) if isinstance(given, str) else given

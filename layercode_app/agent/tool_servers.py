@@ -1,7 +1,7 @@
-"""Hold an agent's MCP servers open while it is served, and reopen a lost one with exponential backoff.
+"""Keep an agent's MCP servers open while it is served, and reopen a lost server with exponential backoff.
 
-A turn never opens a server itself, so a server that hangs or is down does not delay the caller. Its last known tools
-stay visible to the model, and a call of one fails at once with a message for the model.
+A turn never opens a server itself, so a server that hangs or is down does not delay the caller. The model still sees
+the last known tools of the server. Calling one of them fails at once, with a message for the model.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ PAUSES = (0.2, 30.0)
 STABLE_SECONDS = 10.0
 """A server that was open for at least this time is reopened without a pause."""
 CHECK_SECONDS = 15.0
-"""The interval of the pings to a server, so that a dead one is reopened before a caller needs it."""
+"""The interval of the pings to a server, so that a dead server is reopened before a caller needs it."""
 PING_SECONDS = 5.0
 WAIT_SECONDS = 2.0
-"""How long a turn waits for a server that is being opened, and for its list of tools."""
+"""The maximum time that a turn waits for a server that is being opened, and for the server's list of tools."""
 CLOSE_SECONDS = 5.0
 
 CONNECTION_CLOSED = -32000
@@ -45,7 +45,7 @@ LOST = (
 
 
 class ToolServer:
-    """One MCP server: the service holds it open with `keep`, and turns list and call its tools."""
+    """One MCP server. The service keeps it open with `keep`, and turns list and call its tools."""
 
     def __init__(self, toolset: AbstractToolset[Any], agent: str) -> None:
         self.toolset = toolset
@@ -60,7 +60,7 @@ class ToolServer:
     # --- for the service
 
     async def keep(self, closing: asyncio.Event) -> None:
-        """Hold the server open until `closing` is set: reopen it when it is lost."""
+        """Keep the server open until `closing` is set. Reopen it whenever the connection is lost."""
         pause = PAUSES[0]
         while not closing.is_set():
             opened_at = time.monotonic()
@@ -82,7 +82,7 @@ class ToolServer:
             self._failures += 1
             if self._failures == 1 and not closing.is_set():
                 logger.opt(exception=error).warning(
-                    "The MCP server {} could not be opened. It is tried again until it answers: {}",
+                    "The MCP server {} could not be opened; retrying until it answers: {}",
                     self._name,
                     type(error).__name__,
                 )
@@ -101,7 +101,7 @@ class ToolServer:
             if closing.is_set():
                 return
             if self._lost.is_set() or not await self._answers():
-                logger.warning("The MCP server {} was lost and is opened again", self._name)
+                logger.warning("The connection to the MCP server {} was lost; reopening it", self._name)
                 return
 
     async def _answers(self) -> bool:
@@ -111,17 +111,17 @@ class ToolServer:
         try:
             async with asyncio.timeout(PING_SECONDS):
                 await ping()
-        except Exception as error:  # noqa: BLE001 - a server may refuse the ping and be well
+        except Exception as error:  # noqa: BLE001 - a healthy server may refuse a ping
             return not (isinstance(error, TimeoutError) or is_lost(error))
         return True
 
     async def _close(self) -> None:
         """Close the session and the child process, even if calls still use them."""
         self._opened.clear()
-        # The transport of a child process stays open after its contexts are left: only `close` ends it.
+        # The transport of a child process stays open after its contexts are exited: only `close` ends it.
         close = getattr(getattr(self.toolset, "client", None), "close", None)
         if close is not None:
-            # A session whose server is gone raises here, but is closed nevertheless.
+            # If the server is gone, this raises an error, but it closes the session nevertheless.
             with suppress(Exception):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await close()
@@ -132,7 +132,7 @@ class ToolServer:
     # --- for turns
 
     async def list_tools(self, ctx: Any) -> dict[str, Any]:
-        """Return the server's tools, or the last known ones if the server cannot list them."""
+        """Return the server's tools, or its last known tools if it cannot list them."""
         if not await self._ready():
             return self._tools
         try:
@@ -166,7 +166,7 @@ class ToolServer:
 
 @dataclass
 class KeptTools(WrapperToolset[Any]):
-    """Gives a run the tools of an MCP server that is held open, so that the run neither opens nor closes the server."""
+    """Gives a run the tools of an MCP server that is already open. The run neither opens nor closes the server."""
 
     server: ToolServer
 

@@ -1,4 +1,4 @@
-"""Write the usage of a turn into its record: messages, tokens and cost of its run and of its helper agents."""
+"""Write a turn's usage into its record: the messages, tokens and cost of the run, and the usage of helper agents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNKNOWN = ("unpriced_requests", "unknown_requests")
 
 @contextmanager
 def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
-    """Record one model request of a run, however it ends."""
+    """Record one model request of a run, even if the request fails or is cancelled."""
     live, known = turn.live, len(running.ctx.state.message_history)
     call = live.run.request = model_requests.begin(live, getattr(turn.model, "model_name", ""))
     status: model_requests.Ending = "done"
@@ -37,11 +37,11 @@ def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
 
 
 def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> None:
-    """Fill in a request's model and usage from the response that the run has added for it."""
+    """Fill in a request's model and usage from its response, which is among the messages that the run has added."""
     response = next((message for message in reversed(added) if message.kind == "response"), None)
     before = [one.model for one in turn.record.requests if not one.stage and one.status == "done"]
     if before:
-        # A response that was cut before its first token does not name its model, so start with the last known one.
+        # A response that was cut before its first token does not name its model, so start with the last known model.
         call.model = before[-1]
     if response is not None:
         cut = response.state == "interrupted"
@@ -56,7 +56,7 @@ def _note_attempts(
 
     If all models failed, the last attempt is the request `call` itself.
     """
-    # A nested chain that failed as a whole is listed as an attempt too, in addition to the attempts of its models.
+    # A nested fallback chain that failed is also listed as an attempt, in addition to the attempts of its models.
     attempts = [attempt for attempt in attempts if not attempt.model_name.startswith("fallback:")]
     if not attempts:
         return
@@ -67,13 +67,13 @@ def _note_attempts(
     model_requests.insert_attempts(turn.live, call, attempts)
     turn.record.retries += len(attempts)
     if others := [attempt.model_name for attempt in attempts if attempt.model_name != call.model]:
-        turn.log.warning("{} failed, and {} answered in its place", ", ".join(others), call.model)
+        turn.log.warning("{} failed, and {} answered instead", ", ".join(others), call.model)
 
 
 def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> None:
-    """Write the messages, usage and cost of a run into the record, even if the run was cut.
+    """Write the messages, usage and cost of a run into the record, even if the run was interrupted.
 
-    `lead` are the messages of the turn before the run.
+    `lead` holds the messages of this turn before the run.
     """
     record, usage, messages = turn.record, running.usage, running.new_messages()
     record.messages = dump_messages([*lead, *messages])
@@ -98,7 +98,7 @@ def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> 
 
 
 def _sent_back(part: Any) -> bool:
-    """Return whether a tool or a validator asked the model to try again. Older messages use `retry-prompt` for it."""
+    """Return whether a tool or a validator asked the model to try again. Older messages use the kind `retry-prompt`."""
     return part.part_kind in ("retry-feedback", "retry-prompt") or getattr(part, "outcome", "") == "retried"
 
 
@@ -107,7 +107,7 @@ def _with_helpers(
 ) -> float | None:
     """Add the helpers' usage to `counted`, and return the total cost.
 
-    Helpers count only once, whether or not they were run with `usage=ctx.usage`.
+    Each helper is counted once, even if it was run with `usage=ctx.usage`, which adds it to the run's usage already.
     """
     for name in COUNTED:
         own = len(responses) if name == "requests" else sum(getattr(one.usage, name, 0) for one in responses)
@@ -118,7 +118,7 @@ def _with_helpers(
 
 
 def write_down_helpers(turn: Turn[Any, Any]) -> None:
-    """Record the usage of helpers that no run has recorded, such as in a turn that `on_message` answers."""
+    """Record the usage of helpers that no run has recorded, such as those of an `on_message` hook."""
     helpers, turn.live.run.helpers = turn.live.run.helpers, None
     if helpers is not None:
         _add(turn.record, helpers.usage, helpers.cost)

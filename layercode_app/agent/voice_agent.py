@@ -1,4 +1,4 @@
-"""`VoiceAgent`: an agent with a voice. An agent file registers one by assigning it to a module-level name."""
+"""`VoiceAgent` declares a voice agent. An agent file registers an agent by assigning it to a module-level name."""
 
 from __future__ import annotations
 
@@ -51,56 +51,57 @@ Tools: TypeAlias = "Mapping[str, str | ToolPolicy] | None"
 
 
 class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
-    """An agent with a voice: a name, and either a PydanticAI agent or an `on_message` hook.
+    """A voice agent: a name, and either a PydanticAI agent or an `on_message` hook.
 
     Args:
         name: The agent's address: `--agent NAME`, `POST /api/agents/NAME`.
-        agent: The PydanticAI agent that answers. Without `deps` its dependencies are the `Turn`, or nothing.
-        state: A Pydantic model for `turn.state`. Each conversation has its own instance, saved with every turn.
-        metadata: A Pydantic model for `turn.metadata`; without one it is a dictionary.
-        deps: A function of the turn that returns the agent's dependencies, for an agent with another dependency type.
+        agent: The PydanticAI agent that answers. Without `deps`, its dependencies are the `Turn`.
+        state: A Pydantic model class for `turn.state`. Each conversation has its own instance, saved with every turn.
+        metadata: A Pydantic model class for `turn.metadata`, which is a dictionary by default.
+        deps: A function of the turn that returns the agent's dependencies. Required if its `deps_type` is not `Turn`.
         greeting: The opening words, or a function of the turn that returns or streams them.
-        greeting_waits: Whether the greeting waits until the other side has said something, as the one who is called does. A
+        greeting_waits: Whether the greeting waits until the other side has spoken, as in a call that the agent makes. A
             function of the turn decides for each call: `lambda turn: turn.outbound`.
-        voicemail: The message to leave if an answering machine answers, before the call is ended: a text, a function of the
+        voicemail: The message to leave on an answering machine before the call is ended: a text, a function of the
             turn, or a `Voicemail`.
         speak: A function that turns the agent's output into the text to speak, for output that is not text.
         apology: The words for a turn that fails; by default the setting LAYERCODE_APOLOGY.
-        filler: The words for a silence: one text, or several, each spoken at most once a turn. False means none.
-            By default an agent with a model says the texts of the setting LAYERCODE_FILLER.
-        filler_after: Seconds of silence before a filler is spoken.
-        filler_every: Seconds from the last words to another filler, whatever the turn waits for; by default 3.5 if a
-            model answers. Other agents speak a filler only before their first words.
-        guard: Runs concurrently with the model on every message; one, or a list. If it returns a text, that text replaces
-            the rest of the reply. See `no_card_numbers`, `prompt_injection` and `stay_on_topic`.
+        filler: What to say during a silence: one text or several, each spoken at most once a turn. False disables
+            fillers. By default an agent with a model says the texts of the setting LAYERCODE_FILLER.
+        filler_after: Seconds of silence before the first words of a turn, after which a filler is spoken.
+        filler_every: Seconds from the last words to the next filler, even while a tool runs. The default is 3.5 for an
+            agent with a model. By default, other agents speak a filler only before their first words.
+        guard: A check, or a list of checks, that runs concurrently with the model on every message. If it returns a
+            text, that text replaces the rest of the reply. See `no_card_numbers`, `prompt_injection` and
+            `stay_on_topic`.
         turn_timeout: Seconds a turn may take; by default the setting LAYERCODE_TURN_TIMEOUT.
         tool_timeout: Seconds one tool call may take; by default the setting LAYERCODE_TOOL_TIMEOUT.
         first_token_timeout: Seconds until the model must begin to answer a request; by default the setting
             LAYERCODE_FIRST_TOKEN_TIMEOUT. A model that reasons for long needs more.
         piece_timeout: Seconds the model may pause within an answer; by default the setting LAYERCODE_PIECE_TIMEOUT.
-        hedge_after: Seconds without a first token after which a request is sent a second time; the first answer is
-            spoken, and the other request is cancelled. By default the setting LAYERCODE_HEDGE_AFTER; 0 disables it.
+        hedge_after: Seconds to wait for the first token before the request is sent a second time. The request that
+            answers first is spoken. By default the setting LAYERCODE_HEDGE_AFTER; 0 means never.
         hedge_model: The model that the second request goes to; by default the setting LAYERCODE_HEDGE_MODEL, else the
             same model.
         timeout_apology: The words for a turn that runs out of time.
-        tool_apology: The words for a turn that fails after a tool was called: repeating the request may order
-            something twice. By default `apology`, else the setting LAYERCODE_TOOL_APOLOGY.
+        tool_apology: The words for a turn that fails after a tool was called. They should not ask the caller to repeat
+            the request, which may order something twice. By default `apology`, else the setting LAYERCODE_TOOL_APOLOGY.
         tools: By tool name, the effect of an interruption on the running tool: "cancel" (default), "finish" or
             "finish_and_tell". A `ToolPolicy` also has the words for a slow tool.
-        backchannels: Whether a message of nothing but listening sounds ("mhm", "right"), which interrupted a reply that
-            was no question, continues that reply. Languages and further sounds: `["en", "fair enough"]`.
-        confirm: By tool name, the question to ask before the tool runs: a text with fields such as {total}, a function of
-            the turn and the arguments, or a `Confirm`. Tools with `requires_approval=True` are asked about anyway.
+        backchannels: Whether an interrupted reply, unless it asked a question, continues after a message that is only a
+            listening sound ("mhm", "right"). A list chooses languages and adds sounds: `["en", "fair enough"]`.
+        confirm: By tool name, the question to ask before the tool runs: a text with fields such as {total}, a function
+            of the turn and the arguments, or a `Confirm`. Tools with `requires_approval=True` are always confirmed.
         stages: The parts of a call, in order; each `Stage` has its own instructions and tools.
-        summary: Whether older turns, which no longer fit the history, become a running summary. True uses the model of the
-            setting LAYERCODE_SUMMARY_MODEL, else the agent's own; or name a model, or give an async function of the summary
-            before (or None) and the transcript after it, which returns a `Summary` or a text.
-        remember: A function of the turn that returns the caller's id, such as a customer number, or None. Notes of the caller
-            are then kept from call to call: `turn.notes`, and what a model finds worth knowing when a call has ended.
-        judges: Names of stock judges, questions of your own, or questions by the names of their scores. After a call has
-            ended, the model of the setting LAYERCODE_JUDGE_MODEL, else the agent's own, answers them about the whole call,
-            and the answers become scores of its last turn.
-        judge_sample: The share of calls that is judged, from 0 to 1.
+        summary: Whether older turns that no longer fit the history become a running summary. True uses the model of the
+            setting LAYERCODE_SUMMARY_MODEL, else the agent's own. A name or a model selects another model. Or pass an
+            async function of the previous summary (or None) and the transcript since then that returns the new one.
+        remember: A function of the turn that returns the caller's id, such as a customer number, or None. Notes about
+            the caller are then kept from call to call in `turn.notes`. After each call, a model adds more notes.
+        judges: Names of stock judges, questions of your own, or a dictionary of questions by the names of their scores.
+            After a call, the model of the setting LAYERCODE_JUDGE_MODEL, else the agent's own, answers them about the
+            whole call. The answers become scores of the call's last turn.
+        judge_sample: The share of calls that are judged, from 0 to 1.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.
             `Speakable(numbers=True)` also says numbers, money, dates, addresses and abbreviations as words.
@@ -108,6 +109,8 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         model_settings: Settings of the model's requests.
 
     The decorator `@agent.offline` sets the script that answers without a model; see `layercode_app.Scene`.
+
+    Raises DeveloperError or HookError for an argument of the wrong type.
 
     """
 
@@ -247,7 +250,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         self.name = name
         self.agent = agent
         if agent is not None and agent.name is None:
-            # Otherwise PydanticAI names every agent "agent", also in spans.
+            # Otherwise PydanticAI calls every agent "agent", also in spans.
             agent.name = name
         self.state_type: type[BaseModel] | None = state  # type: ignore[assignment]
         self.metadata_type: type[BaseModel] | None = metadata  # type: ignore[assignment]
@@ -264,7 +267,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         self.piece_timeout = piece_timeout
         self.hedge_after = hedge_after
         self.hedge_model = hedge_model
-        """The declared model of second requests; None means the setting's, or else the model that answers."""
+        """The declared model of second requests; None means the model of the setting, else the model that answers."""
         self.second_model = None if isinstance(hedge_model, str) else hedge_model
         """The model of second requests; None means the model that answers. The server sets it."""
         self.timeout_apology = timeout_apology
@@ -277,12 +280,12 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         self.summary: Any = summary
         """The declared summary; the server sets `summary_model` from it."""
         self.summary_model: Model | None = None
-        """The model that sums up; None means the one that answers."""
+        """The model that writes summaries; None means the model that answers."""
         check_remember(remember)
         self.remember = remember
         self.judges = live_judges(judges, judge_sample)
         self.judge_model: Model | None = None
-        """The model of the judges; None means the one that answers. The server sets it."""
+        """The model of the judges; None means the model that answers. The server sets it."""
         self.notices = notices
         self.remembers = agent is not None if history is None else history
         self.speakable = speakable_of(speakable)
@@ -330,14 +333,14 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
 
     @property
     def sums_up(self) -> bool:
-        """Whether older turns become a summary. The offline script cannot write one."""
+        """Whether older turns become a summary. The offline script cannot write summaries."""
         if not self.summary or not self.remembers:
             return False
         return inspect.isroutine(self.summary) or writes(self.summary_writer)
 
     @cached_property
     def asks_first(self) -> bool:
-        """Whether runs need an output type of their own for calls that wait for the caller's answer."""
+        """Whether each run needs an added output type, for tool calls that wait for the caller's answer."""
         from .outputs import may_defer
 
         return self.agent is not None and not may_defer(self.agent) and needs_confirmation(self, self.confirm)
@@ -347,7 +350,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         self.model, self._fingerprint = model, ""
 
     def describe(self, title: str) -> None:
-        """Set the agent's title, one line. Discovery takes it from the module's docstring."""
+        """Set the agent's one-line title. Discovery takes it from the module's docstring."""
         self.title = title
 
 
@@ -359,7 +362,7 @@ def _check_output(name: str, agent: AbstractAgent[Any, Any] | None, speak: objec
     if agent is not None and speak is None and not speaks_text(agent):
         raise DeveloperError(
             f"VoiceAgent({name!r}): the agent's output {agent.output_type!r} is not text. "
-            "Say how it is spoken: speak=lambda output: ..."
+            "Pass a function that turns it into text: speak=lambda output: ..."
         )
 
 

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 Message: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str]]"
 VOICEMAIL = "voicemail"
-"""The outcome of a call that left a message."""
+"""The name of the outcome that is recorded when a message is left."""
 FIRST_MESSAGES = 3
-"""How many messages at the beginning of a session may be the greeting of a machine."""
+"""The number of messages at the start of a session that may be the greeting of a machine."""
 MOST_TRIES = 3
-"""How often a message is left again, because the machine's greeting went on and interrupted it."""
+"""How often the message is left at most. It is left again if the machine's greeting goes on and interrupts it."""
 _MACHINE = re.compile(
     r"\b(?:leave|record) (?:me |us |your |a )*(?:short |brief |detailed )?(?:message|name|number)"
     r"|\b(?:after|at) the (?:tone|beep|signal)\b|\b(?:voice ?mail|mailbox|answering (?:machine|service))\b"
@@ -54,19 +54,21 @@ _PERHAPS = re.compile(
 
 
 class Verdict(BaseModel):
-    """What a model says about the first words of the other side."""
+    """A model's judgement of the first words that the other side says."""
 
     is_machine: bool
 
 
 @dataclass(frozen=True)
 class Voicemail:
-    """What is done when an answering machine answers: `voicemail=Voicemail("Hello, this is ...", model="openai:gpt-5-nano")`.
+    """Options for answering machines: `voicemail=Voicemail("Hello, this is ...", model="openai:gpt-5-nano")`.
 
     Args:
-        message: The message to leave: a text, or a function of the turn that returns one.
-        phrases: Further words of machines, in addition to the known ones.
-        model: A model that judges what may be a machine's greeting. Without one, only sure wordings are recognised.
+        message: The message to leave: a text, or a function of the turn that returns a text.
+        phrases: Additional phrases by which a machine's greeting is recognised.
+        model: A model that judges doubtful greetings. Without a model, only typical wordings are recognised.
+
+    Raises DeveloperError or HookError for an argument of the wrong type.
 
     """
 
@@ -85,12 +87,12 @@ class Voicemail:
 
 
 def voicemail_of(given: Message | Voicemail | None) -> Voicemail | None:
-    """Return how voicemail is handled; a text or a function is the message."""
+    """Return the voicemail options, or None. A text or a function becomes the message to leave."""
     return given if given is None or isinstance(given, Voicemail) else Voicemail(given)
 
 
 async def leave_message(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> bool:
-    """Leave the message and end the call if a machine has answered; return whether it has."""
+    """If a machine has answered, leave the message and end the call. Return whether a machine has answered."""
     voicemail = voice.voicemail
     assert voicemail is not None
     tries = _tries(turn)
@@ -105,7 +107,7 @@ async def leave_message(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> bo
 
 
 def _tries(turn: Turn[Any, Any]) -> int:
-    """Return how often a message was left in this session, if the last turn left one."""
+    """Return how often the message was left in this session; 0 if the last turn did not leave it."""
     last = turn.last
     if last is None or last.session_id != turn.session_id:
         return 0
@@ -124,7 +126,7 @@ async def _is_machine(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
 
 
 async def machine_says(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
-    """Return whether the message is the greeting of a machine, as code finds, or else the model."""
+    """Return whether the turn's text is a machine's greeting. The model is asked only if the patterns do not decide."""
     known = is_machine_text(turn.text, voicemail.phrases)
     if known is not None or voicemail.model is None:
         return bool(known)
@@ -146,7 +148,7 @@ async def machine_says(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
 
 
 def is_machine_text(text: str, phrases: Sequence[str] = ()) -> bool | None:
-    """Return whether the text is a machine's greeting; None if it may be one."""
+    """Return whether the text is a machine's greeting, or None if the patterns do not decide."""
     if _PERSON.search(text) or text.rstrip().endswith("?"):
         return False
     plain = f" {plain_words(text)} "

@@ -110,13 +110,12 @@ POLITE: Final = (
     *("bitte", "danke", "ähm", "s'il vous plaît", "merci", "por favor", "gracias", "per favore", "grazie"),
     *("alsjeblieft", "alstublieft", "dank je", "dank u", "obrigado", "obrigada"),
 )
-"""Words that may stand beside an answer, and say nothing alone."""
+"""Words that may accompany an answer, but are no answer alone."""
 
 
 def plain_answer(text: str, yes: Iterable[str] = (), no: Iterable[str] = ()) -> Literal["yes", "no"] | None:
-    """Return the answer if the text is nothing but a yes or a no; `yes` and `no` are further words for them."""
+    """Return "yes" or "no" if the text is only that, else None. The arguments `yes` and `no` are additional answers."""
     agrees, refuses = _phrases(tuple(texts_of("yes", tuple(yes))), tuple(texts_of("no", tuple(no))))
-    # The agent's own words come first: in some dialogue "okay" may mean something else.
     if agrees.fit(text):
         return "yes"
     return "no" if refuses.fit(text) else None
@@ -124,7 +123,7 @@ def plain_answer(text: str, yes: Iterable[str] = (), no: Iterable[str] = ()) -> 
 
 @cache
 def _phrases(yes: Sequence[str], no: Sequence[str]) -> tuple[Phrases, Phrases]:
-    """Return the phrases for yes and no. A further word overrides a known one of the other kind."""
+    """Return the phrases for yes and no. Additional answers override known ones: to some agents, "okay" may mean no."""
     mine, theirs = {plain_words(one) for one in yes}, {plain_words(one) for one in no}
     agree = {plain_words(one) for language in YES.values() for one in language} - theirs | mine
     refuse = {plain_words(one) for language in NO.values() for one in language} - mine | theirs

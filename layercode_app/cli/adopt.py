@@ -1,4 +1,4 @@
-"""`adopt`: write the files with which an existing PydanticAI agent becomes a voice agent."""
+"""`adopt`: write the files that turn an existing PydanticAI agent into a voice agent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def adopt(
-    address: Annotated[str, typer.Argument(help="The agent: package.module:agent.", metavar="PACKAGE.MODULE:AGENT")],
+    address: Annotated[str, typer.Argument(help="The agent, as package.module:agent.", metavar="PACKAGE.MODULE:AGENT")],
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="Name of the voice agent. Default: the agent's own name.")
     ] = None,
@@ -22,7 +22,7 @@ def adopt(
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a voice agent of a PydanticAI agent that you have: write its agent file, a test and a scenario."""
+    """Turn an existing PydanticAI agent into a voice agent: write its agent file, a test and a scenario."""
     from ..adopt.adopt import adopt as plan
     from ..adopt.adopt import write
     from ..output.terminal import print_json

@@ -12,7 +12,7 @@ from .options import AsJson, Secret, Url, UrlOption
 
 
 class FailOn(StrEnum):
-    """The lowest severity of a failed check that fails the command."""
+    """The lowest severity at which a failed check makes the command fail."""
 
     error = "error"
     warning = "warning"
@@ -35,7 +35,7 @@ def check(
     ] = FailOn.warning,
     timeout: Annotated[float, typer.Option(help="Maximum seconds per answer.")] = 15.0,
 ) -> None:
-    """Test any LayerCode webhook from outside: what fails, why it matters, and how to fix it."""
+    """Test any LayerCode webhook from outside. Show what fails, why it matters, and how to fix it."""
     import asyncio
 
     from ..output.progress import steps

@@ -18,7 +18,7 @@ def emulator(
     secret: Secret = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 8787,
     session_webhook: Annotated[
-        str | None, typer.Option(help="URL for session events, as newer agents of the platform have it.")
+        str | None, typer.Option(help="Separate URL for session events, which newer agents of the platform have.")
     ] = None,
     push_to_talk: Annotated[bool, typer.Option(help="The caller holds a button to speak.")] = False,
     can_interrupt: Annotated[bool, typer.Option(help="The caller may speak over the agent.")] = True,
@@ -30,7 +30,7 @@ def emulator(
     voice: VoiceName = None,
     stt: Stt = None,
 ) -> None:
-    """Emulate LayerCode for any backend: offline, with no account."""
+    """Emulate LayerCode for any backend, offline and without an account."""
     import uvicorn
 
     from ..emulator.app import create_emulator

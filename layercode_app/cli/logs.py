@@ -15,11 +15,11 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
     conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Only this conversation.")] = None,
     turn: Annotated[
-        str | None, typer.Option("--turn", "-t", help="Only this turn, or turns whose id begins so.")
+        str | None, typer.Option("--turn", "-t", help="Only this turn, or turns whose id starts with this.")
     ] = None,
     level: Annotated[str, typer.Option("--level", "-l", help="Only this level and above, such as WARNING.")] = "TRACE",
     agent: Annotated[str | None, typer.Option("--agent", "-a", help="Only this agent.")] = None,
-    since: Annotated[str | None, typer.Option(help="A span such as 10m, or a day such as 2026-01-31.")] = None,
+    since: Annotated[str | None, typer.Option(help="A duration such as 10m, or a date such as 2026-01-31.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Number of newest lines.")] = 100,
     log_dir: Annotated[str | None, typer.Option(help="Folder of log files. Default LOG_DIR.")] = None,
     as_json: AsJson = False,

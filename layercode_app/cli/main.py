@@ -45,16 +45,16 @@ app = typer.Typer(
 )
 
 LIBRARIES = {
-    # Pydantic would import Logfire's plugin with the first model class: 0.15 s in every command, used or not.
+    # Pydantic would import Logfire's plugin with the first model class: 0.15 s in every command, even if unused.
     "PYDANTIC_DISABLE_PLUGINS": "logfire-plugin",
-    # A command says itself what is on and off; the banners would come between its lines.
+    # Commands print what is on and off. The libraries' banners would appear between those lines.
     "PYDANTIC_AI_NO_BANNER": "1",
     "LOGFIRE_CONSOLE_SHOW_PROJECT_LINK": "false",
-    # Loguru's own handler would print the values of variables with a traceback, and so the words of callers.
+    # Loguru's default handler would print the values of variables in tracebacks. They can hold callers' words.
     "LOGURU_DIAGNOSE": "NO",
     "LOGURU_BACKTRACE": "NO",
 }
-"""Variables that libraries read when they are imported, in this process and its workers; those that are set stay."""
+"""Environment variables that libraries read at import, in this process and its workers. Values already set are kept."""
 
 BUILD, SERVE, TEST, OBSERVE, PLATFORM = "Build", "Serve", "Test", "Observe", "Platform"
 
@@ -104,15 +104,15 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Print an error of this package as one message, with its traceback only under --verbose."""
+    """Run the command line. Print each error of this package as one message; --verbose adds the traceback."""
     collect_rarely()
     for name, value in LIBRARIES.items():
         os.environ.setdefault(name, value)
     if not on_terminal():
-        # The width of the help. Typer would take 80 columns where there is no terminal.
+        # Typer reads this for the width of the help. Without a terminal it would use 80 columns.
         os.environ.setdefault("TERMINAL_WIDTH", str(columns()))
     _find_own_packages()
-    # A broken line of `.env` is told by our own message, with file and line, and once.
+    # Our own message reports a broken line of `.env` once, with file and line number.
     logging.getLogger("dotenv.main").setLevel(logging.ERROR)
     try:
         app()
@@ -128,7 +128,10 @@ def main() -> None:
 
 
 def _find_own_packages() -> None:
-    """Let agent files import the packages of the project's folder, as with `python -m`. Last, so that it hides none."""
+    """Let agent files import packages of the project's folder, as with `python -m`.
+
+    The folder comes last on `sys.path`, so that it hides no other package.
+    """
     with suppress(OSError):
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.append(here)

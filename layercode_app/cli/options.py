@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ Fault = Annotated[
 SessionTimeout = Annotated[float | None, typer.Option(min=0.1, help="End a call after this many seconds of silence.")]
 VoiceName = Annotated[
     Literal["espeak", "silence"] | None,
-    typer.Option("--voice", help="Default espeak if espeak-ng is installed, else silence as long as the words."),
+    typer.Option(
+        "--voice", help="The agent's voice. Default: espeak if espeak-ng is installed, else silence of equal length."
+    ),
 ]
 Stt = Annotated[
     str | None,

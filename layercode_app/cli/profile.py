@@ -1,4 +1,4 @@
-"""`profile`: where the time and the memory of an agent's turns go."""
+"""`profile`: show where an agent's turns spend time and memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from .options import AgentsDir, AsJson, Model
 def profile(
     agent: Annotated[str, typer.Argument(help="The agent's name.")],
     turns: Annotated[int, typer.Option("--turns", "-n", min=1, help="Turns to measure.")] = 20,
-    say: Annotated[
-        list[str] | None, typer.Option(help="What the caller says. Repeatable: the texts are used in turn.")
-    ] = None,
+    say: Annotated[list[str] | None, typer.Option(help="What the caller says. Repeatable: used in rotation.")] = None,
     html: Annotated[Path, typer.Option(help="Write the flame graph to this file.")] = Path("profile.html"),
     model: Model = "offline",
     agents: AgentsDir = None,

@@ -1,4 +1,4 @@
-"""Ask for confirmation before `run` or `dev` points an agent's webhook at a tunnel."""
+"""Ask for confirmation before `run`, `dev` or `connect` points an agent's webhook at a tunnel."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ if TYPE_CHECKING:
 
 
 class TunnelOptions(Protocol):
-    """The tunnel options of `run` and `dev`."""
+    """The tunnel options of `run`, `dev` and `connect`."""
 
     tunnel: bool
     update_webhook: bool
 
 
 def confirm_tunnel(options: TunnelOptions, settings: Settings, *, yes: bool) -> None:
-    """Check the tunnel options, and ask before the webhook changes. A no aborts with exit code 1."""
+    """Check the tunnel options, and ask before the webhook changes. Answering no aborts with exit code 1.
+
+    Raises ConfigurationError for --update-webhook without --tunnel.
+    """
     from ..exceptions import ConfigurationError
     from ..output.terminal import confirm
     from ..server.tunnelling import check_tunnel

@@ -1,4 +1,4 @@
-"""Usage errors: what was meant, and no control characters of what was typed, which may have been pasted."""
+"""Usage errors: suggest the command or option that was meant, and escape control characters of pasted input."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..nearest import nearest
 from ..output.visible import visible_lines
 
 OTHER_NAMES = {"create": "new", "init": "new", "serve": "run", "start": "run", "talk": "chat", "ls": "agents"}
-"""Names that other tools give to what a command of ours does."""
+"""Names that other tools use for our commands."""
 
 
 class VisibleErrors(TyperGroup):
-    """A command group whose usage errors suggest what was meant, and have their control characters escaped."""
+    """A command group whose usage errors suggest the name that was meant and contain no control characters."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Parse the options of the group."""
@@ -29,7 +29,7 @@ class VisibleErrors(TyperGroup):
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command. Typer would suggest any that looks similar, so this suggests instead."""
+        """Find the command, with our own suggestion in the error: Typer would suggest any similar name."""
         self.suggest_commands = False
         try:
             return super().resolve_command(ctx, args)
@@ -59,7 +59,7 @@ def _visible() -> Iterator[None]:
 
 
 def _suggest_option(error: Any) -> None:
-    """Replace the options that only look similar by the one that was meant, if there is one."""
+    """Replace Typer's list of similar options with the one that was probably meant, if there is one."""
     if not hasattr(error, "possibilities") or error.ctx is None:
         return
     known = [name for param in error.ctx.command.params for name in (*param.opts, *param.secondary_opts)]

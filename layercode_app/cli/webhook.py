@@ -1,4 +1,4 @@
-"""The webhook that a command calls: its URL from the command line, and the secret to sign with."""
+"""Find the webhook that a command calls: its URL from the command line, and the secret to sign with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 def url_of(argument: str | None, option: str | None, *, agent: str = "") -> str | None:
     """Return the completed URL, given as argument or as `--url`; None if neither is given.
 
-    Raises ConfigurationError if it is not an address, and BadParameter if both are given.
+    Raises ConfigurationError for a value that is not an address, and BadParameter if both are given.
     """
     if argument is not None and option is not None:
         raise typer.BadParameter(f"the address is given twice: {argument!r} and --url {option!r}.", param_hint="URL")
@@ -30,7 +30,7 @@ def required_url(argument: str | None, option: str | None) -> str:
 
 def targets_of(arguments: Sequence[str] | None, urls: Sequence[str] | None) -> list[str]:
     """Return agent names and addresses: the arguments, then each `--url`. Raises BadParameter if there are none."""
-    # A scheme or a slash tells an address from an agent's name.
+    # A target with a slash is an address, so a `--url` value without a slash gets one at its end.
     targets = [*(arguments or ()), *(one if "/" in one else f"{one}/" for one in urls or ())]
     if not targets:
         raise missing("URL|AGENT...", "an address or the name of an agent is missing")
@@ -43,7 +43,7 @@ def missing(name: str, what: str) -> typer.BadParameter:
 
 
 def webhook_secret(given: str | None) -> str:
-    """Return the secret to sign with: the given one, else the first of the settings.
+    """Return the secret to sign with: the given secret, else the first secret of the settings.
 
     Raises ConfigurationError if there is none.
     """

@@ -1,4 +1,4 @@
-"""The agents of a development server, reloaded when a file changes; a broken file keeps its last good version."""
+"""Load the agents of a development server, again after each change. A broken file keeps its last good version."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class AgentFiles:
     """The default agent of the last load."""
 
     def load(self) -> Loaded:
-        """Load every agent file. A file that fails is reported and keeps its last good version; the others are loaded.
+        """Load every agent file. A file that fails is reported, and its last good version is kept.
 
         Raises AgentNotFoundError or AgentImportError if the chosen agent has no version at all.
         """
@@ -68,7 +68,7 @@ class AgentFiles:
         )
 
     def _kept(self, found: Found) -> dict[str, Voice]:
-        """Return the last good agents of the files that failed now; a shipped agent of the same name does not count."""
+        """Return the last good agents of the files that fail now. They override shipped agents of the same name."""
         return {name: voice for name, voice in self._last.items() if self._files.get(name) in found.failed}
 
     def _first(self, found: Found, agents: dict[str, Voice], own: Sequence[str]) -> Voice:
@@ -105,7 +105,7 @@ def _import_again(address: str) -> Voice:
 
 
 def describe(voice: Voice, *, example: bool = False) -> dict[str, Json]:
-    """Return an agent as the dev page lists it. `example` tells that it is one of the shipped agents."""
+    """Return an agent as the dev page lists it. `example` is true for a shipped agent."""
     model = voice.model or (voice.agent.model if voice.agent else None)
     name = "" if voice.agent is None else str(getattr(model, "model_name", model))
     return {

@@ -77,7 +77,7 @@ class DevApp:
         self.layercode = LayerCode(
             *self._loaded.voices, settings=settings, model=model, offline_without_key=True, failed=self._loaded.failed
         )
-        # The dev page is the developer's own, so it shows what an error says. A production journal keeps no such text.
+        # The dev page shows the developer the text of errors, so keep it. A production journal does not contain it.
         self.layercode.turns.services.failed = keep_failure
         first, *others = self._specs()
         self.emulator = Emulator(
@@ -98,7 +98,7 @@ class DevApp:
         return self.layercode.settings
 
     def _specs(self) -> list[AgentSpec]:
-        """Return the agents for the emulated platform, with names as ids; the first also by LAYERCODE_AGENT_ID."""
+        """Return the emulated platform's agents. Their ids are their names; the first has LAYERCODE_AGENT_ID too."""
         names = list(self.layercode.agents)
         ids = {name: name for name in names} | ({self._settings.agent_id: names[0]} if self._settings.agent_id else {})
         return [
@@ -133,7 +133,7 @@ class DevApp:
     # --- ASGI
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Dispatch to the page and the emulator, or to the agent server, whose webhooks are guarded by signatures."""
+        """Dispatch to the page and the emulator, or to the agent server, which checks the signatures of webhooks."""
         if scope["type"] == "lifespan":
             await self._local(scope, receive, send)
         elif scope["type"] == "websocket" or scope["path"].startswith(OWN_PATHS) or self._is_page(scope):

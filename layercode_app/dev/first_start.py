@@ -1,4 +1,4 @@
-"""Help for development: create a webhook secret, and warn of private files that git would add."""
+"""Prepare a project for development: create a webhook secret, and warn about private files that git would add."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ JOURNAL_FOLDER = Path(".layercode")
 
 
 def ensure_secret(env_file: Path | str = ENV_FILE) -> bool:
-    """Write a webhook secret into `.env`, readable by its owner only, unless one is set; return whether it did.
+    """Write a webhook secret into `.env` unless a secret is set. Return whether one was written.
 
-    If so, call `tell_of_secret` after the logs are set up.
+    Only the owner can read the file. If a secret was written, call `tell_of_secret` after the logs are set up.
     """
     if load_settings(env_file=env_file).webhook_secret:
         return False
@@ -35,7 +35,7 @@ def tell_of_secret(env_file: Path | str = ENV_FILE) -> None:
 def warn_of_git(settings: Settings, env_file: Path | str = ENV_FILE) -> None:
     """Warn if git would add private files to the repository: the secret, the conversations or the logs.
 
-    The folders are created first, because git ignores those that we create.
+    Missing folders are created first, with a `.gitignore`, so that they cause no warning.
     """
     folders = [JOURNAL_FOLDER, *([Path(settings.log_dir)] if settings.log_dir else [])]
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Forks that the dev page asks for, and the models that it offers for them; errors are worded for the page."""
+"""Run forks for the dev page, and list the models that it offers. Error messages are worded for the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..settings.provider_keys import PROVIDER_KEYS
 
 
 async def fork_for_page(app: LayerCode, asked: ForkRequest) -> Json:
-    """Fork a recorded call, and return the comparison as JSON. Raises DeveloperError with what to do on the page."""
+    """Fork a recorded call, and return the comparison as JSON. Raises DeveloperError, whose message names the fix."""
     try:
         turns = await turns_of(app.store, asked.conversation_id, bodies=True)
     except NotRecordedError:
@@ -44,9 +44,9 @@ def _check_model(name: str | None) -> None:
 
 
 def models_for_page(settings: Settings, environment: Mapping[str, str]) -> Json:
-    """Return the models that a fork may use: those of the settings, and each provider's, which need its key.
+    """Return the models that a fork may use: the models of the settings, and those of each provider.
 
-    `ready` tells whether the provider's key is set; its `variable` names the key.
+    A provider's `variable` is the environment variable of its key, and `ready` tells whether the key is set.
     """
     named = [settings.default_model, *settings.fallback_models]
     known = _known_models()

@@ -1,4 +1,4 @@
-"""Watch agent files, prompts and settings files, and reload within the serving process: no socket is closed."""
+"""Watch agent files, prompts and settings files, and reload them in the serving process without closing a socket."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ APPLIED = frozenset(each.name for each in fields(Limits)) | {
     "authorize_origins", "authorize_rate", "authorize_route", "body_limit", "body_timeout", "default_model",
     "drain_seconds", "fallback_models", "goodbye", "handoff_url", "webhook_secret",
 }  # fmt: skip
-"""The settings that a reload applies; the others are read only when the server starts."""
+"""The settings that a reload applies. All other settings are read only when the server starts."""
 
 
 def need_restart(before: Settings, after: Settings) -> list[str]:
-    """Return the environment variables of changed settings that only a restart applies."""
+    """Return the environment variables of changed settings that need a restart."""
     changed = (name for name in Settings.model_fields if getattr(before, name) != getattr(after, name))
     return [env_name(Settings.model_fields[name]) for name in changed if name not in APPLIED]
 

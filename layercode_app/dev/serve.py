@@ -57,11 +57,11 @@ class DevOptions:
     """Speech recognition: a URL or a command; by default from the settings."""
     tunnel: bool = False
     update_webhook: bool = False
-    """Whether to point the agent's webhook at the tunnel, and to restore it at the end."""
+    """Point the agent's webhook at the tunnel, and restore the webhook at the end."""
     exported: dict[str, str] = field(default_factory=dict)
 
     def settings(self, url: str = "") -> Settings:
-        """Read the current settings; with a `url` their platform is the local emulator."""
+        """Read the current settings. With a `url`, the platform is the emulator at that URL."""
         given: dict[str, Any] = {"host": HOST, "port": self.port, "drain_seconds": DRAIN_SECONDS, "stt": self.stt}
         if url:
             given |= {"api_url": f"{url}/v1", "api_key": DEV_KEY}
@@ -69,7 +69,7 @@ class DevOptions:
 
 
 def serve_dev(options: DevOptions) -> None:
-    """Serve on 127.0.0.1 until stopped. Raises DeveloperError for a wrong setup before anything listens."""
+    """Serve on 127.0.0.1 until stopped. Raises DeveloperError for a wrong setup, before a port is opened."""
     fresh = ensure_secret()
     options.exported = export_env_file()
     configure(options.settings(), verbose=options.verbose, developing=True)
@@ -77,7 +77,7 @@ def serve_dev(options: DevOptions) -> None:
         tell_of_secret()
     warn_of_git(options.settings())
     tell_of_settings()
-    # uvicorn logs each WebSocket with its URL, which holds the session's key.
+    # Drop uvicorn's lines about WebSockets: their URLs contain the session's key.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "WebSocket" not in str(record.msg))
     repair_webhook(options.settings())
     asyncio.run(_serve(options))

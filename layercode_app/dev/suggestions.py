@@ -1,4 +1,4 @@
-"""Find a few sentences to try with each agent, in the project's scenarios and tests, or in the gallery's conversations."""
+"""Find a few sentences to try with each agent: in the project's scenarios and tests, then in the gallery."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..scaffold.conversations import CONVERSATIONS
 from ..testing.evals.scenario import load
 
 MOST = 3
-"""Sentences for each agent."""
+"""Maximum number of sentences for each agent."""
 
 
 def suggestions(project: Path, agents: Iterable[str]) -> dict[str, list[str]]:
-    """Return sentences for each agent by its name, at most `MOST`. Files that cannot be read are left out."""
+    """Return at most `MOST` sentences for each agent, by the agent's name. Files that cannot be read are skipped."""
     found: dict[str, dict[str, None]] = {name: {} for name in agents}
     for agent, text in [*_in_scenarios(project / "evals"), *_in_tests(project / "tests"), *_in_gallery()]:
         if agent in found and len(found[agent]) < MOST and text.strip():
@@ -33,7 +33,7 @@ def _in_scenarios(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _in_tests(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield what tests say with `call.say("…")`, or list in CONVERSATION, in files marked with `agent("…")`."""
+    """Yield the texts of `call.say("…")` and CONVERSATION in test files that are marked with `agent("…")`."""
     for path in sorted(folder.glob("test_*.py")):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -30,12 +30,12 @@ class Examination:
 
     @property
     def healthy(self) -> bool:
-        """Whether no check failed."""
+        """True if no check failed."""
         return all(finding.state is not State.FAILED for finding in self.findings)
 
 
 async def examine(*, agent: str | None = None, offline: bool = False) -> Examination:
-    """Run all checks. The model of `agent` is tried, or by default the models of the project's own agents.
+    """Run all checks. They send a request to the model of `agent`, by default to those of the project's own agents.
 
     `offline` skips the checks that need the network. If the settings are wrong, no other check runs.
     """
@@ -55,14 +55,16 @@ async def examine(*, agent: str | None = None, offline: bool = False) -> Examina
         local.check_tunnel_program(settings),
     ]
     if agent is not None and agent not in found.agents:
-        findings.append(failed("agent", f"no agent is named {agent!r}", "Use the name of an agent above."))
+        findings.append(
+            failed("agent", f"no agent is named {agent!r}", "Use the name of one of the agents listed above.")
+        )
     voices = [found.agents[name] for name in _chosen(agent, found)]
     findings += await _remote(settings, voices, offline=offline)
     return Examination(findings, table(settings))
 
 
 def _chosen(agent: str | None, found: Found) -> list[str]:
-    """Return the names of the agents to try: the given one, else the project's own, else the shipped STARTER."""
+    """Return the names of the agents whose models are checked: the given one, else the project's own, else STARTER."""
     if agent is not None:
         return [agent] if agent in found.agents else []
     return found.own() or [name for name in (STARTER,) if name in found.agents]
@@ -94,8 +96,8 @@ async def _bounded(name: str, check: Callable[[], Awaitable[Any]]) -> Any:
         async with asyncio.timeout(CHECK_SECONDS):
             return await check()
     except TimeoutError:
-        return failed(name, f"no answer within {CHECK_SECONDS:g} s", "Try again; if it stays, check the network.")
-    except Exception as error:  # noqa: BLE001 - a check that breaks is a finding, not the end of the report
+        return failed(name, f"no answer within {CHECK_SECONDS:g} s", "Try again. If it fails again, check the network.")
+    except Exception as error:  # noqa: BLE001 - a check that raises becomes a finding; the report continues
         return failed(name, f"the check itself failed: {type(error).__name__}: {error}", "Please report this as a bug.")
 
 

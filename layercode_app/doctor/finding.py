@@ -14,12 +14,12 @@ class State(StrEnum):
     """It works, but not as well as it could."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Not checked: it is not configured, or the network that it needs is not available."""
+    """Not checked, because it is not configured or needs a network that is not available."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `fix` says how to fix a problem, and is empty if there is none."""
+    """One line of the report. `fix` says how to fix the problem; it is empty if there is no problem."""
 
     name: str
     state: State

@@ -28,7 +28,7 @@ DASHBOARD = "Copy it from the platform's dashboard into .env"
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Check that every name in the settings files and every LAYERCODE_ variable is a setting."""
+    """Check that every name in the settings files, and every variable that begins with LAYERCODE_, is a setting."""
     given = [name for name, source in settings.sources.items() if source != "default"]
     yield ok("settings", f"{len(given)} set, {len(settings.sources) - len(given)} at their default")
     for message in ignored_settings():
@@ -78,7 +78,7 @@ def check_agents(settings: Settings) -> tuple[Found, list[Finding]]:
 
 
 def _named(found: Found) -> str:
-    """List the names of the project's own agents, then those of the shipped ones."""
+    """Return the names of the project's own agents, then the names of the shipped agents, as text."""
     own = found.own()
     shipped = sorted(name for name in found.agents if name not in own)
     return "; ".join([*([", ".join(own)] if own else []), *([f"shipped: {', '.join(shipped)}"] if shipped else [])])
@@ -179,7 +179,7 @@ async def _is_ours(url: str) -> bool:
 
 
 def check_tunnel_program(settings: Settings) -> Finding:
-    """Check that the program that --tunnel runs is installed."""
+    """Check that the tunnel program, which --tunnel runs, is installed."""
     try:
         program = words_of(settings.tunnel_command)[0]
     except ConfigurationError as error:

@@ -1,6 +1,6 @@
 """Checks that need the network: the model, the clock, the platform, and the telemetry backends.
 
-If a host on the internet cannot be reached, its check is skipped: a missing network says nothing about the host.
+If a host on the internet cannot be reached, its check is skipped: this machine may simply be offline.
 """
 
 from __future__ import annotations
@@ -29,24 +29,28 @@ if TYPE_CHECKING:
     from ..agent.voice_agent import VoiceAgent
 
 SKEW_LIMIT, SKEW_WARNING = 300.0, 30.0
-"""Seconds of clock skew: above the limit signatures are refused; above the warning the clock is not synchronized."""
+"""Clock skew in seconds: above SKEW_LIMIT signatures are refused; above SKEW_WARNING the check only warns."""
 TIMEOUT_SECONDS = 10.0
 NO_NETWORK = "the network that this check needs is not reachable"
 
 
 async def check_model(voice: VoiceAgent[Any, Any], settings: Settings) -> Finding:
-    """Check that the agent's model answers one request for one token."""
+    """Check that the agent's model answers a request for a single token."""
     name = f"model of {voice.name}"
     if voice.agent is None:
-        return skipped(name, "the agent needs none")
+        return skipped(name, "the agent needs no model")
     try:
         choose_model(voice, settings)
     except ConfigurationError as error:
-        return failed(name, str(error), "`run` does not start like this. Correct the setting, or set what is missing.")
+        return failed(
+            name, str(error), "`run` will not start until the setting is corrected or the missing value is set."
+        )
     model = voice.model or voice.agent.model
     label = str(getattr(model, "model_name", model))
     if label == MODEL_NAME:
-        return warning(name, "offline, from its script", "Set DEFAULT_MODEL and its provider's key for a model.")
+        return warning(
+            name, "answers offline, from its script", "To use a model, set DEFAULT_MODEL and its provider's key."
+        )
     return await _ask(name, label, model)
 
 
@@ -73,7 +77,7 @@ async def _ask(name: str, label: str, model: Any) -> Finding:
 
 
 def _cut_short(error: Exception) -> bool:
-    """Return whether the error is only about the one-token limit, which proves as much as an answer."""
+    """Return whether the error is only about the one-token limit: then the model works."""
     text = str(error).lower()
     return "max_tokens" in text or "max_output_tokens" in text or "token limit" in text
 
@@ -109,7 +113,7 @@ async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
         yield _refused(name, error, settings)
         return
     if agent.webhook_url is None:
-        yield failed(name, f"{agent.id} has none", "`connect` or `platform agents set-webhook` sets it.")
+        yield failed(name, f"{agent.id} has no webhook", "`connect` or `platform agents set-webhook` sets it.")
         return
     for place, other in agent.contradictions().items():
         yield warning(f"webhook at {place}", f"{other}, not {agent.webhook_url}",
@@ -124,13 +128,13 @@ def _refused(name: str, error: PlatformAPIError, settings: Settings) -> Finding:
         return skipped(name, NO_NETWORK)
     if error.status is not None and 400 <= error.status < 500:
         return failed(name, str(error), "Check LAYERCODE_API_KEY and LAYERCODE_AGENT_ID.")
-    return failed(name, str(error), "Try again; if it stays, check LAYERCODE_API_URL.")
+    return failed(name, str(error), "Try again. If it fails again, check LAYERCODE_API_URL.")
 
 
 async def _through(url: str, settings: Settings) -> Finding:
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret]
     if not secrets:
-        return skipped("webhook at the platform", f"{url}; it cannot be tested without a secret")
+        return skipped("webhook at the platform", f"{url} cannot be tested without a webhook secret")
     verdict = await probe(url, secrets[0])
     if verdict.fine:
         return ok("webhook at the platform", f"{url} reaches this project in {verdict.milliseconds:.0f} ms, unbuffered")
@@ -141,7 +145,7 @@ async def _through(url: str, settings: Settings) -> Finding:
 
 
 async def check_sinks(settings: Settings, environment: Mapping[str, str]) -> AsyncIterator[Finding]:
-    """Check that Logfire, the OTLP collector and Sentry accept a test, each if it is configured."""
+    """Check that each configured sink (Logfire, OTLP collector, Sentry) accepts a test."""
     if not settings.telemetry_enabled:
         yield skipped("telemetry", "TELEMETRY_ENABLED is false")
         return

@@ -1,1 +1,1 @@
-"""LayerCode seen from the other side: a local stand-in for the platform."""
+"""An emulator of the LayerCode platform, which runs on your own machine."""

@@ -1,4 +1,4 @@
-"""Complete the address of a webhook: add the scheme and the path that were left out."""
+"""Complete the address of a webhook: add a missing scheme and a missing path."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def is_address(text: str) -> bool:
 def webhook_url(address: str, *, agent: str = "") -> str:
     """Return the URL of an address such as `localhost:8000`, `host/path` or `https://host`.
 
-    Without a scheme it is https, but http for an IP address, for this machine and for a port other than 443. Without a
-    path and a query it gets the path of the agent, or of the only agent. Raises ConfigurationError if it names no host.
+    A missing scheme becomes http for this machine, an IP address or a port other than 443, else https. An address
+    without path and query gets the path of `agent`, by default `/api/agent`. Raises ConfigurationError if it names no
+    host.
     """
     text = address.strip()
     if not is_address(text) and "." not in text.strip("."):

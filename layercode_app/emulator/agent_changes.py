@@ -1,4 +1,4 @@
-"""An update of an agent by the REST API. Only the fields present in it are changed."""
+"""Update an agent through the REST API. Only the fields in the request are changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .webhooks import check_url
 
 
 class AgentChanges(BaseModel):
-    """The body of `POST /agents/{id}`. Unknown fields are ignored, as the platform does."""
+    """The body of `POST /agents/{id}`. Unknown fields are ignored, as on the platform."""
 
     model_config = ConfigDict(extra="ignore")
 

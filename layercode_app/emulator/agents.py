@@ -14,7 +14,8 @@ from .protocol import Style, Trigger
 class AgentSpec:
     """An agent as the platform knows it: its webhook, and how turns are taken.
 
-    Events that ask for no speech go to `session_webhook_url` if it is set. `session_timeout` is in seconds.
+    If `session_webhook_url` is set, events that need no reply, such as `session.end`, are sent there. `session_timeout`
+    is in seconds.
     """
 
     id: str
@@ -27,10 +28,10 @@ class AgentSpec:
     style: Style = "session.start"
     session_timeout: float | None = None
     kept_config: Mapping[str, Any] = field(default_factory=dict)
-    """The configuration that updates of the agent have set."""
+    """The configuration set by updates of the agent."""
 
     def config(self) -> dict[str, Any]:
-        """Return the minimum that the official clients need: without `transcription.trigger` they hang."""
+        """Return the configuration of its sessions. The official clients hang without `transcription.trigger`."""
         automatic = self.trigger == "automatic"
         transcription = {"trigger": self.trigger, "can_interrupt": self.can_interrupt, "automatic": automatic}
         kept = {name: value for name, value in self.kept_config.items() if name not in _OF_THE_AGENT}
@@ -62,7 +63,7 @@ def is_webhook(plugin: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The right to open a session, any number of times, until it expires or is replaced."""
+    """A permission to open sessions of one conversation, until it expires or a newer grant replaces it."""
 
     key: str
     agent: AgentSpec

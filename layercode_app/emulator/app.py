@@ -42,13 +42,13 @@ def create_emulator(
     transcriber: Transcriber | None = None,
     notices: Callable[[str], object] | None = None,
 ) -> Starlette:
-    """Emulate the platform for the backend at `webhook_url`, whose webhook secret is `secret`.
+    """Return an app that emulates the platform for the backend at `webhook_url` with the webhook secret `secret`.
 
     Raises ConfigurationError for an invalid webhook URL. `notices` is called with one line for each event that a person
-    should know of, such as a failed webhook.
+    should see, such as a failed webhook.
 
-    The platform's base URL is then `http://<host>:<port>/v1`. `app.state.emulator` is the Emulator behind it, with its
-    `feed`, `faults` and `sessions`. If you mount the app without running its lifespan, call `emulator.aclose()`.
+    The base URL of the emulated platform is `http://<host>:<port>/v1`. `app.state.emulator` is the Emulator behind it,
+    with its `feed`, `faults` and `sessions`. If you mount the app without running its lifespan, call `emulator.aclose()`.
     """
     for url in filter(None, (webhook_url, session_webhook_url)):
         check_url(url)

@@ -1,4 +1,4 @@
-"""A text caller: holds a conversation with a backend by the events that the platform would deliver."""
+"""A text caller, which talks to a backend by sending the events that the platform would send."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ class BackendError(PlatformError):
 
 
 class TextCaller:
-    """One session of a conversation. `hear` is called with every piece of speech or data as it arrives."""
+    """A caller in one session of a conversation. `hear` is called with each event of a reply as it arrives.
+
+    `greet` and `say` raise BackendError if the status is not 2xx, and DeliveryError if the answer is missing or broken.
+    """
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class TextCaller:
         return await self._turn({"type": "session.start"} | NO_TEXT, "")
 
     async def say(self, text: str) -> Reply:
-        """Say something and return the reply. Cancelling this interrupts the agent, as a barge-in would."""
+        """Say something and return the reply. Cancelling this call interrupts the agent, as a barge-in would."""
         self._note("user", text)
         event: dict[str, Any] = {"type": "message", "text": text}
         if self._last is not None and self._last.interrupted:
@@ -117,7 +120,7 @@ class TextCaller:
             self._transcript.append({"role": role, "text": text, "timestamp": round(self._now() * 1000)})
 
     def _now(self) -> float:
-        """Return the time of day, advanced monotonically from the start of the call."""
+        """Return epoch seconds: the start of the call plus the time on a monotonic clock."""
         return self._started + (time.monotonic() - self._began)
 
 
@@ -138,11 +141,11 @@ def _iso(at: float) -> str:
 
 
 async def _refusal(answer: Answer) -> str:
-    """Say what a backend answered instead of a stream, and where a redirect leads."""
+    """Return the error message for a status that is not 2xx. For a redirect it names the target."""
     if location := answer.headers.get("location"):
         return (
-            f"The backend answered {answer.status}, a redirect to {location}: redirects are not followed, because the signature "
-            "belongs to one request. Give the final URL; an app mounted at /voice answers at /voice/api/agent."
+            f"The backend answered {answer.status}, a redirect to {location}: redirects are not followed, because the "
+            "signature belongs to one request. Give the final URL; an app mounted at /voice answers at /voice/api/agent."
         )
     body = (await answer.body())[:500].decode(errors="replace")
     return f"The backend answered {answer.status}: {body or '(an empty body)'}"

@@ -16,7 +16,7 @@ from .protocol import Accepted, BackendFrame, DataAnswer, Deliver, DeliverData, 
 from .webhooks import Answer, WebhookClient
 
 _UNSENT = 60.0
-"""Seconds that an aborted webhook has to send its request first, so that no words of the caller are lost."""
+"""Maximum seconds to finish the request of an aborted webhook first, so that the caller's words are not lost."""
 _DUPLICATE_AFTER = 0.02
 Read: TypeAlias = Callable[[Answer, Callable[[], None]], Awaitable[None]]
 """A function that reads an answer, and calls its second argument for each event."""

@@ -33,7 +33,7 @@ _RESERVED = {HEADER, "content-type", "content-length", "content-encoding", "tran
 class Emulator:
     """LayerCode's platform on this machine. Each request of a client or a backend is a method.
 
-    With `any_agent`, which is the default if no other `agents` are given, the default agent serves unknown ids.
+    With `any_agent`, the default agent also serves unknown ids; this is on by default if no other `agents` are given.
     `recordings` is the folder for WAV files, None for no recordings. `transcriber` transcribes the callers' audio;
     without one a transcript says that speech recognition is off. Refused requests raise PlatformAPIError with the
     status that the platform would answer.
@@ -102,7 +102,7 @@ class Emulator:
         return agent
 
     def session_of(self, agent_id: str, session_id: str) -> Session | None:
-        """Return a session of an agent, or None. Sessions of unknown ids also belong to the default agent."""
+        """Return a session of an agent, or None. Sessions of unknown agents also belong to the default agent."""
         session = self.sessions.get(session_id)
         if session is None:
             return None
@@ -120,9 +120,10 @@ class Emulator:
         custom_headers: Mapping[str, str] | None = None,
         phones: Mapping[str, str] | None = None,
     ) -> Grant:
-        """Grant a session of a new conversation, or a further one of an existing one, which replaces its last key.
+        """Grant a session of a new or an existing conversation. Earlier keys of the conversation become invalid.
 
-        The conversation may be unknown here: backends keep conversations for longer than an emulator runs.
+        An unknown `conversation_id` is accepted, because backends keep conversations for longer than an emulator runs.
+        Raises PlatformAPIError for an unknown agent, an invalid header, or while the fault `status` is on.
         """
         self.refuse_on_demand()
         agent = self.agent(agent_id)
@@ -147,7 +148,7 @@ class Emulator:
         self._grants = {g.key: g for g in kept if g.conversation_id != conversation_id and g.expires_at > now}
 
     def refuse_on_demand(self) -> None:
-        """Raise PlatformAPIError with the status that the faults set, if any."""
+        """Raise PlatformAPIError with the status of the fault `status`, if that fault is on."""
         if status := self.faults.authorize_status:
             reason = {402: "Insufficient balance", 429: "Too many requests"}.get(
                 status, "Refused by the fault `status`"
@@ -197,7 +198,7 @@ class Emulator:
         return session
 
     async def close(self, session: Session, reason: str = "") -> None:
-        """Close a session. Cancelling the caller of this does not stop the closing."""
+        """Close a session. Cancelling this call does not stop the closing."""
         if self._open.get(session.conversation_id) is session:
             del self._open[session.conversation_id]
         hang_up = self._hang_ups.pop(session.id, None)
@@ -206,7 +207,7 @@ class Emulator:
         await asyncio.shield(self.spawn(session.close()))
 
     def call(self, agent_id: object, *, say: Sequence[str] = (), phones: Mapping[str, str] | None = None) -> Grant:
-        """Simulate a caller who listens, says these texts in order, and hangs up. Return at once."""
+        """Start a simulated caller, who listens, says these texts in order and hangs up. Return immediately."""
         grant = self.authorize(agent_id, phones=phones)
         self.spawn(self._converse(grant, say))
         return grant
@@ -222,7 +223,7 @@ class Emulator:
         await self.close(session)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a coroutine in the background, until it is done or the emulator closes."""
+        """Run a coroutine in the background until it ends or the emulator closes."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -9,9 +9,9 @@ from typing import Any
 from ..exceptions import DeliveryError
 
 SHOWN = 200
-"""Number of characters shown of an answer."""
+"""Maximum characters of an answer in a message."""
 QUIET_SECONDS = 10.0
-"""Seconds without data from the backend after which this is reported. The delivery continues to wait."""
+"""Seconds without data from the backend before a message says so. The delivery keeps waiting."""
 _REMEDIES = {
     400: "The backend does not accept this event; its answer should name the wrong field.",
     401: "The secrets differ: give the backend's LAYERCODE_WEBHOOK_SECRET to --secret.",
@@ -41,12 +41,12 @@ def refused(event: dict[str, Any], status: int, body: bytes) -> str:
 
 
 def undelivered(event: dict[str, Any], error: DeliveryError) -> str:
-    """Return the message for a missing or incomplete answer."""
+    """Return the message for an answer that is missing, incomplete or malformed."""
     return _line(event, f"{error}. {_ADVICE[error.reason]}" if error.reason in _ADVICE else str(error))
 
 
 def quiet(event: dict[str, Any], seconds: float, *, answered: bool) -> str:
-    """Return the message for an unfinished answer that has sent nothing for a while."""
+    """Return the message for a backend that has sent nothing for `seconds`, before or during its answer."""
     if not answered:
         return _line(event, f"no answer for {seconds:g} s. Answer at once, and stream the reply as it is generated.")
     return _line(event, f"the stream has sent no event for {seconds:g} s and is still open. {_END}")
@@ -85,7 +85,7 @@ def unended(event: dict[str, Any]) -> str:
 
 
 def no_stream(event: dict[str, Any], status: int, kind: str, body: bytes) -> str:
-    """Return the message for an answer to the caller's words that is not a stream."""
+    """Return the message for an answer to a `message` event that is not a stream."""
     expected = f"{status} with content-type {kind or 'none'!r}, not text/event-stream, so nothing is spoken"
     return _line(event, f"the backend answered {expected}: {shown(body)}.")
 

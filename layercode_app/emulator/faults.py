@@ -12,13 +12,13 @@ WORDS = {
     "duplicate": "duplicate", "drop": "drop_webhooks", "latency": "latency_ms",
     "interrupt": "interrupt_after_ms", "status": "authorize_status",
 }  # fmt: skip
-"""The names of the faults on the command line, and their fields."""
+"""The names of the faults on the command line, with the fields of Faults that they set."""
 _SWITCHES = {"duplicate", "drop"}
 EXPECTED = "duplicate, drop, latency=MS, interrupt=MS or status=CODE"
 
 
 class Faults(BaseModel):
-    """Simulated faults, which stay on until they are changed. All are off by default."""
+    """Simulated faults. All are off by default; a fault stays on until it is turned off."""
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
@@ -27,11 +27,11 @@ class Faults(BaseModel):
     duplicate: bool = False
     """Deliver every turn twice."""
     latency_ms: float = Field(default=0, ge=0, le=60_000, allow_inf_nan=False)
-    """Delay every delivery, and every frame of its answer, like a slow network."""
+    """Delay each delivery and each frame of its answer by these milliseconds, like a slow network."""
     drop_webhooks: bool = False
     """Drop every webhook instead of sending it."""
     interrupt_after_ms: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Interrupt every turn this long after the backend accepted it, if the caller may interrupt."""
+    """Interrupt each turn this many milliseconds after the backend accepted it, if interruptions are allowed."""
 
     @classmethod
     def read(cls, text: str) -> Faults:

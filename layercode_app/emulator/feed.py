@@ -1,4 +1,4 @@
-"""A live feed of the emulator's events for watchers. Nothing is stored: the journal has the turns."""
+"""Publish the emulator's events live. The feed stores nothing; turns are stored in the journal."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 Item: TypeAlias = dict[str, Any]
-"""`kind`, `at` (epoch seconds), `session_id`, `conversation_id`, `agent_id`, and the fields of the kind.
+"""An event: `kind`, `at` (epoch seconds), `session_id`, `conversation_id`, `agent_id`, and more fields for each kind.
 
-Kinds: `session` (opened, closed), `client` and `server` (a message of either side, audio as a count of bytes),
-`webhook` (an event was posted), `answer` (its status), `frame` (with `at_ms`), `turn` (over: text, heard, interrupted),
-`notice` (`text`: one line for a person, such as a failed webhook).
+Kinds: `session` (opened, closed), `client` and `server` (a message from that side, with the size of audio instead of
+the audio), `webhook` (an event was posted), `answer` (its status), `frame` (with `at_ms`), `turn` (a turn is over:
+`text`, `heard`, `interrupted`), `notice` (`text` is one line for a person, for example about a failed webhook).
 """
 
 
@@ -23,7 +23,7 @@ class Feed:
         self._backlog = backlog
         self._watchers: set[asyncio.Queue[Item]] = set()
         self.listeners: list[Callable[[Item], None]] = []
-        """Called synchronously with every item; they must not block or raise."""
+        """Functions that are called with every item. They must not block or raise."""
 
     def publish(self, item: Item) -> None:
         """Pass an item to every listener and watcher."""

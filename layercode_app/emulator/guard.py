@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 LOCAL = {"127.0.0.1", "localhost", "::1"}
 HOSTS = LOCAL | {"host.docker.internal", "gateway.docker.internal", "host.containers.internal"}
-"""The names of this machine, also those that its containers use. No foreign page can have such a host name."""
+"""Names of this machine, including those that its containers use. No foreign page can have such a host name."""
 FORWARDED = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"cf-connecting-ip"}
 POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self'; "
@@ -31,9 +31,9 @@ HEADERS = [
 
 
 class Guard:
-    """Middleware that passes on only requests from this machine's pages and programs, and refuses others with a reason.
+    """Middleware that accepts only requests from pages and programs of this machine.
 
-    With `page`, answers get the security headers of a page, and request bodies must be JSON.
+    A refusal says why. With `page`, answers get the security headers of a page, and request bodies must be JSON.
     """
 
     def __init__(self, app: ASGIApp, *, page: bool = True) -> None:
@@ -56,7 +56,7 @@ class Guard:
 
 
 def foreign(headers: Mapping[bytes, bytes]) -> str:
-    """Return why a request is not from this machine's pages and programs; empty if it is."""
+    """Return why a request does not come from a page or program of this machine; empty if it does."""
     if forwarded := FORWARDED & headers.keys():
         return f"Only this machine may use this server, but the request was forwarded ({min(forwarded).decode()})."
     host = headers.get(b"host", b"").decode("latin-1")

@@ -1,4 +1,4 @@
-"""Turn a caller's audio into words; without speech recognition, answer with a transcript that says it is off."""
+"""Turn a caller's audio into words. Without speech recognition, send a transcript that says it is off."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .speech import RATE, resample
 from .transcription import Transcriber, TranscriptionError, to_wav
 from .utterances import SILENCE_SECONDS, Began, Found, Utterances
 
-OFF = "Speech recognition is off in this emulator. Type instead, or start it with --stt COMMAND or --stt URL."
+OFF = "Speech recognition is off in this emulator. Type instead, or restart with --stt COMMAND or --stt URL."
 FAILED = "Speech recognition failed; the emulator's console shows why."
 INTERIM_SECONDS = 1.0
 """Seconds of further speech before the next interim transcript."""
@@ -23,7 +23,7 @@ class Hearing(Protocol):
     """A consumer of a caller's audio. It needs no timestamps, because audio is processed as it arrives."""
 
     def audio(self, pcm: bytes) -> None:
-        """Process PCM16 mono 8 kHz."""
+        """Process audio: PCM16, mono, 8 kHz."""
         ...
 
     def signal(self, what: UserStarted | UserStopped) -> None:
@@ -75,7 +75,7 @@ class Listening:
         self._push_to_talk = trigger == "push_to_talk"
         self._utterances = Utterances(told=self._push_to_talk)
         self._turn_id = ""
-        self._heard_bytes = 0  # of the piece that is open, at its last interim transcript
+        self._heard_bytes = 0  # bytes of the open piece at its last interim transcript
         self._finished: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
         self._interim: asyncio.Task[None] | None = None
@@ -170,11 +170,11 @@ class Listening:
 
 
 def delta(kind: str, text: str, turn_id: str) -> dict[str, Any]:
-    """Return a transcript message; a later one with the same counter replaces it in the client."""
+    """Return a transcript message. In the client, a later message with the same counter replaces it."""
     return {"type": kind, "content": text, "turn_id": f"user-{turn_id}", "delta_counter": 0}
 
 
 def send_transcript(send: Callable[[dict[str, Any]], None], text: str, turn_id: str) -> None:
-    """Send a text as the caller's transcript. The delta is needed too: the official templates read only that."""
+    """Send a text as the caller's transcript, also as a delta: the official templates read only deltas."""
     send(delta("user.transcript.delta", text, turn_id))
     send({"type": "user.transcript", "content": text, "turn_id": f"user-{turn_id}"})

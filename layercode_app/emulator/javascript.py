@@ -1,8 +1,8 @@
-"""Parse and print JSON like JavaScript: as `JSON.stringify(JSON.parse(body))` does, for any JSON value.
+"""Parse and print JSON exactly as JavaScript does with `JSON.stringify(JSON.parse(body))`.
 
-The official Node examples verify a signature over the body as they re-stringified it, so a body is only verified
-everywhere if it is already in that form: Python's `json.dumps` differs on floats such as `2.0` and `1e-7`, on
-integers beyond 2**53, on lone surrogates and on the order of integer-like keys.
+The official Node examples parse the body, print it again, and verify the signature of the result. They therefore accept
+only bodies that JavaScript would print the same way. Python's `json.dumps` differs for floats such as `2.0` and `1e-7`,
+integers beyond 2**53, lone surrogates, and the order of integer-like keys.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ESCAPED = re.compile('["\\\\\x00-\x1f\ud800-\udfff]')
 _INDEX = re.compile("0|[1-9][0-9]{0,9}")
 _LARGEST_INDEX = 2**32 - 2
 DEEPEST = 100
-"""Maximum nesting of values. Deeper ones overflow the stack, here or when they are printed."""
+"""Maximum nesting of values. Deeper values would overflow the stack while they are parsed or printed."""
 
 
 def parse(text: str | bytes) -> Any:
@@ -39,7 +39,7 @@ _TOO_DEEP = f"it is nested more than {DEEPEST} levels deep"
 
 
 def _is_nested(value: Any, deeper_than: int) -> bool:
-    """Return whether a value is nested deeper than this, level by level to avoid recursion."""
+    """Return whether a value is nested deeper than `deeper_than`. Go level by level, to avoid recursion."""
     level = [value]
     for _ in range(deeper_than):
         level = [inner for outer in level for inner in _inside(outer)]

@@ -1,4 +1,4 @@
-"""Track how much of a reply was played, from the audio sent and without IO; split text into segments to speak."""
+"""Compute how much of a reply was played from the audio sent, and split text into segments to speak. No IO."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Playback:
         self.text = ""
         """The text whose audio was sent."""
         self.until = 0.0
-        """Time at which all audio sent so far will have been played."""
+        """The time when all audio sent so far will have been played."""
         self.sent_seconds = 0.0
         """Seconds of audio sent, played or not."""
         self.pieces: list[tuple[float, bytes]] = []
@@ -42,7 +42,7 @@ class Playback:
         self._words = [(min(end, now), place) for end, place in self._words]
 
     def heard(self, now: float) -> str:
-        """Return the text played by now, up to the last word whose end has passed."""
+        """Return the text played by now, up to the last word that was played completely."""
         return self.text[: max((place for end, place in self._words if end <= now), default=0)]
 
     def cut(self, now: float) -> None:
@@ -60,7 +60,7 @@ def _until(pcm: bytes, seconds: float) -> bytes:
 
 
 class Segmenter:
-    """Splits a stream of text pieces of any size into segments to speak. The segments join to the same text."""
+    """Splits text that arrives in pieces of any size into segments to speak. The joined segments are the same text."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -80,7 +80,7 @@ class Segmenter:
         return segments
 
     def flush(self) -> list[str]:
-        """Return the rest as a segment when the stream ends or stalls. White space alone is kept back."""
+        """Return the remaining text as a segment, when the stream ends or stalls. White space alone is no segment."""
         if not self.pending:
             return []
         segment, self._rest = self._rest, ""

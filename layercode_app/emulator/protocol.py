@@ -10,10 +10,10 @@ from .speech import Speech
 
 Trigger: TypeAlias = Literal["automatic", "push_to_talk"]
 Style: TypeAlias = Literal["session.start", "welcome"]
-"""The request for a greeting: `session.start` with a turn id, or a `session.start` without and the newer `welcome`."""
+"""How a greeting is requested: by `session.start` with a turn id, or by the newer `welcome` after a `session.start`."""
 GREETED: tuple[Style, ...] = ("session.start", "welcome")
 NO_TEXT = {"text": ""}
-"""An empty text for these events: the official templates add every event's text to their history, or require it."""
+"""An empty text for events without one: the official templates require a text or add it to their history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The caller said or typed a text. Spoken words already have the turn id of their interim transcripts."""
+    """The caller said or typed a text. Only spoken words have a turn id, that of their interim transcripts."""
 
     content: str
     turn_id: str | None = None
@@ -38,14 +38,14 @@ class ClientData:
 
 @dataclass(frozen=True, slots=True)
 class UserStarted:
-    """The caller began to speak: detected speech (`vad`), or a pressed push-to-talk button."""
+    """The caller began to speak: speech was detected (`vad`), or the push-to-talk button was pressed."""
 
     vad: bool
 
 
 @dataclass(frozen=True, slots=True)
 class UserStopped:
-    """The caller stopped speaking."""
+    """The caller stopped speaking: silence was detected (`vad`), or the button was released."""
 
     vad: bool
 
@@ -169,7 +169,7 @@ class Speak:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End the session, because the backend hung up or the silence timed out."""
+    """End the session, because the backend hung up or both sides were silent for too long."""
 
     reason: Literal["hangup", "timeout"]
 
@@ -180,7 +180,7 @@ _VAD: dict[str, FromClient] = {"vad_start": UserStarted(vad=True), "vad_end": Us
 
 
 def parse_client(message: Mapping[str, Any]) -> FromClient | None:
-    """Parse a client's message. Return None if it needs no answer, is unknown or malformed."""
+    """Parse a client's message. Return None if it needs no processing, is unknown or is malformed."""
     kind, content = message.get("type"), message.get("content")
     if kind == "client.ready":
         return Ready()

@@ -27,7 +27,7 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """The session's duration, so far if it is open."""
+        """The session's duration in seconds; until now if it is still open."""
         return (self.ended_at or self._now()) - self.started_at
 
     def end(self) -> None:
@@ -40,7 +40,7 @@ class Report:
     def session_end(
         self, turns: Sequence[AssistantTurn], wall: Callable[[float], float], heard_seconds: float
     ) -> dict[str, Any]:
-        """Return the `session.end` event."""
+        """Return the `session.end` event. `heard_seconds` is the duration of the caller's audio."""
         return {
             "type": "session.end",
             "agent_id": self._grant.agent.id,

@@ -35,7 +35,7 @@ class _AuthorizeSession(BaseModel):
 
 
 class _OutboundCall(BaseModel):
-    """A request for an outbound call. `say`, which the platform does not have, is what the simulated callee says."""
+    """A request for an outbound call. `say` is what the simulated callee says; the platform has no such field."""
 
     model_config = ConfigDict(extra="ignore")
     from_phone_number: str = Field(min_length=1)

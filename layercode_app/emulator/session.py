@@ -1,4 +1,4 @@
-"""One session, which connects the turn manager to a client, a backend, a voice and a clock."""
+"""One session. It connects the turn manager to a client, a backend, a voice and a clock."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from .webhooks import WebhookClient
 
 Send: TypeAlias = Callable[[dict[str, Any]], None]
 _SETTLE = 10.0
-"""Seconds that running webhooks have at the end of a session."""
+"""Maximum seconds to wait for running webhooks at the end of a session."""
 
 
 class Session:

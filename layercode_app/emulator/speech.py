@@ -1,6 +1,6 @@
-"""Text to PCM16 mono 16 kHz, by espeak-ng if it is installed, else as silence of about the same length.
+"""Convert text to PCM16 mono 16 kHz: speech if espeak-ng is installed, else silence of about the same length.
 
-Nothing here blocks the event loop: espeak-ng runs as a process, and resampling in a thread.
+Nothing here blocks the event loop: espeak-ng runs as a process, and resampling runs in a thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MINIMUM_BYTES = 256
 _CHUNK_BYTES = RATE  # half a second
 _SECONDS_PER_CHARACTER = 0.065
 _PAUSES = {",": 4, ";": 4, ":": 4, ".": 8, "!": 8, "?": 8}
-"""The pause after a mark, in characters."""
+"""The length of the pause after each punctuation mark, counted in characters."""
 SECONDS = 30.0
 """Timeout of espeak-ng for one text, in seconds."""
 _SYNTHESES = 2
@@ -35,7 +35,7 @@ _SYNTHESES = 2
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Audio of a text. `word_ends` holds the end, in seconds, of each word of the text (as split by spaces)."""
+    """Audio of a text. `word_ends` has the time in seconds at which each word of the text ends."""
 
     pcm: bytes
     word_ends: tuple[float, ...]
@@ -70,9 +70,9 @@ class Voice(Protocol):
 
 
 class Silence:
-    """A voice of silence, as long as speech would take; `pace` 10 makes it ten times shorter.
+    """A voice that returns silence of about the length of speech. `pace` 10 makes it ten times shorter.
 
-    `fallback` tells that no speech program is installed, so that a client may speak itself.
+    `fallback` means that no speech program is installed. A client may then speak the text itself.
     """
 
     def __init__(self, *, pace: float = 1, fallback: bool = False) -> None:
@@ -121,7 +121,7 @@ def pick_voice(wanted: Literal["espeak", "silence"] | None = None, *, language: 
 
 
 def timed(text: str, pcm: bytes) -> Speech:
-    """Return speech with word ends in proportion to the words' lengths. Audio too short for clients is padded."""
+    """Return speech with word ends estimated from the words' lengths. Audio too short for clients is padded."""
     pcm = pcm[: len(pcm) // 2 * 2].ljust(MINIMUM_BYTES, b"\0")
     words = text.split()
     weights = [_weight(word) for word in words]
@@ -138,7 +138,10 @@ def _weight(text: str) -> int:
 
 
 def from_wav(wav: bytes) -> bytes:
-    """Return a mono PCM16 WAV's samples at 16 kHz; empty if it is none. Sizes in a streamed header are not trusted."""
+    """Return the samples of a mono PCM16 WAV at 16 kHz; empty if it is not one.
+
+    The sizes in the header are ignored, because a program that streams a WAV does not know them.
+    """
     position = wav.find(b"data", 12)
     if wav[:4] != b"RIFF" or position < 0 or len(wav) < 44:
         return b""

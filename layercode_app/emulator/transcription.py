@@ -40,12 +40,12 @@ class Transcriber(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close open connections."""
         ...
 
 
 class ProgramTranscriber:
-    """Runs a program for each piece of speech, with a WAV file in place of `{wav}`, or else the WAV on stdin."""
+    """Runs a program for each piece of speech. The WAV is a file whose path replaces `{wav}`, or else it is stdin."""
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
@@ -113,7 +113,10 @@ class ServiceTranscriber:
 
 
 def pick_transcriber(stt: str | None, *, key: str | None = None, model: str = "whisper-1") -> Transcriber | None:
-    """Return the transcriber for a command or a URL, None if empty. Raises ConfigurationError if it cannot work."""
+    """Return the transcriber for a command or a URL, or None if `stt` is empty.
+
+    Raises ConfigurationError for an invalid command or URL, and for a program that is not installed.
+    """
     if not stt or not stt.strip():
         return None
     if stt.strip().lower().startswith(("http://", "https://")):
@@ -130,13 +133,13 @@ def pick_transcriber(stt: str | None, *, key: str | None = None, model: str = "w
 
 
 def transcriber_of(settings: Settings) -> Transcriber | None:
-    """Return the transcriber from the settings. Raises ConfigurationError if it cannot work."""
+    """Return the transcriber that the settings name, or None. Raises ConfigurationError as `pick_transcriber` does."""
     key = None if settings.stt_key is None else settings.stt_key.get_secret_value()
     return pick_transcriber(settings.stt, key=key, model=settings.stt_model)
 
 
 def _endpoint(url: str) -> httpx.URL:
-    """Return the URL; to a base URL such as http://host or http://host/v1, the endpoint is added."""
+    """Return the service's URL. The endpoint is added to a base URL such as http://host or http://host/v1."""
     found = check_url(url)
     path = found.path.rstrip("/")
     if path == "":
@@ -145,7 +148,7 @@ def _endpoint(url: str) -> httpx.URL:
 
 
 def words_in(transcript: str) -> str:
-    """Return the words of a transcript on one line, without times and marks of silence."""
+    """Return the words of a transcript on one line, without timestamps and marks such as [BLANK_AUDIO]."""
     return " ".join(_MARKS.sub(" ", _TIMES.sub("", transcript)).split())
 
 

@@ -14,12 +14,12 @@ from .protocol import Abort, Output, Speak, ToClient
 from .speech import Speech, chunks
 
 STALL = 0.25
-"""Seconds that text waits for the rest of its sentence before it is spoken as it is."""
+"""Seconds to wait for the rest of a sentence before its beginning is spoken."""
 
 
 @dataclass(slots=True)
 class AssistantTurn:
-    """A webhook that asked for speech and its reply, with the platform's record of what was heard."""
+    """One reply of the agent: the text from the backend, and the part of it that the caller heard."""
 
     id: str
     began: float
@@ -91,7 +91,10 @@ class AssistantTurn:
         self._held.append((text, speech))
 
     def advance(self, now: float, *, quiet_until: float, new_id: Callable[[], str]) -> list[Output]:
-        """Do what is due: speak stalled text, play finished audio, close the response, and set `heard`."""
+        """Do what is due: speak stalled text, play finished audio, close the response, and set `heard`.
+
+        No audio is sent before `quiet_until`.
+        """
         out: list[Output] = []
         if self._stalls_at is not None and now >= self._stalls_at:
             self._stalls_at = None

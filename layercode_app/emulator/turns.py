@@ -48,7 +48,10 @@ _OfTurn: TypeAlias = Accepted | BackendFrame | StreamClosed | Spoken
 
 
 class TurnManager:
-    """The turns of one session. `new_id` makes turn ids; `session_timeout` is in seconds of mutual silence."""
+    """The turns of one session. `new_id` makes turn ids.
+
+    After `session_timeout` seconds in which both sides are silent, the session ends.
+    """
 
     def __init__(
         self,
@@ -134,7 +137,7 @@ class TurnManager:
             case UserStopped(vad):
                 self._user_stopped(now, vad=vad)
             case ReplayFinished(turn_id):
-                # Without a turn id it may belong to an interrupted turn, so the computed playback decides.
+                # Without a turn id, the message may be about an interrupted turn. Then the computed playback decides.
                 if self._current is not None and self._current.id == turn_id:
                     self._current.playback.finish(now)
             case _:
@@ -249,7 +252,7 @@ class TurnManager:
     def _advance(self, now: float) -> None:
         if self._interrupts_at is not None and now >= self._interrupts_at:
             self._interrupts_at = None
-            # Interrupt like this kind of caller: by detected speech, or by the push-to-talk button.
+            # Interrupt as the client would: by detected speech, or by the push-to-talk button.
             vad = self._trigger == "automatic"
             self._user_started(now, vad=vad)
             self._user_stopped(now, vad=vad)

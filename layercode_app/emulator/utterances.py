@@ -16,8 +16,8 @@ SILENCE_SECONDS = 0.7
 """Seconds of silence that end a piece of speech."""
 LONGEST_SECONDS = 30.0
 """Maximum length of a piece of speech in seconds, after which it is split."""
-_BEFORE = 15  # frames kept from before the detection of speech
-_BEGINS = 6  # loud frames among the last ten
+_BEFORE = 15  # frames before the detection of speech that belong to the piece
+_BEGINS = 6  # minimum loud frames among the last ten to begin a piece
 _LEAST = 5  # minimum loud frames of a piece to transcribe
 _QUIETEST = 200.0
 _LOUDER_THAN_NOISE = 3.0
@@ -39,7 +39,10 @@ Found: TypeAlias = Began | Ended
 
 
 class Utterances:
-    """Splits audio into pieces of speech. `begin` and `finish` are for clients that signal speech themselves."""
+    """Splits audio into pieces of speech.
+
+    A client that signals speech itself calls `begin` and `finish`. With `told`, only these signals begin a piece.
+    """
 
     def __init__(self, *, told: bool = False) -> None:
         self._always_told = told
@@ -58,7 +61,7 @@ class Utterances:
 
     @property
     def told(self) -> bool:
-        """Whether the open piece ends by the client's signal, not by silence."""
+        """Whether the client's signal ends the open piece, and silence does not."""
         return self._told
 
     @property

@@ -4,8 +4,8 @@
         async for frame in answer.frames():
             print(frame.at_ms, frame.type, frame.content)
 
-Leaving the `deliver` block early, or cancelling its task, closes the TCP connection, before or after the first byte: an
-interruption looks like this to the backend. Times are in milliseconds since the start of the request.
+Leaving the `deliver` block early, or cancelling its task, closes the TCP connection. The platform interrupts a reply in the
+same way. Times are in milliseconds since the start of the request.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Answer:
         self._response = response
         self._elapsed = elapsed
         self.accepted_ms = elapsed()
-        """Time at which status and headers had arrived."""
+        """The time when status and headers had arrived."""
 
     @property
     def status(self) -> int:
@@ -111,8 +111,8 @@ class Answer:
 class WebhookClient:
     """Posts events to one webhook URL, signed with one secret.
 
-    `timeout` is the maximum of seconds without a byte; `headers` are sent with every request. A given `http` client
-    (for limits, proxies or in-process transport) is not closed with this one.
+    `timeout` is the maximum number of seconds without a byte; `headers` are sent with every request. `aclose` does not
+    close an `http` client that was passed in (for limits, proxies or in-process transport).
     """
 
     def __init__(
@@ -146,8 +146,8 @@ class WebhookClient:
     ) -> AbstractAsyncContextManager[Answer]:
         """Post an event, signed now or at `timestamp` (Unix seconds); use as an async context manager.
 
-        `on_sent` is called when the whole request is sent. Entering raises DeliveryError if no answer comes; an answer
-        with another status than 2xx does not raise.
+        `on_sent` is called when the whole request is sent. Entering raises DeliveryError if no answer comes, but not
+        for a status other than 2xx.
         """
         body = stringify(event).encode()
         signature = sign(body, self.secret, timestamp=timestamp)
@@ -156,7 +156,7 @@ class WebhookClient:
     def send(
         self, body: bytes, *, headers: Mapping[str, str] | None = None, on_sent: Callable[[], None] | None = None
     ) -> AbstractAsyncContextManager[Answer]:
-        """Post any bytes with the given headers, and without adding a signature."""
+        """Post bytes with the given headers, unsigned; use as an async context manager."""
         content_type = {"content-type": "application/json", "accept-encoding": "identity"}
         request = self._http.build_request(
             "POST",
@@ -178,7 +178,7 @@ class WebhookClient:
             await response.aclose()
 
     async def aclose(self) -> None:
-        """Close the kept-alive connections, unless the `http` client was given."""
+        """Close the connections, unless the `http` client was passed in."""
         if self._owned:
             await self._http.aclose()
 
@@ -229,12 +229,12 @@ def check_url(url: str) -> httpx.URL:
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise ConfigurationError(f"the webhook URL {url!r} must begin with http:// or https:// and name a host")
     if (parsed.port or 0) > LAST_PORT:
-        raise ConfigurationError(f"the webhook URL {url!r} names no port; expected one up to {LAST_PORT}")
+        raise ConfigurationError(f"the webhook URL {url!r} names no port; expected a number up to {LAST_PORT}")
     return parsed
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, for which no proxy may be used."""
+    """Return whether a host is this machine. Requests to it must not use a proxy."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -21,14 +21,14 @@ from .session import Session
 
 PATH = "/v1/agents/web/websocket"
 PING_SECONDS = None
-"""No pings: on loopback a lost peer shows at once, and uvicorn 0.54 raises InvalidState if it pings a closing socket."""
+"""No pings: on loopback a lost peer is noticed anyway, and uvicorn 0.54 fails if it pings a closing socket."""
 
 _denied: ContextVar[bool] = ContextVar("layercode_websocket_denied", default=False)
 """Whether this task refused its connection on purpose."""
 
 
 class _Quiet(logging.Filter):
-    """A log filter that drops uvicorn's error after a refused upgrade, which it takes for a missing handshake."""
+    """A log filter that drops uvicorn's error about a missing handshake after a refused upgrade."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (_denied.get() and "completing handshake" in record.getMessage())

@@ -1,4 +1,4 @@
-"""Measure how well a judge agrees with people: agreement, and Cohen's kappa."""
+"""Measure how well a judge agrees with people: the share of equal answers, and Cohen's kappa."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLE = '{"judge": "polite", "transcript": "caller: …", "label": "yes"}'
 
 
 class Label(BaseModel):
-    """A person's answer about one call, and perhaps the judge's answer to compare it with."""
+    """A person's answer about one call. `answer` is the judge's answer, or None if the judge was not asked yet."""
 
     judge: str
     transcript: str = ""
@@ -35,7 +35,7 @@ class Label(BaseModel):
 
 
 def read_labels(path: Path) -> list[Label]:
-    """Read a file with one label a line. Raises ConfigurationError with the line that is wrong."""
+    """Read a file with one label a line. Raises ConfigurationError, which names a wrong line."""
     try:
         # JSON may hold other line separators, such as U+2028, unescaped.
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -59,9 +59,12 @@ def _label(path: Path, number: int, line: str) -> Label:
 
 
 async def answered(labels: Sequence[Label], judge: Judge | None, concurrency: int) -> list[Label]:
-    """Return the labels with the judge's answers; those that have one are not asked again."""
+    """Return the labels with the judge's answers. A label that has an answer keeps it.
+
+    Raises ConfigurationError if an answer is missing and `judge` is None, and JudgeError if the judge gives no answer.
+    """
     if judge is None and any(label.answer is None for label in labels):
-        raise ConfigurationError("A label has no `answer` of the judge. Name the model that judges with --judge.")
+        raise ConfigurationError("A label has no `answer`. Name the judge's model with --judge.")
     places = asyncio.Semaphore(concurrency)
 
     async def ask(label: Label) -> Label:

@@ -1,4 +1,4 @@
-"""Write down a whole call for judges: instructions, every turn with its tools and their results, and the end."""
+"""Format a whole call for judges: instructions, every turn with its tools and their results, and the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..output.visible import visible, visible_lines
 
 
 def written_case(instructions: str, transcript: str, outcomes: Sequence[str], state: Json, *, goal: str = "") -> str:
-    """Return what a judge is shown. Texts of the call cannot pass for our own headings, because they are indented."""
+    """Return the text that a judge reads. Texts of the call are indented, so they cannot pass for our headings."""
     parts = [
         goal and f"The caller's goal: {visible(goal)}",
         f"The agent's instructions:\n    {visible_lines(instructions or '(not known)', indent='    ')}",
@@ -22,7 +22,7 @@ def written_case(instructions: str, transcript: str, outcomes: Sequence[str], st
 
 
 def instructions_of(messages: bytes | None) -> str:
-    """Return the instructions of the first request to the model among a turn's messages."""
+    """Return the instructions of the first model request in a turn's messages; empty if there are none."""
     for message in orjson.loads(messages) if messages else []:
         if message.get("instructions"):
             return str(message["instructions"])

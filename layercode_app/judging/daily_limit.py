@@ -1,4 +1,4 @@
-"""What the judges of live calls have cost today, over all workers and hosts, and whether that is too much."""
+"""Limit the daily cost of judging live calls, over all workers and hosts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..journal.stores.base import Store
 from .spending import Spent
 
 JUDGED = "judges/"
-"""The prefix of the totals of a UTC day: `cost` in dollars, and how many questions were `asked`."""
+"""The prefix of the totals of a UTC day: `cost` in dollars, and the number of questions in `asked`."""
 
 
 def _today() -> str:
@@ -19,7 +19,7 @@ def _today() -> str:
 
 
 async def used_up(store: Store, limit: float) -> bool:
-    """Return whether today's judges have cost the limit in dollars; the first call that is left out is logged."""
+    """Return whether judging has cost `limit` dollars today. A warning is logged at the first call that is skipped."""
     today = _today()
     cost = (await store.totals(today)).get(today, {}).get("cost", 0.0)
     if cost < limit:
@@ -34,5 +34,5 @@ async def used_up(store: Store, limit: float) -> bool:
 
 
 async def add(store: Store, spent: Spent) -> None:
-    """Add what one question has cost."""
+    """Add the cost of one question to today's total."""
     await store.add_totals(_today(), {"cost": spent.amount, "asked": 1, "unpriced": spent.unpriced})

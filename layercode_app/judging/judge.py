@@ -17,26 +17,26 @@ INSTRUCTIONS = (
 )
 
 WHOLE_CALL = "This question is about the whole call, from the greeting to the end.\n\n"
-"""Stands before a question that is not about the last reply only."""
+"""The text before a question about the whole call; other questions are about the last reply."""
 
 
 class Verdict(BaseModel):
-    """What the judge says."""
+    """The answer and its reason."""
 
     answer: Literal["yes", "no", "maybe"]
     reason: str
 
 
 Judge: TypeAlias = Callable[[str, str], Awaitable[Verdict]]
-"""A function of a question and a transcript, about the transcript's end. Raises JudgeError if there is no answer."""
+"""A function that takes a question and a transcript, and returns a Verdict. Raises JudgeError without an answer."""
 
 
 ANSWER_SECONDS = 60.0
-"""How long the judge's model may take for one answer."""
+"""Timeout of one answer of the judge's model, in seconds."""
 
 
 def model_judge(model: Any, *, seconds: float = ANSWER_SECONDS) -> Judge:
-    """Return a judge that asks this model, at most `seconds` for each answer."""
+    """Return a judge that asks this model. `seconds` is the timeout of each answer."""
     from pydantic_ai import Agent
 
     agent = Agent(model, instructions=INSTRUCTIONS, output_type=Verdict)

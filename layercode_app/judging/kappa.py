@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """Return the agreement beyond chance; None if both always give the same one answer, because chance explains all."""
+    """Return Cohen's kappa of pairs of answers. It is undefined, and None, if every answer is the same."""
     number = len(pairs)
     same = sum(one == other for one, other in pairs) / number
     first, second = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
@@ -16,7 +16,7 @@ def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
 
 
 def agreement_of(pairs: Sequence[tuple[str, str]]) -> dict[str, float | None]:
-    """Return the share of equal answers and Cohen's kappa, rounded, as both reports of agreement show them."""
+    """Return the share of equal answers and Cohen's kappa, both rounded, for reports."""
     kappa = cohens_kappa(pairs)
     same = sum(one == other for one, other in pairs) / len(pairs)
     return {"agreement": round(same, 4), "kappa": None if kappa is None else round(kappa, 4)}

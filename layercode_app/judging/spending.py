@@ -1,4 +1,4 @@
-"""Ask the models that play callers and judges, and count what they cost, apart from the agent's models."""
+"""Call the models of simulated callers and judges, and count their cost separately from the agent's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OutputT = TypeVar("OutputT")
 
 @dataclass
 class Spent:
-    """Dollars; requests to models without a known price are counted apart."""
+    """The cost in dollars (`amount`), and the number of requests whose price is not known (`unpriced`)."""
 
     amount: float = 0.0
     unpriced: int = 0
@@ -41,7 +41,7 @@ def counting(spent: Spent) -> Iterator[None]:
 async def answer_of(
     agent: Agent[None, OutputT], prompt: str, *, seconds: float, who: str, error: type[Exception]
 ) -> OutputT:
-    """Ask an agent, and count what it costs. Raises `error`, which names `who`, without an answer within `seconds`."""
+    """Run an agent and count its cost. Raises `error`, which names `who`, if it gives no answer within `seconds`."""
     from pydantic_ai import capture_run_messages
     from pydantic_ai.exceptions import AgentRunError
 
@@ -59,7 +59,7 @@ async def answer_of(
 
 
 def _spend(messages: Iterable[Any]) -> None:
-    """Add the cost of the model's responses among these messages."""
+    """Add the cost of the model responses in these messages."""
     from pydantic_ai.messages import ModelResponse
 
     spent = _spent.get()

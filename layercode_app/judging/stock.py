@@ -1,4 +1,4 @@
-"""Find the judges of a scenario: stock judges by name, or questions of your own."""
+"""Find the judges of a scenario: stock judges by name, or your own questions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..nearest import nearest
 
 ALL = "all"
 _NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
-"""Matches what can only be meant as a name: one lower-case word without a question mark."""
+"""Matches one lower-case word without a question mark, which can only be meant as a stock judge's name."""
 
 
 @cache
@@ -23,7 +23,7 @@ def stock() -> dict[str, str]:
 
 
 def questions(asked: Iterable[str]) -> dict[str, str]:
-    """Return the questions to ask, each by the name it is reported with; one's own question is its own name.
+    """Return the questions to ask, by the names that reports show. The name of your own question is its text.
 
     Raises ConfigurationError for a name that no stock judge has.
     """

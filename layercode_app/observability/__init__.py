@@ -1,1 +1,1 @@
-"""Logs, spans, errors and metrics. Imports no stage, so every stage may use it."""
+"""Logs, spans, error reports and metrics."""

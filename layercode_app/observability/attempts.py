@@ -1,4 +1,4 @@
-"""Set up a sink, or warn and go on without it: an incompatible library version must not prevent the start."""
+"""Set up a sink, or warn and continue without it: an incompatible library must not prevent the start."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .privacy import masking
 
 
 def attempt(sink: str, set_up: Callable[[], object]) -> bool:
-    """Set up a sink and return whether that worked; warn if not. Raises ConfigurationError for a wrong setting."""
+    """Set up a sink. Log a warning and return False if that fails. Raises ConfigurationError for a wrong setting."""
     try:
         set_up()
     except ConfigurationError:
         raise
     except Exception as error:  # noqa: BLE001 - no error of a library may end a call
         reason = f"{type(error).__name__}: {masking.clean(str(error))}"
-        logger.warning("{} cannot be set up; calls go on without it: {}. {}", sink, reason, _ADVICE)
+        logger.warning("{} cannot be set up; calls continue without it: {}. {}", sink, reason, _ADVICE)
         return False
     return True
 
 
-_ADVICE = "Install the versions that layercode-app asks for, or take the sink's setting away."
+_ADVICE = "Install the versions that layercode-app requires, or remove the sink's setting."

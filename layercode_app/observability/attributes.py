@@ -1,4 +1,4 @@
-"""Encode span attributes as OTLP by hand: a protobuf message for each costs five times as much."""
+"""Encode span attributes as OTLP by hand: a protobuf message for each attribute costs five times as much."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1 import trace_pb2 as wire
 
 MOST_KNOWN = 2000
-"""Maximum encoded attributes in the cache. It is cleared when full, because it also holds ids of past turns."""
+"""Maximum encoded attributes in the cache. The cache is cleared when full, because it also holds ids of past turns."""
 LONGEST_KNOWN = 500
 _ATTRIBUTES, _KEY, _VALUE, _STRING, _BOOL, _INT, _DOUBLE = (
     bytes((tag,)) for tag in (0x4A, 0x0A, 0x12, 0x0A, 0x10, 0x18, 0x21)
@@ -22,13 +22,13 @@ _keys: dict[str, bytes] = {}
 
 
 def of_span(attributes: Iterable[tuple[str, Any]]) -> bytes:
-    """Encode a span that has these attributes and no other fields."""
+    """Encode the attributes as a span message without other fields."""
     found = []
     for pair in attributes:
         try:
             found.append(_known.get(pair) or _text(*pair) if type(pair[1]) is str else _other(*pair))
         except ValueError:
-            # A text with a lone surrogate, or a number of over 64 bits, cannot be encoded.
+            # Texts with lone surrogates and numbers over 64 bits cannot be encoded.
             continue
     return b"".join(found)
 
@@ -72,7 +72,7 @@ def _remember(known: dict[Any, bytes], key: Any, made: bytes) -> bytes:
 
 
 def key_values(attributes: Mapping[str, Any] | None) -> list[KeyValue]:
-    """Return the attributes that can be encoded; a text with a lone surrogate, or a number of over 64 bits, cannot."""
+    """Convert attributes to messages. Texts with lone surrogates and numbers over 64 bits are left out."""
     found = []
     for key, value in (attributes or {}).items():
         try:
@@ -85,7 +85,7 @@ def key_values(attributes: Mapping[str, Any] | None) -> list[KeyValue]:
 def _value(value: Any) -> AnyValue:
     if isinstance(value, str):
         return AnyValue(string_value=value)
-    # Before int, because bool is a subclass of it.
+    # Check before int, because bool is a subclass of int.
     if isinstance(value, bool):
         return AnyValue(bool_value=value)
     if isinstance(value, int):

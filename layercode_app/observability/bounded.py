@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 
 def wait_for(calls: Sequence[Callable[[], object]], seconds: float) -> None:
-    """Run each call in a separate daemon thread and wait up to `seconds`; unfinished calls end with the process."""
+    """Run each call in a daemon thread and wait up to `seconds` in total. Unfinished calls end with the process."""
     threads = [threading.Thread(target=call, daemon=True) for call in calls]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Check the settings of sinks before anything starts: a wrong one is a clear error, not a silent sink."""
+"""Check the settings of sinks before anything starts: a wrong setting is an error, not a sink that gets no data."""
 
 from __future__ import annotations
 
@@ -29,11 +29,13 @@ SAMPLERS = (
 
 
 def check(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Raise ConfigurationError that names the first wrong setting, and never contains a secret's value."""
+    """Raise ConfigurationError for the first wrong setting. The error never contains the value of a secret."""
     logs.check(rotation=settings.log_rotation, retention=settings.log_retention)
     for header in settings.log_headers:
         if header.lower() in FORBIDDEN_HEADERS:
-            raise ConfigurationError(f"LOG_HEADERS {header!r}: this header holds a secret and is never logged.")
+            raise ConfigurationError(
+                f"LOG_HEADERS {header!r}: this header contains a secret and is never logged. Remove it."
+            )
     _check_rate("LAYERCODE_TRACE_RATE", str(settings.trace_rate))
     if settings.telemetry_enabled:
         _check_logfire(settings)
@@ -46,7 +48,7 @@ def _check_logfire(settings: Settings) -> None:
     if token is not None and not TOKEN.fullmatch(token.get_secret_value()):
         raise ConfigurationError(
             "LOGFIRE_TOKEN has the wrong form: expected a write token such as pylf_v1_us_..., from your project's "
-            "settings at Logfire. Leave it out to run without."
+            "settings at Logfire. To run without Logfire, remove the setting."
         )
 
 
@@ -62,7 +64,7 @@ def _check_sentry(settings: Settings) -> None:
     if parts.scheme not in ("http", "https") or not host or not parts.username or not project.isdigit():
         raise ConfigurationError(
             "SENTRY_DSN is malformed: expected https://KEY@HOST/PROJECT_NUMBER, from the project's client keys at "
-            "Sentry. Leave it out to run without."
+            "Sentry. To run without Sentry, remove the setting."
         )
 
 

@@ -18,25 +18,25 @@ _END = "{extra[_error]}\n"
 FORMAT = f"{_BEGIN}<level>{{extra[_told]}}</level>{_END}"
 HIGHLIGHTED = f"{_BEGIN}<bold><cyan>{{extra[_told]}}</cyan></bold>{_END}"
 HIGHLIGHT = "_highlight"
-"""Bind this name to a line to have it stand out on a terminal."""
+"""Bind this name to a log line to highlight the line on a terminal."""
 OWN = ("_who", "_told", "_error", HIGHLIGHT)
 """Bound values that only this format needs; no other sink writes them."""
 INDENT = "    "
 LONGEST_ID = 24
-"""Maximum characters of a turn's id, for ids that begin with the event's type; `logs` shows whole ids."""
+"""Maximum characters of a turn's id that are shown. The command `logs` shows whole ids."""
 
 
 def add(*, level: str, brief: bool, **options: Any) -> int:
-    """Add a handler for lines from `level` on, and return its number.
+    """Add a handler for lines of at least `level`, and return its number.
 
-    With `brief` an error is shown with all its text, and only the frames of the agent's files.
+    With `brief`, errors are shown with their full text, but only with the frames of the agent's files.
     """
 
     def format_line(record: Record) -> str:
         extra, exception = record["extra"], record["exception"]
         turn = extra.get("turn_id")
         extra["_who"] = f"[{visible(extra.get('agent', ''))} {shortened(turn, LONGEST_ID)}] " if turn else ""
-        # Further lines are indented, so that text quoted from a caller cannot pass for another log line.
+        # Indent further lines, so that text quoted from a caller cannot be mistaken for another log line.
         extra["_told"] = visible_lines(record["message"], indent=INDENT)
         described = _describe(exception, brief) if exception is not None else ""
         extra["_error"] = f"\n{INDENT}" + visible_lines(described, indent=INDENT) if described else ""

@@ -1,4 +1,4 @@
-"""The ids of the turn that the current task works on: set once, read by every sink."""
+"""Hold the ids of the turn that the current task works on. They are set once and read by every sink."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Ids:
 
 @dataclass(slots=True)
 class Request:
-    """The HTTP request that the current task answers; `headers` holds only those that may be logged."""
+    """The HTTP request that the current task answers. `headers` holds only headers that may be logged."""
 
     method: str
     path: str
@@ -42,11 +42,11 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int | None = None
     logged: bool = False
-    """Whether a log line with its figures was written."""
+    """True once a log line with the request's figures was written."""
     traced: bool = False
-    """Whether it has a span."""
+    """True once the request has a span."""
     refusal: str = ""
-    """Why it was refused; quotes nothing that was sent."""
+    """Why the request was refused. The text quotes nothing that the client sent."""
 
 
 request: ContextVar[Request | None] = ContextVar("layercode_request", default=None)
@@ -55,39 +55,39 @@ _for_reader: ContextVar[bool] = ContextVar("layercode_for_somebody", default=Fal
 
 
 def refuse(reason: str) -> None:
-    """Record why the current request is refused; the reason must quote nothing that was sent."""
+    """Record why the current request is refused. The reason must not quote what the client sent."""
     if (asked := request.get()) is not None:
         asked.refusal = reason
 
 
 class _Isolation:
-    """Holds the function that separates work for different callers in a sink with state per task, such as Sentry."""
+    """Holds the function that keeps callers' data apart in a sink with state per task, such as Sentry."""
 
     begin: Callable[[], None] | None = None
 
 
 def isolate_with(begin: Callable[[], None]) -> None:
-    """Set the function to call where the work for a caller begins."""
+    """Set the function that is called when the work for a caller begins."""
     _Isolation.begin = begin
 
 
 def isolate() -> None:
-    """Separate this task, and those it starts, from the work for other callers in a sink with state per task."""
+    """Keep the data of this task and its subtasks apart from other callers' data in sinks with state per task."""
     if _Isolation.begin is not None:
         _Isolation.begin()
 
 
 def enter(turn: Identified) -> None:
-    """Set the turn that this task, and those it starts, work on."""
+    """Set the turn that this task works on, and all tasks that it starts."""
     _current.set(turn)
     if request.get() is None:
-        # A request has isolated its task already.
+        # Within a request, the task is already isolated.
         isolate()
 
 
 @contextmanager
 def within(work: Identified) -> Iterator[None]:
-    """Set what this task works on until the block ends."""
+    """Set the turn or job that this task works on until the block ends."""
     token = _current.set(work)
     isolate()
     try:
@@ -103,7 +103,7 @@ def current() -> Identified | None:
 
 @contextmanager
 def for_reader() -> Iterator[None]:
-    """Treat the work in the block as done for a caller, although it is unknown for which."""
+    """Treat the work in the block as work for a caller, although it is unknown which caller."""
     token = _for_reader.set(True)
     try:
         yield
@@ -133,7 +133,7 @@ def ids() -> Mapping[str, str]:
 
 
 def _span_id() -> str:
-    """Return the id of the current span, such as a tool's below the turn's."""
+    """Return the id of the current span, such as that of a tool within the turn; "" if there is none."""
     from opentelemetry.trace import get_current_span
 
     context = get_current_span().get_span_context()

@@ -1,4 +1,4 @@
-"""In a debug run, log each frame and tool call of a turn as it happens, and its model messages when it has ended."""
+"""In a debug run, log each frame and tool call of a turn at once, and the model messages after the turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..wellformed import dump_json, load_json
 from .privacy import masking
 
 verbose = False
-"""Whether this is a debug run."""
+"""True in a debug run."""
 
 
 class _LoggedFrames(list[Any]):
@@ -25,12 +25,12 @@ class _LoggedFrames(list[Any]):
 
 
 def new_frames() -> list[Any]:
-    """Return the list for a turn's frames; a plain one unless this is a debug run."""
+    """Return the list for a turn's frames. In a debug run it logs each frame."""
     return _LoggedFrames() if verbose else []
 
 
 def log_tool(call: ToolCall) -> None:
-    """Log that a tool call started, or how it ended."""
+    """In a debug run, log that a tool call started, or how it ended."""
     if not verbose:
         return
     args = f" {call.args!r}" if masking.capture_content() else ""
@@ -41,7 +41,7 @@ def log_tool(call: ToolCall) -> None:
 
 
 def log_messages(dumped: bytes) -> None:
-    """Log the messages to and from the model of a turn, given as JSON."""
+    """Log a turn's messages to and from the model, given as JSON."""
     for kind, parts in _messages(dumped):
         logger.debug("message {}: {}", kind, parts)
 
@@ -53,7 +53,7 @@ def _content(content: Any) -> str:
 
 
 def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the kind and parts of each message; the parts in full only if content is captured."""
+    """Yield the kind and parts of each message. Without captured content, only the kinds of the parts."""
     for message in load_json(dumped) if dumped else ():
         parts = message.get("parts", ())
         if masking.capture_content():

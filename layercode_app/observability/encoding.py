@@ -1,7 +1,7 @@
-"""Encode spans as OTLP at a tenth of the cost of the exporter's own encoder, and once for all exporters.
+"""Encode spans as OTLP once for all exporters, at a tenth of the cost of the exporter's own encoder.
 
-Protobuf merges two concatenated messages of the same type. So the fields that every span has are encoded by hand, and
-the rare ones follow as a serialised message.
+Protobuf merges two concatenated messages of the same type. So the common fields of a span are encoded by hand, and the
+rare fields are appended as a serialised message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode
 from .._compat.opentelemetry import cache_of, plain
 from .attributes import field, key_values, of_span
 
-# Looked up once: each access to a protobuf enumeration costs as much as an attribute.
+# Look these up once: each access to a protobuf enumeration costs as much as an attribute.
 _LOCAL: int = wire.SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE: int = _LOCAL | wire.SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 _IDS = struct.Struct(">2sQQ2sQ").pack
@@ -35,7 +35,7 @@ def encode(spans: Iterable[ReadableSpan]) -> bytes:
     """Encode spans as the body of a request to `/v1/traces`."""
     resources: dict[int, tuple[Any, dict[int, tuple[Any, list[bytes]]]]] = {}
     for span in spans:
-        # By identity: hashing a resource serialises it to JSON.
+        # Group by identity: hashing a resource would serialise it to JSON.
         _, scopes = resources.setdefault(id(span.resource), (span.resource, {}))
         _, found = scopes.setdefault(id(span.instrumentation_scope), (span.instrumentation_scope, []))
         # Ended spans are immutable, so the encoding is cached for all exporters.

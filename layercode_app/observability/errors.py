@@ -1,4 +1,4 @@
-"""Classify errors by what went wrong, whichever library raised them."""
+"""Classify errors by what went wrong, independently of the library that raised them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("parsing", ("UnexpectedModelBehavior", "ValidationError", "JSONDecodeError", "EventError", "StateError")),
     ("tool", ("ToolError", "ToolTimeoutError")),
 )
-"""Each category with the names of its classes; subclasses of these belong to it, too.
+"""Each category with the names of its error classes. Subclasses of these classes also belong to it.
 
-Names are compared, because the classes themselves would have to be imported from every library.
+Names are compared, because comparing classes would require importing every library.
 """
 
 _UNREADABLE = {"JSONDecodeError", "UnicodeDecodeError", "APIResponseValidationError", "ValidationError"}
@@ -32,7 +32,7 @@ _FILTERED = re.compile(r"content_?(filter|policy)|safety|moderation|refusal", re
 _MODEL_CODE = ("pydantic_ai.models.", "openai.", "anthropic.", "google.genai.", "groq.", "mistralai.")
 """Modules that parse the answers of models."""
 _CODE = re.compile(r"[\w.\[\]/:-]{1,80}")
-"""The form of a code, a type or a parameter's name. Any other text may be a caller's words."""
+"""The pattern of a code, a type or a parameter's name. Other texts may quote the caller."""
 
 CATEGORIES = (*(category for category, _ in RULES), "internal")
 
@@ -50,7 +50,7 @@ def category_of(error: BaseException) -> str:
 
 
 def _refined(category: str, error: BaseException) -> str:
-    """Distinguish a content filter's refusal and an unparsable answer from the errors they look like."""
+    """Return a more precise category for a content filter's refusal and for an answer that cannot be parsed."""
     if category == "bad_request" and _FILTERED.search(f"{_code(error)} {_type(error)}"):
         return "content_filter"
     if category == "network" and any(type(link).__name__ in _UNREADABLE for link in chain(error)):
@@ -59,7 +59,7 @@ def _refined(category: str, error: BaseException) -> str:
 
 
 def _raised_by_model_code(error: BaseException) -> bool:
-    """Return whether the code that parses models' answers raised the error, such as for a list instead of an object."""
+    """Return whether code that parses models' answers raised the error, for example for a list instead of an object."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
@@ -67,7 +67,7 @@ def _raised_by_model_code(error: BaseException) -> bool:
 
 
 def detail_of(error: BaseException) -> str:
-    """Return a provider's status, type, code and parameter of an error; never its text, which may quote the caller."""
+    """Return a provider error's status, type, code and parameter, but not its text, which may quote the caller."""
     for link in chain(error):
         status = getattr(link, "status_code", None)
         found = [f"HTTP {status}"] if isinstance(status, int) else []
@@ -88,7 +88,7 @@ def _type(error: BaseException) -> str:
 
 
 def body_of(error: BaseException) -> Mapping[str, Any]:
-    """Return the error that a provider sent as JSON; empty if it sent none."""
+    """Return the error that a provider sent as JSON; empty if the response had no JSON error."""
     body = getattr(error, "body", None)
     inner = body.get("error", body) if isinstance(body, Mapping) else None
     return inner if isinstance(inner, Mapping) else {}
@@ -99,7 +99,7 @@ def _safe(value: object) -> str | None:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error, the members if it is a group, and the causes."""
+    """Yield the error, the members of error groups, and all causes."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:

@@ -23,8 +23,8 @@ from .outages import SinkOutage
 TIMEOUT_SECONDS = 2.0
 """Timeout of one export, retries included."""
 MOST_SENDING = 2
-"""Maximum concurrent exports of metrics to one target. A target that is slower is skipped, and its sums wait."""
-REASON = f"refused, an error, or no answer in {TIMEOUT_SECONDS:g} s"
+"""Maximum concurrent exports of metrics to one target. Beyond that, the target is skipped until the next export."""
+REASON = f"it refused the data, failed, or did not answer in {TIMEOUT_SECONDS:g} s"
 
 
 Signal: TypeAlias = Literal["traces", "metrics"]
@@ -32,9 +32,9 @@ SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
 
 
 class Target:
-    """A destination of spans and metrics, with its `name` for people and the `signals` to send to it.
+    """A destination of spans and metrics. `name` is shown in logs; `signals` are sent to it.
 
-    `endpoint` is its base URL; None reads the standard variables.
+    `endpoint` is its base URL; with None, the standard OTEL variables are used.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class Target:
         options: dict[str, Any] = {"timeout": TIMEOUT_SECONDS}
         if self._endpoint:
             options["endpoint"] = f"{self._endpoint}/v1/{signal}"
-            # A turn is a few kilobytes: compressing them costs more than sending them.
+            # A turn has a few kilobytes, which cost more to compress than to send.
             options["compression"] = Compression.NoCompression
         if self._headers:
             options["headers"] = self._headers
         return options
 
     def spans(self) -> BatchSpanProcessor:
-        """Return a processor that sends spans to this target in batches, from its own thread."""
+        """Return a processor that sends spans to this target in batches, in a separate thread."""
         return BatchSpanProcessor(_Spans(OTLPSpanExporter(**self._options("traces")), self))
 
     def metrics(self) -> _Metrics:
@@ -70,7 +70,7 @@ class Target:
         return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
 
     def attempt(self, export: Callable[[], bool], *, signal: Signal) -> bool:
-        """Run an export, note success or outage, and return whether it succeeded; do nothing once closed."""
+        """Run an export, record its success or failure, and return whether it succeeded. Do nothing once closed."""
         if self.closed:
             return False
         try:
@@ -86,7 +86,7 @@ class Target:
 
 
 def metrics_to(targets: Sequence[Target]) -> MetricExporter:
-    """Return one exporter of metrics to all targets, so that each figure is stored only once."""
+    """Return a single exporter of metrics to all targets, so that each figure is collected only once."""
     exporters = [target.metrics() for target in targets]
     return exporters[0] if len(exporters) == 1 else _MetricsToAll(exporters)
 
@@ -95,7 +95,7 @@ class _Spans(SpanExporter):
     def __init__(self, inner: OTLPSpanExporter, target: Target) -> None:
         self._inner = inner
         self._target = target
-        # Only the exporter's own slower `export` counts what it sends.
+        # The SDK's internal metrics need the exporter's own `export`, which is slower but counts what it sends.
         counts = environment().get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").strip().lower() == "true"
         self._send_encoded = None if counts else send_encoded(inner)
 
@@ -135,7 +135,7 @@ class _Metrics(MetricExporter):
 
 
 class _MetricsToAll(MetricExporter):
-    """Passes the metrics to each exporter in a separate thread, so that one that hangs does not delay the others."""
+    """Passes the metrics to each exporter in a separate thread, so that a slow exporter does not delay the others."""
 
     def __init__(self, exporters: Sequence[_Metrics]) -> None:
         # All exporters have the same preferences, from the standard variables.

@@ -1,7 +1,7 @@
-"""Describe an error for the developer's own page: its message, the developer's own file and line, and the fix.
+"""Describe an error for the developer's page of `dev`: its message, the file and line of the agent, and the fix.
 
-The description quotes the error's text, which may quote the caller, without secrets. Only `dev` and forks keep it; logs and
-spans do not.
+The description contains the error's text, which may quote the caller; secrets are masked. Only `dev` and forks store
+it, logs and spans do not.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LINES_AROUND = 2
 
 
 def keep_failure(record: TurnRecord, error: BaseException) -> None:
-    """Write the description of the error into the record of the turn that it ended. Never raises."""
+    """Write the description of the error that ended a turn into the turn's record. Never raises."""
     try:
         record.failure = failure_of(error)
-    except Exception as own:  # noqa: BLE001 - the caller still has to hear the apology
+    except Exception as own:  # noqa: BLE001 - the apology must be spoken in any case
         logger.debug("The error could not be described: {}", type(own).__name__)
 
 
@@ -87,7 +87,7 @@ def _around(line: int) -> Iterable[int]:
 
 
 def shown_path(file: str) -> str:
-    """Return a path as a developer knows it: below the working folder, or below `site-packages`."""
+    """Return a path relative to the working folder or to `site-packages`; any other path is returned as it is."""
     path = Path(file)
     if "site-packages" in path.parts:
         return Path(*path.parts[path.parts.index("site-packages") + 1 :]).as_posix()
@@ -107,8 +107,8 @@ def _text(error: BaseException) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """Return the text of an error, without what its library puts around the message."""
+    """Return the message of an error, without what its library adds around it."""
     if isinstance(error, KeyError) and error.args:
-        return str(error.args[0])  # Its own text is the key in quotes.
+        return str(error.args[0])  # `str` would put the key in quotes.
     message = body_of(error).get("message")
     return message if isinstance(message, str) and message else str(error)

@@ -1,4 +1,4 @@
-"""Name the fix for the kinds of errors that a developer meets first, such as a wrong key."""
+"""Suggest a fix for common errors of a new project, such as a wrong API key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROVIDERS_BY_HOST: Mapping[str, str] = {
     "api.x.ai": "xai",
     "api.deepseek.com": "deepseek",
 }
-"""The provider by the end of the host that refused a key: several providers are called through OpenAI's client."""
+"""The provider by the end of the host's name. Several providers are called through OpenAI's client."""
 PROVIDERS_BY_CLIENT: Mapping[str, str] = {
     "openai": "openai",
     "anthropic": "anthropic",
@@ -34,26 +34,26 @@ PROVIDERS_BY_CLIENT: Mapping[str, str] = {
 FIX_BY_KIND: Mapping[str, str] = {
     "ModelQuotaExceededError": "The provider's account has no credit left. Add credit there, or choose another model.",
     "ModelContextWindowExceededError": "The conversation is too long for the model. Lower LAYERCODE_HISTORY_TOKENS.",
-    "UsageLimitExceeded": "The agent's usage limit ended the run. Raise the limit, or stop the model calling tools again.",
+    "UsageLimitExceeded": "The agent's usage limit ended the run. Raise the limit, or make the agent call fewer tools.",
     "HookTimeoutError": "A hook took too long. Make it faster, or raise LAYERCODE_HOOK_TIMEOUT.",
-    "ModelStalledError": "The model paused within its answer. Raise LAYERCODE_PIECE_TIMEOUT, or name FALLBACK_MODELS.",
-    "ModelRequestTimeout": "The model did not begin in time. Raise LAYERCODE_FIRST_TOKEN_TIMEOUT, or name FALLBACK_MODELS.",
+    "ModelStalledError": "The model paused within its answer. Raise LAYERCODE_PIECE_TIMEOUT, or set FALLBACK_MODELS.",
+    "ModelRequestTimeout": "The model did not begin in time. Raise LAYERCODE_FIRST_TOKEN_TIMEOUT, or set FALLBACK_MODELS.",
 }
-"""The fix by the name of the error's class, for errors that are more precise than their category."""
+"""The fix by the name of the error's class, if the class is more precise than the error's category."""
 FIX_BY_CATEGORY: Mapping[str, str] = {
-    "rate_limit": "The provider limits your requests. Wait a minute, or name FALLBACK_MODELS to answer meanwhile.",
+    "rate_limit": "The provider limits your requests. Wait a minute, or set FALLBACK_MODELS to answer meanwhile.",
     "network": "The provider could not be reached. Check the internet connection and the provider's base URL.",
     "timeout": "The turn took too long. Raise LAYERCODE_TURN_TIMEOUT, or make the slow step faster.",
     "content_filter": "The provider's content filter refused the request or the answer. Reword the instructions.",
     "length": "The answer reached the token limit. Raise max_tokens, or ask for shorter answers.",
-    "bad_request": "The provider refused the request itself, so it will refuse it again. Its message says what is wrong.",
+    "bad_request": "The provider refused the request itself, and would refuse it again. The error's message says why.",
     "bad_response": "The model's answer could not be read. Check the provider's base URL, or try another model.",
     "store": "The journal cannot be written. Check LAYERCODE_STORE and the free space.",
 }
 
 
 def fix_of(error: BaseException, category: str) -> str:
-    """Return what the developer can do about an error; "" if only its message tells."""
+    """Return a sentence on how to fix an error, or "" if no fix is known."""
     if category == "authentication":
         return _key(error)
     names = [name for link in chain(error) for name in (base.__name__ for base in type(link).__mro__)]
@@ -67,7 +67,8 @@ def _key(error: BaseException) -> str:
     name = key_of(error)
     if any(getattr(link, "status_code", None) == 403 for link in chain(error)):
         return (
-            f"The key {name or 'of the provider'} may not use this model. Allow it at the provider, or choose another."
+            f"The key {name or 'of the provider'} may not use this model. Allow it at the provider, or choose another "
+            "model."
         )
     if not name:
         return "The key is wrong. Put the provider's right key into .env; it is read as soon as the file is saved."
@@ -75,7 +76,7 @@ def _key(error: BaseException) -> str:
 
 
 def key_of(error: BaseException) -> str:
-    """Return the environment variable of the API key that a provider refused; "" if the error does not show it."""
+    """Return the environment variable of the API key that was refused, or "" if the provider is unknown."""
     for link in chain(error):
         host = _host(link)
         found = next((provider for end, provider in PROVIDERS_BY_HOST.items() if host.endswith(end)), None)
@@ -88,7 +89,7 @@ def key_of(error: BaseException) -> str:
 def _host(error: Any) -> str:
     try:
         return str(error.response.request.url.host)
-    except (AttributeError, RuntimeError):  # httpx raises the second for a response without a request
+    except (AttributeError, RuntimeError):  # httpx raises RuntimeError for a response without a request
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Read the CPU, memory, disk and network of the host, and the CPU and memory of the serving processes, on demand."""
+"""Read on demand the CPU, memory, disk and network of the host, and the CPU and memory of the serving processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TOTALS = tuple(
     f"layercode.{name}"
     for name in ("system.network_sent_bytes", "system.network_received_bytes", "process.cpu_seconds")
 )
-"""The figures that only grow, so they are counters."""
+"""The figures that only grow, and are therefore counters."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class HostFigure:
 
 
 def host_figures(pids: Callable[[], Iterable[int]] = lambda: (os.getpid(),)) -> tuple[HostFigure, ...]:
-    """Return the figures of the host and of these processes."""
+    """Return the figures of the host, and of the processes whose ids `pids` returns."""
     import psutil
 
     def disk(field: str) -> float:
@@ -43,27 +43,27 @@ def host_figures(pids: Callable[[], Iterable[int]] = lambda: (os.getpid(),)) -> 
         ("system.cpu_percent", "%", "CPU in use on the host.", psutil.cpu_percent),
         ("system.memory_used_bytes", "By", "Memory in use on the host.", memory_used),
         ("system.memory_total_bytes", "By", "Memory of the host.", lambda: float(psutil.virtual_memory().total)),
-        ("system.disk_used_bytes", "By", "Disk in use, of the root file system.", partial(disk, "used")),
-        ("system.disk_total_bytes", "By", "Disk of the root file system.", partial(disk, "total")),
-        ("system.network_sent_bytes", "By", "Sent by the host since it started.", partial(network, "bytes_sent")),
-        ("system.network_received_bytes", "By", "Received by the host since it started.", partial(network, "bytes_recv")),
-        ("process.cpu_seconds", "s", "CPU time of the serving processes that live.", lambda: _sum(pids(), _seconds)),
-        ("process.resident_bytes", "By", "Memory of the serving processes that live.", lambda: _sum(pids(), _resident)),
+        ("system.disk_used_bytes", "By", "Disk in use on the root file system.", partial(disk, "used")),
+        ("system.disk_total_bytes", "By", "Disk size of the root file system.", partial(disk, "total")),
+        ("system.network_sent_bytes", "By", "Bytes sent since the host started.", partial(network, "bytes_sent")),
+        ("system.network_received_bytes", "By", "Bytes received since the host started.", partial(network, "bytes_recv")),
+        ("process.cpu_seconds", "s", "CPU time of the live serving processes.", lambda: _sum(pids(), _seconds)),
+        ("process.resident_bytes", "By", "Memory of the live serving processes.", lambda: _sum(pids(), _resident)),
     )  # fmt: skip
     return tuple(HostFigure(f"layercode.{name}", unit, text, read) for name, unit, text, read in rows)
 
 
 def readings(figures: Iterable[HostFigure]) -> Iterator[tuple[HostFigure, float]]:
-    """Yield each figure that can be read, with its value; a container may lack a network or hide a disk."""
+    """Yield each figure with its value. Figures that cannot be read, as in some containers, are skipped."""
     for figure in figures:
         try:
             yield figure, figure.read()
-        except Exception:  # noqa: BLE001, S112 - a figure that cannot be read costs no other one
+        except Exception:  # noqa: BLE001, S112 - an unreadable figure must not affect the others
             continue
 
 
 def observe() -> None:
-    """Register the figures of the host and of this process with OpenTelemetry, to be sent with the other metrics."""
+    """Register the figures of the host and of this process with OpenTelemetry, which exports them."""
     from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
     def reader(figure: HostFigure) -> Callable[[CallbackOptions], list[Observation]]:

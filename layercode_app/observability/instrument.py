@@ -1,4 +1,4 @@
-"""Trace what an agent calls: the model, tools, HTTP, Redis, SQL, if the libraries are installed.
+"""Trace the calls of an agent: to the model, tools, HTTP, Redis and SQL, if the libraries are installed.
 
 No trace headers are added to requests, except to the hosts listed in LAYERCODE_TRACE_HOSTS.
 """
@@ -27,17 +27,17 @@ INSTRUMENTORS: tuple[tuple[str, str, str, Version], ...] = (
     ("sqlalchemy", "opentelemetry.instrumentation.sqlalchemy", "SQLAlchemyInstrumentor", (2, 2)),
     ("asyncpg", "opentelemetry.instrumentation.asyncpg", "AsyncPGInstrumentor", (1, 0)),
 )
-"""A library, the module and class of its instrumentation, and the version below which we test the two together.
+"""A library, the module and class of its instrumentation, and the first version that we have not tested.
 
-Each is used if both are installed. Below that version the instrumentation's own version check, which is older, is
-skipped: SQLAlchemy's refuses 2.1.
+Each row is used if both are installed. For tested versions, the instrumentation's own version check is skipped, because
+it is outdated: SQLAlchemy's check refuses 2.1.
 """
 HTTP = (("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor"))
 _trace_context = TraceContextTextMapPropagator()
 
 
 def instrument(trace_hosts: Sequence[str] = ()) -> None:
-    """Instrument PydanticAI and the other installed libraries; one that cannot be instrumented is left as it is."""
+    """Instrument PydanticAI and the other installed libraries. Libraries that cannot be instrumented are skipped."""
     attempt("PydanticAI's spans", _instrument_agents)
     hook = _Propagate(trace_hosts)
     for library, name in HTTP:
@@ -59,13 +59,13 @@ def _instrument_agents() -> None:
 
 
 class _Own:
-    """The settings of PydanticAI's spans that this module set."""
+    """The settings for PydanticAI's spans that this module has set."""
 
     settings: InstrumentationSettings | None = None
 
 
 def restore(agents: Iterable[Any]) -> bool:
-    """Remove what callers say from spans if an agent file turned that on; return whether it had."""
+    """Remove transcripts from spans if an agent file turned them on. Return whether it did."""
     from pydantic_ai import Agent
 
     if masking.capture_content():
@@ -78,9 +78,9 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Restore our settings for all agents, or, if there are none, remove content from the agent file's.
+    """Restore our default settings for all agents. If we have none, remove content from the agent file's settings.
 
-    Returns whether anything had to change.
+    Returns whether the defaults had content turned on.
     """
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
@@ -99,7 +99,7 @@ def _restore_default(agents: Any) -> bool:
 
 
 def _hide_content(part: Any) -> bool:
-    """Remove content from the spans of an agent or a model; return whether it was turned on."""
+    """Remove content from the spans of an agent or a model. Return whether content was turned on."""
     settings = getattr(part, "instrumentation_settings", None) or getattr(part, "instrument", None)
     if settings is True:
         part.instrument = None
@@ -108,7 +108,7 @@ def _hide_content(part: Any) -> bool:
 
 
 def _without_content(settings: Any) -> bool:
-    """Turn content off in settings of PydanticAI's spans; return whether it was on."""
+    """Turn content off in settings for PydanticAI's spans. Return whether it was on."""
     if not getattr(settings, "include_content", False):
         return False
     settings.include_content = settings.include_binary_content = False
@@ -133,7 +133,7 @@ def _version(library: str) -> Version:
 
 
 class _Propagate:
-    """Propagates a trace to the user's own hosts."""
+    """Adds the trace header to requests to the hosts in LAYERCODE_TRACE_HOSTS."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = {host.lower() for host in hosts}
@@ -153,5 +153,5 @@ class _Propagate:
                 request.headers.append((name.encode(), value.encode()))
 
     async def asynchronous(self, span: Any, request: Any) -> None:
-        """Do the same for asynchronous clients."""
+        """Add `traceparent` for asynchronous clients."""
         self(span, request)

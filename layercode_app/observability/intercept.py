@@ -11,16 +11,16 @@ from loguru import logger
 from . import context
 
 CANCELLED = "asyncio.exceptions.CancelledError"
-"""The end of uvicorn's traceback when a server is told twice to stop. That was requested, so it is not an error."""
+"""The end of uvicorn's traceback after a second request to stop. The stop was requested, so it is not an error."""
 
 
 TOLD = ("Child process", "Received SIGHUP", "Received SIGTT", "Already reached")
-"""How uvicorn's lines begin that are of use to an operator. Its others, at INFO, tell steps of each start, stop and
-connection, which our own lines cover: they are written at DEBUG."""
+"""Prefixes of uvicorn's lines that help an operator. Its other INFO lines are written at DEBUG, because our own lines
+cover them."""
 
 
 class _Intercept(logging.Handler):
-    """Passes the standard library's records to Loguru with the place where they were logged."""
+    """Passes the standard library's log records to Loguru, with the place in the code that logged them."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith("uvicorn") and record.getMessage().rstrip().endswith(CANCELLED):
@@ -31,7 +31,7 @@ class _Intercept(logging.Handler):
             frame, depth = frame.f_back, depth + 1
         # uvicorn logs an app's uncaught error after the request has ended, and it may still quote the caller.
         with context.for_reader() if record.name.startswith("uvicorn") else nullcontext():
-            # The text is an argument, because it may contain braces.
+            # Pass the text as an argument, because it may contain braces.
             logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())
 
 
@@ -52,15 +52,15 @@ def intercepted() -> bool:
 
 
 def intercept(level: str) -> None:
-    """Send the standard library's lines to Loguru from INFO on, or from DEBUG on if `level` is TRACE."""
+    """Send the standard library's lines of at least INFO to Loguru, or of at least DEBUG if `level` is TRACE."""
     root = logging.getLogger()
     root.handlers = [_Intercept()]
     root.setLevel(logging.INFO if level != "TRACE" else logging.DEBUG)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         own = logging.getLogger(name)
-        # We log each request ourselves. uvicorn's line costs nothing only if it has no handler to go to.
+        # We log each request ourselves. Without a handler, uvicorn does not even create its access lines.
         own.handlers, own.propagate = [], name != "uvicorn.access"
-    # These repeat what is logged already, and sinks report their own outages.
+    # These libraries repeat what we log already; outages of sinks are logged by `outages.py`.
     for name, least in (
         ("httpx", logging.WARNING),
         ("httpx2", logging.WARNING),

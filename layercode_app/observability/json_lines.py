@@ -1,4 +1,4 @@
-"""Write log lines for machines as JSON, one object each, to stdout or to rotating files."""
+"""Write log lines as JSON objects, one object a line, to stdout or to rotating files."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ if TYPE_CHECKING:
 NAME = "layercode-app"
 """Prefix of the names of log files: `layercode-app.PID.log`."""
 Output: TypeAlias = Callable[[Any, bytes], None]
-"""A function that takes the agent that lines belong to, if any, and the lines."""
+"""A function that writes lines. Its arguments are the agent to which they belong, if any, and the lines."""
 _AGENT = itemgetter(0)
 
 
 class JsonSink:
-    """Encodes and cleans each line once and passes it to every output; `common` is on every line."""
+    """Encodes and masks each line once, and passes it to every output. Every line contains the fields of `common`."""
 
     def __init__(self, outputs: Sequence[Output], common: Mapping[str, str]) -> None:
         self._outputs = outputs
         self._common = {name: masking.clean(value) for name, value in common.items()}
         self._clock = Clock()
         self._places: dict[tuple[str, int], bytes] = {}
-        # Loguru's own lock does not cover `write_plain`.
+        # Needed because Loguru's own lock does not cover `write_plain`.
         self._lock = threading.Lock()
         self._waiting: list[tuple[Any, bytes]] = []
         """The lines of turns that ended in this iteration of the event loop, with their agents."""
 
     def __call__(self, message: Message) -> None:
-        """Write a line that Loguru made."""
+        """Write a Loguru message."""
         record = message.record
         text = masking.clean(_dump(line_of(record, self._common)).decode())
         self._write(record["extra"].get("agent"), text.encode() + b"\n")
 
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
-        """Write a line at INFO without a Loguru record, with the same content.
+        """Write a line at INFO with the usual content, but without a Loguru record, which would be slow.
 
-        In an event loop, the lines of one iteration are written together before the next: turns that are saved in one
-        transaction end together, and a system call for each of their lines would cost as much as the rest of it.
+        In an event loop, all lines of one iteration are written with one system call: turns that are saved in one
+        transaction end together, and a system call per line would double the cost of logging them.
 
-        `foreign` is the text in the fields that we did not produce ourselves. Only it and the ids can contain what must
-        not be shown, and they are a small part of the line.
+        `foreign` is the text in the fields that we did not produce. Only this text and the ids need to be checked for
+        secrets and phone numbers.
         """
         ids = context.ids()
         begin = _dump({"time": self._clock.now(), "level": "INFO", "message": message})
@@ -68,7 +68,7 @@ class JsonSink:
         self._write_soon(ids.get("agent"), line + b"\n")
 
     def _same(self, where: tuple[str, int]) -> bytes:
-        """Return the part that all lines from one place share, as JSON without its braces."""
+        """Return the part that all lines from one place in the code share, as JSON without braces."""
         known = self._places.get(where)
         if known is None:
             logger, number = where
@@ -92,7 +92,7 @@ class JsonSink:
             self._flush()
 
     def flush(self) -> None:
-        """Write the lines that wait."""
+        """Write the waiting lines."""
         with self._lock:
             self._flush()
 
@@ -105,7 +105,7 @@ class JsonSink:
 
 
 def _checked(ids: Mapping[str, str], foreign: str) -> tuple[str, str]:
-    """Return what masking looks at in a turn's line: the ids of the turn, and what further turns of the call share."""
+    """Return two texts to check for secrets: the ids of this turn, and values that all turns of the call share."""
     own = "\n".join([ids.get("turn_id", ""), ids.get("trace_id", ""), ids.get("span_id", "")])
     shared = [ids.get("conversation_id", ""), ids.get("session_id", ""), ids.get("agent", ""), foreign]
     return own, "\n".join(shared)
@@ -131,7 +131,7 @@ class Clock:
 
 
 class Stdout:
-    """Writes JSON lines to stdout, for a container; a closed pipe is an outage like any other."""
+    """Writes JSON lines to stdout, for a container. A closed pipe is reported as an outage."""
 
     def __init__(self) -> None:
         self._outage = LogOutage("stdout")
@@ -148,7 +148,7 @@ class Stdout:
 
 
 class Files:
-    """The log file of this worker, and with `per_agent` one more per agent, each in a separate folder."""
+    """The log file of this worker. With `per_agent`, also one file per agent, each in a separate folder."""
 
     def __init__(self, folder: Path, *, rotation: str, retention: str, per_agent: bool) -> None:
         self._folder = folder
@@ -157,7 +157,7 @@ class Files:
         self._agents: dict[str, RotatingFile] | None = {} if per_agent else None
 
     def __call__(self, agent: Any, lines: bytes) -> None:
-        """Write lines; they are in their file when this returns."""
+        """Write the lines at once, without buffering."""
         self._all.write(lines)
         if self._agents is not None and isinstance(agent, str) and agent:
             self._file_of(agent).write(lines)
@@ -171,7 +171,7 @@ class Files:
 
 
 def line_of(record: Record, common: Mapping[str, str]) -> dict[str, Any]:
-    """Return the content of a line: time, level, message, place, bound values, and the exception if there is one."""
+    """Return the fields of a line: time, level, message, place in the code, bound values, and any exception."""
     line: dict[str, Any] = {
         "time": record["time"].isoformat(),
         "level": record["level"].name,

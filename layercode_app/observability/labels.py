@@ -1,11 +1,11 @@
-"""Limit the label values that a sink stores: readable, short, and bounded in number."""
+"""Limit the label values that a sink stores: they are readable, short and limited in number."""
 
 from __future__ import annotations
 
 from ..output.visible import shortened
 
 MOST_SETS = 1000
-"""Maximum sets of label values per metric and process. Each is a series until the process ends."""
+"""Maximum sets of label values per metric and process. Each set is a time series until the process ends."""
 LONGEST = 200
 OTHER = "(other)"
 """The label value for every new set beyond MOST_SETS."""
@@ -20,7 +20,7 @@ class Labels:
         self._known: dict[str, dict[Values, Values]] = {}
 
     def of(self, metric: str, values: Values) -> Values:
-        """Return the values to store. A model or a caller may have chosen them, and may choose new ones every turn."""
+        """Return the values to store. Models and callers can choose values, and could choose new values every turn."""
         known = self._known.setdefault(metric, {})
         found = known.get(values)
         if found is not None:

@@ -1,8 +1,8 @@
-"""Write rotating files of JSON lines: one per worker, so that no worker loses another's lines.
+"""Write rotating files of JSON lines. Each worker has its own file, so that no worker loses another's lines.
 
-`layercode-app.PID.log` is the current file; `layercode-app.PID.TIME.log` is rotated. Files are not compressed, because
-that would stall the calls. Each worker deletes files that are too old, also those of workers that are gone. The age of
-a file is the age of its first line, so that a server that is restarted often rotates, too.
+`layercode-app.PID.log` is the current file, `layercode-app.PID.TIME.log` a rotated file. Files are not compressed,
+because compression would stall the calls. Each worker deletes files that are too old, including files of ended workers.
+The age of a file is the age of its first line, so that files also rotate if the server restarts often.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .outages import LogOutage
 from .pids import alive
 
 CHECK_SECONDS = 5.0
-"""How often the writer checks that its file is still the one in the folder."""
+"""How often the writer checks that its file was not moved or deleted."""
 CLEAN_SECONDS = 600.0
 RETRY_SECONDS = 1.0
-"""How long after an error the file is not opened again."""
+"""How long to wait after an error before the file is opened again."""
 
 _SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000}
@@ -34,11 +34,11 @@ Due = Callable[[int, float, float], bool]
 """Returns whether to rotate a file, given its size, the time of its first line, and the current time."""
 _TIME = re.compile(rb'"time":"([^"]+)"')
 _HEAD = 4096
-"""How many bytes of a file are read to find the time of its first line."""
+"""Bytes that are read from a file to find the time of its first line."""
 
 
 def parse_rotation(text: str) -> Due:
-    """Parse a rotation: "500 MB", "1 day" or "00:00". Raises ConfigurationError for anything else."""
+    """Parse a rotation such as "500 MB", "1 day" or "00:00". Raises ConfigurationError for other text."""
     if size := _size(text):
         return lambda written, opened, now: written >= size
     if seconds := _seconds(text):
@@ -46,11 +46,13 @@ def parse_rotation(text: str) -> Due:
     if match := re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text.strip()):
         hour, minute = int(match[1]), int(match[2])
         return lambda written, opened, now: now >= _next(opened, hour, minute)
-    raise ConfigurationError(f'LOG_ROTATION {text!r}: expected a size, a time or an hour: "500 MB", "1 day", "00:00".')
+    raise ConfigurationError(
+        f'LOG_ROTATION {text!r}: expected a size, period or time of day: "500 MB", "1 day", "00:00".'
+    )
 
 
 def parse_retention(text: str) -> float:
-    """Parse a retention such as "10 days" into seconds. Raises ConfigurationError for anything else."""
+    """Parse a retention such as "10 days" into seconds. Raises ConfigurationError for other text."""
     if seconds := _seconds(text):
         return seconds
     raise ConfigurationError(f'LOG_RETENTION {text!r}: expected a duration such as "10 days" or "12 hours".')
@@ -131,7 +133,7 @@ class RotatingFile:
                 self.close()
         if self._fd < 0:
             self._open(now)
-        # A file of few lines never reaches its size, so rotate it at the retention: lines live at most twice as long.
+        # A file with few lines may never reach the size, so also rotate it at the age at which files are deleted.
         old = now - self._begun >= self._keep
         if self._size and (old or self._due(self._size + more, self._begun, now)):
             self._rotate(now)
@@ -146,7 +148,7 @@ class RotatingFile:
         self._checked = now
 
     def _still_there(self) -> bool:
-        """Return whether the path still names the open file, which may have been moved or deleted."""
+        """Return whether the open file is still at its path: it may have been moved or deleted."""
         try:
             return self._path.stat().st_ino == os.fstat(self._fd).st_ino
         except FileNotFoundError:
@@ -160,7 +162,7 @@ class RotatingFile:
         self._clean(now)
 
     def _clean(self, now: float) -> None:
-        """Delete all workers' files that are older than the retention, except those that a live worker has open."""
+        """Delete files of all workers that are older than the retention, except files that a live worker has open."""
         self._cleaned = now
         for path in self._folder.glob(f"{self._name}.*.log"):
             if path == self._path:
@@ -173,7 +175,7 @@ class RotatingFile:
 
 
 def _begun(path: Path, now: float) -> float:
-    """Return when a file was begun: the time of its first line, else of its last change."""
+    """Return the time of a file's first line, or of its last change if the line has no time."""
     with path.open("rb") as file:
         found = _TIME.search(file.read(_HEAD).partition(b"\n")[0])
     try:
@@ -184,7 +186,7 @@ def _begun(path: Path, now: float) -> float:
 
 
 def _in_use(path: Path, name: str) -> bool:
-    """Return whether a live worker has the file open; a process started after the last line only reuses the id."""
+    """Return whether a live worker has the file open, and not a newer process that reuses the worker's id."""
     pid = path.name.removeprefix(f"{name}.").removesuffix(".log")
     if not pid.isdecimal() or not alive(int(pid)):
         return False

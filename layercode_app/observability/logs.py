@@ -1,7 +1,7 @@
-"""Configure Loguru: a console for people, rotating files of JSON lines for machines, the turn's ids on every line.
+"""Configure Loguru: a console for people, rotating JSON files for machines, and the turn's ids on every line.
 
-`run`, `dev` and similar commands do this once per process. An embedded app leaves the host's logging alone: errors are
-logged there, and `logger.enable("layercode_app")` adds a line for each turn and request.
+`run`, `dev` and similar commands do this once per process. An embedded app does not change the host's logging: it logs
+errors, and `logger.enable("layercode_app")` adds a line for each turn and request.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 OPTIONS: Any = {"backtrace": False, "diagnose": False}
 
 CHATTY = ("layercode_app.observability.turns", "layercode_app.server.requests")
-"""Modules that log a line for each turn or request; in an embedded app they are off until the host enables them."""
+"""Modules that log a line for each turn or request. In an embedded app they are off until the host enables them."""
 
 for _module in CHATTY:
     logger.disable(_module)
 
 _alone: dict[int, JsonSink] = {}
-"""The sink of JSON lines by its handler's number, if it is the only sink that was set up."""
+"""The JSON sink by the number of its handler, if it is the only sink that was set up; else empty."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _Handler:
 
 _handlers: list[_Handler] = []
 _level = ["INFO"]
-"""The level that `configure` was given last."""
+"""The level of the last call of `configure`."""
 
 
 def check(*, rotation: str, retention: str) -> None:
@@ -69,11 +69,11 @@ def configure(
     quiet: bool = False,
     common: dict[str, str] | None = None,
 ) -> None:
-    """Send every log line of the process, also the standard library's and uvicorn's, to the sinks.
+    """Send all log lines of the process to the sinks, including lines of the standard library and uvicorn.
 
-    `common` is put on every JSON line: service, version, environment. `brief` is for a developer's own terminal: there
-    an error of the agent is shown with its text and the frames of the agent's files; the log files still hide the text.
-    `quiet` is for a terminal that a conversation is held in: it shows warnings and errors only.
+    `common` is added to every JSON line: service, version, environment. `brief` is for a developer's terminal: it shows
+    an agent's error with its text and the frames of the agent's files, while the log files hide the text. `quiet` is
+    for a terminal with a conversation: it shows only warnings and errors. Raises ConfigurationError.
     """
     shown = max(level, "WARNING", key=lambda name: logger.level(name).no) if quiet else level
     check(rotation=rotation, retention=retention)
@@ -107,7 +107,7 @@ def _add_json(sink: JsonSink, level: str, alone: bool) -> int:
 
 
 def flush() -> None:
-    """Write the lines of turns that wait for the next iteration of the event loop."""
+    """Write the waiting lines of turns now, not in the next iteration of the event loop."""
     for sink in list(_alone.values()):
         sink.flush()
 
@@ -121,7 +121,7 @@ def keep(add: Callable[[], int]) -> None:
 
 
 def restore() -> bool:
-    """Set up again what was removed of the handlers and hooks set up here; return whether anything was."""
+    """Restore the handlers and hooks of this module that were removed. Return whether any was removed."""
     if not _handlers:
         return False
     missing = False
@@ -137,7 +137,7 @@ def restore() -> bool:
 
 
 def _patch(record: Record) -> None:
-    """Add the turn's ids; flatten `extra={...}`, which the standard library accepts and Loguru would nest."""
+    """Add the turn's ids to a record. Flatten `extra={...}`, the standard library's form, which Loguru would nest."""
     extra = record["extra"]
     nested = extra.pop("extra", None)
     if isinstance(nested, dict):
@@ -147,10 +147,10 @@ def _patch(record: Record) -> None:
 
 
 def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
-    """Write the canonical line of a turn at INFO; `foreign` is the text in its fields that we did not produce.
+    """Write the canonical line of a turn at INFO. `foreign` is the text in its fields that we did not produce.
 
-    If JSON lines are the only sink, as in production, the line bypasses Loguru, whose record costs more than the rest
-    of the line. If there is any other sink, also one added elsewhere, the line goes through Loguru.
+    If JSON lines are the only sink, as in production, the line bypasses Loguru, whose record would cost more than the
+    rest of the line. If any other sink exists, including one of other code, the line goes through Loguru.
     """
     if _alone and (private.handlers() or {}).keys() == _alone.keys() and private.patcher() is _patch:
         for sink in _alone.values():
@@ -160,7 +160,7 @@ def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
 
 
 def _where(caller: FrameType) -> tuple[str, int]:
-    """Return the module and line of a caller. They are cached by instruction, because looking up the line is slow."""
+    """Return the module and line of a caller, cached by instruction because looking up the line is slow."""
     code = caller.f_code
     place = (code.co_filename, code.co_firstlineno, caller.f_lasti)
     known = _places.get(place)

@@ -1,4 +1,4 @@
-"""Share metrics between the processes of a host in a folder: one JSON file per process, replaced as a whole.
+"""Share metrics between the processes of a host. Each process replaces its own JSON file in a common folder.
 
 The files are not memory-mapped: on a full disk a write to a mapped, sparse file is a SIGBUS, which kills the server.
 """
@@ -23,7 +23,7 @@ _DEAD = "dead-"
 
 
 class MetricFiles:
-    """Writes this process's file in the folder, and reads the others. A failing disk raises no error."""
+    """Writes this process's file in the folder, and reads the other files. Disk errors are logged, not raised."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -55,7 +55,7 @@ class MetricFiles:
             half.unlink(missing_ok=True)
 
     def others(self) -> Iterator[tuple[dict[str, Any], int | None]]:
-        """Yield what each other process wrote last, with its id, or None if it is dead."""
+        """Yield the last metrics of each other process, with the process id, or None if the process is dead."""
         for path in self._files():
             if path == self._path:
                 continue
@@ -67,7 +67,7 @@ class MetricFiles:
             yield dumped, pid if pid and alive(pid) else None
 
     def pids(self) -> set[int]:
-        """Return the ids of the live processes that wrote here, this one included."""
+        """Return the ids of the live processes with a file in the folder, and of this process."""
         return {os.getpid(), *(pid for path in self._files() if (pid := _pid(path)) and alive(pid))}
 
     def _files(self) -> list[Path]:
@@ -77,7 +77,7 @@ class MetricFiles:
             return []
 
     def _sweep(self) -> None:
-        """Delete all files if no process that wrote here is alive; else only set aside one with this process's id."""
+        """Delete all files if none of their processes is alive; else only rename an old file with this process's id."""
         files = self._files()
         old = [path for path in files if path == self._path or not alive(_pid(path))]
         try:
@@ -91,13 +91,13 @@ class MetricFiles:
 
 
 class _FolderOutage(Outage):
-    """An outage of the metrics folder, during which each process has its own figures only."""
+    """An outage of the metrics folder. During it, each process shows only its own figures."""
 
     def failed(self, reason: str) -> None:
         """Log the failure once per outage."""
         if self._change(down=True):
             logger.warning(
-                "METRICS_DIR {} cannot be written: {}. Until then, /metrics shows the figures of this process only.",
+                "METRICS_DIR {} cannot be written: {}. Until this is fixed, /metrics shows only the figures of this process.",
                 self._sink,
                 reason,
             )
@@ -109,7 +109,7 @@ class _FolderOutage(Outage):
 
 
 def _pid(path: Path) -> int:
-    """Return the process id of a file; 0 for one that was set aside."""
+    """Return the process id in a file's name, or 0 for a renamed file."""
     return int(path.stem) if path.stem.isdecimal() else 0
 
 

@@ -1,4 +1,4 @@
-"""Sum the metrics: each process holds its sums in memory, and `/metrics` adds up those of a host."""
+"""Sum the metrics. Each process has its sums in memory; `/metrics` adds up the sums of all processes of a host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BOUNDS = (*(str(bound) for bound in SECONDS), "+Inf")
 
 @dataclass(slots=True)
 class _Series:
-    """The sums of one metric by label values: one number, or a histogram's total and its buckets."""
+    """The sums of one metric by label values. Each is one number, or the total and the buckets of a histogram."""
 
     kind: str
     description: str
@@ -26,7 +26,7 @@ class _Series:
     sums: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
 
     def of(self, values: tuple[str, ...]) -> list[float]:
-        """Return the sums of these label values, which start at zero."""
+        """Return the sums for these label values; new sums start at zero."""
         found = self.sums.get(values)
         if found is None:
             found = self.sums[values] = [0.0] * (2 + len(SECONDS) if self.kind == "histogram" else 1)
@@ -43,7 +43,7 @@ class Sums:
     def add(self, metric: Metric, values: tuple[str, ...], amounts: Sequence[float]) -> None:
         """Add amounts to a counter or gauge, or observe each of them in a histogram."""
         series = self._of(prometheus_name(metric), metric.kind, metric.description, metric.labels)
-        # An agent may count under the same name with other labels than before: drop only that figure.
+        # An agent may reuse a metric's name with different labels: drop only that figure.
         if series is None or len(values) != len(series.labels):
             return
         sums = series.of(self._labels.of(metric.name, values))
@@ -60,7 +60,7 @@ class Sums:
         return series if (series.kind, series.labels) == (kind, names) else None
 
     def dump(self, *, gauges: bool = True) -> dict[str, Any]:
-        """Return the sums as JSON values; a process that ends leaves its gauges out."""
+        """Return the sums as JSON values. A process that ends passes `gauges=False`."""
         return {
             name: [one.kind, one.description, one.labels, [[*pair] for pair in one.sums.items()]]
             for name, one in self._series.items()
@@ -68,13 +68,13 @@ class Sums:
         }
 
     def merge(self, dumped: Mapping[str, Any], *, gauges: bool) -> None:
-        """Add what another process dumped; without `gauges`, as for a dead one, its gauges are left out."""
+        """Add the dump of another process. For a dead process, pass `gauges=False` to leave its gauges out."""
         for name, (kind, description, labels, pairs) in dumped.items():
             series = self._of(name, kind, description, labels) if gauges or kind != "gauge" else None
             for values, added in pairs if series is not None else ():
                 assert series is not None
                 sums = series.of(tuple(values))
-                # A process of another version may have other buckets.
+                # Processes of different versions may have different buckets.
                 if len(sums) == len(added):
                     sums[:] = [one + other for one, other in zip(sums, added, strict=True)]
 

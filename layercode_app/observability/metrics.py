@@ -1,4 +1,4 @@
-"""Define the metrics in one table, and pass them to every sink that is set up. Without a sink nothing is done.
+"""Define the metrics in one table, and record them in every sink that is set up.
 
 Names here are OpenTelemetry's; Prometheus gets them with underscores, units and `_total`.
 """
@@ -17,7 +17,7 @@ from .labels import Labels
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of the table. It takes only these `labels`, each with few values and no ids."""
+    """One row of the table. Each of its `labels` has few values, and never an id."""
 
     name: str
     kind: Literal["counter", "histogram", "gauge"]
@@ -30,25 +30,25 @@ SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 
 TURNS = Metric("layercode.turns", "counter", "Turns that ended.", ("agent", "kind", "status"))
 ERRORS = Metric("layercode.errors", "counter", "Turns with an error, by category.", ("agent", "category", "impact"))
-TTFT = Metric("layercode.turn.ttft", "histogram", "Request to first model token, answered turns.", ("agent",), "s")
-TTFS = Metric("layercode.turn.ttfs", "histogram", "Request to first speech, answered turns.", ("agent",), "s")
-DURATION = Metric("layercode.turn.duration", "histogram", "Request to end.", ("agent", "status"), "s")
-ACTIVE = Metric("layercode.turns.active", "gauge", "Turns that run now.", ("agent",))
-INTERRUPTIONS = Metric("layercode.interruptions", "counter", "Turns the caller cut.", ("agent",))
+TTFT = Metric("layercode.turn.ttft", "histogram", "Time to first model token, answered turns.", ("agent",), "s")
+TTFS = Metric("layercode.turn.ttfs", "histogram", "Time to first speech, answered turns.", ("agent",), "s")
+DURATION = Metric("layercode.turn.duration", "histogram", "Time from request to end.", ("agent", "status"), "s")
+ACTIVE = Metric("layercode.turns.active", "gauge", "Turns in progress.", ("agent",))
+INTERRUPTIONS = Metric("layercode.interruptions", "counter", "Turns that the caller interrupted.", ("agent",))
 TOOL_CALLS = Metric("layercode.tool.calls", "counter", "Tool calls that ended.", ("agent", "tool", "status"))
-TOOL_DURATION = Metric("layercode.tool.duration", "histogram", "Time of a tool call.", ("agent", "tool"), "s")
+TOOL_DURATION = Metric("layercode.tool.duration", "histogram", "Duration of a tool call.", ("agent", "tool"), "s")
 TOKENS = Metric("layercode.tokens", "counter", "Tokens by type.", ("agent", "model", "type"))
-COST = Metric("layercode.cost", "counter", "Dollars, of turns whose price is known.", ("agent", "model"))
+COST = Metric("layercode.cost", "counter", "Cost in dollars of requests with a known price.", ("agent", "model"))
 HEDGES = Metric("layercode.model.hedges", "counter", "Slow model requests sent a second time.", ("agent", "won"))
 JUDGEMENTS = Metric("layercode.judgements", "counter", "Answers of live judges.", ("agent", "judge", "answer"))
-RETRIES = Metric("layercode.model.retries", "counter", "Model errors tried again.", ("agent", "recovered"))
+RETRIES = Metric("layercode.model.retries", "counter", "Retries after model errors.", ("agent", "recovered"))
 VALIDATION_RETRIES = Metric(
     "layercode.validation.retries",
     "counter",
-    "Answers and tool calls that a validator or a tool sent back.",
+    "Answers and tool calls that a validator or a tool rejected, so that the model tried again.",
     ("agent",),
 )
-REQUESTS = Metric("layercode.requests", "counter", "HTTP requests answered.", ("method", "route", "status"))
+REQUESTS = Metric("layercode.requests", "counter", "Answered HTTP requests.", ("method", "route", "status"))
 
 TABLE = (
     TURNS, ERRORS, TTFT, TTFS, DURATION, ACTIVE, INTERRUPTIONS, TOOL_CALLS, TOOL_DURATION, TOKENS, COST, HEDGES,
@@ -57,14 +57,14 @@ TABLE = (
 
 
 Row: TypeAlias = tuple[Metric, float, tuple[str, ...]]
-"""An amount to add to a counter or a gauge, or to observe in a histogram; the values are in the order of the labels."""
+"""A metric, an amount to add or (for a histogram) to observe, and the label values in the order of the labels."""
 
 
 class MetricSink(Protocol):
     """A sink that records metrics."""
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Record the rows; one that cannot be recorded does not affect the others."""
+        """Record the rows. A row that cannot be recorded does not affect the other rows."""
 
 
 _sinks: list[MetricSink] = []
@@ -76,7 +76,7 @@ def use(sinks: Sequence[MetricSink]) -> None:
 
 
 def on() -> bool:
-    """Return whether there is a sink for metrics."""
+    """Return whether any sink records metrics."""
     return bool(_sinks)
 
 
@@ -86,32 +86,32 @@ def add(metric: Metric, amount: float, *values: str) -> None:
 
 
 def _tell(rows: Sequence[Row]) -> None:
-    """Record rows in every sink; skip one that fails."""
+    """Record rows in every sink. A sink that fails is skipped."""
     for sink in _sinks:
         try:
             sink.add(rows)
-        except Exception:  # noqa: BLE001, S112 - a figure that is lost must not cost a call
+        except Exception:  # noqa: BLE001, S112 - a lost figure must not end a call
             continue
 
 
 def declare(agents: Iterable[str]) -> None:
-    """Start each agent's count of failed turns at zero: a rate misses the first of a series that starts at one."""
+    """Start each agent's count of failed turns at zero: `rate()` misses the first of a series that starts at one."""
     _tell([(TURNS, 0, (agent, "message", "failed")) for agent in agents])
 
 
 def count(name: str, amount: float = 1, **labels: str) -> None:
-    """Count your own metric: `turn.count("orders", size="large")`. Use few values per label, and no ids."""
+    """Count a custom metric: `turn.count("orders", size="large")`. Use few values per label, and no ids."""
     if _sinks:
         names = tuple(sorted(labels))
         metric = Metric(f"layercode.custom.{name}", "counter", f"Counted by an agent: {name}.", names)
         add(metric, amount, *(str(labels[label]) for label in names))
 
 
-# --- a turn's
+# --- metrics of a turn
 
 
 def record_turn(record: TurnRecord) -> None:
-    """Record the figures of a turn that ended, the same as in the journal, the log line and the span."""
+    """Record the figures of a turn that ended. The journal, the log line and the span have the same figures."""
     if not _sinks:
         return
     agent, status, timings = record.agent, str(record.status), record.timings
@@ -129,7 +129,7 @@ def record_turn(record: TurnRecord) -> None:
 
 
 def _latency_rows(record: TurnRecord, agent: str, status: str) -> Iterator[Row]:
-    """Yield the interruption of a turn or its latencies; latencies of cut or failed turns are meaningless."""
+    """Yield the interruption or the latencies of a turn. Latencies of interrupted and failed turns are meaningless."""
     if status in ("interrupted", "superseded"):
         yield INTERRUPTIONS, 1, (agent,)
     elif status != "failed":
@@ -181,7 +181,7 @@ def _usage_rows(record: TurnRecord) -> Iterator[Row]:
 
 
 class OTelMetrics:
-    """Records metrics with OpenTelemetry's global meter. Sums are held here and read at export, which is cheaper."""
+    """Records metrics with OpenTelemetry's global meter. Sums are kept here and read at export, which is cheaper."""
 
     def __init__(self) -> None:
         from opentelemetry.metrics import get_meter
@@ -193,9 +193,9 @@ class OTelMetrics:
         self._lock = threading.Lock()
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Record the rows with instruments, which are created on first use."""
+        """Record the rows. Instruments are created on first use."""
         for metric, amount, values in rows:
-            # An agent may count under the same name with other labels than before: drop only that figure.
+            # An agent may reuse a metric's name with different labels: drop only that figure.
             with suppress(Exception):
                 self._add(metric, amount, values)
 
@@ -208,7 +208,7 @@ class OTelMetrics:
         sums = self._sums.get(metric.name)
         if sums is None:
             sums = self._make_sum(metric)
-        # A tool that is a plain function counts from a separate thread.
+        # A tool that is a synchronous function runs, and counts, in a separate thread.
         with self._lock:
             sums[values] = sums.get(values, 0) + amount
 

@@ -1,4 +1,4 @@
-"""Recognize calls of older guides that are gone, by the error that they raise, and say what to write instead."""
+"""Recognise removed calls from older guides by the error that they raise, and suggest the replacement."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ HABITS: tuple[tuple[str, str, str], ...] = (
     ("TypeError", r"Logfire\.span\(\) takes 2 positional arguments",
      'Give attributes by name: logfire.span("look up", table="bookings"), or turn.span("look up", table="bookings").'),
     ("AttributeError", r"'sentry_sdk' has no attribute '(configure_scope|push_scope|Hub)'",
-     "Sentry has no {0} any more. Write sentry_sdk.set_tag(...): each turn has scopes of its own."),
+     "Sentry has no {0} any more. Write sentry_sdk.set_tag(...): each turn has its own scopes."),
     ("DeprecationWarning", r"sentry_sdk\.(configure_scope|push_scope) is deprecated",
-     "Write sentry_sdk.set_tag(...) instead of {0}: each turn has scopes of its own."),
+     "Write sentry_sdk.set_tag(...) instead of {0}: each turn has its own scopes."),
     ("AttributeError", r"'(?:AgentRunResult|StreamedRunResult|FinalResult)' object has no attribute 'data'",
      "Write result.output instead of result.data."),
     ("AttributeError", r"'Agent' object has no attribute 'result_(validator|tool)'",
@@ -24,13 +24,13 @@ HABITS: tuple[tuple[str, str, str], ...] = (
     ("TypeError", r"got an unexpected keyword argument 'result_type'", "Write output_type= instead of result_type=."),
     ("TypeError", r"got an unexpected keyword argument 'result_retries'", "Write retries= instead of result_retries=."),
     ("ModuleNotFoundError", r"No module named 'layercode_create_app",
-     "Import from layercode_app: VoiceAgent takes the place of BaseLayercodeAgent and its handle_ methods."),
+     "Import from layercode_app: VoiceAgent replaces BaseLayercodeAgent and its handle_ methods."),
 )  # fmt: skip
-"""The type of an error, a pattern of its message, and what to write instead; groups of the pattern fill in {0}."""
+"""The type of an error, a pattern for its message, and the advice. The pattern's group replaces {0} in the advice."""
 
 
 def instead_of(errors: Iterable[BaseException]) -> str:
-    """Return what to write instead of the call that raised one of these errors; "" if none is an old habit."""
+    """Return advice on the call that raised one of these errors, or "" if none is an old habit."""
     for error in errors:
         names = {base.__name__ for base in type(error).__mro__}
         for kind, pattern, advice in HABITS:

@@ -1,4 +1,4 @@
-"""Log once when a sink fails, and once when it works again; calls are unaffected."""
+"""Log once when a sink fails, and once when it works again. Calls are not affected."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Outage:
 
     @property
     def down(self) -> bool:
-        """Whether the sink failed the last time."""
+        """True if the sink's last attempt failed."""
         return self._down
 
     def failed(self, reason: str) -> None:
-        """Note a failure; log only the first of an outage."""
+        """Record a failure. Only the first failure of an outage is logged."""
         if self._change(down=True):
-            logger.warning("{} does not accept data: {}. Calls go on without it.", self._sink, reason)
+            logger.warning("{} does not accept data: {}. Calls continue without it.", self._sink, reason)
 
     def worked(self) -> None:
-        """Note a success; log it if the sink was down."""
+        """Record a success. It is logged if the sink was down."""
         if self._down and self._change(down=False):
             logger.info("{} works again.", self._sink)
 
@@ -39,7 +39,7 @@ class Outage:
 
 
 class SinkOutage:
-    """The state of a sink for traces and metrics. If it accepts only traces, that is logged once as such."""
+    """The state of a sink for traces and metrics. A sink that accepts only traces gets a specific warning."""
 
     def __init__(self, sink: str) -> None:
         self._all = Outage(sink)
@@ -49,11 +49,11 @@ class SinkOutage:
 
     @property
     def down(self) -> bool:
-        """Whether traces or metrics failed the last time they were sent."""
+        """True if the last attempt to send traces or metrics failed."""
         return self._all.down or self._metrics.down
 
     def failed(self, reason: str, *, signal: str = "traces") -> None:
-        """Log the failure once. Metrics that fail while traces work are a different fault than a sink that is down."""
+        """Log the first failure of an outage. If only metrics fail, the warning says so."""
         with self._lock:
             if signal == "traces":
                 self._traces_work = False
@@ -61,7 +61,7 @@ class SinkOutage:
         (self._metrics if alone else self._all).failed(reason)
 
     def worked(self, *, signal: str = "traces") -> None:
-        """Log that the sink works again, or that it accepts metrics again."""
+        """Record a success. If it ends an outage of the sink or of its metrics, log that."""
         with self._lock:
             if signal == "traces":
                 self._traces_work = True
@@ -87,15 +87,15 @@ class _MetricsOutage(Outage):
 
 
 class LogOutage(Outage):
-    """The state of a log output. Its outage is reported on stderr, because it cannot be logged to itself."""
+    """The state of a log output. Its outage is reported on stderr, because the output itself cannot show it."""
 
     def failed(self, reason: str) -> None:
         """Report the failure on stderr, once per outage."""
         if self._change(down=True):
-            _say(f"WARNING: {self._sink} cannot be written: {reason}. Calls go on without it.")
+            _say(f"WARNING: {self._sink} cannot be written: {reason}. Calls continue without it.")
 
     def worked(self) -> None:
-        """Report on stderr that it can be written again."""
+        """Report on stderr that the output can be written again."""
         if self._down and self._change(down=False):
             _say(f"INFO: {self._sink} can be written again.")
 

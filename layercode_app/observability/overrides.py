@@ -1,6 +1,6 @@
-"""Undo snippets of common guides, at the top of an agent file, that replace a sink, and log why.
+"""Undo code at the top of an agent file, often copied from a guide, that replaces a sink. Log a warning about it.
 
-They would send what callers say to a sink, or leave a sink without log lines.
+Such code would send transcripts to a sink, or leave a sink without log lines.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from .tracing import Tracing
 
 LOGURU = (
-    "logger.remove() or logging.basicConfig() in an agent file took the log lines away; they are back. Set LOG_LEVEL, "
-    "LOG_FORMAT or LOG_DIR instead. logger.add() is welcome, and its lines are not masked."
+    "logger.remove() or logging.basicConfig() in an agent file turned off the logs; this was undone. Set LOG_LEVEL, "
+    "LOG_FORMAT or LOG_DIR instead. You may use logger.add(); its lines are not masked."
 )
 SENTRY = (
-    "sentry_sdk.init() in an agent file would send what callers say; it is set aside{}. Set SENTRY_DSN instead, and "
+    "sentry_sdk.init() in an agent file would send transcripts, so it was undone{}. Set SENTRY_DSN instead, and "
     "mark errors with sentry_sdk.set_tag() in a turn."
 )
 LOGFIRE = (
-    "logfire.configure() in an agent file would send spans unmasked; it is set aside. Set LOGFIRE_TOKEN or "
-    "OTEL_EXPORTER_OTLP_ENDPOINT instead; logfire.span() works without it."
+    "logfire.configure() in an agent file would send spans unmasked, so it was undone. Set LOGFIRE_TOKEN or "
+    "OTEL_EXPORTER_OTLP_ENDPOINT instead; logfire.span() works without logfire.configure()."
 )
 PYDANTIC_AI = (
-    "logfire.instrument_pydantic_ai() or Agent.instrument_all() in an agent file would put what callers say into spans; "
-    "it is set aside. Models and tools have spans without it; LAYERCODE_CAPTURE_CONTENT=true adds the content."
+    "logfire.instrument_pydantic_ai() or Agent.instrument_all() in an agent file would put transcripts into spans, so "
+    "it was undone. Models and tools have spans without it; LAYERCODE_CAPTURE_CONTENT=true adds the transcripts."
 )
 
 
 def undo(settings: Settings, tracing: Tracing | None, agents: Iterable[Any]) -> None:
-    """Restore the sinks as they were set up, and log what an agent file should do instead."""
+    """Restore the sinks that an agent file changed, and log what the file should do instead."""
     if logs.restore():
         logger.warning("{}", LOGURU)
     if tracing is not None and tracing.restore():

@@ -1,4 +1,4 @@
-"""Merge, over all processes of a host, the metrics that an agent file makes with the Prometheus client itself."""
+"""Merge the metrics that agent files create directly with the Prometheus client, over all processes of a host."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _families() -> Iterator[Family]:
         return
     from prometheus_client import Counter, Gauge, Histogram, Summary
 
-    # Skip other collectors, the client's own included, because they run code that reads files or queries servers.
+    # Skip all other collectors, also the client's own, because their code may read files or query servers.
     for collector in collectors():
         if isinstance(collector, (Counter, Gauge, Histogram, Summary)):
             yield from collector.collect()
 
 
 def merged(dumps: Sequence[tuple[Sequence[Any], int | None]]) -> Iterator[Family]:
-    """Yield the metrics of several processes: sums are added up; a gauge is shown per live process, with its `pid`."""
+    """Yield the metrics of several processes: sums are added up, gauges get a label `pid` for each live process."""
     from prometheus_client.core import Metric as Family
 
     families: dict[str, Family] = {}

@@ -1,4 +1,4 @@
-"""Check whether the process that writes a file is alive, by the process id in the file's name."""
+"""Check whether a process is alive, by its process id."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def alive(pid: int) -> bool:
-    """Return whether a process with this id runs on the host; it may be another program that reuses the id."""
+    """Return whether a process with this id runs on this host. It may be a different program that reuses the id."""
     if pid <= 0:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Process every finished span once for all sinks: ids, tail sampling, redaction."""
+"""Process every span once for all sinks: add ids, redact it, and sample traces when they are complete."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .privacy import masking
 from .privacy.caller_secrets import is_secret_name
 
 MOST_TRACES = 1000
-"""Maximum unfinished traces that wait for their sampling decision; beyond it the oldest is sent."""
+"""Maximum traces that wait for their sampling decision. If there are more, the oldest trace is sent."""
 URL_KEYS = ("url.full", "http.url", "http.target")
 STATEMENT_KEYS = ("db.statement", "db.query.text")
 OWN_KEYS = ("layercode.", "gen_ai.conversation.id", "gen_ai.agent.", "gen_ai.operation.", "logfire.json_schema")
-"""Prefixes of attributes that hold our ids and figures, or names: they need no cleaning."""
+"""Prefixes of attributes that hold only ids, figures or names. They need no redaction."""
 CONTENT_KEYS = frozenset(
     (
         "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.tool.call.arguments",
@@ -31,20 +31,20 @@ CONTENT_KEYS = frozenset(
         "response_data", "http.request.body.text", "http.response.body.text",
     )
 )  # fmt: skip
-"""Attributes in which instrumentations, ours or those of an agent file, put what callers and agents say."""
+"""Attributes that contain transcripts, set by our instrumentation or by that of an agent file."""
 _SPECIAL = frozenset((*URL_KEYS, *STATEMENT_KEYS))
 _SIMPLE = frozenset((str, bool, int, float, type(None)))
-"""Types of which only the texts need cleaning, which is checked for all texts together."""
+"""Types for which a single check of all texts together is enough."""
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-"""A literal in an SQL statement, which was not passed as a parameter: it may be the caller's text."""
+"""A literal in an SQL statement. It was not passed as a parameter, so it may be the caller's text."""
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
 
 
 class Pipeline(SpanProcessor):
-    """Passes spans on to the sinks' processors.
+    """Passes spans to the processors of the sinks.
 
-    `rate` is the share of ordinary traces to send. If it is under 1, a trace waits for its root span, and a trace that
-    failed or took over `slow` seconds is always sent.
+    `rate` is the share of traces to send. If it is under 1, spans wait until the root span of their trace has ended;
+    traces that failed or took over `slow` seconds are always sent.
     """
 
     def __init__(self, sinks: Sequence[SpanProcessor], *, rate: float = 1.0, slow: float = 2.0) -> None:
@@ -55,13 +55,13 @@ class Pipeline(SpanProcessor):
         self._verdicts: OrderedDict[int, bool] = OrderedDict()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Put the ids of the current turn on a child span, including spans of tools and of the user's own code."""
+        """Set the ids of the current turn on a child span, including spans of tools and of the user's code."""
         turn = context.current()
         if turn is not None and span.parent is not None:
             span.set_attributes({"gen_ai.conversation.id": turn.conversation_id, "layercode.turn.id": turn.turn_id})
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Clean the span, and send it or hold it until its trace is decided on."""
+        """Redact the span. Then send it, or keep it until the sampling decision on its trace."""
         if not span.context.trace_flags.sampled:
             return
         cleaned = clean_span(span)
@@ -74,12 +74,12 @@ class Pipeline(SpanProcessor):
         for sink in self._sinks:
             sink.on_end(span)
 
-    # --- sampling by the tail
+    # --- tail sampling
 
     def _sample(self, span: ReadableSpan) -> None:
         trace_id = span.context.trace_id
         if (verdict := self._verdicts.get(trace_id)) is not None:
-            # The span is of work that outlived its turn.
+            # The trace is already decided on: this work outlived its turn.
             if verdict:
                 self._send(span)
             return
@@ -105,10 +105,10 @@ class Pipeline(SpanProcessor):
                 self._send(span)
 
     def shutdown(self) -> None:
-        """Do nothing: the code that made the sinks closes them, with a timeout."""
+        """Do nothing: `Tracing.close` closes the sinks, with a timeout."""
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush the sinks, without the spans that wait for a decision."""
+        """Flush the sinks, but not the spans that wait for a sampling decision."""
         return all(sink.force_flush(timeout_millis) for sink in self._sinks)
 
 
@@ -116,7 +116,7 @@ class Pipeline(SpanProcessor):
 
 
 def clean_span(span: ReadableSpan) -> ReadableSpan:
-    """Return the span without secrets, phone numbers and (unless captured) content; the same span if it is clean."""
+    """Return the span without secrets, phone numbers and, unless captured, content. A clean span is returned itself."""
     attributes = span.attributes or {}
     cleaned = _clean_attributes(attributes)
     if cleaned is attributes and not span.events and not span.status.description:
@@ -138,7 +138,7 @@ def clean_span(span: ReadableSpan) -> ReadableSpan:
 
 
 def _clean_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Clean the attributes; return the same object if one check of all texts together finds nothing to clean."""
+    """Redact the attributes. Return the same object if a single check of all texts finds nothing to redact."""
     copied = plain(attributes)
     if not CONTENT_KEYS.isdisjoint(copied) and not masking.capture_content():
         return {key: _clean_value(key, value) for key, value in copied.items() if key not in CONTENT_KEYS}
@@ -167,7 +167,7 @@ def _clean_value(key: str, value: Any) -> Any:
 
 
 def _clean_member(name: str, value: Any) -> Any:
-    """Clean a value within an attribute; mask it if its name is that of a secret."""
+    """Redact a value within an attribute. A text is masked as a whole if its name is the name of a secret."""
     hidden = isinstance(value, str) and is_secret_name(name)
     return masking.MASK if hidden else _clean_value(name, value)
 
@@ -184,12 +184,12 @@ def _clean_event(event: Event) -> Event:
 
 
 def _without_messages(stack: str) -> str:
-    """Return only the lines of a traceback that name places."""
+    """Return only the lines of a traceback that name a file and a line."""
     return "\n".join(line for line in stack.split("\n") if _STACK_LINE.match(line))
 
 
 def _clean_status(status: Status) -> Status:
-    """Reduce a description, which may be an error's message, to the category or type at its beginning."""
+    """Reduce a status description, which may be an error's message, to the category or type at its beginning."""
     if not status.description:
         return status
     if masking.capture_content():

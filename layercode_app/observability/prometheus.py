@@ -1,7 +1,7 @@
-"""Serve `/metrics` to Prometheus for a whole host: any of its processes shows the figures of all.
+"""Serve `/metrics` to Prometheus. Each process shows the figures of all processes of the host.
 
-Each process holds its sums in memory. The processes of a server, and the servers of a host, share them through the
-files in METRICS_DIR.
+Each process has its sums in memory, and shares them with all processes of all servers on the host through the files in
+METRICS_DIR.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
 WRITE_SECONDS = 0.5
-"""Interval of the writes for other processes: a write per turn would cost as much as its journal."""
+"""Interval at which sums are written for other processes: a write per turn would cost as much as its journal."""
 MOST_WAITING = 10_000
-"""Maximum queued figures in a process that is not scraped."""
+"""Maximum queued rows; more rows are added to the sums at once."""
 
 
 class Prometheus:
-    """Records metrics for Prometheus, and shares them through `folder`; None shows this process alone."""
+    """Records metrics for Prometheus, and shares them through `folder`. With None, only this process is shown."""
 
     def __init__(self, folder: Path | None) -> None:
         self._sums = Sums()
         self._files = None if folder is None else MetricFiles(folder)
-        # Any thread appends and a flush pops: both ends of a deque are thread-safe without a lock.
+        # Any thread appends, and a flush pops. Both are thread-safe on a deque without a lock.
         self._waiting: deque[Row] = deque()
         self._sums_lock, self._write_lock = threading.Lock(), threading.Lock()
         self._closed = threading.Event()
@@ -63,7 +63,7 @@ class Prometheus:
                 self._files.write({"sums": sums, "registry": own_registry.dump()})
 
     def _add_waiting(self) -> None:
-        """Add the queued rows to the sums. The caller holds the lock meanwhile, so that a scrape misses nothing."""
+        """Add the queued rows to the sums. The calling code must hold the lock, so that a scrape misses nothing."""
         for metric, values, amounts in self._take():
             self._sums.add(metric, values, amounts)
 
@@ -72,7 +72,7 @@ class Prometheus:
         taken: dict[tuple[str, tuple[str, ...]], tuple[Metric, tuple[str, ...], list[float]]] = {}
         for _ in range(len(self._waiting)):
             metric, amount, values = self._waiting.popleft()
-            # Group by the names of the labels, too: an agent may use others the next time.
+            # Also group by the label names: an agent may use different labels the next time.
             same = taken.setdefault((metric.name, (*metric.labels, *values)), (metric, values, []))
             same[2].append(amount)
         return taken.values()

@@ -1,4 +1,4 @@
-"""Record the span of every request, also a refused one, from its receipt to the last byte of its answer."""
+"""Record the span of every request, also of refused requests, from receipt to the last byte of the response."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def request(
     received: float,
     verified: float | None = None,
 ) -> AbstractContextManager[Span]:
-    """Open the span of a request. It starts at `received`; `verified` is when its signature was checked.
+    """Open the span of a request.
 
-    Both are `time.perf_counter` seconds. `attributes` is called only if tracing is set up.
+    `received` is the time when the span starts, `verified` the time when the signature was checked, both in seconds of
+    `time.perf_counter`. `attributes` is called only if tracing is set up.
     """
     if (asked := context.request.get()) is not None:
         asked.traced = True
@@ -31,7 +32,7 @@ def request(
 
 
 class _Answered(Opened):
-    """The span of a request; the status of the answer is set when it ends."""
+    """The span of a request. When it ends, it gets the status of the response."""
 
     __slots__ = ("_asked",)
 
@@ -63,13 +64,13 @@ def _request(
 
 
 def _described(asked: context.Request | None) -> Mapping[str, AttributeValue]:
-    """Return the method and route of a request, if it is known."""
+    """Return the method and route of the request as attributes; empty without a request."""
     return {} if asked is None else {"http.request.method": asked.method, "http.route": asked.path}
 
 
 @contextmanager
 def answered(asked: context.Request) -> Iterator[None]:
-    """Open the span of a request that is not a platform event, and set its answer's status on it."""
+    """Open the span of a request that is not a platform event, and set the status of the response on it."""
     attributes = {"http.request.method": asked.method, "url.path": asked.path}
     with request(f"{asked.method} {asked.path}", lambda: attributes, received=asked.started) as open_span:
         try:
@@ -79,19 +80,19 @@ def answered(asked: context.Request) -> Iterator[None]:
 
 
 def refused(asked: context.Request) -> None:
-    """Record a span for a refused request, which had none while it was answered."""
+    """Record a span for a refused request afterwards, because none was open while it was answered."""
     if not set_up():
         return
     attributes = {"http.request.method": asked.method, "url.path": asked.path}
     begun = _epoch_ns(asked.started)
-    # Name the span by its status and not by its path, because the number of requested paths is unbounded.
+    # Name the span by its status, because the number of requested paths is unlimited.
     late = tracer.start_span(f"refused {asked.status}", kind=SpanKind.SERVER, attributes=attributes, start_time=begun)
     _describe_answer(late, asked)
     late.end()
 
 
 def _describe_answer(open_span: Span, asked: context.Request) -> None:
-    """Set the status and the refusal on the span. Only a status from 500 on is our error."""
+    """Set the status and the refusal on the span. Only statuses of 500 and above are marked as errors."""
     if asked.status is None:
         return
     open_span.set_attribute("http.response.status_code", asked.status)

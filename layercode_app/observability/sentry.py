@@ -1,6 +1,6 @@
-"""Report errors to Sentry once, with traceback, ids, agent and category.
+"""Report each error to Sentry once, with traceback, ids, agent and category.
 
-Content, bodies, local variables and cancellations are never sent.
+Transcripts, bodies, local variables and cancellations are never sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _outage = Outage("Sentry")
 
 
 class _State:
-    """The client that was set up here, and the scopes from which each turn's scopes are forked."""
+    """The client that this module set up, and the scopes from which each turn's scopes are forked."""
 
     client: Any = None
     isolation: Scope | None = None
@@ -37,7 +37,7 @@ class _State:
 
 
 class _Transport(AnsweredTransport):
-    """Sentry's own transport with a short timeout; it logs an outage once."""
+    """Sentry's own transport with a short timeout. It logs an outage once."""
 
     TIMEOUT = 2
 
@@ -49,7 +49,7 @@ class _Transport(AnsweredTransport):
 
 
 def configure(settings: Settings) -> None:
-    """Start to report errors. Call it after the logs are configured, because Sentry listens to them."""
+    """Start to report errors. Call this after the logs are configured, because a log handler reports the errors."""
     assert settings.sentry_dsn is not None
     _init(settings, settings.sentry_dsn.get_secret_value())
     logs.keep(_listen)
@@ -59,12 +59,12 @@ def configure(settings: Settings) -> None:
 
 
 def _listen() -> int:
-    """Report errors that are logged; return the number of the handler."""
+    """Add a log handler that reports errors, and return its number."""
     return logger.add(_Handler(level=logger.level("ERROR").no), level="ERROR", format=_title, diagnose=False)
 
 
 class _Handler(LoguruEventHandler):
-    """Reports errors that are logged, and marks their records."""
+    """Reports errors that are logged, and marks their log records."""
 
     def emit(self, record: LogRecord) -> Any:
         """Report a record."""
@@ -107,7 +107,7 @@ def _init(settings: Settings, dsn: str) -> None:
 
 
 def _release(settings: Settings) -> str | None:
-    """Return the user's release: SENTRY_RELEASE, else the service and its version; None lets Sentry look it up."""
+    """Return the release: SENTRY_RELEASE, else the service and its version, else None to let Sentry look it up."""
     if release := environment().get("SENTRY_RELEASE"):
         return release
     version = service_version(settings)
@@ -119,14 +119,15 @@ def _title(record: Any) -> str:
 
 
 def active() -> bool:
-    """Return whether errors are reported by the client that was set up here."""
+    """Return whether the client that this module set up reports errors."""
     return _State.client is not None and sentry_sdk.get_client() is _State.client
 
 
 def restore(settings: Settings) -> bool:
-    """Replace a client that was set up after ours, or instead of it; return whether there was one.
+    """Replace a client that an agent file set up. Return whether there was such a client.
 
-    That client would send bodies, variables and transcripts. If SENTRY_DSN is not set, our client uses its DSN.
+    The agent file's client would send bodies, variables and transcripts. If SENTRY_DSN is not set, our client uses
+    its DSN.
     """
     other = sentry_sdk.get_client()
     if other is _State.client or not other.is_active():
@@ -142,9 +143,10 @@ def restore(settings: Settings) -> bool:
 
 
 def _isolate() -> None:
-    """Give the current task separate scopes, forked from those at start, so that callers' data is not mixed.
+    """Give the current task separate scopes, so that data of different callers is not mixed.
 
-    Sentry's context managers restore the scopes at the end of a block; a turn outlives the block that begins it.
+    The scopes are forked from those at the start of the process. Sentry's context managers cannot be used, because they
+    restore the scopes at the end of a block, and a turn outlives the block that begins it.
     """
     assert _State.isolation is not None
     assert _State.current is not None
@@ -158,5 +160,5 @@ def close() -> None:
     """Send the remaining events, with a timeout."""
     try:
         sentry_sdk.get_client().close(timeout=CLOSE_SECONDS)
-    except Exception as error:  # noqa: BLE001 - the end must come
+    except Exception as error:  # noqa: BLE001 - the process must be able to end
         logger.debug("Sentry did not close: {}", type(error).__name__)

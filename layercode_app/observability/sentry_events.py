@@ -1,4 +1,4 @@
-"""Prepare the events for Sentry: the error, the turn's ids and the user's own data, masked and without content."""
+"""Prepare events for Sentry: keep the error, the turn's ids and the user's own data, masked and without transcripts."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ IGNORED = (
     "BrokenPipeError",
 )
 _SET_BY_USERS = ("contexts", "tags", "extra", "user", "breadcrumbs", "message", "transaction", "fingerprint")
-"""The parts of an event that the user's code fills; they are sent masked."""
+"""The parts of an event that the user's code fills. They are masked before they are sent."""
 OWN_RECORD = "layercode_message_only"
-"""Name of an attribute that marks the log records which our own handler reports."""
+"""Name of the attribute that marks log records of our own handler."""
 _NEVER = ("request", "modules")
 
 
 def prepare(event: Event, hint: Hint) -> Event | None:
-    """Let an error or a message of the user's code through, masked; drop log lines without an error."""
+    """Return an event, masked, if it has an error or a message of the user's code. Drop log lines without an error."""
     error = hint["exc_info"][1] if hint.get("exc_info") else None
     if error is None and "log_record" in hint:
         return None
     if error is not None and any(base.__name__ in IGNORED for base in type(error).__mro__):
         return None
     if "log_record" in hint and not hasattr(hint["log_record"], OWN_RECORD):
-        # A handler that sentry_sdk.init() in an agent file added formats the values of local variables into its text.
+        # A handler that sentry_sdk.init() in an agent file added puts the values of local variables into the text.
         event.pop("logentry", None)
     # An attached file cannot be masked.
     hint["attachments"] = []
@@ -47,7 +47,7 @@ def prepare(event: Event, hint: Hint) -> Event | None:
 
 
 def prepare_breadcrumb(crumb: Any, hint: Any) -> Any:
-    """Let a breadcrumb of the user's code through; drop those that an integration makes from log lines."""
+    """Return a breadcrumb of the user's code. Drop breadcrumbs that an integration creates from log lines."""
     return None if "log_record" in hint else crumb
 
 
@@ -75,7 +75,7 @@ def _mask(event: Event) -> None:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """Mask secrets and phone numbers in a value of an event; mask a text under the name of a secret as a whole."""
+    """Mask secrets and phone numbers in a value of an event. Texts are masked as a whole if `name` is a secret's."""
     if isinstance(value, str):
         return masking.MASK if value and is_secret_name(name) else masking.clean(value)
     if isinstance(value, Mapping):

@@ -1,8 +1,7 @@
-"""Set up every sink once per process from the settings, and close them with a timeout.
+"""Set up all sinks once per process from the settings, and close them with a timeout.
 
-An embedded app never does this; it may turn on metrics alone.
-
-The libraries of a sink are imported only if the sink is used.
+An embedded app does not call `configure`; it may turn on only metrics with `keep_metrics`. The libraries of a sink are
+imported only if the sink is used.
 """
 
 from __future__ import annotations
@@ -37,24 +36,24 @@ class _Sinks:
     prometheus: Prometheus | None = None
     sentry = False
     settings: Settings | None = None
-    """The settings that the sinks were set up with; None in an embedded app."""
+    """The settings with which the sinks were set up; None in an embedded app."""
     lock = threading.Lock()
 
 
 def configure(
     settings: Settings, *, verbose: bool = False, serving: bool = True, developing: bool = False, quiet: bool = False
 ) -> None:
-    """Check the settings and set up the sinks; `verbose` is a debug run.
+    """Check the settings and set up the sinks. A second call changes only the logs.
 
-    `developing` is for a developer's own terminal, where errors of the agent are shown with their messages; a `quiet`
-    one shows warnings and errors only. A process that only supervises workers is not `serving`: it logs, and has no other
-    sink. Calling this again changes the logs only. Raises ConfigurationError that names the wrong setting.
+    `verbose` starts a debug run. `developing` is for a developer's terminal: errors of the agent are shown with their
+    messages. `quiet` shows only warnings and errors on the terminal. A process that only supervises workers passes
+    `serving=False`: it logs, but has no other sink. Raises ConfigurationError, which names the wrong setting.
     """
     variables = environment.environment()
     checks.check(settings, variables)
     masking.configure(secrets=[*_secrets(settings), *masking.secret_values(variables)],
                         capture_content=settings.capture_content)  # fmt: skip
-    # An agent file may use Logfire without a token; that needs no warning.
+    # An agent file may use Logfire without a token, so turn off Logfire's warning.
     environment.overlay({"LOGFIRE_IGNORE_NO_CONFIG": "1"})
     debug_run.verbose = verbose
     logs.configure(
@@ -75,7 +74,7 @@ def configure(
 
 
 def _common(settings: Settings) -> dict[str, str]:
-    """Return the fields of every JSON line; the version only if the project has one."""
+    """Return the fields of every JSON line. The version is left out if the project has none."""
     version = environment.service_version(settings)
     found = {"service": settings.service_name, "version": version, "environment": settings.app_env}
     return {name: value for name, value in found.items() if value or name != "version"}
@@ -93,7 +92,7 @@ def _open(settings: Settings, verbose: bool) -> None:
 def _open_sentry(settings: Settings) -> None:
     from . import sentry
 
-    # Repeated after every change of the logs, because Sentry listens to them.
+    # Repeat this after every change of the logs, because a log handler reports the errors.
     sentry.configure(settings)
     _Sinks.sentry = True
 
@@ -108,7 +107,7 @@ def _open_tracing(settings: Settings, verbose: bool) -> None:
 
 
 def keep_ours(agents: Iterable[Any] = ()) -> None:
-    """Undo changes that just loaded agent files made to the sinks; `agents` are the files' PydanticAI agents."""
+    """Undo changes to the sinks by agent files that were just loaded. `agents` are the files' PydanticAI agents."""
     settings = _Sinks.settings
     if settings is None:
         return
@@ -130,7 +129,7 @@ def _open_metrics(settings: Settings) -> None:
 
 
 def keep_metrics() -> None:
-    """Record metrics in an embedded app: for `/metrics`, and in the host's OpenTelemetry if it has one."""
+    """Record metrics in an embedded app, for `/metrics` and for OpenTelemetry if the host has set it up."""
     with _Sinks.lock:
         if _Sinks.prometheus is None:
             from .prometheus import Prometheus
@@ -156,7 +155,7 @@ def _tree(settings: Settings, verbose: bool) -> SpanProcessor | None:
 
 
 def wants_tracing(settings: Settings) -> bool:
-    """Return whether Logfire or an OTLP endpoint is set."""
+    """Return whether a Logfire token or an OTLP endpoint is set, and OpenTelemetry is not disabled."""
     variables = environment.environment()
     names = [f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT" for signal in ("", "TRACES_", "METRICS_")]
     disabled = variables.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
@@ -170,12 +169,12 @@ def _secrets(settings: Settings) -> list[str]:
 
 
 def prometheus_text() -> bytes | None:
-    """Return the body of `/metrics`; None if no metrics are recorded for Prometheus."""
+    """Return the body of `/metrics`, or None if no metrics are recorded for Prometheus."""
     return _Sinks.prometheus.text() if _Sinks.prometheus is not None else None
 
 
 def shutdown() -> None:
-    """Flush and close all sinks in parallel, within CLOSE_SECONDS in total. Harmless if none is open.
+    """Flush and close all open sinks in parallel, within CLOSE_SECONDS in total.
 
     Call it before the process ends by a signal, because `atexit` does not run then.
     """

@@ -1,4 +1,4 @@
-"""Print the spans of a turn as a tree on the console, for a debug run."""
+"""In a debug run, print the spans of a turn as a tree on the console."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SpanTree(SpanProcessor):
         self._spans: OrderedDict[int, list[ReadableSpan]] = OrderedDict()
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Store the span; if it is the root, print the trace."""
+        """Store the span. If it is the root span, print the trace."""
         self._spans.setdefault(span.context.trace_id, []).append(span)
         if span.parent is None:
             found = self._spans.pop(span.context.trace_id)

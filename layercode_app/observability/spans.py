@@ -1,6 +1,6 @@
-"""Open spans through the OpenTelemetry API: the stages of a turn, below the span of its request (`request_spans`).
+"""Open the spans of a turn's stages, as children of the span of its request (see `request_spans`).
 
-Tracing is set up elsewhere, by `tracing.Tracing` or the host of an embedded app. Without it there are no spans.
+Tracing is set up by `tracing.Tracing`, or by the host of an embedded app. Without tracing there are no spans.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from .privacy import masking
 tracer = trace.get_tracer("layercode_app", __version__)
 _CONTEXT = TraceContextTextMapPropagator()
 NOTHING: AbstractContextManager[Span] = nullcontext(trace.INVALID_SPAN)
-"""Shared by all work that is not traced: a new no-op span each time would cost as much as the journal."""
+"""The no-op span of all work that is not traced. A new one each time would cost as much as the journal."""
 
 
 class Traced(Protocol):
-    """A record that stores which trace it belongs to."""
+    """A record with the ids of its trace and span."""
 
     trace_id: str
     span_id: str
 
 
 class Opened:
-    """Makes a span the current one, and ends it. A class, because OpenTelemetry's own is three nested generators.
+    """A context manager that makes a span current, and ends it. It is faster than OpenTelemetry's nested generators.
 
-    An error that leaves a `stage` marks it as failed; a request's failure is recorded where the request is answered.
+    An error that leaves a `stage` marks its span as failed. A request's span is marked where the request is answered.
     """
 
     __slots__ = ("_span", "_stage", "_token", "context")
@@ -63,28 +63,28 @@ _traced = False
 
 
 def set_up() -> bool:
-    """Return whether tracing is set up, by us or by the host of an embedded app. Once true, it stays true."""
+    """Return whether tracing is set up, by us or by the host of an embedded app. True is cached."""
     global _traced
-    # Getting the provider searches the environment each time, which costs a turn as much as its log line.
+    # Getting the provider searches the environment each time, which costs as much as a turn's log line.
     if not _traced and provider_may_be_set():
         _traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     return _traced
 
 
 def span(name: str, attributes: Mapping[str, AttributeValue] | None = None) -> AbstractContextManager[Span]:
-    """Open a stage of the current turn; without a recorded turn it costs nothing."""
+    """Open the span of a stage of the current turn. If the turn is not recorded, do nothing."""
     return _span(name, attributes) if recording() else NOTHING
 
 
 def _span(
     name: str, attributes: Mapping[str, AttributeValue] | None = None, within: Context | None = None
 ) -> AbstractContextManager[Span]:
-    """Open a span below the current one, or in the given context."""
+    """Open a child of the current span, or of the span in the context `within`."""
     return Opened(tracer.start_span(name, within, attributes=attributes), within, stage=True)
 
 
 def stamp(record: Traced) -> None:
-    """Write the ids of the current span into a record, so that logs, journal and errors link to the trace."""
+    """Write the ids of the current span into a record, so that logs, journal and error reports link to the trace."""
     if not set_up():
         return
     context = trace.get_current_span().get_span_context()
@@ -103,12 +103,12 @@ def event(name: str, attributes: Mapping[str, AttributeValue]) -> None:
 
 
 def recording() -> bool:
-    """Return whether the current span is recorded. `stamp` checks for each turn whether tracing is set up."""
+    """Return whether the current span is recorded. `stamp` checks each turn whether tracing is set up."""
     return _traced and trace.get_current_span().is_recording()
 
 
 def failed(error: BaseException, category: str) -> None:
-    """Mark the current span as failed, without text that the error may quote."""
+    """Mark the current span as failed. The error's text is masked, because it may quote the caller."""
     current = trace.get_current_span()
     if not current.is_recording():
         return
@@ -124,22 +124,22 @@ def failed(error: BaseException, category: str) -> None:
 
 
 def carrier() -> dict[str, str]:
-    """Return the current trace as headers, to continue it later or in another process; empty outside of a trace."""
+    """Return headers to continue the current trace later or in another process; empty outside of a trace."""
     found: dict[str, str] = {}
     _CONTEXT.inject(found)
     return found
 
 
 def continued(name: str, found: Mapping[str, str]) -> AbstractContextManager[Span]:
-    """Open a span for a job that another trace enqueued, as a child of that trace, not of the current span."""
-    # A worker begins with pending jobs, before a turn has checked whether tracing is set up.
+    """Open a span for a job as a child of the trace that enqueued the job, not of the current span."""
+    # A worker first runs pending jobs, before a turn has checked whether tracing is set up.
     set_up()
     return _span(name, within=_CONTEXT.extract(found, Context()))
 
 
 @contextmanager
 def upkeep() -> Iterator[None]:
-    """Suppress spans of database calls in periodic work, also in tasks that are started in the block."""
+    """Suppress spans of database calls during periodic work, and in tasks that the block starts."""
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     token = attach(Context())

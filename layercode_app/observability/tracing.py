@@ -1,8 +1,8 @@
-"""Send spans and metrics to Logfire with a token, to any OTLP collector, and spans to a tree on the console.
+"""Send spans and metrics to Logfire and to an OTLP collector, and spans to a tree on the console.
 
-Tracing is set up once per process. The provider is OpenTelemetry's own. Logfire's SDK, whose spans cost three times as
-much, is also configured with the same sinks, so that `logfire.span` in an agent file nests under the turn; both use
-the same context.
+Tracing is set up once per process, with OpenTelemetry's own provider: spans of Logfire's SDK would cost three times as
+much. That SDK gets the same sinks and uses the same context, so that `logfire.span` in an agent file nests under the
+turn.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Tracing:
 
     @property
     def active(self) -> bool:
-        """Whether metrics are sent anywhere."""
+        """True if metrics are sent to any target."""
         return bool(self._targets_of("metrics"))
 
     def _targets_of(self, signal: Signal) -> list[Target]:
@@ -60,7 +60,7 @@ class Tracing:
 
     def _begin(self, tree: SpanProcessor | None) -> None:
         processors = [target.spans() for target in self._targets_of("traces")]
-        # Its shutdown takes no timeout; `wait_for`, which runs it, has one.
+        # A processor's shutdown takes no timeout, but `wait_for`, which calls it, does.
         self._closers += [processor.shutdown for processor in processors]
         pipeline = Pipeline(
             [*processors, *([tree] if tree else [])], rate=self._settings.trace_rate, slow=self._settings.slow_turn
@@ -73,7 +73,7 @@ class Tracing:
                 metric_readers=self._readers(),
                 resource=self._resource,
                 shutdown_on_exit=False,
-                # Exemplars (links to traces) would double the cost of each figure.
+                # Turn off exemplars (links to traces), which double the cost of each figure.
                 exemplar_filter=None
                 if "OTEL_METRICS_EXEMPLAR_FILTER" in self._environment
                 else AlwaysOffExemplarFilter(),
@@ -84,11 +84,11 @@ class Tracing:
 
     def _begin_logfire(self) -> None:
         attempt("Logfire's SDK", partial(_configure_logfire, self._settings, self._pipeline, self._readers()))
-        # Send neither trace ids nor baggage to model providers. This follows Logfire, which sets its own propagator.
+        # Send neither trace ids nor baggage to model providers. Do this last, because Logfire sets its own propagator.
         propagate.set_global_textmap(CompositePropagator([]))
 
     def restore(self) -> bool:
-        """Configure Logfire's SDK again if other code did so after us; return whether it had."""
+        """Configure Logfire's SDK again if other code reconfigured it. Return whether it did."""
         if self._pipeline is None or _logfire_sends_to(self._pipeline):
             return False
         self._begin_logfire()
@@ -103,7 +103,7 @@ class Tracing:
         return [reader]
 
     def close(self) -> None:
-        """Flush and close all sinks in parallel, and wait at most FLUSH_SECONDS; sinks that hang are abandoned."""
+        """Flush and close all sinks in parallel. Wait at most FLUSH_SECONDS, then abandon sinks that hang."""
         closers, self._closers = self._closers, []
         wait_for(closers, FLUSH_SECONDS)
         for target in self._targets:
@@ -128,7 +128,7 @@ def _targets(settings: Settings, environment: Mapping[str, str]) -> list[Target]
 
 
 def signals_sent(environment: Mapping[str, str]) -> list[Signal]:
-    """Return the signals for which an OTLP endpoint is set: the common one, or the signal's own."""
+    """Return the signals for which an OTLP endpoint is set, either for all signals or for this signal."""
     common = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     return [one for one in SIGNALS if common or environment.get(f"OTEL_EXPORTER_OTLP_{one.upper()}_ENDPOINT")]
 
@@ -148,14 +148,14 @@ def _resource(settings: Settings) -> Resource:
 
 
 def _sampler(environment: Mapping[str, str]) -> Sampler | None:
-    """Return a sampler for a rate that is set without a named sampler; the SDK reads a named one itself."""
+    """Return a sampler if only a rate is set. If a sampler is named, the SDK reads both itself, so return None."""
     rate = environment.get("OTEL_TRACES_SAMPLER_ARG")
     return ParentBasedTraceIdRatio(float(rate)) if rate and not environment.get("OTEL_TRACES_SAMPLER") else None
 
 
 def _logfire_sends_to(pipeline: Pipeline) -> bool:
     processors = span_processors()
-    # If they are not shown, assume that ours is in use.
+    # If Logfire does not show its processors, assume that it uses our pipeline.
     return processors is None or pipeline in processors
 
 
@@ -164,8 +164,8 @@ def _configure_logfire(settings: Settings, pipeline: Pipeline | None, readers: S
 
     from ..settings import overlaid
 
-    # Logfire would warn that the provider is set already, which is intended; and it would add its own exporters, which
-    # wait half a minute for a collector that is gone.
+    # Logfire would warn that the provider is already set, which is intended. It would also add its own exporters, which
+    # wait half a minute for a collector that is down.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
     with overlaid({f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}):
         logfire.configure(

@@ -16,25 +16,25 @@ from .logs import write_turn
 
 
 class Asking(Protocol):
-    """The attributes of an event that are read here."""
+    """The attributes of an event that this module reads."""
 
     @property
     def type(self) -> str:
-        """Its type on the wire."""
+        """The type of the event, such as "message"."""
 
     @property
     def conversation_id(self) -> str:
-        """The key of history."""
+        """The id of the conversation, to which the history belongs."""
 
     @property
     def session_id(self) -> str:
-        """One connection."""
+        """The id of the session: one connection of the conversation."""
 
 
 def running(
     agent: str, event: Asking, *, received: float, verified: float, turn_id: str | None
 ) -> AbstractContextManager[Any]:
-    """Open the span of an event, from its request to the last byte of its answer; count a turn as running meanwhile."""
+    """Open the span of an event, from request to last byte of the response. A turn counts as active in the block."""
 
     def attributes() -> Mapping[str, str]:
         return {
@@ -53,7 +53,7 @@ def running(
 
 
 class _Counted:
-    """Counts a running turn around its span. A class costs a third of what a generator does."""
+    """Counts a turn as active while its span is open. A class costs a third of a generator."""
 
     __slots__ = ("_agent", "_span")
 
@@ -73,7 +73,7 @@ class _Counted:
 
 
 def turn_finished(record: TurnRecord) -> None:
-    """Report a turn that ended to every sink."""
+    """Report an ended turn to every sink."""
     if debug_run.verbose:
         debug_run.log_messages(record.messages)
     _log_line(record)
@@ -83,7 +83,7 @@ def turn_finished(record: TurnRecord) -> None:
 
 
 def data_finished(record: TurnRecord) -> None:
-    """Report the usage of data from the page to the sinks, without counting a turn."""
+    """Report the usage of a data event to the sinks. It is not counted as a turn."""
     if spans.recording():
         spans.annotate(_attributes(record))
     metrics.record_usage(record)
@@ -123,7 +123,7 @@ def _first_speech(ttfs: float | None) -> str:
 
 
 def _some(record: TurnRecord) -> dict[str, Any]:
-    """Return the fields that few lines have: a provider's error code, and each model's usage if there were several."""
+    """Return the fields that only few turns have, such as an error detail, or the usage by model of several models."""
     found: dict[str, Any] = {"error_detail": record.error_detail} if record.error_detail else {}
     if record.at_stage:
         found["stage"] = record.at_stage
@@ -137,7 +137,7 @@ def _some(record: TurnRecord) -> dict[str, Any]:
 
 
 def _add_request(fields: dict[str, Any], request: context.Request) -> str:
-    """Add the figures of the turn's HTTP request, which then gets no separate line; return the request's own text."""
+    """Add the fields of the turn's HTTP request, which then needs no separate line. Return the request's text."""
     request.logged = True
     fields["method"], fields["path"], fields["http_status"] = request.method, request.path, request.status
     if not request.headers:

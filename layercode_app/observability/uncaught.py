@@ -1,6 +1,7 @@
-"""Log uncaught errors of tasks, callbacks, threads and finalizers like other errors, without quoting callers.
+"""Log uncaught errors of tasks, callbacks, threads and finalizers without quoting callers.
 
-Python handles them outside of the turn that they began in, and would print their whole text. Only our own servers install these hooks; an embedded app does not change the hooks of its host.
+Python handles these errors outside of the turn in which they occurred, and would print their whole text. Only our own
+servers install these hooks; an embedded app does not change the hooks of its host.
 """
 
 from __future__ import annotations

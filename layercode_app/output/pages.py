@@ -1,4 +1,4 @@
-"""Protect pages that are written to a file: a policy allows only the scripts and styles they were written with."""
+"""Protect HTML files with a Content-Security-Policy that allows only their own scripts and styles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Print text piece by piece as an agent says it, wrapped and indented so that no line of it looks like ours."""
+"""Print an agent's words piece by piece, wrapped and indented so that they cannot pass for our own output."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Cell: TypeAlias = Part | list[Part]
-"""Text, text with a style, or a list of them, which are concatenated."""
+"""Text, text with a style, or a list of these to concatenate."""
 
 
 def column(head: str = "", *, lines: bool = False, **options: Any) -> Column:
@@ -28,7 +28,7 @@ def column(head: str = "", *, lines: bool = False, **options: Any) -> Column:
 def table(
     columns: Iterable[Column | str], rows: Iterable[Sequence[Cell]], *, lines: bool = False, **options: Any
 ) -> Table:
-    """Return a table. Only with `lines` do cells keep their line ends, because then rules separate the rows."""
+    """Return a table. `lines` draws rules between the rows, and lets cells have several lines."""
     from rich.table import Table
 
     heads = [column(one) if isinstance(one, str) else one for one in columns]

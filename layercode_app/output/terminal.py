@@ -26,7 +26,7 @@ LONGEST_LABEL = 60
 LEAST_INDENT = 4
 """Minimum indent of the second and later lines of a block; its label may be shorter or empty."""
 WIDE = 160
-"""Columns of tables and help where there is no terminal: a file or another program reads them."""
+"""Width of tables and help, in columns, if the output goes to a file or another program."""
 NARROWEST = 20
 """Minimum columns of a block's text on a narrow terminal."""
 
@@ -40,7 +40,7 @@ def replace_unprintable() -> None:
 
 @contextmanager
 def printing_to_stderr() -> Iterator[None]:
-    """Send what other code prints to stderr, while stdout carries a protocol."""
+    """Redirect what other code prints to stderr, because stdout carries a protocol."""
     with redirect_stdout(sys.stderr):
         yield
 
@@ -54,7 +54,7 @@ def print_line(*parts: Part, err: bool = False, end: str = "\n") -> None:
 
 
 def print_block(label: str, *parts: Part, style: str = "", err: bool = False, one_line: bool = False) -> None:
-    """Print text after its label. Its other lines are indented, so that none can look like another label.
+    """Print text after its label. Further lines are indented, so that none can look like another label.
 
     With `one_line`, line ends are shown as symbols.
     """
@@ -76,12 +76,12 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
 
 
 def columns() -> int:
-    """Return the width for output that is no terminal: COLUMNS if it is set, else WIDE."""
+    """Return the width for output to a file or another program: COLUMNS if it is set, else WIDE."""
     return shutil.get_terminal_size(fallback=(WIDE, 24)).columns
 
 
 def on_terminal() -> bool:
-    """Whether stdout or stderr is a terminal."""
+    """Return whether stdout or stderr is a terminal."""
     return sys.stdout.isatty() or sys.stderr.isatty()
 
 
@@ -92,7 +92,7 @@ def width() -> int | None:
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print JSON. On a terminal that cannot encode it, characters become JSON escapes."""
+    """Print JSON. If stdout cannot encode the text, characters become JSON escapes."""
     text = json_text(value, indent=indent)
     _write((text if _encodable(text) == text else json.dumps(value, indent=indent, default=str)) + "\n")
 
@@ -117,14 +117,14 @@ def ask(
 
 
 def confirm(question: str, *, default: bool = False, err: bool = False) -> None:
-    """Ask a yes-or-no question. Raises typer.Abort on a no."""
+    """Ask a yes-or-no question. Raises typer.Abort if the answer is no."""
     import typer
 
     typer.confirm(visible(question), default=default, abort=True, err=err)
 
 
 def read_key() -> str:
-    """Read one key from the terminal, without Enter. What was typed ahead counts."""
+    """Read one key from the terminal, without Enter. A key that was typed ahead counts."""
     try:
         import termios
         import tty
@@ -142,7 +142,7 @@ def read_key() -> str:
 
 
 def answers() -> bool:
-    """Whether stdin and stdout are a terminal, so that questions can be asked."""
+    """Return whether stdin and stdout are terminals, so that questions can be asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
@@ -164,7 +164,7 @@ def assembled(parts: Iterable[Part], safe: Callable[[object], str]) -> Text:
 
 
 def _encodable(text: str) -> str:
-    """Escape the characters that the encoding of stdout does not have."""
+    """Escape the characters that stdout cannot encode."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 _HIDDEN = (
     r"\u0000-\u001f\u007f-\u009f"  # C0 and C1 controls: each escape sequence begins with one
-    r"\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # text direction, and characters of no width
-    r"\u2028\u2029\ufff9-\ufffb\ufffe\uffff"  # line and paragraph separators, annotations, no characters
-    r"\ud800-\udfff\U000e0000-\U000e007f"  # halves of a character; tags, which spell unseen words
+    r"\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # text direction, and zero-width characters
+    r"\u2028\u2029\ufff9-\ufffb\ufffe\uffff"  # line and paragraph separators, annotations, noncharacters
+    r"\ud800-\udfff\U000e0000-\U000e007f"  # lone surrogates; tag characters, which can hide words
 )
 _ANY = re.compile(f"[{_HIDDEN}]")
 _EXCEPT_LINES = re.compile(f"(?![\n\t])[{_HIDDEN}]")
@@ -29,7 +29,7 @@ def visible(text: object) -> str:
 
 
 def visible_lines(text: object, *, indent: str = "") -> str:
-    """Return the text safe, with its line ends and tabs. Each line after the first begins with `indent`.
+    """Return the text as safe lines. Line ends and tabs stay; each line after the first begins with `indent`.
 
     Use it only for text in its own block or page element, where a forged line cannot be taken for ours.
     """

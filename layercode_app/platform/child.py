@@ -42,7 +42,7 @@ async def kill_group(process: asyncio.subprocess.Process) -> None:
 async def end_group(pid: int, *, seconds: float = STOP_SECONDS) -> bool:
     """End a process group: SIGTERM first, SIGKILL after `seconds`.
 
-    Returns whether no process is left that we may signal and that has not ended.
+    Returns false if a process still runs after that. Processes that we have no permission to signal do not count.
     """
     for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, KILL_SECONDS)):
         if not _send(pid, number) or await _gone(pid, patience):
@@ -61,14 +61,14 @@ async def _gone(pid: int, seconds: float) -> bool:
 
 
 def _only_zombies(group: int) -> bool:
-    """Return whether all processes of a group are zombies. They wait for init, which some containers do not have."""
+    """Return whether all processes of a group are zombies. Some containers have no init that removes zombies."""
     states = [words for stat in Path("/proc").glob("[0-9]*/stat") if (words := _words(stat))]
     members = [state for state, _, of, *_ in states if of == str(group)]
     return bool(states) and all(state == "Z" for state in members)
 
 
 def _words(stat: Path) -> list[str]:
-    """Return the fields of a `stat` file after the program's name: state, parent, group and others."""
+    """Return the fields of a `stat` file that follow the program's name: state, parent, group and others."""
     try:
         return stat.read_text(errors="replace").rpartition(")")[2].split()
     except OSError:  # the process has ended meanwhile
@@ -76,7 +76,7 @@ def _words(stat: Path) -> list[str]:
 
 
 def _send(pid: int, number: int) -> bool:
-    """Signal a group. Returns false if it has no process left, or none that we may signal."""
+    """Signal a group. Returns false if no process is left, or only processes that we may not signal."""
     try:
         os.killpg(pid, number)
     except ProcessLookupError:

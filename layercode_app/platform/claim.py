@@ -32,7 +32,7 @@ TRIES = 3
 PAUSE = 0.5
 """Seconds before the second attempt to restore the webhook; the third attempt waits twice as long."""
 GIVE_BACK_SECONDS = 15.0
-"""The timeout of all attempts together, so that Ctrl-C ends the program even if the platform does not answer."""
+"""Timeout of all attempts together, so that Ctrl-C ends the program even if the platform does not answer."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Claim:
     account: str = ""
 
     def is_at(self, url: str | None) -> bool:
-        """Return whether the URL is one of ours, so that nothing else has changed the webhook since."""
+        """Return whether the URL is one of ours. If it is not, the webhook was changed meanwhile."""
         return any(same_url(url, ours) for ours in (self.ours, *self.earlier))
 
     def write(self, file: Path) -> None:
@@ -65,12 +65,12 @@ class Claim:
 
     @staticmethod
     def forget(file: Path) -> None:
-        """Delete the file, because the webhook needs no restoring any more."""
+        """Delete the file: there is nothing left to restore."""
         file.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, file: Path) -> Claim | None:
-        """Return the claim in the file; None if there is no file, or, with an error in the log, if it is unreadable."""
+        """Return the claim in the file, or None if there is none. If the file is unreadable, log it and return None."""
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -112,7 +112,7 @@ async def claimed(client: PlatformClient, agent_id: str, url: str, *, file: Path
 
 
 async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
-    """Restore the webhook that a dead process had changed. Returns whether a claim was settled.
+    """Restore the webhook that a dead process had changed. Returns whether its claim was deleted.
 
     Returns false if there is no claim, if its process still runs, or if the platform failed.
     """
@@ -123,7 +123,7 @@ async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
 
 
 def _kept(file: Path, agent_id: str) -> Claim | None:
-    """Return this agent's claim from an earlier run whose restoring failed, if there is one.
+    """Return this agent's claim from an earlier run that could not restore the webhook, or None.
 
     Raises ConfigurationError if the new claim would overwrite the only record of another agent's webhook.
     """
@@ -155,7 +155,7 @@ async def _claim(client: PlatformClient, agent_id: str, url: str, kept: Claim | 
 
 
 async def _give_back(client: PlatformClient, file: Path) -> bool:
-    """Restore the webhook of the claim in the file, and delete the claim. Returns whether that was done.
+    """Restore the webhook of the claim in the file, and delete the claim. Returns whether the claim was deleted.
 
     A claim is also deleted if the platform refuses it for good (400 or 404). After any other failure it stays for the
     next start.
@@ -221,7 +221,7 @@ def _tell(claim: Claim, current: str | None) -> None:
 
 
 class _lock:  # noqa: N801 - reads as the context that it is
-    """A lock on the claim. Entering it returns whether this process got it. The system releases it if we die."""
+    """A lock on the claim. Entering returns whether the lock was free. The system releases it if the process dies."""
 
     def __init__(self, file: Path) -> None:
         self._path = file.with_suffix(".lock")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ANSWERED = 200
-"""The status of an error for a successful answer with unusable content."""
+"""The `status` of an error about an answer with status 200 and unusable content."""
 READ_BACK_PAUSES = (0.3, 1.0)
 """Seconds between the reads that check whether a change of the webhook was stored."""
 
@@ -62,7 +62,7 @@ class PlatformClient:
     # --- agents
 
     async def agents(self) -> list[AgentInfo]:
-        """Return all agents of the account, except for items without an id."""
+        """Return all agents of the account that have an id."""
         answer = await self.transport.json("GET", "agents")
         found = answer.get("agents")
         if not isinstance(found, list):
@@ -123,7 +123,7 @@ class PlatformClient:
 
 
 def _has_id(item: object) -> bool:
-    """Return whether a listed agent has an id. One without an id is skipped, so that the others are still listed."""
+    """Return whether a listed agent has an id. An agent without an id is logged and skipped."""
     if isinstance(item, dict) and isinstance(item.get("id"), str | int):
         return True
     logger.warning("The platform listed an agent without an id, which is ignored: {!r}", str(item)[:80])
@@ -147,7 +147,7 @@ def _read(model: type[ModelT], value: object) -> ModelT:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the answer"
         raise PlatformAPIError(
-            f"The platform's answer is not the {model.__name__} that was expected: {where}: {first['msg']}. "
+            f"The platform's answer is not the expected {model.__name__}: {where}: {first['msg']}. "
             "Check LAYERCODE_API_URL.",
             status=ANSWERED,
         ) from error

@@ -1,8 +1,8 @@
 """Probe a webhook's URL: does it reach our server, and does the answer arrive unbuffered?
 
 The probe is a signed event of a type that only our server knows. The server answers with one frame every PAUSE_SECONDS;
-it starts no turn and writes nothing to the journal. The frames name the project that answers, for a client that has
-its secret.
+it starts no turn and writes nothing to the journal. The frames name the server's project. Only a client with the
+webhook secret gets them.
 """
 
 from __future__ import annotations
@@ -49,12 +49,15 @@ class Verdict:
 
 
 def project_here() -> str:
-    """Return a hash of the working folder, which identifies this process's project on the machine."""
+    """Return a hash of the working folder. It identifies the project of this process."""
     return hashlib.sha256(os.fsencode(Path.cwd())).hexdigest()[:16]
 
 
 async def probe(url: str, secret: str) -> Verdict:
-    """Probe a webhook's full URL. A buffered result is probed once more, because this process may have been busy."""
+    """Probe a webhook's full URL.
+
+    If the answer seems buffered, probe once more: this process may have been too busy to read it as it arrived.
+    """
     verdict = await _probe_once(url, secret)
     return await _probe_once(url, secret) if verdict.reached and not verdict.unbuffered else verdict
 
@@ -106,16 +109,14 @@ def _judge(url: str, arrivals: list[float]) -> Verdict:
 def _refused(response: httpx.Response) -> str:
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED:
-        return (
-            "A server of ours answers, but has another webhook secret: compare LAYERCODE_WEBHOOK_SECRET on both sides."
-        )
+        return "The server has another webhook secret: compare LAYERCODE_WEBHOOK_SECRET on both sides."
     if status == httpx.codes.OK:
         return f"{response.url} answers, but it is not this server."
     return f"{response.url} answers {status}: it is another server, or the path is wrong (LAYERCODE_AGENT_ROUTE)."
 
 
 async def probe_until_reached(url: str, secret: str, *, seconds: float) -> Verdict:
-    """Probe repeatedly until the URL reaches the server, since a new address takes time to spread.
+    """Probe repeatedly until the URL reaches the server, because a new host name takes time to become known.
 
     Returns the last verdict if that takes longer than `seconds`.
     """

@@ -1,4 +1,4 @@
-"""Download a session's recording into a partial file first, so that a broken download can be resumed."""
+"""Download a session's recording. The bytes go to a partial file first, so that a broken download can be resumed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..exceptions import PlatformAPIError
 from .client import PlatformClient
 
 Progress = Callable[[int, int | None], None]
-"""Called with the number of bytes so far, and the total number or None if it is unknown."""
+"""A function that is called with the bytes received so far and the total, which is None if unknown."""
 ATTEMPTS = 3
 PAST_THE_END = 416
 
@@ -39,7 +39,7 @@ class _Part:
         return _size(self.file)
 
     def request_headers(self) -> dict[str, str]:
-        """Return headers that request the remaining bytes, provided that the recording has not changed since."""
+        """Return headers that request the remaining bytes if the recording is unchanged, else the whole recording."""
         if not self.size:
             return {}
         version = self.version_file.read_text(encoding="latin-1") if self.version_file.exists() else ""
@@ -88,7 +88,9 @@ def _keep(part: _Part, target: Path) -> None:
         magic = file.read(4)
     if magic != b"RIFF":
         part.forget()
-        raise PlatformAPIError(f"The platform sent no WAV file: it begins with {magic!r}. Check LAYERCODE_API_URL.")
+        raise PlatformAPIError(
+            f"The platform's answer is not a WAV file: it begins with {magic!r}. Check LAYERCODE_API_URL."
+        )
     part.file.replace(target)
     part.forget()
 
@@ -115,7 +117,7 @@ async def _fetch(client: PlatformClient, path: str, part: _Part, progress: Progr
 
 
 def _range(response: httpx.Response) -> tuple[int | None, int | None]:
-    """Return the first byte's position and the total length from `Content-Range`; None for what it does not say."""
+    """Return the first byte's position and the total length from `Content-Range`. Each is None if it is missing."""
     found = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("content-range", ""))
     start, whole = found.groups() if found else (None, None)
     return (int(start) if start else None), (int(whole) if whole and whole != "*" else None)

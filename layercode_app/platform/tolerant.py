@@ -36,10 +36,10 @@ def _is_number(value: object) -> bool:
 
 
 Identifier: TypeAlias = Annotated[str, BeforeValidator(_text)]
-"""Required text; a number becomes the text of its digits."""
+"""Required text; a number is converted to text."""
 Text: TypeAlias = Annotated[str | None, BeforeValidator(_text)]
 Amount: TypeAlias = Annotated[float | None, BeforeValidator(_amount)]
-"""A finite number, also written as text."""
+"""A finite number, or text that contains one."""
 Timestamp: TypeAlias = Annotated[float | str | None, BeforeValidator(_time)]
 """Epoch milliseconds, or an ISO time."""
 Mapping: TypeAlias = Annotated[dict[str, Any] | None, BeforeValidator(_mapping)]

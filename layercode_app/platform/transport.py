@@ -17,12 +17,12 @@ Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
 RETRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
-"""Seconds before the first retry, and the maximum pause, also for a longer `Retry-After`."""
+"""Seconds before the first retry, and the maximum pause, even if `Retry-After` is longer."""
 REMEDIES = {
     400: "Check the key, the ids and the fields of the request",
     401: "LAYERCODE_API_KEY is not accepted; copy the key from the platform's dashboard",
     402: "The account's balance is used up; top it up in the platform's dashboard",
-    403: "This key has no permission for it; check LAYERCODE_API_KEY",
+    403: "This key does not permit the request; check LAYERCODE_API_KEY",
     404: "Not found; check the ids and LAYERCODE_API_URL",
     429: "Too many requests; wait and try again",
 }
@@ -30,7 +30,7 @@ MAX_REASON = 300
 
 
 class Transport:
-    """Sends requests with the API key, which appears in no error.
+    """Sends requests with the API key. No error message contains the key.
 
     Only GET is retried: after status 429 or 5xx, and if the request failed without an answer.
     """
@@ -95,7 +95,9 @@ class Transport:
         finally:
             await response.aclose()
         status, reason = response.status_code, self.hide(_reason_in(raw))
-        remedy = REMEDIES.get(status, "The platform failed; try again later" if status >= 500 else "It was refused")
+        remedy = REMEDIES.get(
+            status, "The platform failed; try again later" if status >= 500 else "The request was refused"
+        )
         said = f": {reason!r}" if reason else ""
         message = f"The platform answered {status} to {_name(response.request)}{said}. {remedy}."
         return PlatformAPIError(message, status=status, reason=reason)
@@ -108,7 +110,7 @@ class Transport:
         elif isinstance(error, httpx.DecodingError):
             why = "sent an answer that cannot be decoded; check LAYERCODE_API_URL"
         else:
-            why = "broke the connection off; try again"
+            why = "broke the connection; try again"
         detail = self.hide(str(error)) or type(error).__name__
         return PlatformAPIError(
             f"The platform at {self.client.base_url} {why} ({_name(request)}: {detail}).",
@@ -134,7 +136,7 @@ class Transport:
         return value
 
     def hide(self, text: str) -> str:
-        """Return the text with the API key replaced, since the server may have echoed the key."""
+        """Return the text with the API key replaced by `[key]`, because the server may have echoed the key."""
         return text.replace(self._key, "[key]") if self._key else text
 
 

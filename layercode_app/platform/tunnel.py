@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 KEPT_LINES = 5
 OUTPUT_SECONDS = 1.0
-"""Seconds to read the remaining output after the program has ended."""
+"""Maximum seconds to read the remaining output after the program has ended."""
 NOT_A_TUNNEL = ("https://api.trycloudflare.com",)
 """URLs in cloudflared's errors that look like a tunnel's URL, but are not."""
 
@@ -35,7 +35,7 @@ class TunnelError(LayerCodeError):
 class Tunnel:
     """A context that runs the tunnel's command, logs its output to a file, and finds the public URL in the output.
 
-    The program should not end by itself. If it does, `until_it_dies` and `url` raise TunnelError.
+    If the program ends by itself, `until_it_dies` and `url` raise TunnelError.
     """
 
     def __init__(self, command: str, target: str, *, pattern: str, log_dir: str) -> None:
@@ -101,14 +101,14 @@ class Tunnel:
             self._url.cancel()
 
     async def url(self, seconds: float) -> str:
-        """Wait for the public URL. Raises TunnelError if the program ends before, or prints none within `seconds`."""
+        """Wait for the public URL. Raises TunnelError if the program ends first, or prints no URL within `seconds`."""
         try:
             return await asyncio.wait_for(asyncio.shield(self._url), seconds)
         except TimeoutError:
             raise TunnelError(f"The tunnel printed no URL within {seconds:g} s. {self._said()}") from None
 
     async def until_it_dies(self) -> None:
-        """Wait until the program ends by itself, and raise TunnelError then."""
+        """Wait until the program ends by itself, then raise TunnelError."""
         await asyncio.shield(self._died)
 
     async def _read(self, output: asyncio.StreamReader, process: asyncio.subprocess.Process) -> None:

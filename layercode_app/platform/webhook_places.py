@@ -1,6 +1,6 @@
 """Find the URL of an agent's webhook in the platform's description of the agent.
 
-The platform's documentation names three places for it, and an update of one may leave the others unchanged.
+The platform's documentation names three places for the URL, and an update of one may leave the others unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LEGACY = "config.endpoint"
 
 
 def webhook_places(own: str | None, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the URLs by place, in order of precedence, without places that have none."""
+    """Return the URLs by place, in order of precedence. Places without a URL are not included."""
     places = {
         OWN: own,
         PLUGIN: next(_plugin_urls(config.get("plugins")), None),

@@ -1,4 +1,4 @@
-"""A fork as data: recorded and new turns side by side, with words, timings, cost and a diff of the words."""
+"""Compare a fork with its recording, turn by turn: words, timings and cost, with a diff of the words."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Fork:
     agent: str
     pairs: list[Pair] = field(default_factory=list)
     answered: Mapping[str, str] = field(default_factory=dict)
-    """By the id of each tool call of the fork: `recording`, `nothing`, or absent when the tool ran."""
+    """What answered each tool call of the fork, by its id: `recording` or `nothing`; no entry if the tool ran."""
 
     def to_json(self) -> dict[str, Json]:
-        """Return the fork as `fork --json` prints it and the dev page shows it."""
+        """Return the fork as JSON, for `fork --json` and the dev page."""
         return {
             "conversation_id": self.conversation_id,
             "turn_id": self.turn_id,
@@ -100,7 +100,7 @@ def _model(share: Share) -> dict[str, Json]:
 
 
 def totals(turns: Iterable[TurnRecord]) -> dict[str, Json]:
-    """Sum tokens and cost of several turns. The cost is partial if some are unknown, and None if all are."""
+    """Sum tokens and cost of several turns. The cost is partial if some costs are unknown, and None if all are."""
     known = list(turns)
     cost = sum((cost_of(turn) for turn in known), Cost())
     return {
@@ -112,7 +112,7 @@ def totals(turns: Iterable[TurnRecord]) -> dict[str, Json]:
 
 
 def diff(old: str, new: str) -> list[dict[str, str]]:
-    """Return the words of two texts as runs of `same`, `removed` and `added`; without `removed` they join to `new`."""
+    """Compare two texts word by word. Return runs of text, each of the kind `same`, `removed` or `added`, in order."""
     left, right = _PIECES.findall(old), _PIECES.findall(new)
     runs: list[dict[str, str]] = []
     for kind, a, b, c, d in _changes(left, right):
@@ -126,7 +126,7 @@ def diff(old: str, new: str) -> list[dict[str, str]]:
 
 
 def _changes(left: list[str], right: list[str]) -> list[tuple[str, int, int, int, int]]:
-    """Return the changes between two lists of words, merged if only shared spaces or marks lie between them."""
+    """Return the changes between two lists of words. Changes with no words between them are merged."""
     joined: list[tuple[str, int, int, int, int]] = []
     opcodes = SequenceMatcher(None, left, right, autojunk=False).get_opcodes()
     for place, (kind, a, b, c, d) in enumerate(opcodes):

@@ -1,7 +1,7 @@
 """Compare a recorded turn with its replay. A difference holds its kind, the recorded value and the replayed value.
 
-The strict comparison requires equality. The `semantic` one ignores white space, case and the order of tool calls and
-data, and leaves the words to a judge if there is one.
+The strict comparison requires equal values. The `semantic` comparison ignores white space, case and the order of tool
+calls and data. A judge, if there is one, compares the words.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Difference:
     came: Json
 
     def to_json(self) -> dict[str, Json]:
-        """Return a dictionary for JSON."""
+        """Return the difference as JSON."""
         return {"what": self.what, "recorded": self.recorded, "came": self.came}
 
 
@@ -49,11 +49,11 @@ class Comparison:
     stood_in: frozenset[str] = frozenset()
     error: Exception | None = None
     masked: bool = False
-    """Whether the recording is masked. If so, the replay is masked as an export would be before it is compared."""
+    """True if the recording is masked. The replay is then masked in the same way before it is compared."""
 
     @property
     def tools_ran(self) -> bool:
-        """Whether all tools ran, so that their side effects can be compared."""
+        """True if all tools ran, so that their side effects can be compared."""
         return not self.stood_in
 
     def differences(self) -> list[Difference]:
@@ -64,7 +64,7 @@ class Comparison:
         return [*found, *self._ending()]
 
     def words(self) -> Difference | None:
-        """Return the difference of the words, if any. For a stopped turn only the words up to there count."""
+        """Return the difference of the words, if any. For a turn that was stopped, later words are ignored."""
         recorded, came = self._plain(said(self.old)), self._plain(said(self.new))
         if was_stopped(self.old):
             came = came[: len(recorded)]
@@ -76,7 +76,7 @@ class Comparison:
         return " ".join(text.casefold().split()) if self.semantic else text
 
     def _instructions(self) -> Iterator[Difference]:
-        """Yield differences of the prompts if the model's answers are recorded: those do not react to a new prompt.
+        """Yield differences of the prompts if the model's answers are recorded: a new prompt does not change these.
 
         A prompt may depend on a tool's side effects, so if tools did not run, only the first request is compared.
         """
@@ -158,7 +158,7 @@ def _outcome(call: ToolCall) -> Json:
 
 
 def _why_no_call(old: ToolCall, new: TurnRecord) -> str | None:
-    """Return why a recorded call was not made, if today's agent refused it."""
+    """Return why a recorded tool call is missing, if the current agent refused it; else None."""
     for message in messages_in(new):
         for part in message.parts:
             if part.part_kind == "tool-return" and part.outcome == "retried" and part.tool_name == old.name:

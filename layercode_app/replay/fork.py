@@ -23,7 +23,7 @@ class Changes:
     """The changes that a fork makes; by default none.
 
     `say` holds the caller's words from the forked turn on; `prompt` and `model` replace the agent's. With `rest`,
-    the call continues with the caller's recorded words. Tools answer from their recordings unless `run_tools`.
+    the call continues with the caller's recorded words. Tool calls get recorded results unless `run_tools`.
     """
 
     say: Sequence[str] = ()
@@ -41,15 +41,17 @@ async def fork(
     changes: Changes | None = None,
     limits: Limits | None = None,
 ) -> Fork:
-    """Answer a recorded turn again, and later turns as the changes say; `at` is the turn's number from 1, or its id.
+    """Answer a recorded turn again, with changes. `changes` may ask for later turns too.
 
-    Raises ForkError for an unknown turn, naming the valid ones, for `say` at the greeting, and for changes that the
-    agent does not allow.
+    `at` is the turn's number, from 1, or its id.
+
+    Raises ForkError if there is no such turn, if `say` is given for the greeting, or if the agent does not allow the
+    changes.
     """
     changes = changes or Changes()
     number, forked = _find(turns, at)
     if forked.kind is Kind.GREETING and changes.say:
-        raise ForkError(f"Turn {number} is the greeting, which answers no words of the caller. Fork a later turn.")
+        raise ForkError(f"Turn {number} is the greeting: the caller has said nothing to replace. Fork a later turn.")
     tools = None if changes.run_tools else Recordings(own_first(turns, forked), types=result_types(voice))
     sandbox = await Sandbox.before(turns, forked, limits=limits)
     rehearsal = Rehearsal(voice, prompt=changes.prompt, model=changes.model, tools=tools)

@@ -1,4 +1,4 @@
-"""The spoken and written forms of personal details, and replacements in the same form."""
+"""Recognise spoken and written forms of personal details, and make replacements in the same form."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import re
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _TOKEN = re.compile(r"\d|\b(?:oh|" + "|".join(DIGITS) + r")\b", re.IGNORECASE)
 PART_OF_NUMBER = rf"(?<![\w.])(?:{_TOKEN.pattern})(?:[\s,-]*(?:{_TOKEN.pattern})){{3,5}}(?!\w|\.\d)"
-"""A few digits, which may be part of a personal number."""
+"""A pattern for 4 to 6 digits, which may be part of a personal number."""
 LAST_DIGITS = re.compile(rf"(?:(?:{_TOKEN.pattern})[\s,.-]*)+$", re.IGNORECASE)
 
 
 def key_of(kind: str, found: str) -> str:
-    """Return a key that is equal for all forms of the same detail: the address, or the last 7 digits of a number."""
+    """Return a key that is equal for all forms of a detail: an e-mail address, or the last 7 digits of a number."""
     if "address" in kind:
         return re.sub(r"\s+at\s+", "@", re.sub(r"\s+dot\s+", ".", found.casefold()))
     return digits_in(found)[-7:]
 
 
 def digits_in(found: str) -> str:
-    """Return the digits of a number, given as figures or words."""
+    """Return the digits of a number that is written in figures or in words."""
     return "".join(_digit(token) for token in _TOKEN.findall(found))
 
 
@@ -29,12 +29,12 @@ def _digit(token: str) -> str:
 
 
 def fictional(count: int, number: int) -> str:
-    """Return this many digits of a fictional telephone number, 555-0100 and up."""
+    """Return the last `count` digits of a fictional telephone number. The numbers begin at 202-555-0100."""
     return f"{'1' * count}202555{100 + number % 100:04d}"[-count:]
 
 
 def formed(kind: str, found: str, number: int) -> str:
-    """Return a replacement in the form of the detail found."""
+    """Return a replacement in the same form as the detail that was found."""
     if kind == "e-mail address":
         return f"caller{number}@example.com"
     if kind == "spoken e-mail address":
@@ -43,7 +43,7 @@ def formed(kind: str, found: str, number: int) -> str:
 
 
 def with_digits(found: str, digits: str) -> str:
-    """Replace the digits but keep the form: figures or words, with the same spaces."""
+    """Replace the digits of a number but keep its form: figures or words, with the same spaces."""
     given = iter(digits)
     return _TOKEN.sub(lambda token: _like(token[0], next(given)), found)
 

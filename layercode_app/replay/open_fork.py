@@ -1,4 +1,4 @@
-"""Fork outside of a server: open the journal from the settings, and find the agent that answered."""
+"""Fork without a running server: open the journal from the settings, and find the agent that answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ async def fork_recorded(
     agents_dir: Path | None = None,
     agent: str | None = None,
 ) -> Fork:
-    """Fork a conversation of the journal. `agent` answers it, by default the agent that answered its last turn."""
+    """Fork a conversation of the journal. `agent` answers, by default the agent that answered its last turn.
+
+    Raises NotRecordedError if the journal does not have the conversation, and what `fork` raises.
+    """
     store = create_store(settings.store, keep_seconds=settings.retention_days * 86_400)
     await store.open()
     try:

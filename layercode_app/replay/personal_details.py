@@ -1,4 +1,4 @@
-"""Find personal details of the caller in a recording: in metadata, in tool calls and data, and names in the caller's own words."""
+"""Find personal details in a recording: in metadata, tool calls and data, and names in the caller's words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ANSWER = re.compile(
 
 @dataclass(frozen=True)
 class Detail:
-    """One personal text. `given` if it came from the caller, not only from the agent's own data."""
+    """A personal detail. `given` is true if it came from the caller, false if only the agent's data has it."""
 
     text: str
     kind: Kind
@@ -45,7 +45,7 @@ class Detail:
 
 
 def details_in(turns: Sequence[TurnRecord]) -> list[Detail]:
-    """Return every text that is personal by its field's name or by the way it was said."""
+    """Return all personal details: values of fields with a personal name, and names that the caller said."""
     spoken = " ".join(turn.user_text for turn in turns).casefold()
     found: list[Detail] = []
     asked = False

@@ -12,14 +12,17 @@ from .recording import Recording, was_stopped
 from .replacements import OMITTED, StandIns
 
 LABEL = "recorded"
-HEADER = "# From a recorded call; personal details are replaced. Tools really run in `eval`: list under `mock` those that must not.\n"
+HEADER = (
+    "# From a recorded call; personal details are replaced. `eval` runs the tools: "
+    "list those that must not run under `mock`.\n"
+)
 SAME = "Does the reply mean the same as this one, even in other words? {text!r}"
 
 
 def promote(recording: Recording, stand_ins: StandIns, *, name: str, agent: str | None = None) -> ScenarioFile:
-    """Return the scenario of a recording, for the agent that answered or another one.
+    """Return a recording as a scenario, for the agent that answered or for another agent.
 
-    A judge compares the words of a real model; all other words are expected literally.
+    A judge compares the words of a real model. All other words are expected to be the same.
     """
     turns = [turn for turn in recording.spoken if recording.why_not(turn) is None]
     shared = _shared([turn.metadata for turn in turns])
@@ -81,7 +84,10 @@ def _part(args: Json, stand_ins: StandIns) -> dict[str, Any]:
 
 
 def _texts(turn: TurnRecord, stopped: bool) -> list[str]:
-    """Return the texts that will repeat word for word, split at fillers, which depend on timing, and at real models."""
+    """Return the texts that the agent will repeat word for word.
+
+    They are split at fillers, which depend on timing, and at the words of a real model, which vary.
+    """
     if stopped:
         by_model = any(part.source in (*BY_MODEL, "filler") for part in turn.speech)
         whole = turn.spoken_text.startswith(turn.heard) and (turn.model == MODEL_NAME or not by_model)

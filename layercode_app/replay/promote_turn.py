@@ -1,4 +1,4 @@
-"""Save one recorded turn as a scenario for `eval`, or as a pytest test: the call up to it, and what it must do again."""
+"""Save a recorded turn as a scenario for `eval` or as a pytest test, which repeats the call and checks this turn."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _WORDS = 5
 
 
 def scenario_of(turns: Sequence[TurnRecord], turn_id: str) -> ScenarioFile:
-    """Return the call up to a turn, with expectations of that turn only.
+    """Return a scenario that repeats the call up to a turn and checks only this turn.
 
-    Raises ConfigurationError if the call has no such turn, or one that cannot be answered again.
+    Raises ConfigurationError if the call has no such turn, or if the turn cannot be answered again.
     """
     place = next((place for place, turn in enumerate(turns) if turn.turn_id == turn_id), None)
     if place is None:

@@ -9,7 +9,7 @@ from keyword import iskeyword
 from ..journal.record import Json
 from ..testing.evals.scenario import ExpectedCall, Scenario, ScenarioFile, Step
 
-_HEAD = '''"""A recorded call; personal details are replaced. Tools really run: mock those that must not."""
+_HEAD = '''"""A recorded call; personal details are replaced. Tools really run: mock those that must not run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_{name}(call: AgentCall) -> None:
 
 
 def as_test(file: ScenarioFile) -> str:
-    """Return a module with one test of the file's first scenario. Its last turn is checked, the others only spoken."""
+    """Return a module with one test of the file's first scenario. The test checks only the last turn."""
     scenario = file.scenarios[0]
     lines = list(_lines(scenario))
     called = ", Called" if any("Called(" in line for line in lines) else ""

@@ -1,4 +1,4 @@
-"""Tools that return recorded results, so that a fork places no second order."""
+"""Answer tool calls with recorded results, so that a fork does not place a second order."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..journal.record import Json, ToolCall, TurnRecord
 from ..journal.record_json import sorted_json
 
 LONGEST_SECONDS = 5.0
-"""Maximum delay of a recorded tool, which otherwise takes as long as it did in the call."""
+"""A recorded result is delayed as long as the tool took in the call, but at most this long."""
 NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the recording has no such tool call."
 
 
 class Recordings:
     """Answers a tool call with the recorded result of the same tool for the same arguments.
 
-    `types` holds the tools' return types by name; recorded JSON results are converted to them. A result is delayed as
+    `types` has the tools' return types by name; recorded JSON results are converted to them. A result is delayed as
     long as the tool took, but at most `longest` seconds.
     """
 
@@ -49,7 +49,7 @@ class Recordings:
         return None if call.name == NEXT_STAGE else self._answer(call)
 
     async def _answer(self, call: ToolCall) -> Any:
-        """Return the recorded result after its recorded duration. Raises ToolFailed if there is none or it failed."""
+        """Return the recorded result after its recorded duration. Raises ToolFailed if it is missing or a failure."""
         from pydantic_ai.exceptions import ToolFailed
 
         recorded = self._take(call)
@@ -62,7 +62,7 @@ class Recordings:
         return self._typed(call.name, recorded.result)
 
     def _take(self, call: ToolCall) -> ToolCall | None:
-        """Return the next recording of this call; the last one is reused."""
+        """Return the next recording of this call. The last recording is used again and again."""
         known = self._calls.get(_key(call))
         if not known:
             return None
@@ -77,7 +77,7 @@ class Recordings:
 
 
 def own_first(turns: Sequence[TurnRecord], turn: TurnRecord) -> list[TurnRecord]:
-    """Return the turns with this one first: its own recordings are used before those of the others."""
+    """Return the turns with `turn` first, so that its recordings are used before those of other turns."""
     return [turn, *(other for other in turns if other is not turn)]
 
 

@@ -23,7 +23,7 @@ CRASHED = "CrashedTurnError"
 
 @dataclass(frozen=True)
 class Recording:
-    """The turns of one conversation, oldest first. `masked` if personal details were removed."""
+    """The turns of one conversation, oldest first. `masked` is true if personal details were removed."""
 
     turns: Sequence[TurnRecord]
     masked: bool = False
@@ -51,14 +51,14 @@ class Recording:
             return "a budget was used up, so the agent was not called"
         if turn.agent != self.agent:
             return f"agent {turn.agent!r} answered it"
-        return None if turn.event else "its event was not recorded"
+        return None if turn.event else "its webhook event was not recorded"
 
 
 async def find_recording(source: str, *, store: str) -> Recording:
-    """Return a recording, by the path of an export or by the conversation's id in the journal at a store's URL.
+    """Return a recording. `source` is the path of an export, or the id of a conversation in the journal at `store`.
 
-    Raises ConfigurationError for a file that is no export, and for a conversation that the journal does not hold: the
-    usual exit code for that is 1, which `replay` uses for a difference.
+    Raises ConfigurationError if the file is not an export, or if the journal does not have the conversation. The usual
+    NotRecordedError would exit with code 1, which means a difference in `replay`.
     """
     recording = _exported(Path(source)) or await _recorded(source, store)
     if not any(recording.why_not(turn) is None for turn in recording.spoken):
@@ -90,12 +90,12 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except (OSError, ValueError):
-        # A conversation id may be too long for a file name, or hold characters that no file name can.
+        # A conversation id may be too long for a file name, or contain characters that are not allowed in one.
         return False
 
 
 def read_export(path: Path) -> Recording:
-    """Return the recording in a file. Raises ConfigurationError saying what is wrong and how to write the file anew."""
+    """Return the recording in a file. Raises ConfigurationError, which says how to export the call again."""
     try:
         text = path.read_text(encoding="utf-8")
         page = _EMBEDDED.search(text)
@@ -142,14 +142,17 @@ def responses_of(turn: TurnRecord) -> list[Any]:
 
 
 def was_stopped(turn: TurnRecord) -> bool:
-    """Return whether the turn ended before its reply was complete, not only before all of it was heard."""
+    """Return whether the turn ended before its reply was complete.
+
+    A turn whose complete reply was not heard to its end does not count as stopped.
+    """
     if turn.error == CRASHED:
         return True
     return turn.status in _CUT and not _whole(turn)
 
 
 def _whole(turn: TurnRecord) -> bool:
-    """Return whether the model had finished its reply. False for a reply without a model, where it is unknown."""
+    """Return whether the model had finished its reply. For a reply without a model this is unknown: return False."""
     messages = messages_in(turn)
     last = messages[-1] if messages else None
     if last is None or last.kind != "response" or last.state == "interrupted":
@@ -158,7 +161,7 @@ def _whole(turn: TurnRecord) -> bool:
 
 
 def said(turn: TurnRecord) -> str:
-    """Return the spoken text without fillers, which depend on timing, and spaced as if there were none."""
+    """Return the spoken text without fillers, because they depend on timing. Spaces are added as if there were none."""
     text, last = "", None
     for part in turn.speech:
         if part.source == "filler":

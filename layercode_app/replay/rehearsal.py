@@ -1,4 +1,4 @@
-"""The agent of a fork or a replay: a copy with another prompt or model, and tools that answer from recordings."""
+"""Prepare the agent of a fork or a replay: a copy with another prompt or model, and with recorded tool results."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 class Rehearsal(AgentRunner):
     """A copy of an agent that answers recorded turns. The agent that serves calls is not changed.
 
-    `prompt` replaces the agent's own, as `prompt_of` gives it; its instruction functions and SPEAK_PLAINLY stay.
+    `prompt` replaces the text that `prompt_of` returns. The agent's instruction functions and SPEAK_PLAINLY stay.
 
-    Raises ForkError for an empty prompt, and for a prompt or model if the agent answers without one; ConfigurationError
-    for a model that cannot be used.
+    Raises ForkError if the prompt is empty, or if the agent answers without a model and a prompt or model is given.
+    Raises ConfigurationError if the model cannot be used.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Rehearsal(AgentRunner):
         self._tools = tools
         self._fillers = fillers
         self.error: Exception | None = None
-        """The exception of the last turn, for which the caller heard an apology."""
+        """The exception that made the last turn fail; None if it did not fail."""
         if isinstance(model, str):
             choose_model(self.voice, asked=model)
         elif model is not None:
@@ -56,7 +56,7 @@ class Rehearsal(AgentRunner):
 
     @property
     def model(self) -> Model | None:
-        """The model chosen for this agent, if any. The caller must enter it to have its connections closed."""
+        """The model chosen for this agent, if any. Use it in `async with`, so that its connections are closed."""
         return self.voice.model
 
     @property

@@ -1,7 +1,7 @@
 """Replace personal details, consistently and in the same form, so that tools accept the replacements.
 
-Details that came from the caller are replaced everywhere. Details that only the agent knows cannot be replaced, because
-the agent will say them again: they are cut out of the expectations.
+Details that came from the caller are replaced everywhere. Details that only the agent knows are cut out of the
+expectations. They cannot be replaced, because the agent will say them again.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _PATTERNS = {name.replace(" ", "_").replace("-", "_"): (name, pattern) for name,
 
 
 class StandIns:
-    """Replaces the personal details of one conversation, and the texts in `also`; leaves the texts in `keep`."""
+    """Replaces the personal details of one conversation and the texts in `also`, but not the texts in `keep`."""
 
     def __init__(self, turns: Sequence[TurnRecord], *, also: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
         self._replaced: Counter[tuple[str, str, str]] = Counter()
         self._keys: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
-        """Every personal number from the caller, by its digits."""
+        """The index of each personal number from the caller, by the number's digits."""
         self._kept = {text.casefold() for text in keep}
         self._everything = " ".join(turn.user_text + " " + turn.spoken_text for turn in turns).casefold()
         self._details: dict[str, Detail] = {}
@@ -48,7 +48,7 @@ class StandIns:
 
     @property
     def replaced(self) -> list[dict[str, Json]]:
-        """The replacements and their counts. Of an original only the first letter is shown; `by` None means omitted."""
+        """The replacements with counts. Only an original's first letter is shown. `by` is None if it was cut out."""
         return [
             {"kind": kind, "original": shown, "by": by or None, "times": times}
             for (kind, shown, by), times in sorted(self._replaced.items())
@@ -59,11 +59,11 @@ class StandIns:
         return self._sub(text, given=True)
 
     def agent(self, text: str) -> list[str]:
-        """Return the agent's words as pieces between the details cut out."""
+        """Return the agent's words in pieces, without the details that are cut out between them."""
         return [piece for part in self._sub(text, given=False).split(GAP) if len(piece := part.strip()) > 1]
 
     def beginning(self, text: str) -> list[str]:
-        """Return the pieces of interrupted words of the agent, without a number at the end, which may be incomplete."""
+        """Return the pieces of a reply that was interrupted. A number at its end is left out: it may be incomplete."""
         return self.agent(LAST_DIGITS.sub("", text))
 
     def metadata(self, values: Mapping[str, Json]) -> dict[str, Json]:
@@ -83,7 +83,7 @@ class StandIns:
         return self._number(value) if str(value) in self._details else value
 
     def expected(self, value: Json) -> Json:
-        """Return an agent's value for an expectation; a part that holds a cut-out detail is OMITTED."""
+        """Return an agent's value for an expectation. A part that contains a cut-out detail is OMITTED."""
         if isinstance(value, Mapping):
             known = {name: item for name, item in value.items() if not is_secret_name(str(name))}
             parts = [(self._sub(str(name), given=False), self.expected(item)) for name, item in known.items()]
@@ -101,7 +101,7 @@ class StandIns:
     # --- finding
 
     def _add(self, detail: Detail) -> None:
-        """Register a detail, and each word of a name too, because callers are addressed by one of them."""
+        """Register a detail. Each word of a name is registered too, because agents may say only one of them."""
         key = detail.text.strip().casefold()
         if key in self._kept:
             return
@@ -159,7 +159,7 @@ class StandIns:
         return self._note(kind, found, formed(kind, found, number))
 
     def _part(self, found: str) -> str:
-        """Replace a few digits if they are part of a number that is replaced."""
+        """Replace a few digits if they are part of a number of the caller."""
         digits = digits_in(found)
         for whole, number in self._numbers.items():
             if (at := whole.rfind(digits)) >= 0:
@@ -181,6 +181,6 @@ class StandIns:
         return f"{number} Example Street" if detail.kind == "address" else f"example {number}"
 
     def _number(self, value: Any) -> int:
-        """Replace a number that JSON holds in a personal field."""
+        """Replace a JSON number in a personal field."""
         number = self._keys.setdefault(str(value), len(self._keys) + 1)
         return int(self._note("number", str(value), fictional(len(str(value)), number)))

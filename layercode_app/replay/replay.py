@@ -1,4 +1,4 @@
-"""Replay a recording against today's agent: answer every turn again, each with its recorded history."""
+"""Replay a recording against the current agent: answer every turn again, each with its recorded history."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ QUESTION = (
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a replay. Without `model` the recorded model answers are used, without `run_tools` the tools' results.
+    """Options of a replay. By default, model answers and tool results come from the recording.
 
-    A `judge` compares the words by meaning, and makes the comparison `semantic`.
+    With `model` this model answers, and with `run_tools` the tools run. A `judge` compares the words by meaning, and
+    makes the comparison `semantic`.
     """
 
     model: str | None = None
@@ -47,7 +48,10 @@ class Options:
 
 @dataclass
 class ReplayedTurn:
-    """One turn, recorded and replayed. If it could not be replayed, `new` is None and `note` says why."""
+    """One turn, recorded and replayed. `new` is None if it could not be replayed.
+
+    `note` says why it could not be replayed, or what was not compared.
+    """
 
     number: int
     old: TurnRecord
@@ -57,7 +61,7 @@ class ReplayedTurn:
     verdict: dict[str, str] | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """Return a dictionary for JSON."""
+        """Return the turn as JSON."""
         return {
             "number": self.number,
             "turn_id": self.old.turn_id,
@@ -86,11 +90,11 @@ class Replay:
 
     @property
     def same(self) -> bool:
-        """Whether no turn differs."""
+        """True if no turn differs from the recording."""
         return not any(turn.differences for turn in self.turns)
 
     def to_json(self) -> dict[str, Json]:
-        """Return the replay as `replay --json` prints it."""
+        """Return the replay as JSON, for `replay --json`."""
         options = self.options
         return {
             "ok": self.same,
@@ -113,7 +117,10 @@ async def replay(
     limits: Limits | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Replay:
-    """Answer every turn again and compare. Raises ForkError for a `model` if the agent answers without one."""
+    """Answer every turn again and compare it with the recording. `done` is called after each turn.
+
+    Raises ForkError if `model` is given and the agent answers without a model.
+    """
     options = options or Options()
     versions = list(dict.fromkeys(turn.fingerprint for turn in recording.spoken))
     today = _version(recording, voice)
@@ -129,7 +136,7 @@ async def replay(
 
 
 def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
-    """Return the agent's version as it would be recorded; None for a real model, whose name in the version can vary."""
+    """Return the agent's version as it would be recorded; None for a real model, whose name changes the version."""
     if voice.agent is None:
         return voice.fingerprint
     if any(turn.model not in (MODEL_NAME, "") for turn in recording.spoken):
@@ -205,7 +212,7 @@ async def _compare_words(turn: ReplayedTurn, comparison: Comparison, recording: 
 
 
 async def _refused(turn: ReplayedTurn, recording: Recording, judge: Judge) -> str | None:
-    """Return the judge's objection to the new words; None unless the verdict is no. A failed judge also objects."""
+    """Return why the judge rejects the new words; None if it does not. An error of the judge counts as a rejection."""
     try:
         verdict = await judge(QUESTION.format(recorded=said(turn.old)), _transcript(recording, turn))
     except JudgeError as error:
@@ -227,14 +234,14 @@ def _transcript(recording: Recording, turn: ReplayedTurn) -> str:
 
 
 def _no_model() -> AbstractContextManager[None]:
-    """Block model requests while the recording answers, also those of tools and hooks."""
+    """Block requests to real models while the recording answers, including requests of tools and hooks."""
     from pydantic_ai.models import override_allow_model_requests
 
     return override_allow_model_requests(False)
 
 
 class _Caller(Listener):
-    """The caller of one recorded turn. It leaves where the recorded caller did: after as much speech and tool calls."""
+    """Simulates the caller of one recorded turn, who leaves after as much speech and as many tool calls as recorded."""
 
     def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json] | None] | None) -> None:
         super().__init__(self._hear)

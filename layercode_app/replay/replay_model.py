@@ -1,4 +1,4 @@
-"""The model of a replay. It returns the recorded answers; no real model is called."""
+"""Provide the model of a replay, which returns the recorded answers. No real model is called."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 HOOK_SECONDS = 0.3
-"""How long an answer waits where a hook spoke meanwhile: an answer that is there at once would stop the hook."""
+"""The delay of each answer in a turn in which a hook spoke. An immediate answer would stop the hook."""
 
 
 class NothingRecordedError(LayerCodeError):
-    """The model was asked for an answer that the recording does not hold."""
+    """The agent requested a model answer that is not in the recording."""
 
 
 class RecordedModel:
@@ -38,7 +38,7 @@ class RecordedModel:
         self._helper = offline_model(script, pace=0.0) if turn.model in (MODEL_NAME, "") else None
         self._spoken_over = any(part.source == "say" for part in turn.speech)
         self.asked = 0
-        """How often the agent asked."""
+        """The number of requests that the agent made."""
 
     @property
     def recorded(self) -> int:
@@ -73,9 +73,9 @@ class RecordedModel:
         return await self._asked_of_helper().function(messages, info)  # type: ignore[misc, no-any-return]
 
     def _is_own(self, messages: Sequence[ModelMessage]) -> bool:
-        """Return whether the agent itself asks, and not a helper agent, which has another conversation id.
+        """Return whether the agent itself made the request. A helper agent's request has another conversation id.
 
-        After an interruption PydanticAI joins the request to the note about it, which has the recorded id.
+        After an interruption, PydanticAI merges the request with the note about it, which has the recorded id.
         """
         return messages[-1].conversation_id in (self._conversation_id, self._turn.conversation_id, None)
 
@@ -91,12 +91,12 @@ class RecordedModel:
         if self._turn.error == "TimeoutError":
             raise TimeoutError("The recorded model did not answer in time.")
         raise NothingRecordedError(
-            f"The recording holds {self.recorded} answers, and the agent called the model once more."
+            f"The recording holds {self.recorded} answers, but the agent called the model once more."
         )
 
 
 def _pieces(response: Any) -> list[Any]:
-    """Return the words and tool calls of a response; calls of an interrupted response never ran and are left out."""
+    """Return the words and tool calls of a response. Calls of an interrupted response are left out: they never ran."""
     from pydantic_ai.models.function import DeltaToolCall
 
     pieces: list[Any] = []

@@ -1,4 +1,4 @@
-"""Turn a call that went wrong into a scenario: the caller's words and goal, and what a good call must reach."""
+"""Turn a call that went wrong into a scenario: the caller's words and goal, and what a good call must achieve."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .replacements import StandIns
 
 LABEL = "reviewed"
 HEADER = (
-    "# From a reviewed call; personal details are replaced. The judges need `eval --judge MODEL`. Tools really run: list under "
-    "`mock` those that must not.\n"
+    "# From a reviewed call; personal details are replaced. The judges need `eval --judge MODEL`. "
+    "`eval` runs the tools: list those that must not run under `mock`.\n"
 )
 GOAL_SECONDS = 60.0
 INSTRUCTIONS = (
@@ -29,9 +29,10 @@ INSTRUCTIONS = (
 def review_scenario(
     turns: Sequence[TurnRecord], stand_ins: StandIns, *, name: str, goal: str, outcomes: Sequence[str] = ()
 ) -> ScenarioFile:
-    """Return a scenario whose caller says the same words, and whose end asks what the call did not reach.
+    """Return a scenario whose caller says the same words, and whose judges check what the call did not achieve.
 
-    The judges are those that said no, else `task_completed`. An agent that behaves as in the call fails it.
+    The judges are those that said no to the call, else `task_completed`. An agent that behaves as it did in the call
+    fails the scenario.
     """
     said = [
         stand_ins.caller(turn.user_text) for turn in turns if turn.kind is Kind.MESSAGE and not is_blank(turn.user_text)
@@ -50,7 +51,7 @@ def _missed(turns: Sequence[TurnRecord]) -> list[str]:
 
 
 async def guessed_goal(model: Any, transcript: str) -> str:
-    """Return what a model takes for the caller's goal, in one sentence. Raises CallerError without an answer."""
+    """Let a model guess the caller's goal, in one sentence. Raises CallerError if the model does not answer."""
     from pydantic_ai import Agent
 
     agent = Agent(model, instructions=INSTRUCTIONS)

@@ -1,4 +1,4 @@
-"""A sandbox in which a recorded turn is answered again: a copy of the conversation before it, in memory."""
+"""Answer a recorded turn again in a sandbox: an in-memory copy of the conversation before this turn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..webhook import TurnEvent, parse_event
 
 
 class Sandbox:
-    """The history of one turn under a new conversation id. Turns answered here are added to it."""
+    """The conversation before one turn, under a new id. Turns that are answered in the sandbox are added to it."""
 
     def __init__(self, turn: TurnRecord, limits: Limits | None) -> None:
         self.conversation_id = f"fork-{uuid4().hex[:8]}-{turn.conversation_id}"[:512]
@@ -52,7 +52,7 @@ class Sandbox:
         return sandbox
 
     def event(self, text: str | None = None) -> TurnEvent:
-        """Return the recorded event with new ids, and with other words if given.
+        """Return the recorded event with new ids, and with `text` as the caller's words if given.
 
         The interruption context is left out, because the history already holds what was heard.
         """
@@ -65,7 +65,7 @@ class Sandbox:
         return event
 
     async def answer(self, agent: AgentProtocol, event: TurnEvent, listener: Listener | None = None) -> TurnRecord:
-        """Let the agent answer, and return the record of the turn."""
+        """Let the agent answer the event, and return the record of the turn."""
         await self._handler.admit(agent, event, listener or Listener(_nobody), received=time.perf_counter())
         record = await self._store.get(event.conversation_id, event.turn_id or "")
         assert record is not None

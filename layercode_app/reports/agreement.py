@@ -1,4 +1,4 @@
-"""How often judges agree with the people who reviewed the same calls."""
+"""Measure how often judges agree with the people who reviewed the same calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..judging.kappa import agreement_of
 
 @dataclass
 class Agreement:
-    """The verdicts of people and of each judge on the same calls; answers of `maybe` are left out."""
+    """The verdicts of each judge and of people on the same turns. A judge's `maybe` is not counted."""
 
     pairs: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Group calls by what their callers asked for, with how they went and what they cost."""
+"""Group calls by what the callers asked for, and show how each group went and what it cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME_WORDS = 3
 
 @dataclass
 class Asked(CallSeen):
-    """A call, and the caller's words in it."""
+    """A call with the caller's words."""
 
     said: list[str] = field(default_factory=list)
 
@@ -34,20 +34,20 @@ class Asked(CallSeen):
 
     @property
     def well(self) -> bool:
-        """Whether `sessions review` would find no fault with the call."""
+        """True if `sessions review` would find no fault with the call."""
         return not any(self.faults())
 
 
 @dataclass
 class Cluster:
-    """Calls in which the same was asked for."""
+    """A group of calls whose callers asked for the same thing."""
 
     name: str
     calls: list[Asked]
     example: str
-    """What the caller said first in the most typical call."""
+    """The caller's first words in the most typical call."""
     scenarios: list[str] = field(default_factory=list)
-    """The scenarios in which the same is asked for."""
+    """The names of the scenarios whose callers ask for the same thing."""
 
     @property
     def well(self) -> float:
@@ -56,11 +56,11 @@ class Cluster:
 
     @property
     def cost(self) -> float:
-        """The mean known cost of a call, in dollars."""
+        """The mean cost of a call, in dollars. Unknown costs count as 0."""
         return sum(asked.cost for asked in self.calls) / len(self.calls)
 
     def to_json(self) -> Json:
-        """Return it as JSON, with the ids of its calls."""
+        """Return the group as JSON, with the ids of its calls."""
         return {
             "name": self.name,
             "calls": [asked.conversation_id for asked in self.calls],
@@ -79,9 +79,9 @@ async def calls_of(store: Store, *, since: float) -> list[Asked]:
 def clusters_of(
     calls: Sequence[Asked], scenarios: Mapping[str, str], topics: Sequence[str] | None = None
 ) -> list[Cluster]:
-    """Group calls by their words, or by their `topics` if a model has named them; the largest group first.
+    """Group calls by their words, or by `topics` if given (one for each call). The largest group comes first.
 
-    `scenarios` are the words of each scenario by its name.
+    `scenarios` maps the name of each scenario to the words of its caller.
     """
     corpus = Corpus(asked.text for asked in calls)
     vectors = [corpus.vector(asked.text) for asked in calls]

@@ -1,4 +1,4 @@
-"""Show the conversations of the journal: a list of them, and one turn by turn with what the caller heard."""
+"""Format the journal's conversations: as a list, or one conversation turn by turn with what the caller heard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def summary_json(summary: Summary) -> Json:
 
 
 def turn_json(record: TurnRecord) -> Json:
-    """Return a turn as JSON: what was said and heard, and its figures; times in milliseconds, cost in dollars."""
+    """Return a turn as JSON: what was said and heard, and figures. Times are in milliseconds, costs in dollars."""
     cost = cost_of(record)
     return {
         "turn_id": record.turn_id,
@@ -94,7 +94,7 @@ def stage_json(stage: Stage) -> Json:
 
 
 def unheard(record: TurnRecord) -> str:
-    """Return the end of the reply that was sent but that the caller did not hear."""
+    """Return the last part of the reply, which was sent but which the caller did not hear."""
     spoken, heard = record.spoken_text, record.heard
     return spoken[len(heard) :] if spoken.startswith(heard) else ""
 

@@ -15,7 +15,7 @@ _ADVICE = {
     "content_filter": "The provider's content filter refused the request or the answer.",
     "length": "The answer reached the token limit: raise max_tokens, or ask for shorter answers.",
 }
-"""What an error category means, for the categories whose name does not tell."""
+"""Explanations of the error categories whose names do not explain themselves."""
 _GOT = {"apology": "the caller heard the apology", "filler": "the caller heard a filler"}
 
 
@@ -29,7 +29,7 @@ def explain(record: TurnRecord) -> str:
 
 
 def account(record: TurnRecord) -> str:
-    """Explain how the turn went, in one sentence or a few, without the verdict on its waits."""
+    """Explain in a few sentences how the turn went, without the verdict on its waits."""
     if record.status is Status.RUNNING:
         return "It is still running, or its worker died."
     said = _failed(record) or _refused(record) or _silent(record) or _cut(record) or _slow(record) or _well(record)
@@ -144,7 +144,7 @@ def _long_tool(record: TurnRecord) -> list[str]:
 
 
 def _trouble(record: TurnRecord) -> list[str]:
-    """Return what went wrong in a turn that was answered nevertheless: an answer that was cut, tools that failed."""
+    """Return the problems of a turn that was answered all the same: a shortened answer, or tools that failed."""
     told = ["The answer was cut. " + _ADVICE[record.error_category or ""]] if record.impact == "cut" else []
     return told + [
         f"The tool {call.name} {'timed out' if call.result == 'timed out' else 'failed'} after {duration(_took(call))}."

@@ -16,13 +16,13 @@ from ..output.visible import json_text
 from .conversations import turn_json
 
 _OURS = ("conversation_id", "turn_id", "session_id", "trace_id", "version", "usage", "started_at")
-"""Columns that hold no words of the caller."""
+"""Columns without words of the caller, which are never masked."""
 ROWS = 500
-"""Rows that are held in memory, and in one group of a Parquet file."""
+"""The number of rows in one group of a Parquet file. Rows are buffered in memory until their group is complete."""
 
 
 async def rows_of(store: Store, since: float, *, redacted: bool) -> AsyncIterator[Json]:
-    """Yield a row for each turn since a time (epoch seconds), oldest first."""
+    """Yield a row for each turn since a time (epoch seconds), oldest first. `redacted` masks personal details."""
     async for record in store.turns(since=since, bodies=False):
         yield _row(record, redacted=redacted)
 
@@ -51,7 +51,10 @@ async def write_jsonl(rows: AsyncIterator[Json], output: Path) -> int:
 
 
 async def write_parquet(rows: AsyncIterator[Json], output: Path) -> int:
-    """Write a Parquet file; lists and objects are columns of JSON text. Return the number of rows."""
+    """Write a Parquet file and return the number of rows. Lists and objects become JSON text.
+
+    Raises ConfigurationError if pyarrow is not installed.
+    """
     try:
         import pyarrow as arrow
         from pyarrow import parquet

@@ -1,4 +1,4 @@
-"""Figures of one turn and statistics over many, shared by all reports and alerts."""
+"""Compute the figures of one turn and statistics over many turns, for all reports and alerts."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def is_counted(record: TurnRecord) -> bool:
 
 
 def interrupted(record: TurnRecord) -> bool:
-    """Return whether the turn was cut; its times say when it was cut, not how fast it was."""
+    """Return whether the turn was cut. The times of a cut turn show when it was cut, not how fast the agent was."""
     return record.status in CUT
 
 
 def refused(record: TurnRecord) -> bool:
-    """Return whether the turn was not given to the agent because a budget was used up."""
+    """Return whether the agent was not called because a budget was used up."""
     return record.error_category == "budget" and record.error is None
 
 
@@ -63,7 +63,7 @@ def counted_percentiles(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def milliseconds(value: float | None) -> str:
-    """Format milliseconds for people, from 10,000 on as seconds."""
+    """Format milliseconds for people: `950 ms`, and from 10,000 ms on in seconds."""
     if value is None:
         return "-"
     return f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"

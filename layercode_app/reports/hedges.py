@@ -13,11 +13,11 @@ class Hedges:
     """The hedged requests of a group of turns."""
 
     requests: int = 0
-    """All requests that agents sent to their models, without the second ones."""
+    """The requests that agents sent to their models. The second request of a hedged pair is not counted."""
     sent: int = 0
     won: int = 0
     most: Cost = field(default_factory=Cost)
-    """The cost of the answers to requests that were sent twice: the most that the other requests cost."""
+    """The highest possible cost of the requests that lost: each cost no more than the answer that won."""
 
     def add(self, record: TurnRecord) -> None:
         """Count the requests of one turn."""
@@ -28,7 +28,7 @@ class Hedges:
         self.won += won
         for number, call in enumerate(own):
             if call.hedge in ("lost", "slow"):
-                # The answer is the row before a second request that lost, and after a first one that did.
+                # The answer is the row before a second request that lost, or after a first request that was too slow.
                 place = number - 1 if call.hedge == "lost" else number + 1
                 self.most += cost_of(own[place]) if 0 <= place < len(own) else Cost(0.0, 1)
 
@@ -43,6 +43,6 @@ class Hedges:
 
     def __str__(self) -> str:
         return (
-            f"{self.sent:,} of {self.requests:,} model requests ({self.share:.1%}) were sent a second time, which "
-            f"answered first {self.won:,} times; the other requests cost at most as much as the answers: {self.most}."
+            f"{self.sent:,} of {self.requests:,} model requests ({self.share:.1%}) were sent a second time; the "
+            f"second was faster {self.won:,} times. The requests that lost cost at most {self.most}."
         )

@@ -1,4 +1,4 @@
-"""Read the JSON log files of all workers, rotated ones included, in order of time."""
+"""Read the JSON log files of all workers, rotated files included, in order of time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POLL_SECONDS = 0.3
 class Wanted:
     """A filter for log lines: by conversation, turn, agent, minimum level and age.
 
-    The turn may be the beginning of an id, as the terminal shows it.
+    `turn` may be the beginning of a turn's id, because the terminal shortens ids.
     """
 
     conversation: str | None = None
@@ -40,7 +40,7 @@ class Wanted:
         if self.level.upper() not in LEVELS:
             raise ConfigurationError(f"--level {self.level!r}: expected one of {', '.join(LEVELS)}.")
         asked = (self.conversation, self.agent)
-        # Searched for in the raw JSON, so that most lines are skipped without parsing.
+        # The needles are searched for in the raw JSON, so that most lines are skipped without parsing.
         needles = [orjson.dumps(one) for one in asked if one is not None]
         needles += [] if self.turn is None else [orjson.dumps(self._turn)[:-1]]
         object.__setattr__(self, "needles", tuple(needles))
@@ -51,7 +51,7 @@ class Wanted:
 
     @property
     def described(self) -> str:
-        """The filter in words that follow a verb; empty if it lets everything through."""
+        """The filter in words, to be put after a verb in a message; empty if every line passes."""
         asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
         parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]
         parts += [f"level {self.level.upper()} and above"] if self.level.upper() != LEVELS[0] else []
@@ -81,7 +81,7 @@ class Wanted:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the log files of all workers, rotated ones included. Files per agent repeat the same lines."""
+    """Return the log files of all workers, rotated files included, but no files per agent, which repeat the lines."""
     return sorted(path for path in folder.glob(f"{NAME}*.log") if path.is_file())
 
 
@@ -107,7 +107,7 @@ def _read(path: Path, wanted: Wanted) -> Iterator[Line]:
 
 
 class Follower:
-    """Reads the lines written from now on, across rotations and new workers."""
+    """Reads the lines that are written from now on, also after a rotation and by new workers."""
 
     def __init__(self, folder: Path, wanted: Wanted) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Format the fields of a log line for people: a turn's figures, and the other bound values."""
+"""Format the fields of a log line for people, such as a turn's tokens and cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HIDDEN = {
 
 
 USUAL = {"impact": "nothing"}
-"""Values that say nothing: the caller got what they should."""
+"""Values that are not shown, because they are the normal case."""
 
 
 def details(line: Line) -> str:

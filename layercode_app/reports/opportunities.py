@@ -13,21 +13,24 @@ from ..percentiles import percentile
 from .figures import interrupted
 
 LEAST_TURNS = 5
-"""Fewer turns are not significant."""
+"""The fewest turns that a finding is based on; fewer are not significant."""
 LONG_PROMPT = 1024
-"""Prompt length in tokens from which providers cache its beginning."""
+"""The length in tokens from which providers cache the beginning of a prompt."""
 LONG_HISTORY = 4000
 SLOW_TOOL_MS = 1500.0
 OFTEN_CHANGED = 0.2
-"""The share of turns whose request may begin unlike the one before. A history that is cut in steps changes less."""
+"""Advice is given if the beginning of the request changed in at least this share of turns.
+
+A history that is cut in steps changes less often.
+"""
 _CHANGE_ADVICE = {
-    "instructions": "Return what changes (time, names) as InstructionPart(text, name=..., on_change='append'): it is then "
-    "sent after the history, and the provider can cache what is before it.",
-    "tools": "Offer the same tools in every turn, in the same order: they are the beginning of a request.",
+    "instructions": "Return changing parts (time, names) as InstructionPart(text, name=..., on_change='append'). They "
+    "are then sent after the history, and the provider can cache everything before them.",
+    "tools": "Offer the same tools in every turn, in the same order, because a request begins with the tools.",
     "history": "Raise LAYERCODE_HISTORY_TOKENS, or shorten tool results: the history is cut in too many turns.",
 }
 EXPENSIVE_RATIO = 3.0
-"""How many times the cheapest model's cost per turn a model must exceed, before a trial of the cheapest is advised."""
+"""The cheapest model is suggested if another model costs more than this many times as much per turn."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class _Spending:
 
 @dataclass
 class _Prompts:
-    """Turns that called a model after an earlier one, and how often what changed, by conversation."""
+    """The number of turns with a history, and how often each part of their prompts changed, by conversation."""
 
     turns: int = 0
     changes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -68,7 +71,7 @@ class _Prompts:
 
 
 class Sightings:
-    """The figures of turns from which opportunities are found."""
+    """Collects the figures of turns and finds the opportunities in them."""
 
     def __init__(self) -> None:
         self._spending: dict[tuple[str, str], _Spending] = defaultdict(_Spending)
@@ -114,7 +117,7 @@ class Sightings:
                 yield Opportunity(
                     "uncached prompts",
                     f"{agent} on {model}",
-                    f"{prompt:,.0f} prompt tokens a request over {spent.requests} requests, {share:.0%} of them cached",
+                    f"{prompt:,.0f} prompt tokens per request ({spent.requests} requests), {share:.0%} of them cached",
                     "Keep changing parts (time, names) out of the beginning of the instructions, so that the provider "
                     "can cache them.",
                 )
@@ -138,7 +141,7 @@ class Sightings:
                 yield Opportunity(
                     "long histories",
                     f"{agent} on {model}",
-                    f"up to {spent.largest:,} prompt tokens a request, {spent.input / spent.requests:,.0f} on average",
+                    f"up to {spent.largest:,} prompt tokens per request, mean {spent.input / spent.requests:,.0f}",
                     "Lower LAYERCODE_HISTORY_TOKENS, or shorten the instructions and tool results.",
                 )
 

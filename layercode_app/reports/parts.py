@@ -1,4 +1,4 @@
-"""Tally the timed parts of turns, tools and stages: runs, durations, failures and costs."""
+"""Tally the timed parts of turns (tools and stages): runs, durations, failures and costs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PartTally:
     cost: Cost = field(default_factory=Cost)
 
     def time(self, part: ToolCall | Stage) -> None:
-        """Count one run."""
+        """Count one run and its duration."""
         self.times += 1
         self.failed += part.status == "failed"
         self.cancelled += part.status == "cancelled"

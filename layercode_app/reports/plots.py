@@ -40,7 +40,7 @@ def bars(labels: Sequence[str], values: Sequence[float], *, unit: str, name: str
     """Draw a bar for each label."""
     top = _ceiling(max(values, default=0.0))
     if not unit and top < 20:
-        top = -(-top // 4) * 4.0  # Grid lines are at quarters, and counts are whole.
+        top = -(-top // 4) * 4.0  # A multiple of 4 puts the quarter grid lines at whole numbers.
     step = (WIDTH - LEFT - RIGHT) / max(len(values), 1)
     wide = min(step * 0.7, 48)
     body = [_grid(top, unit), _labels(labels)]
@@ -81,7 +81,7 @@ def _y(value: float, top: float) -> float:
 
 
 def _ceiling(value: float) -> float:
-    """Return the next round number, so that the grid lines are at round numbers."""
+    """Return the next larger round number, so that the grid lines are at round numbers too."""
     if value <= 0:
         return 1.0
     scale: float = 10 ** floor(log10(value))

@@ -49,7 +49,7 @@ class Report:
     opportunities: list[Opportunity] = field(default_factory=list)
     agreement: Agreement = field(default_factory=Agreement)
     forgotten: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Usage by day of turns that are no longer in the journal; only their totals remain."""
+    """The usage of deleted turns, by day. Only totals of these turns remain."""
 
     def as_json(self) -> Json:
         """Return the report as JSON."""
@@ -91,7 +91,7 @@ def beginning(since: str | None) -> float:
 
 
 async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> Report:
-    """Read the journal from `since` on and count its turns. Raises StoreError."""
+    """Read the journal from `since` (epoch seconds) on and count its turns. Raises StoreError."""
     report = Report(since, time.time(), by)
     scores = await _scores_of_calls(store, since) if by == "score" else {}
     # Only the tools' costs need the messages, which are most of the journal's bytes.
@@ -101,7 +101,7 @@ async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> 
 
 
 async def _scores_of_calls(store: Store, since: float) -> dict[str, set[str]]:
-    """Return the scores of each conversation, such as `task_completed no`: one turn has them, and all turns count."""
+    """Return the scores of each conversation, such as `task_completed no`. They count for each of its turns."""
     found: dict[str, set[str]] = {}
     async for record in store.turns(since=since, bodies=False):
         for name, score in record.scores.items() if is_counted(record) else ():
@@ -174,7 +174,7 @@ def _count_models(groups: dict[str, Tally], record: TurnRecord, *, first: bool) 
 
 
 async def _forgotten(store: Store, report: Report) -> dict[str, dict[str, float]]:
-    """Return the stored totals by day, less what the journal still holds of that day."""
+    """Return the stored totals by day, minus the turns of that day that are still in the journal."""
     from .usage_totals import totals_by_day
 
     gone: dict[str, dict[str, float]] = {}

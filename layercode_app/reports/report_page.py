@@ -24,7 +24,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @cache
 def templates() -> Environment:
-    """Return the pages' templates; they escape every value and make its invisible characters visible."""
+    """Return the templates of all pages. They escape every value and make invisible characters visible."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = Environment(
@@ -34,13 +34,13 @@ def templates() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    # Every page needs them, also one whose template is a text.
+    # Every page uses the colours.
     found.globals["colors"] = colors()
     return found
 
 
 def _safe(value: object) -> object:
-    """Make invisible characters of a text visible, as it may come from outside; our own markup passes unchanged."""
+    """Make invisible characters visible in a text, which may come from outside. Our own markup passes unchanged."""
     return value if hasattr(value, "__html__") or not isinstance(value, str) else visible_lines(value)
 
 

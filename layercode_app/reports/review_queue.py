@@ -15,14 +15,14 @@ from .conversations import moment
 from .figures import counted, duration, interrupted, is_counted, is_turn
 
 OFTEN = 3
-"""From this many interruptions on, a call is worth a look."""
+"""A call with this many interruptions or more is worth a look."""
 TOP = 3
-"""The number of the most expensive and of the slowest calls that are worth a look."""
+"""How many of the most expensive calls, and of the slowest calls, are worth a look."""
 
 
 @dataclass
 class CallSeen:
-    """What is known of a call; `reasons` say why it is worth a look, the gravest first."""
+    """The figures of one call. `reasons` say why the call is worth a look, the most serious first."""
 
     conversation_id: str
     agent: str
@@ -55,7 +55,7 @@ class CallSeen:
         self.review = record.scores.get(REVIEW, self.review)
 
     def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the call by itself, the gravest first."""
+        """Yield the faults of the call, the most serious first. Other calls are not considered."""
         yield from (f"judged no: {name}" for name in self.judged_no)
         if self.failed:
             yield f"{counted(self.failed, 'turn')} failed"
@@ -69,7 +69,7 @@ class CallSeen:
             yield f"interrupted {self.cut} times"
 
     def to_json(self) -> Json:
-        """Return it as JSON."""
+        """Return the call as JSON."""
         return asdict(self) | {"started_at": moment(self.started_at)}
 
 
@@ -85,7 +85,7 @@ CallT = TypeVar("CallT", bound=CallSeen)
 
 
 async def calls_seen(store: Store, kind: type[CallT], *, since: float = 0.0) -> list[CallT]:
-    """Return the counted calls as objects of this kind, in the order in which they began."""
+    """Return the calls that reports count, as objects of the class `kind`, in the order in which they began."""
     calls: dict[str, CallT] = {}
     async for record in store.turns(since=since, bodies=False):
         if is_turn(record) and is_counted(record):
@@ -95,7 +95,10 @@ async def calls_seen(store: Store, kind: type[CallT], *, since: float = 0.0) -> 
 
 
 async def review_queue(store: Store, *, since: float = 0.0, limit: int = 20, reviewed: bool = False) -> list[CallSeen]:
-    """Return up to `limit` calls worth a look, the gravest first. Calls with a verdict only if `reviewed`."""
+    """Return up to `limit` calls worth a look, the most serious first.
+
+    Calls that a person has already reviewed are included only if `reviewed`.
+    """
     found = await calls_seen(store, CallSeen, since=since)
     for call in found:
         call.reasons = list(call.faults())

@@ -1,6 +1,6 @@
-"""Compare texts by their words: TF-IDF vectors, and groups of similar ones. Deterministic, and without a model.
+"""Compare texts by their words, and group similar texts, with TF-IDF vectors. Deterministic; no model is called.
 
-scikit-learn has the same and more, and would be the largest dependency of the package by far.
+scikit-learn can do this too, but it would be by far the largest dependency of the package.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 Vector: TypeAlias = Mapping[str, float]
-"""A text as weights of its words; its length is 1, or 0 for a text without words."""
+"""A text as a vector: the weight of each word. The vector's length is 1, or 0 for a text without words."""
 
 SIMILAR = 0.3
-"""The cosine from which two texts are similar; unrelated sentences are below 0.1."""
+"""Two texts are similar if their cosine is at least this. Unrelated sentences are below 0.1."""
 ROUNDS = 4
-"""How often each text is assigned to its group again. Later rounds move few texts."""
+"""The number of rounds in which each text is moved to the nearest group. More rounds would move few texts."""
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _COMMON_TEXT = """
 about all also am an and any are as at be been but by can could did do does doing don for from get give go good had has have
@@ -27,17 +27,17 @@ very want was we well were what when where which who why will with would yeah ye
 zero one two three four five six seven eight nine ten eleven twelve dozen half hundred much many more
 """
 _COMMON = frozenset(_COMMON_TEXT.split())
-"""English words that do not tell what a caller wants; other languages rely on the weights alone."""
+"""English words that say nothing about what a caller wants. Other languages have no such list, only the weights."""
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words that tell what a text is about, in lower case and without the plural's s."""
+    """Return the words that tell what a text is about, in lower case and without a plural s."""
     found = (word for word in _WORD.findall(text.casefold()) if word not in _COMMON)
     return [word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] != "s" else word for word in found]
 
 
 class Corpus:
-    """The texts by which words are weighted: a word of few texts tells more than one of many."""
+    """A set of texts that gives each word a weight: a word that is in few texts weighs more."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         known = [words_of(text) for text in texts]
@@ -54,7 +54,7 @@ class Corpus:
 
 
 def cosine(one: Vector, other: Vector) -> float:
-    """Return how similar two texts are, from 0 to 1."""
+    """Return how similar two vectors are, from 0 to 1."""
     return sum(weight * other.get(word, 0.0) for word, weight in one.items())
 
 
@@ -78,7 +78,7 @@ def groups_of(vectors: Sequence[Vector]) -> list[list[int]]:
 def _assigned(vectors: Sequence[Vector], centres: list[Vector]) -> list[list[int]]:
     """Put each vector into the group of the nearest centre, or begin a group with it if none is similar."""
     groups: list[list[int]] = [[] for _ in centres]
-    # Only centres that share a word are compared, so that a journal with many groups takes no longer.
+    # Each text is compared only with centres that share a word with it, which is fast even with many groups.
     having: defaultdict[str, dict[int, float]] = defaultdict(dict)
     for number, vector in enumerate(centres):
         _index(having, number, vector)

@@ -11,7 +11,7 @@ from .parts import PartTally
 
 @dataclass
 class StageTally(PartTally):
-    """The tally of one stage. The usage of a nested stage counts in both."""
+    """The tally of one stage. The usage of a nested stage counts for the outer stage too."""
 
     input_tokens: int = 0
     output_tokens: int = 0

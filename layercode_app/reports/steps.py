@@ -1,4 +1,4 @@
-"""Find the steps of a turn in its record: what it did, from when to when. The dev page and `explain` both read them."""
+"""Find the steps of a turn in its record: what the turn did, and when. The dev page and `explain` show them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 class Step:
     """A step of a turn; times in milliseconds since the request.
 
-    `name` is short, for a chart; `label` is for a sentence. `first_ms` is the first token of a model request.
+    `name` is short, for a chart; `label` is for a sentence. `first_ms` is the time of a model request's first token.
     """
 
     kind: StepKind
@@ -32,7 +32,7 @@ class Step:
     call_id: str = ""
     """The id of a tool call."""
     lost: bool = False
-    """Whether another request, sent because this one or the other was slow, answered instead."""
+    """True for a model request that was hedged and lost: the other request of the pair answered."""
     model: str = ""
     usage: dict[str, int] = field(default_factory=dict)
     cost: float | None = None
@@ -44,7 +44,7 @@ class Step:
 
 
 def end_of(record: TurnRecord) -> float:
-    """Return when the turn ended, or the last time that the record of a running turn holds."""
+    """Return when the turn ended; for a running turn, the latest time in its record."""
     if (total := record.timings.get("total")) is not None:
         return total
     times = [*record.timings.values(), *(frame.at_ms for frame in record.frames)]
@@ -62,7 +62,7 @@ def steps_of(record: TurnRecord) -> list[Step]:
     verified = min(record.timings.get("verified", 0.0), begun)
     waits = [
         Step("verify", "verify", "checking the webhook", 0.0, verified),
-        Step("history", "history", "the journal and an older turn", verified, begun),
+        Step("history", "history", "reading the journal and waiting for an older turn", verified, begun),
     ]
     parts = [*_requests(record, end), *(_tool(call, end) for call in record.tools), *_stages(record, end)]
     return [*(wait for wait in waits if wait.ended_ms > wait.started_ms), *sorted(parts, key=lambda s: s.started_ms)]
@@ -75,7 +75,7 @@ def has_model(record: TurnRecord) -> bool:
 
 def _requests(record: TurnRecord, end: float) -> Iterator[Step]:
     if not record.requests and (first := record.timings.get("ttft")) is not None:
-        # A record of an older version has the time of the first token only.
+        # A record from an older version has only the time of the first token.
         retried = f" ({record.retries} retries)" if record.retries else ""
         label = f"the model's first token{retried}"
         yield Step("model", "model", label, record.timings.get("history", 0.0), first, model=record.model)
@@ -126,11 +126,12 @@ def _times(part: ModelCall | ToolCall | Stage, end: float) -> tuple[float, float
 
 
 def left_over(record: TurnRecord, steps: Sequence[Step], at_ms: float) -> tuple[str, str]:
-    """Return the name and the label of the time from `at_ms`, which none of the steps covers."""
+    """Return the name and the label of an interval that no step covers; it begins at `at_ms`."""
     if record.status is not Status.RUNNING and not has_model(record):
         return "own code", "the agent's own code"
     if not record.requests and "ttft" in record.timings:
-        return "rest", "the rest of the answer"  # An older record does not tell what came after the first token.
+        # A record from an older version does not show what followed the first token.
+        return "rest", "the rest of the answer"
     work = [step for step in steps if step.kind not in ("verify", "history")]
     if all(step.started_ms >= at_ms for step in work):
         return "prepare", "preparing the request"

@@ -31,7 +31,7 @@ def all_tables(report: Report) -> Iterator[Rows]:
     if report.groups:
         yield _groups(f"By {report.by}", report.groups.values())
     if len(report.models) > 1 and report.by != "model":
-        yield _groups("Model against model", report.models.values())
+        yield _groups("By model", report.models.values())
     if report.tools and (report.by == "tool" or report.total.tool_calls):
         yield _tools(report.tools, costs=report.by == "tool")
     if report.stages:

@@ -12,9 +12,9 @@ from .figures import LATENCIES, TOKENS, counted_percentiles, interrupted, refuse
 from .hedges import Hedges
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
-"""The groups of latencies. `all` holds the answers to the caller, which `first` and the two for tools divide further.
+"""The groups of latencies. `all` holds every answer to the caller; `first` and the two about tools hold parts of `all`.
 
-Interrupted turns and greetings are separate; failed and refused turns are left out.
+Interrupted turns and greetings have groups of their own. Failed and refused turns are left out.
 """
 
 
@@ -28,7 +28,7 @@ class Outcome:
 
 @dataclass
 class Scores:
-    """A quality score over many turns: its numbers, for the mean, and how often each value was given."""
+    """One quality score over many turns: its values as numbers, for the mean, and how often each value was given."""
 
     numbers: list[float] = field(default_factory=list)
     values: Counter[str] = field(default_factory=Counter)
@@ -84,7 +84,7 @@ class Tally:
         self._time(record, first)
 
     def add_helper(self, share: Share) -> None:
-        """Count the usage of a model that helped another one in a turn."""
+        """Count the usage of a model that only helper agents called in a turn."""
         self.helped += 1
         self._count_usage(share)
 
@@ -140,7 +140,7 @@ class Tally:
 
     @property
     def recovery_rate(self) -> float | None:
-        """The share of turns that a retry saved, among those and all failed turns; None if there are neither."""
+        """The share of turns that a retry saved, among saved and failed turns together; None if there are neither."""
         troubled = self.recovered + self.failed
         return self.recovered / troubled if troubled else None
 
@@ -151,7 +151,7 @@ class Tally:
 
     @property
     def success_rate(self) -> float | None:
-        """The share of conversations that recorded an outcome; None if none did, as with agents that record none."""
+        """The share of conversations that recorded an outcome; None if no conversation did."""
         return len(self.successful) / len(self.conversations) if self.outcomes else None
 
     def times(self, metric: str, part: str = "all") -> list[float]:

@@ -23,7 +23,7 @@ LEGEND = (
     "first: a conversation's first answer; cut: interrupted by the caller."
 )
 LONGEST_NAME = 80
-"""Maximum characters of a row's name, which a caller may choose; `--json` has all of it."""
+"""Maximum characters of a row's name, which may come from a caller. `--json` has the whole name."""
 
 
 def print_report(report: Report) -> None:

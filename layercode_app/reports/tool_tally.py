@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ANSWER = "(no tool)"
 """The key of model requests that follow no tool result, such as the first of a turn."""
 RETRY = "(retry)"
-"""The key of model requests that repeat an answer which could not be used."""
+"""The key of model requests that ask again because the answer before could not be used."""
 INSIDE = "(inside tools)"
 """The key of model requests made inside tools, such as those of an agent that a tool calls."""
 
@@ -33,13 +33,13 @@ class ToolTally(PartTally):
 
 
 class Tools:
-    """The tallies of many turns by tool name, or by ANSWER, RETRY or INSIDE for requests that no tool result led to."""
+    """The tallies of many turns, by tool name. Requests that follow no tool result are at ANSWER, RETRY or INSIDE."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, ToolTally] = {}
 
     def add(self, record: TurnRecord) -> None:
-        """Count the tools of a turn; its messages are needed for tokens and cost."""
+        """Count the tools of a turn. Tokens and cost are counted only if the record has its messages."""
         for call in record.tools:
             self._of(call.name).time(call)
         for led_by, tokens, cost in requests(record):
@@ -78,7 +78,7 @@ def _tokens(usage: Mapping[str, int]) -> int:
 
 
 def _inside_a_tool(call: ModelCall, tools: Iterable[ToolCall]) -> bool:
-    """Return whether a tool was running when the request began; the requests of guards and hooks belong to no tool."""
+    """Return whether a tool was running when the request began. Requests of guards and hooks belong to no tool."""
     return any(tool.started_ms <= call.started_ms <= (tool.ended_ms or call.started_ms) for tool in tools)
 
 

@@ -11,7 +11,7 @@ from ..judging.spending import answer_of
 AT_ONCE = 20
 """The number of calls in one request."""
 LONGEST = 600
-"""The most characters of a call that the model is given."""
+"""Maximum characters of a call that are sent to the model."""
 SECONDS = 120.0
 INSTRUCTIONS = (
     "You are given the words of callers, one numbered call after another. Name for each what the caller wanted, in two to "
@@ -21,7 +21,7 @@ INSTRUCTIONS = (
 
 
 async def topics_of(model: Any, texts: Sequence[str]) -> list[str]:
-    """Return a topic for each text. Raises JudgeError if the model does not answer with one for each."""
+    """Return a topic for each text. Raises JudgeError if the model fails or returns a different number of topics."""
     from pydantic_ai import Agent
 
     agent: Agent[None, list[str]] = Agent(model, instructions=INSTRUCTIONS, output_type=list[str])

@@ -12,7 +12,7 @@ PREFIX = "usage/"
 
 
 def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
-    """Return what a turn adds to the totals, by key: the turn once, and each model's own usage."""
+    """Return what a turn adds to each total, by key: the turn is counted once, the usage for each model."""
     totals = {_key(record, record.model): _counts(record)}
     if record.usage or record.cost:
         for share in record.shares:
@@ -51,7 +51,7 @@ def _spent(share: Share) -> dict[str, float]:
 
 
 async def totals_by_day(store: Store, prefix: str = "") -> dict[str, dict[str, float]]:
-    """Return the totals of each day that begins with `prefix`, over all agents and models."""
+    """Return the totals of each day over all agents and models. `prefix` selects days, such as `2026-01`."""
     days: dict[str, dict[str, float]] = {}
     for key, amounts in (await store.totals(PREFIX + prefix)).items():
         total = days.setdefault(key.removeprefix(PREFIX).split("/", 1)[0], {})

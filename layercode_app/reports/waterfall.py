@@ -1,4 +1,4 @@
-"""The waterfall of a turn: its steps, what is left over, what was said, and a verdict on what it waited for.
+"""Build the waterfall of a turn: its steps, the time between them, the speech, and what the caller waited for.
 
 Each millisecond of the turn is attributed to one step, so that the steps' `own_ms` add up to the turn.
 """
@@ -15,18 +15,18 @@ from .steps import FINISHING, Step, end_of, left_over, steps_of
 from .words import Said, answered_ms, gaps, is_apology, said_in
 
 SLOW_MS = 1500.0
-"""Time to first speech from which a turn is slow: callers then ask whether the line is dead."""
+"""A turn is slow from this time to first speech on: callers then ask whether the line is dead."""
 LONG_MS = 500.0
-"""The shortest part of a wait that an explanation names besides the longest."""
+"""An explanation names the longest part of a wait, and other parts of at least this length."""
 QUICK_MS = 100.0
 """A shorter wait needs no verdict."""
 _ORDER = {"model": 0, "tool": 0, "helper": 1, "stage": 2, "verify": 3, "history": 3}
-"""Which of two steps at the same time gets the time: a stage or a helper runs within a tool, or beside a model."""
+"""Of overlapping steps, the one with the lowest number gets the time: stages and helpers run within tools or models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The step that a wait of the caller went to: `text` is such as `1.2 s of 2.4 s: the second model request`."""
+    """The step that took most of a wait. An example of `text` is `1.2 s of 2.4 s: the second model request`."""
 
     text: str
     window: str
@@ -47,18 +47,18 @@ class Waterfall:
     said: list[Said]
     first_word_ms: float | None
     answer_ms: float | None
-    """When the first word of the answer was sent, fillers left out."""
+    """When the first word of the answer was sent, not counting fillers."""
     apologised: bool
     """Whether an apology was spoken instead of an answer."""
     verdict: Verdict | None
 
     def to_json(self) -> dict[str, Json]:
-        """Return the waterfall as the dev page draws it and `sessions explain --json` prints it."""
+        """Return the waterfall as JSON, for the dev page and `sessions explain --json`."""
         return asdict(self)
 
 
 def waterfall_of(record: TurnRecord) -> Waterfall:
-    """Return the waterfall of a turn. The record needs its frames, or nothing is known of what was said."""
+    """Return the waterfall of a turn. Without the frames of the record, it shows no speech."""
     end = end_of(record)
     steps = attributed(record, 0.0, end)
     answer = answered_ms(record)
@@ -68,7 +68,7 @@ def waterfall_of(record: TurnRecord) -> Waterfall:
 
 
 def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
-    """Return the steps with their `own_ms` between two times, and steps for what is left over, in order."""
+    """Return the steps with their `own_ms` between two times, and extra steps for uncovered time, in order."""
     steps = steps_of(record)
     left: list[tuple[float, float]] = []
     for since, until in pairwise(_cuts(steps, start, end)):
@@ -83,7 +83,7 @@ def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
 
 
 def _left_over(record: TurnRecord, steps: Sequence[Step], left: Sequence[tuple[float, float]]) -> list[Step]:
-    """Return one step for all left-over intervals of the same name."""
+    """Return the extra steps: one for all intervals of the same name."""
     found: dict[str, Step] = {}
     for since, until in left:
         name, label = left_over(record, steps, since)
@@ -99,15 +99,16 @@ def _cuts(steps: Sequence[Step], start: float, end: float) -> list[float]:
 
 
 def _step_of(steps: Sequence[Step], since: float, until: float) -> Step | None:
-    """Return the step that this time is attributed to: of several at once, the one that ended last."""
+    """Return the step that gets this interval: of overlapping steps, the first by `_ORDER`, then the last to end."""
     running = [step for step in steps if step.started_ms <= since and until <= step.ended_ms]
     return min(running, key=lambda step: (_ORDER[step.kind], -step.ended_ms), default=None)
 
 
 def verdict_of(record: TurnRecord) -> Verdict | None:
-    """Return what the caller's longest wait went to; None for a turn that still runs, or had no wait worth a word.
+    """Return what took the time of the caller's longest wait; None if the turn still runs, was refused or was quick.
 
-    It is the wait for the answer's first word, or a longer silence within the answer; the whole turn if it was silent.
+    The longest wait is the wait for the answer's first word, or a longer silence within the answer. For a silent turn
+    it is the whole turn.
     """
     if record.status is Status.RUNNING or refused(record):
         return None

@@ -10,12 +10,12 @@ from typing import Literal
 from ..journal.record import TTS, TurnRecord
 
 GAP_MS = 500.0
-"""A longer pause between two pieces splits the speech."""
+"""A longer pause between two pieces starts a new run of speech."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A piece of speech that was sent; `at_ms` is in milliseconds since the request, `frame` the frame's place."""
+    """A piece of speech that was sent, `at_ms` milliseconds after the request. `frame` is the index of its frame."""
 
     at_ms: float
     source: str
@@ -32,7 +32,7 @@ class Said:
     at_ms: list[float] = field(default_factory=list)
     """When each piece was sent."""
     frame: int = 0
-    """The place of its first frame."""
+    """The index of its first frame."""
 
 
 def words_of(record: TurnRecord) -> list[Word]:
@@ -52,7 +52,7 @@ def words_of(record: TurnRecord) -> list[Word]:
 
 
 def answered_ms(record: TurnRecord) -> float | None:
-    """Return when the first word of the answer, fillers left out, was sent; None if none was.
+    """Return when the first word of the answer was sent, not counting fillers; None if there was no answer.
 
     For a record without frames it is the time to first speech.
     """
@@ -63,7 +63,7 @@ def answered_ms(record: TurnRecord) -> float | None:
 
 
 def is_apology(record: TurnRecord) -> bool:
-    """Return whether the first words besides fillers were an apology, and no answer."""
+    """Return whether the first words, not counting fillers, were an apology instead of an answer."""
     return next((part.source for part in record.speech if part.source != "filler"), "") == "apology"
 
 
@@ -79,7 +79,7 @@ def gaps(record: TurnRecord, least_ms: float) -> list[tuple[float, float]]:
 
 
 def said_in(record: TurnRecord, end: float) -> list[Said]:
-    """Return the rows of speech: what fillers covered, then the answer, split where nothing was said."""
+    """Return the rows of speech: the time that fillers covered, then the answer, split at silences."""
     words = words_of(record)
     fillers = [word for word in words if word.source == "filler"]
     answer = [word for word in words if word.source != "filler"]

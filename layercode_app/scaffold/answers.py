@@ -24,7 +24,7 @@ _TAKEN = {"layercode_app", "pydantic_ai", "agents", "tests", "test", "evals", "l
 
 @dataclass(frozen=True)
 class Answers:
-    """A valid set of answers. `name` names the distribution, `module` the agent."""
+    """A valid set of answers. `name` is the name of the distribution, `module` the name of the agent."""
 
     folder: Path
     name: str
@@ -36,7 +36,7 @@ class Answers:
 
     @property
     def module(self) -> str:
-        """The name as a Python identifier: that of the agent, its file and its route."""
+        """The name as a Python identifier, for the agent, its file and its route."""
         return module_name(self.name)
 
     @property
@@ -53,7 +53,7 @@ def module_name(name: str) -> str:
 def check(
     where: str, *, agent: str, model: str | None, extras: Sequence[str], known_agents: Collection[str]
 ) -> Answers:
-    """Check all answers and return them. Raises ConfigurationError for the first that is wrong, with the fix."""
+    """Check all answers and return them. Raises ConfigurationError, with the fix, for the first wrong answer."""
     folder, name = check_place(where)
     check_known("--agent", agent, known_agents)
     check_model(model)
@@ -61,7 +61,10 @@ def check(
 
 
 def check_place(where: str) -> tuple[Path, str]:
-    """Return the folder of a new project and its name. `.` is the current folder, which need not be empty."""
+    """Return the folder of a new project and its name. `.` is the current folder, which need not be empty.
+
+    Raises ConfigurationError for a name that cannot be used, and for another folder that exists.
+    """
     folder = Path(where)
     if not where.strip():
         # Path("") is the current folder, but `new "$NAME"` with NAME unset does not mean that.
@@ -74,7 +77,10 @@ def check_place(where: str) -> tuple[Path, str]:
 
 
 def check_extras(extras: Sequence[str]) -> tuple[str, ...]:
-    """Return the extras in a fixed order, with those that they depend on."""
+    """Return the extras in a fixed order, with the extras that they depend on.
+
+    Raises ConfigurationError for an unknown extra, and for two journals.
+    """
     for extra in extras:
         check_known("--with", extra, EXTRAS)
     if set(STORES) <= set(extras):
@@ -101,11 +107,11 @@ def check_name(name: str) -> str:
         )
     if normalized(name) in required():
         raise ConfigurationError(
-            f"The name {name!r} is that of a package which the project installs. "
+            f"The name {name!r} belongs to a package that the project installs. "
             f"Add a word to it, such as '{name}-agent'."
         )
     if module in _TAKEN:
-        raise ConfigurationError(f"The name {name!r} is taken: a part of the project has it. Choose another name.")
+        raise ConfigurationError(f"The name {name!r} is reserved: a part of the project uses it. Choose another name.")
     return name
 
 
@@ -124,7 +130,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def check_known(option: str, value: str, known: Collection[str]) -> None:
-    """Raise ConfigurationError for an unknown value, with the known ones and the most similar one."""
+    """Raise ConfigurationError for an unknown value. The message lists the known values and the most similar one."""
     if value not in known:
         close = get_close_matches(value, known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -1,6 +1,6 @@
 """A short conversation for each agent of the gallery: what the caller says, and what the agent must do.
 
-The tests and the evaluation scenario of a new project are made from it; offline, the agent's script answers.
+The test and the evaluation scenario of a new project are generated from it. Offline, the agent's script answers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """What the caller says, words that the reply must contain, and the tools that must be called."""
+    """One exchange: what the caller says, words that the reply must contain, and the tools that must be called."""
 
     say: str
     heard: str = ""
@@ -30,6 +30,14 @@ CONVERSATIONS: dict[str, tuple[Line, ...]] = {
         Line("Yes, book a table", "at eight tonight", ("reserve",)),
     ),
     "echo": (Line("Hello", "Hello"), Line("One more time", "One more time")),
+    "front_desk": (
+        Line("This is Ann Smith", "Ann Smith", ("save_name",)),
+        Line("415 555 0199", "What is it for", ("save_number",)),
+        Line("A check-up, please", "Which day", ("save_reason",)),
+        Line("Next Tuesday", "eleven thirty", ("save_day", "find_times")),
+        Line("Half past eleven", "Shall I book it", ("save_time",)),
+        Line("Yes, please", "Booked", ("book_appointment",)),
+    ),
     "helpdesk": (
         Line("Where is the wireless password?", "sticker", ("search",)),
         Line("When do invoices come?", "first of the month", ("search",)),

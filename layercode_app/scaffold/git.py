@@ -10,7 +10,7 @@ from ..settings import environment
 
 _SECONDS = 30
 _OF_A_HOOK = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
-"""What git tells its hooks. It would name their repository instead of the project's."""
+"""Variables that git sets for its hooks. They would select the hook's repository instead of the project's."""
 
 
 def output(folder: Path, *arguments: str) -> str | None:
@@ -27,12 +27,12 @@ def output(folder: Path, *arguments: str) -> str | None:
 
 
 def is_installed() -> bool:
-    """Return whether there is a git to run."""
+    """Return whether git is installed."""
     return which("git") is not None
 
 
 def in_repository(folder: Path) -> bool:
-    """Return whether a folder, or the nearest of its parents that exists, is in the work tree of a repository."""
+    """Return whether a folder, or its nearest existing parent, is in the work tree of a repository."""
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     return (output(there, "rev-parse", "--is-inside-work-tree") or "").strip() == "true"
 

@@ -26,7 +26,7 @@ class KeptAnswers(BaseModel):
     model: str | None = None
     extras: tuple[str, ...] = Field((), alias="with")
     vendor: bool = False
-    """Whether the project contains the wheel that it installs."""
+    """True if the project contains the wheel that it installs."""
 
 
 class Kept(BaseModel):
@@ -36,7 +36,7 @@ class Kept(BaseModel):
     """The version that created the project or last updated it."""
     answers: KeptAnswers
     files: dict[str, str]
-    """The digest of each file as that version generates it."""
+    """The digest of each file's text as that version generates it, by path."""
     merge_from: dict[str, str] = {}
     """For a file that was changed by hand: the digest of the older generated text that it is based on."""
 

@@ -10,7 +10,7 @@ from .kept import digest
 
 
 def made_text(folder: Path, path: str, made: str) -> str | None:
-    """Return the generated text whose digest is `made` from the project's git history; None if it is not there."""
+    """Find the text with the digest `made` in the git history of a file. Return None if it is not there."""
     listed = output(folder, "log", "--all", "--format=", "--raw", "--no-abbrev", "--no-renames", "--", path)
     blobs = [line.split()[3] for line in reversed((listed or "").splitlines()) if line.startswith(":")]
     texts = (output(folder, "cat-file", "blob", blob) for blob in dict.fromkeys(blobs) if blob.strip("0"))
@@ -18,7 +18,7 @@ def made_text(folder: Path, path: str, made: str) -> str | None:
 
 
 def merge(base: str, ours: str, theirs: str) -> str | None:
-    """Return one text with both changes; None if they conflict or git is missing."""
+    """Return a text with the changes of both versions; None if they conflict or git is missing."""
     with TemporaryDirectory() as place:
         for name, text in (("ours", ours), ("base", base), ("theirs", theirs)):
             (Path(place) / name).write_text(text, encoding="utf-8")

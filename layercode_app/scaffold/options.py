@@ -17,14 +17,14 @@ EXTRAS = {
 }
 """The values of `--with`, and what each one adds."""
 STORES = ("redis", "postgres")
-"""The extras that choose the journal: extras of this package too, of which a project has one at most."""
-COLLECTING = {"phone_intake"}
+"""The extras that choose the journal; a project has at most one. This package has extras of the same names."""
+COLLECTING = {"front_desk", "phone_intake"}
 """The gallery agents that need the extra `collect` of this package."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """A model provider: what is needed to use it."""
+    """A model provider, with its API key's variable and its client's extra."""
 
     key: str
     """The environment variable of its API key."""

@@ -1,4 +1,4 @@
-"""Ask the machine's package index whether it has this version, with the installer that the machine has."""
+"""Ask the machine's package index, through pip or uv, whether it has this version."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .source import NAME
 SECONDS = 3
 """Timeout of one request. Requests are not repeated: a slow index must not hold up `new`."""
 ALL_SECONDS = 10
-"""Timeout of the whole question: of several indexes, and of looking up their addresses."""
+"""Timeout of the whole query, including several indexes and their DNS lookups."""
 _FAILED = re.compile(r"^\s*Could not fetch URL \S+ (?!404 )(.+) - skipping$", re.MULTILINE)
 _ERRNO = re.compile(r"\[Errno -?\d+\] ([\w ,]+)")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the index says. `has` is false if it could not be asked, and `why` is then the reason."""
+    """The answer of the index. If the index could not be asked, `has` is false and `why` is the reason."""
 
     has: bool
     why: str = ""
 
 
 def ask(version: str) -> Answer:
-    """Ask whether the package index of this machine's pip, or else of its uv, has a version of this package."""
+    """Ask whether the package index of this machine's pip, or without pip of its uv, has a version of this package."""
     if find_spec("pip") is not None:
         return _ask_pip(version)
     if uv := which("uv"):
@@ -64,9 +64,9 @@ def _ask_uv(uv: str, version: str) -> Answer:
 
 
 def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Return the exit code of an installer and everything it printed; -1 if it does not end in time.
+    """Return the exit code of an installer and everything it printed; -1 if it times out or cannot start.
 
-    It runs in an empty folder: in a project, uv would find the wheel of `vendor/`.
+    The installer runs in an empty folder, because in a project uv would find the wheel of `vendor/`.
     """
     try:
         with TemporaryDirectory() as empty:
@@ -82,8 +82,8 @@ def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | N
 
 
 def _brief(text: str) -> str:
-    """Return the reason of a failure in a few words: that of the system if it is there, else the last line."""
+    """Return the reason of a failure in a few words: the system's error if there is one, else the last line."""
     if system := _ERRNO.findall(text):
         return str(system[-1]).strip()
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1].removeprefix("cause: ")[:120] if lines else "the installer said nothing"
+    return lines[-1].removeprefix("cause: ")[:120] if lines else "the installer printed nothing"

@@ -24,7 +24,7 @@ from .source import NAME, local_source
 LOCAL_FILE = ".layercode-app.local"
 """The file that points to this package if it was not installed from an index; ignored by git."""
 OWN = {".env", "logs/.gitkeep", "wheels/.gitkeep", LOCAL_FILE}
-"""Files without a digest: they are empty or belong to one machine."""
+"""Files without a digest, because they are empty or belong to one machine."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class File:
     text: str
     private: bool = False
     binary: bytes | None = None
-    """The content of a file that has no text."""
+    """The content of a binary file; None for a text file."""
 
     @property
     def content(self) -> bytes:
-        """Return what is written to the disk."""
+        """The bytes to write to the disk."""
         return self.text.encode() if self.binary is None else self.binary
 
 
@@ -74,7 +74,7 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
 def _local(answers: Answers) -> Iterator[File]:
     """Yield a requirement for the Makefile, so that a project of an unreleased version can be installed too.
 
-    A project with a wheel needs none: on this machine it installs what it installs everywhere.
+    A project with a wheel does not need it, because it installs that wheel on every machine.
     """
     if answers.wheel is None and (path := local_source()) is not None:
         yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{_own_extras(answers)} @ {path.resolve().as_uri()}\n")
@@ -113,7 +113,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - no page contains outside text; names are checked
+        autoescape=False,  # noqa: S701 - no page contains untrusted text; names are checked
     )
     environment.filters["quoted"] = lambda text: json.dumps(text, ensure_ascii=False)
     return environment

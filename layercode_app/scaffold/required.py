@@ -1,4 +1,4 @@
-"""The packages that a new project installs: it cannot have the name of one of them."""
+"""Find the packages that a new project installs: the project cannot have the name of one of them."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def _requirements_of(name: str) -> list[str]:
         requirements = requires(name) or []
     except PackageNotFoundError:
         return []
-    # This includes requirements of other platforms and of extras; those that are not installed end the search here.
+    # This includes requirements of other platforms and of extras. If they are not installed, the search ends there.
     return [normalized(match[0]) for one in requirements if (match := _NAME.match(one))]

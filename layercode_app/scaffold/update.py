@@ -25,7 +25,7 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 
 @dataclass(frozen=True)
 class Step:
-    """One file of an update. `text` is the new text of `path`; None deletes the file, or leaves it for `keep`."""
+    """One file of an update. `text` is the new text of `path`. None deletes the file; with `keep` the file stays."""
 
     action: Action
     path: str
@@ -33,16 +33,19 @@ class Step:
     text: str | None = None
     why: str = ""
     binary: bytes | None = None
-    """The new content of a file that has no text."""
+    """The new content of a binary file; None for a text file."""
 
     @property
     def content(self) -> bytes | None:
-        """Return what is written to the disk; None deletes the file."""
+        """The bytes to write to the disk; None deletes the file."""
         return self.text.encode() if self.binary is None and self.text is not None else self.binary
 
 
 def plan(folder: Path, kept: Kept, files: list[File]) -> list[Step]:
-    """Return the steps of an update, sorted by path; `files` are those of this version. Unchanged files have none."""
+    """Return the steps of an update, sorted by path. `files` are the files that this version generates.
+
+    Unchanged files have no step.
+    """
     without_digest = (*OWN, ANSWERS_FILE)
     texts = {
         str(file.path): file.text for file in files if str(file.path) not in without_digest and file.binary is None
@@ -91,7 +94,7 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
 
 
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
-    """Whether a NAME.new file may be written: it does not exist, or an update wrote it and it was not changed."""
+    """Return whether a NAME.new file may be written: it does not exist, or an update wrote it and no one changed it."""
     return there is None or there == new or digest(there) == made
 
 
@@ -112,7 +115,7 @@ def _own(folder: Path, files: list[File]) -> Iterator[Step]:
 
 
 def _wheels(folder: Path, kept: Kept, files: list[File]) -> Iterator[Step]:
-    """Yield steps that replace the wheel of the version before, or remove it when the project needs none any more."""
+    """Yield steps that replace the previous version's wheel, or remove it if the project no longer needs a wheel."""
     wheel = next((Wheel(file.path.name, file.binary) for file in files if file.binary is not None), None)
     there = {path.name for path in (folder / FOLDER).glob(PATTERN)}
     for name in sorted(there) if kept.answers.vendor else ():
@@ -123,7 +126,10 @@ def _wheels(folder: Path, kept: Kept, files: list[File]) -> Iterator[Step]:
 
 
 def _read(folder: Path, path: str) -> str | None:
-    """Return the text of a file, or None if there is none. Binary files and files outside the project never match."""
+    """Return the text of a file, or None if it does not exist.
+
+    A binary file or a file outside the project gives a text that no generated file has.
+    """
     whole = folder / path
     if not whole.exists() and not whole.is_symlink():
         return None
@@ -135,7 +141,7 @@ def _read(folder: Path, path: str) -> str | None:
 
 
 def outcome(kept: Kept, now: Kept, steps: list[Step]) -> Kept:
-    """Return the answers file after the update; `now` is that of a project which this version creates."""
+    """Return the answers file after the update; `now` is the answers file that this version generates."""
     done = {re.sub(r"\.new\d*$", "", step.path): step.action for step in steps}
     began: dict[str, str] = {}
     for path in now.files:

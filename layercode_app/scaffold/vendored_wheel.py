@@ -1,6 +1,6 @@
-"""Build the wheel of this package from its installed files, so that a project can contain what it installs.
+"""Build the wheel of this package from its installed files, so that a project can contain the wheel.
 
-Nothing is downloaded and no build tool is needed. The same files make the same wheel.
+Nothing is downloaded and no build tool is needed. The same files always make the same wheel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..exceptions import ConfigurationError
 from .source import NAME
 
 FOLDER = "vendor"
-"""The folder of a project that has the wheel."""
+"""The project's folder for the wheel."""
 PATTERN = "layercode_app-*.whl"
 _PACKAGE = Path(__file__).parent.parent
 _INFO = f"layercode_app-{__version__}.dist-info"
@@ -38,7 +38,7 @@ class Wheel:
 
     @property
     def path(self) -> PurePosixPath:
-        """Where it is in a project."""
+        """The wheel's path in a project."""
         return PurePosixPath(FOLDER, self.name)
 
 
@@ -50,7 +50,7 @@ def build() -> Wheel:
 
 
 def same(path: Path, wheel: Wheel) -> bool:
-    """Return whether the file is this wheel: the digests of all files in it are equal, however it was compressed."""
+    """Return whether the file is this wheel: the digests of the files in both are equal. Compression may differ."""
     try:
         with ZipFile(path) as there, ZipFile(BytesIO(wheel.content)) as ours:
             return there.read(f"{_INFO}/RECORD") == ours.read(f"{_INFO}/RECORD")
@@ -74,7 +74,7 @@ def _distribution() -> Distribution:
 
 
 def _package_files(dist: Distribution) -> dict[str, bytes]:
-    """Return the files of the package and its agents: those that were installed, or those of the checkout."""
+    """Return the files of the package and its agents, by name: the installed files, or the files of the checkout."""
     listed = {str(path): Path(str(dist.locate_file(path))) for path in dist.files or () if _is_code(path)}
     here = listed.get(f"{_PACKAGE.name}/__init__.py")
     if here is None or here.resolve() != _PACKAGE.resolve() / "__init__.py":
@@ -90,7 +90,7 @@ def _is_code(path: PurePosixPath) -> bool:
 
 
 def _checkout_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the names and files that the build of a checkout takes; its pyproject.toml lists those of other folders."""
+    """Yield name and path of each file that a build would take. pyproject.toml lists the files of other folders."""
     try:
         build = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
@@ -107,7 +107,7 @@ def _checkout_files(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _metadata_files(dist: Distribution) -> dict[str, bytes]:
-    """Return the metadata without what describes one installation: its records, its source and its installer."""
+    """Return the metadata files, without those that describe one installation: records, source and installer."""
     listed = {str(PurePosixPath(*path.parts[1:])): path for path in dist.files or () if path.parts[0] == _INFO}
     wanted = [name for name in listed if name in ("METADATA", "entry_points.txt") or name.startswith("licenses/")]
     files = {f"{_INFO}/{name}": Path(str(dist.locate_file(listed[name]))).read_bytes() for name in wanted}
@@ -115,7 +115,7 @@ def _metadata_files(dist: Distribution) -> dict[str, bytes]:
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:
-    """Return a zip file of these files, and of a RECORD of them at its end."""
+    """Return a zip file of these files, with a RECORD of them as the last file."""
     record = f"{_INFO}/RECORD"
     lines = "".join(f"{name},sha256={_digest(content)},{len(content)}\n" for name, content in sorted(files.items()))
     out = BytesIO()

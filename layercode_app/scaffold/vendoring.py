@@ -10,7 +10,7 @@ from .package_index import ask
 from .source import NAME, local_source
 from .vendored_wheel import FOLDER, Wheel, build
 
-_COMMIT = "Commit it, and the project installs on other machines too."
+_COMMIT = "Commit it, so that the project can be installed on other machines too."
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Vendoring:
 
 
 def choose(vendor: bool | None) -> Vendoring:
-    """Return what `--vendor` or `--no-vendor` asks for; without them the package index decides.
+    """Return the wheel with `--vendor`, and no wheel with `--no-vendor`. For None the package index decides.
 
     Raises ConfigurationError if `--vendor` is given and the wheel cannot be built.
     """
@@ -48,4 +48,4 @@ def _by_index() -> Vendoring:
 
 def _only_here() -> str:
     path = local_source()
-    return f"The project installs {NAME} from {path}, so only on this machine." if path else ""
+    return f"The project installs {NAME} from {path}, so it can be installed only on this machine." if path else ""

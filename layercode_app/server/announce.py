@@ -34,10 +34,10 @@ def tell_of_settings(env_file: str = ENV_FILE) -> None:
 
 
 def announce(app: LayerCode, settings: Settings, *, off: Iterable[str] = ()) -> None:
-    """Log the agents with their models, and what is switched off; `off` adds to that.
+    """Log the agents with their models, and the parts that are switched off, including those in `off`.
 
-    The address is the third line, which `announce_address` logs once the server listens. Warns if the older distribution
-    is installed too.
+    Log a warning first if the older distribution of this package is installed too. `announce_address` logs the address
+    once the server listens.
     """
     if older := older_distribution():
         logger.warning("Warning: {}. {}", shadow_of(older), UNSHADOW)
@@ -52,7 +52,7 @@ def announce_address(message: str, *values: object) -> None:
 
 
 def _by_model(agents: Iterable[VoiceAgent[Any, Any]]) -> str:
-    """Return the names of the agents, those with the same model together."""
+    """Return the names of the agents, grouped by model."""
     names: dict[str, list[str]] = {}
     for voice in agents:
         names.setdefault(_model_of(voice), []).append(voice.name)
@@ -82,4 +82,4 @@ def _off(agents: Iterable[VoiceAgent[Any, Any]], settings: Settings) -> Iterator
     if not settings.log_dir:
         yield "log files (LOG_DIR)"
     if settings.store == "memory":
-        yield "a journal that outlives this process (LAYERCODE_STORE)"
+        yield "a persistent journal (LAYERCODE_STORE)"

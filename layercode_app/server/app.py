@@ -45,26 +45,27 @@ from .webhook import Webhook
 
 DRAIN_SECONDS = 10.0
 RECONNECT_SECONDS = 30.0
-"""How long the connections of replaced agents stay open for their running turns."""
+"""Seconds that the connections of replaced agents stay open for their running turns."""
 DAY = 86_400
 
 
 class LayerCode:
     """Answers LayerCode's webhooks with agents: `app.mount("/voice", LayerCode(agent))`.
 
-    The first agent answers at the agent route, and each agent at `/api/agents/NAME`. The host process is left alone:
-    no logging, telemetry or signal handlers are configured. If its lifespan is not run, the app starts with the first
-    request.
+    The first agent answers at the agent route, and each agent at `/api/agents/NAME`. The app changes nothing in the
+    host process: it configures no logging, telemetry or signal handlers. If the host does not run the app's lifespan,
+    the app starts with the first request.
 
     Args:
         agents: VoiceAgents; a bare PydanticAI agent is wrapped in one.
-        settings: By default they are read from the environment, `.env` and `layercode.toml`.
-        store: By default the store that the settings name.
+        settings: The settings; by default they are read from the environment, `.env` and `layercode.toml`.
+        store: The journal's store; by default the store that the settings name.
         model: Override every agent's model; "offline" plays their scripts.
-        offline_without_key: Play an agent's script if its model has no key, for development. Otherwise that is an error.
+        offline_without_key: Play an agent's script if its model has no key, for development. By default a missing key
+            is an error.
         failed: Agent files that failed to import, with their errors, for `/ready`.
         metrics: Collect metrics, for `/metrics` and for the OpenTelemetry of the host app. `run` collects them anyway.
-        runner: Makes the runner of each agent, which speaks its turns; tests use their own.
+        runner: Create the runner of an agent, which speaks its turns; tests pass their own class.
 
     Raises:
         ConfigurationError: no webhook secret is set, or the model cannot be used.
@@ -243,9 +244,9 @@ class LayerCode:
                 self._started = True
 
     async def reconnect(self) -> None:
-        """Open the current agents' connections, then close the former ones.
+        """Open the current agents' connections, then close the old ones.
 
-        Before the former ones close, the running turns get up to RECONNECT_SECONDS to end.
+        Before the old ones are closed, the running turns get up to RECONNECT_SECONDS to end.
         """
         if not self._started:
             return
@@ -262,7 +263,7 @@ class LayerCode:
             await asyncio.shield(before.close())
 
     async def drain(self) -> None:
-        """Refuse new turns and wait for the running ones; those that take too long end with a goodbye."""
+        """Refuse new turns and wait for the running ones; turns that take too long end with a goodbye."""
         self.health.draining = True
         await self.turns.drain(self.settings.drain_seconds, self.settings.goodbye)
 

@@ -17,9 +17,9 @@ SECURITY_HEADERS = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
-"""Headers of every answer except streams: programs read it, and a browser must not run or cache anything in it.
+"""Headers of every answer except streams. The answers are for programs, so a browser must not run or cache them.
 
-An HTML page gets only the first and the third of them from `secured`.
+`secured` adds only the first and the third header to an HTML page.
 """
 
 Scope = Any
@@ -27,7 +27,7 @@ Scope = Any
 
 
 class DisconnectedError(PlatformError):
-    """The client disconnected before its body had arrived."""
+    """The client disconnected before the body of its request had arrived."""
 
 
 class BodyTimeoutError(PlatformError):
@@ -53,7 +53,8 @@ def route_path(scope: Scope) -> str:
 async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: float) -> bytes:
     """Return the whole body.
 
-    Raises PayloadTooLargeError over `limit` bytes, BodyTimeoutError when it arrives too slowly, and DisconnectedError.
+    Raises PayloadTooLargeError over `limit` bytes, BodyTimeoutError if it arrives too slowly, and DisconnectedError if
+    the client disconnects first.
     """
     stated = header(scope, b"content-length")
     if stated is not None and stated.isdigit() and int(stated) > limit:

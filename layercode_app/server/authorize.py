@@ -1,8 +1,8 @@
-"""`POST /api/authorize`: a browser requests a session key; we add the API key and ask the platform for it.
+"""`POST /api/authorize`: a browser requests a session key, and we get it from the platform with the API key.
 
 Each session costs the owner money. So we accept only listed pages, listed agents, a limited rate for each client and a
-small body of known fields, and run the agent's `on_authorize` hooks before the platform is asked. The API key appears
-in no answer and no log.
+small body of known fields, and run the agent's `on_authorize` hooks before we call the platform. The API key appears in
+no answer and no log.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Hook: TypeAlias = Callable[[AuthorizeRequest], Awaitable[Any]]
 
 
 class Authorize:
-    """The endpoint. It stores the metadata of a new session's conversation, which its turns receive.
+    """The authorize endpoint. It stores the metadata of a new session, which the turns of its conversation receive.
 
     `hooks` are the `on_authorize` hooks of the agent that answers at the agent route.
     """
@@ -50,7 +50,7 @@ class Authorize:
         self._rate.rate = settings.authorize_rate
 
     async def close(self) -> None:
-        """Close the connections to the platform and of the rate limit."""
+        """Close the connections to the platform and to the Redis of the rate limit."""
         await self._rate.close()
         if self._client is not None:
             await self._client.aclose()
@@ -205,5 +205,5 @@ def _client_of(scope: Scope) -> str:
 
 def _not_listed(origin: str | None) -> str:
     return (
-        f"The page {str(origin)[:200]!r} may not ask for a session here. Add its origin to LAYERCODE_AUTHORIZE_ORIGINS."
+        f"The page {str(origin)[:200]!r} may not request a session here. Add its origin to LAYERCODE_AUTHORIZE_ORIGINS."
     )

@@ -12,7 +12,7 @@ from ..stream.event_stream import Message, Receive
 
 
 class BodyReceive:
-    """An ASGI `receive` that replaces that of uvicorn's request-response cycle: a complete body always comes first."""
+    """An ASGI `receive` in place of uvicorn's own, which delivers a complete body before a disconnect."""
 
     __slots__ = ("_cycle", "_given", "_receive")
 

@@ -1,6 +1,6 @@
-"""Models of the served classes with canned answers, so that a turn with them sends no request.
+"""Build models with canned answers from the classes of the served models, so that a trial turn sends no request.
 
-A turn with such a model imports, builds and validates all that the first caller's turn would, except for the network.
+Such a turn imports, builds and validates everything that the first caller's turn would, but uses no network.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 MODULE = "pydantic_ai.models.openai"
-"""The models of the provider that this package installs. Only these get stand-ins."""
+"""The module of the models that get stand-ins; this package installs only their provider."""
 
 
 def stand_ins(models: Iterable[Model]) -> list[Model]:
-    """Return a stand-in with canned answers for each class of OpenAI model among these."""
+    """Return a model with canned answers for each class of OpenAI model among these models."""
     kinds = {type(model): model for model in single_models(models) if type(model).__module__.startswith(MODULE)}
     return [_stand_in(model) for model in kinds.values()]
 

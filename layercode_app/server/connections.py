@@ -46,7 +46,7 @@ class Bounds:
 
     @property
     def look_seconds(self) -> float:
-        """Interval of the checks of a connection."""
+        """Seconds between two checks of a connection."""
         return min(LOOK_SECONDS, self.head_seconds / 4, self.body_seconds / 4, self.unread_seconds / 4)
 
 
@@ -62,6 +62,7 @@ class BoundedConnection(CycleConnection):
         self._completed = False
         """Whether the data being parsed now has completed a request."""
         self._uncounted = False
+        """Whether `_head_bytes` does not include the head of the current request."""
         self._unread_since: float | None = None
         self._look_timer: asyncio.TimerHandle | None = None
 
@@ -86,7 +87,7 @@ class BoundedConnection(CycleConnection):
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, but no more bytes of a head than its limit, however the client splits them."""
+        """Pass data to the parser, and refuse a head that exceeds its limit, however the client splits it."""
         if self._awaited is None:
             # Blank lines before a request count too: they keep a connection from being idle.
             self._await("head")
@@ -105,7 +106,7 @@ class BoundedConnection(CycleConnection):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Note whether the request follows another one in the same data: its head was not counted then."""
+        """Note whether the request follows another one in the same data, because its head is then not counted."""
         self._uncounted = self._completed
         super().on_message_begin()
 
@@ -163,7 +164,7 @@ class BoundedConnection(CycleConnection):
             elif waited > self._bounds.head_seconds:
                 self._refuse(408, f"The request's headers did not arrive within {self._bounds.head_seconds:g} s.")
         elif self._awaited == "body" and waited > self._bounds.body_seconds:
-            self._end("its body did not arrive in time")
+            self._end("the body of its request did not arrive in time")
 
     def _look_at_answer(self, now: float) -> None:
         """End the connection if the transport has had unsent data for too long: the client does not read."""
@@ -172,7 +173,7 @@ class BoundedConnection(CycleConnection):
         elif self._unread_since is None:
             self._unread_since = now
         elif now - self._unread_since > self._bounds.unread_seconds:
-            self._end("it does not read what it is sent")
+            self._end("the client does not read the answer")
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer with an error and close the connection; only close it if no byte of a request has arrived."""

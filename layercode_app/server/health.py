@@ -14,7 +14,10 @@ PING_SECONDS = 2.0
 
 @dataclass
 class Health:
-    """The components of readiness. `failed` maps agent files to import errors; the other agents are still served."""
+    """The components that `/ready` reports.
+
+    `failed` maps agent files to import errors; the other agents are still served.
+    """
 
     store: Store
     agents: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Run uvicorn, and tell the port as soon as it listens: in this process, or in the parent of worker processes."""
+"""Run uvicorn in this process or in worker processes, and report the port as soon as it listens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 STARTUP_FAILURE = 3
-"""The exit code of a server whose start failed, as `uvicorn.run` has it."""
+"""The exit code of a server whose start failed, the same as that of `uvicorn.run`."""
 Told = Callable[[int], None]
 
 
@@ -22,7 +22,7 @@ class ListeningServer(uvicorn.Server):
         self._told = told
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start serving, then tell the port."""
+        """Start serving, then report the port."""
         await super().startup(sockets)
         if self.started:
             self._told(self.servers[0].sockets[0].getsockname()[1])
@@ -38,7 +38,7 @@ def run_server(config: uvicorn.Config, told: Told) -> None:
 
 
 def supervise(config: uvicorn.Config, told: Told) -> None:
-    """Serve in worker processes until stopped, and restart them, or reload them when files change."""
+    """Serve in worker processes until stopped. Restart workers that die, or reload them when files change."""
     listener = config.bind_socket()
     told(listener.getsockname()[1])
     with suppress(KeyboardInterrupt):

@@ -17,7 +17,7 @@ REOPEN_SECONDS = 1.0
 class Journal:
     """A store that may be unavailable when the server starts. `opened` is awaited once the store is open.
 
-    `opened` may raise StoreError: `open` passes it on; a retry in the background is followed by another one.
+    If `opened` raises StoreError, `open` raises it too; during background retries, it only leads to the next retry.
     """
 
     def __init__(self, store: Store, *, opened: Callable[[], Awaitable[None]]) -> None:

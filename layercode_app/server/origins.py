@@ -1,4 +1,4 @@
-"""Which web pages may request a session: the list of allowed origins, and the CORS headers."""
+"""Decide which web pages may request a session, and build the CORS headers of the answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Headers = list[tuple[bytes, bytes]]
 def allowed(origin: str | None, host: str | None, rules: Sequence[str]) -> bool:
     """Return whether a page of this origin may request a session.
 
-    Without an origin the client is no browser, and is allowed here; the other checks apply to it.
+    A request without an origin does not come from a browser. It is allowed here, but the other checks apply to it.
     """
     if origin is None:
         return True

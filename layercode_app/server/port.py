@@ -8,7 +8,7 @@ import socket
 from ..exceptions import ConfigurationError
 
 NEXT_PORTS = 100
-"""How many ports after a taken one are tried."""
+"""The number of ports to try after a taken port."""
 LAST_PORT = 65535
 
 
@@ -30,12 +30,12 @@ def listen(host: str, port: int) -> socket.socket:
 def listen_from(host: str, port: int) -> socket.socket:
     """Bind a TCP socket to a port, or to the next free one if it is taken, and reserve it at once.
 
-    Raises ConfigurationError if the port cannot be used for another reason, or no later one is free.
+    Raises ConfigurationError if the port cannot be used for another reason, or if none of the next ports is free.
     """
     found = port if _is_free(host, port) else _next_free(host, port)
     listener = listen(host, found or port)
     try:
-        # From here on another `dev` that starts meanwhile finds the port taken.
+        # From now on, another `dev` that starts at the same time finds the port taken.
         listener.listen()
     except OSError as error:
         listener.close()
@@ -66,7 +66,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _is_free(host: str, port: int) -> bool:
-    """Return whether no other program has the port. It may be unusable for another reason."""
+    """Return whether no other program uses the port; it may still be unusable for another reason."""
     try:
         _bound(host, port).close()
     except OSError as error:
@@ -83,5 +83,5 @@ def _unusable(host: str, port: int, error: OSError) -> ConfigurationError:
     reason = f"Port {port} on {host} cannot be used: {error.strerror}."
     free = _next_free(host, port) if error.errno == errno.EADDRINUSE else None
     if free is None:
-        return ConfigurationError(f"{reason} Give another with --port.")
+        return ConfigurationError(f"{reason} Give another port with --port.")
     return ConfigurationError(f"{reason} Stop the program that listens there, or give another port: --port {free}.")

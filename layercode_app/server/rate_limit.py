@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REDIS = ("redis://", "rediss://", "redis+unix://", "unix://")
 RETRY_SECONDS = 30.0
-"""How long a process counts alone after Redis failed, before it tries Redis again."""
+"""Seconds that a process counts alone after Redis failed, before it tries Redis again."""
 REDIS_TIMEOUT = 2.0
 """Socket timeout of Redis, in seconds."""
 
@@ -42,7 +42,7 @@ class RateLimit:
             self._shared = self._shared or _Shared(self._store)
             try:
                 wait = await self._count(self._shared.limiter, key)
-            except Exception as error:  # noqa: BLE001 - a client library may raise anything; the limit holds all the same
+            except Exception as error:  # noqa: BLE001 - a client library may raise anything; the limit still applies
                 self._lost(error)
             else:
                 self._found()

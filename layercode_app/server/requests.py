@@ -16,7 +16,7 @@ from .asgi import Scope
 PROBES = ("/health", "/ready", "/metrics")
 """Paths that monitoring requests every few seconds; they are logged at DEBUG level only."""
 LONGEST_PATH = 200
-_REASONS = {404: "nothing is there", 405: "another method is answered there"}
+_REASONS = {404: "no such path", 405: "method not allowed"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -75,7 +75,7 @@ def _trace_refusal(request: context.Request) -> None:
 
 
 def answered() -> AbstractContextManager[None]:
-    """Return a context manager that opens the span of the current request; for requests that are no platform events."""
+    """Return a context manager that opens a span for the current request if it is not a platform event."""
     request = context.request.get()
     return nullcontext() if request is None else request_spans.answered(request)
 

@@ -1,4 +1,4 @@
-"""The routes besides webhooks: health, readiness, metrics, and 404 or 405 for all others."""
+"""The routes that are not time-critical: health, readiness, metrics, and 404 or 405 for all other paths."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..observability.setup import prometheus_text
 from .asgi import route_path
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-NO_METRICS = "No metrics are kept here; see TELEMETRY_ENABLED, or LayerCode(metrics=True)."
+NO_METRICS = "This server collects no metrics; see TELEMETRY_ENABLED, or use LayerCode(metrics=True)."
 
 
 class Routes:
-    """The routes of a LayerCode app that are not time-critical."""
+    """The handlers of these routes. `posts_at` returns whether a path answers POST, so that other methods get 405."""
 
     def __init__(self, readiness: Callable[[], Awaitable[tuple[bool, Any]]], posts_at: Callable[[str], bool]) -> None:
         self._readiness = readiness
@@ -52,7 +52,7 @@ class Routes:
     async def _elsewhere(self, request: Request) -> Response:
         path = route_path(request.scope)
         if self._posts_at(path):
-            return JSONResponse({"error": f"{path} answers POST only."}, status_code=405, headers={"allow": "POST"})
+            return JSONResponse({"error": f"{path} accepts only POST."}, status_code=405, headers={"allow": "POST"})
         return JSONResponse({"error": f"Nothing is at {path[:200]!r}."}, status_code=404)
 
 

@@ -42,7 +42,7 @@ RELOAD_DRAIN_SECONDS = 1.0
 """Drain time with --reload: short, so that developers do not wait at every reload."""
 FACTORY = "layercode_app.server.serve:worker_app"
 _connecting: set[asyncio.Task[None]] = set()
-"""Strong references to tasks that wait, or they might be garbage-collected."""
+"""Strong references to running tasks, which might be garbage-collected otherwise."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class ServeOptions:
     """Whether the console is the developer's own terminal: errors of the agent are shown there in full, and an agent
     whose model has no key answers offline."""
     quiet: bool = False
-    """Whether the console shows warnings and errors only, because a conversation is held on it."""
+    """Whether the console shows warnings and errors only, because a conversation takes place on it."""
     tunnel: bool = False
     update_webhook: bool = False
     """Point the agent's webhook at the tunnel, and restore it at the end."""
@@ -76,8 +76,8 @@ class ServeOptions:
     def __post_init__(self) -> None:
         if self.workers > 1 and self.reload:
             raise ConfigurationError(
-                f"--workers {self.workers} and --reload cannot be combined. Use --reload while you work on an agent, and "
-                "--workers to serve it."
+                f"--workers {self.workers} and --reload cannot be combined. Use --reload while you work on an agent, "
+                "and --workers to serve it."
             )
 
     @property
@@ -101,7 +101,7 @@ class ServeOptions:
 
 
 def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambda app: None) -> None:
-    """Serve until told to stop. Raises DeveloperError before the server listens, if it cannot work.
+    """Serve until stopped. Raises DeveloperError before the server listens if it cannot work.
 
     `prepare` is called with the app of this process, before anything listens.
     """
@@ -177,7 +177,7 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     drain_on_signals(app)
     app.on_start.append(catch_all)
     spare_the_collector()
-    # Not at the exit of the process, because a signal would skip that.
+    # Close the log and telemetry sinks here, not at the exit of the process, because a signal would skip that.
     app.on_stop.append(shutdown)
     if serving:
         warm_up(app.agents.values())
@@ -188,7 +188,7 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
 def _connect_models(app: LayerCode) -> None:
     """Open the connections of the chosen agent in a task. Neither start nor shutdown waits for it.
 
-    Another agent's are opened when one of its calls begins.
+    The connections of another agent are opened when one of its calls begins.
     """
     connecting = asyncio.create_task(connect([next(iter(app.agents.values()))]), name="model-connections")
     _connecting.add(connecting)
@@ -213,7 +213,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
 
 
 def _refuse_keyless(found: Found, app: LayerCode) -> None:
-    """Raise ConfigurationError if a helper agent's model has no key. The served agents' own models were checked before."""
+    """Raise ConfigurationError if a helper agent's model has no key. The served agents' models were checked before."""
     # A list, because a model need not be hashable.
     checked = [own_model(voice.agent) for voice in app.agents.values() if voice.agent is not None]
     for name in found.keyless:
@@ -231,5 +231,5 @@ def _agents(options: ServeOptions, settings: Settings) -> tuple[Found, VoiceAgen
     first = find_by_import(options.agent) if ":" in options.agent else found.get(options.agent)
     tell_of(found)
     if not options.agent and found.is_example(first.name):
-        logger.info("No agent of your own was found, so the example {!r} answers; `new` makes a project.", first.name)
+        logger.info("No agent of your own was found, so the example {!r} answers. `new` creates a project.", first.name)
     return found, first

@@ -1,7 +1,8 @@
 """Handle SIGTERM and Ctrl-C: the first signal drains the app, a second one ends it at once; the exit code is 0.
 
-Uvicorn itself closes its socket at the first signal, so `/ready` cannot report the reason, and then dies of the signal.
-We replace its handler in every kind of process that it starts, and tell it to exit when the turns have ended.
+Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot report the reason, and the process then
+dies of the signal. We replace the handler in every process that uvicorn starts, and let uvicorn exit when the turns
+have ended.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SAME_REQUEST_SECONDS = 0.2
 """Signals that follow each other within this time count as one request to stop."""
 CUT_SECONDS = 1.0
-"""How long the turns may take to send the goodbye after the second signal."""
+"""Seconds that the turns may take to send the goodbye after the second signal."""
 
 
 def drain_on_signals(app: LayerCode) -> None:
@@ -55,8 +56,8 @@ class _Shutdown:
                 signal.signal(number, shutdown.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        # One request to stop may send several signals. A terminal sends Ctrl-C to the workers too, and then their parent
-        # sends them SIGTERM. `timeout`, and an init that signals its whole group, send the same signal twice.
+        # One request to stop may send several signals. A terminal sends Ctrl-C to the workers too, and then their
+        # parent sends them SIGTERM. `timeout`, and an init that signals its whole group, send the same signal twice.
         twice = time.monotonic() - self._last < SAME_REQUEST_SECONDS
         self._last = time.monotonic()
         if twice:
@@ -82,7 +83,7 @@ class _Shutdown:
             self._server.should_exit = True
 
     async def _give_up(self) -> None:
-        logger.warning("Second stop signal: the {} running turns are ended now.", len(self._app.turns.running))
+        logger.warning("Second stop signal: ending the {} running turns now.", len(self._app.turns.running))
         try:
             await self._app.turns.cut(self._app.settings.goodbye, seconds=CUT_SECONDS)
         finally:

@@ -1,4 +1,4 @@
-"""A sliding window counter of requests in this process. With a monotonic clock, setting the time does not reset it."""
+"""Count requests of this process in a sliding window. With a monotonic clock, setting the time has no effect on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Window:
 class SlidingWindow:
     """Allows `amount` requests of a key in `seconds`.
 
-    Requests of the previous fixed window count in proportion to its part that the sliding window still covers.
+    Requests of the previous fixed window count in proportion to the part of it that the sliding window still covers.
     """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:
@@ -26,7 +26,7 @@ class SlidingWindow:
         self._swept = clock()
 
     def hit(self, key: str, *, amount: int, seconds: float) -> float:
-        """Count a request and return 0 if it is allowed; else return the seconds until one is."""
+        """Count a request and return 0 if it is allowed; else return the seconds until a request is allowed again."""
         now = self._clock()
         self._sweep(now, seconds)
         window = self._windows.setdefault(key, _Window(now))

@@ -3,7 +3,7 @@
 Uvicorn checks each header of each answer with two regular expressions. All streams have the same head, so we build it
 only when its date changes, once a second. Everything except streams is sent by uvicorn.
 
-Each message is one write: every write is a packet and wakes the reader.
+Each message is one write, because every write sends a packet and wakes the reader.
 """
 
 from __future__ import annotations

@@ -30,11 +30,13 @@ JOIN_SECONDS = 60.0
 
 
 def repair_webhook(settings: Settings) -> None:
-    """Restore a webhook that a crashed run had pointed here; without an API key, log that this is still to do."""
+    """Restore a webhook that a crashed run had pointed at its tunnel; without an API key, log how to restore it."""
     if not FILE.exists():
         return
     if settings.api_key is None:
-        logger.error("{} has a webhook that must be restored: set LAYERCODE_API_KEY and start again.", FILE)
+        logger.error(
+            "A crashed run left a webhook that must be restored ({}). Set LAYERCODE_API_KEY and start again.", FILE
+        )
         return
 
     async def with_client() -> None:
@@ -67,8 +69,8 @@ def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
 class TunnelBeside:
     """A context manager that keeps a tunnel open in a thread. On exit it restores the webhook, then closes the tunnel.
 
-    `lost` is for a server that is useless without the tunnel. It is called in that thread when the tunnel did not open,
-    does not reach us, or died, or when the webhook could not be changed.
+    `lost` is called in that thread when the tunnel did not open, does not reach this server, or has ended, or when the
+    webhook could not be changed. Pass it only for a server that is useless without the tunnel.
     """
 
     def __init__(
@@ -150,7 +152,7 @@ class TunnelBeside:
 
 
 class EndsWithTunnel:
-    """Ends a server that is useless without its tunnel when the tunnel is lost, once the server has started."""
+    """Ends the server when its tunnel is lost; if the server has not started yet, as soon as it starts."""
 
     def __init__(self, app: LayerCode) -> None:
         self.lost = False

@@ -13,11 +13,11 @@ from ..agent.voice_agent import VoiceAgent
 from .canned_models import stand_ins
 
 SECONDS = 10.0
-"""Maximum duration of the warm-up. After it the server starts anyway."""
+"""Maximum duration of the warm-up in seconds; then the server starts anyway."""
 
 
 def warm_up(voices: Iterable[VoiceAgent[Any, Any]] = ()) -> None:
-    """Run turns with PydanticAI and the models' own classes, without spans, log lines or network requests."""
+    """Run trial turns with PydanticAI and the models' own classes, without spans, log lines or network requests."""
     models = models_of(voices)
     # Use a thread, because a worker's event loop may be running already.
     thread = threading.Thread(target=_play, args=(models,), name="warm-up", daemon=True)

@@ -26,7 +26,7 @@ from .probe_answer import answer_probe
 
 _SIGNATURE = HEADER.encode()
 SKEW_WARNING = 60.0
-"""Maximum difference in seconds between a signature's time and ours without a warning: deliveries take time."""
+"""Seconds that a signature's time may differ from our clock without a warning, because a delivery takes time."""
 _ANSWERED = (Message, SessionStart, Welcome)
 """Events that are answered with a stream if they have a `turn_id`."""
 
@@ -42,7 +42,7 @@ class Webhook:
     refused: Callable[[str], None] = lambda metric: None
     """Called with "bad_signatures" when a signature is refused, for alerts."""
     noted: Callable[[VoiceAgent[Any, Any], Event], None] = lambda voice, event: None
-    """Called with every event, to know which calls are open."""
+    """Called with every event, to keep track of the open calls."""
     secrets: tuple[str, ...] = field(init=False)
     project: str = field(init=False)
     _warned_of_clock: bool = False
@@ -99,7 +99,7 @@ class Webhook:
             answer = await self.sessions.handle(self.agent, event, received=received)
         except StoreError as error:
             logger.error("The journal is not available, so {} was refused: {}", event.type, error)
-            await send_error(send, 503, "The journal is not available at present; deliver this event again.")
+            await send_error(send, 503, "The journal is not available at present. Deliver this event again later.")
             return
         except HookTimeoutError as error:
             spans.failed(error, category_of(error))

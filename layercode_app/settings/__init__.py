@@ -1,6 +1,6 @@
 """The table of all settings, and the only code that reads the environment, `.env` and `layercode.toml`.
 
-Precedence: argument, environment, `.env`, `layercode.toml`, default. `Settings.sources` tells the source of each value.
+Precedence: argument, environment, `.env`, `layercode.toml`, default. `Settings.sources` holds the source of each value.
 `.env.example` and the report of `doctor` are generated from this table.
 """
 

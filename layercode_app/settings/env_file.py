@@ -1,4 +1,4 @@
-"""Change single variables of a `.env` file without touching its other lines, and undo such changes later."""
+"""Change single variables of a `.env` file, keep its other lines, and undo the changes later."""
 
 from __future__ import annotations
 
@@ -15,14 +15,20 @@ Values = Mapping[str, str | None]
 
 
 def set_values(values: Values, *, env_file: Path, undo_file: Path = UNDO_FILE) -> None:
-    """Set variables, or remove those that are None. Their values before the first change are saved for `undo`."""
+    """Set variables, or remove those whose value is None. The original values are saved for `undo`.
+
+    Raises ConfigurationError for a multi-line value.
+    """
     text = _read(env_file)
     _remember({name: _find(text, name) for name in values}, undo_file)
     change(values, env_file=env_file)
 
 
 def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
-    """Restore the variables that `set_values` changed, and return their names."""
+    """Restore the variables that `set_values` changed, and return their names.
+
+    Raises ConfigurationError if the saved values cannot be read.
+    """
     if not undo_file.exists():
         return []
     before = _remembered(undo_file)
@@ -32,13 +38,13 @@ def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
 
 
 def change(values: Values, *, env_file: Path) -> None:
-    """Set variables without undo, or remove those that are None. Raises ConfigurationError for a multi-line value."""
+    """Set or remove variables like `set_values`, but without undo. Raises ConfigurationError for a multi-line value."""
     _write(env_file, _changed(_read(env_file), values))
 
 
 def _remember(before: Values, undo_file: Path) -> None:
     known = _remembered(undo_file) if undo_file.exists() else {}
-    # A value that is saved already wins: it is the one from before our first change.
+    # A value that is already saved is kept: it is the value before our first change.
     _write(undo_file, json.dumps(dict(before) | known))
 
 
@@ -61,7 +67,7 @@ def _changed(text: str, values: Values) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
     for name, value in values.items():
         if value is not None and not re.fullmatch(r"[^\r\n]*", value):
-            raise ConfigurationError(f"{name}: the value has several lines; expected one line, as .env needs it.")
+            raise ConfigurationError(f"{name}: the value has several lines; expected one line, as .env requires.")
         line = re.compile(rf"^(?:export\s+)?{re.escape(name)}=.*\n?", re.MULTILINE)
         text = line.sub("", text)
         if value is not None:

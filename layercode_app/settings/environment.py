@@ -1,4 +1,4 @@
-"""The code that reads and writes the process's environment; apart from it only `cli/main.py` sets one variable."""
+"""Read and write the process's environment. Outside this module only `cli/main.py` sets a variable."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, s
     """Export the variables of `.env` to the environment, so that a model provider's SDK finds its key.
 
     A variable that is already set in the environment takes precedence over the file. Only commands such as `run` and
-    `dev` call this, never an embedded app. Returns the variables that were set. Pass them as `exported` after the file
-    has changed to update them.
+    `dev` call this, never an embedded app. Returns the variables that were set. To update them after the
+    file has changed, pass them as `exported`.
     """
     from dotenv import dotenv_values
 
@@ -36,7 +36,7 @@ def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, s
 
 
 def overlay(values: Mapping[str, str]) -> None:
-    """Set variables for libraries that can be configured in no other way. Variables that are set already stay."""
+    """Set variables for libraries that can be configured in no other way. Variables that are already set are kept."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
 

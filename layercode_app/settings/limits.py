@@ -1,4 +1,4 @@
-"""The limits of a turn and the texts for failures, taken from the settings in one place."""
+"""Collect the limits of a turn and the texts for failures from the settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Limits:
     tool_apology: str = "Sorry, I lost my thread for a moment. How would you like to go on?"
     max_turns: int = 0
     fillers: tuple[str, ...] = ()
-    """The filler texts of an agent with a model whose filler sets no texts."""
+    """The filler texts for an agent with a model that sets no texts of its own."""
     busy: str = "I'm sorry, I can't take that right now. Please try again in a moment."
     hook_timeout: float = 30.0
 

@@ -35,7 +35,7 @@ def load_settings(
 ) -> Settings:
     """Read every source once, and return the settings.
 
-    Arguments that are None count as not given. Raises ConfigurationError, which names the setting, what was expected,
+    An argument that is None counts as not given. Raises ConfigurationError, which names the setting, what was expected,
     and the value unless it is a secret.
     """
     given = {name: value for name, value in (arguments or {}).items() if value is not None}
@@ -123,7 +123,7 @@ def _sources_of(
 
 
 def read_toml(toml_file: Path | str | None) -> set[str]:
-    """Return the names at the top level of the file; none if there is no file."""
+    """Return the names at the top level of a TOML file, if it exists. Raises ValueError for invalid TOML."""
     import tomllib
 
     path = Path(toml_file) if toml_file else None
@@ -131,7 +131,7 @@ def read_toml(toml_file: Path | str | None) -> set[str]:
 
 
 def _reasons(error: ValidationError) -> list[str]:
-    """Return a message for each setting that is wrong."""
+    """Return one message for each wrong setting."""
     return list(dict.fromkeys(_reason(one) for one in error.errors(include_url=False)))
 
 

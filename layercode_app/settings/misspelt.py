@@ -14,13 +14,13 @@ from .table import Settings, env_name
 
 PREFIX = "LAYERCODE_"
 NOT_OURS = frozenset({WORKER_OPTIONS, "LAYERCODE_WHEEL"})
-"""Variables with our prefix that are no settings: one of the worker processes, and one of the Makefile."""
+"""Variables with our prefix that are not settings: the worker processes use one, the Makefile uses the other."""
 SIMILAR = 0.85
-"""How similar a name without our prefix must be to one of ours: `.env` also holds the variables of other programs."""
+"""Minimum similarity of a name without our prefix to a setting: `.env` also holds variables of other programs."""
 
 
 def ignored_settings(env_file: Path | str = ENV_FILE, toml_file: Path | str = TOML_FILE) -> list[str]:
-    """Return a message for each line or name that no setting is read from, with the nearest real name."""
+    """Return a message for each name or line that is ignored, with the name of the setting that was probably meant."""
     return [*_env_file(Path(env_file)), *_environment(Path(env_file)), *_toml(Path(toml_file))]
 
 
@@ -40,19 +40,19 @@ def _env_file(path: Path) -> Iterator[str]:
 
 
 def _is_misspelt(name: str) -> bool:
-    """Return whether a name without our prefix is one of ours with a typo."""
+    """Return whether a name without our prefix is the misspelt name of a setting."""
     return bool(get_close_matches(name, _variables(), n=1, cutoff=SIMILAR) and nearest(name, _variables()))
 
 
 def _blank_lines(text: str) -> int:
-    """Return how many lines pass before the statement begins: the parser counts blank lines to the next one."""
+    """Return the number of blank lines before a statement: the parser makes them part of the statement."""
     return len(text) - len(text.lstrip("\n"))
 
 
 def _environment(env_file: Path) -> Iterator[str]:
     from dotenv import dotenv_values
 
-    # The variables of `.env` may have been exported already.
+    # The variables of `.env` may be in the environment already; `_env_file` reports them.
     told = {*NOT_OURS, *_variables(), *(dotenv_values(env_file) if env_file.is_file() else ())}
     for name in sorted(environment()):
         if name.startswith(PREFIX) and name not in told:
@@ -73,4 +73,4 @@ def _variables() -> list[str]:
 def _message(name: str, where: str, known: Iterable[str]) -> str:
     near = nearest(name, known)
     hint = f"Did you mean {near}?" if near else "`doctor --settings` lists the settings."
-    return f"{name} ({where}) is no setting and is ignored. {hint}"
+    return f"{name} ({where}) is not a setting and is ignored. {hint}"

@@ -14,8 +14,8 @@ _TOOLKIT = "layercode-app"
 def service_version(settings: Settings, *, folder: Path | None = None) -> str:
     """Return the service's version: SERVICE_VERSION, else that of the project in `folder` (by default ".").
 
-    If there is no pyproject.toml, as in an image where the project is installed, the version is that of the installed
-    distribution that SERVICE_NAME names. Returns "" if no version is found.
+    If pyproject.toml has no version, or is missing as in an image, the version of the installed distribution is used;
+    its name is that of the project, else SERVICE_NAME. Returns "" if no version is found.
     """
     if settings.service_version:
         return settings.service_version

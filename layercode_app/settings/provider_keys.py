@@ -15,4 +15,4 @@ PROVIDER_KEYS: Mapping[str, str] = {
     "openrouter": "OPENROUTER_API_KEY",
     "xai": "XAI_API_KEY",
 }
-"""By the provider's name, as it begins the name of a model: `openai:gpt-5-mini`."""
+"""Keyed by the provider, which is the prefix of a model's name: `openai` in `openai:gpt-5-mini`."""

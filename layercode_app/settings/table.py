@@ -17,7 +17,7 @@ FILLERS = (
     "I'm still here. | Still working on it. | Thank you for your patience. | I haven't forgotten you. | "
     "It is taking its time today. | I'm sorry about the wait. | Please stay on the line."
 )
-"""The default fillers, spoken every few seconds. They suffice for a 30 s tool call and a model that fails after it."""
+"""The default fillers, spoken every few seconds. They are enough for a 30 s tool call followed by a failing model."""
 OFF = "off"
 
 
@@ -60,14 +60,14 @@ class Settings(BaseSettings):
         (),
         "LAYERCODE_PRODUCTION_AGENTS",
         "Platform",
-        "Ids of agents whose webhook must never be set to a tunnel, comma-separated.",
+        "Ids of agents whose webhook is never set to a tunnel, comma-separated.",
     )
 
     handoff_url: str | None = _setting(
         None,
         "LAYERCODE_HANDOFF_URL",
         "Platform",
-        "URL that turn.handoff() posts to, signed with the webhook secret; empty stores it in the journal only.",
+        "URL that turn.handoff() posts to, signed with the webhook secret; if empty, only the journal stores handoffs.",
     )
 
     # --- Tunnel
@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         60.0,
         "LAYERCODE_TUNNEL_TIMEOUT",
         "Tunnel",
-        "Seconds to wait for the tunnel's URL, and until it reaches this server.",
+        "Seconds to wait until the tunnel prints its URL, and again until that URL reaches this server.",
     )
 
     # --- Emulator
@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         None,
         "DEFAULT_MODEL",
         "Agents",
-        "Model of agents that name none, such as openai:gpt-5-mini; without one they answer offline.",
+        "Model of agents that set none, such as openai:gpt-5-mini; without a model they answer offline.",
     )
     fallback_models: CommaSeparated = _setting(
         (),
@@ -165,7 +165,7 @@ class Settings(BaseSettings):
         None,
         "LAYERCODE_HEDGE_MODEL",
         "Agents",
-        "Model that the second request goes to; default the same model.",
+        "Model for the second request; default the same model.",
     )
     summary_model: str | None = _setting(
         None,
@@ -268,8 +268,8 @@ class Settings(BaseSettings):
         "Sorry, I lost my thread for a moment. How would you like to go on?",
         "LAYERCODE_TOOL_APOLOGY",
         "Conversation",
-        "Spoken when a turn fails after a tool call, since repeating the request could order twice. Default "
-        "LAYERCODE_APOLOGY if only that is set.",
+        "Spoken when a turn fails after a tool call; it should not invite the caller to repeat the request, which "
+        "could order twice. Default LAYERCODE_APOLOGY if only that is set.",
     )
     max_turns: int = _setting(
         1000, "LAYERCODE_MAX_TURNS", "Conversation", "Maximum concurrent turns per process; 0 is no limit."
@@ -278,7 +278,7 @@ class Settings(BaseSettings):
         "I'm sorry, I can't take that right now. Please try again in a moment.",
         "LAYERCODE_BUSY",
         "Conversation",
-        "Spoken above that limit, and while the server shuts down.",
+        "Spoken above LAYERCODE_MAX_TURNS, and while the server shuts down.",
     )
     goodbye: str = _setting(
         " I'm sorry, I have to stop here. Please say that again in a moment.",
@@ -308,7 +308,7 @@ class Settings(BaseSettings):
         75,
         "LAYERCODE_KEEP_ALIVE",
         "Server",
-        "Seconds that an idle connection stays open; set it higher than that of the proxy in front.",
+        "Seconds that an idle connection stays open; set it higher than the keep-alive of the proxy in front.",
     )
     unread_timeout: float = _setting(
         30.0, "LAYERCODE_UNREAD_TIMEOUT", "Server", "Seconds after which a client that does not read is disconnected."
@@ -359,13 +359,16 @@ class Settings(BaseSettings):
         "Share of turns whose spans are kept, 0 to 1; those of failed and slow turns are always kept.",
     )
     slow_turn: float = _setting(
-        2.0, "LAYERCODE_SLOW_TURN", "Observability", "Seconds over which a turn's spans are always kept."
+        2.0,
+        "LAYERCODE_SLOW_TURN",
+        "Observability",
+        "A turn that takes more than this many seconds always keeps its spans.",
     )
     trace_hosts: CommaSeparated = _setting(
         (),
         "LAYERCODE_TRACE_HOSTS",
         "Observability",
-        "Your hosts whose requests carry `traceparent`, comma-separated; requests to models never do.",
+        "Your own hosts, comma-separated; only requests to them carry `traceparent`, requests to models never do.",
     )
     metrics_dir: Path = _setting(
         Path(".layercode/metrics"),
@@ -396,7 +399,7 @@ class Settings(BaseSettings):
         "Spoken instead of an answer when a budget is used up.",
     )
     alerts: tuple[dict[str, Any], ...] = _setting(
-        (), "LAYERCODE_ALERTS", "Watching", "Alert rules as JSON; easier to write as [[alerts]] in layercode.toml."
+        (), "LAYERCODE_ALERTS", "Watching", "Alert rules as JSON; [[alerts]] in layercode.toml are easier to write."
     )
     alert_interval: float = _setting(
         30.0, "LAYERCODE_ALERT_INTERVAL", "Watching", "Seconds between two checks of the alert rules."
@@ -405,20 +408,20 @@ class Settings(BaseSettings):
         "",
         "LAYERCODE_TRACE_URL",
         "Watching",
-        "URL of a trace, such as https://jaeger.example/trace/{trace_id}; alerts link to one of their turns.",
+        "URL of a trace, such as https://jaeger.example/trace/{trace_id}; alerts link to an affected turn.",
     )
     channels: dict[str, SecretStr] = _setting(
         {},
         "LAYERCODE_CHANNELS",
         "Watching",
-        "Channels of alerts and reports as JSON, name to apprise URL; easier to write as [channels] in layercode.toml.",
+        "Channels of alerts and reports as JSON, name to apprise URL; [channels] in layercode.toml is easier to write.",
     )
 
     _sources: dict[str, str] = {}
 
     @property
     def fillers(self) -> tuple[str, ...]:
-        """The single texts of `filler`; none if it is "off"."""
+        """The texts of `filler` as a tuple; empty if it is "off"."""
         if self.filler.strip().lower() == OFF:
             return ()
         return tuple(text for part in self.filler.split("|") if (text := part.strip()))
@@ -429,7 +432,7 @@ class Settings(BaseSettings):
         return self._sources
 
     def secrets_for(self, agent: str) -> tuple[str, ...]:
-        """Return the webhook secrets that this agent accepts: its own one, or else the common ones."""
+        """Return the webhook secrets that this agent accepts: its own secret if it has one, else the common ones."""
         own = self.agent_secrets.get(agent)
         return (own.get_secret_value(),) if own else tuple(s.get_secret_value() for s in self.webhook_secret)
 

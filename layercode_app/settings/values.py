@@ -1,4 +1,4 @@
-"""The types of the settings' values. Their validators raise ValueError, which says what is wrong."""
+"""The types of the settings' values. Their validators raise ValueError with the reason."""
 
 from __future__ import annotations
 

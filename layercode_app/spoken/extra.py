@@ -1,4 +1,4 @@
-"""Import an optional library, or say which extra of the distribution has it."""
+"""Import an optional library, or raise an error that names the extra to install."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SIGN_NAMES = {
 
 
 def with_example_words(text: str) -> str:
-    """Spell a text so that no letter is mistaken: "A as in Alpha, N as in November, dot"."""
+    """Spell a text with example words: "A as in Alpha, N as in November, dot"."""
     return ", ".join(_example(char) for char in text if not char.isspace())
 
 
@@ -30,7 +30,7 @@ def _example(char: str) -> str:
 
 
 def spelled(text: str) -> str:
-    """Say a code sign by sign, with a pause after every third: "A B four, two"."""
+    """Say a code character by character, with a pause after every third: "A B four, two"."""
     signs = [_sign(char) for char in text if not char.isspace()]
     return ", ".join(" ".join(signs[start : start + 3]) for start in range(0, len(signs), 3))
 

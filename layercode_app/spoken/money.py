@@ -18,7 +18,7 @@ CURRENCIES = {
     "CNY": ("yuan", "yuan", "fen", "fen"),
     "KRW": ("won", "won", "", ""),
 }
-"""The names of a currency and of its hundredth, each for one and for several."""
+"""The singular and the plural of each currency's name, and of its hundredth's name."""
 SIGNS = {"$": "USD", "US$": "USD", "C$": "CAD", "€": "EUR", "£": "GBP", "₹": "INR", "¥": "JPY", "₩": "KRW"}
 
 
@@ -36,5 +36,5 @@ def money(amount: Decimal, currency: str) -> str:
 
 
 def unit_of_money(currency: str, *, single: bool = False) -> str:
-    """Return the name of a currency, for several by default."""
+    """Return the name of a currency, in the plural unless `single`."""
     return CURRENCIES[currency][0 if single else 1]

@@ -9,13 +9,13 @@ from .extra import need
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LONG = 7
-"""A number of this many digits without commas is a code or a telephone number, and is said in groups."""
+"""A number of at least this many digits without commas is a code or a telephone number, and is said in groups."""
 LARGEST = 10**15
-"""From here on, a number is said digit by digit."""
+"""Numbers from this one on are said digit by digit."""
 
 
 def need_number_words() -> None:
-    """Import num2words now, because it takes long. Raises MissingExtraError if it is not installed."""
+    """Import num2words in advance, because that is slow. Raises MissingExtraError if it is not installed."""
     need("num2words", "num2words", "speech", "Saying numbers")
 
 
@@ -33,7 +33,7 @@ def cardinal(number: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """Say a place in an order: 21 is "twenty-first"."""
+    """Say an ordinal number: 21 is "twenty-first"."""
     return _words(number, "ordinal") if number < LARGEST else cardinal(number)
 
 
@@ -54,7 +54,7 @@ def digits(text: str) -> str:
 
 
 def groups(text: str) -> str:
-    """Say digits in groups with a pause between: "415 555 0199" has three groups. Groups end where no digit is."""
+    """Say digits in groups with pauses between. "415 555 0199" has three groups: any other character separates them."""
     parts = "".join(char if char in "0123456789" else " " for char in text).split()
     return ", ".join(digits(part) for part in parts)
 
@@ -69,13 +69,13 @@ def number(text: str) -> str:
 
 
 def quantity(value: Decimal) -> str:
-    """Say a decimal number without needless zeros: 2.50 is "two point five"."""
+    """Say a decimal number without trailing zeros: 2.50 is "two point five"."""
     text = f"{value:f}"
     return number(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
 def in_threes(text: str) -> str:
-    """Say digits in groups of three with a pause between; a last digit alone joins the group before it."""
+    """Say digits in groups of three with pauses between. A single last digit joins the group before it."""
     text = "".join(char for char in text if char in "0123456789")
     parts = [text[start : start + 3] for start in range(0, len(text), 3)]
     if len(parts) > 1 and len(parts[-1]) == 1:

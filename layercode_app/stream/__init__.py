@@ -1,1 +1,1 @@
-"""Stage 4: send the reply as Server-Sent Events."""
+"""Stage 4 of a request, from frames to bytes: send the reply as Server-Sent Events."""

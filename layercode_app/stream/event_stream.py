@@ -22,7 +22,7 @@ START: Message = {"type": "http.response.start", "status": 200, "headers": HEADE
 class EventStream:
     """The Server-Sent Events of one turn, sent to one client.
 
-    Use it as a context manager. Inside it, once `watch` was called, a disconnect of the client makes `listener` leave.
+    Use it as a context manager. After `watch` was called, `listener` leaves when the client disconnects.
     """
 
     def __init__(self, receive: Receive, send: Send, turn_id: str) -> None:
@@ -46,7 +46,7 @@ class EventStream:
         self.listener.let_go()
 
     def watch(self) -> None:
-        """Watch for the client's disconnect, but not before WATCH_AFTER_SECONDS after the request."""
+        """Start watching for the client's disconnect, WATCH_AFTER_SECONDS after the request at the earliest."""
         # A turn that ends at once needs no watcher, and a task would cost as much as the rest of such a turn.
         if self._watcher is None and self._timer is None:
             wait = self._watching_at - time.perf_counter()
@@ -54,7 +54,7 @@ class EventStream:
             self._timer = loop.call_later(wait, self._begin) if wait > 0 else loop.call_soon(self._begin)
 
     def rest(self) -> None:
-        """Cancel a watch that has not begun yet; one that has begun continues."""
+        """Cancel the watch if it has not begun yet; a watch that has begun continues."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -11,7 +11,7 @@ from ..journal.record import DATA, ERROR, Frame, Json
 from ..wellformed import load_odd_json
 
 _CONTENT = {ERROR: "error"}
-"""Name of the content field by frame type, where it is not "content"."""
+"""The name of the content field by frame type, for frames in which it is not "content"."""
 
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -40,12 +40,12 @@ def _dump(payload: dict[str, Json]) -> bytes:
     try:
         return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # Half a character, or an integer of over 64 bits. A value that JSON has no type for still raises TypeError.
+        # It has half a character or an integer of over 64 bits. A value without a type in JSON still raises TypeError.
         return orjson.dumps(load_odd_json(json.dumps(payload)))
 
 
 class Decoder:
-    """Decodes Server-Sent Events from chunks of any size. It accepts `\\r\\n`, and skips comments and other fields."""
+    """Decodes Server-Sent Events from chunks of any size. It accepts `\\r\\n`, and reads only `data` fields."""
 
     def __init__(self) -> None:
         self._rest = b""

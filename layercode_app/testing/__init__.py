@@ -1,6 +1,6 @@
 """A test kit for agents: call an agent in process through real signed requests, and assert on what it said and did.
 
-The package installs it as a pytest plugin, which provides the fixture `call`:
+The package registers a pytest plugin with the fixture `call`:
 
     @pytest.mark.agent("bakery")
     async def test_it_takes_an_order(call):
@@ -42,7 +42,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name on first use, because pytest imports this package in every run where it is installed."""
+    """Import a public name on first use. Pytest imports this package in every run, so its import must be cheap."""
     from importlib import import_module
 
     if name not in __all__:

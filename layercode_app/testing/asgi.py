@@ -1,6 +1,7 @@
 """An httpx transport that runs an ASGI app in this event loop, without a socket, and streams its response.
 
-Unlike httpx's own, it delivers each chunk when the app sends it. An early close is a disconnect for the app.
+Unlike httpx's ASGITransport, it delivers each chunk when the app sends it. If the client closes the response early,
+the app receives `http.disconnect`.
 """
 
 from __future__ import annotations

@@ -42,14 +42,14 @@ class AgentCall:
 
     Args:
         agent: A VoiceAgent, a PydanticAI agent, the name of an agent file's agent, or `package.module:attribute`.
-        agents: Folder, or result of `discover`, in which an agent's name is looked up.
-        model: Overrides the agent's own: a PydanticAI model, such as `scripted(...)`, or its name. Without it, an agent
-            that has an offline script uses it.
-        settings: Settings by name. The others come from the environment and the defaults, not from a file.
+        agents: The folder, or result of `discover`, in which an agent's name is looked up.
+        model: Overrides the agent's model: a PydanticAI model, such as `scripted(...)`, or a model's name. By default
+            an agent that has an offline script uses that script.
+        settings: Settings by name. All other settings come from the environment and the defaults, not from a file.
         store: The journal; in memory by default.
         conversation_id: The id of the conversation.
         metadata: Sent with every event.
-        others: More agents of the server, which a call can be handed to.
+        others: More agents on the same server, to which the agent can hand the call.
 
     """
 
@@ -70,13 +70,13 @@ class AgentCall:
         self.turns: list[HeardTurn] = []
         """The turns so far."""
         self.sent: list[dict[str, Json]] = []
-        """The events delivered so far, without those of `send` and `resend`."""
+        """The events delivered so far, except by `send` and `resend`."""
         self._metadata = dict(metadata or {})
         self._mocks = Mocks()
         self._seen = Seen()
         self._cut: Cut | None = None
         self._sessions = self._turn_ids = 1
-        # A copy, because a call sets the model of its agent.
+        # Copy the agent, because a call sets its model.
         self.agent = copy.copy(_voice(agent, agents))
         self.app = _app([self.agent, *map(copy.copy, others)], settings, store, model, self._runner)
         self._http = httpx.AsyncClient(transport=InProcess(self.app))
@@ -92,7 +92,7 @@ class AgentCall:
         return await self._turn(events.session_start(**fields), "")
 
     async def say(self, text: str, **fields: Json) -> HeardTurn:
-        """Say something and return the reply; `fields` are further fields of the event, such as `metadata`."""
+        """Say something and return the reply; `fields` are more fields of the event, such as `metadata`."""
         last = self.turns[-1] if self.turns else None
         if last is not None and last.interrupted and "interruption_context" not in fields:
             fields["interruption_context"] = events.interruption(last.heard, last.turn_id)
@@ -106,17 +106,17 @@ class AgentCall:
         playing: bool = False,
         required: bool = True,
     ) -> None:
-        """Interrupt the next reply after a number of words (int), after seconds (float), or once this text was heard.
+        """Interrupt the next reply after a number of words (int), seconds (float), or once a text was heard (str).
 
-        With `in_tool` it is interrupted as soon as a tool starts. Without both the connection is closed before the first
-        word. The turn raises CallError if that point is never reached, unless the interruption is not `required`. With
-        `playing` the reply was complete, and the caller spoke over its playback: the agent learns this only from the
-        next message.
+        With `in_tool`, the caller disconnects as soon as a tool starts. Without `after` and `in_tool`, the caller
+        disconnects before the first word. With `playing`, the agent completes its reply and the caller interrupts the
+        playback: the agent learns this only from the next message. If the reply ends before the interruption, the turn
+        raises CallError; with `required=False` it is then a normal turn.
         """
         self._cut = Cut(after, in_tool=in_tool, playing=playing, required=required)
 
     async def resend(self) -> HeardTurn:
-        """Deliver the last turn again, as the platform may. It adds no turn to the conversation."""
+        """Deliver the last turn again, as the platform may do, and return the answer. `turns` does not grow."""
         if not self.turns:
             raise self._error("resend() needs a turn; say something first")
         event = next(event for event in reversed(self.sent) if event.get("turn_id") == self.turns[-1].turn_id)
@@ -129,11 +129,14 @@ class AgentCall:
         return await self._acknowledged(events.data(content, **fields))
 
     async def update(self, **fields: Json) -> Json:
-        """Send a change of the session, such as a finished recording, and return the JSON response."""
+        """Send a `session.update`, such as a finished recording, and return the JSON response."""
         return await self._acknowledged(events.session_update(**fields))
 
     async def end(self, **fields: Json) -> Json:
-        """Hang up, and wait until the agent's `on_session_end` hooks have finished."""
+        """Hang up, wait until the agent's `on_session_end` hooks have finished, and return the JSON response.
+
+        Raises CallError if a hook fails or takes longer than 10 seconds.
+        """
         said = [(role, text) for turn in self.turns for role, text in (("user", turn.text), ("assistant", turn.heard))]
         event = events.session_end([entry for entry in said if entry[1]]) | fields
         answer = await self._acknowledged({name: value for name, value in event.items() if value is not None})
@@ -146,7 +149,7 @@ class AgentCall:
         self.session_id = f"session-{self._sessions}"
 
     async def send(self, event: Mapping[str, Json]) -> Json:
-        """Deliver any event, and return the JSON response or the payloads of its frames."""
+        """Deliver any event. Return the JSON response, or the payloads of all frames if the response is a stream."""
         async with self._client.deliver(self._with_ids(event)) as answer:
             if answer.is_stream:
                 return [frame.payload async for frame in answer.frames()]
@@ -160,9 +163,9 @@ class AgentCall:
         function: Callable[..., Any] | None = None,
         **answer: Any,
     ) -> None:
-        """Mock a tool: `mock("weather", returns="sunny")`, `raises=error`, or a function of its arguments.
+        """Mock a tool: `mock("weather", returns="sunny")`, `raises=error`, or a function that gets its arguments.
 
-        Raises DeveloperError if the agent is known to have no such tool: with a misspelt name the real one would run.
+        Raises DeveloperError if the agent has no such tool, because a misspelt mock would let the real tool run.
         """
         check_tool(self.agent, tool)
         self._mocks.set(tool, function, **answer)
@@ -293,7 +296,7 @@ class AgentCall:
         return dict(event) | own
 
     def _raise_what_no_caller_causes(self, turn: HeardTurn) -> None:
-        """Fail a test that lacks a scripted answer or would call a real model, instead of returning an apology."""
+        """Raise an error if a scripted answer is missing or a real model was called. The apology would hide it."""
         if isinstance(turn.error, ScriptedModelError):
             raise turn.error
         if isinstance(turn.error, RuntimeError) and str(turn.error).startswith(BLOCKED):

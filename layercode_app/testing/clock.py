@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Clock:
-    """The time of day in epoch seconds. Durations are not affected: they are measured by a monotonic clock."""
+    """A frozen time of day, in epoch seconds. Durations still pass: a monotonic clock measures them."""
 
     def __init__(self, now: float) -> None:
         self.now = now

@@ -1,6 +1,7 @@
 """Builders of platform events: dictionaries ready to be signed and sent, with the same ids in every run.
 
-Keyword arguments add or override fields: `message("Hello", metadata={"user": 7}, turn_id="t-9")`. None leaves one out.
+Keyword arguments add or override fields: `message("Hello", metadata={"user": 7}, turn_id="t-9")`. A field that is None
+is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def message(text: str, **fields: Any) -> Event:
 
 
 def session_start(**fields: Any) -> Event:
-    """Build a `session.start`, which asks for a greeting; with `turn_id=None` only for an acknowledgement."""
+    """Build a `session.start`. It asks for a greeting; with `turn_id=None` it asks only for an acknowledgement."""
     return _event("session.start", {"turn_id": TURN_ID, "text": ""}, fields)
 
 
@@ -44,7 +45,7 @@ def session_update(**fields: Any) -> Event:
 
 
 def session_end(transcript: Sequence[tuple[str, str]] = (), **fields: Any) -> Event:
-    """Build a `session.end`. The transcript is pairs of role and text."""
+    """Build a `session.end`. The transcript consists of pairs of role and text."""
     entries = [{"role": role, "text": text, "timestamp": STARTED_AT} for role, text in transcript]
     own = {"started_at": STARTED_AT, "ended_at": ENDED_AT, "duration": 60_000, "transcript": entries}
     return _event("session.end", own, fields)

@@ -31,13 +31,14 @@ class Cut:
     ) -> None:
         self._after = after
         self.required = required
-        """Whether it is an error if the reply is over before the interruption."""
+        """Whether it is an error when the reply ends before the interruption."""
         self._playing = playing
         self.in_time = False
         """Whether the reply was still running when the seconds had passed, or when a tool started."""
         if playing and isinstance(after, float):
             raise ValueError(
-                f"interrupt(after={after}, playing=True): expected seconds, because the reply is complete before it is interrupted"
+                f"interrupt(after={after}, playing=True): expected words (int) or a text (str), because the reply is "
+                "complete before it is interrupted"
             )
         self.point = Point.TOOL if in_tool else Point.TEXT if playing and not after else _point(after)
 
@@ -71,7 +72,7 @@ class Cut:
         return spoken if end is None else spoken[:end]
 
     def _end(self, spoken: str) -> int | None:
-        """Return the index in the text at which the interruption falls; None if it is not reached yet."""
+        """Return the index in the text at which the caller interrupts; None if the text does not reach it yet."""
         if self.point is Point.TOOL:
             return None
         if not self._after:

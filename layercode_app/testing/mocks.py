@@ -1,4 +1,4 @@
-"""Mocked tools, which return a test's answers instead of placing a real order."""
+"""Mocked tools: they return the test's answers instead of, for example, placing a real order."""
 
 from __future__ import annotations
 
@@ -33,10 +33,13 @@ class Mocks:
         returns: Any = _UNSET,
         raises: BaseException | None = None,
     ) -> None:
-        """Mock a tool with `function(**args)`, sync or async, with a value, or with an error: exactly one of them."""
+        """Mock a tool with a function (sync or async) that gets its arguments, with a return value, or with an error.
+
+        Raises TypeError unless exactly one of the three is given.
+        """
         given = [function is not None, returns is not _UNSET, raises is not None]
         if sum(given) != 1:
-            raise TypeError(f"mock({tool!r}): expected one of a function, returns=... and raises=...")
+            raise TypeError(f"mock({tool!r}): expected exactly one of a function, returns=... or raises=...")
         self._answers[tool] = function or _constant(returns, raises)
 
     def stand_in(self, call: ToolCall) -> Awaitable[Json] | None:
@@ -46,7 +49,10 @@ class Mocks:
 
 
 def check_tool(voice: VoiceAgent[Any, Any], name: str) -> None:
-    """Raise DeveloperError if the agent has no such tool. Not checked if a toolset lists its tools only at run time."""
+    """Raise DeveloperError if the agent has no such tool.
+
+    Nothing is checked if a toolset lists its tools only at run time.
+    """
     toolsets = voice.toolsets
     if not toolsets or not all(hasattr(toolset, "tools") for toolset in toolsets):
         return
@@ -81,13 +87,13 @@ class Seen:
     errors: dict[str, BaseException] = field(default_factory=dict)
     """The exception of each failed turn, by turn id."""
     ended: dict[str, BaseException | None] = field(default_factory=dict)
-    """The sessions whose end was handled, by id, each with the exception of its hooks or None."""
+    """For each ended session, by its id: the exception of its `on_session_end` hooks, or None."""
     tool_started: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a tool starts."""
 
 
 class RecordingRunner(AgentRunner):
-    """Runs an agent whose tools can be mocked, and records its errors."""
+    """An agent runner that answers mocked tool calls and records the agent's errors."""
 
     def __init__(self, voice: VoiceAgent[Any, Any], mocks: Mocks, seen: Seen) -> None:
         super().__init__(voice)

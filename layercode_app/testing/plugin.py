@@ -80,7 +80,7 @@ def call(start_call: Callable[..., AgentCall]) -> AgentCall:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Freeze `time.time()` until `clock.advance(seconds)`; signatures, journal and agent all use this time."""
+    """Freeze `time.time()`; only `clock.advance(seconds)` moves it. The server and the agent use this time too."""
     from ..journal import steady_clock
     from .clock import Clock
 
@@ -91,7 +91,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def _marked(request: pytest.FixtureRequest) -> tuple[Callable[[], Any], dict[str, Any]]:
-    """Return a function that finds the test's agent, and the options of its mark."""
+    """Return a function that finds the test's agent, and the options of the test's `agent` mark."""
     mark = request.node.get_closest_marker("agent")
     if mark is not None and mark.args:
         return lambda: mark.args[0], dict(mark.kwargs)
@@ -119,7 +119,7 @@ def _only_agent(config: pytest.Config) -> str:
         return own[0]
     known = ", ".join(sorted(own or found.agents))
     raise pytest.UsageError(
-        f"The fixture `call` does not know which agent to talk to; there is {known}. Mark the test with "
+        f"The fixture `call` does not know which agent to talk to; the agents are {known}. Mark the test with "
         '@pytest.mark.agent("name"), or set layercode_agent in the pytest section of pyproject.toml.'
     )
 
@@ -127,7 +127,7 @@ def _only_agent(config: pytest.Config) -> str:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Any:
     """Close a test's calls in their event loop, and run an async test that no other plugin runs."""
-    # Read before the item runs, because pytest-asyncio then replaces the test with a plain function.
+    # Read the test function now: pytest-asyncio replaces it with a plain function when the item runs.
     test = getattr(item, "obj", None)
     if not isinstance(item, pytest.Function) or _calls not in item.stash or not inspect.iscoroutinefunction(test):
         return (yield)
@@ -165,7 +165,7 @@ def _need_asyncio() -> None:
     except RuntimeError:
         pytest.fail(
             "The fixtures `call` and `start_call` run on asyncio, but this test runs on trio. Remove the mark `trio` from "
-            "the test, or give it the fixture anyio_backend that returns 'asyncio'.",
+            "the test, or define a fixture anyio_backend that returns 'asyncio'.",
             pytrace=False,
         )
 

@@ -19,9 +19,9 @@ class ScriptedModelError(AssertionError):
 
 
 def scripted(*answers: Answer) -> FunctionModel:
-    """Return a model that gives these answers in order, through PydanticAI's real machinery; tools really run.
+    """Return a model that gives these answers in order. PydanticAI handles them like any model's, so tools really run.
 
-    A turn that needs a further answer fails, and `call.say` raises ScriptedModelError.
+    If a turn needs one more answer, it fails and `call.say` raises ScriptedModelError.
     """
     waiting = list(answers)
 

@@ -64,7 +64,7 @@ class HeardTurn:
 
     turn_id: str
     text: str
-    """What the caller said; empty for a greeting."""
+    """The caller's words; empty for a greeting."""
     status: int
     frames: list[Received] = field(default_factory=list)
     interrupted: bool = False
@@ -73,7 +73,7 @@ class HeardTurn:
     record: TurnRecord | None = None
     """The turn's record in the journal."""
     error: BaseException | None = None
-    """The agent's exception, for which the caller heard an apology."""
+    """The exception that the agent raised; the caller heard an apology instead."""
 
     @property
     def spoken(self) -> str:
@@ -102,7 +102,7 @@ class HeardTurn:
 
     @property
     def total(self) -> float | None:
-        """Time to the end of the turn; None if it did not arrive."""
+        """Time to `response.end`; None if it did not arrive."""
         return next((frame.at_ms for frame in self.frames if frame.type == END), None)
 
     @property
@@ -112,7 +112,7 @@ class HeardTurn:
 
 
 def is_part(wanted: Any, whole: Any) -> bool:
-    """Return whether a value matches: objects by the wanted fields, lists by length and item, others by equality."""
+    """Return whether `whole` matches `wanted`. Objects may have more fields; lists must match item by item."""
     if isinstance(wanted, Mapping):
         return isinstance(whole, Mapping) and all(
             name in whole and is_part(value, whole[name]) for name, value in wanted.items()
@@ -165,7 +165,7 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
         lines.append(spoken_line("agent", turn.spoken or "(says nothing)"))
         if turn.interrupted:
             lines.append(f"  (interrupted; heard: {turn.heard!r})")
-        if turn.status not in (0, 200):  # 0: the caller broke in before the answer began
+        if turn.status not in (0, 200):  # 0: the caller interrupted before the answer began
             lines.append(f"  (answered with status {turn.status})")
         if turn.error is not None:
             lines.append(visible(f"  (failed: {type(turn.error).__name__}: {turn.error})"))
@@ -173,10 +173,10 @@ def transcript(turns: Iterable[HeardTurn]) -> str:
 
 
 def _by_caller(turn: HeardTurn) -> bool:
-    """Return whether the turn answers the caller, who may have said nothing, and not the start of the session."""
+    """Return whether the turn answers a message of the caller, even an empty one, and not the start of the session."""
     return bool(turn.text) or (turn.record is not None and turn.record.kind is Kind.MESSAGE)
 
 
 def spoken_line(speaker: str, text: str) -> str:
-    """Return a line of a transcript. Further lines are indented, so that none can pass for another speaker's."""
+    """Return one speaker's text for a transcript. Later lines are indented, so they cannot imitate another speaker."""
     return f"{speaker + ':':<8}{visible_lines(text, indent=' ' * 8)}"

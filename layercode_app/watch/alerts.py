@@ -1,7 +1,8 @@
-"""Evaluate alert rules periodically, in one worker at a time. A rule reports once that it fires, once that it recovers.
+"""Evaluate alert rules periodically, in one worker at a time.
 
-The state of the rules is stored in the alerts job, so it survives restarts and all workers of all hosts share it.
-Each message is a separate job: a channel that is down is retried and delays nothing else.
+A rule sends one message when it starts to fire, and one when it recovers. The state of the rules is stored in the
+alerts job: it survives restarts, and all workers on all hosts share it. Each message is a separate job: a channel
+that is down is retried and delays nothing else.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Alerts:
         state["firing"], state["times"] = firing, times
 
     def start(self) -> None:
-        """Start to sample this host if a rule uses host metrics. Every worker samples; one evaluates the rules."""
+        """Start to sample this host if a rule uses host metrics. Every worker takes samples."""
         if any(rule.metric in SYSTEM for rule in self.rules):
             self._system.start()
 
@@ -103,7 +104,7 @@ class Alerts:
         await self._system.prune()
 
     def _trace(self, trace_id: str) -> str:
-        """Return a line that links to a turn the rule fired for, or that names its trace id if no trace URL is set."""
+        """Return a line with a link to one of the turns behind the alert, or its trace id if no trace URL is set."""
         url = self._trace_url.replace(TRACE_ID, trace_id) if self._trace_url else trace_id
         return f"One of these turns: {url}"
 
@@ -111,14 +112,17 @@ class Alerts:
         """Send one message. Raises ChannelError when sending fails, DeveloperError for an unknown channel."""
         name = job.payload["channel"]
         if name not in self._channels.urls:
-            raise DeveloperError(f"An alert needs the channel {name!r}, which this server does not have.")
+            raise DeveloperError(f"An alert uses the channel {name!r}, which is not configured on this server.")
         # A message enqueued by an older version has no kind.
         kind = job.payload.get("kind", "info")
         await self._channels.send(name, job.payload["title"], job.payload["body"], kind=kind)
 
 
 async def send_test(settings: Settings) -> dict[str, str | None]:
-    """Send a test to every channel; return its error, or None, by channel name. Raises ConfigurationError."""
+    """Send a test message to every channel. Return the error by channel name, None for success.
+
+    Raises ConfigurationError for an invalid rule or channel.
+    """
     from .channels import ChannelError
 
     rules, channels = rules_of(settings), Channels.of(settings)
@@ -134,7 +138,7 @@ async def send_test(settings: Settings) -> dict[str, str | None]:
 
 
 def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) -> bool:
-    """Return whether a rule fires now. With too few turns it stays as it was `before`: no traffic is no recovery."""
+    """Return whether a rule fires now. With too few turns the state stays as `before`: no traffic is not a recovery."""
     if reading.value is None or limit is None or reading.turns < rule.at_least:
         return before
     if rule.broken_by(reading.value, limit):
@@ -144,7 +148,7 @@ def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) ->
 
 def _shown(rule: Rule, value: float | None) -> str:
     if value is None:
-        return "nothing in this time"
+        return "no value in this time"
     if rule.metric.endswith("_rate") or rule.metric in SHARES:
         return f"{value:.1%}"
     if rule.metric == "cost":

@@ -1,7 +1,7 @@
-"""Budgets of a conversation and of a day over all workers and hosts: warn in the log first, then refuse turns.
+"""Enforce the budgets of a conversation and of a day: log a warning first, then refuse turns.
 
-A conversation's spending is stored in its turns' records, a day's in the usage totals. Both count each turn once, on
-whichever worker it ran. A budget is checked before a turn, so the turn that crosses it is still answered.
+A conversation's spending is stored in its turns' records, a day's in the usage totals. Both count the turns of all
+workers and hosts. A budget is checked before a turn, so the turn that crosses it is still answered.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Amount:
     unit: str
 
     def of(self, cost: float, tokens: float) -> float:
-        """Return the one of the two that is in this limit's unit."""
+        """Return the cost or the tokens, depending on this limit's unit."""
         return cost if self.unit == "$" else tokens
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Amount:
 
 
 def parse_amount(text: str, setting: str) -> Amount | None:
-    """Parse "$5", "5" or "200k tokens"; return None for an empty text. Raises ConfigurationError."""
+    """Parse "$5", "5" or "200k tokens"; return None for an empty text. Raises ConfigurationError for other text."""
     if not text.strip():
         return None
     match = _AMOUNT.fullmatch(text.strip())
@@ -54,7 +54,7 @@ def parse_amount(text: str, setting: str) -> Amount | None:
 
 
 class Budgets:
-    """The budgets of this installation. Raises ConfigurationError for one that cannot be parsed."""
+    """The budgets of this installation. Raises ConfigurationError for a budget that cannot be parsed."""
 
     def __init__(self, settings: Settings, store: Store, pending: PendingTotals) -> None:
         self._store = store
@@ -66,13 +66,13 @@ class Budgets:
 
     @property
     def any(self) -> bool:
-        """Whether a budget is set."""
+        """True if a budget is set."""
         return self._day is not None or self._conversation is not None
 
     async def refusal(self, record: TurnRecord, history: Sequence[TurnRecord]) -> str | None:
-        """Return what to say instead of answering this turn, or None if it may be answered. Raises StoreError.
+        """Return the text to speak instead of an answer, or None if the turn may be answered. Raises StoreError.
 
-        `history` holds the newest turns before it.
+        `history` holds the newest turns before this one.
         """
         if record.kind is not Kind.MESSAGE:
             return None
@@ -89,7 +89,7 @@ class Budgets:
         tokens = totals.get("input_tokens", 0) + totals.get("output_tokens", 0)
         spent = amount.of(totals.get("cost", 0.0), tokens)
         if self._warns(spent, amount) and await self._first(today):
-            logger.warning("The day's budget of {} is used to {:.0%}", amount, spent / amount.limit)
+            logger.warning("The day's budget of {} is {:.0%} used", amount, spent / amount.limit)
         return spent >= amount.limit
 
     async def _spent(self, amount: Amount, current: TurnRecord, history: Sequence[TurnRecord]) -> bool:
@@ -97,14 +97,14 @@ class Budgets:
         spent, last = amount.of(known.cost, known.tokens), amount.of(*cost_and_tokens(known.last))
         # Warn once: only after the turn that crossed the warning threshold.
         if self._warns(spent, amount) and not self._warns(spent - last, amount):
-            logger.warning("The conversation's budget of {} is used to {:.0%}", amount, spent / amount.limit)
+            logger.warning("The conversation's budget of {} is {:.0%} used", amount, spent / amount.limit)
         return spent >= amount.limit
 
     def _warns(self, spent: float, amount: Amount) -> bool:
         return spent >= amount.limit * self._warning
 
     async def _first(self, day: str) -> bool:
-        """Return whether this worker is the first of all to warn on this day; ask the store once a day."""
+        """Return whether this worker is the first of all to warn on this day. Each worker asks the store once a day."""
         if getattr(self, "_warned_on", None) == day:
             return False
         self._warned_on = day

@@ -1,6 +1,6 @@
-"""Channels for alerts and reports: e-mail, Slack, a webhook and a hundred others, given as apprise URLs.
+"""Send alerts and reports through channels: e-mail, Slack, a webhook or any other service that apprise supports.
 
-A channel has a name in `layercode.toml`. Its URL contains secrets, so no message shows it.
+`layercode.toml` maps a channel's name to its apprise URL. The URL contains secrets, so no message shows it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SETTING = "LAYERCODE_CHANNELS"
 Format = Literal["text", "html"]
 Kind = Literal["info", "success", "warning", "failure"]
-"""How a message is marked, if the channel can show it: by a colour, an icon or a priority."""
+"""The kind of a message. Channels that support it show a colour, an icon or a priority."""
 
 
 class ChannelError(LayerCodeError):
@@ -37,7 +37,10 @@ class Channels:
 
     @classmethod
     def of(cls, settings: Settings) -> Channels:
-        """Return the channels of the settings, `${NAME}` replaced. Raises ConfigurationError for an invalid one."""
+        """Return the channels of the settings. `${NAME}` in a URL is replaced by the environment variable.
+
+        Raises ConfigurationError for an invalid channel.
+        """
         urls = {name: _fill(name, url.get_secret_value()) for name, url in settings.channels.items()}
         for name, url in urls.items():
             if _service(url) is None:
@@ -48,7 +51,7 @@ class Channels:
         return cls(urls)
 
     def check(self, name: str, setting: str) -> str:
-        """Return the name if such a channel exists. Raises ConfigurationError that names the setting with that name."""
+        """Return the name if the channel exists. Raises ConfigurationError, which names `setting`, if it does not."""
         if name in self.urls:
             return name
         known = ", ".join(sorted(self.urls)) or "none"
@@ -58,8 +61,8 @@ class Channels:
         )
 
     async def send(self, name: str, title: str, body: str, *, form: Format = "text", kind: Kind = "info") -> None:
-        """Send a message. Raises ChannelError when the channel does not accept it."""
-        # A report contains names of conversations and tools, which callers and models choose.
+        """Send a message to the named channel. Raises ChannelError if the channel does not accept it."""
+        # A report contains names of conversations and tools, which callers and models choose, so disable mentions and links.
         safe = defused(body) if form == "text" else body
         await _send(name, self.urls[name], defused(title), safe, form, kind)
 
@@ -72,7 +75,7 @@ async def send_report(settings: Settings, channel: str, report: Report) -> None:
     if channel not in channels.urls and "://" in channel:
         if _service(channel) is None:
             raise ConfigurationError(
-                "--send: the URL is not one that apprise accepts; expected one such as mailto://… or slack://…"
+                "--send: apprise does not accept this URL; expected an apprise URL such as mailto://… or slack://…"
             )
         channels = Channels({channel: channel})
     name = channels.check(channel, "--send")
@@ -99,7 +102,7 @@ def _apprise() -> Any:
     # apprise logs the URLs, which contain secrets.
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
-        # The first use loads the plugins of apprise, which import deprecated parts of the standard library.
+        # The first use loads apprise's plugins, which import deprecated parts of the standard library.
         warnings.simplefilter("ignore", DeprecationWarning)
         import apprise
 
@@ -109,7 +112,7 @@ def _apprise() -> Any:
 
 def _service(url: str) -> Any:
     instantiate = _apprise().Apprise.instantiate
-    # A plain web URL gets the message as JSON by POST.
+    # For a plain web URL, send the message as JSON by POST.
     return instantiate(url) or (
         instantiate(re.sub("^http", "json", url)) if url.startswith(("http://", "https://")) else None
     )

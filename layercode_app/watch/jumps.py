@@ -1,4 +1,4 @@
-"""Detect that the host's clock was set, so that no rule is evaluated on a window with times from before and after."""
+"""Detect changes of the host's clock, so that no rule is evaluated on a window during which the clock changed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from loguru import logger
 from ..journal import steady_clock
 
 LEAST_SECONDS = 30.0
-"""A smaller change is a correction of clock drift."""
+"""Smaller changes only correct clock drift and are ignored."""
 
 
 class ClockJumps:
-    """Detects that the clock was set, by comparing the time of day with the uptime."""
+    """Detects changes of the clock, by comparing the time of day with the uptime."""
 
     def __init__(
         self, *, wall: Callable[[], float] | None = None, uptime: Callable[[], float] = steady_clock.uptime
@@ -25,13 +25,14 @@ class ClockJumps:
         self._jumped_at: float | None = None
 
     def within(self, seconds: float) -> bool:
-        """Return whether the clock was set within the last `seconds`."""
+        """Return whether the clock was changed within the last `seconds`. Logs a warning for a new change."""
         uptime = self._uptime()
         offset = self._wall() - uptime
         if abs(jump := offset - self._offset) >= LEAST_SECONDS:
             self._offset, self._jumped_at = offset, uptime
             logger.warning(
-                "This machine's clock was set by {:+.0f} s. Alert rules keep their state until their window has passed.",
+                "This machine's clock was changed by {:+.0f} s. Each alert rule keeps its state until its window has "
+                "passed.",
                 jump,
             )
         return self._jumped_at is not None and uptime - self._jumped_at < seconds

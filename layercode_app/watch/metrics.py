@@ -11,23 +11,23 @@ from ..reports.figures import LATENCIES
 from ..reports.tally import Tally
 
 REFUSALS = ("bad_signatures", "authorize_refusals")
-"""Refused requests. They are not turns, so they are counted separately from the journal's records; see `refusals.py`."""
+"""Metrics of refused requests. These are not turns, so `refusals.py` counts them separately."""
 SYSTEM = ("cpu", "memory", "disk", "network")
 """Host metrics, which are sampled and not computed from turns; see `system.py`."""
 VOLUMES = ("turns", "cost", "tokens", "input_tokens", "output_tokens")
-"""Metrics that fall with the number of calls. Only their alerts, of all alerts on turns, recover when traffic stops."""
+"""Metrics that fall with the number of calls. Of the alerts on turns, only alerts on these recover without traffic."""
 Value: TypeAlias = float | None
 Reader: TypeAlias = Callable[[Tally, str], Value]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is computed. One that `grows` is a sum: it is twice as large over twice the time."""
+    """The computation of a metric. A metric that `grows` is a sum, so a window twice as long doubles it."""
 
     read: Reader
     grows: bool = False
     arguments: tuple[str, ...] | None = ()
-    """The arguments allowed in its brackets; None allows any argument or none."""
+    """The arguments allowed in the metric's brackets. None allows any argument; an empty tuple allows no argument."""
 
 
 def _percentile(percent: int) -> Metric:

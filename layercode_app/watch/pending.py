@@ -11,12 +11,12 @@ from ..exceptions import StoreError
 from ..journal.stores.base import Store
 
 WRITE_SECONDS = 0.05
-"""How long amounts are batched. A `kill -9` loses at most these totals; the turns themselves are in the journal."""
+"""How long amounts are batched. A `kill -9` loses only pending totals; the turns themselves are in the journal."""
 RETRY_SECONDS = 1.0
 
 
 class PendingTotals:
-    """Amounts by key that are added to the totals after `seconds`. Use it within a running event loop."""
+    """Amounts by key, which are added to the journal's totals after `seconds`. Needs a running event loop."""
 
     def __init__(self, store: Store, *, seconds: float = WRITE_SECONDS) -> None:
         self._store = store
@@ -48,7 +48,7 @@ class PendingTotals:
         try:
             await self.flush()
         except StoreError as error:
-            logger.trace("Totals wait for the journal: {}", error)
+            logger.trace("Pending totals wait for the journal: {}", error)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def flush(self) -> None:
@@ -58,7 +58,7 @@ class PendingTotals:
             try:
                 await self._store.add_totals(key, amounts)
             except StoreError:
-                # Add them to what was counted during the write.
+                # Keep them pending, added to the amounts that arrived during the write.
                 self._add(key, amounts)
                 raise
 

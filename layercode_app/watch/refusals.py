@@ -1,6 +1,6 @@
 """Count, per minute, the requests that were refused before they became a turn.
 
-A burst may be an attack, so a refusal costs an addition in memory, and no separate write.
+A burst of refusals may be an attack, so a refusal is only added in memory and written with the next batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .pending import PendingTotals
 
 PREFIX = "refused/"
 KEEP_SECONDS = 8 * 86_400
-"""How long counts and host samples are stored: longer than the usual baseline."""
+"""How long counts and host samples are stored: longer than the usual baseline of 7 days."""
 
 
 class Refusals:
@@ -30,7 +30,7 @@ class Refusals:
         self._pending.add(_key(time.time()), {name: 1})
 
     async def between(self, name: str, since: float, until: float) -> float:
-        """Return the number of refusals between two times (epoch seconds), to the minute."""
+        """Return the number of refusals between two times (epoch seconds), rounded to whole minutes."""
         first, last = _key(since), _key(until)
         kept = await self._store.totals(PREFIX)
         return sum(counts.get(name, 0.0) for key, counts in kept.items() if first <= key <= last)

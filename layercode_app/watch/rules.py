@@ -37,14 +37,14 @@ class Rule:
     window: float
     channels: tuple[str, ...]
     baseline: float | None = None
-    """Length in seconds of the period before the window that it is compared with; None for a fixed limit."""
+    """Seconds before the window that serve as the baseline; None for a fixed limit."""
     at_least: int = 0
     agent: str | None = None
     severity: str = "warning"
 
     @property
     def reader(self) -> Metric:
-        """The metric that computes its value."""
+        """The metric that computes the rule's value."""
         return METRICS[self.metric]
 
     def broken_by(self, value: float, limit: float) -> bool:
@@ -55,27 +55,29 @@ class Rule:
 
 
 def rules_of(settings: Settings) -> tuple[Rule, ...]:
-    """Return the rules of the settings. Raises ConfigurationError that names the rule and what is wrong with it."""
+    """Return the rules of the settings. Raises ConfigurationError, which names the rule and its fault."""
     channels = Channels.of(settings)
     rules = tuple(_rule(given, number, channels) for number, given in enumerate(settings.alerts, 1))
     names = [rule.name for rule in rules]
     for name in names:
         if names.count(name) > 1:
-            raise _wrong(name, "there is another rule of that name")
+            raise _wrong(name, "another rule has the same name")
     return rules
 
 
 def _rule(given: Mapping[str, Any], number: int, channels: Channels) -> Rule:
     name = str(given.get("name") or f"number {number}")
     if unknown := given.keys() - _FIELDS:
-        raise _wrong(name, f"unknown {', '.join(sorted(unknown))}; a rule has {', '.join(sorted(_FIELDS))}")
+        raise _wrong(
+            name, f"unknown {', '.join(sorted(unknown))}; the fields of a rule are {', '.join(sorted(_FIELDS))}"
+        )
     for needed in ("name", "when", "window", "channels"):
         if not given.get(needed):
             raise _wrong(name, f"{needed} is missing")
     metric, of, sign, text = _condition(name, str(given["when"]))
     window = seconds_of(str(given["window"]), f"The setting {SETTING}, rule {name!r}, window")
     if not window:
-        raise _wrong(name, f"the window {given['window']!r} has no time in it")
+        raise _wrong(name, f"the window {given['window']!r} is empty; expected a duration such as 5m")
     limit, baseline = _limit(name, metric, text)
     asked = given["channels"]
     wanted = [asked] if isinstance(asked, str) else asked
@@ -111,7 +113,9 @@ def _count(name: str, value: Any) -> int:
 def _condition(name: str, when: str) -> tuple[str, str, str, str]:
     match = _CONDITION.fullmatch(when)
     if match is None:
-        raise _wrong(name, f"{when!r} is no condition; expected one such as error_rate > 5% or p95(ttfs) > 2s")
+        raise _wrong(
+            name, f"{when!r} is not a condition; expected a condition such as error_rate > 5% or p95(ttfs) > 2s"
+        )
     # A label may be written with spaces, as in count(orders, size=large).
     metric, of = match[1], re.sub(r"\s", "", match[2] or "")
     if metric not in METRICS:
@@ -130,14 +134,16 @@ def _limit(name: str, metric: str, text: str) -> tuple[float, float | None]:
         return float(match[1] or 1), seconds_of(match[2], f"The setting {SETTING}, rule {name!r}, baseline")
     match = _NUMBER.fullmatch(text)
     if match is None:
-        raise _wrong(name, f"{text!r} is no limit; expected one such as 5%, 2s, 300ms, 1M, $20 or 3 x baseline(7d)")
+        raise _wrong(
+            name, f"{text!r} is not a limit; expected a limit such as 5%, 2s, 300ms, 1M, $20 or 3 x baseline(7d)"
+        )
     limit = float(match[2]) * _SCALE.get(match[3], 1)
     _check_unit(name, metric, text, f"{match[1] or ''}{match[3] or ''}", limit)
     return limit, None
 
 
 def _check_unit(name: str, metric: str, text: str, unit: str, limit: float) -> None:
-    """Refuse a limit that the metric never or always exceeds; otherwise the mistake shows only in an outage."""
+    """Refuse a limit that the metric never or always exceeds. Otherwise the mistake shows only in an outage."""
     if metric.startswith("p") and metric[1:].isdigit():
         if unit not in ("s", "ms"):
             raise _wrong(name, f"{text!r}: {metric} is a time; expected a limit such as 2s or 800ms")

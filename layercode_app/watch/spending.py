@@ -15,9 +15,9 @@ from ..journal.stores.base import Store
 from ..reports.figures import is_turn
 
 READ_TOKENS = 1000
-"""Size of the first further read of history, in tokens as the journal estimates them; each next read is doubled."""
+"""History to read first if `history` holds no sum, in estimated tokens. Each further read doubles it."""
 LATE_SECONDS = 600.0
-"""A younger turn without an end may still be saved by its worker once the journal is back; an older one is dead."""
+"""A turn without an end may still be saved by its worker until it is this old; then its worker is assumed dead."""
 
 
 @dataclass
@@ -42,9 +42,9 @@ def cost_and_tokens(record: TurnRecord | None) -> tuple[float, float]:
 
 
 async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnRecord]) -> Spent:
-    """Return what the turns before this one spent, and store the sum in its record if it is final. Raises StoreError.
+    """Return what all turns before this one spent. If the sum is final, store it in this turn's record.
 
-    `history` holds the newest of them, as they were in the journal when this turn began.
+    `history` holds the newest earlier turns, as they were in the journal when this turn began. Raises StoreError.
     """
     spent, settled, tokens = Spent(), True, READ_TOKENS
     while history:

@@ -1,6 +1,6 @@
 """Sample the CPU, memory, disk and network of every host, if a rule uses them.
 
-Each worker adds its samples to the journal's totals by minute and host, so one worker can evaluate all hosts.
+Each worker adds its samples to the journal's totals by minute and host, so that any worker can evaluate all hosts.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class System:
             before, at = now, later
 
     async def between(self, name: str, since: float, until: float) -> float | None:
-        """Return the mean of a metric between two times, on the host where it is highest; None without samples."""
+        """Return the mean of a metric between two times (epoch seconds) on the host with the highest mean.
+
+        Returns None without samples.
+        """
         first, last = _key(since), _key(until)
         hosts: dict[str, list[float]] = {}
         for key, amounts in (await self._store.totals(PREFIX)).items():

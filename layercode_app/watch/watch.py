@@ -21,7 +21,7 @@ from .refusals import Refusals
 RETENTION = "retention"
 RETENTION_SECONDS = 3600.0
 CHORES = ("alert", RETENTION)
-"""Prefixes of the ids of this module's jobs."""
+"""Prefixes of the ids of the jobs that this module enqueues."""
 LATER_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
 
@@ -36,7 +36,7 @@ class Watch:
         self._store = store
         self._retention_days = settings.retention_days
         self._enqueue = enqueue
-        # All workers and hosts share a day's budget, so each writes its usage without delay.
+        # All workers and hosts share a day's budget, so each writes its usage at once.
         self._pending = PendingTotals(store, seconds=0 if settings.budget_day else WRITE_SECONDS)
         self.refusals = Refusals(store, self._pending)
         self.budgets = Budgets(settings, store, self._pending)
@@ -48,7 +48,7 @@ class Watch:
         await self._pending.stop()
 
     async def enqueue_chores(self) -> None:
-        """Start sampling, and enqueue the recurring jobs unless they are enqueued already. Raises StoreError."""
+        """Start sampling, and enqueue the recurring jobs if they are not enqueued yet. Raises StoreError."""
         self.alerts.start()
         now = steady_clock.now()
         await self._enqueue(Job(ALERTS, ALERTS, "", {}, due_at=now))
@@ -65,7 +65,7 @@ class Watch:
             return None
         try:
             return await (self.alerts.look(job) if job.name == ALERTS else self._prune())
-        except Exception as error:  # noqa: BLE001 - a job that comes again and again is never given up
+        except Exception as error:  # noqa: BLE001 - a recurring job is always retried
             logger.opt(exception=error).error("The {} job failed and will be retried", job.name)
             return steady_clock.now() + LATER_SECONDS
 

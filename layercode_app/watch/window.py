@@ -1,4 +1,4 @@
-"""Count the turns of a rule's window: off the hot path, newest first, and no further back than needed."""
+"""Count the turns of a rule's window. Turns are read in the background, newest first, and no further than needed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .system import System
 from .witness import Witness
 
 LATE_SECONDS = 300.0
-"""Tolerated clock error: the journal orders turns by when they began, but their start times may be off by this much."""
+"""Tolerated clock error in seconds: start times in the journal may be out of order by this much."""
 BREATH, BREATH_SECONDS = 50, 0.002
-"""After BREATH records the event loop is left to the calls for BREATH_SECONDS."""
+"""Reading pauses for BREATH_SECONDS after every BREATH records, so that calls can use the event loop."""
 BASELINE_SECONDS = 600.0
 """How long a baseline is cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A rule's value in its window, the number of turns in it, and the trace of the turn that illustrates it best."""
+    """A rule's value in its window, the number of turns there, and the trace of the turn that illustrates it best."""
 
     value: float | None
     turns: int = 0
@@ -65,7 +65,7 @@ class Windows:
         return None
 
     async def limit(self, rule: Rule, now: float) -> float | None:
-        """Return the limit that the value is compared with; None while there is no baseline."""
+        """Return the limit with which the value is compared; None if there are no data for the baseline."""
         if rule.baseline is None:
             return rule.limit
         known = self._baselines.get(rule.name)
@@ -85,7 +85,7 @@ class Windows:
             value = value if tally.turns else None
         if not value:
             return None
-        # A new journal covers only a part of the period.
+        # A new journal covers only part of the period, so scale by the part that it covers.
         return value * rule.window / max(until - begun, rule.window) if rule.reader.grows else value
 
     async def _count(
@@ -105,7 +105,7 @@ class Windows:
         async for record in self._store.turns(newest_first=True, bodies=False):
             read += 1
             if read % BREATH == 0:
-                # Calls go first: alerts can wait.
+                # Calls have priority over alerts.
                 await asyncio.sleep(BREATH_SECONDS)
             if record.started_at < farthest - LATE_SECONDS:
                 break

@@ -17,14 +17,14 @@ class Witness:
         self._weight = float("-inf")
 
     def look_at(self, record: TurnRecord) -> None:
-        """Choose this turn if it illustrates the rule better than the last choice; ignore a turn without a trace."""
+        """Choose this turn if it has a trace and illustrates the rule better than the current choice."""
         weight = weight_of(self._rule, record)
         if weight is not None and record.trace_id and weight > self._weight:
             self._weight, self.trace_id = weight, record.trace_id
 
 
 def weight_of(rule: Rule, record: TurnRecord) -> float | None:
-    """Return how well a turn illustrates a rule (higher is better); None if it does not."""
+    """Return how well a turn illustrates a rule (higher is better), or None if it does not illustrate the rule."""
     if rule.metric in ("errors", "error_rate", "recovery_rate"):
         wanted = record.error_category == rule.of if rule.of else record.status is Status.FAILED
         return record.started_at if wanted else None

@@ -1,4 +1,4 @@
-"""Stage 1: verify a webhook's signature and parse its body into an event."""
+"""Stage 1 of a request, from bytes to event: verify a webhook's signature and parse its body."""
 
 from .events import (
     Data,

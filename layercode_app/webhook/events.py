@@ -1,8 +1,8 @@
 """The types of LayerCode's events, and `parse_event`, which parses a verified body into one of them.
 
-Unknown fields are kept (`model_extra`), and an unknown `type` becomes an `UnknownEvent`: the platform may add
-either at any time, and callers must get their answer all the same. An optional field with an invalid value is
-dropped (`lenient.py`). Text is well formed, and numbers fit every JSON parser (`wellformed.py`).
+The platform may add fields and types at any time, and callers must still be answered. So unknown fields are kept
+(`model_extra`), and an unknown `type` becomes an `UnknownEvent`. An optional field with an invalid value is dropped
+(`lenient.py`). Text is well-formed Unicode, and numbers fit every JSON parser (`wellformed.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _timestamp(value: object) -> object:
 
 
 def _null_as(absent: object) -> Callable[[object], object]:
-    """Return a validator that replaces null by the value of an absent field."""
+    """Return a validator that replaces null by `absent`, the default of the field."""
     return lambda value: absent if value is None else value
 
 
@@ -79,7 +79,8 @@ class TranscriptEntry(_Wire):
 class BaseEvent(_Wire):
     """The fields of every event.
 
-    `conversation_id` is stable and is the key of history. `session_id` identifies one connection and changes with it.
+    `conversation_id` stays the same across connections, and history is stored under it. `session_id` identifies one
+    connection.
     """
 
     type: str
@@ -92,7 +93,7 @@ class BaseEvent(_Wire):
 
 
 class SessionStart(BaseEvent):
-    """A session began. With a `turn_id` the answer is the greeting as a stream; without one, an acknowledgement.
+    """A session began. With a `turn_id` the greeting is streamed; without a `turn_id` the event is only acknowledged.
 
     `text` is empty, because the caller has not spoken yet.
     """
@@ -103,7 +104,7 @@ class SessionStart(BaseEvent):
 
 
 class Welcome(BaseEvent):
-    """A request for the greeting under its newer name. Without a `turn_id` it is only acknowledged."""
+    """A request for the greeting, in the platform's newer style. Without a `turn_id` it is only acknowledged."""
 
     type: Literal["welcome"] = "welcome"
     turn_id: Identifier | None = None
@@ -111,7 +112,7 @@ class Welcome(BaseEvent):
 
 
 class Message(BaseEvent):
-    """The caller said `text`; the answer is a stream."""
+    """The caller said `text`. The answer is a stream."""
 
     type: Literal["message"] = "message"
     turn_id: Identifier
@@ -120,7 +121,7 @@ class Message(BaseEvent):
 
 
 class Data(BaseEvent):
-    """The caller's page sent `data`, any JSON; the answer is plain JSON and never disturbs the running turn."""
+    """The caller's page sent `data`, which can be any JSON. The answer is plain JSON; a running turn continues."""
 
     type: Literal["data"] = "data"
     turn_id: str | None = None
@@ -128,7 +129,7 @@ class Data(BaseEvent):
 
 
 class SessionUpdate(BaseEvent):
-    """Something about a session changed: so far, that its recording is ready or failed.
+    """A session changed. The only known change: its recording is ready or has failed.
 
     `recording_duration` is in seconds.
     """
@@ -158,7 +159,7 @@ class SessionEnd(BaseEvent):
 
 
 class UnknownEvent(BaseEvent):
-    """An event of a type that this version does not know. It is acknowledged and passed to `on_event` hooks.
+    """An event of an unknown type. It is acknowledged and passed to `on_event` hooks.
 
     Only its `type` is required.
     """
@@ -192,7 +193,7 @@ Event: TypeAlias = Annotated[
     | Annotated[UnknownEvent, Tag("unknown")],
     Discriminator(_tag),
 ]
-"""Any event: the type of `parse_event` and of `on_event` hooks. `type` tells which one it is."""
+"""Any event: `parse_event` returns it, and `on_event` hooks receive it. Its `type` tells the events apart."""
 TurnEvent: TypeAlias = SessionStart | Welcome | Message
 """An event that is answered with a stream of speech if it has a `turn_id`."""
 
@@ -200,14 +201,14 @@ _any_event: TypeAdapter[Event] = TypeAdapter(Event)
 _known_event: TypeAdapter[Event] = TypeAdapter(
     Annotated[SessionStart | Welcome | Message | Data | SessionUpdate | SessionEnd, Discriminator("type")]
 )
-"""Selects the model by `type` inside pydantic's parser, in half the time of `_any_event`."""
+"""Parses known types only, in half the time of `_any_event`: pydantic's own parser selects the model by `type`."""
 
 
 def parse_event(body: bytes) -> Event:
     """Parse the body of a verified webhook into an event.
 
-    Raises EventError for a body that is not a JSON object. For other errors it names the first wrong required field and
-    what was expected.
+    Raises EventError if the body is not a JSON object, or if a required field is wrong. The error names the first wrong
+    field and what was expected.
     """
     try:
         return _known_event.validate_json(body)

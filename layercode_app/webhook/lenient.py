@@ -15,10 +15,10 @@ SHOWN = 5
 
 
 def drop_unreadable(fields: dict[str, Any], error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Delete each optional value that the error names; return their names.
+    """Delete each optional value that the error names; return the names of the deleted values.
 
-    The list is empty when only required values are wrong. The smallest optional value is deleted: a field of a nested
-    object, or a list item that is wrong or lacks a valid required field.
+    The list is empty if only required values are wrong. As little as possible is deleted: of a nested object only the
+    wrong field, and of a list only the wrong item or the item with a wrong required field.
     """
     errors = error.errors(include_url=False, include_input=False)
     paths = {_optional(each["loc"][1:], model) for each in errors} - {()}
@@ -33,7 +33,7 @@ def tell_dropped(fields: Mapping[str, Any], dropped: Sequence[str]) -> None:
     more = f" and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
     ids = {name: fields.get(name, "") for name in ("conversation_id", "session_id", "turn_id")}
     logger.bind(**ids).warning(
-        "An event of type {} has optional fields that cannot be read; they were ignored: {}{}",
+        "An event of type {} has optional fields with invalid values, which were ignored: {}{}",
         fields.get("type", "")[:80],
         ", ".join(dropped[:SHOWN]),
         more,
@@ -60,7 +60,7 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 
 def _order(path: Path) -> list[tuple[bool, str | int]]:
-    """Return a sort key for a path of names and list indices, because Python cannot compare strings with numbers."""
+    """Return a sort key for a path of names and list indices: Python cannot compare strings with numbers."""
     return [(isinstance(part, int), part) for part in path]
 
 

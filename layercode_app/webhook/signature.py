@@ -14,7 +14,7 @@ from ..exceptions import SignatureError
 
 HEADER = "layercode-signature"
 TOLERANCE_SECONDS = 300
-"""Maximum difference between a signature's time and ours, in the past or the future."""
+"""Maximum difference in seconds between a signature's time and our clock, in the past or the future."""
 
 
 def sign(body: bytes, secret: str, *, timestamp: int | None = None) -> str:
@@ -31,9 +31,10 @@ def verify(
     now: float | None = None,
     tolerance: float = TOLERANCE_SECONDS,
 ) -> float:
-    """Raise SignatureError unless one `v1` of the header matches one of the secrets and its time is within tolerance.
+    """Check a signature header; return the seconds by which our clock is ahead of the signature's time.
 
-    Returns the seconds by which our clock is ahead of the signature's time.
+    Raises SignatureError unless a `v1` of the header matches one of the secrets and its time is within `tolerance`
+    seconds.
 
     Several secrets allow rotation. An empty secret never matches, because anyone could sign with it. Each comparison
     takes constant time and every pair is compared, so the duration does not reveal which pair nearly matched.
@@ -43,7 +44,7 @@ def verify(
     for secret in filter(None, secrets):
         expected = _digest(secret, stated, body).encode()
         for candidate in candidates:
-            # Bytes, because compare_digest refuses non-ASCII text and a header may hold any.
+            # Compare bytes: compare_digest refuses non-ASCII text, which a header may contain.
             fits |= hmac.compare_digest(expected, candidate.encode("utf-8", "replace"))
     skew = (time.time() if now is None else now) - int(stated)
     if abs(skew) > tolerance:
@@ -56,7 +57,7 @@ def verify(
 
 
 def _out_of_time(skew: float, tolerance: float, *, fits: bool) -> str:
-    """Return the reason: a wrong clock if the signature matches (`fits`), a wrong secret if not."""
+    """Return the error text: it blames the clock if the signature matches (`fits`), and the secret if not."""
     when, ours = ("old", "ahead") if skew > 0 else ("in the future", "behind")
     reason = f"The signature's time is {abs(skew):.0f} s {when}; at most {tolerance:.0f} s is accepted. "
     if fits:
@@ -76,7 +77,7 @@ def _digest(secret: str, at: str, body: bytes) -> str:
 
 @lru_cache(maxsize=64)
 def _keyed(secret: str) -> hmac.HMAC:
-    """Return an HMAC keyed with the secret, to be copied: keying one takes longer than signing a short body."""
+    """Return an HMAC keyed with the secret, to be copied before use. Keying takes longer than signing a short body."""
     return hmac.new(secret.encode(), digestmod="sha256")
 
 

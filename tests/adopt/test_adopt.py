@@ -195,7 +195,7 @@ def test_a_test_of_what_is_not_filled_in_says_where(project: Path) -> None:
         ("hidden", "def spoken(output: Any) -> str:"),
         (
             "shouting",
-            'def spoken(output: str) -> str:\n    """Return what the caller hears of an output."""\n    return output',
+            'def spoken(output: str) -> str:\n    """Return the words to say for an output."""\n    return output',
         ),
         ("shouting", 'yield Call("final_result", {"text": "Hello"})'),
     ],
@@ -297,13 +297,13 @@ def test_the_package_is_found_in_the_folder_one_is_in(project: Path) -> None:
         ("shop.support:dessk", AgentNotFoundError, "shop.support has no 'dessk'. PydanticAI agents there: shop.support:plain, "),
         ("shop.support:dessk", AgentNotFoundError, "Did you mean 'desk'?"),
         ("shop.support:Deps", AgentNotFoundError, "shop.support:Deps is a type; expected a PydanticAI Agent."),
-        ("shop.support", AgentNotFoundError, "Which agent of shop.support? expected package.module:agent"),
+        ("shop.support", AgentNotFoundError, "shop.support does not have exactly one agent; expected package.module:agent"),
         ("shop.empty", AgentNotFoundError, "PydanticAI agents there: none."),
         ("shop.nothing:agent", AgentNotFoundError, "there is no module 'shop.nothing' here. Run this in the folder"),
         ("nothing:agent", AgentNotFoundError, "there is no module 'nothing' here."),
         ("shop.support:ready", ConfigurationError, "shop.support:ready is a VoiceAgent already."),
-        ("shop/support.py:plain", ConfigurationError, "'shop/support.py:plain' is no address of an agent; expected package."),
-        ("", ConfigurationError, "'' is no address of an agent"),
+        ("shop/support.py:plain", ConfigurationError, "'shop/support.py:plain' is not the address of an agent; expected package."),
+        ("", ConfigurationError, "'' is not the address of an agent"),
     ],
 )  # fmt: skip
 def test_what_is_no_agent_is_said_with_those_there_are(

@@ -250,7 +250,7 @@ async def test_each_sink_tells_hedged_requests_apart() -> None:
     assert (HEDGES, 1, ("hedged", "true")) in sink.rows
     report = await make_report(world.store)
     assert report.total.as_json()["hedges"] == {"sent": 1, "won": 1, "share": 1.0, "cost_at_most": None}
-    assert "1 of 1 model requests (100.0%) were sent a second time, which answered first 1 times" in as_text(report)
+    assert "1 of 1 model requests (100.0%) were sent a second time; the second was faster 1 times" in as_text(report)
 
 
 async def test_the_cost_of_hedging_is_at_most_that_of_the_answers() -> None:

@@ -158,7 +158,7 @@ async def test_the_command_writes_metadata_and_agent_for_the_call(
         assert turn.record.metadata == {"direction": "outbound", "name": "Ann", "note": "a=b"}
     await store.close()
     await asyncio.to_thread(prepare_call, "conv", {}, agent=None, store="memory")
-    assert "The agent will not know --var and --agent" in capsys.readouterr().err
+    assert "The server will not know --var and --agent" in capsys.readouterr().err
 
 
 def test_wrong_declarations_are_named() -> None:

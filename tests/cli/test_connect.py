@@ -84,7 +84,7 @@ async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> N
     assert "from +15550001" in first
     assert "You said: hello there" in first
     assert f"2. Agent: {agent_id}" in again
-    assert "complete already" in again
+    assert "already complete" in again
     assert made == {agent_id}, "the second time uses what the first one made"
     assert KEY not in first + again
     assert secret not in first + again

@@ -69,11 +69,11 @@ def basket(turn: Turn) -> Basket:
 MISTAKES = {
     "deps are missing": (
         'agent = VoiceAgent("shop", Agent(deps_type=Shop))',
-        "the agent's deps_type is Shop, and without deps= it is given the Turn. Say how one is made: deps=lambda turn: Shop",
+        "the agent's deps_type is Shop, but without deps= the agent gets the Turn. Pass a function: deps=lambda turn: Shop",
     ),
     "deps of another type": (
         'agent = VoiceAgent("shop", Agent(deps_type=Shop), deps=basket)',
-        "deps returns Basket, and the agent's deps_type is Shop. Return a Shop, or make the agent with deps_type=Basket.",
+        "deps returns Basket, but the agent's deps_type is Shop. Return a Shop, or create the agent with deps_type=Basket.",
     ),
     "deps are no function": (
         'agent = VoiceAgent("shop", Agent(deps_type=Shop), deps=Shop("corner"))',
@@ -81,11 +81,11 @@ MISTAKES = {
     ),
     "no state": (
         'agent = VoiceAgent("shop", Agent(deps_type=Turn[Basket]))',
-        "the agent's deps_type has the state Basket, and state= is not given. Add state=Basket.",
+        "the agent's deps_type has the state Basket, but state= is missing. Add state=Basket.",
     ),
     "another state": (
         'agent = VoiceAgent("shop", Agent(deps_type=Turn[Basket]), state=Other)',
-        "state=Other: the agent's deps_type has the state Basket. Use the same class in both.",
+        "state=Other: the agent's deps_type has the state Basket. Use the same class in both places.",
     ),
     "a sync guard": (
         'agent = VoiceAgent("shop", shop, guard=reply_at_once)',

@@ -66,7 +66,7 @@ def test_a_journal_is_copied_to_postgres_and_back(tmp_path: Path, postgres_serve
     assert code == 0, printed
     assert json.loads(printed)["turns"] == 25
     code, printed = run("journal", "copy", url_of(tmp_path), postgres_server.url, cwd=tmp_path)
-    assert (code, "25 were there before" in printed) == (0, True), printed
+    assert (code, "25 were already there" in printed) == (0, True), printed
 
 
 def test_a_journal_is_not_copied_into_itself(tmp_path: Path) -> None:

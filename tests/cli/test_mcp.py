@@ -236,7 +236,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("run_scenario", {"file": "evals/none.yaml"}, "No such file"),
     ("run_scenario", {"file": "/etc/passwd"}, "outside of the project"),
     ("run_scenario", {"file": "evals/../../x.yaml"}, "outside of the project"),
-    ("run_scenario", {"file": "a\0b"}, "no path"),
+    ("run_scenario", {"file": "a\0b"}, "not the path"),
     ("run_scenario", {"file": "agents/shop.py"}, "agents/shop.py"),
     ("run_scenario", {"file": "evals/shop.yaml", "scenario": "none"}, "'repeats', 'sings'"),
     ("fork_conversation", {"conversation_id": "call-1", "turn": "9"}, "expected a number from 1 to 2"),

@@ -95,7 +95,7 @@ def test_chat_goes_on_offline_and_says_so_in_one_line(tmp_path: Path) -> None:
     assert code == 0, printed
     assert "I am running offline, without a model. You said: hello" in printed
     # An empty variable counts as not set.
-    said = "OPENAI_ADMIN_KEY is not set. Agents that use it answer offline"
+    said = "OPENAI_ADMIN_KEY is not set. Agents that use this model answer offline"
     assert [said in line for line in printed.splitlines()].count(True) == 1, printed
 
 
@@ -106,7 +106,9 @@ async def test_dev_goes_on_offline_and_says_so_in_one_line(model: str, tmp_path:
     async with command("dev", "--port", str(port), cwd=tmp_path, env=ENV) as process:
         await listening(f"http://127.0.0.1:{port}", process)
     printed = (tmp_path / "output.txt").read_text()
-    assert printed.count("deepseek:x: DEEPSEEK_API_KEY is not set. Agents that use it answer offline") == 1, printed
+    assert printed.count("deepseek:x: DEEPSEEK_API_KEY is not set. Agents that use this model answer offline") == 1, (
+        printed
+    )
     assert "shop (offline" in printed
     assert "ERROR" not in printed
 
@@ -139,7 +141,7 @@ def test_an_agent_that_names_its_model_is_loaded_without_the_key(more: str, tmp_
     code, printed = run("chat", "--agent", "shop", "--say", "hello", cwd=tmp_path, env=ENV)
     assert code == 0, printed
     assert "I am running offline, without a model. You said: hello" in printed
-    assert printed.count("openai:gpt-5-mini: OPENAI_API_KEY is not set. Agents that use it answer offline") == 1
+    assert printed.count("openai:gpt-5-mini: OPENAI_API_KEY is not set. Agents that use this model answer offline") == 1
     assert "ERROR" not in printed
     code, printed = run("run", "--port", "0", cwd=tmp_path, env=ENV)
     assert code == 2, printed

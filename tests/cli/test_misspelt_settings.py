@@ -27,11 +27,11 @@ SOMETHING_ELSE=1
 """
 TOML = 'log_levle = "INFO"\nport = 8000\n'
 SAID = (
-    "LAYERCODE_WEBHOOK_SECRETS (.env, line 2) is no setting and is ignored. Did you mean LAYERCODE_WEBHOOK_SECRET?",
-    "DEFALT_MODEL (.env, line 3) is no setting and is ignored. Did you mean DEFAULT_MODEL?",
+    "LAYERCODE_WEBHOOK_SECRETS (.env, line 2) is not a setting and is ignored. Did you mean LAYERCODE_WEBHOOK_SECRET?",
+    "DEFALT_MODEL (.env, line 3) is not a setting and is ignored. Did you mean DEFAULT_MODEL?",
     ".env, line 5 cannot be read and is ignored: expected NAME=value, with any quotes closed.",
-    "LAYERCODE_FILER (environment) is no setting and is ignored. Did you mean LAYERCODE_FILLER?",
-    "log_levle (layercode.toml) is no setting and is ignored. Did you mean log_level?",
+    "LAYERCODE_FILER (environment) is not a setting and is ignored. Did you mean LAYERCODE_FILLER?",
+    "log_levle (layercode.toml) is not a setting and is ignored. Did you mean log_level?",
 )
 NOT_SAID = ("OPENAI_API_KEY", "SOMETHING_ELSE", "NEXT_PUBLIC", "python-dotenv", "port (", "SECRETS (environment)")
 ENV = {"LAYERCODE_WEBHOOK_SECRET": SECRET, "LAYERCODE_STORE": "memory", "LAYERCODE_FILER": "off"}

@@ -101,7 +101,9 @@ def test_agents_of_one_name_and_files_without_one_are_said(agents: Path) -> None
     assert f"'parrot' is in {agents / 'a_twin.py'} and in {agents / 'parrot.py'}: the first is used" in twin
     assert f"{agents / 'prices.py'} has no agent in it: expected a VoiceAgent" in empty
     assert "VoiceAgent('prices', …)" in empty
-    assert found.notes == [f"The agent 'echo' of {agents / 'echo.py'} is used, and not the shipped one of that name."]
+    assert found.notes == [
+        f"The agent 'echo' of {agents / 'echo.py'} is used instead of the shipped agent of that name."
+    ]
     told = json.loads(CliRunner().invoke(app, ["agents", "--json"]).stdout)
     assert (told["warnings"], told["notes"]) == (found.warnings, found.notes)
     assert twin in CliRunner().invoke(app, ["agents"]).stderr

@@ -84,7 +84,7 @@ async def test_run_starts_with_three_lines(more: tuple[str, ...], project: Path)
     assert off.startswith(
         "INFO    Off: models (DEFAULT_MODEL and its key), traces, errors and metrics (TELEMETRY_ENABLED)"
     )
-    assert off.endswith("log files (LOG_DIR), a journal that outlives this process (LAYERCODE_STORE)")
+    assert off.endswith("log files (LOG_DIR), a persistent journal (LAYERCODE_STORE)")
     head, port, tail = address.partition("http://127.0.0.1:")[0], *address.split(":")[-1].split("/", 1)
     assert head == "INFO    Serving first at "
     assert int(port) > 0

@@ -90,7 +90,7 @@ def test_of_several_agents_none_is_picked(name: str, tmp_path: Path) -> None:
     code, printed = run(name, *more, cwd=tmp_path, env=ENV)
     assert code == 2, printed
     told = " ".join(printed.split())
-    assert "This project has several agents: magpie, parrot. Choose the one that answers with --agent" in told
+    assert "This project has several agents: magpie, parrot. Choose the agent that answers, such as" in told
     assert "`--agent magpie`" in told
 
 

@@ -17,14 +17,14 @@ from ..markdown import ROOT
     ("text", "reason"),
     [
         ('<a href="gone.html">', "leads to no file"),
-        ('<a href="#gone">', "names a place that its page has not"),
-        ('<a href="folder/other.html#gone">', "names a place that its page has not"),
+        ('<a href="#gone">', "names an anchor that its page does not have"),
+        ('<a href="folder/other.html#gone">', "names an anchor that its page does not have"),
         ('<img src="gone.png" alt="A call">', "leads to no file"),
-        ('<img src="https://cdn.example/a.png" alt="A call">', "from elsewhere"),
-        ('<script src="//cdn.example/a.js">', "from elsewhere"),
-        ('<link rel="preconnect" href="https://fonts.example">', "from elsewhere"),
-        ('<link rel="stylesheet" href="https://fonts.example/a.css">', "from elsewhere"),
-        ('<img src="folder/a.png">', "has no text"),
+        ('<img src="https://cdn.example/a.png" alt="A call">', "from another host"),
+        ('<script src="//cdn.example/a.js">', "from another host"),
+        ('<link rel="preconnect" href="https://fonts.example">', "from another host"),
+        ('<link rel="stylesheet" href="https://fonts.example/a.css">', "from another host"),
+        ('<img src="folder/a.png">', "has no alternative text"),
     ],
 )
 def test_a_fault_is_found(tmp_path: Path, text: str, reason: str) -> None:

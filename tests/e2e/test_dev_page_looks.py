@@ -125,7 +125,9 @@ async def test_a_file_that_fails_is_said_once_and_covers_nothing(tmp_path: Path,
         (folder / "new.py").write_text("def broken(:")
         for _ in range(2):
             dev.app.reload(dev.app.layercode.settings)
-        told = "new.py failed, and it has no earlier version. shop.py failed, its last version answers."
+        told = (
+            "new.py failed to import and is not available. shop.py failed to import; its last working version is used."
+        )
         await expect(page.locator(".toast")).to_have_text(told)
         assert (await box(page.locator(".panes")))["bottom"] <= (await box(page.locator(".toast")))["y"] + 1
         assert await box(page.locator(".panes")) == panes, "a message moved the page"
@@ -167,4 +169,4 @@ async def test_the_prompt_to_fork_with_is_what_somebody_wrote(tmp_path: Path, br
         await dev.tab("fork")
         await expect(page.locator("#fork-prompt")).to_have_value("You sell cakes.")
         await page.fill("#fork-prompt", "")
-        await expect(page.locator("#fork-prompt-note")).to_contain_text("the agent's own prompt answers, unchanged")
+        await expect(page.locator("#fork-prompt-note")).to_contain_text("the agent's own prompt is used")

@@ -184,7 +184,7 @@ async def test_a_body_that_comes_a_byte_at_a_time_does_not_hold_the_connection(s
     async with served(body_timeout=0.5, authorize_body_limit=100) as server:
         expected = {"/api/agent": 408, "/health": 404, "/nowhere": 404, "/api/nowhere": 404, "/api/authorize": 413}
         await asyncio.gather(*(send(server, path, status) for path, status in expected.items()), server.answers())
-        await server.has_said("its body did not arrive in time")
+        await server.has_said("the body of its request did not arrive in time")
 
 
 async def test_a_connection_on_which_nothing_comes_is_closed(served: Serve) -> None:
@@ -252,7 +252,7 @@ async def test_a_reader_who_takes_almost_nothing_is_cut_off(served: Serve, text:
         for _ in range(5):
             await reader.readexactly(1)
             await asyncio.sleep(0.1)
-        await server.has_said("it does not read what it is sent")
+        await server.has_said("the client does not read the answer")
         await server.answers()
         await close(writer)
         async with asyncio.timeout(100):

@@ -27,7 +27,7 @@ async def answer(turn: Turn) -> str:
 """
 COMPLETE = 'layercode_turns_total{agent="echo",kind="message",status="complete"}'
 WARNINGS = {
-    "logs": "cannot be written: No space left on device. Calls go on without it.",
+    "logs": "cannot be written: No space left on device. Calls continue without it.",
     "metrics": "METRICS_DIR metrics cannot be written: No space left on device.",
     ".layercode": "The journal is not available",
 }

@@ -127,7 +127,7 @@ async def test_the_dsn_of_an_agent_file_is_used_by_the_client_that_masks(tmp_pat
 async def test_telemetry_that_is_off_stays_off(tmp_path: Path) -> None:
     seen = await play(tmp_path, HEAD, TELEMETRY_ENABLED="false")
     assert seen.theirs.bodies == []
-    assert any("it is set aside. Set SENTRY_DSN" in line["message"] for line in seen.lines)
+    assert any("it was undone. Set SENTRY_DSN" in line["message"] for line in seen.lines)
 
 
 # --- without a server

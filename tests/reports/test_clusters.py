@@ -97,7 +97,7 @@ def test_groups_that_no_scenario_covers_are_named(journal: Path) -> None:
     ]  # fmt: skip
     shown = clusters()
     assert "2 calls in no group" in shown
-    assert "No scenario in evals/ covers 1 group of 3." in shown
+    assert "1 of 3 groups not covered by any scenario in evals/." in shown
     assert "2 smaller groups with 5 calls not shown" in clusters("--limit", "1")
 
 

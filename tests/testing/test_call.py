@@ -128,7 +128,7 @@ async def test_a_mock_may_compute_or_fail(start_call: Any) -> None:
     failed = await call.say("Two")
     assert str(failed.error) == "the oven is broken"
     assert failed.record.status is Status.FAILED
-    with pytest.raises(TypeError, match="expected one of"):
+    with pytest.raises(TypeError, match="expected exactly one of"):
         call.mock("add")
     with pytest.raises(DeveloperError, match="'shop' has no tool of that name; expected one of add, pay"):
         call.mock("ad", returns="fine")

@@ -178,7 +178,7 @@ def test_of_several_agents_one_must_be_named(project: pytest.Pytester) -> None:
     )
     result = project.runpytest_subprocess(*PLUGIN)
     result.assert_outcomes(errors=1, passed=1)
-    result.stdout.fnmatch_lines(["*does not know which agent to talk to; there is crow, parrot*"])
+    result.stdout.fnmatch_lines(["*does not know which agent to talk to; the agents are crow, parrot*"])
     project.makeini("[pytest]\nlayercode_agent = crow")
     project.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=2)
 

@@ -1,1 +1,1 @@
-"""What each peer serves."""
+"""The apps that the peers serve."""

@@ -1,4 +1,4 @@
-"""Bare ASGI: what no framework can undercut. HMAC, the frames, and PydanticAI's own `run_stream_events`; no memory."""
+"""A bare ASGI app, the lower limit for any framework: HMAC, frames and `run_stream_events`, but no history."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ...servers import agent_app, bare_echo
 
 
 def echo() -> Any:
-    """Two frames, for uvicorn's factory."""
+    """Return the echo app, which answers with two frames; for uvicorn's `--factory`."""
     return bare_echo
 
 
 def with_agent() -> Any:
-    """The same agent as ours, with a model over HTTP."""
+    """Return an app with the same agent as ours, with a model over HTTP."""
     from pydantic_ai.models import infer_model
 
     from .brief import agent

@@ -1,4 +1,4 @@
-"""The agent that ours and the bare app run; its model is named by the command, or by MODEL."""
+"""The agent of our server and of the bare app. The command, or MODEL, names its model."""
 
 from __future__ import annotations
 

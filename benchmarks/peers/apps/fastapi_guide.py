@@ -1,7 +1,7 @@
-"""A FastAPI backend of the shape that the platform's guide shows: one route, history in a dictionary, a generator.
+"""A FastAPI backend as in the platform's guide: one route, a dictionary for the history, and a generator.
 
-It is kinder than need be: history goes by conversation, the model's client is asynchronous, the log of requests is off,
-events are validated, and those that are no turns are acknowledged. With ECHO=1 it asks no model.
+It does more than necessary: history is kept by conversation, the model's client is asynchronous, the access log is
+off, events are validated, and events that are not turns are acknowledged. With ECHO=1 it calls no model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ conversations: dict[str, list[dict[str, str]]] = {}
 
 
 class Event(BaseModel):
-    """What every event has."""
+    """The fields of every event."""
 
     type: str
     conversation_id: str
@@ -37,14 +37,14 @@ class Event(BaseModel):
 
 
 class Message(Event):
-    """What the caller said."""
+    """The caller's words."""
 
     turn_id: str
     text: str
 
 
 def is_signed(body: bytes, header: str) -> bool:
-    """Whether `t=…,v1=…` fits the raw body, and is not older than five minutes."""
+    """Return whether the signature `t=…,v1=…` matches the raw body and is at most five minutes old."""
     try:
         parts = dict(part.split("=", 1) for part in header.split(","))
         at, given = int(parts["t"]), parts["v1"]
@@ -55,12 +55,12 @@ def is_signed(body: bytes, header: str) -> bool:
 
 
 def frame(kind: str, turn_id: str, **more: Any) -> str:
-    """One SSE event."""
+    """Return one SSE event."""
     return f"data: {json.dumps({'type': kind, 'turn_id': turn_id, **more})}\n\n"
 
 
 async def words(messages: list[dict[str, str]]) -> AsyncIterator[str]:
-    """What the model says."""
+    """Yield the words of the model."""
     if client is None:
         yield f"You said: {messages[-1]['content']}"
         return
@@ -72,7 +72,7 @@ async def words(messages: list[dict[str, str]]) -> AsyncIterator[str]:
 
 
 async def reply(event: Message) -> AsyncIterator[str]:
-    """The answer to a message; what was said is remembered when it was all said."""
+    """Answer a message. The answer is added to the history when it is complete."""
     messages = conversations.setdefault(event.conversation_id, [])
     messages.append({"role": "user", "content": event.text})
     said = ""
@@ -84,14 +84,14 @@ async def reply(event: Message) -> AsyncIterator[str]:
 
 
 async def welcome(event: Event) -> AsyncIterator[str]:
-    """The greeting."""
+    """Send the greeting."""
     yield frame("response.tts", event.turn_id, content=WELCOME)
     yield frame("response.end", event.turn_id)
 
 
 @app.post("/webhook")
 async def webhook(request: Request) -> Any:
-    """Verify, then answer."""
+    """Verify the request and answer it."""
     body = await request.body()
     if not is_signed(body, request.headers.get("layercode-signature", "")):
         raise HTTPException(401, "Invalid signature")

@@ -1,4 +1,4 @@
-"""Abbreviations, acronyms and single signs."""
+"""Say abbreviations, acronyms and single signs as words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TITLES = {
 }  # fmt: skip
 """Abbreviations before a name."""
 AFTER_A_NAME = {"St": "Street", "Dr": "Drive"}
-"""What those abbreviations are after the name of a street."""
+"""The meaning of these abbreviations after the name of a street."""
 ENDING = {
     "etc.": "et cetera", "Jr.": "Junior", "Sr.": "Senior", "Ltd.": "Limited", "Corp.": "Corporation",
     "Blvd.": "Boulevard", "Rd.": "Road", "Ave.": "Avenue", "Apt.": "Apartment", "Inc.": "Incorporated",
@@ -68,20 +68,20 @@ SPELLED = {
     ),
     *("URL", "US", "USA", "USB", "UX", "VAT", "VIP", "VPN", "ETA", "AC", "OTP", "IBAN", "AM", "PM", "EST", "BBC"),
 }
-"""Acronyms with a vowel that are said letter by letter. Those without one always are."""
+"""Acronyms with a vowel that are said letter by letter. Acronyms without a vowel always are, except those in HEARD."""
 HEARD = {"IBAN", "MR", "MRS", "DR", "ST"}
-"""Acronyms that are said as a word."""
+"""Acronyms that are not changed, because they are said as a word."""
 SIGNS = {
     "#": "number ", "\u2116": "number ", "~": "about ", "\u2248": "about ", "\u00b1": "plus or minus ", "<": "less than ",
     ">": "more than ", "\u2264": "at most ", "\u2265": "at least ", "<=": "at most ", ">=": "at least ",
 }  # fmt: skip
-"""Signs before a number."""
+"""The words for signs before a number."""
 ALONE = {"&": "and", "+": "plus", "=": "equals", "\u00d7": "times", "\u00f7": "divided by", "@": "at"}
-"""Signs between spaces."""
+"""The words for signs between spaces."""
 
 
 def say_title(match: re.Match[str], place: Place) -> str | None:
-    """Say an abbreviated title before a name, or the kind of a street after one."""
+    """Say an abbreviated title before a name, or an abbreviation of "Street" or "Drive" after a name."""
     short = match["short"]
     if short in AFTER_A_NAME and len(place.before) > 1 and place.before[-1][0].isupper():
         return AFTER_A_NAME[short] + ("." if match["dot"] and ends_sentence(match, place) else "")
@@ -94,14 +94,17 @@ def say_title(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_ending(match: re.Match[str], place: Place) -> str | None:
-    """Say an abbreviation. What was already said of it is left out."""
+    """Say an abbreviation, without the part that was already spoken."""
     short = place.word + match["short"]
     stop = "." if short.endswith(".") and ends_sentence(match, place) and short not in ("e.g.", "i.e.", "vs.") else ""
     return ENDING[short][len(place.word) :] + stop
 
 
 def say_acronym(match: re.Match[str], place: Place) -> str | None:
-    """Say capitals letter by letter; the first was already said. Acronyms that are words, and shouted words, stay."""
+    """Say an acronym letter by letter, without the first letter, which was already spoken.
+
+    Acronyms that are said as a word, and ordinary words in capitals, are not changed.
+    """
     whole = place.word + match["capitals"]
     if whole in HEARD or not (whole in SPELLED or not re.search("[AEIOUY]", whole)):
         return None
@@ -109,14 +112,14 @@ def say_acronym(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_initials(match: re.Match[str], place: Place) -> str | None:
-    """Say initials with full stops letter by letter; the first was already said."""
+    """Say initials with full stops letter by letter, without the first letter, which was already spoken."""
     letters = re.findall("[A-Za-z]", match["initials"])
     stop = "." if match["initials"].endswith(".") and ends_sentence(match, place) else ""
     return "".join(f" {letter}" for letter in letters) + stop
 
 
 def say_version_end(match: re.Match[str], place: Place) -> str | None:
-    """Say the points in a name such as v2.5; what stands before them was already said."""
+    """Say a name such as v2.5 from its first point on. The part before the point was already spoken."""
     return "".join(f" point {digits(part)}" for part in match["n"].split(".")[1:]) if place.word[-1].isdigit() else None
 
 

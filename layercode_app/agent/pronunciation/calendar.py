@@ -1,4 +1,4 @@
-"""Dates and times of day."""
+"""Say dates and times of day as words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .shapes import ABBREVIATED, CAPITAL, DIGIT, GAP, SHORT, SPACE, SUFFIX, TO, 
 HALF = one_of(["a.m.", "p.m.", "A.M.", "P.M.", "a.m", "p.m", "am", "pm", "AM", "PM"])
 _NEXT = SPACE + CAPITAL
 SENTENCE = Form(f"(?:(?P<rest>{_NEXT.full})|{BOUNDARY})", _NEXT.prefix)
-"""The start of the next sentence if there is one, else the end of the token."""
+"""What must follow an abbreviation: the start of the next sentence, as the group `rest`, or the end of the token."""
 
 
 def ends_sentence(match: re.Match[str], place: Place) -> bool:
@@ -29,7 +29,7 @@ def _time(hour: str, minute: str | None, half: str | None) -> str | None:
 
 
 def say_time(match: re.Match[str], place: Place) -> str | None:
-    """Say a time of day, or two with a dash between."""
+    """Say a time of day such as 7:30 pm, or a range of times such as 9-5 pm."""
     first = _time(match["h"], match["m"], match["half"])
     if match["h2"] is None:
         words = first
@@ -48,7 +48,7 @@ def say_time(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_seconds(match: re.Match[str], place: Place) -> str | None:
-    """Say a time with seconds."""
+    """Say a time with seconds, such as 12:30:05."""
     hour, minute, second = (int(part) for part in match["t"].split(":"))
     if hour > 24 or minute > 59 or second > 59:
         return None
@@ -63,7 +63,7 @@ def _day(day: int, month: int, place: Place, when: str | None = None) -> str | N
 
 
 def _full_year(written: str) -> int:
-    """Return the year that is meant; two digits are a year from 1970 to 2069."""
+    """Return the year in full. Two digits mean a year from 1970 to 2069."""
     if len(written) == 4:
         return int(written)
     return int(written) + (1900 if int(written) >= 70 else 2000)
@@ -75,14 +75,14 @@ def say_iso(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_slashed(match: re.Match[str], place: Place) -> str | None:
-    """Say a date such as 5/3/2026, in the order of the language."""
+    """Say a date such as 5/3/2026. The language decides whether the day or the month comes first."""
     first, second = int(match["a"]), int(match["b"])
     day, month = (first, second) if place.day_first or first > 12 else (second, first)
     return _day(day, month, place, match["y"])
 
 
 def say_dotted(match: re.Match[str], place: Place) -> str | None:
-    """Say a date such as 3.5.2026, which has the day first."""
+    """Say a date such as 3.5.2026, in which the day comes first."""
     return _day(int(match["d"]), int(match["m"]), place, match["y"])
 
 
@@ -102,14 +102,14 @@ def say_day_month(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_month_day(match: re.Match[str], place: Place) -> str | None:
-    """Say a date such as Jan. 3, 2026. What was already said of the month's name is left out."""
+    """Say a date such as Jan. 3, 2026, without the part of the month's name that was already spoken."""
     month = month_of(place.word + match["month"])
     words = f"{MONTHS[month - 1]} {_after_month(match)}"
     return words[len(place.word) :] if 1 <= int(match["d"]) <= 31 else None
 
 
 def say_after_month(match: re.Match[str], place: Place) -> str | None:
-    """Say the day, and perhaps the year, after the name of a month that was said already."""
+    """Say the day, and the year if given, after the name of a month that was already spoken."""
     known = place.last.capitalize() in MONTHS and place.before[-1][0].isupper()
     return _after_month(match) if known and 1 <= int(match["d"]) <= 31 else None
 
@@ -129,7 +129,7 @@ _CLOCK2 = named("h2", SHORT) + maybe(text(":") + named("m2", times(DIGIT, 2, 2))
 
 
 def _short_months(head: str) -> Form:
-    """Return the abbreviated months that begin with this word, without it."""
+    """Return the form of a date whose abbreviated month begins with `head`. The form omits `head`."""
     chosen = [name[len(head) :] for name in ABBREVIATED if head_of(name) == head]
     return named("month", one_of(chosen)) + maybe(text(".")) + SPACE + _DAY + _TO_DAY + _YEAR
 

@@ -1,4 +1,4 @@
-"""Telephone numbers, and e-mail and web addresses."""
+"""Say telephone numbers, e-mail addresses and web addresses as words."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ENDINGS = (
     *("com", "org", "net", "edu", "gov", "io", "dev", "ai", "app", "co", "info", "biz", "me", "tv", "eu", "uk", "us"),
     *("de", "fr", "es", "it", "nl", "ch", "at", "ca", "au", "in", "jp", "test", "example"),
 )
-"""The endings by which a web address without a scheme is known."""
+"""The endings by which a web address without a scheme is recognised."""
 
 
 def say_phone(match: re.Match[str], place: Place) -> str | None:
-    """Say a telephone number in its groups."""
+    """Say a telephone number in groups of digits."""
     written = match["p"]
     if sum(char.isdigit() for char in written) < 7:
         return None
@@ -28,13 +28,13 @@ def say_phone(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_address(match: re.Match[str], place: Place) -> str | None:
-    """Say an e-mail or web address, without the scheme of it."""
+    """Say an e-mail or web address, without its scheme."""
     words = address(match["address"])
     return f" {words}" if place.word else words
 
 
 def say_handle(match: re.Match[str], place: Place) -> str | None:
-    """Say the sign before a name in a network."""
+    """Say the @ before a user name, such as @layercode."""
     return "at "
 
 
@@ -65,7 +65,7 @@ CONTACT_KINDS = [
     Kind(named("address", text("www.") + _HOST + _TAIL), say_address),
     Kind(named("address", DIGIT + _LOCAL + text("@") + _HOST), say_address),
     Kind(text("@") + named("rest", char("A-Za-z0-9_")), say_handle, open=True),
-    # The first word of an address was said already: it might have been any word.
+    # The first word of an address was already spoken, because it could have been an ordinary word.
     Kind(named("address", maybe(char("._+") + _LOCAL) + text("@") + _HOST), say_address, when=_starts_local),
     Kind(
         named(

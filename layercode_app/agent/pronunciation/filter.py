@@ -1,7 +1,7 @@
-"""The streaming filter: hold a token as long as it may go on, and say it as words.
+"""The streaming filter: hold back a token until it is complete, then return its words.
 
 The filter reads one character at a time, so the size of the pieces does not change the result. An ordinary word is
-returned as it comes; what follows it in the same token, such as `@example.com`, is said when it is complete.
+returned immediately. The rest of the same token, such as `@example.com`, is returned as words once it is complete.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .numbers import NUMBER_KINDS
 from .shapes import HEADS
 
 LONGEST = 160
-"""The maximum number of characters that are held."""
+"""The maximum number of characters that are held back."""
 CONTEXT = 4
 """The number of words before a token that may decide what it is."""
 SENTENCE_ENDS = ".!?\n"
 
 KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]
-"""Of the kinds that fit, the longest token is chosen, and of those as long as each other the first."""
+"""All kinds of tokens. The longest matching token is chosen; of equally long tokens, that of the first kind."""
 
 
 class Lexicon:
@@ -38,18 +38,18 @@ class Lexicon:
         self._by_char: dict[str, list[Kind]] = {}
 
     def beginning(self, char: str, word: str) -> list[Kind]:
-        """Return the kinds of tokens that begin with a character, after these letters of the same word."""
+        """Return the kinds of tokens that may begin with `char`, where `word` is the spoken part of the same word."""
         if not word:
             if char not in self._by_char and char.isascii():
                 self._by_char[char] = going_on(self._first, char)
             return self._by_char[char] if char.isascii() else going_on(self._first, char)
         if len(word) > 1 and "a" <= char <= "z" and word not in HEADS:
-            return []  # by far the most characters are those of ordinary words
+            return []  # a shortcut, because most characters are inside ordinary words
         return going_on([kind for kind in self._kinds if kind.when(word)], char)
 
 
 def going_on(kinds: Sequence[Kind], text: str) -> list[Kind]:
-    """Return the kinds of which a token may begin with this text."""
+    """Return those kinds whose tokens may begin with this text."""
     return [kind for kind in kinds if kind.prefix.fullmatch(text)]
 
 
@@ -62,9 +62,9 @@ class Pronouncer:
         self._begun: list[Kind] = []
         """The kinds of tokens that begin with the first held character."""
         self._open: list[Kind] = []
-        """Those of them that may still go on."""
+        """The kinds of `_begun` whose token may still continue."""
         self._word = ""
-        """The letters and digits of the current word that were returned."""
+        """The letters and digits of the current word that were already returned."""
         self._before: deque[str] = deque(maxlen=CONTEXT)
 
     def feed(self, piece: str) -> str:
@@ -72,7 +72,7 @@ class Pronouncer:
         return self._run(deque(piece))
 
     def flush(self) -> str:
-        """Return what was held back, as at the end of a text."""
+        """Return the text that was held back. The text ends here."""
         out: list[str] = []
         while self._held:
             pending = deque[str]()
@@ -99,7 +99,7 @@ class Pronouncer:
         return "".join(out)
 
     def _resolve(self, out: list[str], pending: deque[str]) -> None:
-        """Return the words of the held token, and give back the characters after it."""
+        """Append the words of the held token to `out`, and put the characters after it back into `pending`."""
         held, self._held = self._held, ""
         said, end = self._said(held)
         if not end:
@@ -111,7 +111,7 @@ class Pronouncer:
         pending.extendleft(reversed(held[end:]))
 
     def _said(self, held: str) -> tuple[str, int]:
-        """Return the words for the longest token at the start of the held text, and its length; 0 for none."""
+        """Return the words for the longest token at the start of the held text, and its length; "" and 0 for none."""
         matches = [(match, kind) for kind in self._begun if (match := kind.full.match(held))]
         for match, kind in sorted(matches, key=lambda pair: (not pair[1].preferred, -_end(pair[0]))):
             end = _end(match)
@@ -121,7 +121,7 @@ class Pronouncer:
         return "", 0
 
     def _plain(self, char: str) -> str:
-        """Return a character as it is."""
+        """Return a character unchanged, and keep track of the current word."""
         if char.isalnum() or (char in "'\u2019" and self._word):
             self._word += char
             return char
@@ -137,13 +137,13 @@ class Pronouncer:
 
 
 def _end(match: re.Match[str]) -> int:
-    """Return where the token ends: before the text that only decides what it is."""
+    """Return where the token ends: before the group `rest`, if the form has one."""
     rest = match.groupdict().get("rest")
     return match.end() if rest is None else match.start("rest")
 
 
 def replacements(replace: Mapping[str, str]) -> list[Kind]:
-    """Return the kinds of tokens that are replaced by other words."""
+    """Return a list with the kind of token that `Speakable(replace=)` replaces, or an empty list."""
     if not replace:
         return []
     return [Kind(one_of(replace), lambda match, place: replace[match[0]], preferred=True)]

@@ -1,7 +1,7 @@
-"""Regular expressions that also know their prefixes, so that a stream knows whether a token may go on.
+"""Regular expressions with partial matches, which tell a stream whether a token may still continue.
 
-Python's `re` has no partial matches. Each `Form` therefore carries two expressions: one for its texts, and one for
-everything that such a text can begin with.
+Python's `re` has no partial matches. Each `Form` therefore has two expressions: one for whole texts, and one for every
+beginning of such a text.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Form:
-    """A set of texts: `full` matches each of them, `prefix` matches each beginning of one, also the empty one."""
+    """A set of texts: `full` matches each text, and `prefix` matches each beginning of a text, including ""."""
 
     full: str
     prefix: str
 
     def __add__(self, other: Form) -> Form:
-        """Return the form of a text of this form followed by one of the other."""
+        """Return the form of a text of this form followed by a text of the other form."""
         return Form(self.full + other.full, f"(?:{self.prefix}|{_unnamed(self.full)}{other.prefix})")
 
     def __or__(self, other: Form) -> Form:
@@ -47,21 +47,21 @@ def char(members: str) -> Form:
 
 
 def maybe(form: Form) -> Form:
-    """Return the form of a text that may be missing."""
+    """Return the form of an optional text."""
     return Form(f"(?:{form.full})?", form.prefix)
 
 
 def times(form: Form, least: int, most: int) -> Form:
-    """Return the form of several texts of one form in a row."""
+    """Return the form of `least` to `most` texts of one form in a row."""
     earlier = f"(?:{_unnamed(form.full)}){{0,{most - 1}}}"
     return Form(f"(?:{form.full}){{{least},{most}}}", f"(?:{earlier}{form.prefix})")
 
 
 def named(name: str, form: Form) -> Form:
-    """Give the text of this form a name, under which the match has it."""
+    """Return the form as a named group."""
     return Form(f"(?P<{name}>{form.full})", form.prefix)
 
 
 def _unnamed(expression: str) -> str:
-    """Return the expression with plain groups, because a name may occur only once in an expression."""
+    """Return the expression with unnamed groups, because a group name may occur only once in an expression."""
     return re.sub(r"\(\?P<\w+>", "(?:", expression)

@@ -1,4 +1,4 @@
-"""What a token of a text is, and how it is said: the contract between the tables and the filter."""
+"""Types that describe the kinds of tokens and how they are said. The tables create them, and the filter uses them."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from typing import TypeAlias
 from .grammar import Form
 
 BOUNDARY = r"(?![^\W_])"
-"""A token ends where no letter or digit follows."""
+"""The end of a token: no letter or digit follows."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a token stands in its text."""
+    """The surroundings of a token in its text."""
 
     before: Sequence[str] = ()
-    """The words before it in its sentence, at most four."""
+    """The words before the token in its sentence, at most four."""
     after: str = ""
-    """The character after it; "" at the end of the text."""
+    """The character after the token; "" at the end of the text."""
     word: str = ""
-    """The letters and digits that were already spoken of the same word."""
+    """The letters and digits of the same word that were already spoken."""
     day_first: bool = False
-    """Whether 3/5 is the third of May."""
+    """Whether 3/5 means the third of May. Otherwise it means the fifth of March."""
 
     @property
     def last(self) -> str:
-        """The word before the token in lower case."""
+        """The word before the token, in lower case; "" if there is none."""
         return self.before[-1].lower() if self.before else ""
 
 
 Say: TypeAlias = "Callable[[re.Match[str], Place], str | None]"
-"""Returns the words for a token, or None if it is no such token here."""
+"""A function that returns the words for a token, or None if the text is not such a token in this place."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of token: its form, and how it is said.
+    """One kind of token: its form, and the function that says it.
 
-    What follows the group `rest` of the form, if it has one, decides what the token is, and is no part of it.
+    If the form has a group `rest`, the token ends before that group. The group only helps to recognise the token.
     """
 
     form: Form
     say: Say
     when: Callable[[str], bool] = field(default=lambda word: not word)
-    """Whether a token of this kind may follow the letters of the same word that were already spoken."""
+    """Return whether a token may begin after these letters of the same word, which were already spoken."""
     open: bool = False
-    """Whether a letter or digit may follow the token."""
+    """Whether a letter or digit may directly follow the token."""
     preferred: bool = False
-    """Whether the token is chosen even if another kind has a longer one."""
+    """Whether this kind is chosen even if another kind matches a longer token."""
 
     @cached_property
     def full(self) -> re.Pattern[str]:
-        """The expression of a whole token."""
+        """The regular expression for a whole token."""
         return re.compile(self.form.full + ("" if self.open else BOUNDARY))
 
     @cached_property
     def prefix(self) -> re.Pattern[str]:
-        """The expression of everything that such a token can begin with."""
+        """The regular expression for every beginning of such a token."""
         return re.compile(self.form.prefix)

@@ -1,4 +1,4 @@
-"""Plain numbers, ordinals, fractions, ranges, percentages, units, money and arithmetic."""
+"""Say numbers as words: ordinals, fractions, ranges, percentages, units, money and arithmetic."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CODES = {
 }
 """Words before a number that is said digit by digit."""
 LINKS = {"is", "was", "number", "no", "id", "code", "ending", "in", "with"}
-"""Words that may stand between such a word and the number."""
+"""Words that may stand between a word of CODES and its number."""
 YEARS = {
     *(
         "in",
@@ -57,7 +57,7 @@ SCALES = {
 
 
 def say_number(match: re.Match[str], place: Place) -> str | None:
-    """Return the words for a number: a code, a year or a quantity, by its digits and the words before it."""
+    """Say a number as a code, a year or a quantity, depending on its digits and the words before it."""
     written = match["n"]
     if written.isdigit():
         if (len(written) > 2 and _is_code(place)) or (written[0] == "0" and len(written) > 1):
@@ -86,7 +86,7 @@ def say_ordinal(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_range(match: re.Match[str], place: Place) -> str | None:
-    """Say two numbers with a dash between as from one to the other. 555-0199 is a telephone number."""
+    """Say a range: 3-5 becomes "three to five". A number such as 555-0199 is left to `say_phone`."""
     first, last = match["a"], match["b"]
     if re.fullmatch(r"\d{4}", first) and re.fullmatch(r"\d{4}|\d{2}", last) and _is_year(int(first), "in"):
         return f"{year(int(first))} to {year(int(last)) if len(last) == 4 else cardinal(int(last))}"
@@ -94,7 +94,7 @@ def say_range(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_percent(match: re.Match[str], place: Place) -> str | None:
-    """Say a percentage, or a range of them."""
+    """Say a percentage, or a range of percentages."""
     return f"{_one_or_two(match)} percent"
 
 
@@ -109,7 +109,7 @@ def say_unit(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_money(match: re.Match[str], place: Place) -> str | None:
-    """Say an amount, or a range of them, with its scale and what it is for."""
+    """Say an amount of money or a range of amounts, with a scale (5M) and a rate (/month) if given."""
     given = match["sign"]
     currency = SIGNS.get(given, given)
     first, last = match["n"], match["to"]
@@ -125,7 +125,7 @@ def say_money(match: re.Match[str], place: Place) -> str | None:
 
 
 def _amount(written: str) -> str:
-    """Return the number of a whole amount, whose unit is said later; "" for others."""
+    """Return the words for an amount without its currency; "" if the amount has decimals."""
     return "" if "." in written else number(written)
 
 
@@ -149,7 +149,7 @@ VULGAR = {"½": (1, 2), "¼": (1, 4), "¾": (3, 4), "⅓": (1, 3), "⅔": (2, 3)
 
 
 def say_vulgar(match: re.Match[str], place: Place) -> str | None:
-    """Say a fraction of one character, alone or after a whole number."""
+    """Say a fraction of one character, such as ½, alone or after a whole number."""
     top, bottom = VULGAR[match["sign"]]
     one, several = HALVES.get(bottom) or (ordinal(bottom), ordinal(bottom) + "s")
     words = f"{'a' if top == 1 else cardinal(top)} {one if top == 1 else several}"
@@ -157,19 +157,19 @@ def say_vulgar(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_decade(match: re.Match[str], place: Place) -> str | None:
-    """Say a decade: 1990s, the 90s. Without "the" before it, 30s are seconds."""
+    """Say a decade: 1990s, the 90s. Without "the" or a similar word before it, 30s means seconds."""
     if len(match["n"]) == 2 and not match["cut"] and place.last not in ("the", "early", "late", "mid"):
         return None
     return decade(int(match["n"]))
 
 
 def say_version(match: re.Match[str], place: Place) -> str | None:
-    """Say a number with several points part by part."""
+    """Say a number with several points, such as 1.2.3, part by part."""
     return " point ".join(cardinal(int(part)) for part in match["n"].split("."))
 
 
 def say_times(match: re.Match[str], place: Place) -> str | None:
-    """Say a product of lengths, or a factor: 3x4, 5x."""
+    """Say dimensions or a factor: 3x4 becomes "three by four", and 5x becomes "five times"."""
     return f"{number(match['a'])} by {number(match['b'])}" if match["b"] else f"{number(match['a'])} times"
 
 
@@ -178,7 +178,7 @@ OPERATORS = {"+": "plus", "-": "minus", "\u2212": "minus", "*": "times", "\u00d7
 
 
 def say_sum(match: re.Match[str], place: Place) -> str | None:
-    """Say an equation up to its equals sign."""
+    """Say an equation such as `2 + 3 =`, up to its equals sign."""
     parts = match["sum"].split()
     return " ".join(OPERATORS.get(part) or number(part) for part in parts) + " equals"
 

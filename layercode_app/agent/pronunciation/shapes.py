@@ -31,7 +31,7 @@ SIGN = one_of(SIGNS)
 """The sign of a currency."""
 
 HEADS = ("A", "a", "In", "No")
-"""Words that begin an abbreviation. They are said at once, and the rest of the abbreviation when it is known."""
+"""Words that may begin an abbreviation. They are spoken at once; the rest follows once the abbreviation is complete."""
 
 ABBREVIATED = {name[:3]: name for name in MONTHS if name != "May"} | {"Sept": "September"}
 """The abbreviated names of the months. May has none."""
@@ -41,20 +41,20 @@ SUFFIX = one_of(["st", "nd", "rd", "th"])
 
 
 def number(name: str) -> Form:
-    """Return the form of a number that the match has under this name."""
+    """Return the form of a number as a group with this name."""
     return named(name, NUMBER)
 
 
 def head_of(short: str) -> str:
-    """Return the word that begins an abbreviation and is said at once; "" if there is none."""
+    """Return the word of HEADS that begins an abbreviation; "" if there is none."""
     return next((head for head in HEADS if short.startswith(head)), "")
 
 
 def after(head: str) -> Callable[[str], bool]:
-    """Return the condition that exactly this word was said just before."""
+    """Return a condition for `Kind.when`: exactly this word was spoken just before."""
     return lambda word: word == head
 
 
 def month_of(written: str) -> int:
-    """Return the number of a month, by its name or the abbreviation of it."""
+    """Return the number of a month (1 to 12) by its name or abbreviation."""
     return MONTH_NUMBER[written.rstrip(".")]

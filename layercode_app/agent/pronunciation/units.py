@@ -1,4 +1,4 @@
-"""Units of measure by their symbols."""
+"""Say units of measure as words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNITS = {
     "sq ft": ("square foot", "square feet"), "m³": ("cubic meter", "cubic meters"),
     "kcal": ("calorie", "calories"), "px": ("pixel", "pixels"), "pts": ("point", "points"),
 }  # fmt: skip
-"""The words for a unit, for one and for several."""
+"""The singular and the plural of each unit, by its symbol."""
 
 PER = maybe(
     text("/")
@@ -35,14 +35,14 @@ PER = maybe(
         "per", one_of(["month", "year", "week", "day", "hour", "night", "person", "minute", "kg", "km", "unit", "user"])
     )
 )
-"""What an amount is for: $5/month."""
+"""The form of a rate's end, such as `/month` in $5/month."""
 
 
 def unit(symbol: str, *, single: bool = False) -> str:
-    """Say a unit by its symbol."""
+    """Return the word for a unit by its symbol: the plural, or the singular if `single`."""
     return UNITS[symbol][0 if single else 1]
 
 
 def per(name: str | None) -> str:
-    """Say what an amount is for; "" for nothing."""
+    """Return the words for the end of a rate, such as " per month"; "" without a name."""
     return f" per {unit(name, single=True) if name in UNITS else name}" if name else ""

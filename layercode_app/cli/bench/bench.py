@@ -23,16 +23,14 @@ def bench(
     callers: Annotated[int, typer.Option("--callers", "-c", min=1, help="Concurrent calls.")] = 10,
     turns: Annotated[int, typer.Option("--turns", "-t", min=1, help="Turns per call.")] = 5,
     arrivals: Annotated[
-        str, typer.Option(help="spread; together (every caller sends its nth turn at the same time); or both.")
+        str, typer.Option(help="spread, together (all callers send their nth turn at the same time), or both.")
     ] = "spread",
     ramp: Annotated[
         float, typer.Option(min=0, help="With spread: seconds between the first and the last caller.")
     ] = 0.0,
     think: Annotated[float, typer.Option(min=0, help="Seconds that a caller waits before the next turn.")] = 0.0,
     interrupt: Annotated[float, typer.Option(min=0, max=1, help="Share of turns that the caller interrupts.")] = 0.0,
-    say: Annotated[
-        list[str] | None, typer.Option(help="What the callers say. Repeatable: the texts are used in turn.")
-    ] = None,
+    say: Annotated[list[str] | None, typer.Option(help="What the callers say. Repeatable: used in rotation.")] = None,
     rounds: Annotated[
         int | None,
         typer.Option("--rounds", "-r", min=1, help="Rounds per target. Default 1, or 3 when targets are compared."),

@@ -1,4 +1,4 @@
-"""Ctrl-C and the signals that end a program: they stop what `chat` waits for, so that it can end in order."""
+"""Handle Ctrl-C and termination signals in `chat`: they stop the current step, so that the chat ends cleanly."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ ResultT = TypeVar("ResultT")
 
 
 class Interrupts:
-    """Handle SIGINT, SIGTERM and SIGHUP while it is open. All stop the running step; the last two also hang up."""
+    """Handle SIGINT, SIGTERM and SIGHUP inside a `with` block. All stop the running step; the last two also hang up."""
 
     def __init__(self) -> None:
         self.hung_up = False
-        """Whether a signal asked to end the chat."""
+        """True after a signal that ends the chat."""
         self._step: asyncio.Task[Any] | None = None
         self._stopped = False
 

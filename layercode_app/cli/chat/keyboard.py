@@ -1,4 +1,4 @@
-"""Read keys from the terminal, and take text that arrives at once as one paste."""
+"""Read keys from the terminal, and treat text that arrives all at once as one paste."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ FEWEST_PASTED = 16
 
 
 class Keyboard(Vt100Input):
-    """The keys of a terminal. Each key costs half a millisecond, and terminals without bracketed paste send thousands."""
+    """A terminal's keys, with long text bundled into one paste.
+
+    A terminal without bracketed paste sends pasted text key by key, and each key costs half a millisecond.
+    """
 
     def read_keys(self) -> list[KeyPress]:
-        """Return the keys, with each long run of characters as one paste."""
+        """Return the keys. Each long run of characters becomes one paste."""
         keys: list[KeyPress] = []
         for is_text, run in groupby(super().read_keys(), _is_text):
             pressed = list(run)

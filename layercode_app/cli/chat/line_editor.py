@@ -1,4 +1,4 @@
-"""Read lines from a terminal: editing, a history of this chat, and no echo while the agent speaks."""
+"""Read lines from a terminal, with editing and a history of this chat, and without echo while the agent speaks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output
 
 LOCAL_FLAGS = 3
-"""The place of the local flags in what `tcgetattr` returns."""
+"""The index of the local flags in the list that `termios.tcgetattr` returns."""
 
 
 class LineEditor:
-    """The lines that are typed. Ctrl-C and Ctrl-D at the prompt are the end."""
+    """Reads typed lines. Ctrl-C and Ctrl-D at the prompt end the input."""
 
     hint = "Ctrl-C interrupts; at the prompt it hangs up."
 
     def __init__(self) -> None:
-        # The import takes longer than a greeting. Meanwhile the agent speaks.
+        # The import takes longer than a greeting, so it runs in a thread while the agent speaks.
         self._session = asyncio.ensure_future(asyncio.to_thread(_session))
 
     async def next(self) -> str | None:
@@ -64,7 +64,7 @@ def _session() -> PromptSession[str]:
 
 
 def _output() -> Output | None:
-    """Return the terminal, or None if it cannot move its cursor: the session then uses its plain prompt."""
+    """Return the terminal's output, or None if it cannot move the cursor: the session then uses a plain prompt."""
     from prompt_toolkit.output import create_output
     from prompt_toolkit.output.vt100 import Vt100_Output
     from prompt_toolkit.utils import is_dumb_terminal
@@ -73,7 +73,7 @@ def _output() -> Output | None:
         return None
     output = create_output()
     if isinstance(output, Vt100_Output):
-        # Only menus need the place of the cursor. A late answer of the terminal would look like typed keys.
+        # Only menus need the cursor position, and a late answer to that query would look like typed keys.
         output.enable_cpr = False
     return output
 
@@ -93,7 +93,7 @@ def _no_echo() -> Iterator[None]:
 
 
 def _whole(line: str) -> str:
-    """Return the line with each byte that could not be decoded replaced, and say so."""
+    """Return the line with each undecodable byte replaced, and print a note if there is one."""
     broken = next((place for place, letter in enumerate(line) if "\ud800" <= letter <= "\udfff"), None)
     if broken is None:
         return line

@@ -17,10 +17,10 @@ CHUNK = 65_536
 
 
 class Lines(Protocol):
-    """The lines that the caller says."""
+    """A source of the lines that the caller says."""
 
     hint: str
-    """What the caller can press."""
+    """A sentence about the keys that the caller can press."""
 
     async def next(self) -> str | None:
         """Return the next line, of any length; None at the end."""
@@ -40,7 +40,7 @@ async def open_lines() -> AsyncIterator[Lines]:
 
 
 class PipedLines:
-    """The lines of stdin. Bytes that are not in its encoding are replaced, and a note on stderr says so."""
+    """The lines of stdin. Bytes that are invalid in its encoding are replaced, and a note on stderr says so."""
 
     hint = "Ctrl-C interrupts."
 
@@ -56,7 +56,7 @@ class PipedLines:
         return self._decoded(line) if line else None
 
     def _read_line(self) -> bytes:
-        """Read up to the next line end. `sys.stdin` would keep its lock during a read, and block the exit."""
+        """Read up to the next line end, without `sys.stdin`, whose lock would block the exit during a read."""
         while (end := self._read_bytes.find(b"\n", self._searched)) < 0:
             self._searched = len(self._read_bytes)
             chunk = os.read(sys.stdin.fileno(), CHUNK) if sys.stdin else b""
@@ -79,7 +79,7 @@ class PipedLines:
 
 
 async def _in_daemon(read: Callable[[], bytes]) -> bytes:
-    """Call a function in a thread that may never return; Ctrl-C and the exit do not wait for it."""
+    """Call a function in a daemon thread, so that Ctrl-C and the exit do not wait for it."""
     loop = asyncio.get_running_loop()
     found: concurrent.futures.Future[bytes] = concurrent.futures.Future()
 
@@ -97,7 +97,7 @@ def tell_of_replaced(line: str, byte: int, position: int, encoding: str) -> None
     """Print which byte of a line could not be decoded, and what to do."""
     name = encoding.upper()
     print_line(
-        f"{line} is not valid {name}: byte 0x{byte:02X} at position {position}. What is not {name} is replaced by "
-        f"\N{REPLACEMENT CHARACTER}. Send {name}, for example with iconv.",
+        f"{line} is not valid {name}: byte 0x{byte:02X} at position {position}. Invalid bytes are replaced by "
+        f"\N{REPLACEMENT CHARACTER}. Convert the input to {name}, for example with iconv.",
         err=True,
     )

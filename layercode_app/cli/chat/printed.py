@@ -28,7 +28,7 @@ class Printed:
             print_block("  data ", json_text(frame.content), style="dim")
 
     def show(self, reply: Reply | None) -> None:
-        """Print the end of a reply and its times. `reply` is None if it was interrupted."""
+        """Print the end of a reply and its times. `reply` is None for an interrupted reply."""
         if reply is None:
             self._reply.end()
             print_line(("  -- interrupted", "dim"))

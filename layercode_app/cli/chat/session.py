@@ -45,7 +45,7 @@ async def _say(caller: TextCaller, texts: list[str], printed: Printed, app: Laye
 
 
 async def _failed(reply: Reply, app: LayerCode | None) -> bool:
-    """Whether a turn failed: by its record, or on another server by an apology at the end of the reply."""
+    """Return whether a turn failed: its record says so, or on another server the reply ends with an apology."""
     if app is not None:
         record = await app.store.get(reply.conversation_id, reply.turn_id)
         return record is None or record.status is Status.FAILED
@@ -79,7 +79,7 @@ async def _converse(caller: TextCaller, lines: Lines, printed: Printed, interrup
 
 
 async def _end_after_error(caller: TextCaller) -> None:
-    """End the session if the backend still answers; the error that ended the chat is raised in any case."""
+    """End the session if the backend still answers. If not, only the error that ended the chat is raised."""
     try:
         await caller.end()
     except DeliveryError:

@@ -1,4 +1,4 @@
-"""Find the webhook to talk to: the given one, or that of a server started for this chat."""
+"""Find the webhook to talk to: the given webhook, or the webhook of a server started for this chat."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ChatOptions:
 
 @asynccontextmanager
 async def open_webhook(options: ChatOptions) -> AsyncIterator[tuple[str, str, LayerCode | None]]:
-    """Yield URL, secret and server: the given URL and no server, or those of a server started for this chat."""
+    """Yield the webhook's URL, its secret, and the server that was started for this chat; None for a given URL."""
     if options.url is not None:
         yield options.url, webhook_secret(options.secret), None
         return

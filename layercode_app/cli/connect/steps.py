@@ -1,4 +1,4 @@
-"""The steps of `connect`. Each prints what it does, skips what is already done, and can be undone."""
+"""The steps of `connect`. Each step prints what it does, skips what is already done, and can be undone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ DEV_PREFIX = "dev-"
 
 
 class Steps:
-    """The steps from an agent file to an agent at the platform; `yes` answers every question."""
+    """The steps that connect an agent file to an agent at the platform.
+
+    With `yes` the user is asked nothing, and a missing value raises ConfigurationError.
+    """
 
     def __init__(self, *, yes: bool) -> None:
         self._yes = yes
@@ -44,7 +47,7 @@ class Steps:
         print_line(f"1. API key: written to {ENV_FILE}")
 
     def find_agent(self, agent_id: str | None, *, create: bool, template: str | None) -> None:
-        """Use the agent that is named or set, let the user pick one, or create one."""
+        """Use the agent with this id or the id in the settings; else let the user pick an agent, or create one."""
         settings = load_settings()
         wanted = agent_id or (None if create else settings.agent_id)
         if wanted:
@@ -64,14 +67,14 @@ class Steps:
             return None
         for number, agent in enumerate(agents, 1):
             print_line(f"   {number}. {agent.id} {agent.name or ''} ({agent.webhook_url or 'no webhook'})")
-        print_line("   0. a new one")
+        print_line("   0. a new agent")
         number = int(ask("Which agent", kind=int, default=0))
         if not 0 <= number <= len(agents):
             raise ConfigurationError(f"No agent has number {number}; expected 0 to {len(agents)}.")
         return agents[number - 1] if number else None
 
     def _keep(self, agent: AgentInfo, settings: Settings) -> None:
-        """Write the agent's id and secret; the platform shows a secret only once, so that of an old agent is asked."""
+        """Write the agent's id and secret. Ask for an old agent's secret: the platform shows each secret only once."""
         values: dict[str, str | None] = {AGENT_ID: agent.id} if settings.agent_id != agent.id else {}
         known = [secret.get_secret_value() for secret in settings.webhook_secret]
         of_platform = [secret for secret in known if not secret.startswith(DEV_PREFIX)]
@@ -81,7 +84,7 @@ class Steps:
             values[SECRET] = self._ask(f"Webhook secret of {agent.id}", f"{SECRET} of {agent.id} is not set")
         if values:
             _write(values)
-        print_line(f"3. {ENV_FILE}: {', '.join(values) + ' written' if values else 'complete already'}")
+        print_line(f"3. {ENV_FILE}: {', '.join(values) + ' written' if values else 'already complete'}")
 
     def _ask(self, what: str, missing: str) -> str:
         if self._yes:
@@ -105,7 +108,7 @@ _FIELDS = {KEY: "api_key", AGENT_ID: "agent_id", SECRET: "webhook_secret"}
 def serve_until_stopped(
     *, agent: str, port: int | None, agents_dir: str | None, model: str | None, verbose: bool, yes: bool
 ) -> None:
-    """Serve through a tunnel, with the webhook set to it, until Ctrl-C. Print the first call."""
+    """Serve through a tunnel until Ctrl-C, with the webhook set to the tunnel. Print the first call."""
     from ...server.serve import ServeOptions, serve
     from ..tunnel import confirm_tunnel
 
@@ -152,4 +155,4 @@ def restore() -> None:
         print_line("The webhook was restored.")
     names = undo(env_file=Path(ENV_FILE))
     print_line(f"{ENV_FILE}: restored {', '.join(names)}." if names else f"{ENV_FILE}: nothing to undo.")
-    print_line("An agent that was created stays at the platform: delete it in the dashboard if you do not need it.")
+    print_line("If `connect` created an agent, it stays at the platform. Delete it in the dashboard if unused.")

@@ -12,7 +12,7 @@ from ..options import AsJson
 def doctor(
     agent: Annotated[
         str | None,
-        typer.Option("--agent", "-a", help="Agent whose model is tried. Default: every agent of the project."),
+        typer.Option("--agent", "-a", help="Agent whose model to try. Default: all agents of the project."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Skip the checks that need the network.")] = False,
     settings: Annotated[bool, typer.Option("--settings", help="Show every setting and where it comes from.")] = False,

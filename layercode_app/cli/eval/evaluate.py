@@ -13,7 +13,7 @@ from ..options import AgentsDir, AsJson
 def evaluate(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Scenario files, YAML; or `judge-check` and files of labels, JSON lines."),
+        typer.Argument(help="Scenario files (YAML); or `judge-check` and files of labels (JSON lines)."),
     ] = None,
     agents: AgentsDir = None,
     agent: Annotated[
@@ -33,24 +33,24 @@ def evaluate(
     interruptions: Annotated[
         str | None,
         typer.Option(
-            help="`matrix` plays each simulated scenario with six kinds of interruption, in place of its behaviour."
+            help="`matrix` plays each simulated scenario with each of six interruptions, instead of its own behaviour."
         ),
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Begin no further runs once this is spent, in dollars for all models.")
+        float | None, typer.Option(min=0, help="Start no more runs once all models have cost this many dollars.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue a broken-off evaluation.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted evaluation.")] = False,
     judge: Annotated[str | None, typer.Option(help="Model that answers the `judge` questions.")] = None,
     judges: Annotated[
         list[str] | None,
-        typer.Option(help="Stock judges of whole calls, by name, or `all`; needs --judge. Repeat it for several."),
+        typer.Option(help="Name of a stock judge of whole calls, or `all`. Needs --judge. Repeatable."),
     ] = None,
     as_json: AsJson = False,
     junit: Annotated[Path | None, typer.Option(help="Also write a JUnit file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
     save: Annotated[Path | None, typer.Option(help="Save the results as a baseline.")] = None,
     baseline: Annotated[
-        Path | None, typer.Option(help="Fail if it is worse than this baseline by more than chance.")
+        Path | None, typer.Option(help="Fail if the results are worse than this baseline by more than chance.")
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of scenario files.")] = False,
 ) -> None:

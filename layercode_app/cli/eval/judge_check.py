@@ -13,7 +13,7 @@ from ...output.terminal import print_json, print_table
 
 
 def judge_check(files: Sequence[Path], judge: str | None, *, concurrency: int, as_json: bool) -> None:
-    """Print the agreement and Cohen's kappa of each judge in files of labels, and the labels they disagree with."""
+    """Print each judge's agreement and Cohen's kappa with the labels in files. The JSON output lists the labels too."""
     from ...agent.live_judges import named_judge
     from ...judging.agreement import agreement, answered, read_labels
     from ...settings import export_env_file

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...testing.evals.scenario import ScenarioFile
 
 RUNS = Path(".layercode/evals")
-"""Finished runs, from which `--resume` goes on."""
+"""The folder of finished runs, from which `--resume` continues."""
 
 
 def play(
@@ -35,7 +35,7 @@ def play(
     resume: bool,
     max_cost: float | None,
 ) -> tuple[list[Played], int]:
-    """Play every file; return the runs, and how many the budget did not allow.
+    """Play every file. Return the runs, and the number of runs that the budget did not allow.
 
     Raises ConfigurationError if pydantic-evals is not installed.
     """

@@ -12,22 +12,25 @@ from ..options import AgentsDir, AsJson
 
 def fork(
     conversation: Annotated[str, typer.Argument(help="The conversation's id, as `sessions list` shows it.")],
-    at: Annotated[str, typer.Option(help="The turn: its id, or its number from 1, greeting included.")],
+    at: Annotated[str, typer.Option(help="Turn to start from: its id or its number. Turn 1 is the greeting.")],
     model: Annotated[str | None, typer.Option("--model", "-m", help="Use this model.")] = None,
     prompt: Annotated[
         Path | None,
-        typer.Option(help="Use the prompt in this file. Instruction functions stay.", exists=True, dir_okay=False),
+        typer.Option(help="Use the prompt in this file. Instruction functions still run.", exists=True, dir_okay=False),
     ] = None,
     say: Annotated[
-        list[str] | None, typer.Option(help="What the caller says instead. Repeat it for the next turns.")
+        list[str] | None, typer.Option(help="What the caller says instead. Repeatable: one text per turn.")
     ] = None,
-    rest: Annotated[bool, typer.Option(help="Continue with what the caller said next.")] = False,
-    run_tools: Annotated[bool, typer.Option(help="Run the tools. Default: they return what was recorded.")] = False,
-    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered.")] = None,
+    rest: Annotated[bool, typer.Option(help="Continue with the caller's recorded words.")] = False,
+    run_tools: Annotated[bool, typer.Option(help="Run the tools. Default: return their recorded results.")] = False,
+    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that took the call.")] = None,
     agents: AgentsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how a recorded call would have gone. The recording is not changed, and no tool runs unless you say so."""
+    """Show how a recorded call would have gone with other words, another prompt or another model.
+
+    The recording is not changed. Tools run only with --run-tools.
+    """
     import asyncio
 
     from ...observability import logs

@@ -1,1 +1,1 @@
-"""`sessions`: list, show, export and delete recorded conversations."""
+"""`journal`: show, copy, export and check the journal."""

@@ -1,4 +1,4 @@
-"""`journal`: size, copy, export and check of the store that holds every turn."""
+"""`journal`: show, copy, export and check the store that holds every turn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer(help="Show, copy, export and check the journal.", no_args_is_h
 
 @app.command()
 def info(store: StoreUrl = None, as_json: AsJson = False) -> None:
-    """Show the store, and how much it holds."""
+    """Show the store and its size."""
     from .view import print_info
 
     print_info(store, as_json=as_json)
@@ -44,7 +44,7 @@ def export(
     unredacted: Annotated[bool, typer.Option(help="Do not mask personal details and secrets.")] = False,
     store: StoreUrl = None,
 ) -> None:
-    """Write the turns of a period, one row for each, with personal details masked."""
+    """Write the turns of a period, one row per turn, with personal details masked."""
     from .view import export_turns
 
     export_turns(store, since, format_, output, redacted=not unredacted)
@@ -52,7 +52,7 @@ def export(
 
 @app.command()
 def check(
-    fix: Annotated[bool, typer.Option(help="End the turns whose worker died.")] = False,
+    fix: Annotated[bool, typer.Option(help="Mark turns whose worker died as failed.")] = False,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:

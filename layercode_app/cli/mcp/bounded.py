@@ -1,4 +1,4 @@
-"""Limit answers in rows and bytes, and say how to get the rest."""
+"""Limit the rows and bytes of an answer, and tell how to get the rest."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ANSWER_BYTES = 40_000
 ROW_BYTES = 8_000
 """Maximum size of one row, such as a turn."""
 _STEPS = ((4_000, 100), (1_000, 40), (300, 15), (100, 5), (40, 2))
-"""How far texts (in characters) and lists (in items) are shortened, one step after the other until the value fits."""
+"""Steps of shortening: maximum characters of a text, maximum items of a list. The first result that fits is used."""
 _DEEPEST = 8
 
 
 def size(value: Json) -> int:
-    """Return the bytes of a value as JSON."""
+    """Return the size of a value as JSON, in bytes."""
     return len(json_text(value).encode("utf-8", "replace"))
 
 
@@ -49,7 +49,7 @@ def _shortened(value: Json, characters: int, items: int, deep: int = 0) -> Json:
 
 
 def page(rows: Sequence[Json], *, offset: int, more: bool, most: int = ANSWER_BYTES) -> dict[str, Json]:
-    """Return the rows that fit into an answer, and the offset of the next ones; `more` says that others follow."""
+    """Return the rows that fit into an answer, and the offset of the next row. `more` tells that other rows follow."""
     shown: list[Json] = []
     left = most
     for row in map(fitted, rows):

@@ -1,4 +1,4 @@
-"""Mask what an assistant is shown, as `sessions export` does, and replace names as `replay --promote` does."""
+"""Mask personal details for an assistant, as `sessions export` does, and replace names as `replay --promote` does."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ OURS = frozenset((
     "turn_id", "session_id", "trace_id", "conversation_id", "number", "version", "kind", "status", "started_at", "agent",
     "model", "models", "usage", "impact", "totals",
 ))  # fmt: skip
-"""Fields of a row that hold no words of the caller. Fields of these names inside an agent's data may."""
+"""Fields of a row that hold no words of the caller. Inside an agent's data, fields with these names may hold some."""
 LEFT_OUT = ("requests", "record", "said", "heard_until", "diff", "failure")
-"""Fields that repeat the words in pieces, or that are long and of no use to an assistant."""
+"""Fields that are left out: they repeat the words in pieces, or are long and useless to an assistant."""
 
 
 class Masked:
@@ -43,7 +43,7 @@ class Masked:
         return self.row(from_json(to_json(explain_json(turn))))
 
     def row(self, row: Mapping[str, Json]) -> dict[str, Json]:
-        """Return a row of ours with all words in it masked."""
+        """Return a row with all of its words masked."""
         return {
             name: value if name in OURS else self.value(value, name)
             for name, value in row.items()

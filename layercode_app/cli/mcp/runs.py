@@ -24,7 +24,10 @@ _ONE_AT_A_TIME = asyncio.Lock()
 async def run_scenarios(
     file: str, scenario: str, *, agents: Path | None, model: str | None, repeat: int, max_cost: float
 ) -> Json:
-    """Play the scenarios of a file of the project, or one of them. Raises ConfigurationError if there is none."""
+    """Play all scenarios of a project's file, or the one named `scenario`.
+
+    Raises ConfigurationError if the file or the scenario does not exist.
+    """
     from ...testing.evals.eval_report import summary
     from ...testing.evals.scenario import load
 
@@ -52,16 +55,18 @@ async def run_scenarios(
     told = page([masked.row(run) for run in runs], offset=0, more=False, most=ANSWER_BYTES // 2)
     answer["runs"] = told["rows"]
     if len(told["rows"]) < len(runs):
-        answer["more"] = f"{len(runs)} runs, failed ones first; run one scenario alone, or `eval {file} --html`."
+        answer["more"] = (
+            f"There are {len(runs)} runs, failed ones first. To see all, run one scenario, or `eval {file} --html`."
+        )
     return answer
 
 
 def _inside(path: Path) -> Path:
-    """Return the path of a file of this folder. Raises ConfigurationError for one outside of it."""
+    """Return the path if it is inside the current folder. Raises ConfigurationError if it is outside."""
     try:
         whole = path.resolve()
     except (OSError, ValueError, RuntimeError) as error:
-        raise ConfigurationError(f"{str(path)!r} is no path of a file: {error}.") from error
+        raise ConfigurationError(f"{str(path)!r} is not the path of a file: {error}.") from error
     if not whole.is_relative_to(Path.cwd().resolve()):
         raise ConfigurationError(f"{str(path)!r} is outside of the project; expected a file in the server's folder.")
     return path
@@ -70,7 +75,7 @@ def _inside(path: Path) -> Path:
 async def fork_conversation(
     journal: Store, conversation_id: str, turn: str, changes: Changes, *, settings: Settings, agents: Path | None
 ) -> Json:
-    """Fork a conversation at a turn, and return both sides of it, masked. Tools answer from the recording."""
+    """Fork a conversation at a turn, and return the old and new turns, masked. Tools return recorded results."""
     turns = await turns_of(journal, conversation_id, bodies=True)
     async with _ONE_AT_A_TIME:
         forked = await fork_recorded(
@@ -88,5 +93,5 @@ async def fork_conversation(
     shown = page(pairs, offset=0, more=False)
     answer = masked.row(told | {"turns": []}) | {"turns": shown["rows"]}
     if len(shown["rows"]) < len(pairs):
-        answer["more"] = f"{len(pairs)} turns were answered; say less at once to see all of them."
+        answer["more"] = f"{len(pairs)} turns were answered. To see all of them, fork with fewer texts in `say`."
     return answer

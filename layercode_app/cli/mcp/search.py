@@ -1,4 +1,4 @@
-"""Search the words of recorded conversations. A text matches only as it is shown: masked."""
+"""Search the words of recorded conversations, as an assistant sees them: masked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...reports.conversations import moment, turn_json
 from .masked import Masked
 
 SCANNED = 200
-"""Conversations that one call reads."""
+"""Maximum number of conversations that one search reads."""
 TURNS_SHOWN = 3
 _WORDS = ("caller", "agent_said", "tools", "error", "error_detail", "outcomes", "handed_to", "at_stage")
 _SHOWN = ("turn_id", "caller", "agent_said", "error")
@@ -21,7 +21,7 @@ _LONGEST = 300
 
 
 async def search(journal: Store, text: str, *, limit: int, offset: int) -> dict[str, Json]:
-    """Return the conversations whose masked words contain a text, newest first, without regard to case."""
+    """Return the conversations whose masked words contain a text, newest first. Case is ignored."""
     found = (await journal.conversations(limit=offset + SCANNED + 1))[offset:]
     rows: list[Json] = []
     read = 0
@@ -41,12 +41,12 @@ async def search(journal: Store, text: str, *, limit: int, offset: int) -> dict[
 async def _row(journal: Store, summary: Summary, text: str) -> Json:
     try:
         raw = await turns_of(journal, summary.conversation_id)
-        # Masking is slow, and what is not in the words is not in the masked ones either.
+        # Masking is slow, so skip it if not even the unmasked words contain the text.
         if not any(_contains(turn_json(turn), text) for turn in raw):
             return None
         turns = await turns_of(journal, summary.conversation_id, bodies=True)
     except NotRecordedError:
-        return None  # It was deleted meanwhile.
+        return None  # The conversation was deleted meanwhile.
     masked = [row for row in Masked(turns).turns(turns) if _contains(row, text)]
     if not masked:
         return None

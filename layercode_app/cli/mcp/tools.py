@@ -40,7 +40,7 @@ Model: TypeAlias = Annotated[
 
 
 class Tools:
-    """The tools. Each reads the journal anew, so that an assistant sees calls that have just ended."""
+    """The tools of the server. Each use opens the journal again, so an assistant sees calls that have just ended."""
 
     def __init__(self, settings: Settings, agents_dir: Path | None) -> None:
         self._settings = settings
@@ -115,7 +115,7 @@ class Tools:
         model: Model = "",
         repeat: Annotated[int, Field(ge=1, le=20, description="Repetitions per scenario.")] = 1,
         max_cost: Annotated[
-            float, Field(gt=0, le=100, description="Begin no further run once this is spent, in dollars.")
+            float, Field(gt=0, le=100, description="Start no more runs once they have cost this many dollars.")
         ] = 1.0,
     ) -> str:
         """Run the scenarios of a file against the agent, and tell which passed and why the others failed."""
@@ -129,16 +129,20 @@ class Tools:
         self,
         conversation_id: Id,
         turn: Annotated[
-            str, Field(max_length=LONGEST_ID, description="The turn: its id, or its number from 1, greeting included.")
+            str,
+            Field(max_length=LONGEST_ID, description="Turn to start from: its id or number. Turn 1 is the greeting."),
         ],
         say: Annotated[
-            tuple[str, ...], Field(max_length=20, description="The caller's other words, turn by turn.")
+            tuple[str, ...], Field(max_length=20, description="What the caller says instead, one text per turn.")
         ] = (),
         prompt: Annotated[str, Field(description="Another prompt for the agent.")] = "",
         model: Model = "",
-        rest: Annotated[bool, Field(description="Continue with what the caller said next.")] = False,
+        rest: Annotated[bool, Field(description="Continue with the caller's recorded words.")] = False,
     ) -> str:
-        """Answer a recorded turn again, with other words, prompt or model. The journal stays; tools return what was recorded."""
+        """Answer a recorded turn again with other words, prompt or model.
+
+        Tools return their recorded results, and the journal is not changed.
+        """
         async with self._journal() as journal:
             changes = Changes(say=say, prompt=prompt or None, model=model or None, rest=rest)
             told = await runs.fork_conversation(
@@ -154,7 +158,7 @@ class Tools:
 
 @asynccontextmanager
 async def _told() -> AsyncIterator[None]:
-    """Tell an assistant our own errors; the SDK hides the text of all others, which may quote a caller."""
+    """Pass our own errors to the assistant. The SDK hides the text of all other errors, which may quote a caller."""
     try:
         yield
     except LayerCodeError as error:
@@ -166,7 +170,7 @@ def _known(conversation_id: str) -> str:
     if not conversation_id.isprintable() or not 0 < len(conversation_id) <= LONGEST_ID:
         # Cut first: masking a very long text is slow.
         shown = shortened(redact(conversation_id[:LONGEST_ID]), 40)
-        raise ToolError(f"{shown!r} is no conversation's id; expected one that list_conversations shows.")
+        raise ToolError(f"{shown!r} is not a conversation's id; expected an id that list_conversations shows.")
     return conversation_id
 
 
@@ -175,5 +179,5 @@ def _rest(rows: list[Json], offset: int, limit: int, total: int, used: int) -> d
 
 
 def _group(group: Json, by: By) -> Json:
-    """Return a group of the report, masked. A conversation's id is no personal detail."""
+    """Return a group of the report, masked. The id of a conversation is not a personal detail."""
     return redact(group) | ({"key": group["key"]} if by in ("conversation", "model", "version") else {})

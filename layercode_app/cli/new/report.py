@@ -20,11 +20,11 @@ class Made:
     answers: Answers
     files: Sequence[File]
     why: str
-    """Why it contains the wheel of this package, or why only this machine can install it; empty otherwise."""
+    """Why the project contains the wheel of this package, or why only this machine can install it; else empty."""
     created: bool
     """False for a dry run."""
     repository: bool
-    """Whether `git init` created, or would create, a repository."""
+    """True if `git init` created a repository, or would create one in a dry run."""
 
 
 def report(made: Made, *, as_json: bool) -> None:

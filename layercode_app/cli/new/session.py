@@ -32,12 +32,12 @@ class Given:
 
     @property
     def asks(self) -> bool:
-        """Whether to ask questions: only on a terminal, without --yes and --json."""
+        """True if questions may be asked: on a terminal, without --yes and --json."""
         return not self.yes and not self.as_json and person_answers()
 
 
 def gallery() -> dict[str, Template]:
-    """Return the agents that a project can start from: those shipped with this package."""
+    """Return the agents shipped with this package, from which a project can start."""
     from ...agent.shipped import BUILT_IN
     from ...scaffold.options import templates
 
@@ -45,7 +45,7 @@ def gallery() -> dict[str, Template]:
 
 
 def make(given: Given) -> None:
-    """Create the project. Raises ConfigurationError, before anything is written, for a wrong answer."""
+    """Create the project. Raises ConfigurationError for a wrong answer, before anything is written."""
     from ...scaffold.answers import check
 
     known = gallery()
@@ -66,8 +66,8 @@ def make(given: Given) -> None:
 
 
 def _create(given: Given, answers: Answers, template: Template) -> None:
-    """Write the files, create the repository, and report both; with --dry-run only report."""
-    # Imported only here: these are slow to import, and a wrong answer is reported without them.
+    """Write the files, create the repository, and report both. With --dry-run, only report."""
+    # These imports are slow, and a wrong answer is reported without them.
     from ...scaffold.git import create_repository
     from ...scaffold.render import render
     from ...scaffold.vendoring import choose
@@ -87,7 +87,7 @@ def _create(given: Given, answers: Answers, template: Template) -> None:
 
 
 def _wants_repository(given: Given, folder: Path) -> bool:
-    """Whether to run `git init`. Raises ConfigurationError if it was asked for and git is missing."""
+    """Return whether to run `git init`. Raises ConfigurationError if --git was given and git is missing."""
     from ...scaffold import git
 
     if given.git and not git.is_installed():

@@ -1,1 +1,1 @@
-"""`platform`: the platform's agents and sessions."""
+"""`platform`: manage agents, sessions, recordings and calls at the platform."""

@@ -16,7 +16,7 @@ app = typer.Typer(
 agents_app = typer.Typer(cls=VisibleErrors, help="Manage your agents at the platform.", no_args_is_help=True)
 app.add_typer(agents_app, name="agents")
 
-AgentId = Annotated[str | None, typer.Option("--agent-id", help="Default LAYERCODE_AGENT_ID.")]
+AgentId = Annotated[str | None, typer.Option("--agent-id", help="The agent's id. Default LAYERCODE_AGENT_ID.")]
 SessionId = Annotated[str, typer.Argument(help="The session's id, from its first event or the dashboard.")]
 
 
@@ -29,7 +29,7 @@ def list_agents(as_json: AsJson = False) -> None:
 
 
 @agents_app.command("show")
-def show(agent_id: Annotated[str | None, typer.Argument(help="Default LAYERCODE_AGENT_ID.")] = None,
+def show(agent_id: Annotated[str | None, typer.Argument(help="The agent's id. Default LAYERCODE_AGENT_ID.")] = None,
                as_json: AsJson = False) -> None:  # fmt: skip
     """Show one agent."""
     from .view import agent_id_of, run, show_agent
@@ -40,7 +40,7 @@ def show(agent_id: Annotated[str | None, typer.Argument(help="Default LAYERCODE_
 @agents_app.command("create")
 def create_agent(template: Annotated[str | None, typer.Option(help="Template id.")] = None,
                  as_json: AsJson = False) -> None:  # fmt: skip
-    """Create an agent. Its webhook secret is shown only now; `connect` writes id and secret to .env instead."""
+    """Create an agent. Its webhook secret is shown only once. `connect --create` writes id and secret to .env."""
     from .view import run, show_agent
 
     show_agent(run(lambda client, settings: client.create_agent(template)), as_json=as_json, secret=True)
@@ -48,7 +48,7 @@ def create_agent(template: Annotated[str | None, typer.Option(help="Template id.
 
 @agents_app.command("set-webhook")
 def set_webhook(agent_id: Annotated[str, typer.Argument(help="The agent's id.")],
-                url: Annotated[str, typer.Argument(help="https://…")],
+                url: Annotated[str, typer.Argument(help="The webhook's URL: https://…")],
                 yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
     """Set the webhook URL of an agent."""
     from ...output.terminal import confirm, print_line
@@ -56,7 +56,7 @@ def set_webhook(agent_id: Annotated[str, typer.Argument(help="The agent's id.")]
 
     old = run(lambda client, settings: client.agent(agent_id)).webhook_url
     if not yes:
-        confirm(f"Send the calls of {agent_id} to {url} instead of {old or 'nowhere'}?")
+        confirm(f"Set the webhook of {agent_id} to {url}? It is now {old or 'not set'}.")
     changed = run(lambda client, settings: client.set_webhook(agent_id, url))
     print_line(f"{agent_id}: {old or 'no webhook'} -> {changed.webhook_url}")
     warn_of_contradictions(changed)
@@ -90,11 +90,11 @@ def recording(session_id: SessionId, output: Annotated[Path, typer.Option("-o", 
 @app.command()
 def call(from_number: Annotated[str, typer.Option("--from", help="One of your numbers, such as +14155550100.")],
          to_number: Annotated[str, typer.Option("--to", help="Number to call.")], agent_id: AgentId = None,
-         agent: Annotated[str | None, typer.Option("--agent", help="Agent of your server that answers.")] = None,
+         agent: Annotated[str | None, typer.Option("--agent", help="Agent of your server that takes the call.")] = None,
          var: Annotated[list[str], typer.Option("--var", help="Metadata of the call, NAME=VALUE; repeatable.")] = [],  # noqa: B006
          store: StoreUrl = None,
          yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip
-    """Let the agent call a phone number. It costs money, so it asks first."""
+    """Let the agent call a phone number. A call costs money, so the command asks first."""
     from ...output.terminal import confirm, print_line
     from .view import agent_id_of, prepare_call, run, variables_of
 

@@ -1,4 +1,4 @@
-"""Shared parts of the `platform` commands: make a call with a client, and print its answer."""
+"""Shared parts of the `platform` commands: send an API request, and print the answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def run(call: Callable[[PlatformClient, Settings], Awaitable[T]]) -> T:
-    """Make one call with a client that is configured by the settings."""
+    """Send one API request, with a client that is configured by the settings."""
 
     async def within() -> T:
         settings = load_settings()
@@ -44,9 +44,9 @@ def variables_of(given: Sequence[str]) -> dict[str, str]:
 
 
 def prepare_call(conversation: str, variables: dict[str, str], *, agent: str | None, store: str | None) -> None:
-    """Write into the journal, which the server reads, that this is an outbound call, with its metadata and its agent.
+    """Record an outbound call, its metadata and its agent in the journal, where the server finds them.
 
-    The call is on its way, so a journal that is not available is a warning.
+    The call has already been placed, so an unavailable journal only causes a warning.
     """
     url = load_settings({"store": store}).store
 
@@ -57,11 +57,11 @@ def prepare_call(conversation: str, variables: dict[str, str], *, agent: str | N
     try:
         asyncio.run(write())
     except (StoreError, ConfigurationError) as error:
-        print_line(f"The agent will not know --var and --agent, nor that it calls: {error}", err=True)
+        print_line(f"The server will not know --var and --agent, nor that this call is outbound: {error}", err=True)
 
 
 def agent_id_of(given: str | None, settings: Settings) -> str:
-    """Return the given agent id, else that of the settings. Raises ConfigurationError if there is none."""
+    """Return the given agent id, else the one in the settings. Raises ConfigurationError if there is none."""
     if found := given or settings.agent_id:
         return found
     raise ConfigurationError(
@@ -70,7 +70,7 @@ def agent_id_of(given: str | None, settings: Settings) -> str:
 
 
 def show_agents(agents: Sequence[AgentInfo], *, as_json: bool) -> None:
-    """Print agents as a table; a value that does not fit its column is folded."""
+    """Print agents as a table. A value that does not fit its column is wrapped."""
     shown = [_agent(agent) for agent in agents]
     if as_json:
         print_json(shown)
@@ -82,7 +82,7 @@ def show_agents(agents: Sequence[AgentInfo], *, as_json: bool) -> None:
 
 
 def show_agent(agent: AgentInfo, *, as_json: bool, secret: bool = False) -> None:
-    """Print one agent, one line for each value, never cut: a new agent's secret is shown only once."""
+    """Print one agent, one line per value. No value is cut, because a new agent's secret is shown only once."""
     shown = _agent(agent) | ({"webhook_secret": agent.webhook_secret} if secret else {})
     if as_json:
         print_json([shown])
@@ -96,7 +96,7 @@ def _agent(agent: AgentInfo) -> dict[str, str | None]:
 
 
 def warn_of_contradictions(agent: AgentInfo) -> None:
-    """Print the places where an agent still has another webhook URL, on stderr."""
+    """Warn on stderr about each place where the agent still has another webhook URL."""
     for place, url in agent.contradictions().items():
         print_line(f"Warning: {place} is still {url}. If calls go there, change it in the dashboard.", err=True)
 

@@ -15,7 +15,7 @@ def replay(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Call this model. Default: the recorded answers.")
     ] = None,
-    run_tools: Annotated[bool, typer.Option(help="Run the tools. Default: they return what was recorded.")] = False,
+    run_tools: Annotated[bool, typer.Option(help="Run the tools. Default: return their recorded results.")] = False,
     semantic: Annotated[bool, typer.Option(help="Ignore white space, case and the order of tools and data.")] = False,
     judge: Annotated[str | None, typer.Option(help="Model that decides whether different words mean the same.")] = None,
     promote: Annotated[
@@ -25,7 +25,7 @@ def replay(
     keep: Annotated[
         list[str] | None, typer.Option(help="With --promote: do not replace this text. Repeatable.")
     ] = None,
-    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that took the call.")] = None,
     agents: AgentsDir = None,
     store: StoreUrl = None,
     as_json: AsJson = False,

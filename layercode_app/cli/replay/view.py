@@ -76,7 +76,7 @@ def show_promoted(path: Path, replaced: Sequence[dict[str, Any]], *, as_json: bo
     if as_json:
         print_json({"file": str(path), "replaced": list(replaced)})
         return
-    print_line((f"Wrote {path}. Read it before you share it: names in what was said may be left.", "bold"))
+    print_line((f"Wrote {path}. Read it before you share it: some names may remain in what was said.", "bold"))
     if not replaced:
         print_line(("No personal details were found.", "dim"))
         return

@@ -1,1 +1,1 @@
-"""`sessions`: list, show, export and delete recorded conversations."""
+"""`sessions`: list, show, review, group, export and delete recorded conversations."""

@@ -1,4 +1,4 @@
-"""Print what callers asked for, in groups, and which groups no scenario covers."""
+"""Print groups of calls by what the callers asked for, and which groups no scenario covers."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def print_clusters(
 
 
 def _remarks(found: Sequence[Cluster], calls: Sequence[Asked], *, limit: int, scenarios: Path) -> Iterator[str]:
-    """Yield what the table does not show."""
+    """Yield notes about calls and groups that the table does not show."""
     grouped = sum(len(one.calls) for one in found)
     if rest := sum(len(one.calls) for one in found[limit:]):
         yield f"{counted(len(found) - limit, 'smaller group')} with {counted(rest, 'call')} not shown; see --limit."
     if silent := len(calls) - grouped:
-        yield f"{counted(silent, 'call')} in no group: the words do not tell what was asked for."
+        yield f"{counted(silent, 'call')} in no group: the words do not show what the caller wanted."
     if missing := uncovered(found):
-        yield f"No scenario in {scenarios}/ covers {counted(len(missing), 'group')} of {len(found)}."
+        yield f"{len(missing)} of {counted(len(found), 'group')} not covered by any scenario in {scenarios}/."
 
 
 def _table(found: Sequence[Cluster]) -> Table:

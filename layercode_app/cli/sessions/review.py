@@ -1,4 +1,4 @@
-"""Review calls: a queue of those worth a look, a verdict with one key, and a scenario from a bad call."""
+"""Review calls: list the calls worth a look, take a verdict with one key, and write a scenario from a bad call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = "[g]ood  [b]ad  [n]ote  [s]cenario  s[k]ip  [q]uit"
 
 @dataclass(frozen=True)
 class ScenarioOptions:
-    """What `--scenario` writes, and where: `goal_model` guesses the goal if none is given."""
+    """The options of `--scenario`. The model `goal_model` guesses the caller's goal if `goal` is empty."""
 
     path: Path | None = None
     goal: str = ""
@@ -45,12 +45,12 @@ def print_queue(store: str | None, *, since: float, limit: int, reviewed: bool, 
         for reason in call.reasons:
             print_block("    ", reason, style="yellow", one_line=True)
     if not found:
-        print_line("No call needs a look.")
+        print_line("No calls to review.")
     return found
 
 
 def decide(store: str | None, conversation: str, *, good: bool | None, note: str, scenario: ScenarioOptions) -> None:
-    """Save a verdict on a call and write its scenario, as far as they are given."""
+    """Save a verdict on a call if one is given, and write its scenario if a path is given."""
     if good is not None:
         turn = with_journal(store, lambda journal: save_review(journal, conversation, good=good, note=note))
         print_line(f"{shortened(turn.conversation_id, LONGEST_ID)}: {'good' if good else 'bad'}")
@@ -76,7 +76,7 @@ def _turns(store: str | None, conversation: str, *, bodies: bool = False) -> lis
 
 
 def _asked(store: str | None, conversation: str) -> bool:
-    """Take keys until there is a verdict, or the call is left out; return False to stop."""
+    """Read keys until the call has a verdict or is skipped. Return False if the user quits."""
     note = ""
     while True:
         print_line((KEYS, "dim"))
@@ -103,7 +103,10 @@ def _try_scenario(store: str | None, conversation: str, options: ScenarioOptions
 
 
 def write_scenario(store: str | None, conversation: str, options: ScenarioOptions) -> None:
-    """Write the scenario of a call, and say what was replaced. Raises ConfigurationError if it cannot be written."""
+    """Write a scenario from a call, and print which words were replaced.
+
+    Raises ConfigurationError if the file exists, the goal is missing, or the file cannot be written.
+    """
     from ...replay.replacements import StandIns
     from ...replay.review_scenario import HEADER, review_scenario
     from ...settings import make_folder

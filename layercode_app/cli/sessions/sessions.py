@@ -10,7 +10,7 @@ import typer
 from ..options import AsJson, StoreUrl
 from ..usage import VisibleErrors
 
-app = typer.Typer(cls=VisibleErrors, help="List, show, export and delete recorded conversations.")
+app = typer.Typer(cls=VisibleErrors, help="List, show, review, group, export and delete recorded conversations.")
 
 Id = Annotated[
     str | None, typer.Argument(help="The conversation's id, as `sessions list` shows it. Default: the latest one.")
@@ -79,16 +79,16 @@ def export(
 @app.command()
 def review(conversation: OptionalId = None,
            good: Annotated[bool | None, typer.Option("--good/--bad", help="The verdict on this call.")] = None,
-           note: Annotated[str, typer.Option(help="A note, kept with the verdict.")] = "",
+           note: Annotated[str, typer.Option(help="A note to save with the verdict.")] = "",
            scenario: Annotated[Path | None, typer.Option(help="Write a scenario that this call fails.")] = None,
            goal: Annotated[str, typer.Option(help="With --scenario: what the caller wanted.")] = "",
-           goal_model: Annotated[str | None, typer.Option(help="With --scenario: the model that guesses it.")] = None,
+           goal_model: Annotated[str | None, typer.Option(help="With --scenario: model that guesses the goal.")] = None,
            outcome: Annotated[list[str] | None, typer.Option(help="With --scenario: an outcome to reach. Repeatable.")] = None,
-           since: Annotated[str, typer.Option(help="Look at calls from here on: 7d, 24h, or a day.")] = "7d",
+           since: Annotated[str, typer.Option(help="A duration such as 24h, or a date such as 2026-01-31.")] = "7d",
            limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of calls.")] = 20,
-           reviewed: Annotated[bool, typer.Option(help="Show calls with a verdict too.")] = False,
+           reviewed: Annotated[bool, typer.Option(help="Include calls that have a verdict.")] = False,
            store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
-    """Go through the calls worth a look: failed, silent, judged no, disliked, slow. Keep a verdict, or make a scenario."""
+    """Review calls that failed, were silent, slow or disliked, or that a judge rejected. Save verdicts or scenarios."""
     from ...output.terminal import answers
     from ...reports.report import beginning
     from .review import ScenarioOptions, decide, print_queue, walk
@@ -112,12 +112,12 @@ def review(conversation: OptionalId = None,
 
 
 @app.command()
-def clusters(since: Annotated[str, typer.Option(help="Look at calls from here on: 7d, 24h, or a day.")] = "7d",
+def clusters(since: Annotated[str, typer.Option(help="A duration such as 24h, or a date such as 2026-01-31.")] = "7d",
              model: Annotated[str | None, typer.Option(help="A model that names the groups. Default: by their words.")] = None,
              scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("evals"),
              limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of groups.")] = 20,
              store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
-    """Group calls by what callers asked for: how they went, what they cost, and which groups no scenario covers."""
+    """Group calls by what callers asked for. Show how they went, their cost, and which groups no scenario covers."""
     from ...reports.report import beginning
     from .clusters import print_clusters
 

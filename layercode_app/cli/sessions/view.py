@@ -29,7 +29,7 @@ LONGEST_ID = 80
 
 
 def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
-    """Open the journal at `store`, or that of the settings, and return what `read` returns."""
+    """Open the journal at `store`, or the journal of the settings, and return the result of `read`."""
     settings = load_settings({"store": store})
 
     async def work() -> T:
@@ -40,9 +40,9 @@ def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
 
 
 async def turns_of_call(journal: Store, conversation: str | None, *, bodies: bool = False) -> list[TurnRecord]:
-    """Return the turns of a conversation, by default of the one that was active last.
+    """Return the turns of a conversation; by default of the conversation that was active last.
 
-    Raises NotRecordedError if there is none.
+    Raises NotRecordedError if the conversation is not recorded.
     """
     if conversation is None:
         found = await journal.conversations(limit=1)
@@ -88,7 +88,7 @@ def print_summary(summary: Json) -> None:
 
 
 def _print_turn(turn: TurnRecord, first: str) -> None:
-    # Ids, names and words come from outside: shorten them, so that none wraps into a line that looks like ours.
+    # Ids, names and words are untrusted: shorten them, so that they do not wrap into lines that look like ours.
     print_line((shortened(turn.turn_id, LONGEST_ID), "dim"))
     if not is_spoken(turn):
         print_block("  ", f"({_event(turn)})", style="dim", one_line=True)
@@ -152,7 +152,7 @@ def _used(part: TurnRecord | Stage | Share) -> list[str]:
 
 
 def print_explanations(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
-    """Print a sentence for each turn."""
+    """Print one sentence for each spoken turn: why it was slow, silent or cut off."""
     spoken = [turn for turn in turns if is_spoken(turn)]
     if as_json:
         print_json([explain_json(turn) for turn in spoken])
@@ -163,7 +163,7 @@ def print_explanations(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
 
 
 def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None, redacted: bool) -> None:
-    """Write a page or JSON to a file that only its owner can read."""
+    """Write turns as a page or as JSON to a file that only its owner can read, or to stdout."""
     from ...emulator.playground.export import export_page
     from ...emulator.playground.figures import whole
     from ...observability.privacy.masked_export import masked_rows

@@ -33,12 +33,12 @@ class Given:
 
     @property
     def asks(self) -> bool:
-        """Whether to ask before applying: only on a terminal, without --yes, --json and --dry-run."""
+        """True if the user confirms the changes first: on a terminal, without --yes, --json and --dry-run."""
         return not (self.yes or self.as_json or self.dry_run) and person_answers()
 
 
 def make(given: Given) -> list[Step]:
-    """Update the project and return the steps. Raises ConfigurationError, with nothing changed, if it cannot."""
+    """Update the project and return the steps. If it cannot be updated, raise ConfigurationError and change nothing."""
     from ...scaffold.kept import ANSWERS_FILE, Kept, load
     from ...scaffold.render import render
     from ...scaffold.update import apply, outcome, plan
@@ -68,8 +68,8 @@ def _answers(given: Given, kept: Kept) -> Answers:
     saved = kept.answers
     if saved.agent not in gallery():
         raise ConfigurationError(
-            f"The project was created from the agent {saved.agent!r}, which this version does not have, so it cannot "
-            "be updated. Keep the version that created it; the project goes on working."
+            f"The project was created from the agent {saved.agent!r}, which this version does not have, so the project "
+            "cannot be updated. Keep the version that created it; the project still works with that version."
         )
     check_model(saved.model)
     extras = check_extras([*saved.extras, *split(given.extras)])
@@ -114,8 +114,8 @@ def _report(given: Given, kept: Kept, now: Kept, steps: list[Step]) -> None:
         return
     if not now.answers.vendor and (path := local_source()) is not None:
         print_line(
-            f"The project installs {NAME} from {path}, so only on this machine. `update --vendor` puts its wheel into the "
-            "project."
+            f"The project installs {NAME} from {path}, so it can be installed only on this machine. `update --vendor` "
+            "puts the wheel into the project."
         )
     if not steps:
         print_line(f"Up to date with {now.layercode_app}.")

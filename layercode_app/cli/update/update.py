@@ -31,7 +31,7 @@ def update(
 
     Files that you did not change are replaced. Files that you changed are merged with git. A file that cannot be
     merged stays as it is, the new version is written as NAME.new, and the exit code is 1. A wheel of layercode-app
-    in vendor/ is replaced by that of the installed version.
+    in vendor/ is replaced by the wheel of the installed version.
     """
     from . import session
 

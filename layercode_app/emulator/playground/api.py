@@ -1,4 +1,4 @@
-"""The JSON API of the dev page, over the journal, the emulator and the log files."""
+"""The JSON API of the dev page. It reads the journal, the emulator and the log files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .source import ForkRequest, SaveTurnRequest, Source
 
 STATIC = Path(__file__).parent / "static"
 NEWEST_TURNS = 2000
-"""Number of recent turns from which the list of conversations is made."""
+"""The list of conversations is made from this many of the newest turns."""
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Handler = Callable[[Source, Request], Awaitable[Response]]
 
@@ -207,7 +207,10 @@ def _ids(request: Request) -> tuple[str, str]:
 
 
 def _live_or(source: Source, turn: TurnRecord, show: Callable[[TurnRecord], dict[str, Json]]) -> dict[str, Json]:
-    """Return a turn as JSON, from memory if it runs in this process. `live` says so: a crashed turn stays `running`."""
+    """Return a turn as JSON, from memory if it runs in this process.
+
+    `live` tells a turn that runs here from a crashed turn, whose status also stays `running`.
+    """
     live = source.running(turn.conversation_id, turn.turn_id)
     return show(live or turn) | {"live": live is not None}
 

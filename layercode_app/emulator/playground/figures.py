@@ -1,4 +1,4 @@
-"""Turn records as JSON for the page, with aggregate figures."""
+"""Convert turn records to JSON for the dev page, and compute totals and percentiles."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ...reports.waterfall import waterfall_of
 from .links import linked
 
 SLOW_MS = 1500.0
-"""Time to first speech from which a turn counts as slow, as in `sessions explain`."""
+"""A turn whose first speech takes this many milliseconds or more is slow, as in `sessions explain`."""
 _BODIES = ("messages", "frames")
 _CUT = (Status.INTERRUPTED, Status.SUPERSEDED)
 
 
 def summary(turn: TurnRecord) -> dict[str, Json]:
-    """Return a turn without its bodies, as lists and transcripts show it."""
+    """Return a turn without its messages and frames, for lists and transcripts."""
     head = {field.name: getattr(turn, field.name) for field in fields(turn) if field.name not in _BODIES}
     cost = cost_of(turn)
     return head | {
@@ -49,7 +49,7 @@ def _priced(part: Stage | ModelCall | Share) -> dict[str, Json]:
 
 
 def whole(turn: TurnRecord) -> dict[str, Json]:
-    """Return a turn with its decoded model messages, every frame, its waterfall, and how it went."""
+    """Return a turn with its decoded model messages, all frames, its waterfall, and an explanation in words."""
     messages = from_json(turn.messages) if turn.messages else []
     waterfall = linked(waterfall_of(turn), messages)
     return summary(turn) | {
@@ -74,7 +74,7 @@ def _counted(values: Iterable[float]) -> dict[str, float | None] | None:
 
 
 def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
-    """Return TTFS percentiles of complete replies, separately for turns with tools."""
+    """Return percentiles of the time to first speech (TTFS) of complete replies, separately for turns with tools."""
     answered = [t for t in turns if t.kind is Kind.MESSAGE and t.status is Status.COMPLETE and "ttfs" in t.timings]
     return {
         "ttfs": _counted(t.timings["ttfs"] for t in answered if not t.tools),
@@ -101,13 +101,13 @@ def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
 
 
 def _is_silent(turn: TurnRecord) -> bool:
-    """Return whether a message was answered without a word, other than because a newer one stopped it."""
+    """Return whether a message got no spoken answer. Interrupted turns do not count."""
     asked = turn.kind is Kind.MESSAGE and not is_blank(turn.user_text)
     return asked and turn.status in (Status.COMPLETE, Status.FAILED) and is_blank(turn.spoken_text)
 
 
 def seconds(turns: Sequence[TurnRecord]) -> float:
-    """Return how long the conversation lasted, without the time between its sessions."""
+    """Return the seconds that the conversation lasted, without the time between its sessions."""
     sessions: dict[str, list[float]] = {}
     for turn in turns:
         sessions.setdefault(turn.session_id, []).extend((turn.started_at, turn.ended_at or turn.started_at))

@@ -10,7 +10,7 @@ from ...reports.waterfall import Waterfall
 
 
 def linked(waterfall: Waterfall, messages: Sequence[Json]) -> dict[str, Json]:
-    """Return the waterfall as JSON; each step has the place of its `message`, None if it has none."""
+    """Return the waterfall as JSON; `message` of a step is the index of its model message, or None."""
     found = waterfall.to_json()
     places = _places(waterfall.steps, messages)
     for step, place in zip(found["steps"], places, strict=True):
@@ -25,14 +25,15 @@ def _places(steps: Sequence[Step], messages: Sequence[Json]) -> Iterator[int | N
         if step.kind == "tool":
             yield calls.get(step.call_id)
         elif step.kind == "model" and step.status != "failed" and not step.lost:
-            # A failed request, and one that lost to another, has no response; the others are recorded in the same order as their responses.
+            # Failed requests, and hedged requests that were too late, have no response. The others are in the order of
+            # their responses.
             yield next(responses, None)
         else:
             yield None
 
 
 def _calls(messages: Sequence[Json]) -> Mapping[str, int]:
-    """Return the place of the response that made each tool call, by the call's id."""
+    """Return the index of the message that made each tool call, by the call's id."""
     return {
         part["tool_call_id"]: place
         for place, message in enumerate(messages)

@@ -13,7 +13,7 @@ HEARTBEAT = b": still here\n\n"
 
 
 async def events(feed: Feed, closing: asyncio.Event) -> AsyncIterator[bytes]:
-    """Yield every item from now on, until the client disconnects or the server closes."""
+    """Yield each new item, and heartbeats, until the client disconnects or the server closes."""
     stopping = asyncio.ensure_future(closing.wait())
     with feed.subscribe() as items:
         yield HEARTBEAT

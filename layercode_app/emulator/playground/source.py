@@ -16,7 +16,7 @@ from ..emulator import Emulator
 
 
 class ForkRequest(BaseModel):
-    """A fork requested by the page, which begins at `turn_id`."""
+    """A request to fork a recorded call at the turn `turn_id`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class Source:
     agents: Callable[[], Json]
     """Return the agents, and the agent files that failed."""
     running: Callable[[str, str], TurnRecord | None]
-    """Return the record so far of a turn that runs in this process, by conversation and turn id; else None."""
+    """Return the record of a turn that runs in this process, by conversation and turn id; None if it does not."""
     models: Callable[[], Json]
     """Return the models that a fork may use."""
     fork: Callable[[ForkRequest], Awaitable[Any]]

@@ -1,1 +1,1 @@
-"""Privacy: one masking for every log, span, error report and exported call."""
+"""Mask secrets and personal data in logs, spans, error reports and exported calls."""

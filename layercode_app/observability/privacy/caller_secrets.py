@@ -1,4 +1,4 @@
-"""Collect the secrets that callers send in their metadata, such as a token, by the names of their fields."""
+"""Collect secrets in the metadata that callers send, such as tokens. Secrets are recognised by their field names."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SECRET_NAMES = (
     "credential",
 )
 KEPT = 256
-"""How many of the newest secrets are remembered outside of their turns."""
+"""Maximum secrets that are remembered after their turns."""
 
 _newest: dict[str, None] = {}
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether a field of this name holds a secret."""
+    """Return whether the name of a field suggests that it holds a secret."""
     lowered = name.lower()
     return any(word in lowered for word in SECRET_NAMES)
 
 
 def remember(metadata: Mapping[str, Any] | None) -> None:
-    """Remember a turn's secrets for code without the turn's context: its threads, and handlers of uncaught errors."""
+    """Remember a turn's secrets for code that lacks the turn's context: threads, and handlers of uncaught errors."""
     for secret in _named_secrets(metadata) if metadata else ():
         _newest.pop(secret, None)
         _newest[secret] = None
@@ -41,7 +41,7 @@ def remember(metadata: Mapping[str, Any] | None) -> None:
 
 
 def known() -> Iterable[str]:
-    """Return the secrets of the current turn, or the newest of all turns if there is no current metadata."""
+    """Return the secrets of the current turn. Without current metadata, return the newest secrets of all turns."""
     metadata = getattr(context.current(), "metadata", None)
     return _named_secrets(metadata) if metadata else tuple(_newest)
 

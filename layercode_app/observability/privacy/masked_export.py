@@ -1,7 +1,7 @@
-"""Mask secrets and personal details in an exported call, found by field name or by pattern.
+"""Mask secrets and personal data in an exported call. They are found by field name or by pattern.
 
-A reply is recorded several times in pieces: as frames, runs of speech, heard and unheard text, and the model's parts. A
-number may be split between pieces, so the pieces are masked as the joined text.
+A reply is recorded several times, each time in pieces: as frames, runs of speech, heard and unheard text, and parts of
+the model. A number may be split between pieces, so the joined text is masked and then split again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...wellformed import dump_json, load_json
 from .masking import MASK, PERSONAL, clean
 
 Known: TypeAlias = Mapping[str, str]
-"""Replacements for texts that are part of a longer text, and so cannot be masked by their own pattern."""
+"""Replacements for texts that are part of a longer text, in which the patterns may find only parts of a number."""
 
 _SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|phone|email", re.IGNORECASE)
 _PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
@@ -36,11 +36,11 @@ _IDS = (
     "resumes",
 )
 _OURS = frozenset((*_IDS, "timestamp", "timings", "usage"))
-"""Fields of the record that hold no words of the caller. Fields of these names set by an agent or a tool may."""
+"""Fields of a record that never quote the caller. Fields of agents and tools with these names may."""
 
 
 def masked_turns(turns: Sequence[Json]) -> list[Json]:
-    """Mask the records of a conversation, in the form that `whole` returns."""
+    """Mask the records of a conversation, given as JSON, as in an exported call."""
     known = {" ".join(turn["heard"].split()): _heard(turn) for turn in turns if turn["heard_text"]}
     return [_turn(turn, known) for turn in turns]
 
@@ -55,7 +55,7 @@ def masked_rows(rows: Sequence[Json]) -> list[Json]:
 
 
 def redact(value: Json, known: Known | None = None) -> Json:
-    """Return the value with personal and secret parts masked."""
+    """Return a JSON value with secrets and personal data masked."""
     return _redact("", value, known or {})
 
 
@@ -72,12 +72,12 @@ def _redact(name: str, value: Any, known: Known) -> Json:
 
 
 def _is_number(value: Any) -> bool:
-    """Return whether a value looks like the number of a phone, a card or an account."""
+    """Return whether a value looks like a phone, card or account number: an integer of 10 to 19 digits."""
     return isinstance(value, int) and 10 <= len(str(abs(value))) <= 19
 
 
 def _text(text: str, known: Known) -> str:
-    """Mask a text. If it is a JSON object, such as a tool call's arguments, it stays valid JSON."""
+    """Mask a text. A JSON object, such as the arguments of a tool call, stays valid JSON."""
     if text.startswith("{"):
         with suppress(ValueError):
             return dump_json(redact(load_json(text), known)).decode()
@@ -88,12 +88,12 @@ def _mask(text: str) -> str:
     return clean(_PERSONAL.sub(MASK, text))
 
 
-# --- a record: its fields, and texts that are pieces of others
+# --- a record: its fields, and texts that are pieces of longer texts
 
 
 def _turn(turn: Json, known: Known) -> Json:
     own = _own(turn, known, inside=("event", "tools", "messages", "frames"))
-    own["failure"] = None  # It quotes the developer's own source.
+    own["failure"] = None  # A failure quotes the developer's source code.
     own["event"] = _own(turn["event"], known) if isinstance(turn["event"], dict) else turn["event"]
     own["tools"] = [_own(call, known, ids=("id",)) for call in turn["tools"]]
     own["frames"] = [_own(frame, known) for frame in turn["frames"]]
@@ -117,7 +117,7 @@ def _heard(turn: Json) -> str:
 
 
 def _own(values: Json, known: Known, *, ids: Iterable[str] = (), inside: Iterable[str] = ()) -> Json:
-    """Mask the record's own fields. Those in `ids` and `inside` are left as they are; the caller masks `inside`."""
+    """Mask the record's fields, except those in `ids` and `inside`. The calling code masks `inside` separately."""
     left = _OURS.union(ids, inside)
     return {name: value if name in left else _redact(name, value, known) for name, value in values.items()}
 
@@ -137,13 +137,13 @@ def _parts(messages: Iterable[Json]) -> list[Json]:
 
 
 def _join(pieces: Sequence[Json], masked: Sequence[Json], name: str, whole: str) -> None:
-    """Replace the masked pieces by those of the masked whole text."""
+    """Set field `name` of the masked pieces so that the pieces join to the masked whole text."""
     for into, text in zip(masked, masked_pieces([piece[name] for piece in pieces], whole), strict=True):
         into[name] = text
 
 
 def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
-    """Return the pieces of a text so that they join to the masked text. `whole` may continue after them."""
+    """Return masked pieces that join to the masked text. `whole` is the full text; it may be longer."""
     joined = "".join(pieces)
     whole = whole if whole.startswith(joined) else joined
     masked = _mask(whole)
@@ -157,7 +157,7 @@ def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
 
 
 def _places(whole: str, masked: str) -> Callable[[int], int]:
-    """Return a map from positions in the text to the masked text; a mask belongs to the piece in which it begins."""
+    """Return a function that maps a position in the text to the masked text. A position in a mask maps to its end."""
     old, new = _WORD.findall(whole), _WORD.findall(masked)
     starts, news = _starts(old), _starts(new)
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

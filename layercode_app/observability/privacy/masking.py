@@ -1,6 +1,6 @@
-"""Mask what no sink may show: secrets and phone numbers always, content unless LAYERCODE_CAPTURE_CONTENT allows it.
+"""Mask secrets and phone numbers in all sinks, and transcripts unless LAYERCODE_CAPTURE_CONTENT allows them.
 
-Every sink passes its text to `clean`, and its exceptions to `describe`. The secrets are set once, at start.
+Every sink passes its text to `clean`, and its exceptions to `describe`. The process's secrets are set once, at start.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ _NAMES = "|".join(SECRET_NAMES)
 _PHONE = re.compile(r"(\+\d)[\d \-().]{6,}(\d\d)")
 _LOCAL_PHONE = re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)")
 _LOCAL_PHONE_END = re.compile(r"\d[-. ]\d{4}(?!\d)")
-"""The end of a phone number: searching a line without one is twenty times faster than for a whole number."""
+"""The end of a phone number. Searching a line for it is twenty times faster than for a whole number."""
 _PHONE_END = re.compile(r"[-. ][0-9]{4}(?![0-9])")
-"""The same in ASCII. Searching ids is faster, because it begins with a character that is rare there."""
+"""The end of a phone number in ASCII. It begins with a character that is rare in ids, so searching ids is fast."""
 _JSON_VALUE = re.compile(rf'((?:{_NAMES})\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE)
 _ASSIGNED = re.compile(
     rf"((?:{_NAMES})\s*=\s*['\"]?)[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*",
     re.IGNORECASE,
 )
-"""A value has a letter or a digit; a bracket after the last of them, as of a call, does not belong to it."""
+"""A value contains a letter or a digit. A closing bracket after the value, as in a call, is not part of it."""
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(v1=)[0-9a-fA-F]{16,}")
 _PROVIDER_KEY = re.compile(r"\b(?:sk|pk|rk|xox[abp]|gh[pousr]|pylf_v\d)[-_][\w-]{12,}")
 _URL_USER = re.compile(r"(://)[^/\s@\"']+@")
 
 _DIGIT = r"\b(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)\b"
-# Each begins only where a run of its characters begins, and ends soon: a text of any length takes linear time.
+# Each pattern matches only at the start of a run of its characters, and ends soon, so matching takes linear time.
 PERSONAL = {
     "e-mail address": r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     "spoken e-mail address": r"(?<![\w.+-])[\w.+-]+(?: dot [\w-]+){0,8} at [\w-]+(?: dot [\w-]+){1,8}\b",
     "number": r"(?<![\w.])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[\s().-]*\d){6,}(?!\w|\.\d)",
     "spoken number": rf"{_DIGIT}(?:[\s,.-]+{_DIGIT}){{6,}}",
 }
-"""Patterns of personal data in a text that leaves the journal: addresses, and numbers of seven or more digits."""
+"""Patterns of personal data in exported text: e-mail addresses, and numbers of seven or more digits."""
 
 _PACKAGE = Path(__file__).parents[2]
 _NOT_THEIRS = (
     *(f"{path}{os.sep}" for name, path in sysconfig.get_paths().items() if name in ("stdlib", "purelib", "platlib")),
-    # An environment may take libraries from another one.
+    # A virtual environment may use libraries of another environment.
     *(f"{path}{os.sep}" for path in sys.path if Path(path).name in ("site-packages", "dist-packages")),
     *(f"{path}{os.sep}" for path in _PACKAGE.iterdir() if path.is_dir() and path.name != "agents"),
     "<frozen ",
 )
-"""Path prefixes of library code, this package's included."""
+"""Path prefixes of library code, including this package."""
 
 
 def is_library(file: str) -> bool:
-    """Return whether a source file is library code, this package's included, and not the developer's own."""
+    """Return whether a source file is library code or part of this package, and not the developer's own code."""
     return file.startswith(_NOT_THEIRS)
 
 
@@ -84,18 +84,18 @@ def capture_content() -> bool:
 
 
 def secret_values(environment: Mapping[str, str]) -> list[str]:
-    """Return the values of the environment variables whose names say that they are secret."""
+    """Return the values of environment variables whose names end like that of a secret, such as `_KEY`."""
     endings = ("_KEY", "_TOKEN", "_SECRET", "_SECRETS", "_PASSWORD", "_DSN")
     return [value for name, value in environment.items() if name.upper().endswith(endings)]
 
 
 def clean(text: str) -> str:
-    """Mask secrets and phone numbers. A check before each pattern makes clean lines cheap."""
+    """Mask secrets and phone numbers in a text. A quick check before each pattern makes clean lines cheap."""
     return _clean_forms(_without_known(text))
 
 
 def _clean_forms(text: str) -> str:
-    """Mask what has the form of a phone number or a secret."""
+    """Mask texts that look like a phone number or a secret."""
     if "+" in text:
         text = _PHONE.sub(r"\1…\2", text)
     if _LOCAL_PHONE_END.search(text):
@@ -104,13 +104,13 @@ def _clean_forms(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Mask secrets; other personal data stays."""
+    """Mask secrets, but no personal data."""
     text = _without_known(text)
     return _clean_known_forms(text, text.lower())
 
 
 def _without_known(text: str) -> str:
-    """Mask the secrets of this process and of callers."""
+    """Mask the known secrets of this process and of callers."""
     for secret in _secrets:
         if secret in text:
             text = text.replace(secret, MASK)
@@ -120,9 +120,9 @@ def _without_known(text: str) -> str:
 
 
 def is_clean(text: str, usual: str = "") -> bool:
-    """Return whether two texts contain nothing that a sink may not show.
+    """Return whether two texts contain no secrets and no phone numbers.
 
-    For ordinary ids a quick check is enough. A `usual` text recurs, such as a path, so the result for it is cached.
+    For ordinary ids a quick check is enough. A `usual` text recurs, such as a path, so its result is cached.
     """
     return not _holds_known(f"{text}\n{usual}") and _looks_clean(text) and _looks_usual(usual)
 
@@ -159,23 +159,23 @@ _FORMS = (
     ("bearer ", _BEARER, rf"\1{MASK}"),
     *((hint, _PROVIDER_KEY, MASK) for hint in ("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xox", "gh", "pylf_")),
 )
-"""The lower-case text to look for first, the pattern to replace if it is there, and the replacement."""
+"""A lower-case text to search first, the pattern to replace if the text is found, and the replacement."""
 _SIGNS = ("+", '"', "=", "@", " ", "k-", "k_", "xox", "gh", "pylf_")
-"""Everything that is replaced contains one of these, except some phone numbers: see `_PHONE_END`."""
+"""All texts that are masked contain one of these signs, except some phone numbers; see `_PHONE_END`."""
 
 
 def hides() -> bool:
-    """Return whether errors' messages are hidden here, because in work for a caller they may quote the caller."""
+    """Return whether errors' messages are hidden in this task: in work for a caller they may quote the caller."""
     return not _capture and context.for_a_caller()
 
 
 def message_of(error: BaseException) -> str:
-    """Return an error's message as a sink may show it."""
+    """Return an error's message in the form that a sink may show."""
     return HIDDEN if hides() else clean(str(error))
 
 
 def describe(error: BaseException, trace: TracebackType | None = None) -> str:
-    """Format an error with its traceback and causes, without text that it may quote."""
+    """Format an error with its traceback and causes. Messages that may quote the caller are hidden."""
     if hides():
         return clean("\n".join(_frames(error, trace or error.__traceback__, set())))
     return clean("".join(traceback.format_exception(type(error), error, trace or error.__traceback__)))
@@ -204,7 +204,7 @@ def _frames(error: BaseException, trace: TracebackType | None, seen: set[int]) -
     for link, words in ((error.__cause__, "caused"), (error.__context__, "came before")):
         if link is not None and id(link) not in seen and not (words == "came before" and error.__suppress_context__):
             yield from _frames(link, link.__traceback__, seen)
-            yield f"\n(which {words}:)\n"
+            yield f"\n(The error above {words} the next error:)\n"
     yield "Traceback (most recent call last):"
     yield "".join(traceback.format_tb(trace)).rstrip("\n")
     yield f"{type(error).__module__}.{type(error).__qualname__}: {HIDDEN}"

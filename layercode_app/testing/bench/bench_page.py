@@ -49,7 +49,7 @@ def _title(result: Result) -> str:
 
 
 def _against(result: Result) -> str:
-    """Return what the tiles compare; empty for one webhook."""
+    """Return the heading of the tiles, such as "b as a multiple of a"; empty if there is one webhook."""
     if not result.compared:
         return ""
     found = ratios(result.series)[0]

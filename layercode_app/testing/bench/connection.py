@@ -1,7 +1,7 @@
 """One caller's HTTP connection with little client overhead: requests are plain bytes, and frames are timed on arrival.
 
-All other code uses `emulator.webhooks`. With fifty callers starting at once, that client takes so long to send the
-requests that the measured times would be its own.
+All other code uses the client in `emulator.webhooks`. It is too slow for load tests: with fifty callers at once, its
+own delays would dominate the measured times.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from ...stream.frames import Decoder
 from ...webhook import HEADER, sign
 
 LAST_CHUNK_SECONDS = 1.0
-"""Time that the server has to end its answer after `response.end`, before the connection is closed."""
+"""Time that the server gets to finish its answer after `response.end`. Then the connection is closed."""
 
 
 @dataclass
 class Heard:
-    """The answer to one turn. Times are in milliseconds since its beginning, None if the event did not arrive."""
+    """The answer to one turn. Times are in milliseconds since the turn began, or None if the event did not arrive."""
 
     status: int = 0
     ttfs: float | None = None
     total: float | None = None
     frames: int = 0
     cut: bool = False
-    """Whether the caller interrupted it."""
+    """Whether the caller interrupted the answer."""
     error: str = ""
 
 
@@ -58,7 +58,7 @@ class Address:
 
     @cached_property
     def parts(self) -> SplitResult:
-        """The URL in its parts."""
+        """The parsed URL."""
         return urlsplit(self.url)
 
     @property
@@ -101,7 +101,7 @@ class Line:
         self._connection: _Connection | None = None
 
     async def turn(self, request: bytes, *, cut: bool = False) -> Heard:
-        """Send a request and return its answer, failures included. `cut` hangs up at the first speech."""
+        """Send a request and return its answer, which also holds any failure. `cut` hangs up at the first speech."""
         begun = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):
@@ -145,7 +145,7 @@ class _Connection(asyncio.Protocol):
         self.usable = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are no subclasses of asyncio's, but have the same methods.
+        # uvloop's transports are not subclasses of asyncio's, but have the same methods.
         self._transport = cast(asyncio.Transport, transport)
         self.usable = True
 

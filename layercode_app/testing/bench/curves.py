@@ -53,7 +53,7 @@ def _shares(title: str, series: Sequence[Series], time: Callable[[Sample], float
         values = [value for sample in _samples(one) if (value := time(sample)) is not None]
         lines.append(plots.Line(one.target, [percentile(values, share) for share in SHARES]))
     labels = [f"{share} %" if share < 100 else "slowest" for share in SHARES]
-    return Plot(title, "share of the turns that took no longer", plots.lines(labels, lines, unit=" ms"))
+    return Plot(title, "share of turns that took at most this time", plots.lines(labels, lines, unit=" ms"))
 
 
 def _by_turn(series: Sequence[Series]) -> Plot:
@@ -72,7 +72,7 @@ def _by_turn(series: Sequence[Series]) -> Plot:
 def _over_time(
     title: str, meaning: str, series: Sequence[Series], points_of: Callable[[Measured], Points], unit: str
 ) -> Plot:
-    """Plot each target's 95th percentile over time: its rounds end to end, divided into slices of equal length."""
+    """Plot each target's 95th percentile over time. Its rounds are joined and divided into slices of equal length."""
     runs = [list(_one_after_another(one, points_of)) for one in series]
     end = max((at for points in runs for at, _ in points), default=0.0) or 1.0
     lines = []

@@ -17,19 +17,19 @@ _COUNT = re.compile(r"^layercode_model_hedges_total\{([^}]*)\} ([0-9.e+]+)", re.
 
 @dataclass
 class Hedged:
-    """Requests that were sent a second time, and how many of these answered first; None if the server does not say."""
+    """The number of requests sent a second time, and how many second requests answered first. None means unknown."""
 
     sent: int | None = None
     won: int | None = None
 
     def to_json(self) -> dict[str, Any] | None:
-        """Return a dictionary for JSON, or None if the server does not say."""
+        """Return a dictionary for JSON, or None if the numbers are unknown."""
         return None if self.sent is None else {"sent": self.sent, "won": self.won}
 
 
 @asynccontextmanager
 async def watched(url: str) -> AsyncIterator[Hedged]:
-    """Count the hedged requests of the server of this webhook until the block ends."""
+    """Count the model requests that the webhook's server sends a second time, until the block ends."""
     hedged, before = Hedged(), await _read(url)
     yield hedged
     after = await _read(url)

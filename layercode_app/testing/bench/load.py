@@ -11,17 +11,17 @@ ARRIVALS: dict[str, tuple[Arrivals, ...]] = {
     "together": ("together",),
     "both": ("spread", "together"),
 }
-"""The choices of arrivals, and the kinds that each one measures."""
+"""The kinds of arrivals that each choice of `--arrivals` measures."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """The number of callers and of turns each, and their pace. Times are in seconds.
+    """The number of callers, the number of turns of each caller, and their pace. Times are in seconds.
 
-    `spread` callers arrive one after another over `ramp`, then continue at their own pace; callers who arrive
-    `together` all begin their nth turn at the same time. `think` is the pause before a caller's next turn, varied by
-    up to half for `spread`. `interrupt` is the share of turns that are interrupted at the first speech, `timeout` the
-    limit for a turn, and `say` the texts that each caller says in order.
+    `spread` callers arrive one after another over `ramp`, then continue at their own pace. Callers who arrive
+    `together` all begin their nth turn at the same time. `think` is the pause before a caller's next turn; for `spread`
+    it varies by up to half. `interrupt` is the share of turns that are interrupted at the first speech. `timeout` is
+    the limit for a turn. `say` holds the texts that each caller says in order.
     """
 
     callers: int = 10

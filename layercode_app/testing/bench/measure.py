@@ -73,7 +73,7 @@ async def measure(
 ) -> list[Series]:
     """Measure webhooks alternately, so that a change in the machine's speed affects all of them alike.
 
-    Every round measures each webhook once, and the next round does so in reverse order.
+    Every round measures each webhook once per kind of arrivals; every second round goes in reverse order.
     """
     found = [Series(target.name, target.url, kind) for kind in arrivals for target in targets]
     order = [(series, target) for series, target in zip(found, [*targets] * len(arrivals), strict=True)]
@@ -91,7 +91,7 @@ async def bench(target: Target, load: Load, *, seed: int = 0, done: Done = lambd
     measured = Measured(target.url)
     async with AsyncExitStack() as stack:
         if target.server is not None:
-            # First, because it reads the metrics outside of the measured time; and only on this machine.
+            # Only for a server on this machine. Entered first, to read the metrics outside of the measured time.
             measured.hedged = await stack.enter_async_context(hedges.watched(target.url))
             measured.server = await stack.enter_async_context(target.server.watched())
         stack.enter_context(_undisturbed())
@@ -125,7 +125,7 @@ class _Caller:
     ) -> None:
         self._number, self._target, self._load, self._measured = number, target, load, measured
         self._together = together
-        self._chance = random.Random(f"{seed} {number}")  # noqa: S311 - it guards nothing
+        self._chance = random.Random(f"{seed} {number}")  # noqa: S311 - not used for security
         self._line = Line(target.address, timeout=load.timeout)
 
     async def call(self, begun: float, done: Done) -> None:

@@ -15,7 +15,7 @@ from .load import Arrivals
 from .usage import Used
 
 SILENT = "nothing was said"
-"""The error for a turn that ends well without speech, because the caller waited for speech."""
+"""The error for a turn that ends normally but without speech. The caller waited for speech, so the turn failed."""
 Figure = Callable[["Measured"], float | None]
 FIGURES: dict[str, Figure] = {
     "turns_per_second": lambda m: m.per_second,
@@ -29,7 +29,7 @@ FIGURES: dict[str, Figure] = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One completed turn: `at` is its start in seconds of the round; `ttfs` and `total` are milliseconds."""
+    """One completed turn. `at` is its start in seconds since the round began; `ttfs` and `total` are milliseconds."""
 
     turn: int
     """The turn's number in its conversation, from 0."""
@@ -77,7 +77,7 @@ class Measured:
 
     @property
     def turns(self) -> int:
-        """The number of answered turns, interrupted ones included."""
+        """The number of answered turns, including interrupted turns."""
         return len(self.samples) + self.interrupted
 
     @property
@@ -117,7 +117,7 @@ class Series:
     rounds: list[Measured] = field(default_factory=list)
 
     def figure(self, name: str) -> float | None:
-        """Return the median of one of FIGURES; None if a round lacks it."""
+        """Return the median of a figure, named as in FIGURES; None if it is missing in a round."""
         values = [FIGURES[name](measured) for measured in self.rounds]
         known = [value for value in values if value is not None]
         return median(known) if known and len(known) == len(values) else None
@@ -170,7 +170,7 @@ class Series:
 
 
 def ratios(series: Sequence[Series]) -> list[dict[str, Any]]:
-    """Compare each webhook with the first one of the same arrivals: per figure, the median of the rounds' ratios."""
+    """Compare each webhook with the first one of the same arrivals. Each figure is the median of all rounds' ratios."""
     found = []
     for one in series:
         first = next(other for other in series if other.arrivals == one.arrivals)

@@ -48,7 +48,7 @@ def figures(result: Result) -> Rows:
 
 
 def ratio_rows(result: Result) -> tuple[list[str], Rows]:
-    """Return each webhook as a multiple of the first: column heads and rows. With one webhook there are no columns."""
+    """Return column heads and rows of each webhook's ratios to the first one. With one webhook there are no columns."""
     found = ratios(result.series)
     both = result.arrivals == "both"
     heads = [f"{one['target']}, {one['arrivals']}" if both else one["target"] for one in found]

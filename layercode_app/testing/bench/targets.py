@@ -31,7 +31,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LAST_LINES = 12
 ERRORS: dict[int, type[DeveloperError]] = {2: ConfigurationError, 3: AgentNotFoundError}
-"""The errors that the exit codes of `run` stand for."""
+"""The error for each exit code of `run`."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Serving:
 
 @contextmanager
 def open_targets(names: Sequence[str], *, secret: str, serving: Serving) -> Iterator[list[Target]]:
-    """Open a target for each URL or agent, in this order. Agents are served until the block ends, also by SIGTERM.
+    """Open a target for each URL or agent, in this order. Agents are served until the block ends or SIGTERM arrives.
 
     `secret` signs the requests to URLs. Raises AgentNotFoundError, ConfigurationError or DeveloperError if an agent
     cannot be served.
@@ -79,7 +79,7 @@ def _ended_by_sigterm() -> Iterator[None]:
     try:
         yield
     except Exception:
-        # An event loop may catch the SystemExit in a callback, and the turn that it interrupted then fails.
+        # An event loop may swallow the SystemExit in a callback; the interrupted turn then raises another error.
         if code:
             raise SystemExit(code) from None
         raise
@@ -122,11 +122,11 @@ def _wait_for(agent: str, port: int, process: subprocess.Popen[bytes], output: P
             time.sleep(0.05)
         else:
             return
-    raise DeveloperError(f"{agent!r} was not served within {START_SECONDS:g} s.\n{_last_lines(output)}")
+    raise DeveloperError(f"Agent {agent!r} did not start within {START_SECONDS:g} s.\n{_last_lines(output)}")
 
 
 def _reason(agent: str, code: int, output: Path) -> DeveloperError:
-    """Return the error for which `run` ended, read from its output and exit code."""
+    """Return the error that ended `run`, read from its output and exit code."""
     before, marker, said = output.read_text(errors="replace").rpartition("Error: ")
     if marker and code in ERRORS:
         kind = AgentImportError if code == 3 and "Traceback" in before else ERRORS[code]

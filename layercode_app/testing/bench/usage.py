@@ -25,7 +25,7 @@ class Used:
     cpu_seconds: float = 0.0
     processes: int = 0
     memory: list[tuple[float, float]] = field(default_factory=list)
-    """Samples of seconds in the round and resident megabytes. Shared memory is counted in each process."""
+    """Samples (seconds since the round began, resident megabytes). Shared memory is counted once per process."""
 
     @property
     def before_mb(self) -> float:
@@ -54,7 +54,7 @@ class Used:
 
 
 class Server:
-    """The processes of a webhook, given the ids of those that listen. Their children are looked up for each sample."""
+    """The processes of a webhook: those with the given ids and their children, which are looked up for each sample."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids
@@ -116,7 +116,7 @@ def _is_at(connection: Any, port: int) -> bool:
 
 
 def _first(process: psutil.Process, port: int) -> psutil.Process:
-    """Return the process that opened the port. The system names only one of its holders, such as the last worker."""
+    """Return the process that opened the port. The system may report only a worker, so search its parents."""
     parent = process.parent()
     with suppress(psutil.Error):
         if parent is not None and any(_is_at(c, port) for c in parent.net_connections("tcp")):

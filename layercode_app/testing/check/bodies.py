@@ -1,4 +1,4 @@
-"""Check malformed bodies with a valid signature: the answer is a 4xx with a reason, never a 5xx, and no internals."""
+"""Send malformed bodies with a valid signature. The answer must be a 4xx with a reason, and reveal no internals."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def fields(probe: Probe) -> None:
     fix="Answer with a short reason, and write the traceback to the log.",
 )
 async def no_internals(probe: Probe) -> None:
-    """Search the answers to several malformed bodies for internals."""
+    """Search the answers to several malformed bodies for tracebacks and file paths."""
     for body in (b"{", b"\xff", b"[]", b"{}", b'{"type": 5}'):
         text = (await _post(probe, body)).body.decode(errors="replace")
         for mark in INTERNALS:

@@ -24,11 +24,11 @@ def _labelled(what: str, exchange: Exchange) -> Exchange:
 @check(
     "events.session-start",
     "session.start with a turn_id is answered with a greeting",
-    why="the call begins with silence or an error",
+    why="otherwise the call begins with silence or an error",
     fix="Answer it as a turn: a stream that ends with response.end, even if nothing is said.",
 )
 async def session_start(probe: Probe) -> None:
-    """Send it with a turn id: the older style."""
+    """Send `session.start` with a turn id, as in the older style."""
     (await probe.talk().send("session.start")).needs_whole_turn()
 
 
@@ -40,7 +40,7 @@ async def session_start(probe: Probe) -> None:
     severity="warning",
 )
 async def welcome(probe: Probe) -> None:
-    """Send the newer style's request for a greeting."""
+    """Send `welcome`, the request for a greeting in the newer style."""
     (await probe.talk().send("welcome")).needs_whole_turn()
 
 
@@ -52,7 +52,7 @@ async def welcome(probe: Probe) -> None:
     severity="warning",
 )
 async def session_start_newer(probe: Probe) -> None:
-    """Send it without a turn id."""
+    """Send `session.start` without a turn id."""
     (await probe.talk().send("session.start", turn_id=...)).needs_json()
 
 
@@ -76,7 +76,7 @@ async def data(probe: Probe) -> None:
 @check(
     "events.session-update",
     "session.update is acknowledged",
-    why="the platform would deliver it again, and recordings may be lost",
+    why="otherwise the platform delivers it again, and recordings may be lost",
     fix="Answer 200 and JSON, both for a finished recording and for a failed one.",
 )
 async def session_update(probe: Probe) -> None:
@@ -90,7 +90,7 @@ async def session_update(probe: Probe) -> None:
 @check(
     "events.session-end",
     "session.end is acknowledged",
-    why="your work after a call is not done",
+    why="otherwise your agent's work after the call may not run",
     fix="Answer 200 and JSON. Accept timestamps as milliseconds or ISO text, and missing fields.",
 )
 async def session_end(probe: Probe) -> None:
@@ -113,7 +113,7 @@ async def session_end(probe: Probe) -> None:
     fix="Answer 200 to unknown types.",
 )
 async def unknown_types(probe: Probe) -> None:
-    """Send a type that already exists, and an invented one."""
+    """Send a type that the platform already has, and an invented type."""
     talk = probe.talk()
     for kind in ("user.transcript.interim_delta", "of.tomorrow"):
         exchange = await talk.send(kind, content="Hel", delta_counter=1)
@@ -138,19 +138,21 @@ async def unknown_fields(probe: Probe) -> None:
 async def optional_fields(probe: Probe) -> None:
     """Send a phone call with metadata, an event without optional fields, and one with nulls."""
     phone = {"from_phone_number": "+15550100", "to_phone_number": "+15550101"}
-    _labelled("with all", await probe.talk().say("Hello", **phone, metadata={"a": 1}, custom_metadata={"b": [2]}))
-    _labelled("with nothing", await probe.talk().say("Hello"))
-    _labelled("with null", await probe.talk().say("Hello", metadata=None, interruption_context=None))
+    _labelled(
+        "with optional fields", await probe.talk().say("Hello", **phone, metadata={"a": 1}, custom_metadata={"b": [2]})
+    )
+    _labelled("without optional fields", await probe.talk().say("Hello"))
+    _labelled("with null fields", await probe.talk().say("Hello", metadata=None, interruption_context=None))
 
 
 @check(
     "events.interruption-context",
     "interruption_context may be complete, partial or empty",
-    why="the turn after an interruption would fail",
+    why="otherwise the turn after an interruption fails",
     fix="Treat each of its fields as optional.",
 )
 async def interruption_context(probe: Probe) -> None:
-    """Send whole, partial and empty contexts after a turn."""
+    """Send complete, partial and empty contexts after a turn."""
     talk = probe.talk()
     (await talk.say("Hello")).needs_whole_turn()
     heard = {"previous_turn_interrupted": True, "assistant_turn_id": talk.turn_id}
@@ -178,7 +180,7 @@ async def long_text(probe: Probe) -> None:
     fix="Answer it as a turn; silence is a valid reply.",
 )
 async def blank_text(probe: Probe) -> None:
-    """Send an empty text and white space. Silence is a valid answer."""
+    """Send an empty text, then only white space. Silence is a valid answer."""
     for text in ("", "  "):
         exchange = await probe.talk().say(text)
         if exchange.error or exchange.status != 200 or "response.end" not in [frame.type for frame in exchange.frames]:

@@ -20,7 +20,7 @@ MANGLED = ("Ã¼", "Ã©", "ä½", "ðŸ", "\ufffd")
     fix="Send Content-Type: text/event-stream.",
 )
 async def content_type(probe: Probe) -> None:
-    """Check the header of the sample."""
+    """Check the Content-Type of the sample answer."""
     sample = await probe.sample()
     if not sample.is_stream:
         raise FailedError(f"expected Content-Type: text/event-stream, got {sample.headers.get('content-type')!r}")
@@ -33,7 +33,7 @@ async def content_type(probe: Probe) -> None:
     fix="Write `data: `, compact JSON and two newlines.",
 )
 async def form(probe: Probe) -> None:
-    """Check every byte of the sample."""
+    """Check every byte of the sample answer."""
     sample = await probe.sample()
     if sample.malformed:
         raise FailedError(sample.malformed[0])
@@ -47,7 +47,7 @@ async def form(probe: Probe) -> None:
     fix="Send response.tts with a string as content, response.data, and response.end.",
 )
 async def types(probe: Probe) -> None:
-    """Check the types and contents of the sample's events."""
+    """Check the type and content of every event in the sample answer."""
     for frame in (await probe.sample()).needs_stream().frames:
         if not frame.type.startswith("response."):
             raise FailedError(f"expected a type such as response.tts, got {frame.payload!r}")
@@ -62,7 +62,7 @@ async def types(probe: Probe) -> None:
     fix="Copy turn_id from the request into every event, including response.end.",
 )
 async def turn_id(probe: Probe) -> None:
-    """Check every event of the sample."""
+    """Check the turn id of every event in the sample answer."""
     sample = (await probe.sample()).needs_stream()
     for frame in sample.frames:
         if frame.turn_id != probe.sample_turn_id:
@@ -76,7 +76,7 @@ async def turn_id(probe: Probe) -> None:
     fix="Send response.end in one place, in a `finally` block.",
 )
 async def end(probe: Probe) -> None:
-    """Count `response.end` in the sample."""
+    """Count the `response.end` events in the sample answer."""
     count = [frame.type for frame in (await probe.sample()).needs_stream().frames].count(END)
     if count != 1:
         raise FailedError(f"expected response.end once, got it {count} times")
@@ -89,7 +89,7 @@ async def end(probe: Probe) -> None:
     fix="Wait for everything that speaks before you send response.end.",
 )
 async def end_last(probe: Probe) -> None:
-    """Check that no event of the sample follows `response.end`."""
+    """Check that no event follows `response.end` in the sample answer."""
     types = [frame.type for frame in (await probe.sample()).needs_stream().frames]
     if END in types and types[-1] != END:
         raise FailedError(f"{types[types.index(END) + 1]} came after response.end")

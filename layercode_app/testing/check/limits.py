@@ -1,4 +1,4 @@
-"""The limits of a check run, and the exceptions that decide a check."""
+"""The limits of a check run, and the exceptions with which a check fails or is skipped."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from .probe import Probe
 
 Severity = Literal["error", "warning"]
-"""How bad a failed check is: an error breaks calls, a warning may make them worse than necessary."""
+"""The severity of a failed check: an error breaks calls; a warning may make them worse than necessary."""
 Body = Callable[[Probe], Awaitable[None]]
 
 
@@ -32,7 +32,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one check; `detail` says what failed, or why it was skipped. `died`: the webhook is gone."""
+    """The outcome of one check. `detail` says what failed or why it was skipped; `died` is true if the webhook died."""
 
     check: Check
     status: Literal["passed", "failed", "skipped"]
@@ -89,7 +89,7 @@ ALL: list[Check] = []
 
 
 def check(name: str, title: str, *, why: str, fix: str, severity: Severity = "error") -> Callable[[Body], Body]:
-    """Register a function of the probe as a check, which raises FailedError or SkippedError unless it passes."""
+    """Register a function as a check. It gets the probe, and raises FailedError or SkippedError unless it passes."""
 
     def register(body: Body) -> Body:
         ALL.append(Check(name, title, why, fix, body, severity))

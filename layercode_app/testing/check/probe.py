@@ -33,7 +33,7 @@ class Exchange:
     malformed: list[str] = field(default_factory=list)
     """Violations of the event format."""
     error: str = ""
-    """Why the answer did not arrive or broke off."""
+    """The reason why the answer did not arrive or broke off; empty if it is complete."""
     ended_ms: float = 0.0
 
     @property
@@ -48,7 +48,7 @@ class Exchange:
 
     @property
     def summary(self) -> str:
-        """The answer in a few words."""
+        """The error, or the status and the beginning of the body."""
         if self.error:
             return self.error
         shown = self.body[:120].decode(errors="replace")
@@ -116,8 +116,8 @@ class Probe:
     async def post(self, body: bytes, headers: Mapping[str, Any]) -> Exchange:
         """Post these bytes with these headers. Failures are recorded in the exchange.
 
-        After a crash a server may close the connection silently, and the next request on it is lost. That is no fault
-        of the request, so it is sent once more.
+        After a crash a server may close the connection silently, and the next request on it is lost. The request is
+        not at fault, so it is sent once more.
         """
         after_a_crash = self._crashed
         exchange = await self._post(body, headers)
@@ -159,7 +159,7 @@ class Probe:
         return exchange
 
     def sign(self, body: bytes, *, timestamp: int | None = None) -> str:
-        """Return the valid signature of a body, now or at another time."""
+        """Return the valid signature header of a body, for now or for another time in epoch seconds."""
         return sign(body, self._client.secret, timestamp=timestamp)
 
 
@@ -173,7 +173,7 @@ class Talk:
         self.turn_id = ""
 
     def event(self, kind: str, **fields: Any) -> Event:
-        """Build an event of this conversation, with a new turn id if its type has one. A field of `...` is left out."""
+        """Build an event of this conversation, with a new turn id if its type needs one. `...` omits a field."""
         ids = {"type": kind, "session_id": self.session_id, "conversation_id": self.conversation_id}
         if kind in ("message", "session.start", "welcome", "data"):
             self.turn_id = f"turn-{uuid4().hex[:12]}"
@@ -205,7 +205,7 @@ async def _read(answer: Answer, exchange: Exchange) -> None:
 
 
 async def _events(answer: Answer, exchange: Exchange) -> AsyncIterator[float]:
-    """Read the body strictly, each event one `data:` line of JSON and a blank line; yield the time of each chunk."""
+    """Read the body strictly: each event must be one `data:` line of JSON and a blank line. Yield each chunk's time."""
     rest = b""
     at_ms = 0.0
     async for at_ms, chunk in answer.chunks():

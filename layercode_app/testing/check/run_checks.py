@@ -15,9 +15,9 @@ from .probe import Probe
 
 GROUPS = [module.GROUP for module in (signatures, frames, events, turns, bodies)]
 FIRST = "signature.right"
-DIED = "the webhook died during this check or the one before it: nothing listens there any more"
+DIED = "the webhook died during this check or the previous one: nothing listens at its URL any more"
 RESTART_SECONDS = 1.0
-"""How long an unreachable webhook is given to restart."""
+"""The time that an unreachable webhook gets to restart."""
 
 
 async def run_checks(
@@ -31,8 +31,8 @@ async def run_checks(
 ) -> Report:
     """Check a webhook. `only` and `skip` name checks or groups, and `done` is called with each outcome.
 
-    If even an ordinary message is not answered, only that check fails and the others are skipped. Raises
-    ConfigurationError if nothing listens at the URL.
+    If even an ordinary message is not answered, only that check fails, and all others are skipped. Raises
+    ConfigurationError if nothing listens at the URL, or for an unknown name of a check.
     """
     limits = limits or Limits()
     report = Report(url)
@@ -57,14 +57,12 @@ async def run_checks(
 
 
 def chosen(only: Sequence[str] = (), skip: Sequence[str] = ()) -> list[Check]:
-    """Return the checks to run, always with the first one. Raises ConfigurationError for an unknown name."""
+    """Return the checks to run; `signature.right` always runs. Raises ConfigurationError for an unknown name."""
     known = sorted(ALL, key=lambda check: GROUPS.index(check.group))
     for name in (*only, *skip):
         if not any(_fits(check, name) for check in known):
             groups = ", ".join(GROUPS)
-            raise ConfigurationError(
-                f"There is no check {name!r}; expected a group ({groups}) or the name of a check in one."
-            )
+            raise ConfigurationError(f"There is no check {name!r}; expected a group ({groups}) or the name of a check.")
 
     def wanted() -> Iterator[Check]:
         for check in known:
@@ -84,7 +82,7 @@ def _not_tried(check: Check, reason: str) -> Outcome:
 
 
 async def _has_died(probe: Probe) -> bool:
-    """Return whether nothing listens any more, even after the time of a restart."""
+    """Return whether the webhook is unreachable, even after the time for a restart."""
     if not probe.unreachable:
         return False
     await asyncio.sleep(RESTART_SECONDS)

@@ -47,7 +47,7 @@ async def right(probe: Probe) -> None:
     fix="Verify the raw bytes of the request before parsing; never serialize them again.",
 )
 async def raw_bytes(probe: Probe) -> None:
-    """Sign white space, escapes and numbers that differ between JSON writers."""
+    """Send a signed body whose white space, escapes and numbers differ between JSON writers."""
     event = probe.talk().event("message", text="Grüße 2.0", metadata={"ratio": 2.0, "10": 1, "9": 1e-7})
     body = json.dumps(event, indent=3, ensure_ascii=False).replace("ü", "\\u00fc", 1).encode()
     (await probe.post(body, {HEADER: probe.sign(body)})).needs_stream()
@@ -60,7 +60,7 @@ async def raw_bytes(probe: Probe) -> None:
     fix="Answer 401 if the header is missing.",
 )
 async def missing(probe: Probe) -> None:
-    """Send no header."""
+    """Send a message without the header."""
     await _refused(probe, None)
 
 
@@ -71,7 +71,7 @@ async def missing(probe: Probe) -> None:
     fix="Compare in constant time, and refuse signatures that differ.",
 )
 async def wrong(probe: Probe) -> None:
-    """Send zeros as digest, the signature of another body, and one made with another secret."""
+    """Send a digest of zeros, the signature of another body, and a signature made with another secret."""
     body = _body(probe)
     await _refused(probe, f"t={int(time.time())},v1={'0' * 64}", body=body)
     await _refused(probe, probe.sign(body + b" "), body=body)
@@ -85,7 +85,7 @@ async def wrong(probe: Probe) -> None:
     fix="Sign t + '.' + body, with the t of the header.",
 )
 async def time_is_signed(probe: Probe) -> None:
-    """Send a digest with another time than the signed one."""
+    """Send a valid digest with a timestamp other than the signed one."""
     body, now = _body(probe), int(time.time())
     digest = probe.sign(body, timestamp=now - 5).partition("v1=")[2]
     await _refused(probe, f"t={now},v1={digest}", body=body)
@@ -134,11 +134,11 @@ async def tolerance(probe: Probe) -> None:
 @check(
     "signature.rotation",
     "any one of several v1 parts may be the valid one",
-    why="during the rotation of a secret every request carries two signatures, and calls would fail",
+    why="while a secret is being rotated, every request carries two signatures, and calls would fail",
     fix="Collect all v1 parts, and accept the request if one of them is valid.",
 )
 async def rotation(probe: Probe) -> None:
-    """Send the valid part first, then last."""
+    """Send the valid v1 part before an invalid one, then after it."""
     for parts in ("{right},{wrong}", "{wrong},{right}"):
         body = _body(probe)
         stated, _, digest = probe.sign(body).partition(",")

@@ -14,18 +14,18 @@ GROUP = "turns"
 CODE, OTHER = "marzipan", "periwinkle"
 ASK = "What was the first word I asked you to remember before?"
 NONSENSE = "Which fendle did you wug before?"
-"""A nonsense question that shares words with ASK, since some agents match on words."""
+"""A nonsense question that shares words with ASK, because some agents only match keywords."""
 LONG_REQUEST = "Then tell me a long story about it, with many turns and twists, and a good end, and take your time."
 _WORD = re.compile(r"\w+")
 SLACK_SECONDS = 2.0
-"""Tolerance for a busy machine, which serves callers by turns; the check looks for a blocking server."""
+"""Tolerance in seconds: a busy machine is slow too, but the check looks for a server that blocks."""
 TRIES = 3
 
 
 @check(
     "turns.duplicate",
     "a turn that is delivered twice runs once",
-    why="the platform may deliver a turn twice, and then an order is placed twice and the model paid twice",
+    why="the platform may deliver a turn twice; then an order is placed twice, and you pay twice for the model",
     fix="Keep the frames of a turn by conversation_id and turn_id, and send them again.",
 )
 async def duplicate(probe: Probe) -> None:
@@ -59,13 +59,13 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
         return
     if await _is_evaded(probe, spoken) and not await _can_recall(probe):
         raise SkippedError(
-            f"the agent does not answer such a question, but says {spoken[:80]!r}; test its memory by hand"
+            f"the agent does not answer such questions, but says {spoken[:80]!r}; test its memory by hand"
         )
     raise FailedError(f"{what}: asked for the word {word!r}, the agent said {spoken[:120]!r}")
 
 
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
-    """Return whether the answer equals the one to a nonsense question, ignoring the words of both questions."""
+    """Return whether a nonsense question gets the same answer, ignoring the words of both questions."""
     nonsense = (await probe.talk().say(NONSENSE)).spoken
     return _own_words(spoken) == _own_words(nonsense)
 
@@ -90,11 +90,11 @@ async def _tell(talk: Talk, word: str) -> None:
     "turns.memory",
     "a conversation is remembered",
     why="callers who must repeat themselves hang up",
-    fix="Keep the messages of each conversation and give them to the model. If your agent answers no such question, "
-    "use --skip turns.memory.",
+    fix="Keep the messages of each conversation and give them to the model. If your agent never answers such "
+    "questions, use --skip turns.memory.",
 )
 async def memory(probe: Probe) -> None:
-    """Ask in the third turn for a word of the first."""
+    """Ask in the third turn for a word from the first turn."""
     talk = probe.talk()
     await _tell(talk, CODE)
     (await talk.say("Thank you.")).needs_whole_turn()
@@ -122,7 +122,7 @@ async def memory_over_sessions(probe: Probe) -> None:
     fix="Keep no data of a conversation in globals or in the agent.",
 )
 async def privacy(probe: Probe) -> None:
-    """Tell two callers different words; the second must not hear the first one's."""
+    """Tell the agent a word in each of two calls; the second caller must not hear the first caller's word."""
     before, after = probe.talk(), probe.talk()
     await _tell(before, CODE)
     await _tell(after, OTHER)
@@ -132,7 +132,7 @@ async def privacy(probe: Probe) -> None:
 
 
 async def _spoken_over(probe: Probe, *, after_frames: int) -> None:
-    """Interrupt a turn; the next one must be answered and know what the caller had said."""
+    """Interrupt a turn. The next turn must be answered, and must know what the caller said before."""
     talk = probe.talk()
     text = f"Please remember this word: {CODE}. {LONG_REQUEST}"
     await probe.abort(talk.event("message", text=text), after_frames=after_frames)
@@ -167,11 +167,11 @@ async def interrupted_early(probe: Probe) -> None:
 @check(
     "turns.at-once",
     "many callers are answered at the same time",
-    why="the second caller waits until the first is answered",
+    why="otherwise the second caller waits until the first is answered",
     fix="Do not block: use async clients, no global lock, and enough workers.",
 )
 async def at_once(probe: Probe) -> None:
-    """Compare many callers at once with one alone; fail only if each of several tries is much slower."""
+    """Compare one caller alone with many at once. Fail only if the many are much slower in each of several tries."""
     alone = together = 0.0
     for _ in range(TRIES):
         alone, together = await _one_and_all(probe)
@@ -195,7 +195,7 @@ async def _one_and_all(probe: Probe) -> tuple[float, float]:
 @check(
     "turns.apart",
     "concurrent answers are not mixed up",
-    why="a caller hears another caller's answer, or nothing",
+    why="otherwise a caller hears another caller's answer, or nothing",
     fix="Keep the turn in local variables.",
 )
 async def apart(probe: Probe) -> None:

@@ -11,17 +11,17 @@ from ...exceptions import ConfigurationError
 from .chance import ALPHA, chance_of_fewer, more_than_chance
 
 Row: TypeAlias = Mapping[str, Any]
-"""A scenario with a model: `runs`, and how many `passed`."""
+"""The result of a scenario with a model: the number of `runs`, and how many `passed`."""
 TOGETHER = "all scenarios together"
 FEWEST_RUNS = 3
-"""Fewer runs cannot tell any difference from chance at 5 %."""
+"""With fewer runs, no difference is significant at 5 %."""
 
 
 def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
-    """Return where the rows are worse than a baseline. Raises ConfigurationError if it cannot be read.
+    """Return a line for each result that is worse than the baseline. Raises ConfigurationError if it cannot be read.
 
-    A scenario that the baseline does not know must pass in every run. Where it has fewer than FEWEST_RUNS, now or before,
-    any worse result counts.
+    A scenario that is not in the baseline must pass in every run. If a scenario has fewer than FEWEST_RUNS runs, now or
+    before, any lower pass rate counts as worse.
     """
     known = _read(baseline)
     found = [(row, known.get(_key(row)) or known.get(("", *_key(row)[1:]))) for row in rows]
@@ -40,7 +40,7 @@ def _worse(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
     return found + [
         f"{_line(*pair)}; chance alone does this in {chance:.1%} of comparisons"
         for pair, chance, worse in zip(tested, chances, more_than_chance(chances), strict=True)
-        # With many scenarios and few runs, Holm's method could not even tell that a scenario broke completely.
+        # With many scenarios and few runs, Holm's method would not report even a scenario that fails every time.
         if worse or (chance <= ALPHA < _least_chance(*pair) * len(tested))
     ]
 
@@ -50,7 +50,7 @@ def _has_few(row: Row, before: Row) -> bool:
 
 
 def _least_chance(row: Row, before: Row) -> float:
-    """Return the chance of the greatest difference that these numbers of runs can show."""
+    """Return the smallest possible chance for these numbers of runs: all passed before, and none passes now."""
     return chance_of_fewer(0, row["runs"], before["runs"], before["runs"])
 
 
@@ -62,7 +62,7 @@ def _read(baseline: Path) -> dict[tuple[str, str, str], Row]:
 
 
 def _key(row: Row) -> tuple[str, str, str]:
-    """Return what a row is about. Baselines of older versions do not name the agent."""
+    """Return the agent, scenario and model of a row. Baselines of older versions do not name the agent."""
     return row.get("agent", ""), row["scenario"], row["model"]
 
 

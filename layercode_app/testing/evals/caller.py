@@ -16,8 +16,8 @@ class Caller(Protocol):
     async def next(self, heard: Sequence[HeardTurn]) -> Step | None:
         """Return the caller's next step, given the conversation so far; None hangs up.
 
-        `Step(say=...)` says something; `Step()` connects, which the greeting answers. A step may also hold an
-        expectation of the reply, a question for the judge, and an interruption.
+        `Step(say=...)` says something; `Step()` connects and hears the greeting. A step may also hold an expectation of
+        the reply, a question for the judge, and an interruption.
         """
 
 

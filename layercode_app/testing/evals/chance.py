@@ -1,4 +1,4 @@
-"""What numbers of passed runs say: pass^k, an interval for the pass rate, and whether a difference is more than chance."""
+"""Statistics of passed runs: pass^k, an interval for the pass rate, and whether a difference is more than chance."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from math import comb, sqrt
 
 ALPHA = 0.05
-"""A difference is more than chance if equal agents show it in at most this share of comparisons."""
+"""The significance level: equally good agents are reported as different in at most this share of comparisons."""
 _Z = 1.959963984540054
 """The normal quantile of a 95 % interval."""
 
 
 def pass_hat(passed: int, runs: int, k: int) -> float:
-    """Return the chance that k runs of a scenario all pass, unbiased: C(passed, k) / C(runs, k), as tau-bench has it."""
+    """Return pass^k, the chance that k runs of a scenario all pass: C(passed, k) / C(runs, k), as in tau-bench."""
     return comb(passed, k) / comb(runs, k)
 
 
 def pass_hats(scenarios: Sequence[tuple[int, int]]) -> dict[str, float]:
-    """Return pass^k for each k up to the fewest runs of a scenario, averaged over (passed, runs) of all scenarios."""
+    """Return the mean pass^k of all scenarios, for each k up to the smallest number of runs of a scenario.
+
+    Each scenario is given as (passed, runs).
+    """
     most = min((runs for _, runs in scenarios), default=0)
     return {
         str(k): round(sum(pass_hat(passed, runs, k) for passed, runs in scenarios) / len(scenarios), 4)
@@ -26,7 +29,7 @@ def pass_hats(scenarios: Sequence[tuple[int, int]]) -> dict[str, float]:
 
 
 def interval(passed: int, runs: int) -> tuple[float, float]:
-    """Return the 95 % interval of the pass rate after Wilson; from 0 to 1 without runs."""
+    """Return the 95 % Wilson interval of the pass rate; (0, 1) if there are no runs."""
     if not runs:
         return 0.0, 1.0
     rate, square = passed / runs, _Z * _Z
@@ -36,25 +39,25 @@ def interval(passed: int, runs: int) -> tuple[float, float]:
 
 
 def chance_of_fewer(passed: int, runs: int, before: int, runs_before: int) -> float:
-    """Return how likely it is that an equal agent passes so seldom or less often: Fisher's exact test, one-sided."""
+    """Return the chance that an equally good agent passes at most this often (one-sided Fisher's exact test)."""
     weights = _weights(runs, before + passed, runs_before)
     return sum(weight for number, weight in weights.items() if number <= passed) / sum(weights.values())
 
 
 def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) -> float:
-    """Return how likely such a difference, or a rarer one, is between equal agents: Fisher's exact test, two-sided."""
+    """Return the chance of this or a rarer difference between equally good agents (two-sided Fisher's exact test)."""
     weights = _weights(runs, other + passed, runs_other)
     return sum(weight for weight in weights.values() if weight <= weights[passed]) / sum(weights.values())
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Return in how many ways each number of the passed runs falls to the first agent."""
+    """Return, for each possible number of passes by the first agent, the number of ways to reach it."""
     numbers = range(max(0, passed_together - runs_other), min(runs, passed_together) + 1)
     return {number: comb(runs, number) * comb(runs_other, passed_together - number) for number in numbers}
 
 
 def more_than_chance(chances: Sequence[float]) -> list[bool]:
-    """Return which of several differences are more than chance: together they err in at most ALPHA (Holm's method)."""
+    """Return which differences are significant, given the chance of each. The total error is at most ALPHA (Holm)."""
     found = [False] * len(chances)
     for rank, place in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
         if chances[place] > ALPHA / (len(chances) - rank):

@@ -62,7 +62,7 @@ def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
 
 
 def _side_by_side(rows: Sequence[dict[str, Any]]) -> Table:
-    """Return the table with a row for each scenario. Agents are columns only where they play the same scenario."""
+    """Return the table with a row for each scenario. Agents get separate columns if they play the same scenarios."""
     several = len({(row["scenario"], row["model"]) for row in rows}) < len(rows)
     names = [f"{row['agent']} {row['model']}".strip() if several else row["model"] for row in rows]
     found = {(row["scenario"], name): _cell(row) for row, name in zip(rows, names, strict=True)}

@@ -1,4 +1,4 @@
-"""Write down a simulated call for judges, with what the caller wanted."""
+"""Describe a call for judges, including the caller's goal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .simulated.grade import Call
 
 
 def case_of(scenario: Scenario, call: Call, transcript: str) -> str:
-    """Return what a judge is shown of a call."""
+    """Return the text about a call that a judge reads."""
     goal = scenario.caller.goal if scenario.caller else ""
     outcomes = [outcome["name"] for record in call.records for outcome in record.outcomes]
     instructions = next(filter(None, (instructions_of(record.messages) for record in call.records)), "")

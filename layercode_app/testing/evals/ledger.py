@@ -13,14 +13,14 @@ from .played import Play, Played, from_json
 
 
 class Ledger:
-    """Keeps finished runs, one JSON line each, and stops when the budget is spent.
+    """Saves finished runs, one JSON line each, and tracks the budget.
 
     Args:
-        path: The file of finished runs; without it nothing is kept.
-        settings: What decides how a run goes, besides its scenario, such as the seed and the source code. A run is known
-            only with the same.
-        resume: Keep the runs in the file. Otherwise the file begins anew.
-        budget: Dollars for all models together, those of callers and judges too.
+        path: The file of finished runs; without it nothing is saved.
+        settings: Other values that affect a run, such as the seed and the source code. A saved run is reused only if
+            they are unchanged.
+        resume: Reuse the runs in the file. Otherwise the file is emptied.
+        budget: Maximum dollars for all models together, including those of callers and judges.
 
     """
 
@@ -33,9 +33,9 @@ class Ledger:
         budget: float | None = None,
     ) -> None:
         self.skipped = 0
-        """Runs that were not played, because the budget was spent."""
+        """The number of runs that were not played, because the budget was spent."""
         self.spent = 0.0
-        """Known dollars, those of resumed runs included."""
+        """The known cost in dollars, including that of reused runs."""
         self._path, self._settings, self._budget = path, settings or {}, budget
         self._known: dict[str, Played] = _read(path) if path and resume else {}
         if path is not None and not resume:
@@ -43,18 +43,18 @@ class Ledger:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text("", encoding="utf-8")
             except OSError:
-                # A folder that cannot be written to is no reason not to play.
+                # Play even if the folder cannot be written to; the runs are then not saved.
                 self._path = None
 
     def known(self, run: Play) -> Played | None:
-        """Return the result of a run that is finished; its cost counts."""
+        """Return the saved result of a run and add its cost to `spent`; None if the run is not saved."""
         found = self._known.get(self._key(run))
         if found is not None:
             self.spent += found.spent
         return found
 
     def add(self, run: Play, played: Played) -> None:
-        """Keep a finished run. A run whose caller or judge gave no answer is played again when resumed."""
+        """Save a finished run, unless its caller or judge gave no answer: `--resume` plays such a run again."""
         self.spent += played.spent
         if self._path is not None and not played.errors:
             with self._path.open("a", encoding="utf-8") as file:
@@ -66,7 +66,7 @@ class Ledger:
         return self._budget is None or self.spent < self._budget
 
     def skip(self) -> str:
-        """Count a run that is not played, and return why."""
+        """Count a run that is not played, and return the reason."""
         self.skipped += 1
         return f"not played, because {dollars(self.spent)} of --max-cost {dollars(self._budget or 0)} was spent"
 
@@ -79,7 +79,7 @@ class Ledger:
 
 
 def _read(path: Path) -> dict[str, Played]:
-    """Return the finished runs by key. The last line may be cut, when the process was killed while it wrote."""
+    """Return the finished runs by key. The last line may be incomplete, if the process was killed while writing it."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Played]:
         return {}
     except OSError as error:
         raise ConfigurationError(
-            f"--resume: {path}: {error.strerror}; expected the runs of an earlier `eval`."
+            f"--resume: {path}: {error.strerror}; expected a file of runs from an earlier `eval`."
         ) from error
     found = {}
     for number, line in enumerate(lines, 1):
@@ -99,6 +99,6 @@ def _read(path: Path) -> dict[str, Played]:
                 raise ConfigurationError(
                     f"--resume: {path}:{number} is no finished run ({error}); delete the file to begin anew."
                 ) from error
-            # Further runs are appended, so what is left of the cut line must not stand before them.
+            # Remove the incomplete line, because further runs are appended to the file.
             path.write_text("".join(f"{whole}\n" for whole in lines[:-1]), encoding="utf-8")
     return found

@@ -1,4 +1,4 @@
-"""The matrix of interruptions: which agent survives what."""
+"""Show the matrix of interruptions: which agents pass in spite of which interruptions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .simulated.drill import DRILLS, SEPARATOR
 
 
 def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Return for each agent, model and scenario how many runs each interruption had, and how many passed."""
+    """Return, for each agent, model and scenario, the runs and the passed runs with each kind of interruption."""
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for one in played:
         scenario, _, kind = one.scenario.rpartition(SEPARATOR)
@@ -28,7 +28,7 @@ def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
 
 
 def show_matrix(rows: Sequence[dict[str, Any]]) -> None:
-    """Print the matrix. A dash stands where no reply was long enough, or had a tool, to be interrupted."""
+    """Print the matrix. A dash means that no reply was interrupted: none was long enough, or none called a tool."""
     _, heads, cells = matrix_table(rows)
     print_line()
     print_table(plain_table(heads, [[kind, *map(_colored, found)] for kind, *found in cells]))

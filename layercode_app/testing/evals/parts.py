@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Part(BaseModel):
-    """A part of a scenario file. An unknown field is an error, because a misspelt one would check nothing."""
+    """A part of a scenario file. An unknown field is an error, because a misspelt field would check nothing."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class ExpectedCall(Part):
-    """A tool call: its name, and some of its arguments."""
+    """An expected tool call: its name, and some of its arguments."""
 
     name: str
     args: dict[str, Any] = {}

@@ -22,11 +22,11 @@ from .simulated.grade import Call, grade
 from .simulated.simulated_caller import Account, SimulatedCaller
 
 CLOSE_SECONDS = 30.0
-"""How long an agent may take to finish its work after the call."""
+"""The time that an agent gets to finish its work after the call."""
 
 
 async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None, caller: Caller) -> Played:
-    """Play one run. What the agent did wrong is a failure; a caller or judge without an answer is an error."""
+    """Play one run. The agent's mistakes become failures; a caller or judge that gives no answer becomes an error."""
     scenario = run.scenario
     call = AgentCall(agent, agents=agents, model=run.model, metadata=scenario.metadata)
     for tool, answer in scenario.mock.items():
@@ -50,7 +50,7 @@ async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None,
     finally:
         played.seconds = round(time.perf_counter() - begun, 3)
         played.helper_cost, played.unpriced = spent.amount, spent.unpriced
-        # After Ctrl-C each await would be cancelled again, and the server of the call would stay behind.
+        # Without the shield, Ctrl-C would cancel each await here, and the server of the call would keep running.
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await _account(call, caller, played)
             await call.close()
@@ -58,7 +58,10 @@ async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None,
 
 
 async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
-    """Run the conversation until the caller hangs up, or fail it after MOST_TURNS turns. A simulated caller has a limit of their own."""
+    """Run the conversation until the caller hangs up, or fail it after MOST_TURNS turns.
+
+    A simulated caller enforces `max_turns` instead.
+    """
     while (step := await caller.next(tuple(call.turns))) is not None:
         if len(call.turns) == MOST_TURNS and not isinstance(caller, SimulatedCaller):
             played.failures.append(f"the caller did not hang up within {MOST_TURNS} turns")
@@ -87,14 +90,14 @@ def _note(played: Played, turn: HeardTurn, failed: list[str]) -> None:
 
 
 async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge: Judge | None) -> None:
-    """Hang up a simulated call, which runs the hooks of the session's end, and grade the whole conversation."""
+    """Hang up a simulated call, so that the `on_session_end` hooks run, and grade the whole conversation."""
     if isinstance(caller, SimulatedCaller):
         await call.end()
     told = Call(call.turns, await call.records(), await call.state(), _asides(caller))
     if run.scenario.end is not None:
         played.failures += grade(run.scenario.end, told)
     account = caller.account if isinstance(caller, SimulatedCaller) else Account()
-    # The end decides whether a caller who hung up had what they wanted; a call that was stopped always fails.
+    # If the scenario has an `end`, only the `end` decides. But a call that `max_turns` stopped always fails.
     if account.unfinished and (run.scenario.end is None or account.hung_up == "max_turns"):
         played.failures.append(f"the call did not come to its end: {account.unfinished}")
     if judge is not None and run.judges:
@@ -105,7 +108,7 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
 
 
 async def _account(call: AgentCall, caller: Caller, played: Played) -> None:
-    """Write down what the run took, also if it broke off."""
+    """Record the transcript, the cost and the caller's behaviour, even if the run broke off."""
     told = Call(call.turns, await call.records(), asides=_asides(caller))
     played.transcript = call.transcript
     played.turns, played.cost = told.messages, told.cost.known

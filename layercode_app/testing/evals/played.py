@@ -31,43 +31,43 @@ class Played:
     labels: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    """Why a judge gave no verdict or the caller's model no answer, which is no fault of the agent."""
+    """Reasons why a judge or the caller's model gave no answer. They are not the agent's fault."""
     seconds: float = 0.0
     verdicts: list[dict[str, str]] = field(default_factory=list)
     transcript: str = ""
     ttfs_ms: list[float] = field(default_factory=list)
     agent: str = ""
     turns: int = 0
-    """How many times the caller spoke."""
+    """The number of times that the caller spoke."""
     cost: float | None = 0.0
-    """Dollars of the agent's models; None if no part of it is known."""
+    """Dollars for the agent's models; None if no part of the cost is known."""
     helper_cost: float = 0.0
-    """Known dollars of the models that played the caller and the judges."""
+    """Known dollars for the models that played the caller and the judges."""
     unpriced: int = 0
-    """Requests to models whose price is not known; the costs leave them out."""
+    """The number of requests to models without a known price; the costs do not include them."""
     interruptions: int = 0
-    """Replies that the caller spoke over."""
+    """The number of replies that the caller interrupted."""
     hung_up: str = ""
-    """Who ended a simulated call: `caller`, `goal reached`, `agent` or `max_turns`."""
+    """How a simulated call ended: `caller`, `goal reached`, `agent` or `max_turns`."""
     behaviours: list[dict[str, Any]] = field(default_factory=list)
-    """What a simulated caller meant to say in each turn, and how they behaved."""
+    """For each turn of a simulated caller: what they meant to say, and how they behaved."""
     notes: list[str] = field(default_factory=list)
-    """What explains a failure of a simulated call, but is none by itself."""
+    """Facts that explain a failed simulated call, but are no failures themselves."""
 
     @property
     def passed(self) -> bool:
-        """Whether no check failed, the judges answered, and no verdict is no. A failed check overrides the judges."""
+        """Whether the run has no failed check, no error and no verdict "no". A failed check overrides the judges."""
         return not self.failures and not self.errors and not any(verdict["answer"] == "no" for verdict in self.verdicts)
 
     @property
     def reasons(self) -> list[str]:
-        """The reasons why it did not pass, and what explains them."""
+        """The reasons why the run did not pass, followed by the notes that explain them."""
         said = [f"the judge says no to {v['question']!r}: {v['reason']}" for v in self.verdicts if v["answer"] == "no"]
         return [*self.errors, *self.failures, *said, *([] if self.passed else self.notes)]
 
     @property
     def spent(self) -> float:
-        """Known dollars of all models of this run."""
+        """Known dollars for all models in this run."""
         return (self.cost or 0.0) + self.helper_cost
 
     def to_json(self) -> dict[str, Any]:

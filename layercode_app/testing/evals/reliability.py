@@ -1,4 +1,4 @@
-"""How reliable an agent is: pass^k, the pass rate with its interval, length, cost, first word, interruptions."""
+"""Compute how reliable an agent is: pass^k, pass rate, call length, cost, time to first word, interruptions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _groups(played: Sequence[Played]) -> dict[tuple[str, str], list[Played]]:
 
 
 def figures(runs: Sequence[Played]) -> dict[str, Any]:
-    """Return the figures of some runs. Times are in milliseconds, costs in dollars per call, and None if unknown."""
+    """Return the figures of some runs: times in milliseconds, costs in dollars per call. Unknown values are None."""
     passed = sum(one.passed for one in runs)
     times = [time for one in runs for time in one.ttfs_ms]
     costs = [one.cost for one in runs]
@@ -46,7 +46,7 @@ def figures(runs: Sequence[Played]) -> dict[str, Any]:
 
 
 def counts(runs: Sequence[Played]) -> list[tuple[int, int]]:
-    """Return how many runs of each scenario and model passed, and how many there were."""
+    """Return the number of passed runs and of all runs, for each agent, scenario and model."""
     groups: dict[tuple[str, str, str], list[bool]] = {}
     for one in runs:
         groups.setdefault((one.agent, one.scenario, one.model), []).append(one.passed)
@@ -56,7 +56,7 @@ def counts(runs: Sequence[Played]) -> list[tuple[int, int]]:
 def comparisons(played: Sequence[Played]) -> list[dict[str, Any]]:
     """Compare each agent and model with the first: the difference of pass rates, and whether it is more than chance.
 
-    Only runs that both have are compared, because scenarios differ, and a budget may have left runs out.
+    Only runs that both have played are compared, because scenarios differ, and the budget may have run out.
     """
     groups = list(_groups(played).items())
     found = []
@@ -81,7 +81,7 @@ def comparisons(played: Sequence[Played]) -> list[dict[str, Any]]:
 
 
 def _shared(runs: Sequence[Played], others: Sequence[Played]) -> list[bool]:
-    """Return which runs passed, of those that others have too."""
+    """Return whether each run passed, for the runs that are among the others too."""
     known = {(one.scenario, one.number) for one in others}
     return [one.passed for one in runs if (one.scenario, one.number) in known]
 

@@ -1,4 +1,4 @@
-"""Show how reliable agents and models are: a table, and their differences in words."""
+"""Show how reliable agents and models are: a table, and sentences that compare them."""
 
 from __future__ import annotations
 

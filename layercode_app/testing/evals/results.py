@@ -26,8 +26,8 @@ def report(
 ) -> bool:
     """Write every report, and return whether the evaluation passed.
 
-    With a baseline it fails if it is worse by more than chance, without one if a run failed. It never passes if runs were
-    left out or without an answer of a judge or a caller's model.
+    With a baseline, the evaluation fails if it is worse by more than chance; without a baseline, if any run failed. It
+    also fails if runs were skipped, or if a judge or a caller's model gave no answer.
     """
     rows = eval_report.summary(played)
     worse = regressions(rows, baseline) if baseline else []
@@ -76,4 +76,4 @@ def _tell(skipped: int, excused: bool) -> None:
             (f"{counted(skipped, 'run')} not played, because --max-cost was spent; --resume plays them.", "bold red")
         )
     if excused:
-        print_line("No worse than the baseline by more than chance.")
+        print_line("Some runs failed, but the result is not worse than the baseline by more than chance.")

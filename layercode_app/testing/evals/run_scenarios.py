@@ -52,9 +52,10 @@ async def evaluate(
 ) -> list[Played]:
     """Play every scenario of a file `repeat` times with every model. `agent` overrides the file's agent.
 
-    `caller` makes the caller of each run; by default the one of the scenario, whose behaviour `seed` decides. A caller
-    without a script is played by `caller_model`, a model or its name. `ledger` keeps finished runs and the budget; runs
-    for which no budget was left are missing in the result. `judges` are asked about every scenario, besides its own.
+    `caller` makes the caller of each run. By default the scenario describes the caller, and `seed` decides the caller's
+    behaviour; without a script, `caller_model` plays the caller: a model or its name. `ledger` keeps finished runs and
+    the budget; runs that exceed the budget are missing in the result. `judges` are asked about every scenario, after
+    the scenario's own judges.
     """
     plays = [
         Play(file.agent, scenario, model, number, _questions(scenario, judges))
@@ -64,7 +65,7 @@ async def evaluate(
     ]
     book = ledger or Ledger()
     played = {_key(one): known for one in plays if (known := book.known(one)) is not None}
-    # Loaded once, as by a server: all calls talk to the same agent.
+    # Load the agents once, as a server does: all calls talk to the same agent.
     found = discover(agents) if agent is None and ":" not in file.agent else None
     make_mind = mind_of(file, caller_model) if caller is None else None
     broken: list[Exception] = []
@@ -87,7 +88,7 @@ async def evaluate(
     except ExceptionGroup:
         if not broken:
             raise
-    # Concurrent scenarios raise the same error many times. Newer releases of pydantic-evals leave such cases out.
+    # Concurrent scenarios raise the same error many times, and newer releases of pydantic-evals raise nothing.
     if broken:
         raise broken[0]
     return [played[_key(one)] for one in plays if _key(one) in played]

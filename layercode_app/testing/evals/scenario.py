@@ -17,7 +17,7 @@ from .simulated.patterns import Pattern
 
 
 class Expectation(Part):
-    """What is expected of one turn. Texts are compared without regard to case; `within_ms` is about first speech."""
+    """The expectations of one turn. Texts are compared case-insensitively; `within_ms` limits the time to speech."""
 
     contains: list[str] = Field(default=[])
     absent: list[str] = Field(default=[])
@@ -32,7 +32,7 @@ class Expectation(Part):
 
 
 class Step(Part):
-    """One turn: what the caller says (nothing is the greeting), when they speak over the reply, what is expected."""
+    """One turn: the caller's words (none for the greeting), when they interrupt the reply, and what is expected."""
 
     say: str | None = None
     interrupt: int | float | str | None = Field(
@@ -40,28 +40,28 @@ class Step(Part):
     )
     in_tool: bool = Field(default=False, description="Interrupt the reply as soon as one of its tools starts.")
     playing: bool = Field(
-        default=False, description="The interrupted reply was already complete, so all its tools and data are expected."
+        default=False, description="Interrupt only the playback: the reply is complete, with all its tools and data."
     )
     must_interrupt: bool = Field(
-        default=True, description="Fail if the reply is over before the interruption; otherwise it is heard to its end."
+        default=True, description="Fail if the reply ends before the interruption. If false, it is then heard in full."
     )
     metadata: dict[str, Any] = Field(default={}, description="Metadata of this event, merged with the scenario's.")
     expect: Expectation = Expectation()
-    judge: str | None = Field(default=None, description="A question about the turn for a judge model; yes is good.")
+    judge: str | None = Field(default=None, description="A question about the turn for a judge model; yes passes.")
 
 
 class Scenario(Part):
-    """One conversation: either `turns` in a fixed order, or a simulated `caller` and what must be done at the `end`."""
+    """One conversation: either fixed `turns`, or a simulated `caller` and what must be done by the `end`."""
 
     name: str
-    turns: list[Step] = Field(default=[], description="What is said in a fixed order.")
+    turns: list[Step] = Field(default=[], description="The caller's turns in a fixed order.")
     caller: CallerSpec | None = Field(default=None, description="A simulated caller, instead of `turns`.")
     end: End | None = Field(default=None, description="What must have been done when the call is over.")
     labels: list[str] = Field(default=[])
     metadata: dict[str, Any] = Field(default={})
     from_phone_number: str | None = None
     to_phone_number: str | None = None
-    mock: dict[str, Any] = Field(default={}, description="Tools that do not run, and their answers.")
+    mock: dict[str, Any] = Field(default={}, description="Answers by tool name. These tools do not really run.")
 
     @model_validator(mode="after")
     def _turns_or_caller(self) -> Scenario:
@@ -97,7 +97,7 @@ def load(path: Path) -> ScenarioFile:
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
-        # Of a value that may have several types, the error with the longest place is about the type that was meant.
+        # A value that allows several types has an error for each; the deepest error is about the intended type.
         first = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
         place = ".".join(map(str, first["loc"])) or "the file"
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Hash the source code that decides how a run goes: the agents' folders, and the modules that scenario files name."""
+"""Hash the source code that affects a run: the agents' folders, and the modules that scenario files name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...agent.discovery import folders
 from .scenario import ScenarioFile
 
 SUFFIXES = (".py", ".md", ".txt")
-"""Code and prompts. Scenario files may lie in the same folder; each run has its own scenario in its key."""
+"""Suffixes of code and prompts. Scenario files in these folders are not hashed: a run's key has its scenario."""
 
 
 def source_digest(files: Sequence[ScenarioFile], agents: Path | None) -> str:

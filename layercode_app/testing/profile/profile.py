@@ -29,7 +29,7 @@ STAGES = ("verified", "history", "ttft", "ttfs", "total")
 
 @dataclass
 class Function:
-    """A function's own time over all turns in milliseconds, without the time it awaited."""
+    """The time spent in one function itself, in milliseconds over all turns. Callees and awaits do not count."""
 
     name: str
     where: str
@@ -47,7 +47,7 @@ class Allocation:
 
 @dataclass
 class Profile:
-    """The measurements of some turns."""
+    """The measurements of an agent's turns."""
 
     agent: str
     turns: int
@@ -56,7 +56,7 @@ class Profile:
     functions: list[Function]
     allocations: list[Allocation]
     peaks: list[int]
-    """For each turn, the bytes held at its peak less those held before it; most are freed when it ends."""
+    """The peak memory of each turn, in bytes above the memory held before it. Most is freed when the turn ends."""
     stages: dict[str, dict[str, float | None]]
     page: str
     """The flame graph, as a page that needs no server."""
@@ -78,9 +78,9 @@ class Profile:
         """Yield the profile as lines of text."""
         yield f"{self.agent}: {self.turns} turns, {self.cpu_ms / self.turns:.2f} ms of CPU each"
         if self.failed:
-            yield f"{self.failed} of them failed; `chat` shows why."
+            yield f"{self.failed} of these turns failed; `chat` shows why."
         yield ""
-        yield "Stages (ms since the request; tools and custom spans by their duration)"
+        yield "Stages (ms since the request; for tools and custom spans, their duration in ms)"
         for name, times in self.stages.items():
             yield f"  {name:<24} p50 {milliseconds(times['p50']):>10}  p95 {milliseconds(times['p95']):>10}"
         yield ""
@@ -100,7 +100,7 @@ class Profile:
 async def profile(
     agent: VoiceAgent[Any, Any], *, turns: int, settings: Settings, texts: Sequence[str], model: str | None = None
 ) -> Profile:
-    """Profile `turns` turns of an agent, and as many again for its allocations."""
+    """Profile an agent: run `turns` turns to measure CPU time, then as many again to measure allocations."""
     import time
 
     from pyinstrument import Profiler
@@ -114,7 +114,7 @@ async def profile(
         finally:
             profiler.stop()
         cpu = (time.process_time() - before) * 1000
-    # Start a new conversation: turns that follow others carry a longer history.
+    # Start a new conversation, so that the turns do not carry the history of the first run.
     async with rehearsing(agent, settings=settings, model=model, texts=texts) as caller:
         tracemalloc.start(8)
         try:
@@ -140,7 +140,7 @@ async def profile(
 
 
 async def _peak(caller: Caller) -> int:
-    """Run a turn; return the bytes held at its peak less those held before it."""
+    """Run a turn, and return its peak memory in bytes above the memory held before it."""
     tracemalloc.reset_peak()
     before, _ = tracemalloc.get_traced_memory()
     await caller.say(1)
@@ -190,6 +190,6 @@ def _stages(records: Sequence[TurnRecord]) -> dict[str, dict[str, float | None]]
 
 
 def _short(path: str | None) -> str:
-    """Return a file's path from its package on, or its last three parts if it is in no installed package."""
+    """Return a file's path below `site-packages`, or the last three parts of any other path."""
     parts = Path(path or "?").parts
     return "/".join(parts[parts.index("site-packages") + 1 :] if "site-packages" in parts else parts[-3:])

@@ -1,4 +1,4 @@
-"""What a caller does on the line besides speaking: planned per turn from the seed, whatever the agent answers."""
+"""Plan how a caller behaves on the line, such as interrupting. The plan depends on the seed, not on the agent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_WORDS = 6
 
 @dataclass(frozen=True)
 class Plan:
-    """The behaviours of one turn of the caller, and of the reply to it."""
+    """The caller's planned behaviours in one turn and during the reply to it."""
 
     silent: bool
     splits: bool
@@ -27,23 +27,23 @@ class Plan:
     """A listening sound, made over the reply."""
     interrupts: bool
     after: int
-    """Words of the reply that are heard before the caller speaks over it."""
+    """The number of words of the reply that the caller hears before interrupting it."""
     playing: bool
-    """The reply was complete when it was interrupted, and only its playback was cut."""
+    """Whether the interruption cuts only the playback of a complete reply."""
 
     @property
     def cut(self) -> int | None:
-        """Words after which the reply is cut; None if the caller hears it to its end."""
+        """The number of words after which the reply is cut; None if the caller hears it to its end."""
         return self.after if self.interrupts or self.sound else None
 
 
 def random_of(seed: int, scenario: str, run: int, turn: int) -> Random:
-    """Return the random numbers of one turn, which depend on nothing that the agent does."""
+    """Return the random generator of one turn. It does not depend on what the agent does."""
     return Random(f"{seed}/{scenario}/{run}/{turn}")  # noqa: S311 - the same seed must give the same call
 
 
 def plan(behaviour: Behaviour, random: Random) -> Plan:
-    """Plan one turn. Each number is drawn whether it is needed or not, so that one share does not shift the others."""
+    """Plan one turn. Unused random numbers are drawn too, so that changing one share does not affect the others."""
     chances = [random.random() for _ in range(6)]
     sound, after, playing = random.choice(SOUNDS), random.randint(1, MOST_WORDS), random.random() < 0.5
     interrupts = chances[0] < behaviour.interrupts
@@ -62,15 +62,15 @@ def plan(behaviour: Behaviour, random: Random) -> Plan:
 
 @dataclass(frozen=True)
 class Delivered:
-    """A line as the agent receives it, and what was done to it."""
+    """A line as the agent receives it, and the behaviours that changed it."""
 
     parts: list[str]
     done: list[str]
-    """The behaviours that changed it, by name."""
+    """The names of the behaviours that changed the line."""
 
 
 def deliver(line: str, plan: Plan, random: Random) -> Delivered:
-    """Return a line as it is spoken and recognised: with hesitations, misheard words, in one or two messages."""
+    """Return a line as the agent receives it: with planned hesitations and misheard words, in one or two messages."""
     done = []
     for name, wanted, change in (("hesitates", plan.hesitates, hesitate), ("misheard", plan.misheard, mishear)):
         changed = change(line, random) if wanted else line

@@ -10,7 +10,7 @@ from ..parts import Part
 from .patterns import Pattern
 
 MOST_TURNS = 100
-"""Maximum number of turns; a caller who has not hung up by then has failed."""
+"""Maximum number of turns; the run fails if the caller has not hung up by then."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """The share of turns in which something happens, from 0 to 1."""
@@ -24,27 +24,27 @@ BreaksIn = Literal[
     "twice in a row",
     "with a listening sound",
 ]
-"""A kind of interruption, as `--interruptions matrix` plays each of them."""
+"""The kinds of interruption; `--interruptions matrix` plays all of them."""
 
 
 class Rule(Part):
-    """A line of a script: once `when` was heard since the caller's last line, `say` is said. Each rule is used once."""
+    """A line of a script: the caller says `say` if `when` was heard since their last line. Each rule is used once."""
 
     when: Pattern | None = Field(
-        default=None, description="A text or a regular expression, without regard to case; without it the rule is next."
+        default=None, description="A text or regular expression, ignoring case. Without `when`, the rule always fits."
     )
     say: str
 
 
 class Behaviour(Part):
-    """How often the caller does what callers do, as shares of turns. The seed decides where."""
+    """How often the caller shows each behaviour, as a share of turns. The seed decides in which turns."""
 
     interrupts: Share = Field(default=0, description="Speaks the next line over the reply.")
     backchannels: Share = Field(default=0, description="Makes a listening sound, such as mhm, while the agent speaks.")
     hesitates: Share = Field(default=0, description="Says um, begins again, or corrects a word.")
     misheard: Share = Field(default=0, description="Speech recognition writes a homophone, or drops a small word.")
-    silent: Share = Field(default=0, description="Says nothing at first.")
-    splits: Share = Field(default=0, description="A sentence is delivered as two messages.")
+    silent: Share = Field(default=0, description="Stays silent for one turn before the line.")
+    splits: Share = Field(default=0, description="Delivers a sentence as two messages.")
 
 
 class CallerSpec(Part):
@@ -54,14 +54,14 @@ class CallerSpec(Part):
     goal: str = ""
     facts: dict[str, Any] = Field(default={}, description="What the caller knows, such as a name or an order number.")
     script: str | list[Rule] | None = Field(
-        default=None, description="What is said without a model: rules, or a function at `module:function`."
+        default=None, description="The caller's lines without a model: rules, or a function as `module:function`."
     )
     behaviour: Behaviour = Behaviour()
     breaks_in: BreaksIn | None = Field(
-        default=None, description="Breaks in at this point: in run 1 from the first line on, in run 2 from the second."
+        default=None, description="Interrupt at this point: from the first line on in run 1, from the second in run 2."
     )
     max_turns: int = Field(
-        default=12, ge=1, le=MOST_TURNS, description="The most messages of the caller; the greeting is not counted."
+        default=12, ge=1, le=MOST_TURNS, description="Maximum messages of the caller; the greeting does not count."
     )
 
     @field_validator("script")

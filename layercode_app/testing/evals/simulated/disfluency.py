@@ -1,4 +1,4 @@
-"""How people speak: hesitations, second starts, corrected numbers, and sentences with a pause in the middle."""
+"""Imitate how people speak: hesitations, restarted sentences, corrected numbers, and pauses in mid-sentence."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final
 SOUNDS: Final = ("um", "uh", "er", "well")
 NUMBERS: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _PAUSES = re.compile(r"(?<=[,;.!?])\s+|\s+(?=(?:and|but|because|or)\b)", re.IGNORECASE)
-"""Where a speaker pauses: after punctuation, and before a conjunction."""
+"""Matches the places where a speaker pauses: after punctuation, and before a conjunction."""
 
 
 def hesitate(line: str, random: Random) -> str:
-    """Return the line with one hesitation, a second start, or a number that is corrected at once."""
+    """Return the line with one hesitation, with its beginning repeated, or with a number that is corrected at once."""
     words = line.split()
     ways: list[Callable[[list[str], Random], list[str]]] = [_with_sound, _begun_twice]
     if _number_places(words):

@@ -1,4 +1,4 @@
-"""The interruptions of the matrix: a caller breaks in once, or twice in a row, at a chosen point of a reply."""
+"""The interruptions of the matrix: a caller interrupts once, or twice in a row, at a chosen point of a reply."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ..scenario import Scenario, ScenarioFile, Step
 from .caller_spec import Behaviour, BreaksIn, CallerSpec
 
 SEPARATOR: Final = " / "
-"""Between the name of a scenario and the interruption, in the names of the matrix."""
+"""Separates the scenario and the interruption in the scenario names of the matrix."""
 
 
 @dataclass(frozen=True)
 class Drill:
-    """One kind of interruption, as a caller does it."""
+    """One kind of interruption."""
 
     after: int | None = None
-    """Words of the reply that are heard."""
+    """The number of words of the reply that are heard."""
     in_tool: bool = False
     playing: bool = False
     times: int = 1
@@ -41,20 +41,20 @@ DRILLS: Final[dict[BreaksIn, Drill]] = {
 
 
 def drilled_line(spec: CallerSpec, run: int) -> int:
-    """Return the line of the caller from which on they break in: the first in run 1, the second in run 2, and so on.
+    """Return the caller's first line whose reply is interrupted: line 1 in run 1, line 2 in run 2, and so on.
 
-    The last line is left out, because a caller who breaks in has something to say.
+    The last line is excluded, because a caller who interrupts needs another line to say.
     """
     lines = len(spec.script) if isinstance(spec.script, list) else 4
     return (run - 1) % max(1, lines - 1) + 1
 
 
 def matrix(file: ScenarioFile) -> ScenarioFile:
-    """Return each simulated scenario once for each interruption. Raises ConfigurationError if there is none."""
+    """Return each simulated scenario once per interruption. Raises ConfigurationError if no scenario is simulated."""
     simulated = [scenario for scenario in file.scenarios if scenario.caller]
     if not simulated:
         raise ConfigurationError(
-            f"--interruptions matrix: no scenario of agent {file.agent!r} has a `caller`; expected a simulated caller."
+            f"--interruptions matrix: no scenario of agent {file.agent!r} has a `caller`; expected at least one."
         )
     return ScenarioFile(agent=file.agent, scenarios=[_drilled(one, kind) for one in simulated for kind in DRILLS])
 

@@ -11,13 +11,13 @@ from .patterns import Pattern
 
 
 class EndCall(ExpectedCall):
-    """A tool call that must have succeeded during the conversation, and how often."""
+    """A tool call that must have succeeded in the conversation, and how often it must have succeeded."""
 
-    times: int | None = Field(default=None, ge=1, description="Exactly this often; without it at least once.")
+    times: int | None = Field(default=None, ge=1, description="The exact number of calls; by default at least one.")
 
 
 class End(Part):
-    """What is expected of a whole conversation. What was done overrides every judge."""
+    """The expectations of a whole conversation. A failed expectation overrides every judge."""
 
     state: dict[str, Any] = Field(default={}, description="A part of the conversation's state at the end.")
     outcomes: list[str] = Field(default=[], description="Outcomes by name, each as often as it is listed.")
@@ -27,17 +27,17 @@ class End(Part):
     said: list[Pattern] = Field(default=[], description="Texts or regular expressions that the caller must hear.")
     unsaid: list[Pattern] = Field(default=[], description="Texts or regular expressions that must not be spoken.")
     grounded: bool = Field(
-        default=False, description="Every number spoken was in a tool's result, in the prompt, or said by the caller."
+        default=False, description="Fail if the agent says a number that no tool, prompt or caller named."
     )
-    max_cost: float | None = Field(default=None, ge=0, description="Dollars of the agent's models.")
+    max_cost: float | None = Field(default=None, ge=0, description="Maximum dollars for the agent's models.")
     within_turns: int | None = Field(
-        default=None, ge=1, description="The most messages of the caller. Listening sounds and silence do not count."
+        default=None, ge=1, description="Maximum messages of the caller. Listening sounds and silence do not count."
     )
     judge: list[str] | str = Field(
-        default=[], description="Questions about the whole conversation, names of stock judges, or `all`; yes is good."
+        default=[], description="Questions about the whole conversation, names of stock judges, or `all`; yes passes."
     )
 
     @property
     def judges(self) -> list[str]:
-        """The questions and names of judges, as written."""
+        """The value of `judge` as a list."""
         return [self.judge] if isinstance(self.judge, str) else self.judge

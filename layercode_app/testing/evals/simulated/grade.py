@@ -1,4 +1,4 @@
-"""Grade a whole conversation by what was done in it: state, outcomes, tools, data, words, cost and length."""
+"""Grade a whole conversation: its state, outcomes, tool calls, data, words, cost and length."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Call:
     records: Sequence[TurnRecord] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
     asides: Sequence[int] = ()
-    """Numbers of turns that are no message of their own: listening sounds, silence, and the begun half of a sentence."""
+    """Numbers of the turns that are not messages: listening sounds, silence, and the first half of a split sentence."""
 
     @property
     def messages(self) -> int:
-        """How often the caller spoke."""
+        """The number of messages of the caller."""
         return len(self.spoken)
 
     @property
@@ -37,7 +37,7 @@ class Call:
 
     @property
     def numbered(self) -> list[tuple[int, HeardTurn]]:
-        """The turns with their numbers, which count from 1 as in the reasons of failures."""
+        """The turns with their numbers, counted from 1 as in the failure messages."""
         return list(enumerate(self.turns, 1))
 
     @property
@@ -47,13 +47,13 @@ class Call:
 
 
 def grade(end: End, call: Call) -> list[str]:
-    """Return what differs from what was expected, each with the turn where it happened."""
+    """Return the failed expectations, each with the turn where the failure happened."""
     checks = (_state(end, call), _outcomes(end, call), _tools(end, call), _absent(end, call))
     return [reason for check in (*checks, _data(end, call), _words(end, call), _limits(end, call)) for reason in check]
 
 
 def place(number: int, turn: HeardTurn) -> str:
-    """Return a turn as it is named in reasons."""
+    """Return the name of a turn for failure messages."""
     return f"turn {number} ({turn.text!r})" if turn.text else f"turn {number}"
 
 
@@ -72,7 +72,7 @@ def _differences(wanted: Mapping[str, Any], found: Any, above: str) -> Iterator[
 
 
 def _last_change(call: Call, path: str) -> str:
-    """Return the turn after which a part of the state had its last value."""
+    """Return a phrase that names the turn in which a part of the state last changed."""
     changed, before = "it was never set", None
     for number, turn in call.numbered:
         value: Any = turn.record.state if turn.record else None

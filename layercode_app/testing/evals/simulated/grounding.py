@@ -18,9 +18,9 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def ungrounded(turns: Sequence[HeardTurn], records: Sequence[TurnRecord]) -> Iterator[tuple[int, str]]:
-    """Yield each spoken number that was not known by then, with the number of its turn.
+    """Yield the turn and the text of each spoken number that was not known by then.
 
-    Known are the numbers of tools' arguments and results, of what the caller said, of the greeting and of the prompt.
+    Known numbers come from tool arguments and results, the caller's words, the greeting and the prompt.
     """
     known = _prompted(records)
     for place, turn in enumerate(turns, 1):
@@ -44,7 +44,7 @@ def _prompted(records: Sequence[TurnRecord]) -> set[float]:
 
 
 def _in_value(value: Any) -> set[float]:
-    """Return the numbers anywhere in a value, also those that its texts spell out."""
+    """Return all numbers in a value, including numbers spelled out in its texts."""
     if isinstance(value, dict):
         return {number for key, each in value.items() for number in _in_value(key) | _in_value(each)}
     if isinstance(value, list | tuple):
@@ -55,7 +55,7 @@ def _in_value(value: Any) -> set[float]:
 
 
 def _amounts(text: str) -> set[float]:
-    """Return the numbers of a text, also each part of an amount: "4.80" is 4.8, 4 and 80."""
+    """Return the numbers in a text, and each part of an amount: "4.80" is 4.8, 4 and 80."""
     found = list(_AMOUNT.finditer(text))
     return {_value(one) for one in found} | {float(part) for one in found for part in re.findall(r"\d+", one[0])}
 

@@ -15,12 +15,12 @@ from .script import scripted_mind
 
 
 def mind_of(file: ScenarioFile, model: Any) -> Callable[[CallerSpec], Mind]:
-    """Return a function that makes the mind of each run. Raises ConfigurationError if a caller needs a model."""
+    """Return a function that makes the mind of each run. Raises ConfigurationError if a needed model is not given."""
     for scenario in file.scenarios:
         if scenario.caller is not None and scenario.caller.script is None and model is None:
             raise ConfigurationError(
                 f"scenario {scenario.name!r}: its caller has a goal and no `script`. Name the model that plays the caller "
-                "with --caller-model, or give it a `script`."
+                "with --caller-model, or give the caller a `script`."
             )
 
     known = named_model(model, "--caller-model") if isinstance(model, str) else model

@@ -1,4 +1,4 @@
-"""What speech recognition makes of words: homophones, and small words that are lost."""
+"""Imitate the errors of speech recognition: homophones, and small words that are lost."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 
 def heard_in(pattern: str, text: str) -> bool:
-    """Return whether a text contains this text, or a match of this regular expression, without regard to case."""
+    """Return whether the text contains the pattern, as plain text or as a regular expression, ignoring case."""
     return pattern.lower() in text.lower() or _compiled(pattern).search(text) is not None
 
 
@@ -20,7 +20,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _checked(pattern: str) -> str:
-    """Return the pattern. Raises ValueError if it does not compile: it would check nothing."""
+    """Return the pattern. Raises ValueError if it is not a valid regular expression."""
     try:
         _compiled(pattern)
     except re.error as error:
@@ -31,4 +31,4 @@ def _checked(pattern: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_checked)]
-"""A text, which is found as it is written, and also as a regular expression."""
+"""A text to find. It matches literally, and also as a regular expression."""

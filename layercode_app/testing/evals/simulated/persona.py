@@ -1,4 +1,4 @@
-"""A caller played by a model, who knows the persona, the goal, the facts, and what was heard; never the agent's prompt."""
+"""A caller played by a model. It knows the persona, the goal, the facts and what was heard, not the agent's prompt."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .mind import Hearing, Move
 from .spoken_words import HANG_UP, spoken_words
 
 ANSWER_SECONDS = 60.0
-"""How long the caller's model may take for one line."""
+"""The time that the caller's model gets for one line."""
 MOST_SAME = 3
-"""How often the model may say the same line, or nothing, in a row."""
+"""The caller hangs up when the model says the same line, or nothing, this many times in a row."""
 _ACTION = re.compile(r"[\W_]*(silent|hang_up|goal_reached)[\W_]*", re.IGNORECASE)
 _WORDS = re.compile(r"""["']words["']\s*:\s*("(?:[^"\\]|\\["\\/bfnrt])*")""")
-"""Matches the words in an answer that is not the JSON that was asked for."""
+"""Matches the words in an answer that is not valid JSON."""
 INSTRUCTIONS = """\
 You play a caller on the telephone; a voice agent answers. Stay in your role, and speak as people speak on the phone: one or
 two short sentences, no lists. Tell only what you are asked for, and invent no facts. Speak for yourself only, never for
@@ -55,7 +55,7 @@ class Persona:
         return self._end is not None and self._end.reached
 
     async def next(self, hearing: Hearing) -> Move:
-        """Ask the model for the next move. Raises CallerError if it does not answer, or not in time."""
+        """Ask the model for the next move. Raises CallerError if it fails or times out."""
         if self._end is not None:
             return self._end
         asked, who = conversation(hearing), "the caller's model"
@@ -63,7 +63,7 @@ class Persona:
         return self._bounded(understood(answer))
 
     def _bounded(self, move: Move) -> Move:
-        """Hang up if the model says the same, or nothing, again and again."""
+        """Return the move, or hang up if the model has said the same line, or nothing, MOST_SAME times in a row."""
         if move.last:
             self._end = Move(None, reached=move.reached)
         if move.say is None or move.last:
@@ -77,14 +77,14 @@ class Persona:
 
 
 def role(spec: CallerSpec) -> str:
-    """Return who the caller is, as the model is told."""
+    """Return the description of the caller for the model."""
     facts = "\n".join(f"- {name}: {value}" for name, value in spec.facts.items())
     parts = [spec.persona and f"You are: {spec.persona}", f"Your goal: {spec.goal}", facts and f"You know:\n{facts}"]
     return "\n".join(part for part in parts if part)
 
 
 def conversation(hearing: Hearing) -> str:
-    """Return what the caller said and heard. A reply that they spoke over ends where they did."""
+    """Return what the caller said and heard. An interrupted reply ends where the caller interrupted it."""
     lines: list[str] = []
     for said, heard in hearing.exchanges:
         lines += [f"you: {said or '(silent)'}"] if lines or said else []
@@ -93,7 +93,7 @@ def conversation(hearing: Hearing) -> str:
 
 
 def understood(answer: CallerMove | str) -> Move:
-    """Return the move that was meant, whether the model answered as asked or in plain text."""
+    """Return the move that the model meant, whether it answered with a CallerMove or in plain text."""
     move = _from_text(answer) if isinstance(answer, str) else answer
     words = "" if HANG_UP.fullmatch(move.words.strip()) else spoken_words(move.words)
     if move.action in ("hang_up", "goal_reached"):
@@ -104,7 +104,7 @@ def understood(answer: CallerMove | str) -> Move:
 
 
 def _from_text(text: str) -> CallerMove:
-    """Return the move in a text: the JSON that was asked for, perhaps in a code block, the name of an action, or words."""
+    """Return the move in a text, which may be JSON (also in a code block), the name of an action, or spoken words."""
     if named := _ACTION.fullmatch(text):
         return CallerMove.model_validate({"action": named[1].lower()})
     found = re.search(r"\{.*\}", text, re.DOTALL)

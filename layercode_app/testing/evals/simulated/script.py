@@ -1,4 +1,4 @@
-"""Callers without a model: rules that wait for what they hear, or a function that chooses each line."""
+"""Callers without a model: rules that wait for words of the agent, or a function that chooses each line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Function: TypeAlias = Callable[[Hearing], "str | Awaitable[str | None] | None"]
 
 
 class Rules:
-    """Says the first rule not yet used whose `when` was heard, and hangs up when no rule is left."""
+    """Says the line of the first unused rule whose `when` was heard, and hangs up if there is none."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self._left = list(rules)
@@ -28,7 +28,10 @@ class Rules:
         return not self._left
 
     async def next(self, hearing: Hearing) -> Move:
-        """Return the next line. A caller who spoke over the reply does not wait for the rest of it."""
+        """Return the next line. After an interruption, the first unused rule is used even if its `when` was not heard.
+
+        The caller hangs up if no rule fits.
+        """
         fitting = [rule for rule in self._left if rule.when is None or heard_in(rule.when, hearing.heard)]
         if not fitting and hearing.broke_in:
             fitting = self._left[:1]
@@ -38,7 +41,7 @@ class Rules:
         return Move(None, self._waited())
 
     def _waited(self) -> str:
-        """Return what the caller still waited for; a caller hangs up without a reason once everything is said."""
+        """Return why the caller hung up with lines left to say; empty if no line is left."""
         if not self._left:
             return ""
         return f"the caller hung up, because {self._left[0].when!r} was not heard; they still had to say {self._left[0].say!r}"
@@ -52,11 +55,11 @@ class ByFunction:
 
     @property
     def satisfied(self) -> bool:
-        """Return False: a function tells that it has nothing more to say by hanging up."""
+        """Return False: a function hangs up when it has nothing more to say."""
         return False
 
     async def next(self, hearing: Hearing) -> Move:
-        """Call the function. Raises CallerError if it returns no line."""
+        """Call the function. Raises CallerError if it returns neither a text nor None."""
         told = self._function(hearing)
         said = await told if inspect.isawaitable(told) else told
         if said is not None and not isinstance(said, str):
@@ -65,7 +68,7 @@ class ByFunction:
 
 
 def scripted_mind(spec: CallerSpec) -> Mind:
-    """Return the mind of a caller with a script. Raises ConfigurationError if there is no such function."""
+    """Return the mind of a caller with a script. Raises ConfigurationError if the script names no function."""
     if isinstance(spec.script, list):
         return Rules(spec.script)
     return ByFunction(_function(spec.script or ""), spec.script or "")
@@ -76,7 +79,7 @@ def _function(address: str) -> Function:
     function: Function | None = getattr(import_module(module_name, asked=address), name, None)
     if not callable(function):
         raise ConfigurationError(
-            f"script: {address}: {name!r} is {function!r}; expected a function of what was heard, which returns the next "
-            "line, or None to hang up."
+            f"script: {address}: {name!r} is {function!r}; expected a function that takes what was heard and returns "
+            "the next line, or None to hang up."
         )
     return function

@@ -17,22 +17,22 @@ from .mind import Exchange, Hearing, Mind, Move
 
 @dataclass
 class Account:
-    """What a simulated caller did, for the report."""
+    """The record of what a simulated caller did, for the report."""
 
     behaviours: list[dict[str, Any]] = field(default_factory=list)
     """For each of the caller's turns: what they meant to say, and the behaviours that were planned and took place."""
     notes: list[str] = field(default_factory=list)
-    """What explains a failure, but is none by itself."""
+    """Facts that explain a failure, but are no failures themselves."""
     hung_up: str = ""
-    """Who ended the call: `caller`, `goal reached`, `agent` or `max_turns`."""
+    """How the call ended: `caller`, `goal reached`, `agent` or `max_turns`."""
     asides: list[int] = field(default_factory=list)
-    """Numbers of turns that do not count as messages: listening sounds, silence, and the begun half of a sentence."""
+    """Numbers of the turns that are not messages: listening sounds, silence, and the first half of a split sentence."""
     unfinished: str = ""
-    """Why the call was over before the caller had what they wanted; empty if they had it."""
+    """Why the call ended before the caller had what they wanted; empty if they had it."""
 
 
 class SimulatedCaller:
-    """A caller who hears, decides and behaves. It satisfies the protocol `Caller`."""
+    """A simulated caller, who implements the protocol `Caller`. `run` is the number of the run, from 1."""
 
     def __init__(self, spec: CallerSpec, mind: Mind, *, seed: int, scenario: str, run: int) -> None:
         self.account = Account()
@@ -46,7 +46,7 @@ class SimulatedCaller:
         self._drill_from = drilled_line(spec, run)
 
     async def next(self, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the next thing that the caller does; None hangs up."""
+        """Return the caller's next step; None hangs up."""
         if not heard:
             return Step()
         if heard[-1].hangup:
@@ -59,7 +59,7 @@ class SimulatedCaller:
         return self._waiting.pop(0) if self._waiting else self._sound(heard) or await self._speak(heard)
 
     async def _stop(self, heard: Sequence[HeardTurn]) -> None:
-        """Hang up after the last message that is allowed, unless the caller does it themselves now."""
+        """End the call at the message limit. If the caller would hang up now anyway, that counts as the end."""
         random = random_of(*self._key, self._turn + 1)
         move = None if self._waiting else await self._mind.next(self._hearing(heard, random))
         if move and (move.say is None or move.last):
@@ -102,7 +102,7 @@ class SimulatedCaller:
         return self._break_in(move.say, planned, heard) or self._say(move, planned, random, len(heard))
 
     def _break_in(self, say: str, planned: Plan, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the step of the matrix, until the caller has broken in as often as they should."""
+        """Return the step that the matrix interrupts; None if it is too early, or after the last interruption."""
         if not self._drill or self._turn < self._drill_from:
             return None
         if sum(turn.interrupted for turn in heard) >= self._drill.times:
@@ -118,7 +118,7 @@ class SimulatedCaller:
         return Step(say="")
 
     def _note(self, turns: int, said: str, behaviours: list[str]) -> None:
-        """Note what the caller does after these `turns`. They count from the greeting on, as in the reasons."""
+        """Record what the caller does after this number of turns; the greeting is turn 1, as in failure messages."""
         self.account.behaviours.append({"turn": turns + 1, "said": said, "behaviours": behaviours})
 
     def _hearing(self, heard: Sequence[HeardTurn], random: Random) -> Hearing:
@@ -128,7 +128,7 @@ class SimulatedCaller:
         return Hearing(" ".join(turn.heard for turn in new), exchanges, broke_in, self._spec.facts, random)
 
     def _say(self, move: Move, planned: Plan, random: Random, turns: int) -> Step:
-        """Return the line as it is delivered. The reply to its last part is the one that may be interrupted."""
+        """Return the line's first step, and queue its other part. The plan applies to the reply to the last part."""
         delivered = deliver(move.say or "", planned, random)
         *first, last = delivered.parts
         playing = planned.cut is not None and (planned.playing or planned.sound is not None)
@@ -142,7 +142,7 @@ class SimulatedCaller:
 
 
 def _over_the_reply(planned: Plan) -> list[str]:
-    """Return what is planned over the reply; it takes place if the reply is long enough."""
+    """Return the behaviours planned during the reply. They take place if the reply is long enough."""
     if planned.sound:
         return [f"says {planned.sound!r} after {planned.after} words"]
     where = " of the playback" if planned.playing else ""

@@ -1,4 +1,4 @@
-"""Take the caller's own words from what a model wrote: no markdown, no stage directions, no lines of the agent."""
+"""Extract the caller's words from a model's text: no markdown, no stage directions, no lines of the agent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from ....agent.markdown_filter import speakable
 
 MOST_CHARACTERS = 500
-"""A caller who says more in one breath is cut off at the end of a sentence."""
+"""Maximum length of a line. A longer line is cut at the end of a sentence."""
 HANG_UP = re.compile(r"[\[(*<\s]*(?:(?:i )?hangs? up|ends? (?:the )?call|end of call)[\])*>.!\s]*", re.IGNORECASE)
-"""Matches an answer that only tells that the caller hangs up."""
+"""Matches an answer that only says that the caller hangs up."""
 _OTHERS = re.compile(
     r"(?:^|\n)[\s*_#>-]*(?:voice )?(?:agent|assistant|ai|bot|operator|representative|system)[*_]*\s*:", re.IGNORECASE
 )
@@ -27,7 +27,7 @@ def spoken_words(text: str) -> str:
     """Return the words that the caller speaks; an empty text if there are none."""
     own = _OTHERS.split(text, maxsplit=1)[0]
     if not own.strip() and (label := _OWN.search(text)):
-        # The model began with what the agent said.
+        # The model began with a line of the agent, so search from the caller's label on.
         own = _OTHERS.split(text[label.start() :], maxsplit=1)[0]
     own = _DIRECTIONS.sub(" ", _BOLD.sub(r"\1", _OWN.sub("", own)))
     return _bounded(" ".join(speakable(own).split()).strip('"“” '))

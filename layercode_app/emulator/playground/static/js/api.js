@@ -11,7 +11,7 @@ function send(method, path, body) {
   return ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 }
 
-// Ids may contain lone surrogates, which a URL cannot encode; and a URL may contain invalid encodings.
+// Ids may contain lone surrogates, which a URL cannot encode. A URL may contain invalid encodings.
 export function encoded(id) {
   return encodeURIComponent(id.replace(/[\ud800-\udfff]/gu, "\ufffd"));
 }

@@ -1,4 +1,4 @@
-// A call: the client, the sound, and the data of each turn before the journal has it.
+// A live call: its client, its sound, and the data of each turn until the journal has it.
 
 import { api } from "./api.js";
 import { PlatformClient } from "./client.js";
@@ -8,7 +8,7 @@ import { wordsUpTo } from "./format.js";
 const GRACE_MS = 2000;
 
 export class Call extends EventTarget {
-  // `sound(onPlayed)` makes what speaks: a Player, or the browser's own voice.
+  // `sound(onPlayed)` creates the object that speaks: a Player or a BrowserVoice.
   constructor(agent, sound) {
     super();
     this.agent = agent;
@@ -48,12 +48,12 @@ export class Call extends EventTarget {
   }
 
   text(id, content) {
-    // The record of a finished turn may come before its last words.
+    // The record of a finished turn may arrive before its last words.
     if (!this.turn(id).settled) this.turn(id).text += content;
     this.player.text?.(id, content);
   }
 
-  // Nothing more follows. A turn without sound is over now, and no turn waits longer than its sound.
+  // The response is complete. A turn without sound is over now; any other turn is over when its sound has ended.
   end(id) {
     const turn = this.turn(id);
     turn.ended = true;
@@ -62,7 +62,7 @@ export class Call extends EventTarget {
     setTimeout(() => this.played(id), 1000 * this.player.remaining(id) + GRACE_MS);
   }
 
-  // The turn was played to its end; the page knows this without the live feed.
+  // The turn was played to its end. The page finds this out itself, without the live feed.
   played(id) {
     const turn = this.turn(id);
     if (turn.over) return;
@@ -79,7 +79,7 @@ export class Call extends EventTarget {
     if (turn && !turn.over) Object.assign(turn, { over: true, interrupted: true, heard: wordsUpTo(turn.text, turn.share ?? 0) });
   }
 
-  // The emulator's record of a finished turn: the part that was heard.
+  // Take over the emulator's record of a finished turn, with the part that was heard.
   settle(item) {
     const turn = this.turns.get(item.turn_id);
     if (!turn) return;
@@ -103,14 +103,14 @@ export class Call extends EventTarget {
     return Boolean(this.live && this.current);
   }
 
-  // The share of a turn's words that was heard so far; null if it is over.
+  // The share of a turn's words that was heard so far; null if the turn is over.
   share(id) {
     const turn = this.turns.get(id);
     if (!turn || turn.over) return null;
     return turn.share ?? this.player.share(id, turn.text);
   }
 
-  // Stop the sound, and remember how far it got.
+  // Stop the sound, and store the share that was played.
   halt() {
     for (const turn of this.turns.values()) if (!turn.over) turn.share ??= this.player.share(turn.id, turn.text);
     this.player.stop();

@@ -1,9 +1,9 @@
-// The header of a call: its agent and version, when it was, how long, and what it cost.
+// The header of a call: its agent and version, its start, its length and its cost.
 
 import { breakable, h } from "./dom.js";
 import { day, duration, money, plural, timeOfDay, UNKNOWN } from "./format.js";
 
-// `call` is the journal's row; `agent` is the agent as it is now, if it is loaded.
+// `call` is a row of the list of calls. `agent` is the current version of the agent, if it is loaded.
 export function callHead(call, agent) {
   const version = call.version || null;
   const changed = version && agent && agent.version !== version;

@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 import { day, duration, inOneUnit, money, plural, timeOfDay } from "./format.js";
 
 const KINDS = { failed: "failed", silent: "silent", slow: "slow", interrupted: "interrupted" };
-// The number of turns from which a percentile says something.
+// The minimum number of turns for each percentile.
 const ENOUGH = { p50: 5, p90: 10, p95: 20, p99: 100 };
 
 export class CallList {
@@ -55,7 +55,7 @@ export class CallList {
   }
 }
 
-// Keep the choice while the options change.
+// Replace the options of a select, and keep the selected one.
 function options(select, entries) {
   const chosen = select.value;
   if (chosen && !entries.some(([value]) => value === chosen)) entries.push([chosen, chosen]);
@@ -77,17 +77,17 @@ function badges(call, live) {
   return [live ? h("span", { class: "badge live" }, "live") : null, counted("failed", "failed"), counted("silent", "failed"), counted("slow", "cut"), counted("interrupted", "cut")];
 }
 
-// The percentiles that enough turns support, all in one unit.
+// The percentiles for which there are enough turns, all in one unit.
 function latency({ ttfs: plain, ttfs_with_tools: tools }) {
   const shown = [plain, tools].find((ranks) => ranks?.count >= ENOUGH.p50);
   const count = Math.max(plain?.count || 0, tools?.count || 0);
   const heading = (unit) => h("h2", {}, "Time to first speech", unit ? h("span", { class: "unit" }, ` in ${unit}`) : null);
-  if (!shown) return [heading(), h("p", { class: "calls-note" }, `${count ? plural(count, "turn") : "No turns"} so far. Percentiles appear after ${ENOUGH.p50} complete turns, with and without tools apart.`)];
+  if (!shown) return [heading(), h("p", { class: "calls-note" }, `${count ? plural(count, "turn") : "No turns"} so far. Percentiles appear after ${ENOUGH.p50} complete turns. Turns with tools are counted separately.`)];
   const names = Object.keys(ENOUGH).filter((name) => shown.count >= ENOUGH[name]);
   const other = shown === plain && tools?.count >= ENOUGH.p50 ? tools.p50 : null;
   const { unit, texts } = inOneUnit([...names.map((name) => shown[name]), other]);
   const note = `${plural(shown.count, "turn")}${shown === tools ? " with tools" : ""}.${other === null ? "" : ` With tools: p50 ${texts.at(-1)}.`}`;
   return [heading(unit),
     h("dl", { class: "ladder", style: { "--columns": names.length } }, names.map((name, place) => h("div", {}, h("dt", {}, name), h("dd", {}, texts[place])))),
-    h("p", { class: "calls-note" }, `${note} Interrupted and failed turns are left out.`)];
+    h("p", { class: "calls-note" }, `${note} Interrupted and failed turns are not counted.`)];
 }

@@ -1,11 +1,11 @@
-// Show the recorded and the forked turns: the difference of their figures first, then the words that differ.
+// Compare the recorded turns with the forked ones: first their figures, then their words.
 
 import { h } from "./dom.js";
 import { failureBox } from "./failure.js";
 import { listenButton } from "./listen.js";
 import { count, money, ms, UNKNOWN } from "./format.js";
 
-// `forks` are one or two of {name, fork, error}; they begin at the same turn, and have equally many turns.
+// `forks` has one or two objects {name, fork, error}. All forks begin at the same turn.
 export function comparison(forks) {
   const done = forks.filter((one) => one.fork);
   const longest = done.reduce((most, one) => Math.max(most, one.fork.turns.length), 0);
@@ -32,7 +32,7 @@ const FIGURES = [
 function figuresTable(old, forked) {
   const turns = forked.map((one) => one.pair?.new || null);
   const head = h("tr", {}, h("td", {}), h("th", { scope: "col" }, "As it was"), forked.map((one) => h("th", { scope: "col" }, one.name)));
-  // After a filler the answer has its own time.
+  // The time of the answer is shown only if a filler came before the answer.
   const filled = [old, ...turns].some((turn) => turn && turn.answer_ms !== turn.ttfs_ms);
   const rows = FIGURES.filter(([name]) => name !== "answer" || filled).map(([name, of, format]) => {
     const before = old ? of(old) : null;
@@ -48,7 +48,7 @@ function shownValue(value, format, turn) {
   return format === money ? money(value, turn.cost_is_partial) : format(value);
 }
 
-// How much less or more, and as a share; less is better for all of these figures.
+// The change of a figure, also in percent. Lower is better for all of these figures.
 function difference(now, before, format) {
   if (typeof now !== "number" || typeof before !== "number") return null;
   const change = now - before;

@@ -56,7 +56,7 @@ export class Composer {
     });
   }
 
-  // The words understood so far are shown in the field, where they move nothing.
+  // Show the words understood so far in the empty text field, so that nothing on the page moves.
   hear(text) {
     this.input.placeholder = text || "Say something";
   }
@@ -66,7 +66,7 @@ export class Composer {
       onData(JSON.parse(this.data.value || "{}"));
       this.data.value = "";
     } catch {
-      toast("That is not JSON.");
+      toast("The data is not JSON.");
     }
   }
 
@@ -82,7 +82,7 @@ export class Composer {
     onMute(muted);
   }
 
-  // `call` is the live call on screen, or null; the microphone never listens for a call that is not shown.
+  // `call` is the live call on screen, or null. Without one the microphone is turned off.
   show(call) {
     this.form.hidden = !call;
     this.cut.hidden = !call?.busy;

@@ -5,7 +5,7 @@ import { failureBox } from "./failure.js";
 import { clock, json, money, ms, tokens, UNKNOWN } from "./format.js";
 import { replay, waterfall } from "./waterfall.js";
 
-// `go(tab, key)` leads to another part of the turn, such as from a bar to its message.
+// `go(tab, key)` shows another part of the turn, for example the message that belongs to a bar.
 export function timePanel(turn, go) {
   return [
     turn.error_category ? failureBox(turn) : null,
@@ -49,7 +49,7 @@ function figures(turn) {
     entry("cost", turn.usage?.requests ? money(turn.cost, turn.cost_is_partial) : UNKNOWN));
 }
 
-// Tokens and cost of each model, if helpers or fallbacks used another model than the agent.
+// Tokens and cost of each model, if helpers or fallbacks used a different model.
 function models(all) {
   const row = (model) => h("tr", {},
     h("td", { class: "kind" }, model.model),
@@ -108,14 +108,14 @@ export function messagesPanel(turn, go) {
   }));
 }
 
-// The bars of a message's first part, and of each tool call in it.
+// Links to the bars of a message: the model request at its first part, and each tool call.
 function backs(one, index, steps, go) {
   return steps.filter((step) => (step.kind === "tool" ? one.part_kind === "tool-call" && step.call_id === one.tool_call_id : index === 0))
     .map((step) => back(`${step.name} ${ms(step.ended_ms - step.started_ms)}`, step.key, go));
 }
 
 function back(text, key, go) {
-  return h("button", { class: "back", type: "button", title: "Show its bar", onclick: () => go("time", key) }, text);
+  return h("button", { class: "back", type: "button", title: "Show it in the time chart", onclick: () => go("time", key) }, text);
 }
 
 const ROLES = {
@@ -145,7 +145,7 @@ export function eventPanel(turn) {
 }
 
 export function logsPanel(answer) {
-  if (!answer.lines.length) return nothing(answer.written ? "No log line carries this turn's id." : "No log files are written: LOG_DIR is empty.");
+  if (!answer.lines.length) return nothing(answer.written ? "No log line has this turn's id." : "No log files are written: LOG_DIR is empty.");
   const rows = answer.lines.map((line) => h("tr", {},
     h("td", { class: "at" }, String(line.time || "").slice(11, 23)), h("td", { class: `kind level-${line.level}` }, line.level),
     h("td", { class: "body" }, [line.message, line.exception ? `\n${line.exception.traceback || json(line.exception)}` : ""])));

@@ -39,7 +39,7 @@ export function fill(element, ...children) {
   return element;
 }
 
-// Make one element equal to another in place, so that presses, focus and selection are kept. Elements of another turn
+// Make an element equal to another one in place, so that clicks, focus and selection survive. Elements of another turn
 // are replaced, because their listeners differ.
 export function patch(old, now) {
   if (old.nodeName !== now.nodeName || old.dataset?.turn !== now.dataset?.turn) return old.replaceWith(now);

@@ -16,7 +16,7 @@ export function showExport(call) {
   if (spoken.length) select(spoken.at(-1).turn_id);
 }
 
-// When the call was, which one it is, and what wrote this file.
+// Facts about the call and about this file.
 function facts(call, turns) {
   const sessions = [...new Set(call.turns.map((turn) => turn.session_id).filter(Boolean))];
   const { at, version, masked } = call.exported;

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { plural } from "./format.js";
 
 const GOT = {
-  nothing: "The caller heard the answer all the same.", filler: "The caller heard the filler.",
+  nothing: "The caller still heard the answer.", filler: "The caller heard the filler.",
   apology: "The caller heard the apology.", cut: "The provider cut the answer.", refusal: "The caller heard the refusal.",
 };
 
@@ -41,7 +41,7 @@ function trace(frames) {
   return h("details", {}, h("summary", {}, `Traceback, ${plural(frames.length, "frame")}`), h("ol", { class: "trace" }, folded(frames)));
 }
 
-// Own frames stand open; each run of library frames is folded into one line.
+// Show the developer's own frames, and fold consecutive library frames into one line.
 function folded(frames) {
   const runs = [];
   for (const frame of frames) {

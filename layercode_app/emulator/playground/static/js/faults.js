@@ -35,7 +35,7 @@ export function faultsControl(toast) {
 function active(faults) {
   const { authorize_status: status, duplicate, latency_ms: latency, drop_webhooks: lost, interrupt_after_ms: cut } = { ...NONE, ...faults };
   return [
-    duplicate && "every turn twice", lost && "webhooks lost", latency > 0 && `${latency} ms slower`,
+    duplicate && "every turn twice", lost && "webhooks dropped", latency > 0 && `${latency} ms slower`,
     cut !== null && `interrupted after ${cut} ms`, status !== null && `sessions refused with ${status}`,
   ].filter(Boolean);
 }
@@ -56,9 +56,9 @@ function form(now, apply, cancel) {
   };
   return h("form", { class: "faults-form", onsubmit: submit },
     h("h2", { id: "faults-title" }, "Faults"),
-    h("p", { class: "muted small" }, "Simulate faults of the platform, and hear what your callers would hear."),
+    h("p", { class: "muted small" }, "Simulate faults of the platform, to hear what your callers would hear."),
     h("label", { class: "check" }, duplicate, h("span", {}, "Deliver every turn twice")),
-    h("label", { class: "check" }, drop, h("span", {}, "Lose every webhook")),
+    h("label", { class: "check" }, drop, h("span", {}, "Drop every webhook")),
     h("div", { class: "pair" }, h("label", { for: "fault-latency_ms" }, "Slow network ", h("span", { class: "hint" }, "ms")), latency),
     h("div", { class: "pair" }, h("label", { for: "fault-interrupt_after_ms" }, "Interrupt every turn after ", h("span", { class: "hint" }, "ms")), cut),
     h("p", { class: "muted small" }, "Has no effect on agents that do not allow interruptions."),

@@ -14,7 +14,7 @@ export class Follower {
     scroller.addEventListener("pointerdown", (event) => event.target === scroller && this.moved());
   }
 
-  // The reader moved; follow again if they stop where the words are.
+  // The reader scrolled. Follow again if they stop at the words being spoken.
   moved() {
     this.set(false);
     clearTimeout(this.settling);
@@ -31,7 +31,7 @@ export class Follower {
     return Math.abs(this.target() - this.scroller.scrollTop) < LINE;
   }
 
-  // Where to scroll to: the spoken word at three fifths of the height, else the end.
+  // The scroll position that puts the spoken word at three fifths of the height, else the end.
   target() {
     const { scroller } = this;
     const end = scroller.scrollHeight - scroller.clientHeight;

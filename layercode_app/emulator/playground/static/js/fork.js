@@ -1,4 +1,4 @@
-// Fork the selected turn with other words, prompt or models, and compare the answers. The result stands above the form.
+// Fork the selected turn with other words, prompt or models, and show the compared answers above the form.
 
 import { api } from "./api.js";
 import { comparison } from "./compare.js";
@@ -6,7 +6,7 @@ import { fill, h } from "./dom.js";
 
 const OTHER = "another";
 
-// The last forms are kept, with their results, while other tabs and turns are looked at.
+// Keep the latest forms and their results while the user looks at other tabs and turns.
 const kept = new Map();
 const MOST_KEPT = 10;
 
@@ -26,12 +26,12 @@ function forkForm(turn, agent, onDone) {
   const first = modelField("fork-model", "The agent's own", turn);
   const second = modelField("fork-model-2", "None", turn);
   if (hasModel) api.models().then((models) => [first, second].forEach((field) => field.offer(models, agent)), () => {});
-  const prompt = h("textarea", { id: "fork-prompt", class: "prompt", rows: 8, value: own, placeholder: "Empty: the agent's own prompt answers", spellcheck: "false", "aria-describedby": "fork-prompt-note", oninput: () => note() });
+  const prompt = h("textarea", { id: "fork-prompt", class: "prompt", rows: 8, value: own, placeholder: "Empty: the agent's own prompt is used", spellcheck: "false", "aria-describedby": "fork-prompt-note", oninput: () => note() });
   const hint = h("p", { class: "muted small", id: "fork-prompt-note" });
   const note = () => {
     hint.textContent = own && !prompt.value.trim()
-      ? "The field is empty, so the agent's own prompt answers, unchanged."
-      : "What the agent's instruction functions add is added here too.";
+      ? "The field is empty, so the agent's own prompt is used."
+      : "The agent's instruction functions also apply to this prompt.";
   };
   note();
   const rest = h("input", { type: "checkbox", id: "fork-rest" });
@@ -54,7 +54,7 @@ function forkForm(turn, agent, onDone) {
     event.preventDefault();
     const forks = asked();
     go.disabled = true;
-    show(h("p", { class: "muted thinking fork-running" }, forks.length > 1 ? "Running both" : "Running it"));
+    show(h("p", { class: "muted thinking fork-running" }, forks.length > 1 ? "Running both forks" : "Running the fork"));
     const done = await Promise.allSettled(forks.map((one) => api.fork(one)));
     go.disabled = false;
     const names = forks.map((one) => one.model || (forks.length > 1 ? agent?.model || "The agent's own model" : "Forked"));
@@ -63,13 +63,13 @@ function forkForm(turn, agent, onDone) {
     onDone?.();
   };
   return h("form", { class: "fork-form", onsubmit: submit }, result,
-    h("p", { class: "muted small" }, "Run the call on from this turn, with the history as it was heard. The recording stays as it is."),
+    h("p", { class: "muted small" }, "Run the call again from this turn, with the history as the caller heard it. The recording does not change."),
     turn.kind === "message" ? h("div", { class: "field" }, h("label", { for: "fork-say" }, "The caller says"), say) : null,
     hasModel ? [
       h("div", { class: "fork-models" }, first.element("Model"), second.element("Side by side with")),
       h("div", { class: "field" }, h("label", { for: "fork-prompt" }, "Prompt"), prompt, hint)] : null,
     h("div", { class: "checks" },
-      h("label", {}, rest, h("span", {}, "Go on with what the caller said next")),
+      h("label", {}, rest, h("span", {}, "Continue with what the caller said next")),
       h("label", {}, tools, h("span", {}, "Really run the tools ", h("span", { class: "hint" }, "otherwise they answer from their recordings")))),
     h("div", {}, go));
 }
@@ -78,7 +78,7 @@ function failed(message) {
   return h("p", { class: "error-box", role: "alert", id: "fork-error" }, message);
 }
 
-// A list of models, and a field for the name of any other.
+// A list of models, and a text field for the name of another model.
 function modelField(id, none, turn) {
   const select = h("select", { id, onchange: () => { other.hidden = select.value !== OTHER; if (!other.hidden) other.focus(); } });
   const other = h("input", { type: "text", id: `${id}-other`, placeholder: "provider:model", "aria-label": "Name of the model", autocomplete: "off", spellcheck: "false", hidden: true });

@@ -1,4 +1,4 @@
-// A button that speaks words with the emulator's voice, or with the browser's.
+// A button that speaks a text with the emulator's voice or the browser's voice.
 
 import { api } from "./api.js";
 import { h } from "./dom.js";

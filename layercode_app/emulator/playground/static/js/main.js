@@ -1,4 +1,4 @@
-// The page's state: the selected call and turn, the live call, and redrawing when either changes.
+// The state of the page: the selected call and turn, and the live call. The page is redrawn when they change.
 
 import { api, decoded, encoded, follow } from "./api.js";
 import { Call } from "./call.js";
@@ -42,7 +42,7 @@ const composer = new Composer(byId("composer"), {
   toast,
 });
 
-// The live call, if it is the one that is shown. Only such a call is spoken into.
+// The live call if it is on screen, else null. Input goes only to a call that is on screen.
 function onScreen() {
   return state.call?.live && state.call.conversationId === state.conversationId ? state.call : null;
 }
@@ -121,7 +121,7 @@ function drawTalk() {
     const last = all.filter(isSpoken).at(-1);
     if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; refreshTurn(); }
   }
-  // This runs often while the agent speaks. Update in place: replacing an element while it is pressed loses the click.
+  // This runs often while the agent speaks. Update in place: an element that is replaced while pressed loses the click.
   const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress, stateOf }), suggestions(all), resume());
   if (scroller.querySelector("#transcript")) patch(scroller.firstChild, drawn);
   else fill(scroller, drawn);
@@ -129,7 +129,7 @@ function drawTalk() {
   byId("to-now").hidden = !onScreen() || follower.near;
 }
 
-// A call that was just opened is not in the journal yet, and has its header all the same: nothing moves later.
+// A new call is not in the journal yet. It gets a header anyway, so that nothing moves when its row arrives.
 function drawHead() {
   const began = { agent: state.call?.agent, version: null, started_at: Date.now() / 1000, seconds: 0, turns: 0, cost: null };
   const recorded = state.conversation && { ...state.conversation, turns: turns().filter(isSpoken).length };
@@ -157,7 +157,7 @@ function resume() {
     h("a", { class: "button", href: api.exportUrl(state.conversationId), download: "" }, "Export this call"));
 }
 
-// Redraw only if it differs: replacing a button while it is pressed loses the click.
+// Redraw only if something changed: a button that is replaced while it is pressed loses the click.
 let topDrawn = "";
 function drawTop() {
   const call = state.call?.live ? state.call : null;
@@ -167,7 +167,7 @@ function drawTop() {
   if (call) drawState(call);
 }
 
-// The live call is one press away from everywhere.
+// Buttons to show and to hang up the live call, on every view.
 function lineTools(call) {
   return [
     h("button", { class: "live-call", id: "live-call", title: "Show this call", onclick: () => { open(call.conversationId); view("talk"); followCall(); } },
@@ -195,9 +195,9 @@ function toast(text) {
 }
 
 function reloaded({ error, failed }) {
-  if (error) return "Not reloaded, see above.";
+  if (error) return "The agents were not reloaded. Press Show in the status line to see why.";
   if (!failed.length) return "Agents reloaded.";
-  return failed.map((one) => `${one.file.split(/[\\/]/).at(-1)} failed, ${one.answers ? "its last version answers" : "and it has no earlier version"}.`).join(" ");
+  return failed.map((one) => `${one.file.split(/[\\/]/).at(-1)} failed to import${one.answers ? "; its last working version is used" : " and is not available"}.`).join(" ");
 }
 
 function view(name) {
@@ -227,7 +227,7 @@ async function refreshList() {
   drawList();
 }
 
-// Answers may arrive out of order; ignore one that was requested before the one shown.
+// Answers may arrive out of order. Ignore an answer that was requested before the one on screen.
 let asked = 0;
 const shownOf = { conversation: 0, turn: 0, list: 0 };
 function isLate(what, mine) {
@@ -249,7 +249,7 @@ async function refreshConversation() {
   if (isOutdated(inspector.turn)) refreshTurn();
 }
 
-// Whether the journal has newer data of the selected turn than the page shows, which may come from the live call.
+// Whether the journal has newer data of the selected turn than the inspector, which may show data of the live call.
 function isOutdated(shown) {
   if (shown?.turn_id !== state.turnId) return true;
   const recorded = state.conversation?.turns.find((turn) => turn.turn_id === state.turnId);

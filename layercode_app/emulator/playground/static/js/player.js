@@ -67,12 +67,12 @@ export class Player {
     this.turn = null;
   }
 
-  // Whether audio of this turn is heard now.
+  // Whether audio of this turn is playing now.
   playing(turnId) {
     return this.turn?.id === turnId && this.turn.sources.size > 0;
   }
 
-  // The share of a turn's text that was played. Audio that is still to come counts as usual speech would.
+  // The share of a turn's text that was played. The length of missing audio is estimated from the text.
   share(turnId, text) {
     if (this.turn?.id !== turnId || !this.context) return 0;
     const now = this.context.currentTime;
@@ -97,7 +97,7 @@ function samplesOf(pcm) {
   return Float32Array.from({ length: pcm.byteLength >> 1 }, (_, i) => view.getInt16(2 * i, true) / 32768);
 }
 
-// Play one piece of speech outside of any call; a second press stops it.
+// Play one piece of speech outside of a call. A second click stops it.
 let listening = null;
 export async function listen(load, onState) {
   const before = listening;

@@ -1,7 +1,7 @@
-// While a button or a link is pressed nothing is redrawn: a press on what has moved or was replaced would be lost.
+// Delay redrawing while a button or a link is pressed: if it is moved or replaced, the click is lost.
 
 const PRESSED = "a, button, label, select, summary, [role=button]";
-// Whoever keeps the pointer down for longer sees the page change again.
+// If the pointer is down for longer, the page is redrawn anyway.
 const LONGEST_MS = 5000;
 let press = null;
 
@@ -23,7 +23,7 @@ function up() {
 addEventListener("pointerdown", down, true);
 for (const name of ["pointerup", "pointercancel"]) addEventListener(name, up, true);
 
-// A promise that is fulfilled when nothing is pressed: at once, as a rule.
+// Return a promise that resolves when the press is over; undefined if nothing is pressed.
 export function released() {
   return press?.promise;
 }

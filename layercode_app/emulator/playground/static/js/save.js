@@ -1,4 +1,4 @@
-// Save a turn in the project, as a scenario or as a test.
+// Buttons that save a turn in the project, as a scenario or as a test.
 
 import { api } from "./api.js";
 import { h } from "./dom.js";
@@ -15,6 +15,6 @@ export function saveButtons(turn, toast) {
     }
     button.disabled = false;
   };
-  const button = (form) => h("button", { class: "small", id: `save-${form}`, type: "button", title: `Write the call up to this turn into the project, as a ${form}`, onclick: save(form) }, `Save as ${form}`);
+  const button = (form) => h("button", { class: "small", id: `save-${form}`, type: "button", title: `Save the call up to this turn as a ${form} in the project`, onclick: save(form) }, `Save as ${form}`);
   return [button("scenario"), button("test")];
 }

@@ -2,7 +2,7 @@
 
 import { breakable, h } from "./dom.js";
 
-// Do not repeat the name, as in "Echo: repeats" under the heading "echo".
+// Remove the agent's name from its title: "Echo: repeats" under the heading "echo" becomes "Repeats".
 function withoutName({ name, title }) {
   const [first, ...rest] = title.split(": ");
   const same = rest.length && first.toLowerCase() === name.toLowerCase().replace(/[_-]/g, " ");
@@ -48,7 +48,7 @@ export function callerMetadata() {
   const text = (localStorage.getItem(KEY) || "").trim();
   if (!text) return null;
   let value = null;
-  try { value = JSON.parse(text); } catch { /* said below */ }
+  try { value = JSON.parse(text); } catch { /* reported below */ }
   if (value === null || typeof value !== "object" || Array.isArray(value)) throw new Error("The caller's metadata must be a JSON object.");
   return value;
 }

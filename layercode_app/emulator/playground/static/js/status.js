@@ -1,4 +1,4 @@
-// The line at the bottom: messages, what is wrong, and which voice speaks. It always has its place, so nothing moves.
+// The status line at the bottom: messages, problems, and the voice in use. It is always there, so that nothing moves.
 
 import { fill, h } from "./dom.js";
 import { plural } from "./format.js";
@@ -19,7 +19,7 @@ export class Status {
   // Show one message at a time.
   tell(text) {
     clearTimeout(this.timer);
-    fill(this.messages, h("p", { class: "toast", title: "Press to close", onclick: () => fill(this.messages) }, text));
+    fill(this.messages, h("p", { class: "toast", title: "Click to close", onclick: () => fill(this.messages) }, text));
     this.timer = setTimeout(() => fill(this.messages), SHOWN_MS);
   }
 
@@ -30,14 +30,14 @@ export class Status {
     const more = !down && wrong ? h("button", { class: "small", id: "problems-button", type: "button", "aria-haspopup": "dialog", onclick: () => this.dialog.showModal() }, "Show") : null;
     this.note.toggleAttribute("data-wrong", Boolean(wrong));
     fill(this.note, h("span", {}, wrong || voiceNote()), more);
-    fill(this.dialog, h("h2", { id: "problems-title" }, "What is wrong"), error ? h("p", {}, error) : null, failed.map(problem),
+    fill(this.dialog, h("h2", { id: "problems-title" }, "Problems"), error ? h("p", {}, error) : null, failed.map(problem),
       h("form", { method: "dialog", class: "actions" }, h("button", { class: "primary" }, "Close")));
     if (!wrong) this.dialog.close();
   }
 }
 
 function problem({ file, answers, traceback }) {
-  return h("details", { open: true }, h("summary", {}, `${file} failed to import${answers ? ". Its last good version answers." : " and is not available."}`), h("pre", {}, traceback));
+  return h("details", { open: true }, h("summary", {}, `${file} failed to import${answers ? ". Its last working version is used." : " and is not available."}`), h("pre", {}, traceback));
 }
 
 function voiceNote() {

@@ -1,4 +1,4 @@
-// The conversation as heard: words that were cut are struck through, words not yet played are faded.
+// The conversation as heard. Words that the caller did not hear are struck through; words not yet played are faded.
 
 import { h } from "./dom.js";
 import { ms, money, statusBadge, statusName, wordsUpTo } from "./format.js";

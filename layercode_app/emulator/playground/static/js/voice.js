@@ -4,14 +4,14 @@ const synthesis = window.speechSynthesis;
 const CHARACTERS_PER_SECOND = 15;
 const SENTENCE = /[^.!?\u2026\n]+[.!?\u2026\n]+["'\u201d\u2019)\]]*\s+/y;
 
-// `wanted`: the server has no voice. `found`: the browser has one.
+// `wanted`: the server has no voice, so the browser should speak. `found`: the browser has a voice.
 export const browserVoice = { wanted: false, found: false };
 
 export function usesBrowserVoice() {
   return browserVoice.wanted && browserVoice.found;
 }
 
-// Browsers load their voices late.
+// Browsers load their voices asynchronously.
 export function findVoices(onFound) {
   const look = () => {
     browserVoice.found = Boolean(synthesis?.getVoices().length);
@@ -21,7 +21,7 @@ export function findVoices(onFound) {
   look();
 }
 
-// Say a text; `done` is called once, also if the browser fails or never reports the end.
+// Say a text. `done` is called once, even if the browser fails or never reports the end.
 function utter(text, { muted = false, onWord = () => {}, done }) {
   const one = new SpeechSynthesisUtterance(text);
   let open = true;
@@ -44,7 +44,7 @@ export class BrowserVoice {
     synthesis.cancel();
   }
 
-  // The sentence being spoken is lost: a browser cannot change its volume.
+  // A browser cannot change the volume of a sentence that it is speaking, so that sentence is cancelled.
   setMuted(muted) {
     this.muted = muted;
     if (!this.turn?.speaking) return;
@@ -114,12 +114,12 @@ export class BrowserVoice {
     return this.turn?.id === turnId && Boolean(this.turn.speaking);
   }
 
-  // Whether words of this turn are still to be spoken.
+  // Whether some words of this turn have not been spoken yet.
   unfinished(turnId) {
     return this.turn?.id === turnId && !this.turn.told;
   }
 
-  // Not every voice reports its words; time tells about as much.
+  // Not every voice reports its words. Without reports, the share is estimated from the time.
   share(turnId, text) {
     const { turn } = this;
     if (turn?.id !== turnId || !text) return 0;
@@ -134,7 +134,7 @@ export class BrowserVoice {
   }
 }
 
-// Say a text outside of any call; a second press stops it.
+// Say a text outside of a call. A second click stops it.
 let heard = null;
 export function sayAloud(text, onState) {
   const before = heard;

@@ -1,4 +1,4 @@
-// Draw where the time of a turn went. The server computes the steps, and the same steps are what `explain` reads.
+// Draw where the time of a turn went. The server computes the steps; `sessions explain` uses the same steps.
 
 import { fill, h } from "./dom.js";
 import { money, ms, tokens } from "./format.js";
