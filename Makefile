@@ -37,10 +37,10 @@ help: ## Show this list
 run: $(INSTALLED) ## Start the development server and its page; no account and no key needed
 	$(BIN)/layercode-create-app dev $(ARGS)
 
-test: $(INSTALLED) ## Run the tests that a change needs: a few minutes
+test: $(INSTALLED) ## Run all but the slow tests: a few minutes
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not slowest" --hypothesis-profile=quick $(ARGS)
 
-test-all: $(INSTALLED) ## Run all tests, with the proofs that take long
+test-all: $(INSTALLED) ## Run all tests, the slow ones included
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: lint coverage ## Everything a change must pass: format, lint, types, tests with branch coverage

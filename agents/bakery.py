@@ -1,4 +1,4 @@
-"""Sunrise Bakery: takes orders and table bookings, with a basket per conversation that the browser sees."""
+"""Sunrise Bakery: takes orders and table bookings. Each conversation has a basket, which the browser shows."""
 
 from collections.abc import AsyncIterator
 
@@ -12,26 +12,26 @@ NUMBERS = dict(enumerate(["one", "two", "three", "four", "five", "six", "seven",
 
 
 class Booking(BaseModel):
-    """A table."""
+    """A booked table."""
 
     people: int
     time: str
 
 
 class Basket(BaseModel):
-    """What one caller has asked for so far; saved with every turn of the conversation."""
+    """The order and the booking of one caller. They are saved with every turn of the conversation."""
 
     items: dict[str, int] = {}
     booking: Booking | None = None
 
     @property
     def total(self) -> float:
-        """Euros."""
+        """The total in euros."""
         return round(sum(MENU[item] * quantity for item, quantity in self.items.items()), 2)
 
 
 def euros(amount: float) -> str:
-    """An amount as it is said."""
+    """Return an amount as it is spoken."""
     whole, cents = divmod(round(amount * 100), 100)
     return f"{whole} euros" + (f" {cents:02}" if cents else "")
 
@@ -43,19 +43,19 @@ agent = VoiceAgent(
     state=Basket,
     greeting="Welcome to Sunrise Bakery! What can I get you?",
     speakable=True,
-    tools={"place_order": "finish_and_tell"},  # an order that was begun is not undone by a caller who says "great"
+    tools={"place_order": "finish_and_tell"},  # an interruption does not cancel an order that has begun
 )
 
 
 @bakery.tool_plain
 async def menu() -> dict[str, float]:
-    """What there is today, with prices in euros."""
+    """List today's menu, with prices in euros."""
     return MENU
 
 
 @bakery.tool
 async def add_item(ctx: RunContext[Turn[Basket]], item: str, quantity: int) -> str:
-    """Put something from the menu in the caller's basket."""
+    """Add an item of the menu to the caller's basket."""
     if item not in MENU:
         raise ModelRetry(f"{item!r} is not on the menu. There is: {', '.join(MENU)}.")
     basket = ctx.deps.state
@@ -76,7 +76,7 @@ async def book_table(ctx: RunContext[Turn[Basket]], people: int, time: str) -> s
 
 @bakery.tool
 async def place_order(ctx: RunContext[Turn[Basket]]) -> str:
-    """Send the basket to the kitchen, once the caller has said that it is complete."""
+    """Send the basket to the kitchen, once the caller has said that the order is complete."""
     basket = ctx.deps.state
     if not basket.items:
         raise ModelRetry("The basket is empty. Ask what the caller would like.")
@@ -87,18 +87,18 @@ async def place_order(ctx: RunContext[Turn[Basket]]) -> str:
 
 
 def in_words(item: str, quantity: int) -> str:
-    """An item and its quantity."""
+    """Return an item and its quantity in words."""
     return f"one {item}" if quantity == 1 else f"{NUMBERS.get(quantity, quantity)} {item}s"
 
 
 def named(text: str) -> list[str]:
-    """What of the menu is in a sentence, in its order."""
+    """Return the menu items that a sentence names, in the order of the sentence."""
     return sorted((item for item in MENU if item in text.lower()), key=text.lower().find)
 
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """What it says without a model."""
+    """Answer without a model."""
     if scene.retry:
         yield "Your basket is still empty. What would you like?"
     elif added := [call for call in scene.answered if call.name == "add_item"]:

@@ -1,4 +1,4 @@
-"""Concierge: a small model acknowledges at once while a larger one thinks, so that the caller never waits in silence."""
+"""Concierge: a small model acknowledges at once while a larger model thinks, so the caller never waits in silence."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,11 +8,11 @@ from pydantic_ai import Agent, RunContext
 from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
 
 SMALL_MODEL = "openai:gpt-5-nano"
-"""Quick rather than clever. The larger one is the agent's own: `--model` or DEFAULT_MODEL."""
+"""A fast model. The larger model is the agent's own, from `--model` or DEFAULT_MODEL."""
 OFFLINE_THINKING_SECONDS = 0.6
 KINDS = {"restaurant": ["dinner", "lunch", " eat"], "museum": ["art", "to see"], "walk": ["stroll", "outside"]}
 RESERVED = {"taxi": "a taxi", "cab": "a taxi", "ticket": "tickets", "massage": "a massage"}
-"""What the offline script understands."""
+"""The words that the offline script understands."""
 
 concierge = Agent(instructions=[load_prompt("concierge"), SPEAK_PLAINLY], deps_type=Turn)
 receptionist = Agent(instructions=load_prompt("concierge_receptionist"), name="receptionist")
@@ -23,7 +23,7 @@ agent = VoiceAgent(
 
 @agent.while_thinking
 async def acknowledge(turn: Turn) -> AsyncIterator[str]:
-    """A few words that commit to nothing; the larger model is at work meanwhile."""
+    """Say a few words that promise nothing, while the larger model works."""
     async with receptionist.run_stream(turn.text, model=turn.helper_model(SMALL_MODEL)) as reply:
         async for text in reply.stream_text(delta=True, debounce_by=None):
             yield text
@@ -40,7 +40,7 @@ async def reserve(ctx: RunContext[Turn], what: str, when: str) -> str:
 
 @concierge.tool_plain
 async def suggest(kind: str) -> list[str]:
-    """Places near the hotel that guests came back happy from."""
+    """Suggest places near the hotel that guests have liked."""
     places = {
         "restaurant": ["the Blue Door, for fish", "Casa Lima, for a long evening"],
         "museum": ["the Maritime Museum", "the Print House"],
@@ -51,7 +51,7 @@ async def suggest(kind: str) -> list[str]:
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """Both models' words without a model: the one with tools is the larger, and takes its time."""
+    """Play both models offline. Only the larger model has tools, and it answers after a delay."""
     if not scene.offers("reserve"):
         yield "With pleasure, let me see."
     elif "reserve" in scene.results:

@@ -7,5 +7,5 @@ agent = VoiceAgent("echo", greeting="Hello! I repeat whatever you say.")
 
 @agent.on_message
 async def repeat(turn: Turn) -> str:
-    """Say it again."""
+    """Repeat the caller's words."""
     return f"You said: {turn.text}"

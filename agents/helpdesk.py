@@ -1,4 +1,4 @@
-"""Helpdesk: answers from the knowledge/ folder through SQLite full-text search; sources go to the page, not the ear."""
+"""Helpdesk: answers from the knowledge/ folder with SQLite full-text search. The page shows the sources."""
 
 import re
 import sqlite3
@@ -28,7 +28,7 @@ class Passage(BaseModel):
 
 
 class Knowledge:
-    """The articles of a folder, searchable by words; a paragraph is the unit that is found."""
+    """The articles of a folder, searchable by words. A search finds paragraphs."""
 
     def __init__(self, folder: Path) -> None:
         self._index = sqlite3.connect(":memory:", check_same_thread=False)
@@ -40,7 +40,7 @@ class Knowledge:
             self._index.executemany("insert into passage values (?, ?, ?)", rows)
 
     def search(self, question: str, *, limit: int = 3) -> list[Passage]:
-        """The passages that share words with the question, best first."""
+        """Return the passages that share words with the question, best first."""
         query = " OR ".join(f'"{word}"' for word in subject(question))
         if not query:
             return []
@@ -51,23 +51,25 @@ class Knowledge:
 
 
 def subject(question: str) -> list[str]:
-    """The words of a question that say what it is about."""
+    """Return the words of a question that say what it is about."""
     return re.findall(r"[^\W_]+", STOP_WORDS.sub(" ", question.lower()))
 
 
 @cache
 def knowledge() -> Knowledge:
-    """The folder, indexed when the first question comes."""
+    """Return the articles, which are indexed at the first question."""
     return Knowledge(FOLDER)
 
 
 helpdesk = Agent(instructions=[load_prompt("helpdesk"), SPEAK_PLAINLY], deps_type=Turn)
 agent = VoiceAgent("helpdesk", helpdesk, greeting="Support, good day! What can I look up for you?", speakable=True)
+callback = Agent(instructions=[load_prompt("helpdesk_callback"), SPEAK_PLAINLY], deps_type=Turn)
+callbacks = VoiceAgent("helpdesk_callback", callback, greeting="Support, good day! At which number can we call you?")
 
 
 @helpdesk.tool
 async def search(ctx: RunContext[Turn], question: str) -> list[Passage]:
-    """Search the help articles; an empty list means that they do not say."""
+    """Search the help articles. An empty list means that they have no answer."""
     passages = knowledge().search(question)
     ctx.deps.data({"sources": [{"title": found.title, "source": found.source} for found in passages]})
     if not passages:
@@ -75,10 +77,33 @@ async def search(ctx: RunContext[Turn], question: str) -> list[Passage]:
     return passages
 
 
+@helpdesk.tool
+async def call_back(ctx: RunContext[Turn]) -> str:
+    """Hand the caller to the agent that arranges call backs, once they want one."""
+    ctx.deps.hand_to("helpdesk_callback", say="A colleague will call you back. At which number?")
+    return "handed over"
+
+
+@callback.tool
+async def give_back(ctx: RunContext[Turn], number: str = "") -> str:
+    """Note the number to call, none if the caller wants no call, and give the caller back to the help desk."""
+    noted = f"We will call {' '.join(number)}." if number else "All right, no call."
+    if number:
+        ctx.deps.data({"call_back": number})
+        ctx.deps.outcome("call_back")
+    ctx.deps.hand_to("helpdesk", say=f"{noted} What else can I look up for you?")
+    return "handed back"
+
+
+@callbacks.offline
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """What it says without a model: the best passage, read out."""
-    if passages := scene.results.get("search"):
+    """Answer without a model: read out the best passage."""
+    if scene.offers("give_back"):
+        no = scene.match(r"\b(no|not|don't)\b")
+        known = no or len(scene.digits) > 6
+        yield Call("give_back", {"number": "" if no else scene.digits}) if known else "At which number, please?"
+    elif passages := scene.results.get("search"):
         yield passages[0].text
     elif "search" in scene.results:
         yield "I do not know that, I am afraid. Shall I have a colleague call you back?"
@@ -88,6 +113,6 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
     elif scene.says("thank"):
         yield "You are welcome."
     elif scene.says("yes"):
-        yield "Good. A colleague will call you back."
+        yield Call("call_back")
     else:
         yield "I can look up the router, the wireless password, invoices and moving home. What is it about?"

@@ -16,7 +16,7 @@ DATA = Path(__file__).parent / "data" / "outdoor_shop.json"
 
 
 class Product(BaseModel):
-    """Something on the shelf; the price is in euros."""
+    """A product; the price is in euros."""
 
     sku: str
     name: str
@@ -27,7 +27,7 @@ class Product(BaseModel):
 
 
 class Order(BaseModel):
-    """Where an order is."""
+    """An order and its status."""
 
     number: str
     status: Literal["packing", "on its way", "delivered"]
@@ -36,14 +36,14 @@ class Order(BaseModel):
 
 
 class NotFound(BaseModel):
-    """Nothing of that description."""
+    """The result of a search that found nothing."""
 
     searched: str
     advice: str
 
 
 class Catalogue(BaseModel):
-    """Everything in the data file."""
+    """The contents of the data file."""
 
     products: list[Product]
     orders: list[Order]
@@ -52,12 +52,19 @@ class Catalogue(BaseModel):
 
 @cache
 def catalogue() -> Catalogue:
-    """The data file, read once."""
+    """Return the contents of the data file, which is read only once."""
     return Catalogue.model_validate_json(DATA.read_text(encoding="utf-8"))
 
 
 shop = Agent(instructions=[load_prompt("outdoor_shop"), SPEAK_PLAINLY], deps_type=Turn)
-agent = VoiceAgent("outdoor_shop", shop, greeting="Ridge and River, hello! How can I help?", speakable=True)
+agent = VoiceAgent(
+    "outdoor_shop",
+    shop,
+    greeting="Ridge and River, hello! How can I help?",
+    greeting_waits=lambda turn: turn.outbound,  # the person who is called speaks first
+    voicemail="This is Ridge and River. You asked us to call you back. Please try us again any day until six.",
+    speakable=True,
+)
 
 
 @shop.tool
@@ -73,7 +80,7 @@ async def search_products(
 
 
 def matches(product: Product, words: str) -> int:
-    """How many of the words the product's description holds."""
+    """Return how many of the words are in the product's description."""
     text = f"{product.name} {product.kind} {product.about}".lower()
     wanted = {word.rstrip("s") for word in re.findall(r"[^\W_]{4,}", words.lower())}
     return sum(re.search(rf"\b{word}(?:s|ing)?\b", text) is not None for word in wanted)
@@ -81,7 +88,7 @@ def matches(product: Product, words: str) -> int:
 
 @shop.tool_plain
 async def find_order(number: str) -> Order | NotFound:
-    """Look an order up by its number, four digits."""
+    """Look up an order by its four-digit number."""
     digits = "".join(char for char in number if char.isdigit())
     order = next((order for order in catalogue().orders if order.number == digits), None)
     return order or NotFound(searched=number, advice="Read the number back and ask for it again.")
@@ -89,13 +96,13 @@ async def find_order(number: str) -> Order | NotFound:
 
 @shop.tool_plain
 async def policy(about: Literal["returns", "shipping", "warranty"]) -> str:
-    """What the shop promises."""
+    """Return the shop's policy."""
     return catalogue().policies[about]
 
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """What it says without a model."""
+    """Answer without a model."""
     for result in scene.results.values():
         match result:
             case [Product() as best, *others]:

@@ -13,11 +13,11 @@ NAME = (
 )
 
 QUESTIONS = {"name": "May I have your name?", "number": "What number may we call?", "time": "When shall we call?"}
-"""What is asked for what the form has not yet, in order."""
+"""The question for each field of the form, in order."""
 
 
 class Intake(Collecting):
-    """What is known of the caller so far."""
+    """What the caller has told so far."""
 
     name: str = ""
     number: str = ""
@@ -25,18 +25,18 @@ class Intake(Collecting):
 
     @property
     def missing(self) -> list[str]:
-        """What has still to be asked, in order."""
+        """The fields that are still empty, in order."""
         return [field for field in QUESTIONS if not getattr(self, field)]
 
     def next_question(self) -> str:
-        """What to ask now: for what is missing, or whether all of it is right."""
+        """Return what to ask next: the first missing field, or whether everything is right."""
         if self.missing:
             return QUESTIONS[self.missing[0]]
         return f"So {self.name}, {self.answer('number').spoken}, {self.time}. Is that right?"
 
 
 def next_question(turn: Turn[Intake]) -> str:
-    """What a collector says after its value."""
+    """Return what a collector says after it has saved its value."""
     return turn.state.next_question()
 
 
@@ -56,7 +56,7 @@ agent = VoiceAgent(
 
 @intake.instructions
 def known(ctx: RunContext[Turn[Intake]]) -> str:
-    """Tell the model where the form stands, so that it never asks twice."""
+    """Tell the model which fields are known, so that it never asks twice."""
     form, caller = ctx.deps.state, ctx.deps.from_phone_number
     calling_from = f" The caller is calling from {caller}." if caller else ""
     return (
@@ -67,7 +67,7 @@ def known(ctx: RunContext[Turn[Intake]]) -> str:
 
 @intake.tool
 async def save_time(ctx: RunContext[Turn[Intake]], time: str) -> str:
-    """Write down when to call back, in the caller's words."""
+    """Save when to call back, in the caller's words."""
     ctx.deps.state.time = time
     return ctx.deps.state.next_question()
 
@@ -86,7 +86,7 @@ async def finish(ctx: RunContext[Turn[Intake]]) -> str:
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """What it says without a model."""
+    """Answer without a model."""
     if "finish" in scene.results:
         yield "Thank you, we will call you. Goodbye!"
     elif scene.results:

@@ -17,26 +17,26 @@ OutputT = TypeVar("OutputT")
 
 
 class Evaluation(BaseModel):
-    """How the pitch stands against the job."""
+    """How well the pitch fits the job."""
 
     gaps: list[str]
     score: int = Field(ge=0, le=10)
 
 
 class Plan(BaseModel):
-    """What to change, most important first."""
+    """The changes to make, most important first."""
 
     steps: list[str]
 
 
 class Pitch(BaseModel):
-    """The better pitch, to be said aloud."""
+    """The improved pitch, to be said aloud."""
 
     text: str
 
 
 class Verdict(BaseModel):
-    """Whether the better pitch is true to the caller and fits the job."""
+    """A verdict: is the improved pitch true to the caller, and does it fit the job?"""
 
     approved: bool
     reason: str
@@ -52,7 +52,7 @@ agent = VoiceAgent("pipeline", coach, greeting="Hi! Tell me the job, and your pi
 
 @writer.output_validator
 async def short_enough(pitch: Pitch) -> Pitch:
-    """Send a pitch that is too long to say back to the model, with the reason."""
+    """Reject a pitch that is too long to be spoken. The model gets the reason and tries again."""
     words = len(pitch.text.split())
     if words > MAX_WORDS:
         raise ModelRetry(f"{words} words; at most {MAX_WORDS} can be said in one breath. Shorten it.")
@@ -61,7 +61,7 @@ async def short_enough(pitch: Pitch) -> Pitch:
 
 @coach.tool
 async def improve(ctx: RunContext[Turn], job: str, pitch: str) -> str:
-    """Work on the pitch for the job; takes a while, so say first that you will."""
+    """Improve the pitch for the job. This takes a while, so tell the caller first."""
     facts = f"The job: {job}. The pitch: {pitch}."
     evaluation = await stage(ctx, evaluator, f"Rate this pitch for the job, and name its gaps. {facts}")
     plan = await stage(ctx, planner, f"Plan at most three changes that close these gaps: {evaluation.gaps}. {facts}")
@@ -76,7 +76,7 @@ async def improve(ctx: RunContext[Turn], job: str, pitch: str) -> str:
 
 
 async def stage(ctx: RunContext[Turn], worker: Agent[None, OutputT], prompt: str) -> OutputT:
-    """Run one stage on the coach's model; its time, tokens and cost are in its span and in the journal."""
+    """Run one stage with the coach's model. Its span and the journal have its time, tokens and cost."""
     with ctx.deps.span(f"stage {worker.name}"):
         result = await worker.run(prompt, model=ctx.deps.helper_model())
     used = result.usage
@@ -86,14 +86,14 @@ async def stage(ctx: RunContext[Turn], worker: Agent[None, OutputT], prompt: str
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """What each stage, and the coach, says without a model; the tools on offer tell which of them is asking."""
+    """Answer for the coach and each stage without a model. The tools on offer show which agent is asking."""
     if scene.offers("evaluate"):
         yield Call("evaluate", {"gaps": ["no result", "no link to the job"], "score": 5})
     elif scene.offers("plan"):
         yield Call("plan", {"steps": ["Lead with a result.", "Name the job."]})
     elif scene.offers("write"):
         short = "I cut our waiting times in half, and I would like to do the same for your team."
-        yield Call("write", {"text": short if scene.retry else f"{short} " * 4})  # too long at first: see it retried
+        yield Call("write", {"text": short if scene.retry else f"{short} " * 4})  # too long at first, to show a retry
     elif scene.offers("verify"):
         yield Call("verify", {"approved": True, "reason": "It claims nothing new."})
     elif "improve" in scene.results:
@@ -109,5 +109,5 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
 
 
 def asks_for_pitch(text: str) -> bool:
-    """Whether the caller told the job and no pitch."""
+    """Return whether the caller has named the job but no pitch."""
     return JOB.search(text) is not None and not PITCH.search(text)

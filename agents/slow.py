@@ -11,7 +11,7 @@ PARTS = ("First, I open the drawer.", "Then I look through the folders.", "There
 
 
 class Pace(BaseModel):
-    """What a caller may ask for in the session's metadata."""
+    """Options that a client can set in the session's metadata."""
 
     gap_seconds: float = 2.0
     """Silence before each part."""
@@ -30,7 +30,7 @@ agent = VoiceAgent(
 
 @agent.on_message
 async def answer(turn: Turn[None, Pace]) -> AsyncIterator[str]:
-    """Say the parts one by one; when the caller speaks over it, the rest is never said."""
+    """Say the parts one by one. When the caller interrupts, the other parts are not said."""
     if "wait" in turn.text.lower():
         yield f"Fine. So far I was heard to say: {turn.past[-1].heard}" if turn.past else "Fine, I am waiting."
         return

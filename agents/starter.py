@@ -1,4 +1,4 @@
-"""Starter: a concise general assistant, and the place to begin your own."""
+"""Starter: a concise general assistant, and a starting point for your own agent."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ agent = VoiceAgent("starter", starter, greeting="Hi! What can I do for you?")
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """What it says without a model: enough to see that the conversation is remembered."""
+    """Answer without a model, and show that the conversation is remembered."""
     if scene.says("what can you do", "help me", "who are you"):
         yield "I am running offline, from a small script. I can tell you what you said first."
     elif scene.turns == 1:
@@ -24,5 +24,5 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
 
 
 def first_words(scene: Scene) -> str:
-    """What the caller said first."""
+    """Return the caller's first words."""
     return scene.said[0] if scene.said else "nothing yet"

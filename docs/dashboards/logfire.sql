@@ -1,6 +1,6 @@
--- Queries for Logfire's explorer and its dashboards. Each is one statement, with its name in the comment above it.
+-- Queries for the explorer and the dashboards of Logfire. Each query is one statement; the comment above it is its name.
 
--- Time to first speech by agent, interrupted turns apart, failed ones left out
+-- Time to first speech by agent, without failed turns; interrupted turns are listed separately
 SELECT attributes->>'gen_ai.agent.name' AS agent,
        attributes->>'layercode.turn.interrupted' AS interrupted,
        count(*) AS turns,
@@ -11,14 +11,14 @@ FROM records
 WHERE span_name LIKE 'turn %' AND attributes->>'layercode.turn.status' <> 'failed'
 GROUP BY 1, 2;
 
--- Turns that failed, by category, and what the caller got
+-- Failed turns by error category, and what the caller heard instead
 SELECT attributes->>'layercode.error.category' AS category, attributes->>'layercode.turn.impact' AS impact, count(*) AS turns
 FROM records
 WHERE span_name LIKE 'turn %' AND attributes->>'layercode.turn.status' = 'failed'
 GROUP BY 1, 2
 ORDER BY turns DESC;
 
--- Tokens and dollars by model and version of the agent, those of helpers and guards under their own models
+-- Tokens and dollars by model and agent version; helpers and guards count for the models that they use
 SELECT coalesce(chat.attributes->>'gen_ai.response.model', chat.attributes->>'gen_ai.request.model') AS model,
        turn.attributes->>'layercode.agent.version' AS version,
        sum((chat.attributes->>'gen_ai.usage.input_tokens')::bigint) AS input_tokens,
@@ -36,7 +36,7 @@ WHERE span_name LIKE 'execute_tool %'
 GROUP BY 1
 ORDER BY p95_seconds DESC;
 
--- The slowest turns of the last hour, to open their traces
+-- The slowest turns of the last hour, with the ids of their traces
 SELECT start_timestamp, trace_id, attributes->>'gen_ai.conversation.id' AS conversation,
        attributes->>'layercode.turn.id' AS turn, (attributes->>'layercode.turn.total_ms')::float AS total_ms,
        attributes->>'layercode.turn.retries' AS retries
@@ -45,7 +45,7 @@ WHERE span_name LIKE 'turn %' AND start_timestamp > now() - interval '1 hour'
 ORDER BY total_ms DESC
 LIMIT 20;
 
--- Stages of your own (turn.span) whose models were asked: how long, how many tokens, for how much
+-- Your own stages (turn.span) that called models: time, tokens and cost
 SELECT span_name AS stage, attributes->>'gen_ai.response.model' AS model, count(*) AS runs,
        approx_percentile_cont(duration, 0.95) AS p95_seconds,
        sum((attributes->>'gen_ai.aggregated_usage.input_tokens')::bigint) AS input_tokens,
@@ -56,7 +56,7 @@ WHERE attributes->>'layercode.stage.requests' IS NOT NULL
 GROUP BY 1, 2
 ORDER BY p95_seconds DESC;
 
--- Requests that were refused, and why
+-- Refused requests, with the reason
 SELECT attributes->>'http.response.status_code' AS status, attributes->>'url.path' AS path,
        attributes->>'layercode.refusal' AS reason, count(*) AS requests
 FROM records

@@ -37,7 +37,7 @@ from .usage import VisibleErrors
 app = typer.Typer(
     cls=VisibleErrors,
     name="layercode-create-app",
-    help="Everything between LayerCode and your agent's words.",
+    help="A Python toolkit for voice agents behind LayerCode.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -99,7 +99,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Everything between LayerCode and your agent's words."""
+    """A Python toolkit for voice agents behind LayerCode."""
     replace_unprintable()
 
 
