@@ -29,14 +29,19 @@ from rich.console import Console
 from rich.table import Table
 
 from layercode_app.agent.shipped import BUILT_IN
-from layercode_app.scaffold.answers import Answers, check_extras
+from layercode_app.scaffold.answers import STORES, Answers, check_extras
 from layercode_app.scaffold.options import EXTRAS, templates
 from layercode_app.scaffold.render import LOCAL_FILE, render
 
 from .project import NAME, PLACE, ROOT, StepError, Workshop
 
 AGENTS = templates(next(folder for folder in BUILT_IN if folder.is_dir()))
-CHOICES = [some for count in range(len(EXTRAS) + 1) for some in combinations(EXTRAS, count)]
+CHOICES = [
+    some
+    for count in range(len(EXTRAS) + 1)
+    for some in combinations(EXTRAS, count)
+    if not set(STORES) <= set(some)  # A project has one journal.
+]
 RESULTS = PLACE / "results.jsonl"
 
 
