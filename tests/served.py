@@ -2,7 +2,7 @@
 
 "talker" speaks on demand; "payer" has a tool that writes what it did to the file `$PAYMENTS`; "asker" asks before it calls
 that tool; "reader" reads a text, and continues after a listening sound; "intake" collects an e-mail address; "front" hands calls to "billing";
-"keeper" sums up long calls.
+"keeper" sums up long calls; "knower" keeps notes of a caller; "clerk" has stages and slow work (served_stages.py).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from layercode_app import Call, LayerCode, Scene, Summary, Turn, VoiceAgent
 from layercode_app.agent.offline import offline_model
 from layercode_app.collect import Collecting, Email
 from layercode_app.settings import load_settings
+
+from .served_stages import clerk
 
 talker = VoiceAgent("talker", history=True)
 
@@ -192,7 +194,17 @@ async def thank(fact: str) -> None:
 def main() -> None:
     settings = load_settings({"log_dir": ""}, env_file=None, toml_file=None)
     app = LayerCode(
-        talker, VoiceAgent("payer", payer), asker, reader, intake, front, billing, keeper, knower, settings=settings
+        talker,
+        VoiceAgent("payer", payer),
+        asker,
+        reader,
+        intake,
+        front,
+        billing,
+        keeper,
+        knower,
+        clerk,
+        settings=settings,
     )
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_config=None, timeout_graceful_shutdown=2)
 

@@ -269,7 +269,7 @@ class Turn(Generic[StateT, MetadataT]):
 
         A coroutine starts at once. Its errors are logged, and shutdown waits for it, but it does not survive a restart.
         A task (a function with `@agent.task`) with JSON arguments is enqueued as a job in the journal when the turn
-        ends: it runs once, even across a restart, and is retried if it fails.
+        ends: the job survives a restart, and is retried if it fails.
         """
         if not isinstance(work, Coroutine):
             self._live.add_task(task_name(work), arguments)

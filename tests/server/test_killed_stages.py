@@ -1,0 +1,76 @@
+"""A call with stages and slow work survives an interruption, a duplicate and kill -9, on SQLite and on Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.exceptions import DeliveryError
+
+from ..calling import Caller
+from ..journals import journal_url
+from ..server_process import SECRET, ServerProcess, server_on
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
+
+NAME, DAY, DONE = "I have taken down the name", "I have taken down the day", "All is taken down."
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
+    with server_on(journal_url(request.param, request, tmp_path), tmp_path) as server:
+        yield server
+
+
+async def heard_until(
+    caller: Caller, text: str, turn_id: str, word: str, *, server: ServerProcess | None = None
+) -> str:
+    """Deliver a message, and leave when this word was said, or kill the server; return what was said."""
+    ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id, "turn_id": turn_id}
+    spoken = ""
+    async with caller.client.deliver({"type": "message", "text": text, **ids}) as answer:
+        async for frame in answer.frames():
+            spoken += str(frame.payload.get("content", ""))
+            if word in spoken and server is None:
+                break
+            if word in spoken and server is not None:
+                await asyncio.to_thread(server.kill)
+    return spoken
+
+
+async def killed_at(server: ServerProcess, caller: Caller, text: str, turn_id: str, word: str) -> None:
+    """Deliver a message, kill the server when this word was said, and start it again."""
+    with pytest.raises(DeliveryError):
+        await heard_until(caller, text, turn_id, word, server=server)
+    await asyncio.to_thread(server.start)
+
+
+async def test_a_stage_and_slow_work_survive(server: ServerProcess, tmp_path: Path) -> None:
+    async with WebhookClient(f"{server.url}/api/agents/clerk", SECRET) as client:
+        # Killed within the slow tool, while fillers are spoken: the tool does not run again, and the stage stays.
+        caller = Caller(client, f"{tmp_path.name}-a")
+        await killed_at(server, caller, "Ann, slowly", "a1", "Still writing.")
+        twice = await asyncio.gather(*[caller.say("Ann, slowly", turn_id="a1") for _ in range(2)])
+        assert {reply.spoken.split()[-1] for reply in twice} == {"Sorry."}
+        assert NAME in (await caller.say("Ann", turn_id="a2")).spoken
+
+        # Killed while it speaks, after the tool: the next stage has begun, and the tool does not run again.
+        await killed_at(server, caller, "Friday", "a3", "taken down")
+        twice = await asyncio.gather(*[caller.say("Friday", turn_id="a3") for _ in range(2)])
+        assert {reply.spoken.split()[-1] for reply in twice} == {"Sorry."}
+        assert (await caller.say("Thanks", turn_id="a4")).spoken.endswith(DONE)
+        assert sorted(server.started) == [f"{caller.conversation_id}-{turn}" for turn in ("a1", "a2", "a3")]
+
+        # Interrupted while it speaks, after the tool.
+        caller = Caller(client, f"{tmp_path.name}-b")
+        assert NAME.split()[0] in await heard_until(caller, "Ann", "b1", "I have")
+        assert DAY in (await caller.say("Friday", turn_id="b2")).spoken
+
+        # Interrupted within the slow tool: no name is known, so the stage stays.
+        caller = Caller(client, f"{tmp_path.name}-c")
+        assert "Still writing." in await heard_until(caller, "Ann, slowly", "c1", "Still writing.")
+        assert NAME in (await caller.say("Ann", turn_id="c2")).spoken
