@@ -31,4 +31,5 @@ async def main() -> None:
         print(f"{name:10} {await first_speech(agent):6.0f} ms")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -14,6 +14,7 @@ import pytest
 
 from . import thoroughness as thoroughness
 from .event_loops import no_loop_left_open
+from .pgbouncer import PgBouncer
 from .postgres_server import PostgresServer
 from .redis_server import RedisServer
 
@@ -86,6 +87,14 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres_server: PostgresServer) -> Iterator[PgBouncer]:
+    """A PgBouncer in transaction mode in front of the shared PostgreSQL."""
+    pooler = PgBouncer(postgres_server)
+    yield pooler
+    pooler.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -19,4 +19,7 @@ def journal_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
         server: Any = request.getfixturevalue(f"{kind}_server")
         server.clear()
         return str(server.url)
+    if kind == "pgbouncer":
+        journal_url("postgres", request, folder)
+        return str(request.getfixturevalue("pgbouncer").url)
     return "memory" if kind == "memory" else f"sqlite:///{folder}/journal.sqlite3"

@@ -73,7 +73,7 @@ class PostgresServer:
         return [server, *server.children(recursive=True)]
 
     def _make(self, data: Path) -> None:
-        as_user = self._not_as_root()
+        as_user = self.not_as_root(self._folder)
         initdb = Path(self._postgres).resolve().with_name("initdb")
         made = [str(initdb), "-D", str(data), "-U", "test", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(made, check=True, capture_output=True, cwd=self._folder, **as_user)
@@ -83,7 +83,7 @@ class PostgresServer:
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log.txt").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._postgres, "-D", data, *settings], stdout=log, stderr=log, cwd=self._folder, **self._not_as_root()
+                [self._postgres, "-D", data, *settings], stdout=log, stderr=log, cwd=self._folder, **self.not_as_root(self._folder)
             )
         self._wait()
 
@@ -102,11 +102,15 @@ class PostgresServer:
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
 
-    def _not_as_root(self) -> dict[str, Any]:
-        """PostgreSQL refuses to be root, as which containers run."""
+    @staticmethod
+    def not_as_root(folder: Path) -> dict[str, Any]:
+        """Give the folder to another user, and return how to start a program as that user.
+
+        PostgreSQL and PgBouncer refuse to be root, as which containers run.
+        """
         if os.geteuid() != 0:
             return {}
         known = {entry.pw_name: entry for entry in pwd.getpwall()}
         user = known.get("postgres") or known["nobody"]
-        os.chown(self._folder, user.pw_uid, user.pw_gid)
+        os.chown(folder, user.pw_uid, user.pw_gid)
         return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}

@@ -43,7 +43,7 @@ class NoHearing:
         self._said = False
 
     def audio(self, pcm: bytes) -> None:
-        """Send the transcript and a notice, once per session."""
+        """At the first audio of a session, print a notice and send a transcript that says that speech recognition is off."""
         if self._said:
             return
         self._said = True

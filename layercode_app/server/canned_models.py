@@ -1,4 +1,4 @@
-"""Build models with canned answers from the classes of the served models, so that a trial turn sends no request.
+"""Build stand-ins for the served models: the same classes with canned answers, so that a trial turn sends no request.
 
 Such a turn imports, builds and validates everything that the first caller's turn would, but uses no network.
 """

@@ -141,7 +141,7 @@ async def test_what_cannot_be_replayed_exits_with_2(bakery: tuple[str, ...], tmp
         (["replay", tmp_path / "silent.json", *rest], "holds no turn that can be answered again"),
         (["replay", conversation, "--model", "banana", *rest], "--model banana"),
         (["replay", conversation, "--judge", "banana", *rest], "--judge banana"),
-        (["replay", conversation, "--store", "memory"], "there is no journal to read"),
+        (["replay", conversation, "--store", "memory"], "the journal exists only inside the server"),
     ):
         error = (await run(*words)).exception
         assert isinstance(error, LayerCodeError)

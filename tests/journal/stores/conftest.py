@@ -12,10 +12,12 @@ from layercode_app.journal.stores.base import Store
 
 from ...journals import SHARED, STORES, journal_url
 
+POOLED = pytest.param("pgbouncer", marks=pytest.mark.slow)
+"""PostgreSQL behind a pooler that gives each transaction any connection."""
 Open = Callable[[], Awaitable[Store]]
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[*STORES, POOLED])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     opened = create_store(journal_url(request.param, request, tmp_path))
     await opened.open()
@@ -23,7 +25,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await opened.close()
 
 
-@pytest.fixture(params=SHARED)
+@pytest.fixture(params=[*SHARED, POOLED])
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return journal_url(request.param, request, tmp_path)
 
