@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -40,6 +41,14 @@ class PostgresServer:
         data = self._folder / "data"
         if not data.exists():
             self._make(data)
+        self._run(data)
+
+    def follow(self, primary: PostgresServer) -> None:
+        """Start as a replica of another server, which streams what it writes."""
+        data = self._folder / "data"
+        program = Path(self._postgres).resolve().with_name("pg_basebackup")
+        copied = [str(program), "-D", str(data), "-R", "-d", primary.url, "--checkpoint=fast", "--no-sync"]
+        subprocess.run(copied, check=True, capture_output=True, cwd=self._folder, **self.not_as_root(self._folder))
         self._run(data)
 
     def clear(self) -> None:
@@ -83,7 +92,11 @@ class PostgresServer:
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log.txt").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._postgres, "-D", data, *settings], stdout=log, stderr=log, cwd=self._folder, **self.not_as_root(self._folder)
+                [self._postgres, "-D", data, *settings],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                **self.not_as_root(self._folder),
             )
         self._wait()
 
@@ -96,7 +109,7 @@ class PostgresServer:
     def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         log = self._folder / "log.txt"
-        while b"ready to accept connections" not in log.read_bytes():
+        while not re.search(rb"ready to accept (read-only )?connections", log.read_bytes()):
             assert self._process is not None
             assert self._process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()

@@ -40,18 +40,18 @@ class RedisServer:
             [self._program, *options, "--dir", str(self._folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + START_SECONDS
-        while self._say("PING") != b"+PONG":
+        while self.say("PING") != b"+PONG":
             assert self._process.poll() is None, "redis-server ended at once"
             assert time.monotonic() < deadline, "redis-server does not answer"
             time.sleep(0.01)
         if self._cluster:
-            self._say("CLUSTER ADDSLOTSRANGE 0 16383")
-            while b"cluster_state:ok" not in self._say("CLUSTER INFO"):
+            self.say("CLUSTER ADDSLOTSRANGE 0 16383")
+            while b"cluster_state:ok" not in self.say("CLUSTER INFO"):
                 assert time.monotonic() < deadline, "redis-server's slots are not served"
                 time.sleep(0.01)
 
     def clear(self) -> None:
-        assert self._say("FLUSHALL") == b"+OK"
+        assert self.say("FLUSHALL") == b"+OK"
 
     def kill(self) -> None:
         assert self._process is not None
@@ -72,7 +72,7 @@ class RedisServer:
         assert self._process is not None
         subprocess.run(["kill", "-CONT", str(self._process.pid)], check=True)
 
-    def _say(self, command: str) -> bytes:
+    def say(self, command: str) -> bytes:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(command.encode() + b"\r\n")
