@@ -72,9 +72,8 @@ async def search_products(
     ctx: RunContext[Turn], words: str, max_price: float | None = None
 ) -> list[Product] | NotFound:
     """Find products by what they are or do, best first, optionally up to a price in euros."""
-    scored = [(matches(product, words), product) for product in catalogue().products]
-    best = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
-    found = [product for _, product in best if max_price is None or product.price <= max_price][:3]
+    best = sorted(catalogue().products, key=lambda product: -matches(product, words))
+    found = [one for one in best if matches(one, words) and (max_price is None or one.price <= max_price)][:3]
     ctx.deps.data({"products": [product.model_dump() for product in found]})
     return found or NotFound(searched=words, advice="Ask what it is for, and search again with other words.")
 

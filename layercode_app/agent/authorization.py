@@ -10,7 +10,7 @@ from ..journal.record import Json
 
 @dataclass
 class AuthorizeRequest:
-    """A page's request for a session. The hook reads who sent it, and may change what is sent to the platform.
+    """A page's request for a session. The hook can see who sent it, and may change what is sent to the platform.
 
     `headers` (lower-case names), `client` (the IP address), `origin` and all data of the page come from the caller: do
     not trust them. To refuse the request, raise `RefusedError("Sign in first.", status=401)`.
@@ -31,13 +31,13 @@ class AuthorizeRequest:
     metadata: dict[str, Json] = field(default_factory=dict)
     """The page's metadata. The hook may add to it or replace it; turns read it as `turn.metadata`."""
     custom_metadata: dict[str, Json] = field(default_factory=dict)
-    """Sent with every webhook of the session, in addition to the metadata."""
+    """More metadata, which the platform sends with every webhook of the session. Empty unless the hook sets it."""
     custom_headers: dict[str, str] = field(default_factory=dict)
     """Headers that are added to every webhook of the session."""
     config: dict[str, Json] = field(default_factory=dict)
     """Overrides of the agent's configuration at the platform, for this session only."""
     extra: dict[str, Json] = field(default_factory=dict)
-    """Other fields that are forwarded: `sdk_version`, and the fields that LAYERCODE_AUTHORIZE_FIELDS allows."""
+    """Other fields of the page's request that are sent on: `sdk_version`, and those in LAYERCODE_AUTHORIZE_FIELDS."""
 
     def body(self) -> dict[str, Json]:
         """Return the body of the request to the platform, without empty fields."""

@@ -13,7 +13,7 @@ from ..journal.record import Status
 from .phrases import Phrases
 
 Backchannels: TypeAlias = "bool | str | Sequence[str]"
-"""True for all languages, False for none, or languages and additional sounds: `["en", "fair enough"]`."""
+"""True means all languages, False none. A list names languages and adds sounds: `["en", "fair enough"]`."""
 
 SOUNDS: Final = {
     "en": (
@@ -71,7 +71,7 @@ def is_listening(listener: Phrases, turn: Turn[Any, Any]) -> bool:
 
 
 async def resume(turn: Turn[Any, Any]) -> bool:
-    """Speak the unheard rest of the interrupted reply without a model. Return False if it is empty or unknown."""
+    """Speak the unheard rest of the interrupted reply, without a model. Return False if no rest is known."""
     last = turn.last
     if last is None or was_cut_off(last) or not (rest := rest_of(last)):
         return False

@@ -1,7 +1,7 @@
 """A model wrapper with a timeout for the first token, and retries of requests that failed before it.
 
-A retry is possible even after tools ran or words were spoken in the same turn. PydanticAI has such a timeout and such
-retries, but it enters a cancel scope for each piece. Here each request has one timer, so pieces cost nothing.
+A retry is possible even after tools ran or words were spoken in the same turn. PydanticAI has a similar timeout and
+similar retries, but its timeout costs time for each piece of the stream. Here each request has one timer instead.
 """
 
 from __future__ import annotations

@@ -58,12 +58,12 @@ class TracedTurnTools(Instrumentation):
         return await self.tools.handle_deferred_tool_calls(ctx, requests=requests)
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
-        """Clean a complete response."""
+        """Remove blank text, and reasoning within the text, from a complete response, as TurnTools does."""
         return await self.tools.after_model_request(ctx, request_context=request_context, response=response)
 
 
 def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], offered: Pending | None = None) -> AbstractCapability[Any]:
-    """Return the capability of a turn: TurnTools, with PydanticAI's instrumentation if PydanticAI would add it."""
+    """Return the capability of a turn: TurnTools alone, or within PydanticAI's instrumentation if that is on."""
     tools = TurnTools(voice, turn, offered)
     settings = _added_settings(voice.agent, turn.model)
     return tools if settings is None else TracedTurnTools(settings=settings, tools=tools)

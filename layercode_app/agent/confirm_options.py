@@ -25,13 +25,15 @@ GO_AHEAD = "Shall I go ahead?"
 
 @dataclass(frozen=True)
 class Confirm:
-    """How one tool is confirmed: `confirm={"place_order": Confirm("Shall I order?", yes=["do it"])}`.
+    """Options for the confirmation of one tool: `confirm={"place_order": Confirm("Shall I order?", yes=["do it"])}`.
 
     Args:
         question: The spoken question. A text may have fields: the call's arguments, the fields and properties of
-            `turn.state`, and the metadata. By default it is made of the tool's description.
-        yes: Further answers that mean yes, in addition to the known ones.
-        no: Further answers that mean no.
+            `turn.state`, and the metadata. By default the question is made from the tool's description.
+        yes: Additional answers that mean yes.
+        no: Additional answers that mean no.
+
+    Raises DeveloperError or HookError for an argument of the wrong type.
 
     """
 
@@ -54,15 +56,15 @@ DEFAULT_CONFIRM = Confirm()
 
 
 def confirms_of(given: Mapping[str, Any] | None) -> dict[str, Confirm]:
-    """Return how each named tool is confirmed; a text or a function is its question."""
+    """Return a Confirm for each named tool. A text or a function is turned into a Confirm with that question."""
     return {name: one if isinstance(one, Confirm) else Confirm(one) for name, one in (given or {}).items()}
 
 
 async def question_of(confirm: Confirm, turn: Turn[Any, Any], name: str, args: dict[str, Any], description: str) -> str:
-    """Return the question for one call. A question that fails is logged, and replaced by the default one."""
+    """Return the question for one call. If the question fails, the error is logged and the default question is used."""
     try:
         asked = await _own_question(confirm.question, turn, args)
-    except Exception as error:  # noqa: BLE001 - a question that fails must not run the tool, nor end the turn
+    except Exception as error:  # noqa: BLE001 - a question that fails must neither run the tool nor end the turn
         turn.log.opt(exception=error).error("The confirm= question of {} failed: {}", name, type(error).__name__)
         asked = ""
     return asked if not is_blank(asked) else _default_question(name, description)
@@ -81,7 +83,7 @@ def _default_question(name: str, description: str) -> str:
 
 
 class _Fields(string.Formatter):
-    """Fills in the fields of a question: a call's arguments, then the state's, then the metadata's."""
+    """Fills in the fields of a question, from the call's arguments, else from the state, else from the metadata."""
 
     def __init__(self, turn: Turn[Any, Any], args: dict[str, Any]) -> None:
         self._args, self._turn = args, turn
@@ -105,11 +107,11 @@ class HasToolsets(Protocol):
 
     @property
     def toolsets(self) -> Sequence[Any]:
-        """Its toolsets."""
+        """The agent's toolsets."""
 
 
 def needs_confirmation(agent: HasToolsets, confirm: Mapping[str, Confirm]) -> bool:
-    """Return whether a run may end with calls to confirm that the agent's own output type does not allow for."""
+    """Return whether any tool must be confirmed, because of `confirm` or of its own `requires_approval`."""
     return bool(confirm) or any(map(_requires_approval, agent.toolsets))
 
 
@@ -134,6 +136,6 @@ def _requires_approval(toolset: Any) -> bool:
 
 
 def _unwrapped(toolset: Any) -> list[Any]:
-    """Return a toolset and those inside it."""
+    """Return a toolset and all toolsets inside it."""
     inside = [*getattr(toolset, "toolsets", ()), *([toolset.wrapped] if hasattr(toolset, "wrapped") else [])]
     return [toolset, *(part for one in inside for part in _unwrapped(one))]

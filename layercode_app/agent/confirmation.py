@@ -68,7 +68,7 @@ async def _speak_question(turn: Turn[Any, Any], pending: Pending, words: str = "
 
 
 def given_up(turn: Turn[Any, Any], pending: Pending) -> None:
-    """Drop the pending calls, and add a note about it for the model in the next turns."""
+    """Drop the pending calls, and add a note that tells the model in the next turns that they were dropped."""
     turn.record.pending = None
     turn.record.notes.append(dropped(pending))
 
@@ -76,8 +76,8 @@ def given_up(turn: Turn[Any, Any], pending: Pending) -> None:
 def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
     """Return the pending calls that this message decides, or None.
 
-    Pending calls of another session or agent are dropped, and so are all pending calls if the turn is not `for_model`,
-    such as a greeting.
+    Pending calls of another session or agent are dropped. All pending calls are dropped if no model answers this turn
+    (`for_model` is false), for example a greeting.
     """
     pending = pending_of(turn.last)
     if pending is None or turn.last is None:
@@ -100,8 +100,8 @@ class Decision:
     async def without_model(self) -> bool:
         """Handle the message without a model if possible; return whether that was done.
 
-        If the question was not heard, a blank message, a yes or a no repeats it. If the question was heard, a blank
-        message drops the calls.
+        If the caller did not hear the question, and now says yes, no or nothing, the question is asked again. If the
+        caller heard the question and says nothing, the calls are dropped.
         """
         blank = is_blank(self._turn.text)
         if not self._pending.heard and (blank or self._answer):
@@ -112,7 +112,7 @@ class Decision:
         return blank
 
     def _unheard(self) -> str:
-        """Return the unheard end of the last reply, which may have details such as the total before the question.
+        """Return the unheard end of the last reply. Details, such as the total, may come before the question there.
 
         Return "" if the reply was cut off, or does not end with the question.
         """

@@ -91,7 +91,7 @@ def check_remember(remember: object) -> None:
 
 
 def check_dependencies(name: str, agent: Any, deps: object, *, state: Any, metadata: Any) -> None:
-    """Raise DeveloperError if the agent's `deps_type` does not fit the result of `deps`, or the turn without `deps`.
+    """Raise DeveloperError if the result of `deps` is not of the agent's `deps_type`. Without `deps`, check the turn.
 
     Raises HookError if `deps` takes other arguments than the turn.
     """
@@ -128,7 +128,7 @@ def _check_deps(name: str, wanted: Any, deps: object) -> None:
 
 
 def _check_turn(name: str, what: str, given: Any, expected: Any) -> None:
-    """Check `state` or `metadata` against the agent's Turn[State, Metadata], if that names a Pydantic model."""
+    """Raise DeveloperError unless `given` is the model that the agent's Turn[State, Metadata] expects for `what`."""
     if not (isinstance(expected, type) and issubclass(expected, BaseModel)):
         return
     if given is None:

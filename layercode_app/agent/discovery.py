@@ -47,9 +47,13 @@ class Found:
         """Return whether the agent of this name is a shipped one."""
         return name in self.files and _is_shipped(self.files[name])
 
-    def without_examples(self) -> Found:
-        """Return the result without the shipped agents."""
-        own = self.own()
+    def without_examples(self, *, keep: str = "") -> Found:
+        """Return the result without the shipped agents, except for those in the file of the agent `keep`.
+
+        An agent may hand a call to another agent of its file.
+        """
+        kept = [name for name, path in self.files.items() if path == self.files.get(keep)]
+        own = sorted({*self.own(), *kept})
         failed = {path: error for path, error in self.failed.items() if not _is_shipped(path)}
         agents, files = {name: self.agents[name] for name in own}, {name: self.files[name] for name in own}
         return replace(self, agents=agents, files=files, failed=failed)
@@ -57,9 +61,13 @@ class Found:
     def default(self) -> str:
         """Return the name of the project's only agent, even if its file failed, or STARTER if the project has no agent.
 
-        Raises ConfigurationError if the project has several agents.
+        If several agents are in one file, the default is the agent that is named after the file. Raises
+        ConfigurationError if the project has several agents, and none of them is the default.
         """
         own = sorted({*self.own(), *(path.stem for path in self.failed if not _is_shipped(path))})
+        # The other agents of a file are those to which its agent hands a call.
+        after_file = [name for name in own if name not in self.files or self.files[name].stem == name]
+        own = after_file if len(after_file) == 1 and len({self.files.get(name) for name in own}) == 1 else own
         if len(own) > 1:
             raise ConfigurationError(
                 f"This project has several agents: {', '.join(own)}. Choose the agent that answers, such as "
@@ -90,7 +98,7 @@ def _is_shipped(path: Path) -> bool:
 
 
 def folders(agents_dir: Path | None) -> list[Path]:
-    """Return the existing folders to search, in order: the given folder or ./agents, then the shipped agents'."""
+    """Return the folders to search that exist: the given folder or ./agents, then the folders of the shipped agents."""
     candidates = [agents_dir or Path("agents"), *BUILT_IN]
     unique: dict[Path, None] = {path.resolve(): None for path in candidates if path.is_dir()}
     return list(unique)

@@ -86,8 +86,8 @@ def prompt_injection(model: Model | str | None = None, *, say: str = INJECTION_T
 def stay_on_topic(topics: Sequence[str], model: Model | str | None = None, *, say: str = TOPIC_TEXT) -> Guard:
     """Return a guard that refuses messages about other topics. `say` is the refusal; it may have the field {topics}.
 
-    A model judges each message of at least four words: `model`, else the agent's own. Offline, every message is
-    allowed. Raises DeveloperError unless `topics` is a non-empty list of texts.
+    Each message of at least four words is judged by `model`, or by the agent's own model if none is given. Offline,
+    every message is allowed. Raises DeveloperError unless `topics` is a non-empty list of texts.
     """
     if isinstance(topics, str) or not topics or not all(isinstance(topic, str) for topic in topics):
         raise DeveloperError(

@@ -30,7 +30,7 @@ _closing: set[asyncio.Task[None]] = set()
 """The tasks of requests that lost the race, until their streams are closed."""
 Opened: TypeAlias = AbstractAsyncContextManager[StreamedResponse]
 Note: TypeAlias = Callable[[Hedge], None]
-"""Records a hedged request when its race is over."""
+"""A function that records a request that was sent twice. It is called once the race between the two is over."""
 
 
 def hedged(model: Any, second: Model | None, after: float, note: Note) -> Any:
@@ -64,7 +64,7 @@ class HedgedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
         run_context: Any = None,
     ) -> AsyncGenerator[StreamedResponse]:
-        """Send the request, and again if no event arrives within the delay. Yield the stream that begins first."""
+        """Send the request, and send it a second time if it is slow. Yield the stream that begins first."""
 
         def send(model: Model, span: str = "") -> _Request:
             opened = model.request_stream(list(messages), model_settings, model_request_parameters, run_context)
@@ -80,7 +80,7 @@ class HedgedModel(WrapperModel):
 
 
 class _Race:
-    """The one or two requests for one response."""
+    """The race for one response: the first request, and the second request if the first was slow."""
 
     def __init__(self, first: _Request, note: Note) -> None:
         self._first = first
@@ -89,7 +89,10 @@ class _Race:
         self._won: _Request | None = None
 
     async def winner(self, after: float, again: Callable[[], _Request]) -> StreamedResponse:
-        """Return the stream that begins first. Raises the first request's error if no request begins."""
+        """Return the stream that begins first. Raises the first request's error if no request begins.
+
+        `again` sends the second request. It is called after `after` seconds without an event.
+        """
         await asyncio.wait([self._first.begun], timeout=after)
         if not self._first.begun.done():
             self._second = again()
@@ -113,7 +116,7 @@ class _Race:
     async def end(self, *, cut: bool) -> None:
         """Close the streams. `cut` means that the response was not read to its end.
 
-        Raises the error with which the winner's stream closed.
+        Raises the error, if any, with which the stream of the request that won was closed.
         """
         requests = [one for one in (self._first, self._second) if one is not None]
         for one in requests:

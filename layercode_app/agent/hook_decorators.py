@@ -35,15 +35,15 @@ class Hooks:
         return self._add("session_start", hook)
 
     def on_data(self, hook: HookT) -> HookT:
-        """Call `await hook(turn, data)` when the page sends data. Its result is sent to the page as JSON."""
+        """Call `await hook(turn, data)` when the page sends data. The hook's result is sent to the page as JSON."""
         return self._add("data", hook)
 
     def on_session_update(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` when a recording is ready or failed."""
+        """Call `await hook(event)` when the recording of a session is ready or has failed."""
         return self._add("session_update", hook)
 
     def on_session_end(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` once after a session, even after a restart. It is retried if it fails."""
+        """Call `await hook(event)` once after a session, even if the server was restarted. A failed call is retried."""
         return self._add("session_end", hook)
 
     def task(self, function: HookT) -> HookT:
@@ -53,7 +53,7 @@ class Hooks:
         return function
 
     def on_event(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` for every event, known or unknown, in addition to its other handlers."""
+        """Call `await hook(event)` for every event, even of an unknown type, in addition to that event's own hook."""
         return self._add("event", hook)
 
     def on_authorize(self, hook: HookT) -> HookT:

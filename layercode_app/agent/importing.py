@@ -1,4 +1,4 @@
-"""Import a module by its name, and tell a module that fails from a module that does not exist."""
+"""Import a module by its name. A module that does not exist gets another error than a module that fails."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _failed(name: str, asked: str, error: Exception) -> AgentImportError:
 
 
 def import_error(what: str, error: Exception, *, traceback: str) -> AgentImportError:
-    """Return the error for a file or module that failed to import. For an outdated call, it says what to write instead.
+    """Return the error for a file or module that failed to import. For outdated code, the error says how to fix it.
 
     The error for a missing optional dependency has no traceback, because its message says everything.
     """

@@ -72,7 +72,7 @@ def named_judge(name: str) -> Judge:
 
 
 async def enqueue_judging(voice: VoiceAgent[Any, Any], store: Store, end: SessionEnd) -> None:
-    """Enqueue a job that judges an ended call, if the call is in the sample. A second delivery adds no job."""
+    """Enqueue a job that judges an ended call, if the call is in the sample. A repeated end event adds no job."""
     if not end.conversation_id or not voice.judges.choose(end.conversation_id, end.session_id or ""):
         return
     job_id = f"{TASK}-judge-{voice.name}-{end.conversation_id}-{end.session_id}"
@@ -83,8 +83,8 @@ async def enqueue_judging(voice: VoiceAgent[Any, Any], store: Store, end: Sessio
 async def judge_call(voice: VoiceAgent[Any, Any], store: Store, job: Job, *, day_limit: float) -> None:
     """Ask the agent's judges about a call, and save their answers as scores of the call's last turn.
 
-    No question is asked once the judges have cost `day_limit` dollars on this UTC day. Raises JudgeError, so that the
-    job is retried; questions whose answers are saved are then skipped.
+    No question is asked once the judges have cost `day_limit` dollars on this UTC day. Raises JudgeError if the model
+    fails. The job is then retried, and skips the questions that were already answered.
     """
     if not writes(voice.judge_writer):
         return

@@ -50,7 +50,7 @@ class MarkdownFilter:
         self._table = False
         self._dropped = False
         self._skip = ""
-        """The character that ends the skipped text: a link's target, or the first line of a code block."""
+        """The character that ends a skipped link target or first line of a code block; "" while nothing is skipped."""
         self._depth = 0
 
     def feed(self, piece: str) -> str:
@@ -69,7 +69,7 @@ class MarkdownFilter:
 
     @property
     def _plain(self) -> bool:
-        """Whether the state has no effect on text without special characters."""
+        """Whether text without special characters can now be returned unchanged."""
         return not (self._held or self._skip or self._line_start or self._dropped or self._table)
 
     def _step(self, char: str) -> str:

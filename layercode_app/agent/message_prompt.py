@@ -24,8 +24,8 @@ def prompt_of(turn: Turn[Any, Any], *, listening: bool = False) -> str | None:
 
     `listening` means that the message consists only of listening sounds.
 
-    Speech recognition sends a blank transcript for a cough, for example. Models refuse blank text, and some refuse
-    every later request whose history contains it.
+    A blank transcript, such as speech recognition sends for a cough, is never a prompt: models refuse blank text, and
+    some refuse every later request whose history contains it.
     """
     if listening and turn.last is not None and was_cut_off(turn.last):
         return LISTENED
@@ -35,6 +35,6 @@ def prompt_of(turn: Turn[Any, Any], *, listening: bool = False) -> str | None:
 
 
 def _was_cut(turn: Turn[Any, Any]) -> bool:
-    """Return whether the previous reply was cut off, unless it was a goodbye."""
+    """Return whether the previous reply was cut off. False for a goodbye, which need not be continued."""
     last = turn.last
     return last is not None and last.status in (Status.INTERRUPTED, Status.SUPERSEDED) and last.impact != "goodbye"

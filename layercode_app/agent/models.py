@@ -51,7 +51,7 @@ def choose_model(
     asked: str | None = None,
     offline_without_key: bool = False,
 ) -> None:
-    """Set the model that the agent uses, and the models of second requests, summaries and judges.
+    """Set the model that the agent uses, and the models for summaries, for judges and for repeats of slow requests.
 
     `asked` is the value of `--model`. Without `settings`, only `asked` and the agent's own models count. Raises
     ConfigurationError if a named model cannot be used.
@@ -88,7 +88,7 @@ def choose_model(
 
 
 def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
-    """Set the model of summaries: the agent's own `summary`, else the model of the setting."""
+    """Set the model that writes summaries: the agent's own `summary`, else `name`, the setting's value."""
     setting = "LAYERCODE_SUMMARY_MODEL"
     if isinstance(voice.summary, str):
         setting, name = f"The summary model of agent {voice.name!r},", voice.summary
@@ -98,14 +98,17 @@ def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip
 
 
 def _choose_judge_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
-    """Set the model of the agent's judges to the model of the setting."""
+    """Set the model of the agent's judges to `name`, the value of the setting LAYERCODE_JUDGE_MODEL."""
     if voice.judges.questions:
         rest = "Calls are judged by the model that answers."
         voice.judge_model = _named_or_none(name, "LAYERCODE_JUDGE_MODEL", rest, skip=skip)
 
 
 def _named_or_none(name: str | None, setting: str, rest: str, *, skip: bool) -> Model | None:
-    """Return the model of this name, or None without a name. With `skip`, a missing key gives a warning and None."""
+    """Return the model of this name, or None if there is no name.
+
+    With `skip`, also return None if the key is missing, and log a warning that ends with the sentence `rest`.
+    """
     try:
         return None if name is None else named_model(name, setting)
     except MissingKeyError as error:
@@ -116,13 +119,13 @@ def _named_or_none(name: str | None, setting: str, rest: str, *, skip: bool) -> 
 
 
 def _choose_second_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
-    """Set the model of second requests: the agent's own `hedge_model`, else the model of the setting."""
+    """Set the model for repeats of slow requests: the agent's own `hedge_model`, else `name`, the setting's value."""
     setting = "LAYERCODE_HEDGE_MODEL"
     if isinstance(voice.hedge_model, str):
         setting, name = f"The hedge_model of agent {voice.name!r},", voice.hedge_model
     elif voice.hedge_model is not None:
         return
-    voice.second_model = _named_or_none(name, setting, "Second requests go to the same model.", skip=skip)
+    voice.second_model = _named_or_none(name, setting, "A slow request is sent again to the same model.", skip=skip)
 
 
 def _or_offline(voice: VoiceAgent[Any, Any], name: str, setting: str, *, offline_without_key: bool) -> Model:
@@ -184,7 +187,10 @@ def missing_variables(error: Exception) -> list[str]:
 
 
 def _said(message: str) -> str:
-    """Shorten PydanticAI's message. Keep its suggestion; for an unknown model without one, add the expected format."""
+    """Shorten PydanticAI's message to its first sentence, and add the expected format for an unknown model.
+
+    A message with a suggestion ("Did you mean") stays unchanged.
+    """
     reason, _, more = message.partition(". ")
     if more.startswith("Did you mean"):
         return message
@@ -195,7 +201,7 @@ def _said(message: str) -> str:
 def _with_fallbacks(model: Model, names: Sequence[str], *, skip: bool) -> Model:
     """Return the model with these fallbacks. The offline model and a model with its own fallbacks stay unchanged.
 
-    `skip` leaves out the fallbacks without a key.
+    With `skip`, a fallback without a key is left out. Otherwise it raises MissingKeyError.
     """
     if not names or model.model_name == MODEL_NAME or falls_back(model):
         return model

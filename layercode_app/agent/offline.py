@@ -1,6 +1,6 @@
-"""The offline model: plays an agent's script through PydanticAI, without a provider.
+"""The offline model, which plays an agent's script through PydanticAI, without a provider.
 
-Tools run, and spans and frames are those of a real run; only the words and the tool calls come from the script.
+Tools run, and spans and frames are the same as in a real run. Only the words and the tool calls come from the script.
 """
 
 from __future__ import annotations
@@ -61,23 +61,23 @@ class Scene:
 
     @property
     def results(self) -> dict[str, Any]:
-        """The results of this turn's tool calls by tool name; the last result of a tool that was called again."""
+        """The results of this turn's tool calls, by tool name; the last result if a tool was called several times."""
         return {call.name: call.result for call in self.answered}
 
     @property
     def turns(self) -> int:
-        """How many times the caller has spoken."""
+        """The number of messages from the caller, including this one."""
         return len(self.said)
 
     @property
     def retry(self) -> bool:
-        """Whether the agent has just rejected the model's answer or tool call, and asks for another."""
+        """Whether the agent has just rejected the model's answer or tool call, and asks the model to try again."""
         from pydantic_ai.messages import RetryFeedbackPart
 
         return any(isinstance(part, RetryFeedbackPart) or _refused(part) for part in self.messages[-1].parts)
 
     def offers(self, tool: str) -> bool:
-        """Return whether the model may call a tool or output tool of this name; it tells which agent a shared script serves."""
+        """Return whether the model may call a tool or output tool of this name. Useful if agents share a script."""
         return any(known.name == tool for known in [*self.info.function_tools, *self.info.output_tools])
 
     def says(self, *words: str) -> bool:
@@ -85,7 +85,7 @@ class Scene:
         return any(word.lower() in self.text.lower() for word in words)
 
     def match(self, pattern: str) -> re.Match[str] | None:
-        """Return where the caller's text first matches a regular expression, ignoring case."""
+        """Return the first match of a regular expression in the caller's text, ignoring case; None without a match."""
         return re.search(pattern, self.text, re.IGNORECASE)
 
     @property
@@ -100,7 +100,7 @@ class Scene:
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers in the caller's text, written or spoken in English, without those of times."""
+        """The numbers in the caller's text, written or spoken in English, except those in times such as "at seven"."""
         return sentence.numbers(self.text)
 
     def quantity(self, item: str) -> int:
@@ -109,25 +109,27 @@ class Scene:
 
 
 Script: TypeAlias = Callable[[Scene], AsyncIterator[str | Call]]
-"""Yields text to speak and tool calls. It is called again once the tools have returned."""
+"""An async generator function that yields texts to speak and tool calls. It is called again after the tools return."""
 
 
+NOTES = ("[", "<system>")
+"""Prefixes of notes for the model, which are not words of the caller: "[" of our notes, "<system>" of PydanticAI's."""
 MOST_REPEATS = 3
-"""How often a script may make the same tool call in one turn."""
+"""The maximum number of identical tool calls that a script may make in one turn."""
 
 
 def _check_progress(call: Call, scene: Scene) -> None:
-    """Raise DeveloperError if a script makes the same call again and again: it would do so until a limit ends the turn."""
+    """Raise DeveloperError if a script repeats the same call, because it would do so until a limit ends the turn."""
     same = sum((done.name, done.args) == (call.name, call.args) for done in scene.answered)
     if same >= MOST_REPEATS:
         raise DeveloperError(
-            f"The offline script has called {call.name}({call.args}) {same} times in this turn. It is called again after its "
-            f"tools have answered: look at scene.results first, such as `if {call.name!r} in scene.results: yield ...`."
+            f"The offline script has called {call.name}({call.args}) {same} times in this turn. The script runs again "
+            f"after each tool call: check scene.results first, such as `if {call.name!r} in scene.results: yield ...`."
         )
 
 
 def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> FunctionModel:
-    """Return a model that plays the script. Without a script it says that it is offline, and repeats the caller."""
+    """Return a model that plays the script. Without a script it says that it is offline and repeats the caller."""
     from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
     from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
@@ -162,7 +164,7 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
 
 
 def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
-    """Build the scene from the messages of a request. Texts that begin with "[" are notes, not the caller's words."""
+    """Build the scene from the messages of a request. Texts with a prefix in NOTES are not the caller's words."""
     from pydantic_ai.messages import ToolCallPart, ToolReturnPart, UserPromptPart
 
     texts: list[str] = []
@@ -170,9 +172,10 @@ def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
     answered: list[Answered] = []
     for part in (part for message in messages for part in message.parts):
         if isinstance(part, UserPromptPart) and isinstance(part.content, str):
-            if not part.content.startswith("["):
+            note = part.content.startswith(NOTES)
+            if not note:
                 texts.append(part.content)
-            if not part.content.startswith("[") or TAKEN_OVER in part.content:
+            if not note or TAKEN_OVER in part.content:
                 answered = []
         elif isinstance(part, ToolCallPart):
             args[part.tool_call_id] = part.args_as_dict()
@@ -182,12 +185,12 @@ def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
 
 
 def _refused(part: object) -> bool:
-    """Return whether a tool or an output validator rejected a call and asked for another."""
+    """Return whether a tool or an output validator rejected a call and asked the model to try again."""
     return getattr(part, "outcome", None) == "retried"
 
 
 def words(text: str) -> list[str]:
-    """Split the text into words, each with its space, as a model would stream it."""
+    """Split the text into words, each with the space after it, as a model would stream them."""
     *whole, last = text.split(" ")
     return [word + " " for word in whole] + ([last] if last else [])
 

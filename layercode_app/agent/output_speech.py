@@ -45,7 +45,11 @@ async def speak_output(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer
 
 
 def _speaks_approvals(voice: VoiceAgent[Any, Any]) -> bool:
-    """Return whether the developer's `speak` handles deferred tool calls, which the agent's own output type allows."""
+    """Return whether deferred tool calls are given to the developer's `speak`.
+
+    This is so if there is a `speak`, the agent's own output type includes DeferredToolRequests, and no tool has a
+    `confirm`.
+    """
     return voice.speak is not None and not voice.asks_first and not voice.confirm
 
 

@@ -15,7 +15,7 @@ class Pauses(Timeout):
     """A timeout for each pause: `with pauses:` raises TimeoutError when the model pauses for more than `seconds`.
 
     Call `over()` when a piece arrives, and `begin()` when the next piece is awaited. The time between these two calls
-    does not count, because a slow client may delay the sending of the words. The first piece has another timeout.
+    does not count, because a slow client may delay the sending of the words. The wait for the first piece is not timed.
     """
 
     __slots__ = ("_since",)

@@ -18,7 +18,7 @@ class Phrases:
         self._polite = {tuple(phrase.split()) for phrase in polite}
 
     def fit(self, text: str) -> bool:
-        """Return whether the text has at least one of the phrases and, except those in `beside`, no other words."""
+        """Return whether the text consists only of known phrases, and at least one of them is not in `beside`."""
         words = plain_words(text).split()
         return _consists_of(words, self._all) and not _consists_of(words, self._polite)
 

@@ -1,4 +1,4 @@
-"""Record which parts of a request's beginning changed since the last request. Providers cannot cache what follows."""
+"""Record which parts of a request changed since the last request. Providers cannot cache what follows a change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def note_changes(turn: Turn[Any, Any], parameters: Any, *, remembers: bool) -> None:
     """Compare a request's instructions, tools and history with those of the conversation's previous request.
 
-    `parameters` is PydanticAI's ModelRequestParameters. The record's `prompt_changes` gets the names of changed parts.
+    Add the names of the parts that changed to the record's `prompt_changes`. `parameters` is PydanticAI's
+    ModelRequestParameters. `remembers` tells whether the agent reads the earlier turns.
     """
     record = turn.record
     prompt = {"instructions": _digest(_instructions(parameters)), "tools": _digest(_tools(parameters))}
@@ -26,7 +27,7 @@ def note_changes(turn: Turn[Any, Any], parameters: Any, *, remembers: bool) -> N
 
 
 def _before(turn: Turn[Any, Any], remembers: bool) -> dict[str, str]:
-    """Return the digests of this agent's last turn that called a model. Note if its history has been cut since then."""
+    """Return the digests of this agent's last turn that called a model. Record whether the history was cut since."""
     record = turn.record
     past = turn.past if remembers else ()
     known = next((one for one in reversed(past) if one.prompt and one.agent == record.agent), None)
@@ -43,9 +44,9 @@ def _note(record: TurnRecord, name: str) -> None:
 
 
 def _instructions(parameters: Any) -> str:
-    """Return the instructions before the messages.
+    """Return the instructions that stand before the messages, and that may change there.
 
-    Parts that are appended when they change are left out, because their first text stays in place.
+    Parts with `on_change="append"` are left out: their first text stays, and PydanticAI adds a new text at the end.
     """
     parts = parameters.instruction_parts or ()
     return "\n\n".join(part.content for part in parts if part.on_change != "append" or part.id is None)

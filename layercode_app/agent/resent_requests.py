@@ -23,7 +23,7 @@ class ResendingTransport:
         self.wrapped = wrapped
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Send the request, and resend it for each stale connection. Raises the transport's error if that fails."""
+        """Send the request. Resend it if its connection was stale. Raises the transport's error in any other case."""
         given = request.extensions
         for _ in range(MOST - 1):
             attempt = _Attempt(given.get("trace"))

@@ -99,7 +99,7 @@ class AgentRunner:
         return answered
 
     async def notify(self, event: Event) -> None:
-        """Run the hooks that only observe an event. `session_end` hooks run as an enqueued job instead."""
+        """Run the hooks that only observe an event. `on_session_end` hooks are not run here: a job runs them."""
         for hook in self.voice.hooks.get("event", ()):
             await hook(event)
         if isinstance(event, SessionUpdate):
@@ -134,7 +134,7 @@ class AgentRunner:
             await self._answer_message(turn, listening=listening)
 
     async def _decided(self, turn: Turn[Any, Any]) -> bool:
-        """Answer a message that decides pending tool calls. Return False if there are none that it can decide."""
+        """If tool calls wait for the caller's answer, handle the message as that answer. Return whether it was one."""
         from .confirmation import Decision, waiting
 
         hooked = "message" in self.voice.hooks or self.voice.agent is None
@@ -174,7 +174,7 @@ class AgentRunner:
         return waits(turn) if callable(waits) else waits
 
     def _greets_now(self, turn: Turn[Any, Any]) -> bool:
-        """Return whether a waiting greeting is due, because the other side has spoken; mark it as spoken."""
+        """Return whether to speak now a greeting that waited until the other side spoke. Record it as spoken."""
         flow, waits = turn.live.flow, self.voice.greeting_waits
         if not waits or flow is None or self.voice.greeting is None or is_blank(turn.text) or not self._waits(turn):
             return False
@@ -198,7 +198,7 @@ class AgentRunner:
 
 
 async def _with_helpers(turn: Turn[Any, Any], work: Awaitable[T]) -> T:
-    """Await the work, return its result, and record the usage of the helper agents that it ran."""
+    """Await the work and return its result. Record the usage of the helper agents that the work ran."""
     try:
         return await work
     finally:

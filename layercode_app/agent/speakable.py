@@ -63,7 +63,7 @@ class Speakable:
         return text if self._words is None else self._words.feed(text)
 
     def release(self) -> str:
-        """Return the text that was held back. Reasoning whose end tag is missing so far continues."""
+        """Return the text that was held back. If reasoning is not closed yet, the next piece continues it."""
         return self._end(self._tags.release())
 
     def flush(self) -> str:

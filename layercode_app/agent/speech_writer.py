@@ -68,7 +68,7 @@ class SpeechWriter:
     # --- text that is spoken once the response is complete
 
     async def release(self) -> None:
-        """Speak the held text of the last response. Text before tool calls is not checked by validators."""
+        """Speak the held text of the last response, such as text before tool calls, which validators do not check."""
         text, self._held = "".join(self._held), []
         await self._speak_whole(text, "model")
 

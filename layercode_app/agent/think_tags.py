@@ -82,14 +82,14 @@ class ThinkTags:
         return "".join(spoken)
 
     def release(self) -> str:
-        """Return the text that was held back. Reasoning whose end tag is missing so far continues."""
+        """Return the text that was held back. If reasoning is not closed yet, the next piece continues it."""
         spoken: list[str] = []
         self._take(self._held, spoken)
         self._held = ""
         return "".join(spoken)
 
     def flush(self) -> str:
-        """Return the text that was held back. Reasoning whose end tag is missing ends here."""
+        """Return the text that was held back. If reasoning is not closed yet, it ends here."""
         text = self.release()
         self._inside = False
         return text

@@ -22,8 +22,8 @@ END_SECONDS = 1.0
 class Thinking:
     """A context manager that runs the `while_thinking` hook. Await `said()` before the answer is spoken.
 
-    The hook starts when the context is entered. `said()` lets it end a sentence that it has begun, for at most
-    SENTENCE_SECONDS; otherwise the hook is stopped at once, so that a slow or failing hook delays nothing.
+    The hook starts when the context is entered. If `said()` is called within a sentence, the hook has SENTENCE_SECONDS
+    to end it. Between sentences the hook is stopped at once, so that a slow or failing hook delays nothing.
     """
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:

@@ -201,7 +201,7 @@ def _says_lost(error: BaseException) -> bool:
 
 @asynccontextmanager
 async def _ended_by(closing: asyncio.Event, limit: asyncio.Timeout) -> AsyncIterator[None]:
-    """Expire a timeout at once when `closing` is set."""
+    """Within the block, let the timeout `limit` expire at once when `closing` is set."""
 
     def end(task: asyncio.Future[Any]) -> None:
         if not task.cancelled():

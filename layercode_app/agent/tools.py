@@ -1,6 +1,7 @@
 """Run the tool calls of a turn: record them first, apply a timeout, and cancel or finish them on interruption.
 
-A call that repeats a running one, with the same arguments, waits for its result. The same capability removes reasoning and blank text from the model's responses.
+A call that repeats a running call with the same arguments waits for that call's result. The capability also removes
+blank text, and reasoning within the text, from the model's responses.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ..conversation.turn import Turn
 from ..journal.record import ToolCall
 from ..journal.record_json import sorted_json
 from ..observability.debug_run import log_tool
+from .confirm_options import DEFAULT_CONFIRM, description_of, question_of
 from .plain_messages import clean_refusal, clean_response, clean_result, jsonable
 from .prompt_changes import note_changes
 from .stage_run import without_other_stages
@@ -41,16 +43,16 @@ class TurnTools(AbstractCapability[Any]):
     voice: VoiceAgent[Any, Any]
     turn: Turn[Any, Any]
     offered: Pending | None = None
-    """The calls to which the caller has agreed if the model repeats them."""
+    """The calls that count as approved by the caller if the model repeats them."""
     _running: dict[tuple[str, bytes], asyncio.Future[Any]] = field(default_factory=dict, init=False)
     """The running calls by tool and arguments."""
     _left: set[tuple[str, bytes]] | None = field(default=None, init=False)
-    """The offered calls that have not run; None before the first call."""
+    """The offered calls that the model has not repeated yet; None until its first call is checked."""
 
     async def after_model_request(self, ctx: Any, *, request_context: Any, response: ModelResponse) -> ModelResponse:
         """Clean a complete response before its tools run and before it becomes part of the next request.
 
-        Reasoning and blank text are removed, as they were removed from the speech.
+        Reasoning within the text is moved into parts of its own, and blank text is removed. Neither was spoken.
         """
         return without_thoughts(clean_response(response))
 
@@ -62,7 +64,7 @@ class TurnTools(AbstractCapability[Any]):
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Replace the toolsets of the agent's open MCP servers by those servers, and leave out other stages' tools."""
+        """Replace the toolsets of MCP servers by the servers that are already open; leave out tools of other stages."""
         servers, kept = self.voice.tool_servers, toolset
         if servers:
             from .tool_servers import KeptTools
@@ -75,25 +77,31 @@ class TurnTools(AbstractCapability[Any]):
         return None if kept is toolset else kept
 
     async def before_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any) -> Any:
-        """Defer a call that must be confirmed first. Raises ApprovalRequired for it."""
+        """Raise ApprovalRequired for a call that the caller must confirm first."""
         if call.tool_name in self.voice.confirm and not ctx.tool_call_approved:
             raise ApprovalRequired
         return args
 
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
-        """Approve the calls that the caller was asked about, and that the model repeats after their answer."""
-        agreed = [call.tool_call_id for call in requests.approvals if self._agreed(call)]
+        """Approve the calls that the caller was asked about and that the model repeats after the caller's answer."""
+        agreed = [call.tool_call_id for call in requests.approvals if await self._agreed(call)]
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
 
-    def _agreed(self, call: Any) -> bool:
-        """Return whether the caller was asked about this call. Their answer is good for one run of it."""
+    async def _agreed(self, call: Any) -> bool:
+        """Return whether the caller was asked the same question about this call. One question approves one run."""
+        offered = self.offered
         if self._left is None:
-            calls = self.offered.calls if self.offered else ()
+            calls = offered.calls if offered else ()
             self._left = {key_of(asked["name"], asked["args"]) for asked in calls}
-        key = key_of(call.tool_name, jsonable(call.args_as_dict()))
-        found = key in self._left
+        args = call.args_as_dict()
+        key = key_of(call.tool_name, jsonable(args))
+        if offered is None or key not in self._left:
+            return False
         self._left.discard(key)
-        return found
+        confirm = self.voice.confirm.get(call.tool_name, DEFAULT_CONFIRM)
+        description = description_of(self.voice, call.tool_name)
+        # Values in the question, such as the total, may have changed since. The caller agreed only to the old values.
+        return await question_of(confirm, self.turn, call.tool_name, args, description) in offered.question
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:
         """Record the call, save a checkpoint, and run the tool according to its policy."""
@@ -117,7 +125,7 @@ class TurnTools(AbstractCapability[Any]):
             self._notice(entry)
 
     def _once(self, entry: ToolCall, handler: Any, args: Any) -> Awaitable[Any]:
-        """Return the tool's work, or the awaited result of the same call if that is running."""
+        """Return an awaitable: the tool's own work, or the result of an identical call that is running."""
         key = (entry.name, sorted_json(entry.args))
         running = self._running.get(key)
         if running is not None:
@@ -126,13 +134,13 @@ class TurnTools(AbstractCapability[Any]):
         return self._sharing(key, running, handler(args))
 
     async def _sharing(self, key: tuple[str, bytes], shared: asyncio.Future[Any], work: Awaitable[Any]) -> Any:
-        """Do the work, and give its result or error to the same calls that wait for it."""
+        """Do the work, and pass its result or error to the identical calls that wait for it."""
         try:
             result = await work
         except BaseException as error:
             if isinstance(error, Exception):
                 shared.set_exception(error)
-                shared.exception()  # It is raised here, so it must not be reported as never retrieved.
+                shared.exception()  # Retrieve the error: it is raised here, so asyncio must not log it again.
             else:
                 shared.cancel()
             raise
@@ -193,7 +201,7 @@ class TurnTools(AbstractCapability[Any]):
 
 
 async def _result_of(running: asyncio.Future[Any]) -> Any:
-    """Wait for the result of the same call. Raises TimeoutError if that call was cancelled by its timeout."""
+    """Wait for the result of an identical call. Raises TimeoutError if that call was cancelled by its timeout."""
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -68,7 +68,7 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         apology: The words for a turn that fails; by default the setting LAYERCODE_APOLOGY.
         filler: What to say during a silence: one text or several, each spoken at most once a turn. False disables
             fillers. By default an agent with a model says the texts of the setting LAYERCODE_FILLER.
-        filler_after: Seconds of silence before the first words of a turn, after which a filler is spoken.
+        filler_after: Seconds of silence at the start of a turn until a filler is spoken.
         filler_every: Seconds from the last words to the next filler, even while a tool runs. The default is 3.5 for an
             agent with a model. By default, other agents speak a filler only before their first words.
         guard: A check, or a list of checks, that runs concurrently with the model on every message. If it returns a
@@ -79,8 +79,8 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         first_token_timeout: Seconds until the model must begin to answer a request; by default the setting
             LAYERCODE_FIRST_TOKEN_TIMEOUT. A model that reasons for long needs more.
         piece_timeout: Seconds the model may pause within an answer; by default the setting LAYERCODE_PIECE_TIMEOUT.
-        hedge_after: Seconds to wait for the first token before the request is sent a second time. The request that
-            answers first is spoken. By default the setting LAYERCODE_HEDGE_AFTER; 0 means never.
+        hedge_after: Seconds to wait for the first token before the request is sent a second time. The answer that
+            begins first is spoken. By default the setting LAYERCODE_HEDGE_AFTER; 0 means never.
         hedge_model: The model that the second request goes to; by default the setting LAYERCODE_HEDGE_MODEL, else the
             same model.
         timeout_apology: The words for a turn that runs out of time.
@@ -267,9 +267,9 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         self.piece_timeout = piece_timeout
         self.hedge_after = hedge_after
         self.hedge_model = hedge_model
-        """The declared model of second requests; None means the model of the setting, else the model that answers."""
+        """The declared model for repeats of slow requests. None means LAYERCODE_HEDGE_MODEL, else the turn's model."""
         self.second_model = None if isinstance(hedge_model, str) else hedge_model
-        """The model of second requests; None means the model that answers. The server sets it."""
+        """The model for repeats of slow requests; None means the model that answers. The server sets it."""
         self.timeout_apology = timeout_apology
         self.tool_apology = apology if tool_apology is None else tool_apology
         self._filler = filler_of(filler, filler_after, filler_every, model=agent is not None, tools=self.tools)
@@ -340,13 +340,13 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
 
     @cached_property
     def asks_first(self) -> bool:
-        """Whether each run needs an added output type, for tool calls that wait for the caller's answer."""
+        """Whether DeferredToolRequests is added to the output types of runs, because tool calls may wait for a yes."""
         from .outputs import may_defer
 
         return self.agent is not None and not may_defer(self.agent) and needs_confirmation(self, self.confirm)
 
     def use_model(self, model: Model | None) -> None:
-        """Answer with this model from now on; None means the agent's own."""
+        """Answer with this model from now on; None means the agent's own model."""
         self.model, self._fingerprint = model, ""
 
     def describe(self, title: str) -> None:

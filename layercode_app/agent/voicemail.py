@@ -30,7 +30,7 @@ VOICEMAIL = "voicemail"
 FIRST_MESSAGES = 3
 """The number of messages at the start of a session that may be the greeting of a machine."""
 MOST_TRIES = 3
-"""How often the message is left at most. It is left again if the machine's greeting goes on and interrupts it."""
+"""How many times the message is left at most. It is repeated if the machine's greeting goes on and interrupts it."""
 _MACHINE = re.compile(
     r"\b(?:leave|record) (?:me |us |your |a )*(?:short |brief |detailed )?(?:message|name|number)"
     r"|\b(?:after|at) the (?:tone|beep|signal)\b|\b(?:voice ?mail|mailbox|answering (?:machine|service))\b"
@@ -107,7 +107,7 @@ async def leave_message(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> bo
 
 
 def _tries(turn: Turn[Any, Any]) -> int:
-    """Return how often the message was left in this session; 0 if the last turn did not leave it."""
+    """Return how often the message was left, up to the session's previous turn; 0 if that turn did not leave it."""
     last = turn.last
     if last is None or last.session_id != turn.session_id:
         return 0

@@ -1,4 +1,4 @@
-"""Collectors: toolsets that collect an e-mail address, a date or an order number of a caller, one class for each kind."""
+"""Collectors: toolsets that get a value from a caller. Each kind has a class, such as Email, Date or Phone."""
 
 from .address import Address
 from .choice import Choice

@@ -55,7 +55,7 @@ AGAIN = "I did not get an address. What are the house number and the street?"
 
 
 def understand(heard: str) -> Result[str]:
-    """Return the address that was heard: number and street, then what follows, with commas between."""
+    """Return the address that was heard: number and street, then the other parts, separated by commas."""
     text = re.sub(r"(?<=\d)(?=[a-zA-Z]\b)", " ", heard)
     tokens = without(split(text), LEAD)
     if doubtful(tokens):
@@ -76,7 +76,7 @@ def understand(heard: str) -> Result[str]:
 
 
 def _house_number(tokens: Sequence[str]) -> tuple[str, int] | None:
-    """Read the number at the start: "twelve", "two twenty one b", "10 42"."""
+    """Read the house number at the start: "twelve", "two twenty one b". Return it and the index after it, or None."""
     ordinals = [
         at for at, word in enumerate(tokens) if at and 0 < ORDINALS.get(word, 0) < 10 and tokens[at - 1] in TENS
     ]
@@ -94,12 +94,12 @@ def _house_number(tokens: Sequence[str]) -> tuple[str, int] | None:
 
 
 def _street_end(tokens: Sequence[str]) -> int | None:
-    """Return the index after the word that ends the street, such as lane."""
+    """Return the index after the word that ends the street's name, such as "lane"; None if there is no such word."""
     return next((at + 1 for at, word in enumerate(tokens) if at > 0 and word in STREETS), None)
 
 
 def _numbered(tokens: Sequence[str]) -> list[str]:
-    """Write the number of a numbered street as one: "forty second" is "42nd"."""
+    """Write the number of a numbered street in digits: "forty second" is "42nd"."""
     text = " ".join(tokens)
     for ten, value in TENS.items():
         for word, one in ORDINALS.items():
@@ -179,5 +179,5 @@ class Address(Collector[str]):
         return spell(value)
 
     def from_json(self, kept: Any) -> str:
-        """Return the address that is kept in the journal."""
+        """Return the address from its JSON in the journal."""
         return str(kept)

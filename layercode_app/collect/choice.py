@@ -14,11 +14,11 @@ from .understood import Result, Unclear, Understood
 from .words import ORDINALS, doubtful, split
 
 CLOSE = 0.82
-"""Words of this similarity count as the option, if no other one is as similar."""
+"""Minimum similarity, from 0 to 1, at which words count as an option that they do not name exactly."""
 
 
 def understand(heard: str, *, options: Mapping[str, Sequence[str]]) -> Result[str]:
-    """Return the option that was heard. The options map each name to other words for it."""
+    """Return the option that was heard. `options` maps each name to other words for it."""
     tokens = split(heard)
     if doubtful(tokens) and not _exact(" ".join(tokens), options):
         return Unclear(question(options))
@@ -42,7 +42,7 @@ def _exact(text: str, options: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def _named(tokens: Sequence[str], options: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return the options that occur in the words. A name within a longer name that occurs does not count."""
+    """Return the options that occur in the words. A name inside a longer name that also occurs does not count."""
     text = f" {' '.join(tokens)} "
     found = {name: form for name, aliases in options.items() for form in _forms(name, aliases) if f" {form} " in text}
     return {
@@ -51,7 +51,7 @@ def _named(tokens: Sequence[str], options: Mapping[str, Sequence[str]]) -> set[s
 
 
 def _placed(tokens: Sequence[str], names: Sequence[str]) -> set[str]:
-    """Return the option by its place: "the first one", "the last", "number two", "the middle one"."""
+    """Return the options named by position: "the first one", "the last", "number two", "the middle one"."""
     text = " ".join(tokens)
     if re.search(r"\b(last|latter)\b", text):
         return {names[-1]}
@@ -68,7 +68,7 @@ def _placed(tokens: Sequence[str], names: Sequence[str]) -> set[str]:
 
 
 def _similar(tokens: Sequence[str], options: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return the option whose name sounds most like one of the words, if it is similar enough."""
+    """Return the options whose names are most similar to the words, if they are similar enough."""
     scores = {
         name: max(
             SequenceMatcher(None, form, " ".join(tokens[at : at + len(form.split())])).ratio()
@@ -87,7 +87,7 @@ def say(value: str) -> str:
 
 
 class Choice(Collector[str]):
-    """Collects one of several options: a sequence of names, or a mapping of names to other words for them."""
+    """Collects one of several options. `options` are names, or a mapping from each name to other words for it."""
 
     label: ClassVar[str] = "choice"
 
@@ -106,5 +106,5 @@ class Choice(Collector[str]):
         return say(value)
 
     def from_json(self, kept: Any) -> str:
-        """Return the option that is kept in the journal."""
+        """Return the option from its JSON in the journal."""
         return str(kept)

@@ -23,11 +23,11 @@ _ENDINGS = (
     *(unit * count for unit in ("0", "A", "A0") for count in range(1, 13)),
     *("A" + "0" * count for count in range(1, 13)),
 )
-"""Sample endings: if a text with one of them fits the pattern, the text may be the beginning of a code."""
+"""Sample endings. If a text followed by one of them fits the pattern, the text may be the beginning of a code."""
 
 
 def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
-    """Return the code that was heard, in capitals, if it fits the pattern. Signs that the pattern lacks are dropped."""
+    """Return the code that was heard, in capitals. Drop signs such as dashes if it fits `pattern` only without them."""
     tokens = _tokens(heard)
     start = next((at for at in range(len(tokens)) if tokens[at] not in LEAD | NOISE), len(tokens))
     if doubtful(tokens[start:]):
@@ -45,7 +45,7 @@ def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
 
 
 def written(heard: str) -> str:
-    """Return a part of a code as it is written."""
+    """Return the characters of a part of a code."""
     return _written(_tokens(heard))
 
 
@@ -74,7 +74,7 @@ def _written(tokens: Sequence[str]) -> str:
 
 
 def _sign(tokens: Sequence[str], at: int) -> tuple[str, int] | None:
-    """Read digits, or a letter. "oh" is a zero next to digits."""
+    """Read digits or a letter at index `at`. "oh" next to digits is 0. Return it and the index after it, or None."""
     read = digits(tokens, at) if tokens[at] != "o" else None
     if read is None and tokens[at] == "o" and any(word.isdigit() for word in tokens[max(0, at - 1) : at + 2]):
         return "0", at + 1
@@ -82,7 +82,7 @@ def _sign(tokens: Sequence[str], at: int) -> tuple[str, int] | None:
 
 
 def say(value: str) -> str:
-    """Read a code back sign by sign, in groups."""
+    """Read a code back character by character, in groups."""
     return spelled(value)
 
 
@@ -92,7 +92,7 @@ def spell(value: str) -> str:
 
 
 class Code(Collector[str]):
-    """Collects a code such as an order number, also in parts. `pattern` is a regular expression of capitals and digits."""
+    """Collects a code such as an order number, also in parts. `pattern` is a regular expression for it, in capitals."""
 
     label: ClassVar[str] = "code"
     spells = True
@@ -108,7 +108,7 @@ class Code(Collector[str]):
         return understand(heard, pattern=self._pattern)
 
     def say(self, value: str) -> str:
-        """Read a code back sign by sign, in groups."""
+        """Read a code back character by character, in groups."""
         return say(value)
 
     def spell(self, value: str) -> str:
@@ -116,7 +116,7 @@ class Code(Collector[str]):
         return spell(value)
 
     def part(self, heard: str) -> str:
-        """Return a part of a code as it is written."""
+        """Return the characters of a part of a code."""
         return written(heard)
 
     def say_part(self, heard: str) -> str:
@@ -124,5 +124,5 @@ class Code(Collector[str]):
         return spelled(written(heard))
 
     def from_json(self, kept: Any) -> str:
-        """Return the code that is kept in the journal."""
+        """Return the code from its JSON in the journal."""
         return str(kept)

@@ -16,18 +16,21 @@ from .understood import Result, Unclear, Understood
 from .words import doubtful, numbers_written, split, without
 
 LEAD = {"on", "for", "it's", "its", "is", "was", "make", "it", "maybe", "let's", "say", "that's", "how", "about", "i", "am",
-        "born", "would", "be", "my", "birthday", "no", "actually", "sorry"}  # fmt: skip
+        "born", "would", "be", "my", "birthday", "no", "actually", "sorry", "there", "anything", "something", "do", "you",
+        "have", "i'd", "i'll", "like", "prefer", "take", "can", "come",
+        "what"}  # fmt: skip
+TRAIL = {"is", "works", "would", "be", "fine", "good", "great", "perfect", "for", "me", "then", "free", "instead"}
 AGAIN = "I did not get a date. Which day do you mean?"
 
 
 def understand(heard: str, *, today: date, direction: Direction = "future", day_first: bool = False) -> Result[date]:
-    """Return the date that was heard. `today` is what "tomorrow" counts from.
+    """Return the date that was heard. `today` is the date from which words such as "tomorrow" count.
 
-    `direction` says on which side of today a date without a year is. `day_first` makes 3/5 the third of May.
+    `direction` says whether the date must be in the future or in the past. `day_first` makes 3/5 the third of May.
     """
     if found := re.search(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}/\d{1,2}/(?:\d{4}|\d\d)\b", heard):
         return _written(found[0], today, direction, day_first)
-    tokens = numbers_written(without(split(heard), LEAD))
+    tokens = numbers_written(without(split(heard), LEAD, TRAIL))
     if doubtful(tokens):
         return Unclear("I heard more than one day. Which one is it?")
     text = _joined(" ".join(tokens))
@@ -40,7 +43,7 @@ def understand(heard: str, *, today: date, direction: Direction = "future", day_
 
 
 def _joined(text: str) -> str:
-    """Write a year that was said in two halves as one number: "20 26" becomes "2026"."""
+    """Join a year that was said as two numbers: "20 26" becomes "2026"."""
     text = re.sub(r"\b(19|20) (\d\d)\b", r"\1\2", text)
     return re.sub(r"\b(19|20) (?:oh|o) (\d)\b", r"\g<1>0\2", text)
 
@@ -57,7 +60,7 @@ def _written(text: str, today: date, direction: Direction, day_first: bool) -> R
 
 
 def _checked(found: date, today: date, direction: Direction, match: re.Match[str] | None) -> Result[date]:
-    """Ask back if the weekday does not fit the date, or the date is on the wrong side of today."""
+    """Return a question if the weekday does not fit the date, or if the date is not in the right direction."""
     given = match.groupdict() if match else {}
     weekday = given.get("weekday")
     if weekday and given.get("day") and found.weekday() != DAYS[weekday]:
@@ -76,9 +79,9 @@ def say(value: date, *, with_year: bool = False) -> str:
 
 
 class Date(Collector[date]):
-    """Collects a date. `clock` returns the present time where the caller is; "tomorrow" counts from it.
+    """Collects a date. `clock` returns the caller's local time, from which "tomorrow" counts.
 
-    `direction="past"` is for dates of birth. `day_first` makes 3/5 the third of May.
+    Use `direction="past"` for dates of birth. `day_first` makes 3/5 the third of May.
     """
 
     label: ClassVar[str] = "date"
@@ -101,9 +104,9 @@ class Date(Collector[date]):
         return understand(heard, today=self._clock().date(), direction=self._direction, day_first=self._day_first)
 
     def say(self, value: date) -> str:
-        """Read a date back with its weekday, and with the year if it is another one."""
+        """Read a date back with its weekday, and with the year if it is not the current year."""
         return say(value, with_year=value.year != self._clock().year)
 
     def from_json(self, kept: Any) -> date:
-        """Return the date that is kept in the journal."""
+        """Return the date from its JSON in the journal."""
         return date.fromisoformat(kept)

@@ -1,4 +1,4 @@
-"""The forms in which a date is said, each with how it is read: "the twelfth of next month", "a week on Friday"."""
+"""Ways to say a date, each with a function that reads it: "the twelfth of next month", "a week on Friday"."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _ago(match: re.Match[str], today: date, direction: Direction) -> date | None
 
 
 def _weekday(number: int, today: date, weeks: int) -> date:
-    """Return the next such weekday, today if it is one, or that of another week."""
+    """Return the next date with this weekday, which may be today, plus this number of weeks."""
     return today + timedelta(days=(number - today.weekday()) % 7 + 7 * weeks)
 
 
@@ -80,7 +80,7 @@ def _named_day(match: re.Match[str], today: date, direction: Direction) -> date 
 
 
 def _of_month(match: re.Match[str], today: date, direction: Direction) -> date | None:
-    """Read a day of this, the next or the last month; "last day" is the last one of it."""
+    """Read a day of this, the next or the last month. The month's last day may be said as "last day" or "end"."""
     start = _shifted(today.replace(day=1), {"this": 0, "the": 0, "next": 1, "last": -1}[match["which"]], "month")
     if match["day"] in ("last", "last day", "end"):
         return _shifted(start, 1, "month") - timedelta(days=1)
@@ -106,7 +106,7 @@ def _only_day(match: re.Match[str], today: date, direction: Direction) -> date |
 
 
 def _bare_day(day: int, today: date, direction: Direction) -> date | None:
-    """Return the next month's day, or this one's, on the right side of today."""
+    """Return the nearest date with this day of the month: before or on today for the past, else on or after today."""
     first = today.replace(day=1)
     step = -1 if direction == "past" else 1
     for months in range(0, 12 * step, step):
@@ -127,6 +127,7 @@ FORMS: list[tuple[str, Read]] = [
     (rf"{_COUNT} {_UNIT} (?:from|on|after) {_WHEN}", _in),
     (rf"{_COUNT} {_UNIT} ago", _ago),
     (rf"(?P<which>this coming |this |coming |next |last )?{_DAY}(?P<later> week)?", _named_day),
+    (rf"{_DAY}(?: of)? (?P<which>next) week(?P<later>)", _named_day),
     (
         rf"(?:{_DAY} )?(?:the )?{_DAY_OF} of (?:the )?(?P<which>this|next|last|the)?(?<=the|his|ext|ast) ?month",
         _of_month,

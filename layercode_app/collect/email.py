@@ -71,7 +71,7 @@ TALK = {
     ),
     *("again", "hold", "later", "do", "does", "did", "you", "got", "give", "what's", "call", "none", "nothing"),
 }
-"""Words of other answers, which are no beginning of an address."""
+"""Words such as "what" and "repeat". A text with one of them is another answer, not the beginning of an address."""
 AGAIN = "I did not get an e-mail address. Please say it slowly, with at and dot."
 
 
@@ -100,7 +100,7 @@ def understand(heard: str) -> Result[str]:
 
 
 def _may_begin(tokens: Sequence[str]) -> bool:
-    """Return whether words without "at" may be the beginning of an address, and not something else that was said."""
+    """Return whether words without "at" may be the beginning of an address, rather than another answer."""
     if any(word in TALK for word in tokens):
         return False
     spelled_out = any(word in SIGNS or len(word) == 1 or word.isdecimal() for word in tokens)
@@ -115,7 +115,7 @@ def _phrases(tokens: Sequence[str]) -> list[str]:
 
 
 def _without_lead(tokens: list[str]) -> list[str]:
-    """Drop words before the address, unless they are all there is before the at."""
+    """Drop introductory words and noise. Keep a word before a sign: it may belong to the address."""
     start, end = 0, len(tokens)
     while start < end and (tokens[start] in LEAD or tokens[start] in NOISE):
         if start + 1 < end and tokens[start + 1] in SIGNS and tokens[start:].count("at") < 2:
@@ -144,7 +144,7 @@ def _written(tokens: Sequence[str]) -> str:
 
 
 def written(heard: str) -> str:
-    """Return a part of an address as it is written."""
+    """Return the characters of a part of an address."""
     return _written(_without_lead(respelled(_phrases(split(heard)))))
 
 
@@ -168,7 +168,7 @@ def spell(value: str) -> str:
 
 
 class Email(Collector[str]):
-    """Collects an e-mail address, also in parts, and checks its form. No mail server is asked."""
+    """Collects an e-mail address, also in parts, and checks its form. No mail server is contacted."""
 
     label: ClassVar[str] = "e-mail address"
     needs = (("email_validator", "email-validator"),)
@@ -188,7 +188,7 @@ class Email(Collector[str]):
         return spell(value)
 
     def part(self, heard: str) -> str:
-        """Return a part of an address as it is written."""
+        """Return the characters of a part of an address."""
         return written(heard)
 
     def say_part(self, heard: str) -> str:
@@ -196,5 +196,5 @@ class Email(Collector[str]):
         return address(written(heard))
 
     def from_json(self, kept: Any) -> str:
-        """Return the address that is kept in the journal."""
+        """Return the address from its JSON in the journal."""
         return str(kept)

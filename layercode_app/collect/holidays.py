@@ -1,4 +1,4 @@
-"""Days that have a name."""
+"""Days with a name, such as Easter and New Year's Eve."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HOLIDAYS: dict[str, Callable[[int], date]] = {
 
 
 def holiday(name: str, today: date, *, past: bool = False) -> date | None:
-    """Return the next day of that name, or the last one; None if no day has it."""
+    """Return the next day with this name, or with `past` the last one. Return None if the name is not known."""
     make = HOLIDAYS.get(name)
     if make is None:
         return None

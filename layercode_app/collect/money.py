@@ -26,7 +26,7 @@ AGAIN = "I did not get an amount. How much is it?"
 
 
 def understand(heard: str, *, currency: str = "USD") -> Result[Decimal]:
-    """Return the amount that was heard, in this currency. Asks back if another currency was named."""
+    """Return the amount that was heard, in this currency, or a question if another currency was named."""
     text = re.sub(r"([$€£₹¥])\s*(\d[\d,.]*)", r"\2 \1 ", heard)
     tokens = without(split(text), LEAD - {"a"}, {"altogether", "total", "in", "all", "then", "exactly"})
     if doubtful(tokens):
@@ -41,7 +41,7 @@ def understand(heard: str, *, currency: str = "USD") -> Result[Decimal]:
 
 
 def _amount(tokens: list[str]) -> tuple[Decimal, str] | None:
-    """Return the amount and the named currency, or "" for it."""
+    """Return the amount and the currency, which is "" if none was named. Return None if there is no amount."""
     if len(tokens) == 2 and tokens[0] == "a" and tokens[1] in UNITS:
         return Decimal(1), UNITS[tokens[1]]
     if tokens[:3] == ["half", "a", "dollar"]:
@@ -61,7 +61,7 @@ def _amount(tokens: list[str]) -> tuple[Decimal, str] | None:
 
 
 def _after_unit(whole: Decimal, code: str, rest: Sequence[str]) -> tuple[Decimal, str] | None:
-    """Read what follows the unit: nothing, "and twenty cents", "fifty", "and a half"."""
+    """Add what follows the unit: nothing, "and twenty cents", "fifty", "and a half". Return None for anything else."""
     rest = rest[1:] if rest[:1] == ["and"] else rest
     if not rest:
         return whole, code
@@ -78,7 +78,7 @@ def _after_unit(whole: Decimal, code: str, rest: Sequence[str]) -> tuple[Decimal
 
 
 def _two_numbers(whole: Decimal, rest: Sequence[str]) -> tuple[Decimal, str] | None:
-    """Read the cents after a number without a unit: "twelve fifty", "nine ninety nine", "five oh five"."""
+    """Add the cents after a number without a unit: "twelve fifty", "five oh five". Return None for anything else."""
     zero = rest[0] in ("oh", "o", "zero")
     cents = cardinal(rest, 1 if zero else 0)
     if cents is None or whole % 1 or cents[1] == 0 or not (0 < cents[0] < 10 if zero else 10 <= cents[0] < 100):
@@ -95,7 +95,7 @@ def say(value: Decimal, *, currency: str = "USD") -> str:
 
 
 class Money(Collector[Decimal]):
-    """Collects an amount of money in one currency, by its code."""
+    """Collects an amount of money in one currency. `currency` is its code, such as USD."""
 
     label: ClassVar[str] = "amount"
 
@@ -114,10 +114,10 @@ class Money(Collector[Decimal]):
         return say(value, currency=self._currency)
 
     def to_json(self, value: Decimal) -> Json:
-        """Return the amount as it is kept in the journal, with two decimals or more."""
+        """Return the amount as text for the journal, with at least two decimals."""
         cents = value.quantize(Decimal("0.01"))
         return str(cents if cents == value else value)
 
     def from_json(self, kept: Any) -> Decimal:
-        """Return the amount that is kept in the journal."""
+        """Return the amount from its JSON in the journal."""
         return Decimal(kept)

@@ -24,14 +24,15 @@ PARTICLES = {"van", "von", "de", "der", "den", "da", "di", "la", "le", "del", "b
 NOT_NAMES = {
     "what", "who", "why", "when", "where", "how", "can", "could", "would", "do", "does", "is", "are", "want", "need", "have", "the",
     "you", "me", "it", "that", "this", "not", "and", "or", "repeat", "again", "name", "don't", "wait", "my", "your",
-    "number", "address", "call", "tomorrow", "today", "a", "with", "spell", "about", "i",
+    "number", "address", "call", "tomorrow", "today", "a", "with", "spell", "about", "i", "i'd", "i'll",
+    "i've",
 }  # fmt: skip
 AGAIN = "I did not get a name. What is your name?"
 SPELL = "How is that spelled?"
 
 
 def understand(heard: str) -> Result[str]:
-    """Return the name that was heard. A spelling after a word replaces the word."""
+    """Return the name that was heard. If a word is followed by its spelling, the spelling replaces it."""
     text = _bare(heard)
     if re.search(r"\bwith (?:an?|two|no|double|one) \w+", text, re.IGNORECASE):
         return Unclear(SPELL)
@@ -46,7 +47,7 @@ def understand(heard: str) -> Result[str]:
 
 
 def _bare(heard: str) -> str:
-    """Return the words without those around the name."""
+    """Return the text without words before and after the name, such as "my name is" and "please"."""
     text = heard.strip(" .,!?").replace("\u2019", "'")
     before = None
     while before != text:
@@ -59,7 +60,7 @@ def _bare(heard: str) -> str:
 
 
 def _respelled(words: Sequence[str]) -> list[str]:
-    """Put a spelling of three letters or more in the place of the word before it that begins like it."""
+    """Replace a word by the spelling after it, if the spelling has three or more letters and the same first letter."""
     result: list[str] = []
     lower = [word.lower() for word in words]
     at = 0
@@ -78,7 +79,7 @@ def _respelled(words: Sequence[str]) -> list[str]:
 
 
 def _letters(words: Sequence[str], at: int) -> tuple[str, int]:
-    """Read letters in a row. Single ones count, and doubled ones."""
+    """Read consecutive letters, including doubled ones such as "double n". Return them and the index after them."""
     text, here = "", at
     while here < len(words) and (read := letter(words, here)):
         text, here = text + read[0], read[1]
@@ -86,7 +87,7 @@ def _letters(words: Sequence[str], at: int) -> tuple[str, int]:
 
 
 def _with_apostrophes(words: Sequence[str]) -> list[str]:
-    """Join "o apostrophe brien", and "o brien"."""
+    """Join names with an apostrophe or a hyphen: "o apostrophe brien" and "o brien" become "O'Brien"."""
     text = re.sub(r"(?i)\b(o|d|l) apostrophe ", r"\1'", " ".join(words))
     text = re.sub(r"(?i) (?:hyphen|dash) ", "-", text)
     text = re.sub(r"(?i)(^| )o (?=\w{3,})", r"\1O'", text)
@@ -94,7 +95,7 @@ def _with_apostrophes(words: Sequence[str]) -> list[str]:
 
 
 def _cased(word: str, *, first: bool) -> str:
-    """Write a name with a capital, unless it was heard with one, or is a particle such as "van"."""
+    """Capitalise a name, unless it has mixed case already or is a particle such as "van"."""
     if word != word.lower() and word != word.upper():
         return word
     if word.lower() in PARTICLES and not first:
@@ -134,5 +135,5 @@ class Name(Collector[str]):
         return spell(value)
 
     def from_json(self, kept: Any) -> str:
-        """Return the name that is kept in the journal."""
+        """Return the name from its JSON in the journal."""
         return str(kept)

@@ -60,7 +60,7 @@ def _trimmed(tokens: Sequence[str]) -> list[str]:
 
 
 def _whole_phrase(tokens: Sequence[str]) -> Decimal | None:
-    """Read a number that takes all of the words; None for anything else."""
+    """Return the number that all of the words together name; None if they do not name one."""
     if tokens[:1] in (["minus"], ["negative"], ["-"]):
         value = _whole_phrase(tokens[1:])
         return None if value is None else -value
@@ -69,7 +69,7 @@ def _whole_phrase(tokens: Sequence[str]) -> Decimal | None:
 
 
 def phrase(tokens: Sequence[str], at: int = 0) -> tuple[Decimal, int] | None:
-    """Read a number from there on: returns it and the index after it."""
+    """Read a number at index `at`. Return it and the index after it, or None if there is none."""
     word = tokens[at] if at < len(tokens) else ""
     if word in NAMED:
         return Decimal(NAMED[word]), at + 1
@@ -109,7 +109,7 @@ def say(value: Decimal) -> str:
 
 
 class Number(Collector[Decimal]):
-    """Collects a number, perhaps within limits, and with `whole=True` without a fraction."""
+    """Collects a number from `least` to `most`, if these are given. `whole=True` accepts only whole numbers."""
 
     label: ClassVar[str] = "number"
 
@@ -130,5 +130,5 @@ class Number(Collector[Decimal]):
         return say(value)
 
     def from_json(self, kept: Any) -> Decimal:
-        """Return the number that is kept in the journal."""
+        """Return the number from its JSON in the journal."""
         return Decimal(kept)

@@ -17,7 +17,10 @@ AGAIN = "I did not get a phone number. Please say it digit by digit."
 
 
 def understand(heard: str, *, region: str = "US") -> Result[str]:
-    """Return the number that was heard, in international form such as +14155550199. `region` is where it is dialled."""
+    """Return the number that was heard, in international form such as +14155550199.
+
+    `region` is the country of a number without a country code, such as US.
+    """
     tokens = split(re.sub(r"[().\u2011/-]", " ", heard))
     first = next((at for at, word in enumerate(tokens) if word == "+" or digits(tokens, at)), len(tokens))
     if doubtful(tokens[first:]):
@@ -29,7 +32,7 @@ def understand(heard: str, *, region: str = "US") -> Result[str]:
 
 
 def _written(tokens: Sequence[str]) -> str:
-    """Return the digits, with a plus sign before the country's code if it was said."""
+    """Return the digits, with a plus sign before the country code if a plus was said."""
     text, at = "", 0
     while at < len(tokens):
         if tokens[at] in ("+", "plus") and not text:
@@ -71,7 +74,7 @@ def _invalid(library: Any, parsed: Any, number: str) -> Result[str]:
 
 
 def say(value: str, *, region: str = "US") -> str:
-    """Read a number back in groups, without the country's code in the country itself."""
+    """Read a number back in groups. The country code is said only if the number is from outside `region`."""
     library = need("phonenumbers", "phonenumbers", "collect", "Phone")
     number, _, extension = value.partition(";ext=")
     parsed = library.parse(number, region)
@@ -87,7 +90,10 @@ def say_part(heard: str) -> str:
 
 
 class Phone(Collector[str]):
-    """Collects a telephone number, also in parts, and checks that it can exist. `region` is where it is dialled."""
+    """Collects a telephone number, also in parts, and checks that it can exist.
+
+    `region` is the country of a number without a country code, such as US.
+    """
 
     label: ClassVar[str] = "phone number"
     needs = (("phonenumbers", "phonenumbers"),)
@@ -114,5 +120,5 @@ class Phone(Collector[str]):
         return say_part(heard)
 
     def from_json(self, kept: Any) -> str:
-        """Return the number that is kept in the journal."""
+        """Return the number from its JSON in the journal."""
         return str(kept)

@@ -18,13 +18,14 @@ SOUNDS = {
     "el": "l", "ell": "l", "em": "m", "en": "n", "pee": "p", "cue": "q", "queue": "q", "ar": "r", "ess": "s", "tee": "t",
     "vee": "v", "ex": "x", "why": "y", "zee": "z", "zed": "z",
 }  # fmt: skip
-"""How a recogniser may write the name of a letter."""
+"""How speech recognition may write the name of a letter."""
 
 
 def letter(tokens: Sequence[str], at: int, *, words: bool = False, sounds: bool = False) -> tuple[str, int] | None:
-    """Read one spelled letter, perhaps repeated: returns it and the index after it.
+    """Read one spelled letter, perhaps repeated. Return it and the index after it, or None if there is none.
 
-    `words` also reads "bravo" alone, and `sounds` "bee": other texts may mean these words themselves.
+    `words` also accepts words of the spelling alphabet, such as "bravo", and `sounds` names of letters, such as "bee".
+    Leave them off where these words may be meant literally.
     """
     word = tokens[at]
     more = tokens[at + 1] if at + 1 < len(tokens) else ""
@@ -53,7 +54,7 @@ def _after_example(tokens: Sequence[str], at: int, found: str) -> int:
 
 
 def respelled(tokens: Sequence[str]) -> list[str]:
-    """Replace a word by its spelling: "smyth spelled s m y t h" and "that's s m y t h" become the letters."""
+    """Replace a word by the spelling after it: "smith spelled s m y t h" becomes "smyth"."""
     text = list(tokens)
     for mark in ("spelled", "spelt", "spelling"):
         if mark in text[1:]:

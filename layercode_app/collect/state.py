@@ -1,4 +1,4 @@
-"""What a conversation's state keeps of the collected values."""
+"""The part of a conversation's state that stores the collected values."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ..journal.record import Json
 
 
 class Answer(BaseModel):
-    """What is known of one value."""
+    """One collected value: what was heard, the value, and whether the caller confirmed it."""
 
     heard: str = ""
-    """The caller's words for it."""
+    """The caller's words for the value."""
     value: Json = None
     """The value in JSON, or None while it is not complete."""
     spoken: str = ""
@@ -24,12 +24,12 @@ class Answer(BaseModel):
 class Collecting(BaseModel):
     """The base of a state model for collectors: `class Intake(Collecting): email: str = ""`.
 
-    `collected` has an Answer for each field. A field of the same name, if the model has one, gets the value once the caller
-    has confirmed it.
+    `collected` has an Answer for each collector's field. If the model has a field of that name, the field gets the
+    value once it is confirmed.
     """
 
     collected: dict[str, Answer] = {}
 
     def answer(self, field: str) -> Answer:
-        """Return what is known of a field."""
+        """Return the Answer of a field; an empty Answer if nothing was collected yet."""
         return self.collected.get(field, Answer())

@@ -11,13 +11,15 @@ from ..conversation.turn import Turn
 from ..spoken.times import time_of_day
 from .toolset import Collector
 from .understood import Result, Unclear, Understood
-from .words import doubtful, numbers_written, split, without
+from .words import ORDINALS, doubtful, numbers_written, split, without
 
 LEAD = {"at", "around", "about", "by", "it's", "its", "is", "make", "it", "let's", "say", "how", "maybe", "would", "be", "no",
-        "actually", "sorry", "for", "roughly", "that's", "the", "tomorrow", "today"}  # fmt: skip
+        "actually", "sorry", "for", "roughly", "that's", "the", "tomorrow", "today", "i'll", "i'd", "i", "take", "like",
+        "prefer", "what"}  # fmt: skip
+TRAIL = {"is", "works", "would", "be", "fine", "good", "great", "perfect", "for", "me", "then"}
 AGAIN = "I did not get a time. At what time exactly?"
 MORNING, EVENING = 7, 19
-"""Without "in the morning" or "p m", a time is from 7:00 to 18:59."""
+"""Without "in the morning", "p m" or similar words, a time is from 7:00 to 18:59."""
 _PART = r"(?: (?P<part>a m|p m|am|pm|a\.m|p\.m|(?:in the |this )?(?:morning|afternoon|evening)|at night|tonight))?"
 _SHARP = r"(?: (?:sharp|exactly|ish|or so))?"
 NAMED = {"noon": time(12), "midday": time(12), "midnight": time(0), "12 noon": time(12), "12 midnight": time(0)}
@@ -25,12 +27,15 @@ _QUARTERS = {"quarter": 15, "half": 30, "a quarter": 15}
 
 
 def understand(heard: str, *, now: datetime, earliest: int = MORNING, latest: int = EVENING) -> Result[time]:
-    """Return the time that was heard. `now` is what "in an hour" counts from.
+    """Return the time that was heard. `now` is the time from which "in an hour" counts.
 
-    Without words for the half of the day, the time is in the hours from `earliest` to before `latest`, if one half is.
+    "Four" without "p m" or similar words may be 4:00 or 16:00. If only one of them is between the hours `earliest` and
+    `latest`, that one is meant; otherwise the result is a question.
     """
     text = re.sub(r"\b([ap])\.?\s?m\b\.?", r" \1m", re.sub(r"(\d)[:.](\d\d)\b", r"\1 \2", heard.lower()))
-    tokens = without(split(text), LEAD)
+    tokens = without(split(text), LEAD, TRAIL)
+    if any(word in ORDINALS for word in tokens):
+        return Unclear(AGAIN)  # "the first one" is the first of several times, and not one minute past one.
     if doubtful(tokens) or tokens[:1] == ["between"]:
         return Unclear("I heard more than one time. At what time exactly?")
     text = " ".join(numbers_written(tokens))
@@ -94,7 +99,7 @@ _FORMS = [
 
 
 def _settled(hour: int, minute: int, part: str, earliest: int, latest: int) -> Result[time]:
-    """Choose the half of the day."""
+    """Choose between morning and afternoon, or return a question."""
     if hour > 23 or minute > 59:
         return Unclear(AGAIN)
     if hour > 12 or hour == 0:
@@ -113,14 +118,15 @@ def _settled(hour: int, minute: int, part: str, earliest: int, latest: int) -> R
 
 
 def say(value: time) -> str:
-    """Read a time back without doubt about the half of the day: "four fifteen in the afternoon"."""
+    """Read a time back with its part of the day: "four fifteen in the afternoon"."""
     return time_of_day(value)
 
 
 class Time(Collector[time]):
-    """Collects a time of day. `clock` returns the present time where the caller is; "in an hour" counts from it.
+    """Collects a time of day. `clock` returns the caller's local time, from which "in an hour" counts.
 
-    "four" is in the hours from `earliest` to before `latest`, if one of its halves is; else the caller is asked.
+    "Four" alone may be 4:00 or 16:00. If only one of them is between the hours `earliest` and `latest`, that one is
+    meant; otherwise the agent asks.
     """
 
     label: ClassVar[str] = "time"
@@ -142,9 +148,9 @@ class Time(Collector[time]):
         return understand(heard, now=self._clock(), earliest=self._earliest, latest=self._latest)
 
     def say(self, value: time) -> str:
-        """Read a time back without doubt about the half of the day."""
+        """Read a time back with its part of the day."""
         return say(value)
 
     def from_json(self, kept: Any) -> time:
-        """Return the time that is kept in the journal."""
+        """Return the time from its JSON in the journal."""
         return time.fromisoformat(kept)

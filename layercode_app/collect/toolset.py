@@ -20,25 +20,26 @@ ValueT = TypeVar("ValueT")
 
 
 class Collector(FunctionToolset[Any], Generic[ValueT]):
-    """A toolset that collects one value of the caller: `Agent(toolsets=[Email("email"), Phone("number")])`.
+    """A toolset that gets one value from the caller: `Agent(toolsets=[Email("email"), Phone("number")])`.
 
-    Its tools are `save_FIELD` with the caller's words, `confirm_FIELD`, and, for what is spelled, `fix_FIELD` and
-    `spell_FIELD`. What a tool returns is what the agent says. The state of the VoiceAgent must be a `Collecting`.
+    Its tools are `save_FIELD`, which takes the caller's words, and `confirm_FIELD`. Some kinds of values also have
+    `fix_FIELD` and `spell_FIELD`. The agent says what a tool returns. The state of the VoiceAgent must be a
+    `Collecting`.
 
     Args:
         field: The name of the value in the state, and in the names of the tools.
-        label: What the value is called in instructions, such as "e-mail address".
-        question: The question that asks for it.
-        reply: What is said when a value was understood; `{value}` in it is the value as it is read back.
-        confirm: Whether the caller is asked if it is right. Without, the agent asks for all values together.
-        then: A function of the turn that returns what is said next, such as the next question.
+        label: The name of the value in instructions, such as "e-mail address".
+        question: The question that asks for the value.
+        reply: What the agent says when it has understood a value. `{value}` is replaced by the words of the value.
+        confirm: Whether the caller must confirm the value. Set it to False if the agent confirms all values together.
+        then: A function of the turn that returns what the agent says next, such as the next question.
         turn: A function of the agent's dependencies that returns the Turn, for an agent with its own dependencies.
 
     """
 
     label: ClassVar[str] = "value"
     needs: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """The modules of optional libraries that it needs, each with the library's name."""
+    """The modules of optional libraries that the collector needs, each with the library's name."""
     spells: ClassVar[bool] = False
     """Whether the value has letters to spell."""
     fixes: ClassVar[bool] = False
@@ -83,7 +84,7 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
             description = f"Spell the {name} letter by letter, if the caller asks for it."
             self.add_function(self._spell, name=f"spell_{self.field}", description=description)
 
-    # --- what each kind of value is
+    # --- what each kind of value defines
 
     @abstractmethod
     def understand(self, heard: str, turn: Turn[Any, Any]) -> Result[ValueT]:
@@ -102,16 +103,16 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         return heard.strip(" .,")
 
     def part(self, heard: str) -> str:
-        """Return a part of the value, as it is written in the value."""
+        """Return a part of a value in the form that it has in the value, such as "AB4" for "a b four"."""
         return heard.strip(" .,")
 
     def to_json(self, value: ValueT) -> Json:
-        """Return the value as it is kept in the journal."""
+        """Return the value as JSON for the journal."""
         return str(value)
 
     @abstractmethod
     def from_json(self, kept: Any) -> ValueT:
-        """Return the value that is kept in the journal."""
+        """Return the value from its JSON in the journal."""
 
     # --- tools
 
@@ -153,7 +154,7 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         return None if kept is None else self.from_json(kept)
 
     def _with_part(self, partial: str, heard: str, turn: Turn[Any, Any]) -> tuple[str, Result[ValueT]]:
-        """Understand the words, alone or as what completes an incomplete value."""
+        """Understand the words, alone or as the continuation of an incomplete value."""
         alone = self.understand(heard, turn)
         if not partial or restated(partial, heard):
             return heard, alone
@@ -166,7 +167,7 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         return both, joined
 
     def _taken(self, turn: Turn[Any, Any], heard: str, result: Result[ValueT]) -> str:
-        """Keep what was understood, and return what to say."""
+        """Store what was understood, and return what to say."""
         if isinstance(result, Understood):
             kept, spoken = self.to_json(result.value), self.say(result.value)
             before = self._answer(turn)
@@ -202,12 +203,12 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         if not isinstance(turn, Turn):
             raise DeveloperError(
                 f"{type(self).__name__}({self.field!r}): the agent's dependencies are {type(turn).__name__}; expected the "
-                "Turn. Say where it is: turn=lambda deps: deps.turn"
+                "Turn. Pass a function that returns it: turn=lambda deps: deps.turn"
             )
         return turn
 
     async def get_instructions(self, ctx: RunContext[Any]) -> list[InstructionPart] | None:
-        """Tell the model how to collect the value, and what is known of it."""
+        """Return the instructions: how to collect the value, and what is known of it so far."""
         return [InstructionPart(content=self._guidance(self._answer(self._turn_of(ctx))), dynamic=True)]
 
     def _guidance(self, answer: Answer) -> str:
@@ -223,16 +224,16 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
 
 
 OPEN = {"dot", "at", "dash", "hyphen", "underscore", "plus", "point", "period", ".", "@", "-", "_", "+"}
-"""Words after which more must come."""
+"""Words that cannot end a value."""
 
 
 def open_ended(partial: str) -> bool:
-    """Return whether an incomplete value ends with a word after which more must come."""
+    """Return whether an incomplete value ends with a word that cannot end a value."""
     return partial.lower().strip(" ,").rsplit(" ", 1)[-1] in OPEN
 
 
 def restated(partial: str, heard: str) -> bool:
-    """Return whether the words begin like the incomplete value, so that the caller has begun again."""
+    """Return whether the caller has started over: the new words begin like those of the incomplete value."""
     old, new = partial.lower().replace(",", "").split(), heard.lower().replace(",", "").split()
     size = min(2, len(old))
     return old[:size] == new[:size]

@@ -1,4 +1,4 @@
-"""The result of understanding a caller's words: a value, a part of one, or a question."""
+"""The result of understanding a caller's words: a value, the beginning of a value, or a question."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Understood(Generic[ValueT]):
 
 @dataclass(frozen=True)
 class Incomplete:
-    """The beginning of a value. `ask` is what to say so that the caller goes on; `{so_far}` in it is what was heard."""
+    """The beginning of a value. `ask` asks the caller to go on; `{so_far}` in it is replaced by what was heard."""
 
     ask: str
 
 
 @dataclass(frozen=True)
 class Unclear:
-    """Words that are no value, or may be several. `ask` is the question to say."""
+    """Words without a value, or with more than one possible value. `ask` is the question to ask."""
 
     ask: str
 

@@ -1,4 +1,4 @@
-"""Split a caller's words, drop what says nothing, and read numbers."""
+"""Split a caller's words, drop noise such as "um" and "please", and read numbers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ NOISE = {
     *("um", "umm", "uh", "uhm", "er", "erm", "ah", "hm", "hmm", "well", "so", "okay", "ok", "please", "thanks", "sure"),
     *("like", "yes", "yeah", "yep", "thank", "you", "hi", "hello", "hey"),
 }
-"""Words that may stand before or after every value."""
+"""Words without meaning, which may come before or after any value."""
 DOUBT = {"or", "no", "not", "wait", "sorry", "actually", "instead", "rather", "versus", "nope", "mean"}
-"""Words within a value that make it unclear which one is meant."""
+"""Words that correct a value or name an alternative, so that it is unclear which value is meant."""
 
 _TOKEN = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[@._+\-/#$€£%:&]")
 
@@ -40,7 +40,7 @@ def split(heard: str) -> list[str]:
 
 
 def without(tokens: Sequence[str], lead: Collection[str], trail: Collection[str] = ()) -> list[str]:
-    """Drop noise, and these words, at the start and at the end."""
+    """Drop noise at both ends, words in `lead` at the start, and words in `trail` at the end."""
     start, end = 0, len(tokens)
     while start < end and (tokens[start] in NOISE or tokens[start] in lead):
         start += 1
@@ -50,7 +50,7 @@ def without(tokens: Sequence[str], lead: Collection[str], trail: Collection[str]
 
 
 def doubtful(tokens: Sequence[str]) -> bool:
-    """Return whether the words correct themselves or name an alternative. A "no" at the start is an answer."""
+    """Return whether the caller corrects a value or names an alternative. A "no" or "sorry" at the start is ignored."""
     rest = list(tokens)
     while rest and rest[0] in ("no", "nope", "sorry", "actually"):
         rest.pop(0)
@@ -58,7 +58,7 @@ def doubtful(tokens: Sequence[str]) -> bool:
 
 
 def cardinal(tokens: Sequence[str], at: int = 0) -> tuple[int, int] | None:
-    """Read a whole number: returns it and the index after it, or None if there is none."""
+    """Read a whole number at index `at`. Return it and the index after it, or None if there is none."""
     total, current, here = 0, -1, at
     scale_before = 10**12
     while here < len(tokens):
@@ -106,7 +106,7 @@ def _joins(current: int, value: int, after: bool) -> bool:
 
 
 def decimal(tokens: Sequence[str], at: int = 0) -> tuple[Decimal, int] | None:
-    """Read a number with a point: "three point one four", "2.5", "one point five million"."""
+    """Read a decimal number such as "three point one four" or "2.5". Return it and the index after it, or None."""
     word = tokens[at] if at < len(tokens) else ""
     if re.fullmatch(r"[\d,]*\d\.\d+", word):
         value, here = Decimal(word.replace(",", "")), at + 1
@@ -127,7 +127,7 @@ REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 
 
 def digits(tokens: Sequence[str], at: int = 0) -> tuple[str, int] | None:
-    """Read digits one after the other: "four one five", "double five", "forty two", "eight hundred"."""
+    """Read digits such as "four one five", "double five" or "forty two". Return them and the index after, or None."""
     text, here = "", at
     while here < len(tokens):
         read = _digit(tokens, here)

@@ -1,4 +1,4 @@
-"""Answers of yes and no: "sure, go ahead", "not really"."""
+"""Yes-or-no answers: "sure, go ahead", "not really"."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AGAIN = "Is that a yes or a no?"
 
 
 def understand(heard: str) -> Result[bool]:
-    """Return whether the answer was yes. Words that say both, or neither, are asked back."""
+    """Return whether the answer was yes, or a question if the words say both or neither."""
     text = " ".join(split(heard))
     if text in YES | NO:
         return Understood(text in YES)
@@ -39,7 +39,7 @@ def understand(heard: str) -> Result[bool]:
 
 
 def _answers(tokens: list[str]) -> set[bool]:
-    """Return what the words say, read as answers one after the other; both if there are other words between."""
+    """Return the answers in the words: yes is True, no is False. Any unknown word makes it unclear: return both."""
     found: set[bool] = set()
     at = 0
     while at < len(tokens):
@@ -60,7 +60,7 @@ def say(value: bool) -> str:
 
 
 class YesNo(Collector[bool]):
-    """Collects an answer of yes or no. It is read back, but the caller is asked to confirm it only with `confirm=True`."""
+    """Collects a yes or no. The agent reads it back, but asks the caller to confirm it only with `confirm=True`."""
 
     label: ClassVar[str] = "answer"
 
@@ -77,9 +77,9 @@ class YesNo(Collector[bool]):
         return say(value)
 
     def to_json(self, value: bool) -> Json:
-        """Return the answer as it is kept in the journal."""
+        """Return the answer as JSON for the journal."""
         return value
 
     def from_json(self, kept: Any) -> bool:
-        """Return the answer that is kept in the journal."""
+        """Return the answer from its JSON in the journal."""
         return bool(kept)

@@ -63,7 +63,7 @@ def check(
 def check_place(where: str) -> tuple[Path, str]:
     """Return the folder of a new project and its name. `.` is the current folder, which need not be empty.
 
-    Raises ConfigurationError for a name that cannot be used, and for another folder that exists.
+    Raises ConfigurationError for a name that cannot be used, and for a folder that exists, unless it is `.`.
     """
     folder = Path(where)
     if not where.strip():
@@ -79,7 +79,7 @@ def check_place(where: str) -> tuple[Path, str]:
 def check_extras(extras: Sequence[str]) -> tuple[str, ...]:
     """Return the extras in a fixed order, with the extras that they depend on.
 
-    Raises ConfigurationError for an unknown extra, and for two journals.
+    Raises ConfigurationError for an unknown extra, and for both `redis` and `postgres`: a project has one journal.
     """
     for extra in extras:
         check_known("--with", extra, EXTRAS)

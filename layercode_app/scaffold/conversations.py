@@ -17,7 +17,7 @@ class Line(NamedTuple):
 
 
 DEFAULT = (Line("Hello"), Line("Can you help me?"), Line("Thank you"))
-"""The conversation of an agent that is not listed below: any reply passes."""
+"""The conversation with an agent that is not listed below. Any reply of the agent passes the test."""
 
 CONVERSATIONS: dict[str, tuple[Line, ...]] = {
     "bakery": (

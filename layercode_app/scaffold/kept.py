@@ -36,9 +36,9 @@ class Kept(BaseModel):
     """The version that created the project or last updated it."""
     answers: KeptAnswers
     files: dict[str, str]
-    """The digest of each file's text as that version generates it, by path."""
+    """The digest of each file, by path, as this package generated it. Changes by the user are not included."""
     merge_from: dict[str, str] = {}
-    """For a file that was changed by hand: the digest of the older generated text that it is based on."""
+    """For a file that the user changed and no update replaced: the digest of the generated text it is based on."""
 
     def to_json(self) -> str:
         """Return the text of the answers file."""
@@ -75,8 +75,8 @@ def load(folder: Path) -> Kept:
         raise ConfigurationError(f"{path} cannot be read: {error}. Restore it from version control.") from error
     if _numbers(kept.layercode_app) > _numbers(__version__):
         raise ConfigurationError(
-            f"The project was created by layercode-app {kept.layercode_app}, but this is {__version__}. "
-            "Update it with that version or a newer one."
+            f"The project was created by layercode-app {kept.layercode_app}, but this is version {__version__}. "
+            "Update the project with the version that created it, or with a newer one."
         )
     return kept
 

@@ -15,7 +15,7 @@ EXTRAS = {
     "redis": "Redis as the journal, for more than one machine",
     "postgres": "PostgreSQL as the journal, for more than one machine and for SQL",
 }
-"""The values of `--with`, and what each one adds."""
+"""Maps each value of `--with` to what it adds."""
 STORES = ("redis", "postgres")
 """The extras that choose the journal; a project has at most one. This package has extras of the same names."""
 COLLECTING = {"front_desk", "phone_intake"}
@@ -24,7 +24,7 @@ COLLECTING = {"front_desk", "phone_intake"}
 
 @dataclass(frozen=True)
 class Provider:
-    """A model provider, with its API key's variable and its client's extra."""
+    """A provider of models, and what a project needs to use it."""
 
     key: str
     """The environment variable of its API key."""
@@ -53,7 +53,7 @@ class Template:
     title: str
     file: Path
     companions: tuple[Path, ...]
-    """Its prompts, data and knowledge, relative to the file's folder."""
+    """The paths of the agent's prompts, data and knowledge, relative to the folder of `file`."""
 
 
 def templates(gallery: Path) -> dict[str, Template]:

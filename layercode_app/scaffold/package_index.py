@@ -31,7 +31,7 @@ class Answer:
 
 
 def ask(version: str) -> Answer:
-    """Ask whether the package index of this machine's pip, or without pip of its uv, has a version of this package."""
+    """Ask the package index of pip, or if pip is missing that of uv, whether it has a version of this package."""
     if find_spec("pip") is not None:
         return _ask_pip(version)
     if uv := which("uv"):
@@ -64,7 +64,9 @@ def _ask_uv(uv: str, version: str) -> Answer:
 
 
 def _run(command: Sequence[str], *, typed: str = "", more: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Return the exit code of an installer and everything it printed; -1 if it times out or cannot start.
+    """Run an installer. Return its exit code (-1 if it times out or cannot start) and everything that it printed.
+
+    `typed` is its stdin, `more` holds additional environment variables.
 
     The installer runs in an empty folder, because in a project uv would find the wheel of `vendor/`.
     """

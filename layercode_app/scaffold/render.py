@@ -72,9 +72,9 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
 
 
 def _local(answers: Answers) -> Iterator[File]:
-    """Yield a requirement for the Makefile, so that a project of an unreleased version can be installed too.
+    """Yield LOCAL_FILE: the requirement from which the Makefile installs a version that is not in an index.
 
-    A project with a wheel does not need it, because it installs that wheel on every machine.
+    A project with a wheel does not need the file, because it installs that wheel on every machine.
     """
     if answers.wheel is None and (path := local_source()) is not None:
         yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{_own_extras(answers)} @ {path.resolve().as_uri()}\n")

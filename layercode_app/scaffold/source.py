@@ -26,6 +26,6 @@ def _installed_from() -> Path | None:
 
 
 def _checkout() -> Path | None:
-    """Return the folder above the package if it is a checkout on `sys.path` that was not installed."""
+    """Return the folder above the package if it is a checkout that was not installed but is on `sys.path`."""
     project = Path(__file__).parent.parent.parent / "pyproject.toml"
     return project.parent if project.is_file() and f'name = "{NAME}"' in project.read_text(encoding="utf-8") else None

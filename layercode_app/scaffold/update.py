@@ -25,7 +25,10 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 
 @dataclass(frozen=True)
 class Step:
-    """One file of an update. `text` is the new text of `path`. None deletes the file; with `keep` the file stays."""
+    """What an update does with the file `path`. `before` is its present text and `text` the new one; `why` is shown.
+
+    A step without `text` and `binary` deletes the file. The action `keep` changes nothing.
+    """
 
     action: Action
     path: str
@@ -94,7 +97,7 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
 
 
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
-    """Return whether a NAME.new file may be written: it does not exist, or an update wrote it and no one changed it."""
+    """Return whether a NAME.new file may be written: there is none, or one that still has the text of an update."""
     return there is None or there == new or digest(there) == made
 
 
@@ -152,7 +155,7 @@ def outcome(kept: Kept, now: Kept, steps: list[Step]) -> Kept:
 
 
 def apply(folder: Path, steps: list[Step], kept: Kept) -> None:
-    """Apply the steps, and write the answers file last. If a file cannot be written, restore all of them.
+    """Apply the steps, and write the answers file last. If a file cannot be written, restore all files.
 
     Raises ConfigurationError naming the file and the reason.
     """

@@ -74,7 +74,7 @@ def _distribution() -> Distribution:
 
 
 def _package_files(dist: Distribution) -> dict[str, bytes]:
-    """Return the files of the package and its agents, by name: the installed files, or the files of the checkout."""
+    """Return the files of the package and of the shipped agents by name, from the installation or from the checkout."""
     listed = {str(path): Path(str(dist.locate_file(path))) for path in dist.files or () if _is_code(path)}
     here = listed.get(f"{_PACKAGE.name}/__init__.py")
     if here is None or here.resolve() != _PACKAGE.resolve() / "__init__.py":
@@ -90,12 +90,15 @@ def _is_code(path: PurePosixPath) -> bool:
 
 
 def _checkout_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of each file that a build would take. pyproject.toml lists the files of other folders."""
+    """Yield the name in the wheel and the path of each file of a checkout that belongs in the wheel.
+
+    These are the files of the package, and the files of other folders that pyproject.toml lists.
+    """
     try:
         build = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(
-            f"{_PACKAGE} is neither the installed {NAME} nor in its checkout. Remove it, or install it."
+            f"{_PACKAGE} is a copy of {NAME} that is neither installed nor in a checkout. Remove or install the copy."
         ) from error
     targets = build["targets"]["wheel"]
     for source, name in {_PACKAGE.name: _PACKAGE.name, **targets.get("force-include", {})}.items():

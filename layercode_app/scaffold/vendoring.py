@@ -15,16 +15,17 @@ _COMMIT = "Commit it, so that the project can be installed on other machines too
 
 @dataclass(frozen=True)
 class Vendoring:
-    """The wheel to put into the project, if any, and a sentence that says how others get this package."""
+    """The wheel to put into the project; None to install from an index. `why` explains the choice; it may be empty."""
 
     wheel: Wheel | None
     why: str = ""
 
 
 def choose(vendor: bool | None) -> Vendoring:
-    """Return the wheel with `--vendor`, and no wheel with `--no-vendor`. For None the package index decides.
+    """Return the wheel with `--vendor`, and no wheel with `--no-vendor`.
 
-    Raises ConfigurationError if `--vendor` is given and the wheel cannot be built.
+    With None, return the wheel if the package index does not have this version and the wheel can be built. Raises
+    ConfigurationError if `--vendor` is given and the wheel cannot be built.
     """
     if vendor is None:
         return _by_index()

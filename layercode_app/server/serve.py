@@ -50,7 +50,7 @@ class ServeOptions:
     """The options of `run`. All are plain values, because they are passed to worker processes."""
 
     agent: str = ""
-    """A name or package.module:attribute; if empty, the project's only agent, or the starter."""
+    """A name or package.module:attribute. If empty, the project's only agent is served, or else the starter."""
     examples: bool = False
     """Serve all shipped agents too, besides the project's own and the chosen one."""
     agents_dir: str | None = None
@@ -60,7 +60,7 @@ class ServeOptions:
     workers: int = 1
     reload: bool = False
     local: bool = False
-    """For `dev`: by default, pages of this machine may request sessions, with any agent."""
+    """Set by `dev`: unless the settings say otherwise, pages of this machine may request sessions with any agent."""
     developing: bool = False
     """Whether the console is the developer's own terminal: errors of the agent are shown there in full, and an agent
     whose model has no key answers offline."""
@@ -82,7 +82,7 @@ class ServeOptions:
 
     @property
     def alone(self) -> bool:
-        """Whether this process serves the app itself, instead of supervising worker processes."""
+        """Whether this process serves the app itself. If not, it supervises worker processes."""
         return self.workers == 1 and not self.reload
 
     def load(self) -> Settings:
@@ -101,7 +101,7 @@ class ServeOptions:
 
 
 def serve(options: ServeOptions, *, prepare: Callable[[LayerCode], None] = lambda app: None) -> None:
-    """Serve until stopped. Raises DeveloperError before the server listens if it cannot work.
+    """Serve until stopped. Raises DeveloperError, before the server listens, if the server cannot work.
 
     `prepare` is called with the app of this process, before anything listens.
     """
@@ -170,7 +170,11 @@ def build(options: ServeOptions, settings: Settings, *, serving: bool = True) ->
     found, first = _agents(options, settings)
     keep_ours(voice.agent for voice in (*found.agents.values(), first))
     app = create_app(
-        _served(found, options), first, settings=settings, model=options.model, offline_without_key=options.developing
+        _served(found, options, first.name),
+        first,
+        settings=settings,
+        model=options.model,
+        offline_without_key=options.developing,
     )
     if not options.developing and options.model != MODEL_NAME:
         _refuse_keyless(found, app)
@@ -221,9 +225,9 @@ def _refuse_keyless(found: Found, app: LayerCode) -> None:
             named_model(name, "A model in the agent files,")
 
 
-def _served(found: Found, options: ServeOptions) -> Found:
-    """Return only the project's own agents and files, unless the examples are to be served too."""
-    return found if options.examples else found.without_examples()
+def _served(found: Found, options: ServeOptions, first: str) -> Found:
+    """Return the project's own agents and the agent `first`. With the option `examples`, return all agents found."""
+    return found if options.examples else found.without_examples(keep=first)
 
 
 def _agents(options: ServeOptions, settings: Settings) -> tuple[Found, VoiceAgent[Any, Any]]:

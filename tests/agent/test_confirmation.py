@@ -230,6 +230,40 @@ async def test_changed_arguments_are_asked_again() -> None:
         assert (await call.state())["placed"] == [2]
 
 
+class Growing(Shop):
+    """Its tool `add_roll`, which is not confirmed, changes the total before the model repeats the call."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda said: [("add_roll", "{}")] if said == "add a roll and go" else plain_script(said))
+        agent = self.voice.agent
+        assert isinstance(agent, Agent)
+
+        @agent.tool
+        async def add_roll(ctx: RunContext[Turn[Basket]]) -> str:
+            """Add a roll."""
+            ctx.deps.state.price += 2
+            return "a roll added"
+
+    async def _model(self, messages: list[ModelMessage], info: Any) -> AsyncIterator[Any]:
+        last = messages[-1].parts[-1]
+        if isinstance(last, ToolReturnPart) and last.tool_name == "add_roll":
+            self.seen.append(messages)
+            yield {0: DeltaToolCall(*order(), tool_call_id=f"call-{len(messages)}")}
+            return
+        async for piece in super()._model(messages, info):
+            yield piece
+
+
+async def test_a_repeated_call_whose_question_has_changed_is_asked_again() -> None:
+    shop = Growing()
+    async with open_call(shop.voice) as call:
+        assert (await call.say("order")).spoken == f"Gladly. {QUESTION}"
+        assert (await call.say("add a roll and go")).spoken == "Shall I place the order for 7 euros?"
+        assert (await call.state())["placed"] == []
+        assert (await call.say("go for it")).spoken == "placed 1."
+        assert (await call.state())["placed"] == [1]
+
+
 async def test_another_subject_drops_the_call_and_the_model_is_told() -> None:
     shop = Shop()
     async with open_call(shop.voice) as call:

@@ -1,4 +1,4 @@
-"""A script that makes the same tool call again and again is stopped, and told what to look at."""
+"""What a script sees of a turn; one that makes the same tool call again and again is stopped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic_ai import Agent
 
-from layercode_app import Call, DeveloperError, Scene, Turn, VoiceAgent
+from layercode_app import Call, DeveloperError, Scene, Stage, Turn, VoiceAgent
 from layercode_app.agent.offline import MOST_REPEATS
 from layercode_app.testing import open_call
 
@@ -53,3 +53,31 @@ async def test_a_call_may_be_repeated() -> None:
     async with open_call(voice) as call:
         assert (await call.say("two rolls")).spoken == "It is added."
     assert added == [2] * MOST_REPEATS
+
+
+async def test_a_note_about_the_tools_of_a_new_stage_is_not_taken_for_the_callers_words() -> None:
+    async def add_item() -> str:
+        """Add an item."""
+        return "added"
+
+    async def pay() -> str:
+        """Pay."""
+        return "paid"
+
+    till = VoiceAgent(
+        "till",
+        Agent(deps_type=Turn),
+        stages=[Stage("order", tools=[add_item], then=lambda turn: "payment"), Stage("payment", tools=[pay])],
+    )
+    scenes: list[Scene] = []
+
+    @till.offline
+    async def script(scene: Scene) -> AsyncIterator[str | Call]:
+        scenes.append(scene)
+        yield f"It is {scene.results['add_item']}." if scene.results else Call("add_item")
+
+    async with open_call(till) as call:
+        turn = await call.say("a roll")
+    assert turn.spoken == "It is added."
+    assert [(scene.text, scene.said) for scene in scenes] == [("a roll", ["a roll"])] * 2
+    assert scenes[1].offers("pay")

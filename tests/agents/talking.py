@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from layercode_app import LayerCode, TurnRecord
-from layercode_app.agent.discovery import find_agent
+from layercode_app.agent.discovery import discover
 from layercode_app.agent.shipped import BUILT_IN
 
 from ..calling import Caller, Reply, calling, settings
@@ -53,6 +53,10 @@ def sent(reply: Reply) -> list[Any]:
 
 @asynccontextmanager
 async def talking(name: str, tmp_path: Path) -> AsyncIterator[Conversation]:
-    app = LayerCode(find_agent(name, AGENTS), settings=settings(tmp_path), model="offline")
+    found = discover(AGENTS)
+    others = [
+        voice for other, voice in found.agents.items() if other != name and found.files[other] == found.files[name]
+    ]
+    app = LayerCode(found.get(name), *others, settings=settings(tmp_path), model="offline")
     async with calling(app, agent=name) as caller:
         yield Conversation(caller, app)

@@ -22,7 +22,8 @@ def test_the_gallery_is_whole() -> None:
     found = discover(AGENTS)
     assert not found.failed
     assert set(found.agents) >= {
-        "bakery", "concierge", "echo", "helpdesk", "outdoor_shop", "phone_intake", "pipeline", "slow", "starter"
+        "bakery", "concierge", "echo", "front_desk", "helpdesk", "outdoor_shop", "phone_intake", "pipeline", "slow",
+        "starter",
     }  # fmt: skip
     assert all(found.agents[name].title for name in found.agents)
     assert all(found.agents[path.stem].greeting for path in FILES)

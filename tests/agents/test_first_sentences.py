@@ -32,6 +32,7 @@ OFFERS = "I can tell you the menu, take an order, or book you a table."
 SUGGESTS = "I can suggest a restaurant, a museum or a walk, and reserve what you like."
 LOOKS_UP = "I can look up the router, the wireless password, invoices and moving home."
 FINDS = "I can find a product, look an order up, or tell you about returns, shipping and warranty."
+BOOKS = "I can book you an appointment."
 CALLS_BACK = "I take your name, a number and a time, and we call you back."
 COACHES = "Tell me the job, then say: my pitch is, and your pitch."
 
@@ -67,6 +68,21 @@ TABLE: dict[str, list[Said]] = {
         Said("Can you book me a massage?", "a massage", (("reserve", {"what": "a massage", "when": "at eight tonight"}),)),
     ],
     "echo": [Said("hi", "You said: hi")],
+    "front_desk": [
+        Said("hi", BOOKS),
+        Said("What can you do?", BOOKS),
+        Said("Good morning, I'd like to book an appointment", BOOKS),
+        Said("My tooth hurts", BOOKS),
+        Said("Thanks", "I did not get a name.", (("save_name", {"heard": "Thanks"}),)),
+        Said("Ann Smith", "Thank you, Ann Smith.", (("save_name", {"heard": "Ann Smith"}),)),
+        Said("Hello, this is Ann Smith", "Thank you, Ann Smith.", (("save_name", {"heard": "Hello, this is Ann Smith"}),)),
+        Said(["Ann Smith", "It's four one five"], "And the rest?", (("save_number", {"heard": "It's four one five"}),)),
+        Said(
+            ["Ann Smith", "four one five, triple five, oh one nine nine"],
+            "What is it for",
+            (("save_number", {"heard": "four one five, triple five, oh one nine nine"}),),
+        ),
+    ],
     "helpdesk": [
         Said("Hi there", LOOKS_UP),
         Said("What can you do?", LOOKS_UP),
@@ -78,7 +94,9 @@ TABLE: dict[str, list[Said]] = {
         Said("When is my bill due?", "first of the month", (("search", {"question": "When is my bill due?"}),)),
         Said("I'm moving next month", "two weeks before", (("search", {"question": "I'm moving next month"}),)),
         Said("Can I talk to a human?", "Shall I have a colleague call", (("search", {"question": "Can I talk to a human?"}),)),
-        Said(["Do you sell boats?", "Yes please"], "A colleague will call you back."),
+        Said(["Do you sell boats?", "Yes please"], "A colleague will call you back.", (("call_back", {}),)),
+        Said(["Do you sell boats?", "Yes", "415 555 0199"], "We will call 4 1 5", (("give_back", {"number": "4155550199"}),)),
+        Said(["Do you sell boats?", "Yes", "No, thanks"], "All right, no call.", (("give_back", {"number": ""}),)),
         Said("Thanks a lot", "You are welcome."),
     ],
     "outdoor_shop": [

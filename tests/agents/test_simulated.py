@@ -18,10 +18,9 @@ FILES = sorted((AGENTS / "evals").glob("*.yaml"))
 def test_every_agent_has_one() -> None:
     assert [path.stem for path in FILES] == [path.stem for path in sorted(AGENTS.glob("*.py"))]
     for path in FILES:
-        [scenario] = load(path).scenarios
-        assert scenario.caller
-        assert scenario.caller.goal
-        assert scenario.end
+        simulated = [scenario for scenario in load(path).scenarios if scenario.caller]
+        assert simulated
+        assert all(scenario.caller and scenario.caller.goal and scenario.end for scenario in simulated)
 
 
 @pytest.mark.anyio

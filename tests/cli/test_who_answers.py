@@ -11,6 +11,7 @@ import pytest
 
 from layercode_app.agent.discovery import discover
 from layercode_app.dev.agents import AgentFiles
+from layercode_app.exceptions import ConfigurationError
 
 from ..calling import SECRET
 from ..dev.serving import dev_server
@@ -63,6 +64,7 @@ async def served(folder: Path, *options: str) -> tuple[list[str], str]:
         (("parrot", "magpie"), ("--agent", "parrot"), ["parrot", "magpie"]),
         (("parrot",), ("--agent", "echo"), ["echo", "parrot"]),
         ((), ("--agent", "starter"), ["starter"]),
+        (("parrot",), ("--agent", "helpdesk"), ["helpdesk", "helpdesk_callback", "parrot"]),
     ],
 )
 async def test_run_serves_the_projects_own_agents_and_an_example_only_by_name(
@@ -116,6 +118,17 @@ def test_dev_takes_the_first_of_the_projects_agents_and_stays_with_it(
     (tmp_path / "agents" / "dove.py").unlink()
     assert files.load().voices[0].name == "starter"
     assert discover().default() == "starter"
+
+
+def test_the_agent_named_after_the_only_file_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project(tmp_path, "parrot"))
+    with (tmp_path / "agents" / "parrot.py").open("a") as file:
+        file.write('\ncalled = VoiceAgent("called", greeting="Hello!")\n')
+    assert discover().own() == ["called", "parrot"]
+    assert discover().default() == "parrot"
+    (tmp_path / "agents" / "magpie.py").write_text(BIRD.format(name="magpie"))
+    with pytest.raises(ConfigurationError, match="several agents: called, magpie, parrot"):
+        discover().default()
 
 
 async def test_the_dev_page_lists_own_agents_first_and_examples_as_such(tmp_path: Path) -> None:

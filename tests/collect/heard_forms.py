@@ -69,6 +69,11 @@ DATES = [
     ("on Friday", date(2026, 11, 27)),
     ("this Friday", date(2026, 11, 27)),
     ("next Tuesday", date(2026, 12, 1)),
+    ("Friday next week", date(2026, 12, 4)),
+    ("Is there anything on Friday?", date(2026, 11, 27)),
+    ("Friday would be great for me", date(2026, 11, 27)),
+    ("no, Friday instead", date(2026, 11, 27)),
+    ("hm, what about Friday", date(2026, 11, 27)),
     ("a week on Friday", date(2026, 12, 4)),
     ("Friday week", date(2026, 12, 4)),
     ("in two weeks", date(2026, 12, 9)),
@@ -138,6 +143,10 @@ TIMES = [
     ("half seven in the evening", time(19, 30)),
     ("9:45 am", time(9, 45)),
     ("tomorrow at two", time(14)),
+    ("I'll take nine", time(9)),
+    ("what about nine?", time(9)),
+    ("nine works for me", time(9)),
+    ("half past four would be fine", time(16, 30)),
 ]
 
 NUMBERS = [
@@ -293,11 +302,12 @@ ASKED_BACK = {
     ],
     "time": [
         "in the morning", "later", "", "between four and five", "four or five", "twenty five thirty", "after lunch", "eleven tonight or so maybe",
-        "four seventy five", "whenever", "not four",
+        "four seventy five", "whenever", "not four", "the first one", "the second", "is fine", "I'll take it",
     ],
     "number": ["a few", "", "some", "four or five", "many", "I don't know", "four five", "two hundred hundred"],
     "money": ["not much", "", "five or six dollars", "ten euros", "a lot", "five pounds", "I don't know", "five six"],
-    "name": ["", "what?", "why do you ask", "can you repeat that", "415 555 0199", "Ann with an e", "hello", "yes", "not telling"],
+    "name": ["", "what?", "why do you ask", "can you repeat that", "415 555 0199", "Ann with an e", "hello", "yes", "not telling",
+             "I'd like an appointment"],
     "address": ["", "mill lane", "twelve", "over there", "twelve or fourteen mill lane", "the red house", "I don't know"],
     "choice": ["", "a cup", "small or large", "not the small one", "the fifth one", "whatever", "hello"],
     "yes_no": ["", "maybe", "yes and no", "no, I mean yes", "tomorrow", "yes but make it two", "I don't know", "yeah no"],

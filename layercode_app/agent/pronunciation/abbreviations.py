@@ -70,7 +70,7 @@ SPELLED = {
 }
 """Acronyms with a vowel that are said letter by letter. Acronyms without a vowel always are, except those in HEARD."""
 HEARD = {"IBAN", "MR", "MRS", "DR", "ST"}
-"""Acronyms that are not changed, because they are said as a word."""
+"""Words in capitals that are not said letter by letter, because they are said as a word."""
 SIGNS = {
     "#": "number ", "\u2116": "number ", "~": "about ", "\u2248": "about ", "\u00b1": "plus or minus ", "<": "less than ",
     ">": "more than ", "\u2264": "at most ", "\u2265": "at least ", "<=": "at most ", ">=": "at least ",

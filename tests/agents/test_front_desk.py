@@ -1,0 +1,122 @@
+"""The front desk books once, whatever happens to the call: over signed HTTP, with what the journal holds at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layercode_app.agent.discovery import find_agent
+from layercode_app.conversation.flow import own_fields, stage_key
+from layercode_app.journal.stores.memory import MemoryStore
+from layercode_app.testing import open_call
+
+from .talking import AGENTS, Conversation, sent, talking
+
+pytestmark = pytest.mark.anyio
+
+NUMBER = "+14155550199"
+
+
+def next_tuesday() -> date:
+    """Tuesday of next week."""
+    today = date.today()
+    return today + timedelta(days=8 - today.weekday())
+
+
+async def stored(call: Conversation) -> dict[str, Any]:
+    """The conversation's state in the journal."""
+    return dict((await call.app.store.conversation(call.caller.conversation_id)).state)
+
+
+def cut(turn_id: str, heard: str) -> dict[str, Any]:
+    """The interruption of a reply, as the platform tells it with the next message."""
+    context = {"previous_turn_interrupted": True, "text_heard": heard, "assistant_turn_id": turn_id}
+    return {"interruption_context": context}
+
+
+async def test_an_interrupted_call_with_duplicates_books_once(tmp_path: Path) -> None:
+    async with talking("front_desk", tmp_path) as call:
+        assert (await call.greeting()).spoken == "Hello, this is Harbour Dental. May I have your name?"
+        assert (await call.say("This is Ann Smith")).spoken.endswith("What number can we reach you at?")
+        assert (await call.say("It is 415")).spoken == "I have four one five so far. And the rest?"
+        number = await call.say("555 0199", turn_id="number")
+        assert number.spoken.startswith("I have four one five, five five five, zero one nine nine. What is it for")
+        # The caller shows that they listen, over the number: the reply goes on, and nothing is saved again.
+        resumed = await call.say("mhm", **cut("number", "I have four one"))
+        assert resumed.spoken.startswith("five, five five five, zero one nine nine. What is it for")
+        assert (await call.say("A check-up")).spoken == "Right, a check-up. Which day would suit you?"
+        first, second = await asyncio.gather(*[call.say("Next Tuesday", turn_id="day") for _ in range(2)])
+        assert first.spoken == second.spoken
+        assert "I have nine a m, or eleven thirty a m, or three p m. Which one would you like?" in first.spoken
+        asked = await call.say("Half past eleven")
+        assert asked.spoken.endswith("at eleven thirty in the morning, for a check-up. Shall I book it?")
+        assert (await stored(call))["booked"] is False
+        done, again = await asyncio.gather(*[call.say("Yes, please", turn_id="yes") for _ in range(2)])
+        assert done.spoken == again.spoken
+        assert done.spoken.startswith("Booked: Ann Smith on Tuesday")
+        assert done.types[-2:] == ["response.hangup", "response.end"]
+        # The goodbye was interrupted, so the line is still open. Another yes books nothing.
+        resumed = await call.say("Yes", turn_id="more", **cut("yes", "Booked:"))
+        assert resumed.spoken.startswith("Ann Smith on Tuesday")
+        assert (await call.say("Yes, do book it", **cut("more", "Ann Smith"))).spoken == "You are booked. Goodbye!"
+
+        appointment = {
+            "name": "Ann Smith",
+            "number": NUMBER,
+            "reason": "a check-up",
+            "day": next_tuesday().isoformat(),
+            "time": "11:30:00",
+        }
+        assert sent(done) == [{"booked": appointment}]
+        state = await stored(call)
+        assert own_fields(state).items() >= (appointment | {"booked": True}).items()
+        assert {field: answer["confirmed"] for field, answer in state["collected"].items()} == {
+            "name": True, "number": True, "reason": True, "day": True, "time": True
+        }  # fmt: skip
+        assert state[stage_key("front_desk")] == "goodbye"
+        assert await call.outcomes() == [{"name": "booked", "value": None}]
+        assert await call.tools() == [
+            "save_name done", "save_number done", "save_number done", "save_reason done", "save_day done",
+            "find_times done", "save_time done", "book_appointment done",
+        ]  # fmt: skip
+
+
+@pytest.mark.slow
+async def test_a_changed_time_is_asked_about_again(tmp_path: Path) -> None:
+    async with talking("front_desk", tmp_path) as call:
+        await call.greeting(from_phone_number=NUMBER)
+        for text in ("Ann Smith", "A cleaning", "Next Tuesday", "Nine"):
+            await call.say(text)
+        changed = await call.say("No, make it three")
+        assert changed.spoken.endswith("at three o'clock in the afternoon, for a cleaning. Shall I book it?")
+        assert (await call.say("Ten")).spoken.startswith("You said ten o'clock in the morning. That is not free")
+        assert (await call.say("No, three")).spoken.endswith("Shall I book it?")
+        assert (await call.say("No")).spoken.startswith("Then I have not booked it.")
+        assert await call.outcomes() == []
+        assert (await call.say("Saturday")).spoken.endswith("Nothing is free on that day. Which day would suit you?")
+        state = await stored(call)
+    assert (state["day"], state["booked"], state[stage_key("front_desk")]) == (None, False, "day")
+
+
+@pytest.mark.slow
+async def test_a_caller_is_known_in_the_next_call() -> None:
+    agent, store = find_agent("front_desk", AGENTS), MemoryStore()
+    line = {"from_phone_number": NUMBER}
+    async with open_call(agent, store=store, conversation_id="monday") as call:
+        assert (await call.greet(**line)).spoken.startswith("Hello, this is Harbour Dental.")
+        assert (await call.say("Ann Smith", **line)).spoken.endswith("or a toothache?"), "the line shows the number"
+        for text in ("A check-up", "Next Tuesday", "Nine"):
+            await call.say(text, **line)
+        assert (await call.say("Yes", **line)).hangup
+        while any(job.name == "task" for job in await store.pending_jobs()):
+            await asyncio.sleep(0.01)
+    async with open_call(agent, store=store, conversation_id="friday") as call:
+        assert (await call.greet(**line)).spoken == "Welcome back to Harbour Dental. May I have your name?"
+    async with open_call(agent, store=store, conversation_id="another") as call:
+        assert (await call.greet(from_phone_number="+14155550100")).spoken.startswith("Hello, this is")
+    [fact] = (await store.conversation(f"caller:{NUMBER}")).state.values() or [""]
+    assert "Booked Ann Smith on Tuesday" in str(fact)
