@@ -16,7 +16,10 @@ def crash(record: TurnRecord) -> None:
 
 
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
-    """Add a note to a cut-off turn: the tools that it had called, for the model of later turns."""
+    """Note on a cut-off turn which tools it had called, so that the model of later turns knows them.
+
+    `cut_by` names what cut the turn off.
+    """
     if not record.tools:
         return
     calls = "; ".join(f"{call.name}({call.args}) -> {_ending(call.status, call.result)}" for call in record.tools)

@@ -38,9 +38,10 @@ class Forgotten:
 
 
 def export_path(conversation_id: str, ending: str, folder: Path = EXPORTS) -> Path:
-    """Return the path for an export, where `forget` finds it.
+    """Return the path at which to save an export of a conversation, so that `forget` finds the file.
 
-    Characters of the id that are unsafe in a file name are replaced, and a hash keeps the name unique.
+    `ending` is `json` or `html`. Characters of the id that are unsafe in a file name are replaced, and a hash keeps the
+    name unique.
     """
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in conversation_id)[:80]
     if plain != conversation_id:

@@ -58,7 +58,7 @@ BY_MODEL = ("model", "output")
 
 TTS, DATA, END, HANGUP = "response.tts", "response.data", "response.end", "response.hangup"
 ERROR = "response.error"
-"""The types of frames."""
+"""The types of frames: speech, data, the end of a turn, the end of the call, and an error."""
 
 
 @dataclass(slots=True)
@@ -118,14 +118,17 @@ class ModelCall:
     ended_ms: float | None = None
     status: Literal["running", "done", "failed", "cancelled"] = "running"
     stage: str = ""
-    """The innermost stage of a helper's request, or `HELPER` outside all stages; empty for the agent's own requests."""
+    """For a request of a helper agent: its innermost stage, or `HELPER` outside all stages. Otherwise empty."""
     usage: dict[str, int] = field(default_factory=dict)
     cost: float | None = None
     """Known dollars; see `cost_of`."""
     finish: str = ""
     """Why the model stopped, as PydanticAI names it: `stop`, `tool_call`, `length`, `content_filter`, `error`."""
     hedge: Literal["", "won", "lost", "slow"] = ""
-    """`won`, `lost`: a second request, sent because the first was slow. `slow`: a first request that lost to it."""
+    """Empty unless a slow request was sent a second time.
+
+    Then `won` or `lost` marks the second request, and `slow` marks a first request that lost to the second.
+    """
 
     @property
     def answers(self) -> bool:
@@ -152,12 +155,12 @@ class TurnRecord:
     owner: str = ""
     attempt: int = 1
     retries: int = 0
-    """How often a failed model was retried, or the next fallback was tried."""
+    """How often a failed request was repeated, with the same model or with the next fallback."""
     event: Json = None
     user_text: str = ""
     speech: list[Speech] = field(default_factory=list)
     before: str = ""
-    """The text that earlier attempts of this turn spoke before their workers died; `speech` has only this attempt's."""
+    """The text that earlier attempts spoke before their workers died; `speech` has only the text of this attempt."""
     heard_text: str | None = None
     resumes: str = ""
     """The id of the interrupted turn whose reply this turn continued, because the caller only made listening sounds."""
@@ -170,7 +173,7 @@ class TurnRecord:
     notes: list[str] = field(default_factory=list)
     tools: list[ToolCall] = field(default_factory=list)
     tasks: list[Json] = field(default_factory=list)
-    """The calls of tasks that are not enqueued yet: this happens when the turn ends."""
+    """The calls of tasks that are not enqueued yet. They are enqueued when the turn ends."""
     stages: list[Stage] = field(default_factory=list)
     requests: list[ModelCall] = field(default_factory=list)
     """The requests to models, in the order they began; empty in journals of older versions."""
@@ -180,7 +183,7 @@ class TurnRecord:
     usage: dict[str, int] = field(default_factory=dict)
     cost: float | None = None
     spent_before: dict[str, float] | None = None
-    """Cost and tokens of all earlier turns of the conversation, set if a budget needs them; not changed in place."""
+    """Cost and tokens of all earlier turns of the conversation, set if a budget needs them. Never changed in place."""
     prompt: dict[str, str] = field(default_factory=dict)
     """Digests of the newest request's instructions and tools, under the keys `instructions` and `tools`."""
     prompt_changes: list[str] = field(default_factory=list)
@@ -210,7 +213,7 @@ class TurnRecord:
     """The messages this turn added, encoded by `ModelMessagesTypeAdapter`; empty if no model ran."""
     frames: list[Frame] = field(default_factory=list)
     frames_attempt: int = 1
-    """The attempt that sent `frames`: after a takeover they are the former worker's, until the new worker saves."""
+    """The attempt that sent `frames`. After a takeover, they stay the former worker's until the new worker saves."""
 
     @property
     def frames_so_far(self) -> list[Frame]:

@@ -1,4 +1,4 @@
-"""Save a person's verdict on a call as the score `review` of one of its turns."""
+"""Save or remove a person's verdict on a call: the score `review` of one of its turns."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ REVIEW = "review"
 async def save_review(store: Store, conversation_id: str, *, good: bool, note: str = "") -> TurnRecord:
     """Save a verdict on a call; it replaces an earlier verdict. Return the turn on which it was saved.
 
-    This is the turn that a judge scored, so that reports can compare both, or else the last turn. Raises
-    NotRecordedError for an unknown call, and ConfigurationError if nothing was said in it.
+    A new verdict is saved on the last turn that a judge scored, so that reports can compare the two verdicts. If no
+    judge scored the call, it is saved on the last turn. Raises NotRecordedError for an unknown call, and
+    ConfigurationError if nothing was said in it.
     """
     turn = _reviewed(await turns_of(store, conversation_id))
     if turn is None:
@@ -25,6 +26,13 @@ async def save_review(store: Store, conversation_id: str, *, good: bool, note: s
         record.scores[REVIEW] = {"value": good, "comment": note or None}
 
     return await store.update(conversation_id, turn.turn_id, change) or turn
+
+
+async def remove_review(store: Store, conversation_id: str) -> None:
+    """Remove the verdict on a call, if there is one. Raises NotRecordedError for an unknown call."""
+    for turn in await turns_of(store, conversation_id):
+        if REVIEW in turn.scores:
+            await store.update(conversation_id, turn.turn_id, lambda record: record.scores.pop(REVIEW, None))
 
 
 def _reviewed(turns: list[TurnRecord]) -> TurnRecord | None:

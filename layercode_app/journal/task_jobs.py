@@ -11,13 +11,16 @@ TASK = "task"
 
 
 def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str, Json], *, agent: str = "") -> Job:
-    """Build the job for a call of a task. Its id depends on the turn, so a turn that runs again does not repeat it."""
+    """Build the job for a call of a task.
+
+    The job's id contains the turn's ids. So a turn that runs again does not enqueue the job a second time.
+    """
     job_id = f"{TASK}-{record.conversation_id}-{record.turn_id}-{number}"
     return Job(job_id, TASK, agent or record.agent, {"task": name, "arguments": arguments}, record.conversation_id)
 
 
 def task_jobs(record: TurnRecord) -> list[Job]:
-    """Build the jobs for the task calls that a turn's record still has."""
+    """Build the jobs for the task calls of a turn that are not enqueued yet."""
     return [
         job_of(record, call["number"], call["task"], call["arguments"], agent=call["agent"]) for call in record.tasks
     ]

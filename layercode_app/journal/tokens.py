@@ -19,7 +19,7 @@ CHARACTERS_PER_TOKEN = 4
 MEDIA_CHARACTERS = 4000
 """The characters that an image or another file in a prompt counts as, regardless of its size."""
 NOTE_CHARACTERS = 80
-"""Maximum characters of each note that the history adds: an interruption, a missing result, or that a caller joined."""
+"""Maximum characters of a note that the history adds, such as about an interruption or a missing tool result."""
 _CONTENTS = frozenset(
     ("user-prompt", "system-prompt", "tool-return", "retry-prompt", "retry-feedback", "text", "instruction-delta")
 )

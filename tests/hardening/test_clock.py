@@ -314,7 +314,7 @@ async def test_an_alert_neither_fires_nor_recovers_because_the_clock_was_set(
     assert [title.partition("] ")[2] for title in fired] == ["busy fired"]
     assert len(owed) == 1
     assert 0 < due - steady_clock.now() <= given.alert_interval
-    assert [line for line in warned if f"was set by {seconds:+.0f} s" in line]
+    assert [line for line in warned if f"was changed by {seconds:+.0f} s" in line]
 
 
 def test_a_window_is_judged_again_when_it_has_passed() -> None:

@@ -305,5 +305,5 @@ def tokens_of(record: TurnRecord) -> int:
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:
-    """Return whether the stored count includes the messages' JSON, as in an earlier release; if so, count again."""
+    """Return whether an earlier release counted these tokens, JSON included. Then the caller must count them again."""
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

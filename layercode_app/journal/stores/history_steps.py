@@ -33,7 +33,7 @@ def first_of(positions: Sequence[int], tokens: Sequence[int], starts: Iterable[i
 
 
 def _cut(tokens: Sequence[int], budget: float) -> int:
-    """Return the index of the first of the newest turns that fit the budget; at least the newest one does."""
+    """Return the index of the oldest turn that still fits the budget; the newest turn is always included."""
     place = len(tokens)
     while place > 0 and tokens[place - 1] <= budget:
         place -= 1

@@ -26,12 +26,12 @@ Statement: TypeAlias = tuple[LiteralString, Sequence[Any]]
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 ANSWER_SECONDS = 2.0
-"""Timeout of a round trip, and of its single retry. After both the journal counts as down."""
+"""Timeout of a round trip, and of its single retry. If both time out, the journal counts as down."""
 READ_SECONDS = 60.0
-"""Timeout of a query of a report."""
+"""Timeout of a query that a report makes."""
 CONNECT_SECONDS = 2
 IN_FLIGHT = 4
-"""Maximum concurrent round trips. Statements issued meanwhile share the next one."""
+"""Maximum concurrent round trips. Statements that are issued meanwhile wait, and share the next round trip."""
 LARGEST_BATCH = 50
 """Maximum operations in one round trip, so that its time stays far below ANSWER_SECONDS."""
 _CONFLICTS = ("40001", "40P01")
@@ -155,7 +155,7 @@ class Link:
             await connection.close()
 
     async def _send(self, batch: list[_Operation]) -> None:
-        """Run a batch and answer its operations. Raises _Lost if the connection broke, else psycopg.Error."""
+        """Run a batch and set its operations' results. Raises _Lost if the connection broke, else psycopg.Error."""
         async with self._connection() as connection:
             try:
                 async with bounded(connection, ANSWER_SECONDS):
@@ -176,7 +176,7 @@ class Link:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """Lend an idle connection, or open a new one. Raises _Lost if that fails."""
+        """Yield an idle connection, or open a new one. Raises _Lost if no connection can be opened."""
         try:
             connection = self._idle.pop() if self._idle else await self.connect()
         except (psycopg.Error, OSError) as error:

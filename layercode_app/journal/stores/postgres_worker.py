@@ -55,7 +55,7 @@ class Worker(Presence[Link]):
             self.receive(signal_of(body))
 
     async def listen(self) -> None:
-        """Take the signals whenever this worker is notified."""
+        """Receive signals whenever this worker is notified. If no notification ever arrives, poll for them."""
         connection = await self._link.connect()
         try:
             await connection.execute(f"LISTEN {_channel(self.owner)}")

@@ -18,7 +18,7 @@ LEASE_SECONDS = 3.0
 """Time to live of a worker's lease: a worker that stops renewing it counts as dead after this time."""
 BEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.0
-"""Time without a message after which the subscription is pinged. Without a reply in the same time it is renewed."""
+"""After this time without a message, the subscription is pinged. Without a reply in this time, it is renewed."""
 SUBSCRIBE_SECONDS = 2.0
 """Maximum wait for the subscription when the store opens."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0

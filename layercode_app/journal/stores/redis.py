@@ -27,7 +27,11 @@ from .redis_link import Command, Link, component_of
 from .redis_worker import Worker
 
 LEAST_KEEP_SECONDS = 1200
-"""Minimum retention: duplicate webhooks can arrive for twice the signature's tolerance (2 x 300 s)."""
+"""Minimum retention in seconds: twice the time in which a duplicate of a webhook can arrive.
+
+A signature is accepted from 300 s before its time until 300 s after it. So a duplicate can arrive 600 s after the
+first delivery.
+"""
 SPOKEN = "layercode:conversations"
 """Sorted set of the conversations with turns, scored by the start of the last turn."""
 ESTABLISHED = "layercode:established"
@@ -121,7 +125,7 @@ class RedisStore(Store):
 
     async def _save(self, record: TurnRecord, state: dict[str, Json], revision: str) -> int:
         body = (dump_head(record), record.messages, dump_frames(record), self._keep, *_pairs(state))
-        row = (record.turn_id, record.owner, revision, record.status, tokens_of(record), *body)
+        row = (record.turn_id, record.owner, revision, uuid4().hex, record.status, tokens_of(record), *body)
         return int(await self._script(lua.SAVE, record.conversation_id, *row))
 
     async def get(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
@@ -160,7 +164,10 @@ class RedisStore(Store):
                     yield record
 
     async def _places(self, conversation_id: str | None, since: float) -> list[tuple[float, str, str]]:
-        """Return (position, conversation id, turn id) of all turns of one conversation, or of all active since then."""
+        """Return (position, conversation id, turn id) of every turn of a conversation.
+
+        Without a conversation id, return those of all conversations with a turn since `since`.
+        """
         if conversation_id is not None:
             names = [conversation_id]
         else:
@@ -229,21 +236,22 @@ class RedisStore(Store):
 
     async def forget(self, conversation_id: str) -> int:
         await jobs.forget(self._link, conversation_id)
-        return await self._forget(conversation_id, "")
+        return max(await self._forget(conversation_id, ""), 0)
 
     async def _forget(self, conversation_id: str, before: str) -> int:
+        """Delete a conversation; return its number of turns, or -1 if it was used since `before` and stays."""
         gone = int(await self._script(lua.FORGET, conversation_id, before))
         if gone >= 0:
             await self._run(("ZREM", SPOKEN, conversation_id), ("ZREM", ESTABLISHED, conversation_id))
-        return max(gone, 0)
+        return gone
 
     async def prune(self, before: float) -> int:
         gone = 0
         for index in (SPOKEN, ESTABLISHED):
             for name in (await self._run(("ZRANGEBYSCORE", index, "-inf", f"({before!r}")))[0]:
                 taken = await self._forget(name.decode(), repr(before))
-                gone += taken
-                if taken:
+                if taken >= 0:
+                    gone += taken
                     await jobs.forget(self._link, name.decode())
         return gone
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
+from uuid import uuid4
 
 from .. import steady_clock
 from ..record_json import from_json, to_json
@@ -23,15 +24,20 @@ def _keys(conversation_id: str) -> list[str]:
     return [f"layercode:{{jobs}}:{part}" for part in ("due", "body", "done", f"of:{quote(conversation_id, safe='')}")]
 
 
+def _once() -> str:
+    """Return the key under which a script remembers what one call did, in case the call is sent again."""
+    return f"layercode:{{jobs}}:once:{uuid4().hex}"
+
+
 async def enqueue(link: Link, job: Job) -> bool:
     """Enqueue a job; return false if a job with its id was enqueued before."""
-    keys = _keys(job.conversation_id)
+    keys = [*_keys(job.conversation_id), _once()]
     return bool(await link.script(lua.ENQUEUE, keys, steady_clock.now(), job.id, to_json(job), job.due_at))
 
 
 async def lease(link: Link, now: float, seconds: float, only: Sequence[str]) -> Job | None:
     """Lease the next due job until `now + seconds`; with `only`, one whose id begins with one of these prefixes."""
-    body = await link.script(lua.LEASE, _keys("")[:2], steady_clock.now(), now, now + seconds, *only)
+    body = await link.script(lua.LEASE, [*_keys("")[:2], _once()], steady_clock.now(), now, now + seconds, *only)
     return Job(**from_json(body)) if body else None
 
 
@@ -65,7 +71,8 @@ async def forget(link: Link, conversation_id: str) -> None:
 async def add_totals(link: Link, key: str, amounts: Mapping[str, float]) -> dict[str, float]:
     """Add amounts to the totals of a key; return the totals."""
     pairs = [part for name, amount in amounts.items() for part in (name, repr(float(amount)))]
-    return _amounts(await link.script(lua.ADD_TOTALS, [f"{_TOTALS}:keys", f"{_TOTALS}:of:{key}"], key, *pairs))
+    keys = [f"{_TOTALS}:keys", f"{_TOTALS}:of:{key}", f"{_TOTALS}:once:{uuid4().hex}"]
+    return _amounts(await link.script(lua.ADD_TOTALS, keys, key, *pairs))
 
 
 async def totals(link: Link, prefix: str) -> dict[str, dict[str, float]]:

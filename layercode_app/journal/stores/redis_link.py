@@ -19,10 +19,10 @@ from ...exceptions import ConfigurationError, StoreError
 Command: TypeAlias = tuple[Any, ...]
 
 ANSWER_SECONDS = 2.0
-"""Timeout of a round trip, including reconnecting and one retry. After it the journal counts as down."""
+"""Timeout of a round trip, including reconnecting and one retry. After this time the journal counts as down."""
 CONNECT_SECONDS = 1.0
 IN_FLIGHT = 4
-"""Maximum concurrent round trips. Commands issued meanwhile share the next one."""
+"""Maximum concurrent round trips. Commands that are issued meanwhile wait, and share the next round trip."""
 
 
 class Link:
@@ -48,7 +48,8 @@ class Link:
     async def run(self, *commands: Command) -> list[Any]:
         """Run commands in order and return their replies.
 
-        Raises StoreError. A round trip times out after ANSWER_SECONDS, but a command may first wait for others to end.
+        Raises StoreError. A command may wait for earlier round trips. From then on, its round trip times out after
+        ANSWER_SECONDS.
         """
         loop = asyncio.get_running_loop()
         futures = [loop.create_future() for _ in commands]

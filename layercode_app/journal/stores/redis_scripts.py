@@ -7,8 +7,9 @@ A conversation has nine keys with its id as their hash tag, so that they share a
 - `state`, `metadata`: hashes by field.
 - `info`: a hash with the agent, the times of the first and last turn, and of the last write of state or metadata.
 
-A turn's meta is "status owner attempt position tokens revision token". The token identifies one call of BEGIN or
-CLAIM: if that call is sent again after a lost reply, its token matches, and the script does not apply it twice.
+A turn's meta is "status owner attempt position tokens revision token saved". The token identifies one call of BEGIN or
+CLAIM: if that call is sent again after a lost reply, its token matches, and the script does not apply it twice. `saved`
+is the token of the last SAVE. ENQUEUE, LEASE and ADD_TOTALS have a key for each call, `once:TOKEN`, which expires soon.
 """
 
 from __future__ import annotations
@@ -109,19 +110,33 @@ return load(id)
 """
 )
 
+_ONCE = """
+-- The last key tells what an earlier sending of this call did. It is removed from KEYS, whose other keys are data.
+local TOKEN = table.remove(KEYS)
+
+local function did()
+  return redis.call("GET", TOKEN)
+end
+
+local function done(what)
+  redis.call("SET", TOKEN, what, "EX", 60)
+end
+"""
+
 SAVE = (
     _COMMON
     + """
-local id, owner, revision, status, tokens, head, messages, frames, seconds = unpack(ARGV, 1, 9)
+local id, owner, revision, token, status, tokens, head, messages, frames, seconds = unpack(ARGV, 1, 10)
 local m = meta_of(id)
+if m and m[8] == token then return 1 end
 if not m or m[2] ~= owner then return 0 end
 if revision ~= "" and m[6] ~= revision then return -1 end
-m[1], m[5], m[6] = status, tokens, string.format("%d", m[6] + 1)
+m[1], m[5], m[6], m[8] = status, tokens, string.format("%d", m[6] + 1), token
 redis.call("HSET", META, id, table.concat(m, " "))
 redis.call("HSET", HEAD, id, head)
 redis.call("HSET", MESSAGES, id, messages)
 redis.call("HSET", FRAMES, id, frames)
-for i = 10, #ARGV, 2 do redis.call("HSET", STATE, ARGV[i], ARGV[i + 1]) end
+for i = 11, #ARGV, 2 do redis.call("HSET", STATE, ARGV[i], ARGV[i + 1]) end
 keep(seconds)
 return 1
 """
@@ -166,22 +181,32 @@ end
 """
 
 ENQUEUE = (
-    _CLOCK
+    _ONCE
+    + _CLOCK
     + """
 local DUE, BODY, DONE, OF = unpack(KEYS)
+if did() then return 1 end
 if redis.call("HEXISTS", BODY, ARGV[1]) == 1 or redis.call("ZSCORE", DONE, ARGV[1]) then return 0 end
 redis.call("HSET", BODY, ARGV[1], ARGV[2])
 redis.call("ZADD", DUE, ours(ARGV[3]), ARGV[1])
 redis.call("SADD", OF, ARGV[1])
 redis.call("PERSIST", OF)
+done(1)
 return 1
 """
 )
 
 LEASE = (
-    _CLOCK
+    _ONCE
+    + _CLOCK
     + """
 local DUE, BODY = unpack(KEYS)
+if did() then
+  for _, id in ipairs(redis.call("ZRANGE", DUE, 0, -1)) do
+    if redis.sha1hex(id) == did() then return redis.call("HGET", BODY, id) end
+  end
+  return nil
+end
 local now = ours(ARGV[1])
 
 local function wanted(id)
@@ -206,6 +231,7 @@ end
 local id = next_due()
 if not id then return nil end
 redis.call("ZADD", DUE, ours(ARGV[2]), id)
+done(redis.sha1hex(id))  -- A digest, because the id names the conversation, which may be forgotten.
 return redis.call("HGET", BODY, id)
 """
 )
@@ -242,9 +268,15 @@ end
 return redis.call("DEL", OF)
 """
 
-ADD_TOTALS = """
+ADD_TOTALS = (
+    _ONCE
+    + """
 local INDEX, TOTALS = unpack(KEYS)
-redis.call("ZADD", INDEX, 0, ARGV[1])
-for i = 2, #ARGV, 2 do redis.call("HINCRBYFLOAT", TOTALS, ARGV[i], ARGV[i + 1]) end
+if not did() then
+  redis.call("ZADD", INDEX, 0, ARGV[1])
+  for i = 2, #ARGV, 2 do redis.call("HINCRBYFLOAT", TOTALS, ARGV[i], ARGV[i + 1]) end
+  done(1)
+end
 return redis.call("HGETALL", TOTALS)
 """
+)

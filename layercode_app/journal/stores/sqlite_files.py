@@ -21,7 +21,7 @@ TRUNCATE_BYTES = 64 << 20
 CHECK_SECONDS = 3.0
 """Maximum duration of the page check. Of a large file, only a part is checked in this time."""
 TRUNCATE_SECONDS = 1.0
-"""How long a checkpoint is retried while other processes block it."""
+"""Maximum time for which a blocked checkpoint is retried."""
 
 
 def connect(path: Path) -> sqlite3.Connection:

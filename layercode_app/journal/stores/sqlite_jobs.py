@@ -13,9 +13,10 @@ from .base import Job
 KEEP_DONE_SECONDS = 7 * 86_400
 """How long the id of a done job is stored, so that a late duplicate does not enqueue it again."""
 LONGEST_LEASE = 300.0
-"""A lease that would end more than these seconds from now is ignored: it is from before the host was restarted.
+"""A lease that ends later than this many seconds from now is ignored, because it was made before the host restarted.
 
-The end of a lease is stored as an uptime of the host, which a restart sets to 0. A longer lease raises this limit.
+The end of a lease is stored as an uptime of the host, which a restart sets to 0. If the caller leases jobs for a longer
+time, that time is the limit.
 """
 
 

@@ -6,16 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio
 
 from layercode_app.exceptions import ConfigurationError, StoreError
-from layercode_app.journal.record import Status
+from layercode_app.journal import steady_clock
+from layercode_app.journal.record import Status, TurnRecord
 from layercode_app.journal.stores import create_store
 from layercode_app.journal.stores.base import Job, Signal
 from layercode_app.journal.stores.redis import RedisStore
-from layercode_app.journal.stores.redis_link import ANSWER_SECONDS
+from layercode_app.journal.stores.redis_link import ANSWER_SECONDS, Command
 
 from ...redis_server import RedisServer
 from .records import add, begin, ended, turn
@@ -194,3 +196,33 @@ async def test_a_server_that_is_not_there_is_named_without_its_password() -> Non
 def test_a_malformed_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="Redis URL"):
         create_store(url)
+
+
+async def test_a_call_whose_reply_was_lost_is_sent_again_and_applied_once(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add(store, turn("c", "t"))
+    send = store._link._send
+
+    async def send_twice(commands: list[Command]) -> list[Any]:
+        await send(commands)
+        return await send(commands)
+
+    monkeypatch.setattr(store._link, "_send", send_twice)
+    assert await store.enqueue(Job("j1", "n", "a", {}))
+    assert not await store.enqueue(Job("j1", "n", "a", {}))
+    assert await store.enqueue(Job("j2", "n", "a", {}))
+    leased = [await store.lease(now=steady_clock.now(), seconds=60) for _ in range(3)]
+    assert [job.id if job else None for job in leased] == ["j1", "j2", None]
+    assert await store.add_totals("day", {"cost": 1.5}) == {"cost": 1.5}
+    assert await store.add_totals("day", {"cost": 1.0}) == {"cost": 2.5}
+
+    def note(record: TurnRecord) -> None:
+        record.notes.append("once")
+
+    changed = await store.update("c", "t", note)
+    assert changed is not None
+    assert changed.notes == ["once"]
+    found = await store.get("c", "t")
+    assert found is not None
+    assert found.notes == ["once"]
