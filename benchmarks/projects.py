@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from layercode_app.agent.shipped import BUILT_IN
-from layercode_app.scaffold.answers import STORES, Answers, check_extras
-from layercode_app.scaffold.options import EXTRAS, templates
+from layercode_app.scaffold.answers import Answers, check_extras
+from layercode_app.scaffold.options import EXTRAS, STORES, templates
 from layercode_app.scaffold.render import LOCAL_FILE, render
 
 from .project import NAME, PLACE, ROOT, StepError, Workshop
