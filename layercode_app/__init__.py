@@ -1,4 +1,4 @@
-"""The public API: everything between LayerCode and your agent's words. Each name is imported on first use."""
+"""The public API of this package. Each name is imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error this package raises, grouped by who must act.
+"""Every error that this package raises, grouped by where the fault is.
 
 LayerCodeError
 ├── DeveloperError            fix the project: its settings, its agent file or its use of this package
@@ -52,7 +52,7 @@ class AgentImportError(DeveloperError):
 
 
 class MissingExtraError(DeveloperError):
-    """A part of this package needs an optional library that is not installed."""
+    """An optional library is missing. The message names the extra of this package that installs it."""
 
 
 class HookError(DeveloperError):
@@ -68,7 +68,7 @@ class StateError(DeveloperError):
 
 
 class ForkError(DeveloperError):
-    """The turn to fork is not in the journal, or the change is not possible."""
+    """A recorded call cannot be forked: the turn is not in the journal, or the change is not possible."""
 
 
 class NotRecordedError(ForkError):
@@ -76,7 +76,7 @@ class NotRecordedError(ForkError):
 
 
 class PlatformError(LayerCodeError):
-    """A request is refused; `status` is the HTTP status of the response."""
+    """A request to this server is refused; `status` is the HTTP status of the response."""
 
     status = 400
 
@@ -88,7 +88,7 @@ class SignatureError(PlatformError):
 
 
 class EventError(PlatformError):
-    """The body is not a LayerCode event."""
+    """The body of a request is not a LayerCode event."""
 
 
 class RefusedError(PlatformError):
@@ -102,7 +102,7 @@ class RefusedError(PlatformError):
 
 
 class PayloadTooLargeError(PlatformError):
-    """The body exceeds the limit."""
+    """The body of a request exceeds the size limit."""
 
     status = 413
 
@@ -129,7 +129,7 @@ class JudgeError(LayerCodeError):
 
 
 class CallerError(LayerCodeError):
-    """The model that plays a simulated caller did not answer in time, or a function returned no line."""
+    """A simulated caller has nothing to say: its model did not answer in time, or its function returned no line."""
 
 
 class PlatformAPIError(LayerCodeError):

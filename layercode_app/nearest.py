@@ -24,7 +24,7 @@ def nearest(name: str, known: Iterable[str], *, beginnings: bool = False) -> str
 
 
 def _typos(name: str, other: str) -> int | None:
-    """Return the number of typos between two names, or None if the words are too short for that many."""
+    """Return the number of typos between two names, or None if there are too many for words of that length."""
     left, right = (re.split(r"[-_. ]+", text.lower().strip("-")) for text in (name, other))
     if len(left) != len(right):
         # A separator is missing or superfluous, so compare the names without separators.

@@ -23,7 +23,7 @@ DEEPEST = 200
 _LEAST, _MOST = -(2**63), 2**64 - 1
 """The integers that orjson reads and writes exactly."""
 _SHORT = 18
-"""An integer of at most this many characters always lies between _LEAST and _MOST."""
+"""An integer of at most this many characters, sign included, always lies between _LEAST and _MOST."""
 
 
 def well_formed(text: str) -> str:
@@ -113,4 +113,4 @@ def _integer(digits: str) -> int | str:
 
 
 def _not_a_number(_: str) -> None:
-    """Return None for NaN and Infinity: they are not JSON, but Python's encoder writes them."""
+    """Return None, which replaces NaN and Infinity. These are not JSON, but Python's encoder writes them."""

@@ -45,7 +45,8 @@ def preferences(exporter: MetricExporter) -> dict[str, Any]:
 def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a span's attributes as a dict.
 
-    The SDK's mapping has a `copy` method that its public type lacks. Iterating over the mapping is many times slower.
+    The SDK's mapping has a `copy` method that its public type lacks. Without that method, this function iterates over
+    the mapping, which is many times slower.
     """
     try:
         copied: dict[str, Any] = attributes.copy()  # type: ignore[attr-defined]

@@ -13,9 +13,10 @@ UNKNOWN: Final = object()
 
 
 def default_instrumentation() -> Any:
-    """Return the last argument of `Agent.instrument_all`: settings, True or False; UNKNOWN if it is not exposed.
+    """Return what `Agent.instrument_all` was last given: settings, True or False; UNKNOWN if it is not exposed.
 
-    With UNKNOWN, a turn's tools and PydanticAI's spans stay two capabilities, and our settings are always set again.
+    With UNKNOWN, our settings are always set again, and each turn has two capabilities: its tools, and PydanticAI's
+    spans.
     """
     from pydantic_ai import Agent
 

@@ -90,9 +90,9 @@ def adopt(address: str, *, name: str | None = None, agents: str = "agents") -> A
 
 
 def write(adopted: Adopted, folder: Path, *, force: bool = False) -> None:
-    """Write all files or none; `force` replaces existing ones.
+    """Write all files or none.
 
-    Raises ConfigurationError if a file exists already, without `force`, or cannot be written.
+    Raises ConfigurationError if a file cannot be written, or if it exists and `force` is not set.
     """
     taken = [path for path in adopted.files if (folder / path).exists()]
     if taken and not force:

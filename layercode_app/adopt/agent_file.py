@@ -23,7 +23,7 @@ class AgentFile:
     name: str
     path: str
     fill_in: list[str] = field(default_factory=list)
-    """The functions that must be filled in before the agent can answer, with what to write."""
+    """The functions that the user must fill in before the agent can answer, each with what to write there."""
     imports: Imports = field(default_factory=lambda: Imports(set(OWN)))
     _parts: list[str] = field(default_factory=list)
     _arguments: list[str] = field(default_factory=list)

@@ -33,7 +33,7 @@ def is_turn(deps_type: Any) -> bool:
 
 
 def models_of_turn(deps_type: Any) -> dict[str, type[BaseModel]]:
-    """Return the models in `Turn[State, Metadata]`, keyed by the VoiceAgent argument that takes them."""
+    """Return the models in `Turn[State, Metadata]`, keyed by the argument of VoiceAgent: `state` or `metadata`."""
     given = zip(("state", "metadata"), get_args(deps_type), strict=False)
     return {name: kind for name, kind in given if isinstance(kind, type) and issubclass(kind, BaseModel)}
 

@@ -11,12 +11,12 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 
 OUTPUT_TOOL = "final_result"
-"""PydanticAI's name of the only output tool."""
+"""The name that PydanticAI gives to an output tool if there is only one."""
 EXAMPLES: dict[Any, Any] = {str: "Hello", int: 1, float: 1.0, bool: True}
 
 
 def spoken_kinds(output: Any) -> list[Any]:
-    """Return the types that an output may have, without the wrappers that tell PydanticAI how to ask for them."""
+    """Return the types that an output may have, without PydanticAI's wrappers around them such as `ToolOutput`."""
     return list(dict.fromkeys(_kinds(output)))
 
 
@@ -43,7 +43,7 @@ def _kinds(output: Any) -> Iterator[Any]:
 
 
 def has_functions(output: Any) -> bool:
-    """Return whether a function creates the output. It is not called for an example: it may have side effects."""
+    """Return whether a function creates the output. To make an example, do not call it: it may have side effects."""
     from pydantic_ai import TextOutput, ToolOutput
 
     if isinstance(output, list | tuple):
@@ -53,7 +53,7 @@ def has_functions(output: Any) -> bool:
 
 
 def example_of(output: Any) -> tuple[str, dict[str, Any]] | None:
-    """Return an output tool and arguments that it accepts; None without a tool, or if no arguments are accepted."""
+    """Return the name of an output tool and example arguments for it; None if there is no tool or no valid example."""
     from pydantic_ai import Agent
     from pydantic_ai.messages import ToolCallPart
     from pydantic_ai.models.test import TestModel

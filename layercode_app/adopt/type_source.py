@@ -28,7 +28,7 @@ class Imports:
         return local
 
     def lines(self, *, library: bool) -> list[str]:
-        """Return the import lines for the standard library, or those for all other packages."""
+        """Return the import lines: with `library` those of the standard library, else those of all other packages."""
         found = {name: names for name, names in self._lines.items() if _is_standard(name) is library}
         return [f"from {module} import {', '.join(sorted(found[module]))}" for module in sorted(found)]
 

@@ -19,7 +19,7 @@ def adopt(
         str | None, typer.Option("--name", "-n", help="Name of the voice agent. Default: the agent's own name.")
     ] = None,
     agents: AgentsDir = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn an existing PydanticAI agent into a voice agent: write its agent file, a test and a scenario."""

@@ -15,7 +15,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines.")] = False,
     conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Only this conversation.")] = None,
     turn: Annotated[
-        str | None, typer.Option("--turn", "-t", help="Only this turn, or turns whose id starts with this.")
+        str | None, typer.Option("--turn", "-t", help="Only this turn, or the turns whose ids start with this text.")
     ] = None,
     level: Annotated[str, typer.Option("--level", "-l", help="Only this level and above, such as WARNING.")] = "TRACE",
     agent: Annotated[str | None, typer.Option("--agent", "-a", help="Only this agent.")] = None,

@@ -34,7 +34,10 @@ Url = Annotated[
 ]
 UrlOption = Annotated[str | None, typer.Option("--url", help="The same as URL.", show_default=False)]
 DevPort = Annotated[
-    int | None, typer.Option("--port", "-p", help="Port to listen on, or the next free one; 0 picks any. Default 8000.")
+    int | None,
+    typer.Option(
+        "--port", "-p", help="Port to listen on; if taken, the next free one. 0 picks any free port. Default 8000."
+    ),
 ]
 Secret = Annotated[str | None, typer.Option("--secret", help="Webhook secret. Default LAYERCODE_WEBHOOK_SECRET.")]
 StoreUrl = Annotated[str | None, typer.Option("--store", help="URL of the journal. Default LAYERCODE_STORE.")]

@@ -19,12 +19,12 @@ class VisibleErrors(TyperGroup):
     """A command group whose usage errors suggest the name that was meant and contain no control characters."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Parse the options of the group."""
+        """Parse the options of the group. Improve the message of a usage error."""
         with _visible():
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        """Parse and run a command."""
+        """Parse and run a command. Improve the message of a usage error."""
         with _visible():
             return super().invoke(ctx)
 

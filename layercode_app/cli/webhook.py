@@ -38,7 +38,7 @@ def targets_of(arguments: Sequence[str] | None, urls: Sequence[str] | None) -> l
 
 
 def missing(name: str, what: str) -> typer.BadParameter:
-    """Return the error for a missing address."""
+    """Return the error for the missing argument `name`; `what` says what is missing."""
     return typer.BadParameter(f"{what}; expected one such as localhost:8000 or https://host/path.", param_hint=name)
 
 

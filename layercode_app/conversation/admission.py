@@ -1,4 +1,4 @@
-"""Admit a turn: run it, join or follow it, or replay it. One turn runs per conversation.
+"""Admit a turn: run it, join or follow it, or replay it. Only one turn of a conversation runs at a time.
 
 The steps of a new turn: begin it in the journal, end older turns, let the agent speak (`turn_lifecycle.py`), then save
 and end the turn. `server/` passes the store, the agent and the listener; the handler knows neither HTTP nor models.
@@ -29,7 +29,7 @@ from .turn_lifecycle import Run
 
 
 class TurnHandler(Draining):
-    """Answer the turns of this worker.
+    """Answers the turns that reach this worker.
 
     `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns the agents to which a call
     can be handed over, by name.
@@ -58,7 +58,10 @@ class TurnHandler(Draining):
         store.on_signal(self._obey)
 
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
-        """Refuse new turns, end running ones as `Draining.drain` does, then retry pending saves one last time."""
+        """Refuse new turns, and let running ones continue for up to `seconds`. Then end the rest with the goodbye.
+
+        Finally, retry the pending saves one last time.
+        """
         await super().drain(seconds, goodbye)
         await self.late.close()
 
@@ -77,7 +80,7 @@ class TurnHandler(Draining):
         return self._running
 
     def running_record(self, conversation_id: str, turn_id: str) -> TurnRecord | None:
-        """Return the record so far of a turn that runs in this worker and is not ending; else None."""
+        """Return the current record of a turn if it runs in this worker and is not ending, else None."""
         live = self._running.get(conversation_id)
         if live is None or live.record.turn_id != turn_id or live.ending:
             return None
@@ -122,7 +125,7 @@ class TurnHandler(Draining):
     async def _taken(self, live: LiveTurn, listener: Listener) -> bool:
         """Claim the conversation for this turn, and stop an older turn that runs in this worker.
 
-        Return True if the turn has been served by joining or replaying it instead.
+        If this turn already runs here, join it. If it has already ended, replay it. Return True in both cases.
         """
         conversation_id, turn_id = live.record.key
         while (other := self._running.get(conversation_id)) is not None:
@@ -143,7 +146,7 @@ class TurnHandler(Draining):
     async def _repeat(self, agent: AgentProtocol, begun: Begun, live: LiveTurn, listener: Listener) -> bool:
         """Follow or replay a turn that is already in the journal; return False if it must run again here.
 
-        It must run again if its worker died and this worker has claimed the turn.
+        A turn must run again if the worker that ran it has died, and this worker has claimed it.
         """
         known = begun.record
         if begun.outcome == "finished":
@@ -169,9 +172,9 @@ class TurnHandler(Draining):
         return False
 
     async def _repeat_unsaved(self, record: TurnRecord, listener: Listener) -> bool:
-        """Flush pending saves of this conversation, because this turn needs what they save.
+        """Retry the pending saves of this conversation now, because this turn needs the history and state in them.
 
-        If the save of this very turn was pending, replay the turn and return True.
+        If one of them was the save of this same turn, the turn has ended: replay it and return True.
         """
         known = await self.late.hurry(*record.key)
         if known is not None:

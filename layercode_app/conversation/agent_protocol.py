@@ -30,11 +30,11 @@ class AgentProtocol(Protocol):
 
     @property
     def metadata_type(self) -> type[BaseModel] | None:
-        """The Pydantic model of the metadata; None leaves the metadata a dictionary."""
+        """The Pydantic model of the metadata. With None, the metadata stays a dictionary."""
 
     @property
     def apology(self) -> str | None:
-        """The text to say when a turn fails; None uses the setting."""
+        """The text to say when a turn fails; None means the text in the settings."""
 
     @property
     def filler(self) -> Filler | None:
@@ -42,19 +42,19 @@ class AgentProtocol(Protocol):
 
     @property
     def turn_timeout(self) -> float | None:
-        """Seconds after which a turn times out; None uses the setting."""
+        """Seconds after which a turn times out; None means the value in the settings."""
 
     @property
     def tool_timeout(self) -> float | None:
-        """Seconds that a tool call may take; None uses the setting."""
+        """Seconds that a tool call may take; None means the value in the settings."""
 
     @property
     def timeout_apology(self) -> str | None:
-        """The text to say when a turn times out; None uses the setting."""
+        """The text to say when a turn times out; None means the text in the settings."""
 
     @property
     def tool_apology(self) -> str | None:
-        """The text to say when a turn fails after a tool was called; None uses the setting."""
+        """The text to say when a turn fails after a tool was called; None means the text in the settings."""
 
     @property
     def remembers(self) -> bool:
@@ -66,10 +66,10 @@ class AgentProtocol(Protocol):
 
     @property
     def sums_up(self) -> bool:
-        """Whether a running summary replaces the agent's older turns."""
+        """Whether the agent reads a running summary instead of the older turns."""
 
     def caller_of(self, turn: Turn[Any, Any]) -> str:
-        """Return the key under which notes on the caller are kept; "" for none."""
+        """Return the key under which notes on the caller are kept; "" if none are kept."""
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
         """Speak the reply to this turn."""
@@ -82,4 +82,4 @@ class EventAgentProtocol(AgentProtocol, Protocol):
         """Handle data from the page, and return the JSON for the page."""
 
     async def notify(self, event: Event) -> None:
-        """Run the hooks for an event, which return nothing."""
+        """Run the hooks for an event. These hooks return nothing."""

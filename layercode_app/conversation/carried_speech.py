@@ -1,4 +1,4 @@
-"""Let a turn speak what the hook of a data event says, because the event itself is answered with JSON.
+"""Let a turn speak the text that the hook of a data event says. The data event itself can only be answered with JSON.
 
 A turn that runs in this worker speaks the text after its own words. If no turn runs here, the text waits in the
 journal, and the next turn of the conversation, on any worker, speaks it first.
@@ -21,7 +21,7 @@ Carried: TypeAlias = dict[str, Any]
 """The output of a data event. `say`: a text; `data`: contents for the page; `hangup`: whether to end the call."""
 
 KEY = "layercode.carried"
-"""The key of the waiting output in the conversation's metadata, which every turn reads anyway."""
+"""The key of the waiting output. It is in the conversation's metadata, because every turn reads the metadata anyway."""
 _keeping: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
@@ -45,7 +45,7 @@ def hand_to(running: LiveTurn | None, said: Carried) -> bool:
 
 
 def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
-    """Speak the waiting output after the turn's own words, or before them with `first`, separated by a space."""
+    """Speak the waiting output, with a space between it and the turn's own words. With `first` it comes before them."""
     for said in waiting:
         for content in said.get("data", ()):
             live.emit(DATA, content)
@@ -59,7 +59,7 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
 
 
 def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:
-    """Split the metadata into the metadata proper and the waiting output."""
+    """Return the metadata without the waiting output, and the waiting output."""
     return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Checkpoint:
     """The parts of a turn that are saved before it ends.
 
-    The turn refers to its checkpoint, so a reference from the checkpoint to the turn would make a cycle.
+    A checkpoint has no reference to its turn: the turn refers to its checkpoint, so the two would form a cycle.
     """
 
     services: Services
@@ -39,7 +39,7 @@ class Checkpoint:
         await self.services.states.save(self.record, self.state, self.flow)
 
     async def finish_late(self, call: ToolCall) -> None:
-        """Save what a tool left that ended after its turn: its result, changes to the state, notes on the caller and tasks."""
+        """Save the effects of a tool that ended after its turn: its result, state changes, notes and tasks."""
         try:
             await delivery.finish_late(self.services.store, self.record, call)
             await self._enqueue_notes()
@@ -53,7 +53,7 @@ class Checkpoint:
 
 
 def note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:
-    """Return jobs that write the notes added since the last call, and append them to the turn's jobs."""
+    """Return jobs that write the notes added since this function was last called; also append the jobs to `jobs`."""
     taken = filter(None, [notes.take() for notes in noted])
     # The id contains the attempt, so that a new attempt's job is not mistaken for a task of the previous attempt.
     new = [job_of(record, f"notes-{record.attempt}-{n}", NOTES, given) for n, given in enumerate(taken, len(jobs))]

@@ -22,10 +22,10 @@ MOST_EARLY = 1000
 
 
 class Corrections:
-    """Apply the interruptions that platform events report.
+    """Applies the interruptions that platform events report.
 
-    An interruption may arrive before the record that it corrects is saved, because it arrived before the turn did or
-    because the turn's worker is slow. Such a correction is early: it is kept, and applied when the turn has ended.
+    An interruption may arrive before the record of its turn is saved: the turn's own event may not have arrived yet, or
+    the turn's worker may be slow. Such an early correction is kept, and applied when the turn has ended.
     """
 
     def __init__(self, store: Store, late: LateSaves) -> None:
@@ -35,7 +35,7 @@ class Corrections:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def apply(self, context: InterruptionContext, key: Key) -> bool:
-        """Correct a turn. If the journal does not have it, keep the correction and return False."""
+        """Correct a turn. If the journal does not have the turn, keep the correction for later and return False."""
         corrected = await self._correct(context, key)
         if not corrected:
             logger.warning("An interruption names a turn that is not in the journal: {}", key[1])
@@ -71,7 +71,7 @@ class Corrections:
             logger.warning("What was heard of turn {} could not be saved: {}", key[1], error)
 
     async def _correct(self, context: InterruptionContext, key: Key) -> bool:
-        """Correct a pending save of the turn, or else its record in the journal; return whether one was found."""
+        """Correct the turn's record in a pending save, or else in the journal. Return whether the record was found."""
 
         def change(record: TurnRecord) -> None:
             correct(record, context)

@@ -47,6 +47,6 @@ async def enter(
 
 
 def _leave_out_covered(agent: AgentProtocol, begun: Begun) -> None:
-    """Remove the turns that the summary covers from the history."""
+    """Remove from the history the turns that the running summary covers."""
     if agent.sums_up:
         begun.history = uncovered(begun.history, summary_in(begun.state))

@@ -1,4 +1,4 @@
-"""Answer data events from the caller's page: a hook gets a full turn and returns JSON."""
+"""Answer data events from the caller's page: a hook gets a Turn, as in spoken turns, and returns JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 async def within(seconds: float, work: Awaitable[T], what: str) -> T:
-    """Wait for a hook for up to `seconds`. Raises HookTimeoutError."""
+    """Wait up to `seconds` for a hook. Raises HookTimeoutError, with `what` as the name of the event in its message."""
     deadline = Timeout(seconds)
     try:
         return await under(deadline, work)
@@ -31,7 +31,7 @@ async def within(seconds: float, work: Awaitable[T], what: str) -> T:
 
 
 async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Callable[[], LiveTurn | None]) -> Json:
-    """Run the hooks for data and return their JSON; `running` returns the turn of the conversation that speaks now."""
+    """Run the hooks for data and return their JSON. `running` returns the conversation's running turn, or None."""
     record, answered = work.live.record, None
     try:
         turn = work.prepare()
@@ -53,7 +53,7 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
 async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
     """Pass on the output of the hooks, save the record, and return the answer.
 
-    A single data item becomes the answer if the hooks returned none and no running turn takes it.
+    If a hook returned nothing but sent one item with `turn.data`, and no running turn takes the item, it is the answer.
     """
     live, record, left = work.live, work.live.record, []
     live.end_text()

@@ -24,13 +24,13 @@ from .live import LiveTurn
 T = TypeVar("T")
 
 FOLLOW_SECONDS = 0.05
-"""Seconds between reads, and between writes, of the frames of a turn that another worker follows."""
+"""Seconds between two writes of a turn's frames to the journal, and between two reads by a worker that follows it."""
 PATIENCE_SECONDS = 3.0
 """Seconds that a follower of a turn waits for an unavailable journal before the caller hears the apology."""
 DISPLACE_SECONDS = 2.0
 """Seconds that a newer turn waits for another worker to stop the older turn."""
 LOOKS_PER_SIGN_OF_LIFE = 20
-"""The number of checks for the turn's end between two checks that its worker is alive."""
+"""While waiting for a turn to end: the number of checks for its end between two checks that its worker is alive."""
 
 
 class CrashedTurnError(LayerCodeError):
@@ -58,7 +58,7 @@ async def join(live: LiveTurn, listener: Listener) -> None:
 async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
     """Send a turn that another worker runs to a listener, by polling the journal for its frames.
 
-    Return False if that worker died; the listener may have heard a part by then, and is ready for another attempt.
+    Return False if that worker died. The listener may have received some frames; it then starts over at the first one.
     Raises StoreError if the journal is unavailable.
     """
     listener.watch()
@@ -101,7 +101,7 @@ async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
 async def displace(store: Store, turn: TurnRecord) -> bool:
     """End an older turn of another worker: ask the worker to stop it, or mark it as ended if the worker does not.
 
-    Return False if the turn was marked, because its worker may still overwrite the mark with its own record.
+    Return whether the worker ended it. A mark is less certain: the worker may still overwrite it with its own record.
     """
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
@@ -135,7 +135,7 @@ async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
 
 
 def _supersede(record: TurnRecord) -> None:
-    """Mark a turn of an unresponsive worker as superseded; if the worker recovers, it overwrites this."""
+    """Mark a turn of an unresponsive worker as superseded. If the worker recovers, it overwrites the mark."""
     if record.finished:
         return
     record.status = Status.SUPERSEDED
@@ -143,7 +143,7 @@ def _supersede(record: TurnRecord) -> None:
 
 
 def begin_again(record: TurnRecord) -> None:
-    """Move what the dead worker had spoken into `before`, because a new attempt of the turn begins."""
+    """Prepare the record for a new attempt of the turn: move the text that the dead worker spoke into `before`."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes = None, ""
     if not record.tools:  # Else the tools, which may have added these tasks, do not run again.

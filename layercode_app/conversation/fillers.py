@@ -17,13 +17,13 @@ class Filler:
     """The filler texts of an agent, and the silences after which they are spoken."""
 
     texts: tuple[str, ...] | None = None
-    """The texts, spoken one after another; None uses the texts of the setting."""
+    """The texts, spoken one after another; None means the texts in the settings."""
     after: float = 1.5
-    """Seconds of silence before the first words of a turn, after which a filler is spoken."""
+    """If a turn says nothing for this many seconds at its beginning, a filler is spoken."""
     every: float | None = 3.5
-    """Seconds from the last words to the next filler; with None, fillers are spoken only before the first words."""
+    """Seconds from the last words to the next filler. With None, fillers are spoken only before the first words."""
     tools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Texts that are spoken first while a tool runs, by the tool's name."""
+    """Additional texts by the name of a tool. While that tool runs, they are spoken before the others."""
 
 
 class Fillers:
@@ -52,7 +52,7 @@ class Fillers:
         return self._end_of_silence() if self._next_text() is not None else None
 
     def _end_of_silence(self) -> float | None:
-        """Return when the silence becomes too long; None if any silence is allowed after the first words."""
+        """Return when the silence becomes too long; None if words were spoken and no fillers are wanted after them."""
         after = self._filler.after * 1000
         if not self._live.spoken.begun:
             return after
@@ -65,7 +65,7 @@ class Fillers:
         return max(last + every, played) + pause
 
     def _next_text(self) -> str | None:
-        """Return the next text not yet said in this turn: texts of the newest running tool first, then the others."""
+        """Return the next text that this turn has not said, from the running tools first; None if there is none."""
         return next((text for text in self._candidates() if not was_said(self._live, text)), None)
 
     def _candidates(self) -> Iterator[str]:
@@ -76,7 +76,7 @@ class Fillers:
         yield from self._texts
 
     def _tool_started(self) -> None:
-        """Restart the timer, because the started tool may have its own texts when the others are used up."""
+        """Restart the timer. It stops when all texts are used up, but the starting tool may have its own texts."""
         self.stop()
         self._sleep()
 

@@ -25,9 +25,9 @@ RESERVED = "layercode."
 CALLER = "layercode.caller"
 """The key of the caller's id, as `remember` returned it."""
 OPENING = "layercode.opening"
-"""The key of the session id and the number of opening messages checked for voicemail in that session."""
+"""The key of a text "SESSION COUNT": COUNT messages of that session have been checked for voicemail."""
 GREETED = "layercode.greeted"
-"""The key of the id of the session in which a delayed greeting was spoken."""
+"""The key of a session id: the session in which a delayed greeting was spoken."""
 STAGE = "layercode.stage."
 """The prefix of the keys of the agents' stages."""
 KEPT = (AGENT, CALLER, OPENING, GREETED)
@@ -55,7 +55,7 @@ def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
 
 
 def check_known(name: str, known: Sequence[str], message: str) -> None:
-    """Raise DeveloperError if the name is not known, with the message, the most similar name and all known names."""
+    """Raise DeveloperError if the name is not known. The error has `message`, the most similar name and all names."""
     if name not in known:
         meant = nearest(name, known)
         hint = f" Did you mean {meant!r}?" if meant else ""
@@ -70,7 +70,7 @@ class Flow:
 
     # Class attributes, and values that are read only when needed, because most turns need none of them.
     due = ""
-    """The agent that is to answer the rest of this turn; "" for none."""
+    """The agent that answers the rest of this turn after a hand-over with `now`; "" for none."""
     leaving = False
     """Whether the running agent has handed the call over and says nothing more."""
     taken_from = ""
@@ -99,7 +99,7 @@ class Flow:
         return self._read().get(AGENT, self.first)
 
     def stage(self, agent: str) -> str:
-        """Return the running agent's stage, or "" if it has none. The first stage replaces a stage that was removed."""
+        """Return the running agent's stage, or its first one if the saved stage no longer exists; "" without stages."""
         if not self.stages:
             return ""
         kept = self._read().get(STAGE + agent, "")
@@ -124,7 +124,7 @@ class Flow:
         self._read()[STAGE + agent] = stage
 
     def keep(self, key: str, value: str) -> None:
-        """Keep a value under one of the keys in `KEPT`. Cancelling a tool does not undo it."""
+        """Save a value under one of the keys in `KEPT`. It stays even if the tool that is running is cancelled."""
         self._read()[key] = self._settled[key] = value
 
     def kept(self, key: str) -> str:
@@ -145,7 +145,7 @@ class Flow:
             self._saved.update(self._values)
 
     def settle(self) -> None:
-        """Make the current values those that `roll_back` restores."""
+        """Remember the current values: a later `roll_back` restores them."""
         if self._values is not None:
             self._settled = dict(self._values)
 
@@ -163,7 +163,7 @@ class Flow:
 def hand_over(live: LiveTurn, agent: str, *, now: bool, quiet: bool) -> bool:
     """Hand the call to another agent; return False if there were too many hand-overs in this turn.
 
-    With `now` that agent also answers the rest of this turn. With `quiet` the running agent says nothing more.
+    With `now` the other agent also answers the rest of this turn. With `quiet` the running agent says nothing more.
     """
     flow = live.flow
     assert flow is not None
@@ -223,7 +223,7 @@ def end_flow(live: LiveTurn) -> None:
 
 
 def begin_again(live: LiveTurn, agent: str) -> None:
-    """Record how long this agent has answered the turn, before another agent continues it."""
+    """Record the time that this agent spent on the turn, and reset the flow for the agent that takes it over."""
     flow, record = live.flow, live.record
     assert flow is not None
     end_flow(live)

@@ -18,10 +18,10 @@ _WORD = re.compile(r"\S+")
 
 
 def heard_text(spoken: str, context: InterruptionContext) -> str:
-    """Return the part of the spoken text that was heard according to the context, in our own spelling if possible.
+    """Return the part of the spoken text that the caller heard, according to the platform's report in `context`.
 
-    Words are compared, not letters, because the platform may have changed white space. If the platform's text is not
-    the beginning of the reply, it is returned unchanged, because the platform knows what it played.
+    Words are compared, because the platform may have changed white space; the result has our white space. If the
+    platform's text is not the beginning of the spoken text, return it unchanged: the platform knows what it played.
     """
     if context.text_heard is None:
         return spoken if context.words_heard is None else _first_words(spoken, context.words_heard)
@@ -47,7 +47,7 @@ def _first_words(text: str, count: int) -> str:
 
 
 def correct(record: TurnRecord, context: InterruptionContext) -> None:
-    """Record what was heard of a turn, and mark a complete turn as interrupted. Any other status stays."""
+    """Record what was heard of a turn. If its status is complete, set it to interrupted; keep any other status."""
     record.heard_text = heard_text(record.spoken_text, context)
     # If nothing was heard of the turn, nothing was heard of an earlier attempt either, so correct that text too.
     if record.before and not (record.heard_text and record.spoken_text.startswith(record.heard_text)):
@@ -57,7 +57,7 @@ def correct(record: TurnRecord, context: InterruptionContext) -> None:
 
 
 def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:
-    """Match the heard text against all attempts of the turn together, and split it between them if it matches."""
+    """If all attempts together begin with the heard text, split it into the part of earlier attempts and the rest."""
     whole, end = record.before + record.spoken_text, len(record.before)
     heard = heard_text(whole, context)
     if whole.startswith(heard):

@@ -51,7 +51,7 @@ def messages_so_far(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def reasoning_before(turn: TurnRecord, call_id: str) -> list[Any]:
-    """Return the portable reasoning of the response that made this tool call; empty if there is none."""
+    """Return the reasoning of the response that made this tool call, in portable form; empty if there is none."""
     for message in _parsed.get(turn.messages) if turn.messages else ():
         if any(part.part_kind == "tool-call" and part.tool_call_id == call_id for part in message.parts):
             return [part for part in message.parts if part.part_kind == "thinking"]
@@ -72,7 +72,7 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Return the messages without feedback on dropped drafts: retry feedback that does not follow a reply."""
+    """Return the messages without feedback on dropped drafts: retry feedback that no reply directly precedes."""
     kept: list[ModelMessage] = []
     for message in messages:
         follows_reply = bool(kept) and kept[-1].kind == "response"
@@ -84,7 +84,7 @@ def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessa
 class ParsedMessages:
     """An LRU cache of parsed, portable messages, because every later turn of a conversation needs them again.
 
-    `room` limits the bytes of JSON whose messages are cached; the messages take about three times as much memory.
+    `room` is the maximum size of the cached messages as JSON, in bytes. They take about three times as much memory.
     """
 
     def __init__(self, room: int) -> None:
@@ -149,7 +149,7 @@ def _paired(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMes
 
 
 def _answers(messages: Sequence[ModelMessage]) -> set[str]:
-    """Return the ids of the tool results before the next response."""
+    """Return the ids of the tool results that come before the first response in these messages."""
     following = takewhile(lambda message: message.kind == "request", messages)
     return {part.tool_call_id for message in following for part in message.parts if part.part_kind == "tool-return"}
 

@@ -6,9 +6,9 @@ import asyncio
 
 
 class LazyEvent:
-    """An event whose `asyncio.Event` is created only when a task waits.
+    """An event that creates an `asyncio.Event` only when a task waits for it.
 
-    Every running turn has two of these events, and each is a tenth of the size of an `asyncio.Event`.
+    Every running turn has two LazyEvents. Each is a tenth of the size of an `asyncio.Event`.
     """
 
     __slots__ = ("_waiting", "past")

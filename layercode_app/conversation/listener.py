@@ -25,7 +25,7 @@ class Watcher(Protocol):
 class Listener:
     """A receiver of a turn's frames. Its owner calls `leave` when the client has disconnected.
 
-    If detecting a disconnect is expensive, pass a `watcher`, which is told when to watch for one.
+    If it is expensive to detect a disconnect, pass a `watcher`. It watches only from `watch` to `rest`.
     """
 
     __slots__ = ("_idle", "_on_leave", "_send", "_sending", "_sent", "_watcher", "left")

@@ -38,26 +38,26 @@ class LiveTurn:
     hangup = False
     """Whether the agent asked to end the call."""
     goodbye: str | None = None
-    """The text to say at the end of the current sentence, because the server is shutting down."""
+    """At shutdown: the text to say at the end of the current sentence. Otherwise None."""
     followed = 0
     """The number of other workers that follow this turn by reading its frames from the journal."""
     publisher: asyncio.Task[None] | None = None
     task: asyncio.Task[None] | None = None
     """The task that runs the agent's answer, which `stop` cancels; None when no answer runs."""
     notes: CallerNotes | None = None
-    """The notes on the caller, for an agent with `remember=`."""
+    """The notes on the caller; None if the agent keeps none."""
     state: LiveState[Any] | None = None
     flow: Flow | None = None
     """The current agent and stage of the conversation; set when the turn's work is prepared."""
     save: Callable[[], Awaitable[None]] | None = None
     """Save the current record; set when the turn's work is prepared."""
     late: Callable[[ToolCall], Awaitable[None]] | None = None
-    """Save the result of a tool that outlived the turn; set when the turn's work is prepared."""
+    """Save the effects of a tool that outlived the turn; set when the turn's work is prepared."""
     carried: Sequence[dict[str, Any]] = ()
-    """The output of data events that arrived during this turn, to be spoken after its own words."""
+    """The output of data events that arrived during this turn. The turn speaks it after its own words."""
     _waking: asyncio.Handle | None = None
     _flushing = False
-    """Whether `speak_out` is adding text, which it sends itself, so that `emit` need not schedule a flush."""
+    """Whether `speak_out` is adding text. Then `emit` schedules no flush, because `speak_out` sends the frames."""
 
     def __init__(self, record: TurnRecord, received: float) -> None:
         self.record = record
@@ -85,7 +85,7 @@ class LiveTurn:
             self.record.timings.setdefault("ttft", request.first_ms)
 
     def add_task(self, name: str, arguments: dict[str, Json]) -> None:
-        """Keep a call of a task of the current agent in the record; it is enqueued when the turn ends."""
+        """Record a call of one of the current agent's tasks. The call is enqueued as a job when the turn ends."""
         call = {"number": self._tasks, "task": name, "arguments": arguments, "agent": self.record.agent}
         self.record.tasks.append(call)
         self._tasks += 1
@@ -145,13 +145,13 @@ class LiveTurn:
             self._say(REPLACEMENT, source)
 
     def collect(self, *, end: Frame | None = None) -> None:
-        """Write frames and speech into the record; `end` is the last frame if it has not been sent yet."""
+        """Write the frames and speech so far into the record. Pass the last frame as `end` if it is not sent yet."""
         self.record.frames = [*self.frames, end] if end else list(self.frames)
         self.record.frames_attempt = self.record.attempt
         self.record.speech = self.spoken.runs()
 
     async def checkpoint(self, *, settle: bool = False) -> None:
-        """Save the turn's current record; with `settle` the changes to the state so far are never rolled back."""
+        """Save the turn's current record. With `settle`, the changes to the state so far can no longer be undone."""
         if settle and self.state is not None:
             self.state.settle()
         if settle and self.flow is not None:
@@ -161,7 +161,7 @@ class LiveTurn:
             await self.save()
 
     async def finish_late(self, call: ToolCall) -> None:
-        """Save the result of a tool that outlived its turn."""
+        """Save the effects of a tool that outlived its turn, such as its result and changes to the state."""
         if self.late is not None:
             await self.late(call)
 
@@ -194,7 +194,7 @@ class LiveTurn:
         listener.attach(self._leave)
 
     def watch(self) -> None:
-        """Start to watch for disconnects, because the agent should not work without a listener."""
+        """Start to watch for disconnects, so that the agent stops working if no listener is left."""
         for listener in self._listeners:
             listener.watch()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .live import LiveTurn
 
 MAX_REQUESTS = 100
-"""The maximum number of request rows of a turn; later requests are added to the last row of the same model."""
+"""The maximum number of rows for requests in a turn's record. A later request is added to its model's last row."""
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 Ending = Literal["done", "failed", "cancelled"]
 
@@ -32,7 +32,7 @@ def begin(live: LiveTurn, model: str, *, stage: str = "") -> ModelCall:
 def end(live: LiveTurn, call: ModelCall, status: Ending) -> None:
     """Record that a request has ended.
 
-    Beyond `MAX_REQUESTS` rows, the request's usage, which `used` has recorded, is added to the last row of its model.
+    If the record already has `MAX_REQUESTS` rows, add the request's usage to the last row of its model instead.
     """
     call.status, call.ended_ms = status, live.elapsed_ms()
     kept = live.record.requests
@@ -96,9 +96,9 @@ class Hedge:
 
 
 def insert_hedge(live: LiveTurn, hedge: Hedge, now: float) -> None:
-    """Add a row for the request that lost, before or after the row of the running request, which answers.
+    """Add a row for the request that lost. The two rows are in the order in which the requests were sent.
 
-    A cancelled request is charged for, but does not report its tokens.
+    If the lost request was cancelled, its tokens are counted as unknown: it costs money, but does not report them.
     """
     call = live.run.request
     if call is None:

@@ -32,7 +32,7 @@ class Pending:
         return ", ".join(dict.fromkeys(str(call["name"]) for call in self.calls))
 
     def kept(self, *, heard: bool) -> Json:
-        """Return the calls as `pending` for the record of another turn."""
+        """Return the calls in the form of `pending`, for the record of another turn."""
         stage = {"stage": self.stage} if self.stage else {}
         return {"question": self.question, "calls": list(self.calls), "heard": heard} | stage
 
@@ -59,7 +59,7 @@ def _was_heard(last: TurnRecord, question: str) -> bool:
 
 
 def results_of(turn: TurnRecord) -> dict[str, str]:
-    """Return, by call id, the results that the model reads for the calls that still waited when the turn ended."""
+    """Return a tool result for each call that still waits for the caller, by call id: "Not run yet: …"."""
     if not turn.pending:
         return {}
     text = (

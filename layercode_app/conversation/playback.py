@@ -9,11 +9,11 @@ from .live import LiveTurn
 CHARACTERS_PER_SECOND = 20
 """The maximum speed of a voice, so that the estimated end of playback is early rather than late."""
 MOST_AHEAD_MS = 2000
-"""Progress is dropped while more speech than this is still to be played, because it would be out of date when heard."""
+"""Maximum milliseconds of unplayed speech before a progress text. With more, the text would be heard too late."""
 
 
 class Playback:
-    """The times of the spoken frames of a turn. `catch_up` reads them on demand, so no work is done for each word."""
+    """The times of a turn's spoken frames. `catch_up` reads new frames on demand, so no work is done for each word."""
 
     def __init__(self, live: LiveTurn) -> None:
         self._live = live
@@ -36,7 +36,7 @@ class Playback:
 
 
 def was_said(live: LiveTurn, text: str) -> bool:
-    """Return whether this turn has already sent the text as one frame."""
+    """Return whether this turn has already spoken this text, in a frame with no other text."""
     return any(frame.type == TTS and frame.content.strip() == text.strip() for frame in live.frames)
 
 

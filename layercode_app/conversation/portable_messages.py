@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse
 
 _SIGNED = ("anthropic", "bedrock")
-"""Providers whose reasoning carries its own signature, and no id that other parts refer to."""
+"""Providers that sign their reasoning, and do not give it an id that other parts refer to."""
 _WORDS = {"user-prompt": "[The caller said nothing.]", "tool-return": "(no output)"}
 """Placeholders for blank parts of a request, by the kind of part."""
 
@@ -66,9 +66,9 @@ def without_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
 
 
 def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Return the messages of a run without blank texts and reasoning-only responses, which its provider refuses.
+    """Return the messages of a run without what a provider refuses: blank texts, and responses of only reasoning.
 
-    A blank text with an id stays: OpenAI accepts it, and requires it after its reasoning.
+    A blank text with an id stays: OpenAI accepts it, and requires it after the reasoning that came with it.
     """
     kept = [message for message in messages if message.kind == "request" or not _says_nothing(message)]
     return [
@@ -80,7 +80,7 @@ def sendable(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
 
 
 def _says_nothing(response: ModelResponse) -> bool:
-    """Return whether a response has only reasoning and blank text; a suspended response is not finished, so False."""
+    """Return whether a response has only reasoning and blank text. Return False if it is suspended: more may follow."""
     return response.state != "suspended" and all(
         part.part_kind == "thinking" or _is_blank_text(part) for part in response.parts
     )
@@ -111,7 +111,7 @@ def _with_word(part: Any) -> Any:
 
 
 def _has_blank(part: Any) -> bool:
-    """Return whether the content is blank, or a prompt's list with a blank text. A tool's list is sent as JSON."""
+    """Return whether a prompt or tool result is blank, or a prompt is a list with a blank text among its items."""
     if part.part_kind not in _WORDS:
         return False
     listed = part.part_kind == "user-prompt" and not isinstance(part.content, str)
@@ -119,6 +119,6 @@ def _has_blank(part: Any) -> bool:
 
 
 def _is_blank_item(item: Any) -> bool:
-    """Return whether an item of the content is a blank text; PydanticAI's `TextContent` is a text with metadata."""
+    """Return whether an item of the content is a blank text, either a string or PydanticAI's `TextContent`."""
     text = item.content if getattr(item, "kind", "") == "text-content" else item
     return isinstance(text, str) and is_blank(text)

@@ -44,8 +44,8 @@ class Services:
     """The services that all turns of a worker share.
 
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
-    record of each turn that has ended. `saves` are the running saves of stopped turns, which drain waits for. `late`
-    retries saves until the journal is available again. `failed` is called with the error that ended a turn, before the
+    record of each turn that has ended. `saves` are the running saves of stopped turns; `drain` waits for them. `late`
+    retries failed saves until the journal is available. `failed` is called with the error that ended a turn, before the
     turn is saved; `dev` uses it to keep the error's description in the record. `agents` returns the agents to which a
     call can be handed over, by name.
     """
@@ -63,7 +63,7 @@ class Services:
     agents: Callable[[], Mapping[str, AgentProtocol]] = dict
 
     def tokens(self, agent: AgentProtocol) -> int:
-        """Return the token budget of the history. Without history it is 0, so that only the newest turn is read."""
+        """Return the token budget of the history; 0 for an agent without history, which gets only the newest turn."""
         if not agent.remembers:
             return 0
         budget = self.limits.history_tokens
@@ -83,9 +83,9 @@ class Work:
     carried: list[Carried] = field(default_factory=list)
     """The output of earlier data events that no turn has spoken yet."""
     first: str = ""
-    """The name of the agent that the platform calls; "" if it is the agent that answers."""
+    """The name of the agent that the platform calls; "" if the same agent answers."""
     jobs: list[Job] = field(default_factory=list)
-    """The new notes on the caller, as jobs."""
+    """Jobs that write the new notes on the caller."""
     noted: list[CallerNotes] = field(default_factory=list)
     """The notes on the caller that the agents of this turn received."""
 
@@ -98,7 +98,7 @@ class Work:
             raise
 
     def _hand_back(self) -> None:
-        """Hand the call back if the agent that took it over cannot be prepared, because every turn would fail."""
+        """Hand the call back if the agent that took it over cannot be prepared. Otherwise every turn would fail."""
         live, name = self.live, self.agent.name
         if name == (self.first or name):
             return
@@ -139,7 +139,7 @@ class Work:
         )
 
     async def recall(self, turn: Turn[Any, Any]) -> None:
-        """Read the notes on the caller, if the agent keeps any. Without the journal, the call goes on without notes."""
+        """Read the notes on the caller, if the agent keeps any. If the journal is unavailable, go on without notes."""
         self.live.notes = None  # After a hand-over, it still has the notes of the previous agent.
         key, live = self.agent.caller_of(turn), self.live
         if not key or live.flow is None:
@@ -164,7 +164,7 @@ class Work:
         return flow
 
     async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
-        """Save the record and the state, enqueue the agent's tasks, and keep the words `left` for the next turn.
+        """Save the record and the state, enqueue the agent's tasks, and keep the output `left` for the next turn.
 
         If the journal is unavailable, log the error and retry later.
         """

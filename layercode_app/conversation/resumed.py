@@ -16,7 +16,7 @@ _SENTENCES = re.compile(r"(?<=[.!?\u2026])\s+|(?<=[\u3002\uff01\uff1f\u061f])")
 _WORD = re.compile(r"\S+")
 _NOT_LETTERS = re.compile(r"[\W_]+")
 FIRST_WITHOUT_SPACES = "\u2e80"
-"""From this character on, most scripts write words without spaces."""
+"""The first character, in the order of Unicode, of the scripts without spaces between words, such as Chinese."""
 
 
 def rest_of(turn: TurnRecord) -> str:
@@ -33,7 +33,7 @@ def rest_of(turn: TurnRecord) -> str:
 
 
 def asks(turn: TurnRecord) -> bool:
-    """Return whether the caller may be answering a question that they just heard or that was interrupted."""
+    """Return whether the caller's next words may answer a question of this turn, heard at the end or cut off."""
     at = _end_of_heard(turn)
     if at is None:
         return True
@@ -94,7 +94,7 @@ def _speech_from(turn: TurnRecord, at: int) -> Iterator[Speech]:
 
 
 def joined(turns: Iterable[TurnRecord]) -> list[TurnRecord]:
-    """Return the turns, with each turn that resumed the previous turn joined to it."""
+    """Return the turns. Each turn that resumed the reply of the previous turn is joined to that turn."""
     result: list[TurnRecord] = []
     previous = ""
     for turn in turns:
@@ -107,7 +107,7 @@ def joined(turns: Iterable[TurnRecord]) -> list[TurnRecord]:
 
 
 def _joined(cut: TurnRecord, resumed: TurnRecord) -> TurnRecord:
-    """Return the interrupted turn as if its reply had continued, heard as far as both turns together were heard."""
+    """Return both turns as one: the interrupted turn, with the words that were heard in either of them."""
     whole = clone(cut)
     at = _end_of_heard(cut) or 0
     more = "".join(part.text for part in heard_speech(resumed))

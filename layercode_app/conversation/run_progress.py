@@ -8,7 +8,7 @@ from ..journal.record import Json, ModelCall, Stage, ToolCall
 
 
 class RunProgress:
-    """The progress of the agent in one turn. The runner and its helpers write it; the engine only reads it."""
+    """The progress of the agent in one turn, and the timeouts of its model requests and tools."""
 
     # Class attributes, because a dataclass would set all of these defaults for each turn.
     response = 0
@@ -18,7 +18,7 @@ class RunProgress:
     stage = ""
     """The stage in which the agent made its latest model request. Tool calls of the response belong to this stage."""
     helpers: Stage | None = None
-    """The usage of helper agents' models that has not been added to the record yet."""
+    """The usage of helper agents' models that is not in the record yet; None if there is none."""
     answered = False
     """Whether the reply is complete. After that no fillers are spoken, even if the agent continues to work."""
     tool_timeout = 30.0
@@ -30,6 +30,7 @@ class RunProgress:
     hedge_after = 0.0
     """Seconds without a first token after which a request is sent a second time; 0 means never."""
     stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
-    """Answers a tool call in place of the tool, so that a fork does not place a second order. None runs the tool."""
+    """A function that may answer a tool call in place of the tool; if it returns None, the tool runs. Forks set it, so
+    that they do not place a second order."""
     tool_started: Callable[[], None] | None = None
-    """Called when a tool starts. The fillers set it if a tool has its own filler texts."""
+    """Called when a tool starts. Set only if a tool has its own filler texts."""

@@ -114,7 +114,7 @@ class SessionHandler:
     def _say_once(self, kind: str) -> None:
         if kind not in self._unknown and len(self._unknown) < 1000:
             self._unknown.add(kind)
-            logger.info("Events of type {!r} are acknowledged; handle them with @agent.on_event.", kind[:80])
+            logger.info("Events of type {!r} are only acknowledged. To handle them, use @agent.on_event.", kind[:80])
 
 
 def _record(agent: AgentProtocol, event: Event) -> TurnRecord:
@@ -133,8 +133,8 @@ def _record(agent: AgentProtocol, event: Event) -> TurnRecord:
 def _key(event: Event) -> str:
     """Return the key that duplicate deliveries of an event share.
 
-    Data and unknown events may repeat on purpose, so each delivery gets a new key. The others happen once per session;
-    an update once per recording status.
+    Data and unknown events may repeat on purpose, so each delivery gets a new key. The others happen once per session,
+    and `session.update` once per recording status.
     """
     if isinstance(event, Data | UnknownEvent):
         return f"{event.type[:64]}-{uuid4().hex}"

@@ -54,7 +54,10 @@ class SpokenText:
     # --- halves of characters
 
     def half_is_of_another(self, source: Source, response: int) -> bool:
-        """Return whether a held-back half belongs to another source or response, so this text cannot complete it."""
+        """Return whether the held-back half of a character is from another source or response than the next text.
+
+        Then the next text cannot complete it.
+        """
         return bool(self.half) and self._half_of != (source, response)
 
     def join_half(self, text: str, source: Source, response: int) -> str:

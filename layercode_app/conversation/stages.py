@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .live import LiveTurn
 
 MOST_STAGES = 100
-"""The maximum number of stages in the record of one turn. Without a limit, a span in a loop could add any number."""
+"""The maximum number of stages in a turn's record. Without this limit, a span in a loop could add thousands."""
 
 _open: ContextVar[tuple[Stage, ...]] = ContextVar("layercode_stages", default=())
 

@@ -1,4 +1,4 @@
-"""The typed state of a conversation, shared by everything that runs in it at the same time."""
+"""The typed state of a conversation, shared by all its turns and tools that run at the same time."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from .state import LiveState
 
 
 class LiveStates:
-    """Share one state object among everything that runs in a conversation at the same time, and save it."""
+    """Shares one state object among all turns and tools that run in a conversation at the same time, and saves it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class LiveStates:
     ) -> None:
         """Save a turn together with its changes to the state, and release the state.
 
-        The changes of a cancelled tool are rolled back first.
+        If the turn was stopped and a tool was cancelled, the changes of that tool are rolled back first.
         """
         if stopped is not None and any(call.status == "cancelled" for call in record.tools):
             if state is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SUMMARY_SHARE = 0.125
 """The share of the history's token budget that a summary may use."""
 DUE_SHARE = 0.85
-"""Above this share of the turns' budget, older turns are summarised, while all turns still fit."""
+"""When all turns exceed this share of their token budget, the older ones are summarised. They still fit then."""
 FACTS_SHARE = 0.5
 """The share of a summary that its facts may use."""
 

@@ -52,7 +52,7 @@ class Timeout:
 
 @coroutine
 def under(context: AbstractContextManager[Any], work: Awaitable[T]) -> Generator[Any, Any, T]:
-    """Await work in a context, such as a Timeout, that is entered only when the work first suspends.
+    """Await work in a context, such as a Timeout. The context is entered only when the work first suspends.
 
     Most work with a timeout never suspends, such as reading a body that has arrived, or answering without a model.
     """

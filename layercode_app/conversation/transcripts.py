@@ -34,9 +34,9 @@ async def reconcile(store: Store, event: SessionEnd) -> int:
 def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tuple[TurnRecord, str]]:
     """Yield each turn whose transcript line is only the beginning of what was sent, with that line, in order.
 
-    Each line is matched to the next turn that begins with it. A line that matches no remaining turn, for example
-    because of its spelling, is skipped. A turn that was corrected during the call is matched but not yielded, because
-    that correction is more accurate.
+    Each line is matched to the next turn whose spoken text begins with it. A line that matches no remaining turn, for
+    example because of its spelling, is skipped. A turn that was corrected during the call is matched but not yielded,
+    because that correction is more accurate.
     """
     rest = list(turns)
     for line in said:

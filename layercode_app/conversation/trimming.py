@@ -24,7 +24,7 @@ Long = Callable[[Any], bool]
 def fit(messages: Sequence[ModelMessage], tokens: int) -> list[ModelMessage]:
     """Return the messages with long texts shortened as far as the budget requires; the originals are not changed.
 
-    The result may still be too large if there are very many parts.
+    If there are very many parts, the result may still exceed the budget.
     """
     fitted = list(messages)
     for kind in (_is_result, _is_text):

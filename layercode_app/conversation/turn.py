@@ -170,7 +170,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def last(self) -> TurnRecord | None:
-        """The turn before this one, or None; also available to an agent that does not read its history."""
+        """The turn before this one, or None. Agents that do not read their history can use it too."""
         return self._past[-1] if self._past else None
 
     @property
@@ -260,7 +260,7 @@ class Turn(Generic[StateT, MetadataT]):
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
         """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.
 
-        The journal keeps the stage's duration, and the tokens and cost of its requests to models from `helper_model`.
+        The journal stores how long the stage took, and the tokens and cost of its requests to models of `helper_model`.
         """
         return staged(self._live, name, attributes)
 
@@ -294,7 +294,7 @@ class Turn(Generic[StateT, MetadataT]):
         )
 
     def helper_model(self, asked: Model | str | None = None) -> Model | None:
-        """Return the model for a helper agent: `asked`, or this turn's model if that is offline or `asked` is None.
+        """Return the model for a helper agent: `asked`, or this turn's model if `asked` is None or the turn is offline.
 
         The model's usage counts towards this turn, and towards the stages (`turn.span`) in which it is called.
         """

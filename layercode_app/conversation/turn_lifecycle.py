@@ -85,7 +85,7 @@ class Run(Work):
         return fillers
 
     def _refuse_to_repeat_tools(self) -> None:
-        """Raise CrashedTurnError if a crashed attempt of this turn called tools: a table may already be booked."""
+        """Raise CrashedTurnError if a crashed attempt called tools: running them again might book a second table."""
         record = self.live.record
         if record.attempt > 1 and record.tools:
             note_tools(record)
@@ -197,7 +197,7 @@ class _Listened(Timeout):
 
 
 def apology(agent: AgentProtocol, limits: Limits, *, out_of_time: bool = False, called: bool = False) -> str:
-    """Return the apology for a turn that failed or, with `out_of_time`, timed out; `called`: a tool was called."""
+    """Return the apology for a turn that failed. `out_of_time`: it timed out. `called`: it had called a tool."""
     own, common = agent.apology, limits.apology
     if out_of_time:
         own, common = agent.timeout_apology, limits.timeout_apology

@@ -35,7 +35,7 @@ class Examination:
 
 
 async def examine(*, agent: str | None = None, offline: bool = False) -> Examination:
-    """Run all checks. They send a request to the model of `agent`, by default to those of the project's own agents.
+    """Run all checks. One sends a request to the model of `agent`, or by default to the models of the project's agents.
 
     `offline` skips the checks that need the network. If the settings are wrong, no other check runs.
     """

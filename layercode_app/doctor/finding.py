@@ -11,10 +11,10 @@ class State(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """It works, but not as well as it could."""
+    """The checked part works, but not as well as it could."""
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Not checked, because it is not configured or needs a network that is not available."""
+    """The part was not checked: it is not configured, or the check needs a network that is not available."""
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,9 @@ async def check_store(settings: Settings) -> Finding:
         return failed("journal", str(error), _DAMAGED if _is_damaged(error) else fix)
     if settings.store == "memory":
         return warning(
-            "journal", "in memory only", "It is lost when the server stops; set LAYERCODE_STORE=sqlite:///PATH."
+            "journal",
+            "in memory only",
+            "The journal is lost when the server stops. Set LAYERCODE_STORE=sqlite:///PATH.",
         )
     return ok("journal", f"{store.component} can be read and written")
 

@@ -77,7 +77,7 @@ async def _ask(name: str, label: str, model: Any) -> Finding:
 
 
 def _cut_short(error: Exception) -> bool:
-    """Return whether the error is only about the one-token limit: then the model works."""
+    """Return whether the model failed only because of the limit of one token; then the model works."""
     text = str(error).lower()
     return "max_tokens" in text or "max_output_tokens" in text or "token limit" in text
 
@@ -97,7 +97,7 @@ async def check_clock(settings: Settings) -> Finding:
     found = failed if abs(skew) > SKEW_LIMIT else warning
     where = "ahead of" if skew > 0 else "behind"
     return found("clock", f"{abs(skew):.0f} s {where} the platform's; beyond {SKEW_LIMIT:.0f} s every webhook is refused",
-                 "Synchronize it: `timedatectl set-ntp true`, or the equivalent of your system.")  # fmt: skip
+                 "Synchronize the clock: `timedatectl set-ntp true`, or the equivalent of your system.")  # fmt: skip
 
 
 async def check_platform(settings: Settings) -> AsyncIterator[Finding]:

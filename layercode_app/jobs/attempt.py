@@ -99,9 +99,9 @@ def _after(job: Job, error: Exception, pauses: Sequence[float]) -> float | None:
 
 
 async def _settle(held: _Lease, again: float | None) -> None:
-    """Record how a job ended, retrying while the journal is unavailable: a finished job must not run again.
+    """Record how a job ended. While the journal is unavailable, try again, so that a finished job does not run again.
 
-    A job to be retried is recorded only while its lease is valid.
+    `again` is the time of a retry, or None. The retry is recorded only while the lease is valid.
     """
     job = held.job
     while again is None or not held.lost:

@@ -30,9 +30,9 @@ class _Kept:
 
 
 class LateSaves:
-    """Retry saving turns that have ended.
+    """Saves ended turns in the background, if they could not be saved at once. A failed save is retried several times.
 
-    If the process dies first, the unsaved changes are lost.
+    If the process dies before a turn is saved, the changes of that turn are lost.
     """
 
     def __init__(self, store: Store, enqueue: Callable[[Job], Awaitable[object]]) -> None:
@@ -70,7 +70,7 @@ class LateSaves:
         return pending
 
     def obey(self, signal: Signal) -> None:
-        """Save a pending turn now, because another worker waits for its end."""
+        """Try now to save the turn that the signal names, because another worker waits for the end of that turn."""
         kept = self.waiting.get((signal.conversation_id, signal.turn_id))
         if kept is not None and signal.kind != "unfollow":
             self._start(self._save(kept, awaited=signal.kind == "stop"))
@@ -131,7 +131,7 @@ class LateSaves:
             )
 
     async def _is_newest(self, record: TurnRecord) -> bool:
-        """Return whether this is still the newest turn, so that no later one can have changed the state."""
+        """Return whether the conversation has no later turn, which could have changed the state."""
         newest = await self._store.history(record.conversation_id, tokens=0)
         return not newest or newest[-1].position <= record.position
 

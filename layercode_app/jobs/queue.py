@@ -112,7 +112,7 @@ class Jobs:
             asyncio.get_running_loop().call_later(max(again - steady_clock.now(), 0.0), self._due.set)
 
     async def _lease(self) -> Job | None:
-        """Lease the next due job that has a free slot, if any."""
+        """Lease the next due job for which a slot is free; None if there is none."""
         busy = len(self._running)
         if busy < AT_ONCE:
             return await self._leased(only=())

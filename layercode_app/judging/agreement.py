@@ -19,7 +19,7 @@ EXAMPLE = '{"judge": "polite", "transcript": "caller: …", "label": "yes"}'
 
 
 class Label(BaseModel):
-    """A person's answer about one call. `answer` is the judge's answer, or None if the judge was not asked yet."""
+    """A person's answer about one call (`label`), and the judge's `answer`; None if the judge was not asked yet."""
 
     judge: str
     transcript: str = ""
@@ -30,7 +30,7 @@ class Label(BaseModel):
     @classmethod
     def _is_one(cls, judge: str) -> str:
         if judge == ALL:
-            raise ValueError(f"{judge!r} is no single judge; expected the name of one, or a question")
+            raise ValueError(f"{judge!r} names all judges; expected the name of one judge, or a question")
         return judge
 
 

@@ -11,7 +11,7 @@ from ..journal.stores.base import Store
 from .spending import Spent
 
 JUDGED = "judges/"
-"""The prefix of the totals of a UTC day: `cost` in dollars, and the number of questions in `asked`."""
+"""The prefix of the key of a UTC day's totals: `cost`, in dollars, and `asked`, the number of questions."""
 
 
 def _today() -> str:

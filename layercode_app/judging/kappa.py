@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """Return Cohen's kappa of pairs of answers. It is undefined, and None, if every answer is the same."""
+    """Return Cohen's kappa of pairs of answers; None if all answers are the same, because kappa is then undefined."""
     number = len(pairs)
     same = sum(one == other for one, other in pairs) / number
     first, second = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)

@@ -12,7 +12,7 @@ from ..nearest import nearest
 
 ALL = "all"
 _NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
-"""Matches one lower-case word without a question mark, which can only be meant as a stock judge's name."""
+"""Matches a lower-case word, with or without underscores: it must be a stock judge's name, not a question."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Set up a sink, or warn and continue without it: an incompatible library must not prevent the start."""
+"""Set up a sink such as Sentry. If its library is incompatible, log a warning and let the process start without it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1 import trace_pb2 as wire
 
 MOST_KNOWN = 2000
-"""Maximum encoded attributes in the cache. The cache is cleared when full, because it also holds ids of past turns."""
+"""Maximum number of entries in each cache. A full cache is cleared: it also holds ids of turns that have ended."""
 LONGEST_KNOWN = 500
 _ATTRIBUTES, _KEY, _VALUE, _STRING, _BOOL, _INT, _DOUBLE = (
     bytes((tag,)) for tag in (0x4A, 0x0A, 0x12, 0x0A, 0x10, 0x18, 0x21)
@@ -72,7 +72,7 @@ def _remember(known: dict[Any, bytes], key: Any, made: bytes) -> bytes:
 
 
 def key_values(attributes: Mapping[str, Any] | None) -> list[KeyValue]:
-    """Convert attributes to messages. Texts with lone surrogates and numbers over 64 bits are left out."""
+    """Convert attributes to `KeyValue` messages. Texts with lone surrogates and numbers over 64 bits are left out."""
     found = []
     for key, value in (attributes or {}).items():
         try:

@@ -1,4 +1,4 @@
-"""Check the settings of sinks before anything starts: a wrong setting is an error, not a sink that gets no data."""
+"""Check the settings of sinks before anything starts. Otherwise a wrong setting only means that a sink gets no data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(settings: Settings, environment: Mapping[str, str]) -> None:
     for header in settings.log_headers:
         if header.lower() in FORBIDDEN_HEADERS:
             raise ConfigurationError(
-                f"LOG_HEADERS {header!r}: this header contains a secret and is never logged. Remove it."
+                f"LOG_HEADERS {header!r}: this header holds a secret and is never logged. Remove it from the setting."
             )
     _check_rate("LAYERCODE_TRACE_RATE", str(settings.trace_rate))
     if settings.telemetry_enabled:

@@ -18,9 +18,9 @@ _END = "{extra[_error]}\n"
 FORMAT = f"{_BEGIN}<level>{{extra[_told]}}</level>{_END}"
 HIGHLIGHTED = f"{_BEGIN}<bold><cyan>{{extra[_told]}}</cyan></bold>{_END}"
 HIGHLIGHT = "_highlight"
-"""Bind this name to a log line to highlight the line on a terminal."""
+"""To highlight a line on a terminal, bind a true value to this name: `logger.bind(_highlight=True)`."""
 OWN = ("_who", "_told", "_error", HIGHLIGHT)
-"""Bound values that only this format needs; no other sink writes them."""
+"""The names of bound values that only this format needs; no other sink writes them."""
 INDENT = "    "
 LONGEST_ID = 24
 """Maximum characters of a turn's id that are shown. The command `logs` shows whole ids."""
@@ -29,7 +29,7 @@ LONGEST_ID = 24
 def add(*, level: str, brief: bool, **options: Any) -> int:
     """Add a handler for lines of at least `level`, and return its number.
 
-    With `brief`, errors are shown with their full text, but only with the frames of the agent's files.
+    With `brief`, an error is shown with its message, and its traceback only with the frames in the agent's files.
     """
 
     def format_line(record: Record) -> str:

@@ -46,7 +46,7 @@ class Request:
     traced: bool = False
     """True once the request has a span."""
     refusal: str = ""
-    """Why the request was refused. The text quotes nothing that the client sent."""
+    """Why the request was refused; empty if it was not. The text quotes nothing that the client sent."""
 
 
 request: ContextVar[Request | None] = ContextVar("layercode_request", default=None)
@@ -61,24 +61,24 @@ def refuse(reason: str) -> None:
 
 
 class _Isolation:
-    """Holds the function that keeps callers' data apart in a sink with state per task, such as Sentry."""
+    """Holds the function that `isolate` calls. It separates the data of callers in a sink such as Sentry."""
 
     begin: Callable[[], None] | None = None
 
 
 def isolate_with(begin: Callable[[], None]) -> None:
-    """Set the function that is called when the work for a caller begins."""
+    """Set the function that is called in a task when the task begins to work for a caller."""
     _Isolation.begin = begin
 
 
 def isolate() -> None:
-    """Keep the data of this task and its subtasks apart from other callers' data in sinks with state per task."""
+    """Give this task and its subtasks separate data in sinks such as Sentry, so that data of callers is not mixed."""
     if _Isolation.begin is not None:
         _Isolation.begin()
 
 
 def enter(turn: Identified) -> None:
-    """Set the turn that this task works on, and all tasks that it starts."""
+    """Set the turn on which this task works. Tasks that this task starts later work on the same turn."""
     _current.set(turn)
     if request.get() is None:
         # Within a request, the task is already isolated.
@@ -103,7 +103,7 @@ def current() -> Identified | None:
 
 @contextmanager
 def for_reader() -> Iterator[None]:
-    """Treat the work in the block as work for a caller, although it is unknown which caller."""
+    """Treat the block as work for an unknown caller: errors in the block may quote that caller."""
     token = _for_reader.set(True)
     try:
         yield

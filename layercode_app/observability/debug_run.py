@@ -12,7 +12,7 @@ from ..wellformed import dump_json, load_json
 from .privacy import masking
 
 verbose = False
-"""True in a debug run."""
+"""True in a debug run, which `--verbose` starts."""
 
 
 class _LoggedFrames(list[Any]):
@@ -25,7 +25,7 @@ class _LoggedFrames(list[Any]):
 
 
 def new_frames() -> list[Any]:
-    """Return the list for a turn's frames. In a debug run it logs each frame."""
+    """Return an empty list for a turn's frames. In a debug run, the list logs each frame that is added."""
     return _LoggedFrames() if verbose else []
 
 
@@ -53,7 +53,7 @@ def _content(content: Any) -> str:
 
 
 def _messages(dumped: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the kind and parts of each message. Without captured content, only the kinds of the parts."""
+    """Yield the kind and the parts of each message. Unless content is captured, name only the kinds of the parts."""
     for message in load_json(dumped) if dumped else ():
         parts = message.get("parts", ())
         if masking.capture_content():

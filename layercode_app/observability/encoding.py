@@ -23,10 +23,10 @@ from .attributes import field, key_values, of_span
 _LOCAL: int = wire.SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 _REMOTE: int = _LOCAL | wire.SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 _IDS = struct.Struct(">2sQQ2sQ").pack
-"""The trace id in two halves and the span id, each after its tag and length."""
+"""Packs the trace id (in two halves) and the span id, each after its tag and length."""
 _PARENT = struct.Struct(">2sQ").pack
 _REST = struct.Struct("<BBBQBQ2sI2s").pack
-"""Kind, start, end, flags, and an empty status."""
+"""Packs the span's kind, start, end, flags, and an empty status, each after its tag."""
 _HALF = (1 << 64) - 1
 _WIRE = "_layercode_wire"
 

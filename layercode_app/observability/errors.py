@@ -21,7 +21,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("parsing", ("UnexpectedModelBehavior", "ValidationError", "JSONDecodeError", "EventError", "StateError")),
     ("tool", ("ToolError", "ToolTimeoutError")),
 )
-"""Each category with the names of its error classes. Subclasses of these classes also belong to it.
+"""Each category with the names of its error classes. Subclasses of these classes also belong to the category.
 
 Names are compared, because comparing classes would require importing every library.
 """
@@ -32,7 +32,7 @@ _FILTERED = re.compile(r"content_?(filter|policy)|safety|moderation|refusal", re
 _MODEL_CODE = ("pydantic_ai.models.", "openai.", "anthropic.", "google.genai.", "groq.", "mistralai.")
 """Modules that parse the answers of models."""
 _CODE = re.compile(r"[\w.\[\]/:-]{1,80}")
-"""The pattern of a code, a type or a parameter's name. Other texts may quote the caller."""
+"""Matches an error's code, type or parameter. Text that does not match is not shown: it may quote the caller."""
 
 CATEGORIES = (*(category for category, _ in RULES), "internal")
 
@@ -50,7 +50,7 @@ def category_of(error: BaseException) -> str:
 
 
 def _refined(category: str, error: BaseException) -> str:
-    """Return a more precise category for a content filter's refusal and for an answer that cannot be parsed."""
+    """Return `category`, or a better one for a content filter's refusal or for an answer that cannot be parsed."""
     if category == "bad_request" and _FILTERED.search(f"{_code(error)} {_type(error)}"):
         return "content_filter"
     if category == "network" and any(type(link).__name__ in _UNREADABLE for link in chain(error)):

@@ -32,9 +32,9 @@ SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
 
 
 class Target:
-    """A destination of spans and metrics. `name` is shown in logs; `signals` are sent to it.
+    """A destination of spans, metrics or both, as `signals` tells. `name` is shown in logs.
 
-    `endpoint` is its base URL; with None, the standard OTEL variables are used.
+    `endpoint` is the base URL. None uses the URL in the standard OTEL variables.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Target:
         return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
 
     def attempt(self, export: Callable[[], bool], *, signal: Signal) -> bool:
-        """Run an export, record its success or failure, and return whether it succeeded. Do nothing once closed."""
+        """Run an export, record and return whether it succeeded. Once closed, only return False."""
         if self.closed:
             return False
         try:

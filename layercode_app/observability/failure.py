@@ -107,7 +107,7 @@ def _text(error: BaseException) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """Return the message of an error, without what its library adds around it."""
+    """Return the message of an error, without additions of its library such as the quotes around a missing key."""
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])  # `str` would put the key in quotes.
     message = body_of(error).get("message")

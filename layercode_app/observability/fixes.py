@@ -20,7 +20,7 @@ PROVIDERS_BY_HOST: Mapping[str, str] = {
     "api.x.ai": "xai",
     "api.deepseek.com": "deepseek",
 }
-"""The provider by the end of the host's name. Several providers are called through OpenAI's client."""
+"""Maps the end of a host's name to the provider, because several providers are called through OpenAI's client."""
 PROVIDERS_BY_CLIENT: Mapping[str, str] = {
     "openai": "openai",
     "anthropic": "anthropic",
@@ -30,7 +30,7 @@ PROVIDERS_BY_CLIENT: Mapping[str, str] = {
     "mistralai": "mistral",
     "xai_sdk": "xai",
 }
-"""The provider by the client library that raised the error."""
+"""Maps the client library that raised an error to the provider."""
 FIX_BY_KIND: Mapping[str, str] = {
     "ModelQuotaExceededError": "The provider's account has no credit left. Add credit there, or choose another model.",
     "ModelContextWindowExceededError": "The conversation is too long for the model. Lower LAYERCODE_HISTORY_TOKENS.",
@@ -39,7 +39,7 @@ FIX_BY_KIND: Mapping[str, str] = {
     "ModelStalledError": "The model paused within its answer. Raise LAYERCODE_PIECE_TIMEOUT, or set FALLBACK_MODELS.",
     "ModelRequestTimeout": "The model did not begin in time. Raise LAYERCODE_FIRST_TOKEN_TIMEOUT, or set FALLBACK_MODELS.",
 }
-"""The fix by the name of the error's class, if the class is more precise than the error's category."""
+"""Maps the name of an error's class to the fix, for classes that are more precise than the error's category."""
 FIX_BY_CATEGORY: Mapping[str, str] = {
     "rate_limit": "The provider limits your requests. Wait a minute, or set FALLBACK_MODELS to answer meanwhile.",
     "network": "The provider could not be reached. Check the internet connection and the provider's base URL.",
@@ -67,8 +67,8 @@ def _key(error: BaseException) -> str:
     name = key_of(error)
     if any(getattr(link, "status_code", None) == 403 for link in chain(error)):
         return (
-            f"The key {name or 'of the provider'} may not use this model. Allow it at the provider, or choose another "
-            "model."
+            f"The key {name or 'of the provider'} may not use this model. Allow the model for this key, or choose "
+            "another model."
         )
     if not name:
         return "The key is wrong. Put the provider's right key into .env; it is read as soon as the file is saved."

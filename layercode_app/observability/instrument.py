@@ -27,10 +27,10 @@ INSTRUMENTORS: tuple[tuple[str, str, str, Version], ...] = (
     ("sqlalchemy", "opentelemetry.instrumentation.sqlalchemy", "SQLAlchemyInstrumentor", (2, 2)),
     ("asyncpg", "opentelemetry.instrumentation.asyncpg", "AsyncPGInstrumentor", (1, 0)),
 )
-"""A library, the module and class of its instrumentation, and the first version that we have not tested.
+"""Each row: a library, the module and class of its instrumentation, and the first version that we have not tested.
 
-Each row is used if both are installed. For tested versions, the instrumentation's own version check is skipped, because
-it is outdated: SQLAlchemy's check refuses 2.1.
+A row is used if the library and its instrumentation are installed. The instrumentation checks the library's version,
+but the check is outdated: SQLAlchemy's check refuses 2.1. So it is skipped for the versions that we have tested.
 """
 HTTP = (("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor"))
 _trace_context = TraceContextTextMapPropagator()
@@ -65,7 +65,7 @@ class _Own:
 
 
 def restore(agents: Iterable[Any]) -> bool:
-    """Remove transcripts from spans if an agent file turned them on. Return whether it did."""
+    """Remove transcripts from spans. Return whether an agent file had turned transcripts on."""
     from pydantic_ai import Agent
 
     if masking.capture_content():
@@ -78,9 +78,9 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Restore our default settings for all agents. If we have none, remove content from the agent file's settings.
+    """Restore our settings of PydanticAI's spans. If we have none, turn content off in those of the agent file.
 
-    Returns whether the defaults had content turned on.
+    Returns whether content was turned on.
     """
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
@@ -153,5 +153,5 @@ class _Propagate:
                 request.headers.append((name.encode(), value.encode()))
 
     async def asynchronous(self, span: Any, request: Any) -> None:
-        """Add `traceparent` for asynchronous clients."""
+        """Add `traceparent` to a request to a listed host. Asynchronous HTTP clients call this method."""
         self(span, request)

@@ -11,7 +11,7 @@ from loguru import logger
 from . import context
 
 CANCELLED = "asyncio.exceptions.CancelledError"
-"""The end of uvicorn's traceback after a second request to stop. The stop was requested, so it is not an error."""
+"""The end of uvicorn's traceback after a second request to stop. This traceback is dropped: it is not an error."""
 
 
 TOLD = ("Child process", "Received SIGHUP", "Received SIGTT", "Already reached")

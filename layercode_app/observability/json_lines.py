@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "layercode-app"
 """Prefix of the names of log files: `layercode-app.PID.log`."""
 Output: TypeAlias = Callable[[Any, bytes], None]
-"""A function that writes lines. Its arguments are the agent to which they belong, if any, and the lines."""
+"""A function that writes lines. The first argument is the agent of the lines, or None; the second is the lines."""
 _AGENT = itemgetter(0)
 
 
@@ -52,7 +52,7 @@ class JsonSink:
         self._write(record["extra"].get("agent"), text.encode() + b"\n")
 
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
-        """Write a line at INFO with the usual content, but without a Loguru record, which would be slow.
+        """Write a line at INFO with the usual content, but without creating a Loguru record, which is slow.
 
         In an event loop, all lines of one iteration are written with one system call: turns that are saved in one
         transaction end together, and a system call per line would double the cost of logging them.
@@ -105,7 +105,7 @@ class JsonSink:
 
 
 def _checked(ids: Mapping[str, str], foreign: str) -> tuple[str, str]:
-    """Return two texts to check for secrets: the ids of this turn, and values that all turns of the call share."""
+    """Return two texts to check for secrets: the ids of this turn, and the values that other turns have, too."""
     own = "\n".join([ids.get("turn_id", ""), ids.get("trace_id", ""), ids.get("span_id", "")])
     shared = [ids.get("conversation_id", ""), ids.get("session_id", ""), ids.get("agent", ""), foreign]
     return own, "\n".join(shared)

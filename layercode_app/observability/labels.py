@@ -1,4 +1,4 @@
-"""Limit the label values that a sink stores: they are readable, short and limited in number."""
+"""Limit the length and the number of the label values that a sink stores."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ Values = tuple[str, ...]
 
 
 class Labels:
-    """The sets of label values that a sink has seen."""
+    """The sets of label values that a sink has stored, by metric."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[Values, Values]] = {}
 
     def of(self, metric: str, values: Values) -> Values:
-        """Return the values to store. Models and callers can choose values, and could choose new values every turn."""
+        """Return the values to store: shortened, or OTHER for a new set beyond the limit.
+
+        Without a limit, models and callers who choose new values in every turn could fill the memory.
+        """
         known = self._known.setdefault(metric, {})
         found = known.get(values)
         if found is not None:

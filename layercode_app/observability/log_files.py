@@ -31,7 +31,7 @@ _PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 60480
 _PART = re.compile(r"([\d.]+)\s*([a-zA-Z]+)")
 
 Due = Callable[[int, float, float], bool]
-"""Returns whether to rotate a file, given its size, the time of its first line, and the current time."""
+"""Decides whether to rotate a file. Its arguments are the size, the time of the first line, and the time now."""
 _TIME = re.compile(rb'"time":"([^"]+)"')
 _HEAD = 4096
 """Bytes that are read from a file to find the time of its first line."""
@@ -186,7 +186,7 @@ def _begun(path: Path, now: float) -> float:
 
 
 def _in_use(path: Path, name: str) -> bool:
-    """Return whether a live worker has the file open, and not a newer process that reuses the worker's id."""
+    """Return whether the file belongs to a live worker. A newer process with the worker's id does not count."""
     pid = path.name.removeprefix(f"{name}.").removesuffix(".log")
     if not pid.isdecimal() or not alive(int(pid)):
         return False

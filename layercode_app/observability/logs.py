@@ -35,7 +35,7 @@ for _module in CHATTY:
     logger.disable(_module)
 
 _alone: dict[int, JsonSink] = {}
-"""The JSON sink by the number of its handler, if it is the only sink that was set up; else empty."""
+"""Maps a handler's number to its JSON sink. Empty if this module has set up another sink, too."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _Handler:
 
 _handlers: list[_Handler] = []
 _level = ["INFO"]
-"""The level of the last call of `configure`."""
+"""The level that the last call of `configure` set."""
 
 
 def check(*, rotation: str, retention: str) -> None:
@@ -116,7 +116,7 @@ atexit.register(flush)
 
 
 def keep(add: Callable[[], int]) -> None:
-    """Add a handler to Loguru that `restore` adds again if it was removed."""
+    """Add a handler to Loguru. If other code removes the handler, `restore` adds it again."""
     _handlers.append(_Handler(add, add()))
 
 
@@ -147,7 +147,7 @@ def _patch(record: Record) -> None:
 
 
 def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
-    """Write the canonical line of a turn at INFO. `foreign` is the text in its fields that we did not produce.
+    """Write the canonical line of a turn at INFO. `foreign` is the text in the fields that we did not produce.
 
     If JSON lines are the only sink, as in production, the line bypasses Loguru, whose record would cost more than the
     rest of the line. If any other sink exists, including one of other code, the line goes through Loguru.

@@ -55,7 +55,7 @@ class MetricFiles:
             half.unlink(missing_ok=True)
 
     def others(self) -> Iterator[tuple[dict[str, Any], int | None]]:
-        """Yield the last metrics of each other process, with the process id, or None if the process is dead."""
+        """Yield the last metrics of each other process and the process id. The id is None if the process is dead."""
         for path in self._files():
             if path == self._path:
                 continue
@@ -77,7 +77,7 @@ class MetricFiles:
             return []
 
     def _sweep(self) -> None:
-        """Delete all files if none of their processes is alive; else only rename an old file with this process's id."""
+        """Delete all files if their processes are dead. Otherwise rename the file of a dead process that had our id."""
         files = self._files()
         old = [path for path in files if path == self._path or not alive(_pid(path))]
         try:
@@ -91,7 +91,7 @@ class MetricFiles:
 
 
 class _FolderOutage(Outage):
-    """An outage of the metrics folder. During it, each process shows only its own figures."""
+    """The state of the metrics folder. While it cannot be written, each process shows only its own figures."""
 
     def failed(self, reason: str) -> None:
         """Log the failure once per outage."""

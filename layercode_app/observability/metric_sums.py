@@ -18,7 +18,7 @@ _BOUNDS = (*(str(bound) for bound in SECONDS), "+Inf")
 
 @dataclass(slots=True)
 class _Series:
-    """The sums of one metric by label values. Each is one number, or the total and the buckets of a histogram."""
+    """The sums of one metric by label values. A sum is one number, or for a histogram the total and the buckets."""
 
     kind: str
     description: str
@@ -60,7 +60,7 @@ class Sums:
         return series if (series.kind, series.labels) == (kind, names) else None
 
     def dump(self, *, gauges: bool = True) -> dict[str, Any]:
-        """Return the sums as JSON values. A process that ends passes `gauges=False`."""
+        """Return the sums as JSON values. A process that ends passes `gauges=False` to leave its gauges out."""
         return {
             name: [one.kind, one.description, one.labels, [[*pair] for pair in one.sums.items()]]
             for name, one in self._series.items()

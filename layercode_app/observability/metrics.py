@@ -95,7 +95,7 @@ def _tell(rows: Sequence[Row]) -> None:
 
 
 def declare(agents: Iterable[str]) -> None:
-    """Start each agent's count of failed turns at zero: `rate()` misses the first of a series that starts at one."""
+    """Start each agent's count of failed turns at 0. If it started at 1, Prometheus's `rate()` would miss a failure."""
     _tell([(TURNS, 0, (agent, "message", "failed")) for agent in agents])
 
 
@@ -129,7 +129,7 @@ def record_turn(record: TurnRecord) -> None:
 
 
 def _latency_rows(record: TurnRecord, agent: str, status: str) -> Iterator[Row]:
-    """Yield the interruption or the latencies of a turn. Latencies of interrupted and failed turns are meaningless."""
+    """Yield the interruption of an interrupted turn, or the latencies of an answered one; nothing for a failed turn."""
     if status in ("interrupted", "superseded"):
         yield INTERRUPTIONS, 1, (agent,)
     elif status != "failed":
@@ -152,7 +152,7 @@ def _trouble_rows(record: TurnRecord, agent: str) -> Iterator[Row]:
 
 
 def record_usage(record: TurnRecord) -> None:
-    """Record the usage and the error of an event that is not a turn."""
+    """Record the usage and the error of an event that is not a turn, such as data from the page."""
     if not _sinks:
         return
     rows = list(_usage_rows(record))
@@ -181,7 +181,7 @@ def _usage_rows(record: TurnRecord) -> Iterator[Row]:
 
 
 class OTelMetrics:
-    """Records metrics with OpenTelemetry's global meter. Sums are kept here and read at export, which is cheaper."""
+    """Records metrics with OpenTelemetry's global meter. Sums are kept here and read at each export."""
 
     def __init__(self) -> None:
         from opentelemetry.metrics import get_meter

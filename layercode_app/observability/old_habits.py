@@ -30,7 +30,7 @@ HABITS: tuple[tuple[str, str, str], ...] = (
 
 
 def instead_of(errors: Iterable[BaseException]) -> str:
-    """Return advice on the call that raised one of these errors, or "" if none is an old habit."""
+    """Return advice on the removed call that raised one of these errors, or "" if no removed call did."""
     for error in errors:
         names = {base.__name__ for base in type(error).__mro__}
         for kind, pattern, advice in HABITS:

@@ -1,6 +1,6 @@
-"""Undo code at the top of an agent file, often copied from a guide, that replaces a sink. Log a warning about it.
+"""Restore the sinks that code at the top of an agent file replaced, and log a warning.
 
-Such code would send transcripts to a sink, or leave a sink without log lines.
+Such code is often copied from a guide. It would send transcripts to a sink, or leave a sink without log lines.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PYDANTIC_AI = (
 
 
 def undo(settings: Settings, tracing: Tracing | None, agents: Iterable[Any]) -> None:
-    """Restore the sinks that an agent file changed, and log what the file should do instead."""
+    """Restore the sinks that an agent file changed, and log a warning that says what the file should do instead."""
     if logs.restore():
         logger.warning("{}", LOGURU)
     if tracing is not None and tracing.restore():

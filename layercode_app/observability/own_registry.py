@@ -38,7 +38,7 @@ def _families() -> Iterator[Family]:
 
 
 def merged(dumps: Sequence[tuple[Sequence[Any], int | None]]) -> Iterator[Family]:
-    """Yield the metrics of several processes: sums are added up, gauges get a label `pid` for each live process."""
+    """Yield the metrics of several processes. Sums are added up; each gauge of a live process gets the label `pid`."""
     from prometheus_client.core import Metric as Family
 
     families: dict[str, Family] = {}

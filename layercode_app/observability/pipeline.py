@@ -31,12 +31,12 @@ CONTENT_KEYS = frozenset(
         "response_data", "http.request.body.text", "http.response.body.text",
     )
 )  # fmt: skip
-"""Attributes that contain transcripts, set by our instrumentation or by that of an agent file."""
+"""Attributes that contain transcripts. They are set by our instrumentation, or by instrumentation in an agent file."""
 _SPECIAL = frozenset((*URL_KEYS, *STATEMENT_KEYS))
 _SIMPLE = frozenset((str, bool, int, float, type(None)))
-"""Types for which a single check of all texts together is enough."""
+"""If all attributes have one of these types, their texts are joined and checked together, which is faster."""
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-"""A literal in an SQL statement. It was not passed as a parameter, so it may be the caller's text."""
+"""Matches a literal in an SQL statement. A value that is not passed as a parameter may be the caller's text."""
 _STACK_LINE = re.compile(r'^(Traceback \(most recent call last\):| +File ".*", line \d+.*)$')
 
 
@@ -116,7 +116,7 @@ class Pipeline(SpanProcessor):
 
 
 def clean_span(span: ReadableSpan) -> ReadableSpan:
-    """Return the span without secrets, phone numbers and, unless captured, content. A clean span is returned itself."""
+    """Return the span without secrets, phone numbers and, unless captured, content. Return a clean span unchanged."""
     attributes = span.attributes or {}
     cleaned = _clean_attributes(attributes)
     if cleaned is attributes and not span.events and not span.status.description:
@@ -167,7 +167,7 @@ def _clean_value(key: str, value: Any) -> Any:
 
 
 def _clean_member(name: str, value: Any) -> Any:
-    """Redact a value within an attribute. A text is masked as a whole if its name is the name of a secret."""
+    """Redact a value within an attribute. If its name is that of a secret, such as `token`, mask the whole text."""
     hidden = isinstance(value, str) and is_secret_name(name)
     return masking.MASK if hidden else _clean_value(name, value)
 

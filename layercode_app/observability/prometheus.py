@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
 WRITE_SECONDS = 0.5
-"""Interval at which sums are written for other processes: a write per turn would cost as much as its journal."""
+"""Interval at which sums are written for other processes. A write per turn would cost as much as the journal."""
 MOST_WAITING = 10_000
 """Maximum queued rows; more rows are added to the sums at once."""
 
 
 class Prometheus:
-    """Records metrics for Prometheus, and shares them through `folder`. With None, only this process is shown."""
+    """Records metrics for Prometheus. Shows those of all processes that use `folder`; None shows only this process."""
 
     def __init__(self, folder: Path | None) -> None:
         self._sums = Sums()

@@ -64,10 +64,10 @@ def _listen() -> int:
 
 
 class _Handler(LoguruEventHandler):
-    """Reports errors that are logged, and marks their log records."""
+    """Reports errors that are logged. Marks the log records, because Sentry gets the text of marked records only."""
 
     def emit(self, record: LogRecord) -> Any:
-        """Report a record."""
+        """Mark a log record and report its error."""
         setattr(record, OWN_RECORD, True)
         return super().emit(record)
 

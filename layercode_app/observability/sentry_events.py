@@ -23,12 +23,12 @@ IGNORED = (
 _SET_BY_USERS = ("contexts", "tags", "extra", "user", "breadcrumbs", "message", "transaction", "fingerprint")
 """The parts of an event that the user's code fills. They are masked before they are sent."""
 OWN_RECORD = "layercode_message_only"
-"""Name of the attribute that marks log records of our own handler."""
+"""The attribute that our own handler sets on log records. The text of records without it is not sent."""
 _NEVER = ("request", "modules")
 
 
 def prepare(event: Event, hint: Hint) -> Event | None:
-    """Return an event, masked, if it has an error or a message of the user's code. Drop log lines without an error."""
+    """Return the masked event. Return None to drop an ignored error or a log line without an error."""
     error = hint["exc_info"][1] if hint.get("exc_info") else None
     if error is None and "log_record" in hint:
         return None
@@ -75,7 +75,7 @@ def _mask(event: Event) -> None:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """Mask secrets and phone numbers in a value of an event. Texts are masked as a whole if `name` is a secret's."""
+    """Mask secrets and phone numbers. If `name` is that of a secret, such as `token`, mask the whole text."""
     if isinstance(value, str):
         return masking.MASK if value and is_secret_name(name) else masking.clean(value)
     if isinstance(value, Mapping):

@@ -107,7 +107,7 @@ def _open_tracing(settings: Settings, verbose: bool) -> None:
 
 
 def keep_ours(agents: Iterable[Any] = ()) -> None:
-    """Undo changes to the sinks by agent files that were just loaded. `agents` are the files' PydanticAI agents."""
+    """Restore sinks that newly loaded agent files have changed. `agents` are the PydanticAI agents of these files."""
     settings = _Sinks.settings
     if settings is None:
         return

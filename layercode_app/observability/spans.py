@@ -23,7 +23,7 @@ from .privacy import masking
 tracer = trace.get_tracer("layercode_app", __version__)
 _CONTEXT = TraceContextTextMapPropagator()
 NOTHING: AbstractContextManager[Span] = nullcontext(trace.INVALID_SPAN)
-"""The no-op span of all work that is not traced. A new one each time would cost as much as the journal."""
+"""The no-op span for all work that is not traced. To create one for each stage would cost as much as the journal."""
 
 
 class Traced(Protocol):
@@ -36,7 +36,8 @@ class Traced(Protocol):
 class Opened:
     """A context manager that makes a span current, and ends it. It is faster than OpenTelemetry's nested generators.
 
-    An error that leaves a `stage` marks its span as failed. A request's span is marked where the request is answered.
+    With `stage`, an error in the block marks the span as failed. A request's span has no `stage`: it is marked where
+    the request is answered.
     """
 
     __slots__ = ("_span", "_stage", "_token", "context")
@@ -63,7 +64,7 @@ _traced = False
 
 
 def set_up() -> bool:
-    """Return whether tracing is set up, by us or by the host of an embedded app. True is cached."""
+    """Return whether tracing is set up, by us or by the host of an embedded app. Once true, stay true."""
     global _traced
     # Getting the provider searches the environment each time, which costs as much as a turn's log line.
     if not _traced and provider_may_be_set():
@@ -103,7 +104,7 @@ def event(name: str, attributes: Mapping[str, AttributeValue]) -> None:
 
 
 def recording() -> bool:
-    """Return whether the current span is recorded. `stamp` checks each turn whether tracing is set up."""
+    """Return whether the current span is recorded; False until `stamp` has found that tracing is set up."""
     return _traced and trace.get_current_span().is_recording()
 
 
@@ -139,7 +140,7 @@ def continued(name: str, found: Mapping[str, str]) -> AbstractContextManager[Spa
 
 @contextmanager
 def upkeep() -> Iterator[None]:
-    """Suppress spans of database calls during periodic work, and in tasks that the block starts."""
+    """Suppress the spans of database calls in the block and in tasks that it starts. Periodic work uses this."""
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 
     token = attach(Context())

@@ -88,7 +88,7 @@ class Tracing:
         propagate.set_global_textmap(CompositePropagator([]))
 
     def restore(self) -> bool:
-        """Configure Logfire's SDK again if other code reconfigured it. Return whether it did."""
+        """If other code reconfigured Logfire's SDK, configure it again and return True."""
         if self._pipeline is None or _logfire_sends_to(self._pipeline):
             return False
         self._begin_logfire()
@@ -148,7 +148,10 @@ def _resource(settings: Settings) -> Resource:
 
 
 def _sampler(environment: Mapping[str, str]) -> Sampler | None:
-    """Return a sampler if only a rate is set. If a sampler is named, the SDK reads both itself, so return None."""
+    """Return a sampler if OTEL_TRACES_SAMPLER_ARG holds a rate but OTEL_TRACES_SAMPLER names no sampler, else None.
+
+    If a sampler is named, the SDK itself reads both variables.
+    """
     rate = environment.get("OTEL_TRACES_SAMPLER_ARG")
     return ParentBasedTraceIdRatio(float(rate)) if rate and not environment.get("OTEL_TRACES_SAMPLER") else None
 

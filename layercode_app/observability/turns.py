@@ -34,7 +34,7 @@ class Asking(Protocol):
 def running(
     agent: str, event: Asking, *, received: float, verified: float, turn_id: str | None
 ) -> AbstractContextManager[Any]:
-    """Open the span of an event, from request to last byte of the response. A turn counts as active in the block."""
+    """Open the span of an event, from request to last byte of the response. Meanwhile, a turn counts as active."""
 
     def attributes() -> Mapping[str, str]:
         return {
@@ -53,7 +53,7 @@ def running(
 
 
 class _Counted:
-    """Counts a turn as active while its span is open. A class costs a third of a generator."""
+    """Counts a turn as active while its span is open. This class costs a third of what a generator would cost."""
 
     __slots__ = ("_agent", "_span")
 
@@ -123,7 +123,7 @@ def _first_speech(ttfs: float | None) -> str:
 
 
 def _some(record: TurnRecord) -> dict[str, Any]:
-    """Return the fields that only few turns have, such as an error detail, or the usage by model of several models."""
+    """Return the fields that few turns have, such as an error's detail, or the usage of each of several models."""
     found: dict[str, Any] = {"error_detail": record.error_detail} if record.error_detail else {}
     if record.at_stage:
         found["stage"] = record.at_stage
@@ -137,7 +137,7 @@ def _some(record: TurnRecord) -> dict[str, Any]:
 
 
 def _add_request(fields: dict[str, Any], request: context.Request) -> str:
-    """Add the fields of the turn's HTTP request, which then needs no separate line. Return the request's text."""
+    """Add the fields of the turn's HTTP request, which then needs no separate line. Return their text."""
     request.logged = True
     fields["method"], fields["path"], fields["http_status"] = request.method, request.path, request.status
     if not request.headers:

@@ -14,7 +14,7 @@ _ALWAYS = "default-src 'none'; base-uri 'none'; form-action 'none'"
 def sealed(page: str, *, more: str = "") -> str:
     """Add to a page a Content-Security-Policy that allows only the page's own inline scripts and styles, by hash.
 
-    All text from outside must be escaped already. `more` is appended to the policy.
+    Escape all text from outside before this call. `more` is appended to the policy.
     """
     hashes: dict[str, list[str]] = {"script": [], "style": []}
     for kind, text in _INLINE.findall(page):

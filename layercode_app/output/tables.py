@@ -19,7 +19,7 @@ Cell: TypeAlias = Part | list[Part]
 
 
 def column(head: str = "", *, lines: bool = False, **options: Any) -> Column:
-    """Return a column with its head and Rich's options, such as `justify` and `overflow`."""
+    """Return a column. `lines` lets its head have several lines; `options` are Rich's, such as `justify`."""
     from rich.table import Column
 
     return Column(_text(head, lines=lines), **options)
@@ -28,7 +28,7 @@ def column(head: str = "", *, lines: bool = False, **options: Any) -> Column:
 def table(
     columns: Iterable[Column | str], rows: Iterable[Sequence[Cell]], *, lines: bool = False, **options: Any
 ) -> Table:
-    """Return a table. `lines` draws rules between the rows, and lets cells have several lines."""
+    """Return a table. With `lines`, rules are drawn between the rows, and cells may have several lines."""
     from rich.table import Table
 
     heads = [column(one) if isinstance(one, str) else one for one in columns]

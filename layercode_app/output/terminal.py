@@ -24,7 +24,7 @@ Part: TypeAlias = str | tuple[str, str]
 LONGEST_LABEL = 60
 """Maximum characters of a label, which may contain a name from outside."""
 LEAST_INDENT = 4
-"""Minimum indent of the second and later lines of a block; its label may be shorter or empty."""
+"""Minimum indent of the second and later lines of a block, even if its label is shorter or empty."""
 WIDE = 160
 """Width of tables and help, in columns, if the output goes to a file or another program."""
 NARROWEST = 20
@@ -40,14 +40,14 @@ def replace_unprintable() -> None:
 
 @contextmanager
 def printing_to_stderr() -> Iterator[None]:
-    """Redirect what other code prints to stderr, because stdout carries a protocol."""
+    """Print to stderr what other code prints to stdout in this block, because stdout carries a protocol."""
     with redirect_stdout(sys.stderr):
         yield
 
 
 def print_line(*parts: Part, err: bool = False, end: str = "\n") -> None:
     """Print one line. Line ends within it are shown as symbols; `print_block` keeps them."""
-    console = _console(err=err)
+    console = make_console(err=err)
     console.print(assembled(parts, visible), end=end, soft_wrap=True)
     if end != "\n":
         console.file.flush()
@@ -60,7 +60,7 @@ def print_block(label: str, *parts: Part, style: str = "", err: bool = False, on
     """
     from rich.text import Text
 
-    console = _console(err=err)
+    console = make_console(err=err)
     text = assembled(parts, visible if one_line else visible_lines)
     text.expand_tabs(8)
     head = assembled([shortened(label, LONGEST_LABEL)], visible)
@@ -87,7 +87,7 @@ def on_terminal() -> bool:
 
 def width() -> int | None:
     """Return the width of the terminal; None if stdout is not a terminal."""
-    console = _console()
+    console = make_console()
     return console.width if console.is_terminal else None
 
 
@@ -104,7 +104,7 @@ def print_file(text: str) -> None:
 
 def print_table(renderable: RenderableType) -> None:
     """Print a table that `table` returned."""
-    _console().print(renderable)
+    make_console().print(renderable)
 
 
 def ask(
@@ -124,7 +124,7 @@ def confirm(question: str, *, default: bool = False, err: bool = False) -> None:
 
 
 def read_key() -> str:
-    """Read one key from the terminal, without Enter. A key that was typed ahead counts."""
+    """Read one key from the terminal, without Enter. A key that was pressed before this call is read too."""
     try:
         import termios
         import tty
@@ -146,7 +146,8 @@ def answers() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _console(*, err: bool = False) -> Console:
+def make_console(*, err: bool = False) -> Console:
+    """Return a console that takes all text literally; without a terminal it is as wide as `columns()`."""
     from rich.console import Console
 
     console = Console(stderr=err, highlight=False, markup=False, emoji=False)

@@ -28,7 +28,7 @@ READ_BACK_PAUSES = (0.3, 1.0)
 
 
 class PlatformClient:
-    """Calls the platform with an API key. Use it as a context, or call `aclose`. Times are in seconds."""
+    """Calls the platform with an API key. Use it as a context manager, or call `aclose`. Times are in seconds."""
 
     def __init__(
         self, api_key: str, *, base_url: str = "https://api.layercode.com/v1", timeout: float = 10.0,

@@ -34,11 +34,11 @@ class AgentInfo(_Answer):
 
     @property
     def webhook_places(self) -> dict[str, str]:
-        """The webhook URLs by their places in the description. The first one takes precedence."""
+        """The webhook's URLs, by the places in the description where they stand. The first one takes precedence."""
         return webhook_places(self.own_url, self.config or {})
 
     def contradictions(self) -> dict[str, str]:
-        """Return the places whose webhook URL differs from the first one, with their URLs."""
+        """Return the webhook's URLs that differ from the first one, by the places where they stand."""
         return {place: url for place, url in self.webhook_places.items() if not same_url(url, self.webhook_url)}
 
 

@@ -30,7 +30,7 @@ RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of a probe. `reason` says what is wrong and how to fix it."""
+    """The result of a probe. `reason` says what is wrong and how to fix it; "" if all is well."""
 
     reached: bool
     unbuffered: bool

@@ -23,7 +23,7 @@ PAST_THE_END = 416
 
 @dataclass(frozen=True)
 class _Part:
-    """The partial file of one session's recording, and a file with the ETag of the recording."""
+    """The partial file of one session's recording, and a second file with the recording's ETag."""
 
     file: Path
     version_file: Path

@@ -33,7 +33,7 @@ class TunnelError(LayerCodeError):
 
 
 class Tunnel:
-    """A context that runs the tunnel's command, logs its output to a file, and finds the public URL in the output.
+    """A context manager that runs the tunnel's command, logs its output, and finds the public URL in the output.
 
     If the program ends by itself, `until_it_dies` and `url` raise TunnelError.
     """

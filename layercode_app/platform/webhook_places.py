@@ -17,7 +17,7 @@ LEGACY = "config.endpoint"
 
 
 def webhook_places(own: str | None, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the URLs by place, in order of precedence. Places without a URL are not included."""
+    """Return the URLs by place, in order of precedence, without places that have no URL. `own` is the agent's field."""
     places = {
         OWN: own,
         PLUGIN: next(_plugin_urls(config.get("plugins")), None),
@@ -33,7 +33,7 @@ def _plugin_urls(plugins: object) -> Iterator[str]:
 
 
 def _url_in(value: object) -> str | None:
-    """Return the URL in a plugin's options: their `url` (also in options as JSON text), or the text itself."""
+    """Return the URL in a value, else None. The value may be the URL, or an object with `url`, also as JSON text."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             value = json.loads(value)

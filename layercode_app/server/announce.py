@@ -28,7 +28,7 @@ def tell_of(found: Found) -> None:
 
 
 def tell_of_settings(env_file: str = ENV_FILE) -> None:
-    """Log the names and lines of the settings that are ignored."""
+    """Log a warning for each setting that is ignored, with its name and line."""
     for message in ignored_settings(env_file):
         logger.warning("{}", message)
 

@@ -1,7 +1,7 @@
 """Deliver the body of a request once it is complete, even if its client has already disconnected.
 
 If the connection was closed before the application called `receive`, uvicorn returns the disconnect and drops the body.
-Here the body holds what a caller said and what the platform reports of the previous turn, so it must not be lost.
+The body of a webhook contains the caller's words and the platform's report of the previous turn. It must not be lost.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from .socket_writer import StreamSend
 
 LOOK_SECONDS = 1.0
 SEND_BUFFER_BYTES = 65_536
-"""Send buffer of a socket. A full one shows that the client does not read; by default it grows to megabytes."""
+"""Size of a socket's send buffer. A full one shows that the client does not read. The default is megabytes."""
 BODY_GRACE_SECONDS = 1.0
 """Extra time for a body, so that `read_body` times out first and answers 408."""
 
@@ -106,12 +106,12 @@ class BoundedConnection(CycleConnection):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Note whether the request follows another one in the same data, because its head is then not counted."""
+        """Note whether the request follows another one in the same data: then its head is not counted yet."""
         self._uncounted = self._completed
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Check the size of an uncounted head, and wait for the body from now on."""
+        """Check the size of the head if it was not counted yet. From now on, wait for the body."""
         if self._uncounted and self.parsed_bytes() > self._bounds.head_bytes:
             raise ValueError(self._too_large)
         self._await("body")
@@ -138,7 +138,7 @@ class BoundedConnection(CycleConnection):
         )
 
     def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:
-        """Return our own `receive` and `send`."""
+        """Return the `receive` and `send` of a request: ours, which are made from those of uvicorn."""
         return BodyReceive(cycle, receive), StreamSend(cycle, send)
 
     def _await(self, what: Literal["head", "body"]) -> None:

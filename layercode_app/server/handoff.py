@@ -1,4 +1,4 @@
-"""Notify LAYERCODE_HANDOFF_URL that a caller wants a person, with a job that survives restarts and is retried."""
+"""Notify LAYERCODE_HANDOFF_URL that a caller wants a person. Each notice is a job, which survives restarts."""
 
 from __future__ import annotations
 

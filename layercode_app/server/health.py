@@ -27,7 +27,7 @@ class Health:
     async def ready(self) -> tuple[bool, dict[str, object]]:
         """Return whether turns can be answered, and a report.
 
-        The report has the state of each component, "ok", "degraded" or "down", with the reason.
+        The report gives the state of each component ("ok", "degraded" or "down") and the reason for it.
         """
         components = {"agents": self._agents(), "journal": await self._journal(), "server": self._server()}
         states = {str(part["status"]) for part in components.values()}

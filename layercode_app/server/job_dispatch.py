@@ -1,4 +1,4 @@
-"""Dispatch a job to its handler: the watch, the hand-off webhook or an agent."""
+"""Dispatch a job to its handler: the watch (alerts and retention), the hand-off webhook or an agent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .handoff import notify
 
 @dataclass
 class JobDispatch:
-    """Runs jobs with the watch, the settings and the agents of a server, as they are when the job runs."""
+    """Runs jobs. Each job uses the watch, the settings and the agents that the server has when the job runs."""
 
     watch: Callable[[], Watch]
     settings: Callable[[], Settings]

@@ -17,7 +17,8 @@ REOPEN_SECONDS = 1.0
 class Journal:
     """A store that may be unavailable when the server starts. `opened` is awaited once the store is open.
 
-    If `opened` raises StoreError, `open` raises it too; during background retries, it only leads to the next retry.
+    If `opened` raises StoreError in the first attempt, `open` raises it too. In later attempts, which run in the
+    background, a StoreError only leads to the next attempt.
     """
 
     def __init__(self, store: Store, *, opened: Callable[[], Awaitable[None]]) -> None:

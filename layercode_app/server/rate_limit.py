@@ -30,7 +30,7 @@ class RateLimit:
         self._clock = clock
         self._shared: _Shared | None = None
         self._own = SlidingWindow(clock=clock)
-        """Shared by all outages of Redis, so that the count does not restart at 0 in the next outage."""
+        """Counts without Redis. All outages of Redis share it, so that the count does not restart at 0 in each."""
         self._again_at: float | None = None  # set while Redis is unavailable
 
     async def wait_for(self, client: str) -> float:

@@ -21,7 +21,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Logged:
-    """Counts each request when it ends, and logs it unless the log line of its turn contains it already.
+    """Counts each request when it ends, and logs it unless the log line of its turn already describes it.
 
     Use it as `with logged.during(scope) as request`. `headers` are the names of the headers that may be logged.
     """
@@ -68,14 +68,14 @@ class _During:
 
 
 def _trace_refusal(request: context.Request) -> None:
-    """Create a span for a refused request that has none, except for monitoring requests."""
+    """Create a span for a refused request that has none yet. Do nothing for monitoring requests."""
     if not request.path.endswith(PROBES):
         request.refusal = request.refusal or _REASONS.get(request.status or 0, "")
         request_spans.refused(request)
 
 
 def answered() -> AbstractContextManager[None]:
-    """Return a context manager that opens a span for the current request if it is not a platform event."""
+    """Return a context manager that opens a span for the current request. Platform events have other spans."""
     request = context.request.get()
     return nullcontext() if request is None else request_spans.answered(request)
 

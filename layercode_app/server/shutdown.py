@@ -1,8 +1,8 @@
 """Handle SIGTERM and Ctrl-C: the first signal drains the app, a second one ends it at once; the exit code is 0.
 
-Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot report the reason, and the process then
-dies of the signal. We replace the handler in every process that uvicorn starts, and let uvicorn exit when the turns
-have ended.
+Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot report the reason. At the end it
+raises the signal again, which kills the process. We replace the handler in every process that uvicorn starts, and let
+uvicorn exit when the turns have ended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Count requests of this process in a sliding window. With a monotonic clock, setting the time has no effect on it."""
+"""Count requests of this process in a sliding window. Pass a monotonic clock: the system time may be changed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SlidingWindow:
             window.began += passed * seconds
 
     def _sweep(self, now: float, seconds: float) -> None:
-        """Once per window, delete the keys whose requests no longer count."""
+        """Delete the keys whose requests no longer count, but at most once per window."""
         if now - self._swept < seconds:
             return
         self._swept = now

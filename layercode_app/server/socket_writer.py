@@ -26,7 +26,7 @@ class StreamSend:
         self._send = send
         self._streaming = False
         self._head = b""
-        """The head, held back until the first chunk, so that both need only one packet and one write."""
+        """The head of the response. It waits for the first chunk, so that both are sent in one write and one packet."""
 
     async def __call__(self, message: Message) -> None:
         """Send a message. After `START` the caller must send a chunk at once, because the head waits for it."""

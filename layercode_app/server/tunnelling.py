@@ -49,7 +49,7 @@ def repair_webhook(settings: Settings) -> None:
 def check_tunnel(settings: Settings, *, update_webhook: bool) -> str | None:
     """Raise ConfigurationError if the tunnel or the update of the webhook cannot work.
 
-    Returns the webhook's current URL ("nowhere" if there is none) if it will be changed, else None.
+    With `update_webhook`, return the webhook's current URL, or "nowhere" if there is none. Else return None.
     """
     check_program(words_of(settings.tunnel_command)[0])
     if not update_webhook:

@@ -26,7 +26,7 @@ from .probe_answer import answer_probe
 
 _SIGNATURE = HEADER.encode()
 SKEW_WARNING = 60.0
-"""Seconds that a signature's time may differ from our clock without a warning, because a delivery takes time."""
+"""Difference in seconds between a signature's time and our clock from which a warning is logged."""
 _ANSWERED = (Message, SessionStart, Welcome)
 """Events that are answered with a stream if they have a `turn_id`."""
 
@@ -89,9 +89,9 @@ class Webhook:
             return
         self._warned_of_clock = True
         logger.warning(
-            "This machine's clock is {:.0f} s {} of the platform's; beyond {} s every webhook is refused. "
+            "This machine's clock is {:.0f} s {} the platform's; beyond {} s every webhook is refused. "
             "Synchronize it with NTP; `layercode-create-app doctor` compares the clocks.",
-            abs(skew), "ahead" if skew > 0 else "behind", TOLERANCE_SECONDS,
+            abs(skew), "ahead of" if skew > 0 else "behind", TOLERANCE_SECONDS,
         )  # fmt: skip
 
     async def _acknowledge(self, event: Event, send: Send, received: float) -> None:

@@ -38,7 +38,10 @@ def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
 
 
 def change(values: Values, *, env_file: Path) -> None:
-    """Set or remove variables like `set_values`, but without undo. Raises ConfigurationError for a multi-line value."""
+    """Set or remove variables like `set_values`, but save nothing for `undo`.
+
+    Raises ConfigurationError for a multi-line value.
+    """
     _write(env_file, _changed(_read(env_file), values))
 
 
@@ -53,8 +56,8 @@ def _remembered(undo_file: Path) -> dict[str, str | None]:
         return dict(json.loads(undo_file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"{undo_file}, which holds the values of .env before `connect`, cannot be read: {error}. Correct .env by "
-            "hand, then delete that file."
+            f"{undo_file} cannot be read: {error}. It holds the values that .env had before `connect`. Correct .env by "
+            f"hand, then delete {undo_file}."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Create folders that git ignores, because they hold what callers said."""
+"""Create folders that git ignores, for files that hold what callers said."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
 
 
 def _for_its_owner(path: str, flags: int) -> int:
-    """Open a file that only its owner can read, as for everything in the journal's folder."""
+    """Open a file that only its owner can read, like all files in the journal's folder."""
     return os.open(path, flags, 0o600)
 
 

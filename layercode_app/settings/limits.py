@@ -1,4 +1,4 @@
-"""Collect the limits of a turn and the texts for failures from the settings."""
+"""Collect from the settings the limits of a turn, and the texts that are spoken when a turn fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .table import Settings
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a turn and the texts for failures; times are in seconds."""
+    """The limits of a turn, and the texts that are spoken when a turn fails. Times are in seconds."""
 
     turn_timeout: float = 120.0
     tool_timeout: float = 30.0
@@ -23,13 +23,13 @@ class Limits:
     tool_apology: str = "Sorry, I lost my thread for a moment. How would you like to go on?"
     max_turns: int = 0
     fillers: tuple[str, ...] = ()
-    """The filler texts for an agent with a model that sets no texts of its own."""
+    """The filler texts of agents that have a model and set no filler texts themselves."""
     busy: str = "I'm sorry, I can't take that right now. Please try again in a moment."
     hook_timeout: float = 30.0
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """Return the limits in the settings. If only `apology` is set, it is used as `tool_apology` too."""
+        """Return the limits in the settings. If `apology` is set and `tool_apology` is not, use `apology` for both."""
         given = {each.name: getattr(settings, each.name) for each in fields(cls)}
         if "tool_apology" not in settings.model_fields_set and "apology" in settings.model_fields_set:
             # The default is English, and the caller may speak another language.

@@ -24,7 +24,7 @@ from .table import Settings, env_name
 TOML_FILE = "layercode.toml"
 _PASSWORD = re.compile(r"://[^/\s@]+@")
 EMPTY_MEANS_NONE = ("authorize_rate", "log_dir")
-"""Settings for which an empty variable is a value. For all others an empty variable counts as not set."""
+"""The settings that an empty variable turns off. For all others, an empty variable counts as not set."""
 
 
 def load_settings(
@@ -123,7 +123,7 @@ def _sources_of(
 
 
 def read_toml(toml_file: Path | str | None) -> set[str]:
-    """Return the names at the top level of a TOML file, if it exists. Raises ValueError for invalid TOML."""
+    """Return the top-level names of a TOML file; empty if there is no file. Raises ValueError for invalid TOML."""
     import tomllib
 
     path = Path(toml_file) if toml_file else None

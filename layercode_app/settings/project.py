@@ -14,8 +14,8 @@ _TOOLKIT = "layercode-app"
 def service_version(settings: Settings, *, folder: Path | None = None) -> str:
     """Return the service's version: SERVICE_VERSION, else that of the project in `folder` (by default ".").
 
-    If pyproject.toml has no version, or is missing as in an image, the version of the installed distribution is used;
-    its name is that of the project, else SERVICE_NAME. Returns "" if no version is found.
+    If pyproject.toml has no version, or is missing as in an image, return the version of the installed distribution
+    that has the project's name, or else the name SERVICE_NAME. Return "" if no version is found.
     """
     if settings.service_version:
         return settings.service_version
@@ -27,7 +27,7 @@ def service_version(settings: Settings, *, folder: Path | None = None) -> str:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """Return the `project` table of pyproject.toml, completed by Poetry's; {} if there is neither."""
+    """Return the tables `project` and `tool.poetry` of pyproject.toml as one; {} if there is neither."""
     import tomllib
 
     try:

@@ -15,4 +15,4 @@ PROVIDER_KEYS: Mapping[str, str] = {
     "openrouter": "OPENROUTER_API_KEY",
     "xai": "XAI_API_KEY",
 }
-"""Keyed by the provider, which is the prefix of a model's name: `openai` in `openai:gpt-5-mini`."""
+"""Maps a provider, such as `openai` in the model's name `openai:gpt-5-mini`, to the variable of its API key."""

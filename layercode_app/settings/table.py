@@ -17,7 +17,7 @@ FILLERS = (
     "I'm still here. | Still working on it. | Thank you for your patience. | I haven't forgotten you. | "
     "It is taking its time today. | I'm sorry about the wait. | Please stay on the line."
 )
-"""The default fillers, spoken every few seconds. They are enough for a 30 s tool call followed by a failing model."""
+"""The default fillers, spoken every few seconds. They last for a tool call of 30 s and a model that fails after it."""
 OFF = "off"
 
 
@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         60.0,
         "LAYERCODE_TUNNEL_TIMEOUT",
         "Tunnel",
-        "Seconds to wait until the tunnel prints its URL, and again until that URL reaches this server.",
+        "Seconds to wait for the tunnel to print its URL, and then again for that URL to reach this server.",
     )
 
     # --- Emulator
@@ -126,13 +126,14 @@ class Settings(BaseSettings):
         (),
         "LAYERCODE_AUTHORIZE_FIELDS",
         "Authorize",
-        "More request fields to forward, besides agent_id, conversation_id, metadata and sdk_version.",
+        "Fields of the page's request to forward to the platform, besides agent_id, conversation_id, metadata and "
+        "sdk_version; comma-separated.",
     )
     authorize_rate: Rate = _setting(
         "20/minute",
         "LAYERCODE_AUTHORIZE_RATE",
         "Authorize",
-        "Rate limit of session keys per client; empty is no limit.",
+        "Maximum rate of session keys per client, such as 100/hour; empty is no limit.",
     )
     authorize_body_limit: int = _setting(
         16_384, "LAYERCODE_AUTHORIZE_BODY_LIMIT", "Authorize", "Maximum size of a request for a session key, in bytes."
@@ -146,20 +147,20 @@ class Settings(BaseSettings):
         None,
         "DEFAULT_MODEL",
         "Agents",
-        "Model of agents that set none, such as openai:gpt-5-mini; without a model they answer offline.",
+        "Model for agents that set no model, such as openai:gpt-5-mini; if empty, these agents answer offline.",
     )
     fallback_models: CommaSeparated = _setting(
         (),
         "FALLBACK_MODELS",
         "Agents",
-        "Models to try in order if the first one fails before anything was spoken.",
+        "Models to try, in this order, if the agent's model fails before anything was spoken; comma-separated.",
     )
     hedge_after: float = _setting(
         0.0,
         "LAYERCODE_HEDGE_AFTER",
         "Agents",
-        "Seconds without a first token after which a model request is sent a second time; the first answer is spoken, "
-        "the other request is cancelled. 0 disables it.",
+        "Seconds to wait for a model's first token before the request is sent a second time; the faster answer is "
+        "spoken, the other request is cancelled. 0 sends no second request.",
     )
     hedge_model: str | None = _setting(
         None,
@@ -183,7 +184,7 @@ class Settings(BaseSettings):
         1.0,
         "LAYERCODE_JUDGE_MAX_COST",
         "Agents",
-        "Dollars that judges of live calls may cost in a day (UTC); then no more calls are judged.",
+        "Dollars that judges of live calls may cost in a day (UTC); beyond that, no more calls are judged that day.",
     )
     model_keep_alive: float = _setting(
         300.0,
@@ -238,13 +239,13 @@ class Settings(BaseSettings):
         FILLERS,
         "LAYERCODE_FILLER",
         "Conversation",
-        "Texts that agents with a model speak during a silence, one after another, separated by |; off disables them.",
+        "Texts, separated by |, that agents with a model speak one after another during a silence; off disables them.",
     )
     hook_timeout: float = _setting(
         30.0,
         "LAYERCODE_HOOK_TIMEOUT",
         "Conversation",
-        "Timeout in seconds of hooks for data, for other events without speech, and for `on_authorize`.",
+        "Timeout in seconds of the hook `on_authorize`, and of hooks for data and other events without speech.",
     )
     timeout_apology: str = _setting(
         "Sorry, that is taking too long. Could you ask me again?",
@@ -268,8 +269,8 @@ class Settings(BaseSettings):
         "Sorry, I lost my thread for a moment. How would you like to go on?",
         "LAYERCODE_TOOL_APOLOGY",
         "Conversation",
-        "Spoken when a turn fails after a tool call; it should not invite the caller to repeat the request, which "
-        "could order twice. Default LAYERCODE_APOLOGY if only that is set.",
+        "Spoken when a turn fails after a tool call. It should not ask the caller to repeat the request: the tool "
+        "might order twice. If only LAYERCODE_APOLOGY is set, that text is spoken.",
     )
     max_turns: int = _setting(
         1000, "LAYERCODE_MAX_TURNS", "Conversation", "Maximum concurrent turns per process; 0 is no limit."
@@ -311,7 +312,10 @@ class Settings(BaseSettings):
         "Seconds that an idle connection stays open; set it higher than the keep-alive of the proxy in front.",
     )
     unread_timeout: float = _setting(
-        30.0, "LAYERCODE_UNREAD_TIMEOUT", "Server", "Seconds after which a client that does not read is disconnected."
+        30.0,
+        "LAYERCODE_UNREAD_TIMEOUT",
+        "Server",
+        "Seconds after which a client that does not read its response is disconnected.",
     )
     drain_seconds: float = _setting(
         30.0, "LAYERCODE_DRAIN_SECONDS", "Server", "Seconds that running turns may continue after SIGTERM."
@@ -329,7 +333,10 @@ class Settings(BaseSettings):
     )
     log_dir: str = _setting("logs", "LOG_DIR", "Observability", "Folder of the JSON log files; empty writes none.")
     log_format: Literal["console", "json"] = _setting(
-        "console", "LOG_FORMAT", "Observability", "Format on stdout: console for people, json for JSON lines."
+        "console",
+        "LOG_FORMAT",
+        "Observability",
+        "Log format: console for people, on stderr; json for JSON lines, on stdout.",
     )
     log_rotation: str = _setting(
         "500 MB", "LOG_ROTATION", "Observability", "Size or time at which a log file is rotated."
@@ -356,7 +363,7 @@ class Settings(BaseSettings):
         1.0,
         "LAYERCODE_TRACE_RATE",
         "Observability",
-        "Share of turns whose spans are kept, 0 to 1; those of failed and slow turns are always kept.",
+        "Share of turns whose spans are kept, 0 to 1; the spans of failed and slow turns are always kept.",
     )
     slow_turn: float = _setting(
         2.0,
@@ -374,7 +381,7 @@ class Settings(BaseSettings):
         Path(".layercode/metrics"),
         "METRICS_DIR",
         "Observability",
-        "Folder in which the processes of a host share their metrics for /metrics.",
+        "Folder through which the processes of a host share their metrics; /metrics shows the metrics of all.",
     )
     logfire_token: SecretStr | None = _setting(None, "LOGFIRE_TOKEN", "Observability", "Logfire write token.")
     sentry_dsn: SecretStr | None = _setting(None, "SENTRY_DSN", "Observability", "DSN of Sentry.")
@@ -408,7 +415,7 @@ class Settings(BaseSettings):
         "",
         "LAYERCODE_TRACE_URL",
         "Watching",
-        "URL of a trace, such as https://jaeger.example/trace/{trace_id}; alerts link to an affected turn.",
+        "URL of a trace, such as https://jaeger.example/trace/{trace_id}; alerts use it to link to an affected turn.",
     )
     channels: dict[str, SecretStr] = _setting(
         {},

@@ -9,7 +9,7 @@ from ..exceptions import MissingExtraError
 
 
 def need(module: str, library: str, extra: str, what: str) -> Any:
-    """Import a module of an optional library. Raises MissingExtraError if the library is not installed."""
+    """Import a module of an optional library that `what` needs. Raises MissingExtraError if the library is missing."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:

@@ -18,7 +18,7 @@ CURRENCIES = {
     "CNY": ("yuan", "yuan", "fen", "fen"),
     "KRW": ("won", "won", "", ""),
 }
-"""The singular and the plural of each currency's name, and of its hundredth's name."""
+"""The names of each currency: singular, plural, then singular and plural of its hundredth ("" if it has none)."""
 SIGNS = {"$": "USD", "US$": "USD", "C$": "CAD", "€": "EUR", "£": "GBP", "₹": "INR", "¥": "JPY", "₩": "KRW"}
 
 

@@ -54,7 +54,7 @@ def digits(text: str) -> str:
 
 
 def groups(text: str) -> str:
-    """Say digits in groups with pauses between. "415 555 0199" has three groups: any other character separates them."""
+    """Say digits in groups with pauses between. Any other character ends a group: "415 555 0199" has three groups."""
     parts = "".join(char if char in "0123456789" else " " for char in text).split()
     return ", ".join(digits(part) for part in parts)
 

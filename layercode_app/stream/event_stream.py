@@ -22,7 +22,8 @@ START: Message = {"type": "http.response.start", "status": 200, "headers": HEADE
 class EventStream:
     """The Server-Sent Events of one turn, sent to one client.
 
-    Use it as a context manager. After `watch` was called, `listener` leaves when the client disconnects.
+    Use it as a context manager. The turn sends its frames to `listener`. After `watch` was called, a disconnect of the
+    client calls `listener.leave()`.
     """
 
     def __init__(self, receive: Receive, send: Send, turn_id: str) -> None:

@@ -104,7 +104,7 @@ class Alerts:
         await self._system.prune()
 
     def _trace(self, trace_id: str) -> str:
-        """Return a line with a link to one of the turns behind the alert, or its trace id if no trace URL is set."""
+        """Return a line with a link to the trace of an affected turn, or with the trace's id if no trace URL is set."""
         url = self._trace_url.replace(TRACE_ID, trace_id) if self._trace_url else trace_id
         return f"One of these turns: {url}"
 
@@ -148,7 +148,7 @@ def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) ->
 
 def _shown(rule: Rule, value: float | None) -> str:
     if value is None:
-        return "no value in this time"
+        return "no value in this period"
     if rule.metric.endswith("_rate") or rule.metric in SHARES:
         return f"{value:.1%}"
     if rule.metric == "cost":

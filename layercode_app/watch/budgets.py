@@ -72,7 +72,7 @@ class Budgets:
     async def refusal(self, record: TurnRecord, history: Sequence[TurnRecord]) -> str | None:
         """Return the text to speak instead of an answer, or None if the turn may be answered. Raises StoreError.
 
-        `history` holds the newest turns before this one.
+        `history` holds the newest turns before the turn `record`.
         """
         if record.kind is not Kind.MESSAGE:
             return None
@@ -104,7 +104,7 @@ class Budgets:
         return spent >= amount.limit * self._warning
 
     async def _first(self, day: str) -> bool:
-        """Return whether this worker is the first of all to warn on this day. Each worker asks the store once a day."""
+        """Return whether no worker has warned about this day's budget yet. Each worker asks the store once a day."""
         if getattr(self, "_warned_on", None) == day:
             return False
         self._warned_on = day

@@ -1,4 +1,4 @@
-"""Detect changes of the host's clock, so that no rule is evaluated on a window during which the clock changed."""
+"""Detect changes of the host's clock. A rule is not evaluated if the clock was changed during its window."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ClockJumps:
         if abs(jump := offset - self._offset) >= LEAST_SECONDS:
             self._offset, self._jumped_at = offset, uptime
             logger.warning(
-                "This machine's clock was changed by {:+.0f} s. Each alert rule keeps its state until its window has "
-                "passed.",
+                "This machine's clock was changed by {:+.0f} s. Until the change is older than an alert rule's window, "
+                "the rule keeps its state.",
                 jump,
             )
         return self._jumped_at is not None and uptime - self._jumped_at < seconds

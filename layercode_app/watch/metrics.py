@@ -15,7 +15,7 @@ REFUSALS = ("bad_signatures", "authorize_refusals")
 SYSTEM = ("cpu", "memory", "disk", "network")
 """Host metrics, which are sampled and not computed from turns; see `system.py`."""
 VOLUMES = ("turns", "cost", "tokens", "input_tokens", "output_tokens")
-"""Metrics that fall with the number of calls. Of the alerts on turns, only alerts on these recover without traffic."""
+"""Metrics that fall when fewer turns arrive. Without turns, alerts on them recover; other alerts on turns do not."""
 Value: TypeAlias = float | None
 Reader: TypeAlias = Callable[[Tally, str], Value]
 

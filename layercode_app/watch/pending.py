@@ -48,7 +48,7 @@ class PendingTotals:
         try:
             await self.flush()
         except StoreError as error:
-            logger.trace("Pending totals wait for the journal: {}", error)
+            logger.trace("The pending totals could not be written and will be written later: {}", error)
             await asyncio.sleep(RETRY_SECONDS)
 
     async def flush(self) -> None:

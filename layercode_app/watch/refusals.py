@@ -30,7 +30,7 @@ class Refusals:
         self._pending.add(_key(time.time()), {name: 1})
 
     async def between(self, name: str, since: float, until: float) -> float:
-        """Return the number of refusals between two times (epoch seconds), rounded to whole minutes."""
+        """Return the number of refusals from the minute of `since` to the minute of `until` (epoch seconds)."""
         first, last = _key(since), _key(until)
         kept = await self._store.totals(PREFIX)
         return sum(counts.get(name, 0.0) for key, counts in kept.items() if first <= key <= last)

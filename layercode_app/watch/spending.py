@@ -15,7 +15,7 @@ from ..journal.stores.base import Store
 from ..reports.figures import is_turn
 
 READ_TOKENS = 1000
-"""History to read first if `history` holds no sum, in estimated tokens. Each further read doubles it."""
+"""Estimated tokens of history to read first if `history` holds no sum. Each further read doubles the number."""
 LATE_SECONDS = 600.0
 """A turn without an end may still be saved by its worker until it is this old; then its worker is assumed dead."""
 
@@ -42,9 +42,10 @@ def cost_and_tokens(record: TurnRecord | None) -> tuple[float, float]:
 
 
 async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnRecord]) -> Spent:
-    """Return what all turns before this one spent. If the sum is final, store it in this turn's record.
+    """Return what all turns before this one spent.
 
-    `history` holds the newest earlier turns, as they were in the journal when this turn began. Raises StoreError.
+    `history` holds the newest earlier turns, as they were in the journal when this turn began. If no earlier turn still
+    runs, the sum is final, and is stored in this turn's record. Raises StoreError.
     """
     spent, settled, tokens = Spent(), True, READ_TOKENS
     while history:

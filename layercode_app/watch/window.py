@@ -1,4 +1,4 @@
-"""Count the turns of a rule's window. Turns are read in the background, newest first, and no further than needed."""
+"""Count the turns of a rule's window. Turns are read in the background, newest first, until the window begins."""
 
 from __future__ import annotations
 

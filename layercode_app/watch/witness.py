@@ -17,7 +17,7 @@ class Witness:
         self._weight = float("-inf")
 
     def look_at(self, record: TurnRecord) -> None:
-        """Choose this turn if it has a trace and illustrates the rule better than the current choice."""
+        """Choose this turn if it has a trace and illustrates the rule better than the turn chosen so far."""
         weight = weight_of(self._rule, record)
         if weight is not None and record.trace_id and weight > self._weight:
             self._weight, self.trace_id = weight, record.trace_id

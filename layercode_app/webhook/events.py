@@ -32,7 +32,7 @@ Identifier: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_lengt
 
 
 def _timestamp(value: object) -> object:
-    """Convert a number of epoch milliseconds to a time; leave an ISO string to pydantic."""
+    """Convert a number of epoch milliseconds to a time. Return other values unchanged: pydantic parses ISO strings."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return datetime.fromtimestamp(value / 1000, UTC)
@@ -60,7 +60,7 @@ class _Wire(BaseModel):
 
 
 class InterruptionContext(_Wire):
-    """What the caller heard of the previous assistant turn before they spoke over it. Every field is optional."""
+    """What the caller heard of the agent's previous turn before they interrupted it. Every field is optional."""
 
     previous_turn_interrupted: bool | None = None
     words_heard: Count | None = None
@@ -217,7 +217,7 @@ def parse_event(body: bytes) -> Event:
 
 
 def _parse_odd(body: bytes, refusal: ValidationError) -> Event:
-    """Parse an event of any type, and drop the optional fields with invalid values."""
+    """Parse a body that `_known_event` refused: allow unknown types, and drop optional fields with invalid values."""
     try:
         value = load_odd_json(body)
     except ValueError:

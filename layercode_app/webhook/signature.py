@@ -66,7 +66,8 @@ def _out_of_time(skew: float, tolerance: float, *, fits: bool) -> str:
             f"{reason}The signature itself fits, so this machine's clock is {abs(skew):.0f} s {ours} of the sender's"
             f"{replayed}. Set the clock by NTP; `layercode-create-app doctor` compares it with the platform's."
         )
-    return f"{reason}It does not fit the body either. Is LAYERCODE_WEBHOOK_SECRET the secret of this agent's webhook?"
+    hint = "Is LAYERCODE_WEBHOOK_SECRET the secret of this agent's webhook?"
+    return f"{reason}The signature does not fit the body either. {hint}"
 
 
 def _digest(secret: str, at: str, body: bytes) -> str:

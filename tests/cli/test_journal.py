@@ -126,6 +126,6 @@ def test_check_finds_and_ends_the_turn_of_a_dead_worker(tmp_path: Path) -> None:
     assert "running without a worker: c stuck" in printed
     code, printed = run("journal", "check", "--fix", "--store", url_of(tmp_path), cwd=tmp_path)
     assert code == 0, printed
-    assert "Ended 1 of them." in printed
+    assert "Marked 1 of them as failed." in printed
     found = json.loads(run("journal", "check", "--json", "--store", url_of(tmp_path), cwd=tmp_path)[1])
     assert (found["healthy"], found["stuck"], found["turns"]) == (True, [], 1)

@@ -21,7 +21,7 @@ def chat(
     model: Model = None,
     verbose: Verbose = False,
 ) -> None:
-    """Talk to an agent by keyboard: one of yours, or the one behind a URL.
+    """Talk to an agent by keyboard: an agent of this project, or the agent behind a URL.
 
     Ctrl-C interrupts a reply. At the prompt, Ctrl-C and Ctrl-D hang up. Lines from a pipe are said one by one.
     """

@@ -12,7 +12,7 @@ ResultT = TypeVar("ResultT")
 
 
 class Interrupts:
-    """Handle SIGINT, SIGTERM and SIGHUP inside a `with` block. All stop the running step; the last two also hang up."""
+    """Handle SIGINT, SIGTERM and SIGHUP in a `with` block. All stop the running step; the last two also hang up."""
 
     def __init__(self) -> None:
         self.hung_up = False

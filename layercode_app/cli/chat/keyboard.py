@@ -19,7 +19,7 @@ class Keyboard(Vt100Input):
     """
 
     def read_keys(self) -> list[KeyPress]:
-        """Return the keys. Each long run of characters becomes one paste."""
+        """Return the keys pressed since the last call. Each long run of characters becomes one paste."""
         keys: list[KeyPress] = []
         for is_text, run in groupby(super().read_keys(), _is_text):
             pressed = list(run)

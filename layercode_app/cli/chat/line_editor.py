@@ -93,7 +93,7 @@ def _no_echo() -> Iterator[None]:
 
 
 def _whole(line: str) -> str:
-    """Return the line with each undecodable byte replaced, and print a note if there is one."""
+    """Return the line with each undecodable byte replaced. Print a note if a byte was replaced."""
     broken = next((place for place, letter in enumerate(line) if "\ud800" <= letter <= "\udfff"), None)
     if broken is None:
         return line

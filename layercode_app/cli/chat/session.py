@@ -45,7 +45,7 @@ async def _say(caller: TextCaller, texts: list[str], printed: Printed, app: Laye
 
 
 async def _failed(reply: Reply, app: LayerCode | None) -> bool:
-    """Return whether a turn failed: its record says so, or on another server the reply ends with an apology."""
+    """Return whether a turn failed, from its record or, on another server, from an apology at the end of the reply."""
     if app is not None:
         record = await app.store.get(reply.conversation_id, reply.turn_id)
         return record is None or record.status is Status.FAILED
@@ -55,7 +55,7 @@ async def _failed(reply: Reply, app: LayerCode | None) -> bool:
 
 
 async def _talk(caller: TextCaller, lines: Lines, printed: Printed) -> None:
-    """Say each line until the caller or the agent hangs up, then end the session in any case."""
+    """Say each line until the caller or the agent hangs up. Always end the session, also after an error."""
     print_line((f"Conversation {caller.conversation_id}. {lines.hint}", "dim"), err=True)
     with Interrupts() as interrupts:
         try:

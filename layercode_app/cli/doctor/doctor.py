@@ -12,11 +12,13 @@ from ..options import AsJson
 def doctor(
     agent: Annotated[
         str | None,
-        typer.Option("--agent", "-a", help="Agent whose model to try. Default: all agents of the project."),
+        typer.Option("--agent", "-a", help="Agent whose model is tested. Default: all agents of the project."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Skip the checks that need the network.")] = False,
     settings: Annotated[bool, typer.Option("--settings", help="Show every setting and where it comes from.")] = False,
-    alerts: Annotated[bool, typer.Option("--alerts", help="Only send a test message to every alert channel.")] = False,
+    alerts: Annotated[
+        bool, typer.Option("--alerts", help="Run no checks; send a test message to every alert channel.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, secrets, agents, journal, model, platform and sinks, and show how to fix each problem."""

@@ -131,9 +131,9 @@ def _print_findings(found: Findings) -> None:
         )
     if found.stuck:
         done = (
-            f"Ended {found.fixed:,} of them."
+            f"Marked {found.fixed:,} of them as failed."
             if found.fixed
-            else "`--fix` ends them. The next turn of the same call does so too."
+            else "`--fix` marks them as failed, as the next turn of the same call also does."
         )
         print_line(f"{counted(len(found.stuck), 'turn')} of dead workers. {done}")
     for job in found.late[:MOST_SHOWN]:

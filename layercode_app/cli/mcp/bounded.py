@@ -49,7 +49,10 @@ def _shortened(value: Json, characters: int, items: int, deep: int = 0) -> Json:
 
 
 def page(rows: Sequence[Json], *, offset: int, more: bool, most: int = ANSWER_BYTES) -> dict[str, Json]:
-    """Return the rows that fit into an answer, and the offset of the next row. `more` tells that other rows follow."""
+    """Return the rows that fit into an answer, and the next offset unless they are the last rows.
+
+    `more` tells that other rows follow `rows`.
+    """
     shown: list[Json] = []
     left = most
     for row in map(fitted, rows):

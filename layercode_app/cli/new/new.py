@@ -25,12 +25,12 @@ def new(
         bool | None,
         typer.Option(
             "--vendor/--no-vendor",
-            help="Put the wheel of layercode-app into the project. Default if the package index does not have it.",
+            help="Put the wheel of layercode-app into the project. Default: only if the package index lacks it.",
         ),
     ] = None,
     git: Annotated[
         bool | None,
-        typer.Option("--git/--no-git", help="Run git init. Default if there is no repository and git is installed."),
+        typer.Option("--git/--no-git", help="Run git init. Default: if there is no repository and git is installed."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files without writing them.")] = False,
     as_json: AsJson = False,

@@ -15,12 +15,12 @@ from ...scaffold.render import File
 
 @dataclass(frozen=True)
 class Made:
-    """A new project."""
+    """What `new` created, or with --dry-run would create."""
 
     answers: Answers
     files: Sequence[File]
     why: str
-    """Why the project contains the wheel of this package, or why only this machine can install it; else empty."""
+    """Why the project contains the wheel, or why it can be installed only on this machine. Empty if neither is true."""
     created: bool
     """False for a dry run."""
     repository: bool

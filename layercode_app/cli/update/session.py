@@ -33,7 +33,7 @@ class Given:
 
     @property
     def asks(self) -> bool:
-        """True if the user confirms the changes first: on a terminal, without --yes, --json and --dry-run."""
+        """True if the user must confirm the changes: on a terminal, without --yes, --json and --dry-run."""
         return not (self.yes or self.as_json or self.dry_run) and person_answers()
 
 

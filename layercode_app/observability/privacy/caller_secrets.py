@@ -20,7 +20,7 @@ SECRET_NAMES = (
     "credential",
 )
 KEPT = 256
-"""Maximum secrets that are remembered after their turns."""
+"""Maximum number of secrets that `remember` stores."""
 
 _newest: dict[str, None] = {}
 
@@ -41,7 +41,7 @@ def remember(metadata: Mapping[str, Any] | None) -> None:
 
 
 def known() -> Iterable[str]:
-    """Return the secrets of the current turn. Without current metadata, return the newest secrets of all turns."""
+    """Return the secrets in the current turn's metadata. Without a turn or metadata, return the remembered secrets."""
     metadata = getattr(context.current(), "metadata", None)
     return _named_secrets(metadata) if metadata else tuple(_newest)
 

@@ -18,7 +18,7 @@ from ...wellformed import dump_json, load_json
 from .masking import MASK, PERSONAL, clean
 
 Known: TypeAlias = Mapping[str, str]
-"""Replacements for texts that are part of a longer text, in which the patterns may find only parts of a number."""
+"""Maps the heard part of a reply to its masked form. The part may end within a number, which no pattern finds."""
 
 _SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|phone|email", re.IGNORECASE)
 _PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
@@ -36,17 +36,17 @@ _IDS = (
     "resumes",
 )
 _OURS = frozenset((*_IDS, "timestamp", "timings", "usage"))
-"""Fields of a record that never quote the caller. Fields of agents and tools with these names may."""
+"""Fields of a record that never quote the caller. In data of agents and tools, fields with these names are masked."""
 
 
 def masked_turns(turns: Sequence[Json]) -> list[Json]:
-    """Mask the records of a conversation, given as JSON, as in an exported call."""
+    """Return the masked records of a conversation. `turns` are the records as JSON."""
     known = {" ".join(turn["heard"].split()): _heard(turn) for turn in turns if turn["heard_text"]}
     return [_turn(turn, known) for turn in turns]
 
 
 def masked_rows(rows: Sequence[Json]) -> list[Json]:
-    """Mask the rows that `sessions export` writes, each with its `record`."""
+    """Return the masked rows that `sessions export` writes. Each row holds the whole record in its field `record`."""
     masked = []
     for row, record in zip(rows, masked_turns([row["record"] for row in rows]), strict=True):
         words = {"agent_said": record["spoken_text"], "heard": record["heard"], "unheard": record["cut"]}
@@ -117,7 +117,7 @@ def _heard(turn: Json) -> str:
 
 
 def _own(values: Json, known: Known, *, ids: Iterable[str] = (), inside: Iterable[str] = ()) -> Json:
-    """Mask the record's fields, except those in `ids` and `inside`. The calling code masks `inside` separately."""
+    """Mask the fields, except `_OURS`, `ids` and `inside`. The calling code masks the fields in `inside` itself."""
     left = _OURS.union(ids, inside)
     return {name: value if name in left else _redact(name, value, known) for name, value in values.items()}
 
@@ -143,7 +143,7 @@ def _join(pieces: Sequence[Json], masked: Sequence[Json], name: str, whole: str)
 
 
 def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
-    """Return masked pieces that join to the masked text. `whole` is the full text; it may be longer."""
+    """Mask a text given in pieces; return as many pieces. `whole`, if given, is a longer text that begins with it."""
     joined = "".join(pieces)
     whole = whole if whole.startswith(joined) else joined
     masked = _mask(whole)
@@ -157,7 +157,7 @@ def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
 
 
 def _places(whole: str, masked: str) -> Callable[[int], int]:
-    """Return a function that maps a position in the text to the masked text. A position in a mask maps to its end."""
+    """Return a function that maps a position in `whole` to `masked`. In a masked word, it returns the mask's end."""
     old, new = _WORD.findall(whole), _WORD.findall(masked)
     starts, news = _starts(old), _starts(new)
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

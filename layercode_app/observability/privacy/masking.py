@@ -28,13 +28,13 @@ _LOCAL_PHONE = re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}(?!\d)")
 _LOCAL_PHONE_END = re.compile(r"\d[-. ]\d{4}(?!\d)")
 """The end of a phone number. Searching a line for it is twenty times faster than for a whole number."""
 _PHONE_END = re.compile(r"[-. ][0-9]{4}(?![0-9])")
-"""The end of a phone number in ASCII. It begins with a character that is rare in ids, so searching ids is fast."""
+"""The end of a phone number in ASCII text. The first character is rare in ids, so a search in ids is fast."""
 _JSON_VALUE = re.compile(rf'((?:{_NAMES})\\*"\s*:\s*\\*")[^"\\]+', re.IGNORECASE)
 _ASSIGNED = re.compile(
     rf"((?:{_NAMES})\s*=\s*['\"]?)[^\s'\"&,;\\]*[^\W_][^\s'\"&,;)\\]*",
     re.IGNORECASE,
 )
-"""A value contains a letter or a digit. A closing bracket after the value, as in a call, is not part of it."""
+"""Matches `token=VALUE` and the like. The value has a letter or a digit, and does not include a closing bracket."""
 _BEARER = re.compile(r"(bearer\s+)[\w.~+/=-]+", re.IGNORECASE)
 _SIGNATURE = re.compile(r"(v1=)[0-9a-fA-F]{16,}")
 _PROVIDER_KEY = re.compile(r"\b(?:sk|pk|rk|xox[abp]|gh[pousr]|pylf_v\d)[-_][\w-]{12,}")
@@ -122,7 +122,7 @@ def _without_known(text: str) -> str:
 def is_clean(text: str, usual: str = "") -> bool:
     """Return whether two texts contain no secrets and no phone numbers.
 
-    For ordinary ids a quick check is enough. A `usual` text recurs, such as a path, so its result is cached.
+    For ordinary ids a quick check is enough. The result for `usual`, a text that recurs such as a path, is cached.
     """
     return not _holds_known(f"{text}\n{usual}") and _looks_clean(text) and _looks_usual(usual)
 
@@ -159,7 +159,7 @@ _FORMS = (
     ("bearer ", _BEARER, rf"\1{MASK}"),
     *((hint, _PROVIDER_KEY, MASK) for hint in ("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xox", "gh", "pylf_")),
 )
-"""A lower-case text to search first, the pattern to replace if the text is found, and the replacement."""
+"""Each row: a lower-case text to search first, the pattern to replace if it is found, and the replacement."""
 _SIGNS = ("+", '"', "=", "@", " ", "k-", "k_", "xox", "gh", "pylf_")
 """All texts that are masked contain one of these signs, except some phone numbers; see `_PHONE_END`."""
 
@@ -170,7 +170,7 @@ def hides() -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """Return an error's message in the form that a sink may show."""
+    """Return an error's message, masked, or HIDDEN if the message may quote the caller."""
     return HIDDEN if hides() else clean(str(error))
 
 

@@ -49,7 +49,7 @@ def _title(result: Result) -> str:
 
 
 def _against(result: Result) -> str:
-    """Return the heading of the tiles, such as "b as a multiple of a"; empty if there is one webhook."""
+    """Return the heading of the tiles, such as "b as a multiple of a"; empty if only one webhook was measured."""
     if not result.compared:
         return ""
     found = ratios(result.series)[0]
@@ -71,7 +71,7 @@ def _tiles(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def _sections(result: Result) -> Iterator[tuple[str, list[Plot]]]:
-    """Yield the plots of each kind of arrivals, with a heading if both were measured."""
+    """Yield a heading and the plots for each kind of arrivals. The heading is empty if only one kind was measured."""
     for kind in ARRIVALS[result.arrivals]:
         series = [one for one in result.series if one.arrivals == kind]
         yield HEADS[kind] if result.arrivals == "both" else "", list(plots_of(series))

@@ -1,7 +1,7 @@
-"""One caller's HTTP connection with little client overhead: requests are plain bytes, and frames are timed on arrival.
+"""A fast HTTP client for one caller of a load test: it sends prepared bytes, and times each frame when it arrives.
 
-All other code uses the client in `emulator.webhooks`. It is too slow for load tests: with fifty callers at once, its
-own delays would dominate the measured times.
+All other code uses the client in `emulator.webhooks`. That client is too slow for load tests: with fifty callers at
+once, its delays would dominate the measured times.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ from ...stream.frames import Decoder
 from ...webhook import HEADER, sign
 
 LAST_CHUNK_SECONDS = 1.0
-"""Time that the server gets to finish its answer after `response.end`. Then the connection is closed."""
+"""Seconds to wait, after the event `response.end`, for the end of the HTTP response. Then the connection is closed."""
 
 
 @dataclass
 class Heard:
-    """The answer to one turn. Times are in milliseconds since the turn began, or None if the event did not arrive."""
+    """The answer to one turn.
+
+    `ttfs` is the time of the first speech, `total` that of `response.end`: milliseconds since the turn began, or None
+    if the event did not arrive.
+    """
 
     status: int = 0
     ttfs: float | None = None
@@ -101,7 +105,10 @@ class Line:
         self._connection: _Connection | None = None
 
     async def turn(self, request: bytes, *, cut: bool = False) -> Heard:
-        """Send a request and return its answer, which also holds any failure. `cut` hangs up at the first speech."""
+        """Send a request and return the answer. With `cut`, hang up at the first speech.
+
+        A failure raises nothing; it is stored in the `error` of the answer.
+        """
         begun = time.perf_counter()
         try:
             async with asyncio.timeout(self._timeout):

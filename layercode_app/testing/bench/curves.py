@@ -13,12 +13,12 @@ from .measured import Measured, Sample, Series
 SHARES = (10, 25, 50, 75, 90, 95, 99, 100)
 PARTS = 24
 LONG_SECONDS = 2.0
-"""Minimum length of a run that is plotted over time."""
+"""The plots over time are left out if every run was shorter than this."""
 Points = list[tuple[float, float]]
 
 
 class Plot(NamedTuple):
-    """A plot as SVG, its title, and the meaning of its axis."""
+    """A plot as SVG, its title, and a text that explains its axes."""
 
     title: str
     meaning: str
@@ -72,7 +72,10 @@ def _by_turn(series: Sequence[Series]) -> Plot:
 def _over_time(
     title: str, meaning: str, series: Sequence[Series], points_of: Callable[[Measured], Points], unit: str
 ) -> Plot:
-    """Plot each target's 95th percentile over time. Its rounds are joined and divided into slices of equal length."""
+    """Plot the 95th percentile of each webhook over time.
+
+    The rounds of a webhook are joined, and their time is divided into slices of equal length.
+    """
     runs = [list(_one_after_another(one, points_of)) for one in series]
     end = max((at for points in runs for at, _ in points), default=0.0) or 1.0
     lines = []

@@ -1,4 +1,4 @@
-"""Read from a server's metrics how many model requests it sent a second time during a round."""
+"""Count the model requests that a server sent a second time during a round, as its metrics report them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _COUNT = re.compile(r"^layercode_model_hedges_total\{([^}]*)\} ([0-9.e+]+)", re.
 
 @dataclass
 class Hedged:
-    """The number of requests sent a second time, and how many second requests answered first. None means unknown."""
+    """The second requests of a round: `sent` is their number, `won` how many of them answered before the first request.
+
+    None means unknown.
+    """
 
     sent: int | None = None
     won: int | None = None
@@ -38,7 +41,7 @@ async def watched(url: str) -> AsyncIterator[Hedged]:
 
 
 async def _read(url: str) -> tuple[int, int] | None:
-    """Return how many requests were sent a second time and how many of these won; None if there are no metrics."""
+    """Return how many second requests were sent and how many answered first. None if the server has no metrics."""
     at = httpx.URL(url)
     at = at.copy_with(path=_ROUTE.sub("", at.path).rstrip("/") + "/metrics", query=None)
     try:

@@ -20,8 +20,8 @@ class Load:
 
     `spread` callers arrive one after another over `ramp`, then continue at their own pace. Callers who arrive
     `together` all begin their nth turn at the same time. `think` is the pause before a caller's next turn; for `spread`
-    it varies by up to half. `interrupt` is the share of turns that are interrupted at the first speech. `timeout` is
-    the limit for a turn. `say` holds the texts that each caller says in order.
+    callers it varies at random by up to half. `interrupt` is the share of turns that are interrupted at the first
+    speech. `timeout` is the limit for a turn. `say` holds the texts that each caller says, in this order.
     """
 
     callers: int = 10

@@ -87,7 +87,7 @@ async def measure(
 
 
 async def bench(target: Target, load: Load, *, seed: int = 0, done: Done = lambda: None) -> Measured:
-    """Run one round on one webhook. The same seed interrupts the same turns."""
+    """Run one round on one webhook. `seed` decides which turns are interrupted and how long the pauses are."""
     measured = Measured(target.url)
     async with AsyncExitStack() as stack:
         if target.server is not None:

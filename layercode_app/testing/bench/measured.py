@@ -24,7 +24,7 @@ FIGURES: dict[str, Figure] = {
     "cpu_ms_per_turn": lambda m: m.cpu_ms_per_turn,
     "rss_mb_peak": lambda m: m.server.peak_mb if m.server else None,
 }
-"""The figures to compare, each computed per round."""
+"""The figures that are compared, by name. Each function computes a figure of one round."""
 
 
 @dataclass(frozen=True)
@@ -117,19 +117,19 @@ class Series:
     rounds: list[Measured] = field(default_factory=list)
 
     def figure(self, name: str) -> float | None:
-        """Return the median of a figure, named as in FIGURES; None if it is missing in a round."""
+        """Return the median of a figure over the rounds; None if a round lacks it. `name` is a key of FIGURES."""
         values = [FIGURES[name](measured) for measured in self.rounds]
         known = [value for value in values if value is not None]
         return median(known) if known and len(known) == len(values) else None
 
     @property
     def errors(self) -> Counter[str]:
-        """The errors of all rounds."""
+        """How often each error occurred, over all rounds."""
         return sum((measured.errors for measured in self.rounds), Counter())
 
     @property
     def turns(self) -> int:
-        """The answered turns of all rounds."""
+        """The number of answered turns in all rounds."""
         return sum(measured.turns for measured in self.rounds)
 
     def to_json(self) -> dict[str, Any]:
@@ -170,7 +170,10 @@ class Series:
 
 
 def ratios(series: Sequence[Series]) -> list[dict[str, Any]]:
-    """Compare each webhook with the first one of the same arrivals. Each figure is the median of all rounds' ratios."""
+    """Return the ratios of each webhook to the first webhook with the same kind of arrivals.
+
+    A ratio is computed for each round; the result is the median of these ratios.
+    """
     found = []
     for one in series:
         first = next(other for other in series if other.arrivals == one.arrivals)

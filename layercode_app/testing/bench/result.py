@@ -26,7 +26,7 @@ class Result:
 
     @property
     def errors(self) -> Counter[str]:
-        """The errors of all webhooks."""
+        """How often each error occurred, for all webhooks together."""
         return sum((one.errors for one in self.series), Counter())
 
     @property
@@ -35,7 +35,7 @@ class Result:
         return len({one.target for one in self.series}) > 1
 
     def label(self, one: Series) -> str:
-        """Return the label of a series."""
+        """Return the label of a series: its webhook, and its kind of arrivals if both kinds were measured."""
         return f"{one.target}, {one.arrivals}" if self.arrivals == "both" else one.target
 
     def notes(self) -> list[str]:

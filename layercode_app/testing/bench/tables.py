@@ -24,7 +24,7 @@ RATIOS = {
 
 
 def figures(result: Result) -> Rows:
-    """Return the measurements, with a column per series."""
+    """Return the measurements as rows, with a column for each series."""
     found = [one.to_json() for one in result.series]
     rows = [
         ("turns", [f"{one['turns']:,}" for one in found]),
@@ -48,7 +48,7 @@ def figures(result: Result) -> Rows:
 
 
 def ratio_rows(result: Result) -> tuple[list[str], Rows]:
-    """Return column heads and rows of each webhook's ratios to the first one. With one webhook there are no columns."""
+    """Return the heads and rows of a table: each webhook's ratios to the first webhook. A single webhook has none."""
     found = ratios(result.series)
     both = result.arrivals == "both"
     heads = [f"{one['target']}, {one['arrivals']}" if both else one["target"] for one in found]
@@ -78,7 +78,7 @@ def _errors(errors: dict[str, int]) -> str:
 
 
 def _hedges(hedges: dict[str, int] | None) -> str:
-    return f"{hedges['sent']:,}, of which {hedges['won']:,} won" if hedges else UNMEASURED
+    return f"{hedges['sent']:,}; the second answered first in {hedges['won']:,}" if hedges else UNMEASURED
 
 
 def _cpu(server: dict[str, Any] | None) -> str:

@@ -99,7 +99,7 @@ class Server:
 
 
 def server_of(url: str) -> Server | None:
-    """Return the processes that listen at this URL; None if it is on another machine or they cannot be inspected."""
+    """Return the processes that listen at a URL; None if they run on another machine or cannot be inspected."""
     address = Address(url)
     if not _is_here(address.host):
         return None

@@ -59,7 +59,7 @@ async def not_an_object(probe: Probe) -> None:
 @check(
     "bodies.fields",
     "an event without a required field is refused with 400",
-    why="accepting an incomplete event hides the mistake",
+    why="if an incomplete event is accepted, its sender does not notice the mistake",
     fix="Validate type, session_id and conversation_id, and turn_id and text of a message.",
     severity="warning",
 )
@@ -91,7 +91,7 @@ async def no_internals(probe: Probe) -> None:
     "bodies.afterwards",
     "a call is answered after all malformed requests",
     why="one bad request must not stop the service",
-    fix="Find the state that a bad request leaves behind.",
+    fix="Look for state that a bad request leaves behind, such as a lock that is never released.",
 )
 async def afterwards(probe: Probe) -> None:
     """Send one more valid turn."""

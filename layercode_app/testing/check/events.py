@@ -14,7 +14,7 @@ NOW_MS, NOW_ISO = 1_767_268_800_000, "2026-01-01T12:00:00.000Z"
 
 
 def _labelled(what: str, exchange: Exchange) -> Exchange:
-    """Return the exchange if it is a whole turn; otherwise raise FailedError with this label."""
+    """Return the exchange if it is a whole turn. Otherwise raise FailedError with a message that begins with `what`."""
     try:
         return exchange.needs_whole_turn()
     except FailedError as error:
@@ -25,7 +25,7 @@ def _labelled(what: str, exchange: Exchange) -> Exchange:
     "events.session-start",
     "session.start with a turn_id is answered with a greeting",
     why="otherwise the call begins with silence or an error",
-    fix="Answer it as a turn: a stream that ends with response.end, even if nothing is said.",
+    fix="Answer the event as a turn: a stream that ends with response.end, even if nothing is said.",
 )
 async def session_start(probe: Probe) -> None:
     """Send `session.start` with a turn id, as in the older style."""
@@ -47,7 +47,7 @@ async def welcome(probe: Probe) -> None:
 @check(
     "events.session-start-newer",
     "session.start without a turn_id is acknowledged with JSON",
-    why="in the newer style it is only a notice, and a greeting in its answer is never spoken",
+    why="without a turn_id the event is only a notice, and a greeting in the answer is never spoken",
     fix="Without a turn_id, answer 200 and JSON.",
     severity="warning",
 )
@@ -113,7 +113,7 @@ async def session_end(probe: Probe) -> None:
     fix="Answer 200 to unknown types.",
 )
 async def unknown_types(probe: Probe) -> None:
-    """Send a type that the platform already has, and an invented type."""
+    """Send an event type that the platform sends to its other clients, and an invented type."""
     talk = probe.talk()
     for kind in ("user.transcript.interim_delta", "of.tomorrow"):
         exchange = await talk.send(kind, content="Hel", delta_counter=1)
@@ -136,7 +136,7 @@ async def unknown_fields(probe: Probe) -> None:
     fix="Treat metadata, custom_metadata, phone numbers and interruption_context as optional.",
 )
 async def optional_fields(probe: Probe) -> None:
-    """Send a phone call with metadata, an event without optional fields, and one with nulls."""
+    """Send a message of a phone call with metadata, one without optional fields, and one with nulls."""
     phone = {"from_phone_number": "+15550100", "to_phone_number": "+15550101"}
     _labelled(
         "with optional fields", await probe.talk().say("Hello", **phone, metadata={"a": 1}, custom_metadata={"b": [2]})
@@ -149,10 +149,10 @@ async def optional_fields(probe: Probe) -> None:
     "events.interruption-context",
     "interruption_context may be complete, partial or empty",
     why="otherwise the turn after an interruption fails",
-    fix="Treat each of its fields as optional.",
+    fix="Treat every field of interruption_context as optional.",
 )
 async def interruption_context(probe: Probe) -> None:
-    """Send complete, partial and empty contexts after a turn."""
+    """After one turn, send messages with complete, partial and empty contexts."""
     talk = probe.talk()
     (await talk.say("Hello")).needs_whole_turn()
     heard = {"previous_turn_interrupted": True, "assistant_turn_id": talk.turn_id}
@@ -177,7 +177,7 @@ async def long_text(probe: Probe) -> None:
     "events.blank-text",
     "a message without words is answered",
     why="speech recognition sometimes finds no words, and the call must continue",
-    fix="Answer it as a turn; silence is a valid reply.",
+    fix="Answer the message as a turn; silence is a valid reply.",
 )
 async def blank_text(probe: Probe) -> None:
     """Send an empty text, then only white space. Silence is a valid answer."""

@@ -98,11 +98,11 @@ async def end_last(probe: Probe) -> None:
 @check(
     "frames.streams",
     "speech is streamed as it is generated",
-    why="the caller hears nothing until the whole reply is generated",
+    why="otherwise the caller hears nothing until the whole reply is generated",
     fix="Flush every event. Look for a middleware, compression or proxy that buffers the answer.",
 )
 async def streams(probe: Probe) -> None:
-    """Check for a Content-Length, compression, and speech that arrives all at once after a wait."""
+    """Fail if the answer has a Content-Length, is compressed, or brings all speech at once after a wait."""
     sample = (await probe.sample()).needs_stream()
     if "content-length" in sample.headers:
         raise FailedError("the answer has a Content-Length, so it was complete before it was sent")

@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass
 class Report:
-    """All outcomes for one webhook."""
+    """The outcomes of all checks of one webhook."""
 
     url: str
     outcomes: list[Outcome] = field(default_factory=list)
@@ -89,7 +89,10 @@ ALL: list[Check] = []
 
 
 def check(name: str, title: str, *, why: str, fix: str, severity: Severity = "error") -> Callable[[Body], Body]:
-    """Register a function as a check. It gets the probe, and raises FailedError or SkippedError unless it passes."""
+    """Register a function as a check.
+
+    The function gets the probe. It raises FailedError if the webhook fails, or SkippedError if it cannot decide.
+    """
 
     def register(body: Body) -> Body:
         ALL.append(Check(name, title, why, fix, body, severity))

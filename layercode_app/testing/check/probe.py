@@ -101,7 +101,7 @@ class Probe:
         return Talk(self)
 
     async def sample(self) -> Exchange:
-        """Return the answer to an ordinary message. It is requested once and shared by several checks."""
+        """Return the answer to an ordinary message. The message is sent once, and several checks share the answer."""
         if self._sample is None:
             talk = self.talk()
             self._sample = await talk.say(STORY)
@@ -116,8 +116,8 @@ class Probe:
     async def post(self, body: bytes, headers: Mapping[str, Any]) -> Exchange:
         """Post these bytes with these headers. Failures are recorded in the exchange.
 
-        After a crash a server may close the connection silently, and the next request on it is lost. The request is
-        not at fault, so it is sent once more.
+        After a crash a server may close the connection silently, so the next request on this connection is lost. Then
+        that request is sent once more.
         """
         after_a_crash = self._crashed
         exchange = await self._post(body, headers)
@@ -173,7 +173,10 @@ class Talk:
         self.turn_id = ""
 
     def event(self, kind: str, **fields: Any) -> Event:
-        """Build an event of this conversation, with a new turn id if its type needs one. `...` omits a field."""
+        """Build an event of this conversation, with a new turn id if its type needs one.
+
+        A field whose value is `...` is left out.
+        """
         ids = {"type": kind, "session_id": self.session_id, "conversation_id": self.conversation_id}
         if kind in ("message", "session.start", "welcome", "data"):
             self.turn_id = f"turn-{uuid4().hex[:12]}"

@@ -32,7 +32,7 @@ async def run_checks(
     """Check a webhook. `only` and `skip` name checks or groups, and `done` is called with each outcome.
 
     If even an ordinary message is not answered, only that check fails, and all others are skipped. Raises
-    ConfigurationError if nothing listens at the URL, or for an unknown name of a check.
+    ConfigurationError if nothing listens at the URL, or if no check has a given name.
     """
     limits = limits or Limits()
     report = Report(url)
@@ -82,7 +82,7 @@ def _not_tried(check: Check, reason: str) -> Outcome:
 
 
 async def _has_died(probe: Probe) -> bool:
-    """Return whether the webhook is unreachable, even after the time for a restart."""
+    """Return whether the webhook is unreachable, both now and after RESTART_SECONDS."""
     if not probe.unreachable:
         return False
     await asyncio.sleep(RESTART_SECONDS)

@@ -82,7 +82,7 @@ async def wrong(probe: Probe) -> None:
     "signature.time-is-signed",
     "the timestamp is part of the signed text",
     why="a recorded request could be replayed for ever with a new timestamp",
-    fix="Sign t + '.' + body, with the t of the header.",
+    fix="Compute the signature of t + '.' + body, with the t of the header.",
 )
 async def time_is_signed(probe: Probe) -> None:
     """Send a valid digest with a timestamp other than the signed one."""
@@ -107,7 +107,7 @@ async def stale(probe: Probe) -> None:
 @check(
     "signature.future",
     "a signature from the future is refused with 401",
-    why="a request with a future timestamp could be replayed until then",
+    why="a recorded request with a future timestamp could be replayed until that time",
     fix="Refuse if t is more than 300 s in the future: compare the absolute difference.",
 )
 async def future(probe: Probe) -> None:

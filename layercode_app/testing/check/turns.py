@@ -14,11 +14,11 @@ GROUP = "turns"
 CODE, OTHER = "marzipan", "periwinkle"
 ASK = "What was the first word I asked you to remember before?"
 NONSENSE = "Which fendle did you wug before?"
-"""A nonsense question that shares words with ASK, because some agents only match keywords."""
+"""A nonsense question with words of ASK. An agent that only matches keywords gives both questions the same answer."""
 LONG_REQUEST = "Then tell me a long story about it, with many turns and twists, and a good end, and take your time."
 _WORD = re.compile(r"\w+")
 SLACK_SECONDS = 2.0
-"""Tolerance in seconds: a busy machine is slow too, but the check looks for a server that blocks."""
+"""Tolerance in seconds, so that the check fails for a server that blocks, but not on a busy machine."""
 TRIES = 3
 
 
@@ -26,7 +26,7 @@ TRIES = 3
     "turns.duplicate",
     "a turn that is delivered twice runs once",
     why="the platform may deliver a turn twice; then an order is placed twice, and you pay twice for the model",
-    fix="Keep the frames of a turn by conversation_id and turn_id, and send them again.",
+    fix="Store the frames of each turn under its conversation_id and turn_id, and send them again for a duplicate.",
 )
 async def duplicate(probe: Probe) -> None:
     """Deliver a turn twice; the second answer must have the same words."""
@@ -53,7 +53,7 @@ async def duplicate_at_once(probe: Probe) -> None:
 
 
 async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
-    """Raise FailedError unless the answer holds the word, or SkippedError if the agent answers no memory questions."""
+    """Raise FailedError if the answer lacks the word, or SkippedError if the agent does not answer memory questions."""
     spoken = asked.needs_whole_turn().spoken
     if word in spoken.lower():
         return
@@ -65,7 +65,7 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
 
 
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
-    """Return whether a nonsense question gets the same answer, ignoring the words of both questions."""
+    """Return whether a nonsense question gets the same answer, apart from words that occur in the two questions."""
     nonsense = (await probe.talk().say(NONSENSE)).spoken
     return _own_words(spoken) == _own_words(nonsense)
 
@@ -154,7 +154,7 @@ async def interrupted(probe: Probe) -> None:
 @check(
     "turns.interrupted-early",
     "an interruption before the first word does no harm",
-    why="it is the most common kind: the caller continues to speak",
+    why="it is the most common interruption: the caller pauses, and then continues to speak",
     fix="Save the caller's message before you answer, and release locks in a `finally` block.",
 )
 async def interrupted_early(probe: Probe) -> None:
@@ -196,10 +196,10 @@ async def _one_and_all(probe: Probe) -> tuple[float, float]:
     "turns.apart",
     "concurrent answers are not mixed up",
     why="otherwise a caller hears another caller's answer, or nothing",
-    fix="Keep the turn in local variables.",
+    fix="Keep the data of a turn in local variables, not in globals or in the agent.",
 )
 async def apart(probe: Probe) -> None:
-    """Check that each event of each stream carries the id of its own turn."""
+    """Send messages of several callers at once. Each event of an answer must carry the turn_id of its message."""
     talks = [probe.talk() for _ in range(probe.limits.callers)]
     exchanges = await asyncio.gather(*(talk.say(f"Hello from caller {n}") for n, talk in enumerate(talks)))
     for talk, exchange in zip(talks, exchanges, strict=True):

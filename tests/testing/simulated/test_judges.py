@@ -128,7 +128,7 @@ async def test_judges_are_asked_where_the_labels_have_no_answer(tmp_path: Path) 
     ("text", "message"),
     [
         ("\n", "labels.jsonl: no labels; expected"),
-        ('{"judge": "all", "label": "yes"}', "'all' is no single judge; expected the name of one"),
+        ('{"judge": "all", "label": "yes"}', "'all' names all judges; expected the name of one judge"),
     ],
 )
 def test_labels_that_measure_nothing_are_refused(tmp_path: Path, text: str, message: str) -> None:
