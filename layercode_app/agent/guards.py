@@ -24,6 +24,8 @@ INJECTION_TEXT = "I'm sorry, I can't do that. What else can I do for you?"
 TOPIC_TEXT = "I'm sorry, I can only help with {topics}. What can I do for you there?"
 SHORTEST = 4
 """The minimum number of words in a message that a model judges, because "yes" and "two, please" are answers."""
+SHORTEST_RUN = 4
+"""The minimum number of digits of a part of a card number, which a caller may say in two messages."""
 JUDGE_SECONDS = 5.0
 """The timeout of a model's judgement. When it expires, the message is allowed."""
 _ATTACKS = re.compile(
@@ -59,7 +61,7 @@ async def no_card_numbers(turn: Turn[Any, Any]) -> str | None:
 
 def _is_number(text: str) -> bool:
     runs = list(digit_runs(text))
-    return len(runs) == 1 and len(runs[0]) >= SHORTEST
+    return len(runs) == 1 and len(runs[0]) >= SHORTEST_RUN
 
 
 def prompt_injection(model: Model | str | None = None, *, say: str = INJECTION_TEXT) -> Guard:

@@ -75,7 +75,7 @@ class Emulator:
         self.agents = {agent.id: agent for agent in (default, *others)}
 
     def check_key(self, authorization: str | None) -> None:
-        """Raise PlatformAPIError (400) unless the `Authorization` header carries the API key, if one is set."""
+        """If an API key is set, raise PlatformAPIError (400) unless the `Authorization` header carries it."""
         if self._api_key is not None and authorization != f"Bearer {self._api_key}":
             raise PlatformAPIError("Invalid API key", status=400)
 
@@ -89,20 +89,20 @@ class Emulator:
         raise PlatformAPIError(f"Agent {agent_id!r} not found; this emulator has {known}", status=400)
 
     def add_agent(self) -> AgentSpec:
-        """Add an agent with a new secret. Until it is changed, its webhook is that of the default agent."""
+        """Add an agent with a new secret. Its webhook is the default agent's webhook until it is changed."""
         agent = AgentSpec(f"agent-{self._new_id()}", self._default.webhook_url, secrets.token_hex(16))
         self.agents[agent.id] = agent
         return agent
 
     def change_agent(self, agent_id: object, changes: AgentChanges) -> AgentSpec:
-        """Change an agent and return it. An id that the default agent served becomes a separate agent."""
+        """Change an agent and return it. If the default agent served its id until now, it becomes a separate agent."""
         agent = self.agent(agent_id)
         changes.apply(agent)
         self.agents[agent.id] = agent
         return agent
 
     def session_of(self, agent_id: str, session_id: str) -> Session | None:
-        """Return a session of an agent, or None. Sessions of unknown agents also belong to the default agent."""
+        """Return a session of an agent, or None. For the default agent, sessions of unknown agents count too."""
         session = self.sessions.get(session_id)
         if session is None:
             return None
@@ -127,7 +127,8 @@ class Emulator:
         """
         self.refuse_on_demand()
         agent = self.agent(agent_id)
-        self._forget_keys(conversation_id)
+        headers = _allowed(custom_headers or {})
+        self._forget_keys(conversation_id)  # A refused request must not end the session that has a key.
         grant = Grant(
             key=secrets.token_urlsafe(24),
             agent=agent,
@@ -136,7 +137,7 @@ class Emulator:
             expires_at=steady_clock.now() + KEY_LIFETIME,
             metadata=metadata,
             custom_metadata=custom_metadata,
-            headers=_allowed(custom_headers or {}),
+            headers=headers,
             phones=phones or {},
         )
         self._grants[grant.key] = grant

@@ -13,13 +13,13 @@ SHOWN = 200
 QUIET_SECONDS = 10.0
 """Seconds without data from the backend before a message says so. The delivery keeps waiting."""
 _REMEDIES = {
-    400: "The backend does not accept this event; its answer should name the wrong field.",
+    400: "The backend does not accept this event; look in its answer for the field that it rejects.",
     401: "The secrets differ: give the backend's LAYERCODE_WEBHOOK_SECRET to --secret.",
     403: "The secrets differ, or the backend refuses this machine: compare LAYERCODE_WEBHOOK_SECRET with --secret.",
     404: "There is nothing at this path: give the webhook's full URL with --webhook.",
     405: "This path does not accept POST: give the webhook's full URL with --webhook.",
     413: "Raise the backend's body size limit.",
-    422: "The backend does not accept this event; its answer should name the wrong field.",
+    422: "The backend does not accept this event; look in its answer for the field that it rejects.",
     429: "The backend limits the request rate; the platform does not slow down for it.",
 }
 _ADVICE = {
@@ -85,7 +85,7 @@ def unended(event: dict[str, Any]) -> str:
 
 
 def no_stream(event: dict[str, Any], status: int, kind: str, body: bytes) -> str:
-    """Return the message for an answer to a `message` event that is not a stream."""
+    """Return the message for a `message` event whose answer is not a stream."""
     expected = f"{status} with content-type {kind or 'none'!r}, not text/event-stream, so nothing is spoken"
     return _line(event, f"the backend answered {expected}: {shown(body)}.")
 

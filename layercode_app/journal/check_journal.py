@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
+from . import steady_clock
 from .crashed_turn import crash
 from .record import TurnRecord
 from .stores.base import Job, Store
@@ -45,7 +45,7 @@ async def check_journal(store: Store, *, fix: bool = False) -> Findings:
                 found.stuck.append(record)
     except (ValueError, KeyError, TypeError) as error:
         found.unreadable = f"{type(error).__name__}: {error}"
-    found.late = [job for job in await store.pending_jobs() if job.due_at < time.time() - LATE_SECONDS]
+    found.late = [job for job in await store.pending_jobs() if job.due_at < steady_clock.now() - LATE_SECONDS]
     for record in found.stuck if fix else []:
         # If the claim fails, another worker has taken over the turn and will end it.
         if await store.claim(record):

@@ -13,10 +13,11 @@ from ..journal.stores.base import Store
 from ..observability.privacy.masked_export import redact
 from ..output.terminal import print_file
 from ..output.visible import json_text
+from ..settings.folders import make_private
 from .conversations import turn_json
 
 _OURS = ("conversation_id", "turn_id", "session_id", "trace_id", "version", "usage", "started_at")
-"""Columns without words of the caller, which are never masked."""
+"""Columns that are never masked, because they have no words of the caller."""
 ROWS = 500
 """The number of rows in one group of a Parquet file. Rows are buffered in memory until their group is complete."""
 
@@ -42,7 +43,7 @@ async def write_jsonl(rows: AsyncIterator[Json], output: Path) -> int:
             print_file(json_text(row) + "\n")
             count += 1
         return count
-    _private(output)
+    make_private(output)
     with output.open("w", encoding="utf-8") as file:
         async for row in rows:
             file.write(json_text(row) + "\n")
@@ -60,7 +61,7 @@ async def write_parquet(rows: AsyncIterator[Json], output: Path) -> int:
         from pyarrow import parquet
     except ModuleNotFoundError:
         raise ConfigurationError("--format parquet needs pyarrow: pip install 'layercode-app[parquet]'") from None
-    _private(output)
+    make_private(output)
     schema = arrow.schema([(name, getattr(arrow, type_)()) for name, type_ in _columns().items()])
     count, group = 0, []
     with parquet.ParquetWriter(output, schema) as writer:
@@ -92,8 +93,3 @@ def _cell(value: Any, type_: str) -> Any:
     if type_ == "string" and value is not None and not isinstance(value, str):
         return json_text(value)
     return value
-
-
-def _private(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)

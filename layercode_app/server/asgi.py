@@ -10,6 +10,8 @@ from ..journal.record import Json
 from ..stream.event_stream import Message, Receive, Send
 from ..wellformed import dump_json
 
+MOST_DIGITS = 18
+"""A longer number is larger than any limit, and Python refuses to read a very long one."""
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -57,7 +59,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: floa
     the client disconnects first.
     """
     stated = header(scope, b"content-length")
-    if stated is not None and stated.isdigit() and int(stated) > limit:
+    if stated is not None and stated.isdecimal() and (len(stated) > MOST_DIGITS or int(stated) > limit):
         raise PayloadTooLargeError(f"The body has {stated} bytes; at most {limit} are accepted.")
     try:
         first = await under(Timeout(seconds), receive())

@@ -12,7 +12,7 @@ from ..stream.event_stream import Message, Receive
 
 
 class BodyReceive:
-    """An ASGI `receive` in place of uvicorn's own, which delivers a complete body before a disconnect."""
+    """Replaces uvicorn's ASGI `receive`: it delivers a complete body even if the client has already disconnected."""
 
     __slots__ = ("_cycle", "_given", "_receive")
 

@@ -28,6 +28,14 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
                 file.write(IGNORE_ALL)
 
 
+def make_private(path: Path) -> None:
+    """Create a file that only its owner can read, with its folders; an existing file gets the same permissions."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    if path.is_file():  # Not a device, such as /dev/null.
+        path.chmod(0o600)
+
+
 def _for_its_owner(path: str, flags: int) -> int:
     """Open a file that only its owner can read, like all files in the journal's folder."""
     return os.open(path, flags, 0o600)

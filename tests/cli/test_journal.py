@@ -86,6 +86,8 @@ def test_an_export_has_a_masked_row_for_each_turn(tmp_path: Path) -> None:
     assert rows[3]["agent_said"] == "hi"
     assert PHONE not in printed
     file = tmp_path / "out" / "turns.jsonl"
+    file.parent.mkdir()
+    file.touch(mode=0o644)  # An earlier export that all could read.
     code, _ = run("journal", "export", "--unredacted", "-o", str(file), "--store", url_of(tmp_path), cwd=tmp_path)
     assert code == 0
     assert json.loads(file.read_text().splitlines()[3])["caller"] == f"call {PHONE} 3"

@@ -97,7 +97,7 @@ END = json.dumps({"type": "response.end", "turn_id": "t"}).encode()
 @pytest.mark.parametrize(
     ("answer", "parts"),
     [
-        (plain(422, b'{"detail": "text: field required"}'), ["answered 422", "field required", "name the wrong field"]),
+        (plain(422, b'{"detail": "text: field required"}'), ["answered 422", "field required", "the field that it rejects"]),
         (plain(500, b"Internal Server Error", b"text/plain"), ["answered 500", "Internal", "See the backend's log"]),
         (plain(404, b""), ["answered 404", "an empty body", "--webhook"]),
         (plain(307, b""), ["answered 307", "Redirects are not followed"]),

@@ -64,3 +64,12 @@ async def test_a_bad_request_is_told_what_is_wrong(body: bytes) -> None:
         assert response.json()["error"]
         response = await p.http.post("/v1/agents/web/authorize_session", content=b'{"agent_id":"a"}')
         assert response.status_code == 400
+
+
+async def test_a_refused_request_leaves_the_conversations_earlier_key() -> None:
+    async with platform() as p:
+        body = {"agent_id": "web", "conversation_id": "c"}
+        key = (await p.http.post("/v1/agents/web/authorize_session", json=body)).json()["client_session_key"]
+        refused = await p.http.post("/v1/agents/web/authorize_session", json={**body, "custom_headers": {"a b": "c"}})
+        assert refused.status_code == 400
+        assert p.emulator.redeem(key).conversation_id == "c"

@@ -114,9 +114,11 @@ async def test_an_unknown_conversation_and_a_missing_journal_are_clear_errors(pr
 
 @pytest.mark.slow
 async def test_an_export_is_redacted_and_forget_removes_every_trace(project: Path) -> None:
+    exports = project / ".layercode" / "exports"
+    exports.mkdir(parents=True)
+    (exports / "call-1.json").touch(mode=0o644)  # An earlier export that all could read.
     await command(project, "sessions", "export", "call-1")
     await command(project, "sessions", "export", "call-1", "--html")
-    exports = project / ".layercode" / "exports"
     page, data = (exports / "call-1.html").read_text(), (exports / "call-1.json").read_text()
     for text in (page, data):
         assert "book a table" in text

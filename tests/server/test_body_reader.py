@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from layercode_app.exceptions import PayloadTooLargeError
+from layercode_app.server.asgi import read_body
 from layercode_app.server.connections import BoundedConnection, Bounds
 
 from ..serving import serve
@@ -124,3 +126,18 @@ async def test_nothing_is_read_after_the_answer() -> None:
         await app.begun.wait()
         await app.read()
     assert app.told == [DISCONNECT]
+
+
+@pytest.mark.parametrize("stated", ["²".encode("latin-1"), b"9" * 5000, b"-1", b"a"])
+async def test_a_length_that_is_no_number_is_no_fault_of_the_server(stated: bytes) -> None:
+    messages = iter([{"type": "http.request", "body": b"{}", "more_body": False}])
+
+    async def receive() -> Any:
+        return next(messages)
+
+    scope = {"type": "http", "headers": [(b"content-length", stated)]}
+    if stated.startswith(b"9"):
+        with pytest.raises(PayloadTooLargeError):
+            await read_body(scope, receive, limit=100, seconds=100)
+    else:
+        assert await read_body(scope, receive, limit=100, seconds=100) == b"{}"

@@ -40,7 +40,7 @@ def with_journal(store: str | None, read: Callable[[Store], Awaitable[T]]) -> T:
 
 
 async def turns_of_call(journal: Store, conversation: str | None, *, bodies: bool = False) -> list[TurnRecord]:
-    """Return the turns of a conversation; by default of the conversation that was active last.
+    """Return the turns of a conversation. None means the conversation that was active last.
 
     Raises NotRecordedError if the conversation is not recorded.
     """
@@ -78,7 +78,7 @@ def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
 
 
 def print_summary(summary: Json) -> None:
-    """Print the running summary of a conversation and its facts, if there is one."""
+    """Print the summary of a long conversation and its facts. Print nothing if it is None."""
     if summary is None:
         return
     print_line()
@@ -167,6 +167,7 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
     from ...emulator.playground.export import export_page
     from ...emulator.playground.figures import whole
     from ...observability.privacy.masked_export import masked_rows
+    from ...settings.folders import make_private
 
     if html:
         text = export_page(turns, redacted=redacted)
@@ -177,8 +178,7 @@ def write_export(turns: Sequence[TurnRecord], *, html: bool, output: Path | None
         print_file(text)
         return
     path = output or export_path(turns[0].conversation_id, "html" if html else "json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
+    make_private(path)
     path.write_text(text, encoding="utf-8")
     print_line(f"Wrote {path}.")
 
