@@ -103,7 +103,7 @@ class _Race:
         return winner.begun.result()
 
     async def _decide(self, second: _Request) -> None:
-        """Wait until one request begins or both have failed. Cancel the others, without waiting for their end."""
+        """Wait until one request is answered or both have failed. Cancel the slower request without waiting for its end."""
         waiting = {self._first.begun, second.begun}
         while waiting and self._won is None:
             _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -59,7 +59,7 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
 
 
 def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:
-    """Return the metadata without the waiting output, and the waiting output."""
+    """Split the metadata: return the rest of it, and the output that waits in it for the next turn."""
     return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
 
 

@@ -98,7 +98,10 @@ def _without(message: ModelMessage, unwanted: Callable[[Any], bool]) -> ModelMes
 
 
 def _with_words(request: ModelRequest) -> ModelRequest:
-    """Return the request with placeholders for blank prompts and tool results, and without blank items of a prompt."""
+    """Return the request with a placeholder for each blank prompt and each blank tool result.
+
+    Blank items are removed from a prompt that is a list.
+    """
     if not any(map(_has_blank, request.parts)):
         return request
     parts: list[Any] = [_with_word(part) if _has_blank(part) else part for part in request.parts]

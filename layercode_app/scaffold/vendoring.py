@@ -15,7 +15,10 @@ _COMMIT = "Commit it, so that the project can be installed on other machines too
 
 @dataclass(frozen=True)
 class Vendoring:
-    """The wheel to put into the project; None to install from an index. `why` explains the choice; it may be empty."""
+    """The source of the package for a project: `wheel` is put into the project; None if it is installed from elsewhere.
+
+    `why` explains the choice, and may be empty.
+    """
 
     wheel: Wheel | None
     why: str = ""

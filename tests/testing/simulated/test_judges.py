@@ -127,7 +127,7 @@ async def test_judges_are_asked_where_the_labels_have_no_answer(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("\n", "labels.jsonl: no labels; expected"),
+        ("\n", "labels.jsonl: the file has no labels; expected"),
         ('{"judge": "all", "label": "yes"}', "'all' names all judges; expected the name of one judge"),
     ],
 )
