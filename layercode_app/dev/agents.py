@@ -1,4 +1,7 @@
-"""Load the agents of a development server, again after each change. A broken file keeps its last good version."""
+"""Load the agents of a development server, and load them again after each change.
+
+If a changed file cannot be imported, its last good version keeps answering.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from ..agent.discovery import Found, discover, find_by_import, folders
 from ..agent.instructions import prompt_of
 from ..agent.offline import MODEL_NAME
 from ..agent.voice_agent import VoiceAgent
-from ..exceptions import DeveloperError
+from ..exceptions import ConfigurationError, DeveloperError
 from ..journal.record import Json
 from ..observability.setup import keep_ours
 from ..server.announce import tell_of
@@ -68,7 +71,7 @@ class AgentFiles:
         )
 
     def _kept(self, found: Found) -> dict[str, Voice]:
-        """Return the last good agents of the files that fail now. They override shipped agents of the same name."""
+        """Return the last good agents of the files that fail now. They replace shipped agents of the same name."""
         return {name: voice for name, voice in self._last.items() if self._files.get(name) in found.failed}
 
     def _first(self, found: Found, agents: dict[str, Voice], own: Sequence[str]) -> Voice:
@@ -78,9 +81,12 @@ class AgentFiles:
         return agents[chosen] if chosen in agents else found.get(chosen)
 
     def _default(self, found: Found, own: Sequence[str]) -> str:
-        """Return the first of the project's own agents. A file that is added later does not change it."""
+        """Return the default agent, or the first of several. If a file is added later, still return the same agent."""
         if self._answers not in own:
-            self._answers = own[0] if own else found.default()
+            try:
+                self._answers = found.default()
+            except ConfigurationError:
+                self._answers = own[0]  # The page can call any of them.
         return self._answers
 
     def watched(self) -> list[Path]:

@@ -216,3 +216,12 @@ async def test_a_reload_opens_the_new_mcp_servers_and_closes_the_old(tmp_path: P
         await until(lambda: children() and not children() & before)
         assert len(children()) == 1
     await until(lambda: not children())
+
+
+async def test_of_several_agents_in_a_file_the_one_named_after_it_answers(tmp_path: Path) -> None:
+    folder = tmp_path / "agents"
+    write(folder, "helpdesk", "hello")
+    with (folder / "helpdesk.py").open("a") as file:
+        file.write('\nbilling = VoiceAgent("billing")\n')
+    async with dev_server(tmp_path, agents=folder, agent="", voice=Silence(pace=100)) as app:
+        assert next(iter(app.layercode.agents)) == "helpdesk"
