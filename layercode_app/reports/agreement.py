@@ -16,7 +16,7 @@ class Agreement:
     pairs: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def add(self, record: TurnRecord) -> None:
-        """Count the answers of judges on a turn that a person has reviewed."""
+        """Count the judges' answers about a turn, if a person has reviewed it."""
         review = record.scores.get(REVIEW)
         if not isinstance(review, dict):
             return

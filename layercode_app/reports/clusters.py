@@ -17,12 +17,12 @@ NAME_WORDS = 3
 
 @dataclass
 class Asked(CallSeen):
-    """A call with the caller's words."""
+    """A call, with the caller's words in `said`."""
 
     said: list[str] = field(default_factory=list)
 
     def add(self, record: TurnRecord) -> None:
-        """Count a turn, and keep its words."""
+        """Count a turn of the call, and add the caller's words to `said`."""
         super().add(record)
         if record.kind is Kind.MESSAGE and not is_blank(record.user_text):
             self.said.append(record.user_text)

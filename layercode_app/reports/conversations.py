@@ -94,7 +94,7 @@ def stage_json(stage: Stage) -> Json:
 
 
 def unheard(record: TurnRecord) -> str:
-    """Return the last part of the reply, which was sent but which the caller did not hear."""
+    """Return the end of the reply that was sent, but that the caller did not hear."""
     spoken, heard = record.spoken_text, record.heard
     return spoken[len(heard) :] if spoken.startswith(heard) else ""
 

@@ -23,13 +23,13 @@ _WHERE = " `layercode-create-app logs --level error` has the traceback."
 
 
 def explain(record: TurnRecord) -> str:
-    """Explain in a few sentences how the turn went, why, and which step it waited for."""
+    """Explain in a few sentences how the turn went, why, and which steps made the caller wait."""
     verdict = verdict_of(record)
     return account(record) if verdict is None else f"{account(record)} {verdict}"
 
 
 def account(record: TurnRecord) -> str:
-    """Explain in a few sentences how the turn went, without the verdict on its waits."""
+    """Explain in a few sentences how the turn went, but not which steps made the caller wait."""
     if record.status is Status.RUNNING:
         return "It is still running, or its worker died."
     said = _failed(record) or _refused(record) or _silent(record) or _cut(record) or _slow(record) or _well(record)
@@ -86,7 +86,7 @@ def _silent(record: TurnRecord) -> str | None:
     if record.status in (Status.INTERRUPTED, Status.SUPERSEDED):
         return f"It was silent: {_by(record)} after {waited}, before a word was spoken."
     if record.tools:
-        return f"It was silent: it ended after {waited} with the tool {record.tools[-1].name} and no words."
+        return f"It was silent: it ended after {waited} without a word; its last tool was {record.tools[-1].name}."
     return f"It was silent: the agent ended after {waited} without a word."
 
 
@@ -136,7 +136,7 @@ def _pause(record: TurnRecord, start: float, end: float) -> str:
 
 
 def _long_tool(record: TurnRecord) -> list[str]:
-    """Name the slowest tool if it was slow; only for a record without frames, which has no gaps to explain."""
+    """Return a sentence about the slowest tool, if it was slow and the record has no frames that show the pauses."""
     slowest = max(record.tools, key=_took, default=None)
     if record.frames or slowest is None or _took(slowest) < SLOW_MS:
         return []
@@ -144,7 +144,7 @@ def _long_tool(record: TurnRecord) -> list[str]:
 
 
 def _trouble(record: TurnRecord) -> list[str]:
-    """Return the problems of a turn that was answered all the same: a shortened answer, or tools that failed."""
+    """Return the problems of a turn that was answered in spite of them: a shortened answer, or tools that failed."""
     told = ["The answer was cut. " + _ADVICE[record.error_category or ""]] if record.impact == "cut" else []
     return told + [
         f"The tool {call.name} {'timed out' if call.result == 'timed out' else 'failed'} after {duration(_took(call))}."

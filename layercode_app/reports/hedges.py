@@ -17,7 +17,7 @@ class Hedges:
     sent: int = 0
     won: int = 0
     most: Cost = field(default_factory=Cost)
-    """The highest possible cost of the requests that lost: each cost no more than the answer that won."""
+    """An upper limit for the cost of the requests that lost. Each is counted with the cost of the answer that won."""
 
     def add(self, record: TurnRecord) -> None:
         """Count the requests of one turn."""
@@ -44,5 +44,5 @@ class Hedges:
     def __str__(self) -> str:
         return (
             f"{self.sent:,} of {self.requests:,} model requests ({self.share:.1%}) were sent a second time; the "
-            f"second was faster {self.won:,} times. The requests that lost cost at most {self.most}."
+            f"second was faster {self.won:,} times. The slower requests cost at most {self.most}."
         )

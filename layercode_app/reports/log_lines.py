@@ -51,7 +51,7 @@ class Wanted:
 
     @property
     def described(self) -> str:
-        """The filter in words, to be put after a verb in a message; empty if every line passes."""
+        """The filter in words, for a message, such as ` agent 'bakery', that period`; empty if every line passes."""
         asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
         parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]
         parts += [f"level {self.level.upper()} and above"] if self.level.upper() != LEVELS[0] else []
@@ -81,7 +81,7 @@ class Wanted:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the log files of all workers, rotated files included, but no files per agent, which repeat the lines."""
+    """Return the log files of all workers, rotated files included. Files of single agents only repeat these lines."""
     return sorted(path for path in folder.glob(f"{NAME}*.log") if path.is_file())
 
 

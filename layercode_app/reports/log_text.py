@@ -46,7 +46,7 @@ def _pairs(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _used(fields: Mapping[str, Any], usage: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the requests, tokens and cost, if a model was called."""
+    """Yield the number of requests, the tokens and the cost as pairs of name and value, if a model was called."""
     if not usage.get("requests"):
         return
     yield "requests", str(usage["requests"])

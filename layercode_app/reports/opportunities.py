@@ -13,15 +13,15 @@ from ..percentiles import percentile
 from .figures import interrupted
 
 LEAST_TURNS = 5
-"""The fewest turns that a finding is based on; fewer are not significant."""
+"""The minimum number of turns for a finding about models or prompts. Fewer turns are not significant."""
 LONG_PROMPT = 1024
-"""The length in tokens from which providers cache the beginning of a prompt."""
+"""The minimum length in tokens of a prompt whose beginning providers cache."""
 LONG_HISTORY = 4000
 SLOW_TOOL_MS = 1500.0
 OFTEN_CHANGED = 0.2
 """Advice is given if the beginning of the request changed in at least this share of turns.
 
-A history that is cut in steps changes less often.
+Cutting the history changes it too, but in fewer turns than this.
 """
 _CHANGE_ADVICE = {
     "instructions": "Return changing parts (time, names) as InstructionPart(text, name=..., on_change='append'). They "
@@ -117,7 +117,7 @@ class Sightings:
                 yield Opportunity(
                     "uncached prompts",
                     f"{agent} on {model}",
-                    f"{prompt:,.0f} prompt tokens per request ({spent.requests} requests), {share:.0%} of them cached",
+                    f"{prompt:,.0f} prompt tokens per request ({spent.requests} requests); {share:.0%} of these tokens were cached",
                     "Keep changing parts (time, names) out of the beginning of the instructions, so that the provider "
                     "can cache them.",
                 )
@@ -153,7 +153,7 @@ class Sightings:
                     "slow tools",
                     name,
                     f"p95 of {slow:,.0f} ms over {len(times)} calls",
-                    "Say something before the call, give the agent a filler, or make the tool faster.",
+                    "Let the agent speak before the tool call, give it a filler, or make the tool faster.",
                 )
 
     def _expensive_models(self) -> Iterator[Opportunity]:

@@ -78,7 +78,7 @@ def seconds_of(text: str, setting: str = "--since") -> float:
 
 
 def beginning(since: str | None) -> float:
-    """Parse `--since` into epoch seconds: a duration back from now, a UTC day such as 2026-01-31, or 0 if it is empty.
+    """Parse `--since` into epoch seconds: a duration back from now, or a UTC day such as 2026-01-31. Return 0 for "".
 
     Raises ConfigurationError for anything else.
     """
@@ -101,7 +101,7 @@ async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> 
 
 
 async def _scores_of_calls(store: Store, since: float) -> dict[str, set[str]]:
-    """Return the scores of each conversation, such as `task_completed no`. They count for each of its turns."""
+    """Return the scores of each call, such as `task_completed no`. They are counted for all turns of the call."""
     found: dict[str, set[str]] = {}
     async for record in store.turns(since=since, bodies=False):
         for name, score in record.scores.items() if is_counted(record) else ():
@@ -174,7 +174,7 @@ def _count_models(groups: dict[str, Tally], record: TurnRecord, *, first: bool) 
 
 
 async def _forgotten(store: Store, report: Report) -> dict[str, dict[str, float]]:
-    """Return the stored totals by day, minus the turns of that day that are still in the journal."""
+    """Return the usage of deleted turns by day: the stored totals, minus the turns that are still in the journal."""
     from .usage_totals import totals_by_day
 
     gone: dict[str, dict[str, float]] = {}

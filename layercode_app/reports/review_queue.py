@@ -39,11 +39,14 @@ class CallSeen:
     """Milliseconds to the first speech of the slowest turn."""
     review: Json = None
     """The verdict of a person, if there is one."""
+    first_words: str = ""
+    """The first thing that the caller said."""
     reasons: list[str] = field(default_factory=list)
 
     def add(self, record: TurnRecord) -> None:
         """Count a turn."""
         self.turns += 1
+        self.first_words = self.first_words or record.user_text.strip()
         self.failed += record.status is Status.FAILED
         self.apologies += any(part.source == "apology" for part in record.speech)
         self.silent += record.status is Status.COMPLETE and _says_nothing(record)
@@ -55,7 +58,7 @@ class CallSeen:
         self.review = record.scores.get(REVIEW, self.review)
 
     def faults(self) -> Iterator[str]:
-        """Yield the faults of the call, the most serious first. Other calls are not considered."""
+        """Yield the faults of this call, the most serious first. `review_queue` compares it with other calls."""
         yield from (f"judged no: {name}" for name in self.judged_no)
         if self.failed:
             yield f"{counted(self.failed, 'turn')} failed"

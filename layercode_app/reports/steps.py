@@ -40,7 +40,7 @@ class Step:
     own_ms: float = 0.0
     """The part of the turn that is attributed to this step alone; the `own_ms` of all steps add up to the turn."""
     runs: list[tuple[float, float]] = field(default_factory=list)
-    """The intervals of a step that was interrupted by others."""
+    """The intervals of a step for time that no other step covers; empty for the other kinds of steps."""
 
 
 def end_of(record: TurnRecord) -> float:
@@ -56,7 +56,7 @@ def end_of(record: TurnRecord) -> float:
 
 
 def steps_of(record: TurnRecord) -> list[Step]:
-    """Return the webhook's check, the journal, model requests, tools, stages and helpers, in the order they began."""
+    """Return the steps in the order they began: webhook check, journal, model requests, tools, stages and helpers."""
     end = end_of(record)
     begun = record.timings.get("history", 0.0)
     verified = min(record.timings.get("verified", 0.0), begun)
@@ -69,7 +69,7 @@ def steps_of(record: TurnRecord) -> list[Step]:
 
 
 def has_model(record: TurnRecord) -> bool:
-    """Return whether a model of the agent itself was called; without one, the agent's own code answers."""
+    """Return whether the agent's own model was called. If not, the agent's own code has answered."""
     return "ttft" in record.timings or any(not call.stage for call in record.requests)
 
 
@@ -126,7 +126,7 @@ def _times(part: ModelCall | ToolCall | Stage, end: float) -> tuple[float, float
 
 
 def left_over(record: TurnRecord, steps: Sequence[Step], at_ms: float) -> tuple[str, str]:
-    """Return the name and the label of an interval that no step covers; it begins at `at_ms`."""
+    """Return the name and the label for the interval that begins at `at_ms` and that no step covers."""
     if record.status is not Status.RUNNING and not has_model(record):
         return "own code", "the agent's own code"
     if not record.requests and "ttft" in record.timings:

@@ -121,7 +121,7 @@ def _outcomes(total: Tally) -> Rows:
         (name, f"{outcome.count:,}", f"{outcome.value:,.2f}", str(total.cost_per(outcome)))
         for name, outcome in sorted(total.outcomes.items())
     ]
-    title = f"Outcomes: {total.success_rate or 0:.0%} of conversations recorded one"
+    title = f"Outcomes, recorded by {total.success_rate or 0:.0%} of conversations"
     return Rows(title, ("", "times", "worth", "cost each"), rows)
 
 
@@ -135,7 +135,7 @@ def _agreement(found: Agreement) -> Rows:
         )
         for row in found.as_json()
     ]
-    return Rows("Judges and people who reviewed the same calls", ("", "agree", "kappa", "calls"), rows)
+    return Rows("Agreement of judges with people who reviewed the same calls", ("", "agree", "kappa", "calls"), rows)
 
 
 def _scores(total: Tally) -> Rows:

@@ -12,9 +12,10 @@ from .figures import LATENCIES, TOKENS, counted_percentiles, interrupted, refuse
 from .hedges import Hedges
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
-"""The groups of latencies. `all` holds every answer to the caller; `first` and the two about tools hold parts of `all`.
+"""The groups of latencies. `all` holds every complete answer to the caller.
 
-Interrupted turns and greetings have groups of their own. Failed and refused turns are left out.
+`first` holds the first of these answers in each conversation; `with tools` and `without tools` divide them. Greetings
+and interrupted turns are not in `all`, but have groups of their own. Failed and refused turns are in no group.
 """
 
 
@@ -47,7 +48,7 @@ class Tally:
     key: str
     turns: int = 0
     helped: int = 0
-    """For a model: turns in which only helper agents called it. They count as turns of the model that answered."""
+    """For a model: the turns in which only helper agents called it. `turns` counts them for the model that answered."""
     interrupted: int = 0
     failed: int = 0
     refused: int = 0
@@ -69,7 +70,7 @@ class Tally:
     """Milliseconds by metric and slice."""
 
     def add(self, record: TurnRecord, *, first: bool = False, share: Share | None = None) -> None:
-        """Count a turn, or the usage and quality of data from the page.
+        """Count a turn. For a record of data from the page, count only its usage and quality.
 
         `first` marks the first answer in its conversation; `share` is counted instead of the record's whole usage.
         """
@@ -140,7 +141,7 @@ class Tally:
 
     @property
     def recovery_rate(self) -> float | None:
-        """The share of turns that a retry saved, among saved and failed turns together; None if there are neither."""
+        """Of the turns that failed or that a retry saved, the share that was saved; None if there are no such turns."""
         troubled = self.recovered + self.failed
         return self.recovered / troubled if troubled else None
 

@@ -74,7 +74,7 @@ def summary(total: Tally) -> Iterator[str]:
     if total.errors:
         yield "Errors: " + _counts(total.errors.items()) + "; the caller got " + (_counts(total.impacts.items()) or "-")
     if total.retried and total.recovery_rate is not None:
-        yield f"Retries saved {total.recovered} of {total.recovered + total.failed} turns ({total.recovery_rate:.0%})."
+        yield f"Retries saved {total.recovered} of {total.recovered + total.failed} turns with an error ({total.recovery_rate:.0%})."
     if total.hedges.sent:
         yield str(total.hedges)
 
@@ -88,7 +88,7 @@ def forgotten(report: Report) -> Iterator[str]:
     if report.forgotten:
         turns = counted(round(sum(day.get("turns", 0) for day in report.forgotten.values())), "turn")
         cost = sum(day.get("cost", 0) for day in report.forgotten.values())
-        yield f"Deleted turns on {counted(len(report.forgotten), 'day')}: {turns} for {dollars(cost)}."
+        yield f"Deleted turns: {turns} on {counted(len(report.forgotten), 'day')}, at a cost of {dollars(cost)}."
 
 
 def _counts(counts: Iterable[tuple[str, int]]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ANSWER = "(no tool)"
 """The key of model requests that follow no tool result, such as the first of a turn."""
 RETRY = "(retry)"
-"""The key of model requests that ask again because the answer before could not be used."""
+"""The key of model requests that ask again because the previous answer could not be used."""
 INSIDE = "(inside tools)"
 """The key of model requests made inside tools, such as those of an agent that a tool calls."""
 
@@ -33,7 +33,7 @@ class ToolTally(PartTally):
 
 
 class Tools:
-    """The tallies of many turns, by tool name. Requests that follow no tool result are at ANSWER, RETRY or INSIDE."""
+    """The tallies of tools, by name. Requests that follow no tool result have the key ANSWER, RETRY or INSIDE."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, ToolTally] = {}
@@ -53,7 +53,7 @@ class Tools:
 
 
 def requests(record: TurnRecord) -> Iterator[tuple[str, int, Cost]]:
-    """Yield each model request of a turn: the tools whose results it got, its tokens and its cost."""
+    """Yield a tuple for each model request of a turn: the tools whose results it contains, its tokens and its cost."""
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
     messages = ModelMessagesTypeAdapter.validate_json(record.messages) if record.messages else []

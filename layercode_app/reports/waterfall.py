@@ -15,13 +15,13 @@ from .steps import FINISHING, Step, end_of, left_over, steps_of
 from .words import Said, answered_ms, gaps, is_apology, said_in
 
 SLOW_MS = 1500.0
-"""A turn is slow from this time to first speech on: callers then ask whether the line is dead."""
+"""A turn is slow if its first speech takes at least this long: callers then ask whether the line is dead."""
 LONG_MS = 500.0
 """An explanation names the longest part of a wait, and other parts of at least this length."""
 QUICK_MS = 100.0
 """A shorter wait needs no verdict."""
 _ORDER = {"model": 0, "tool": 0, "helper": 1, "stage": 2, "verify": 3, "history": 3}
-"""Of overlapping steps, the one with the lowest number gets the time: stages and helpers run within tools or models."""
+"""Overlapping time is attributed to the step with the lowest number, such as the tool in which a helper runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,10 @@ def waterfall_of(record: TurnRecord) -> Waterfall:
 
 
 def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
-    """Return the steps with their `own_ms` between two times, and extra steps for uncovered time, in order."""
+    """Return the steps, and extra steps for time that no step covers, in the order they began.
+
+    `own_ms` of each step is its part of the time from `start` to `end`.
+    """
     steps = steps_of(record)
     left: list[tuple[float, float]] = []
     for since, until in pairwise(_cuts(steps, start, end)):
@@ -83,7 +86,7 @@ def attributed(record: TurnRecord, start: float, end: float) -> list[Step]:
 
 
 def _left_over(record: TurnRecord, steps: Sequence[Step], left: Sequence[tuple[float, float]]) -> list[Step]:
-    """Return the extra steps: one for all intervals of the same name."""
+    """Return extra steps for the uncovered intervals `left`: one step for all intervals with the same name."""
     found: dict[str, Step] = {}
     for since, until in left:
         name, label = left_over(record, steps, since)
@@ -99,7 +102,7 @@ def _cuts(steps: Sequence[Step], start: float, end: float) -> list[float]:
 
 
 def _step_of(steps: Sequence[Step], since: float, until: float) -> Step | None:
-    """Return the step that gets this interval: of overlapping steps, the first by `_ORDER`, then the last to end."""
+    """Return the step for this interval, or None: of overlapping steps the first by `_ORDER`, then the last to end."""
     running = [step for step in steps if step.started_ms <= since and until <= step.ended_ms]
     return min(running, key=lambda step: (_ORDER[step.kind], -step.ended_ms), default=None)
 

@@ -68,7 +68,7 @@ def is_apology(record: TurnRecord) -> bool:
 
 
 def gaps(record: TurnRecord, least_ms: float) -> list[tuple[float, float]]:
-    """Return the silences of at least `least_ms` between pieces of the answer, and from the last to the turn's end."""
+    """Return the silences of at least `least_ms` from the first word of the answer to the end of the turn."""
     times = [word.at_ms for word in words_of(record)]
     first = answered_ms(record)
     if first is None or not times:

@@ -23,7 +23,7 @@ from layercode_app.reports.report_page import as_html as report_page
 from layercode_app.testing.bench.bench_page import as_html as bench_page
 from layercode_app.testing.bench.load import Load
 from layercode_app.testing.bench.result import Result
-from layercode_app.testing.evals.eval_report import html as eval_page
+from layercode_app.testing.evals.eval_page import html as eval_page
 from layercode_app.testing.evals.run_scenarios import Played
 from layercode_app.testing.profile.profile_page import page_of
 
@@ -31,6 +31,7 @@ from ..dev.serving import dev_server
 from ..hostile import ALL, CALLS, HALF, SCRIPT, acting, record
 from ..scaffold.test_projects import project
 from ..serving import serve
+from ..testing.eval_runs import run_with_turn
 from ..testing.test_bench import series
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +114,7 @@ async def written(store: Store) -> dict[str, str]:
             for kind in ("masked", "whole")
         }
     played = [Played(text, text, 1, failures=[text], transcript=text) for text in (ALL, HALF)]
+    played += [run_with_turn(text, f"turn 1: {text}") for text in (ALL, HALF)]
     one = series("a", 10, 1200)
     one.target = ALL
     measured = Result(Load(callers=1, turns=1), "spread", 1, [one])

@@ -12,9 +12,10 @@ from playwright.async_api import Browser, Page, expect
 from layercode_app.testing.bench.bench_page import as_html as bench_page
 from layercode_app.testing.bench.load import Load
 from layercode_app.testing.bench.result import Result
-from layercode_app.testing.evals.eval_report import html as eval_page
+from layercode_app.testing.evals.eval_page import html as eval_page
 from layercode_app.testing.evals.run_scenarios import Played
 
+from ..testing.eval_runs import run_with_turn
 from ..testing.test_bench import series
 from .dev_page import SECONDS, dev_page
 from .test_pages import opened, report_html
@@ -105,6 +106,7 @@ async def test_all_pages_have_the_colours_of_the_dev_page(tmp_path: Path, browse
             grounds.append(await page.evaluate(GROUND))
         assert len(set(grounds)) == 2
         played = [Played("menu", "", 1, transcript="caller: hello"), Played("order", "", 1, failures=["not said"])]
+        played.append(run_with_turn("A coffee, please", "turn 1: expected to hear 'tea'"))
         measured = bench_page(Result(Load(callers=1, turns=1), "spread", 1, [series("a", 10, 1200)]))
         for place, html in enumerate((await report_html(), eval_page(played), measured)):
             await opened(page, html, tmp_path / f"{place}.html", width=1000)

@@ -17,10 +17,11 @@ from layercode_app.reports.report_page import as_html as report_page
 from layercode_app.testing.bench.bench_page import as_html as bench_page
 from layercode_app.testing.bench.load import Load
 from layercode_app.testing.bench.result import Result
-from layercode_app.testing.evals.eval_report import html as eval_page
+from layercode_app.testing.evals.eval_page import html as eval_page
 from layercode_app.testing.evals.run_scenarios import Played
 from layercode_app.testing.profile.profile_page import page_of
 
+from ..testing.eval_runs import run_with_turn
 from ..testing.test_bench import series
 
 pytestmark = pytest.mark.anyio
@@ -89,6 +90,35 @@ async def test_an_evaluation_follows_the_width_and_the_colours_of_its_reader(tmp
             await page.emulate_media(color_scheme=scheme)
             seen.append(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert seen[0] != seen[1]
+
+
+async def test_an_evaluation_shows_each_turn_and_filters_its_runs(tmp_path: Path, browser: Browser) -> None:
+    bad, good = run_with_turn("A coffee, please", "turn 2: no", turns=2), run_with_turn("Two croissants")
+    good.labels = ["rush hour"]
+    async with await browser.new_page() as page:
+        for width in WIDTHS:
+            asked = await opened(page, eval_page([good, bad]), tmp_path / "eval.html", width=width)
+            assert await fits(page)
+            await expect(page.locator(".wf:visible")).to_have_count(2, timeout=100_000)
+            bar = page.locator("#run1-turn2 .w", has_text="speech").locator("rect")
+            track = page.locator("#run1-turn2 .w svg").first
+            assert await bar.evaluate("bar => getComputedStyle(bar).fill") != "rgb(0, 0, 0)"
+            box, around = await bar.bounding_box(), await track.bounding_box()
+            assert box is not None
+            assert around is not None
+            # The answer begins after 700 of 900 ms.
+            assert box["x"] - around["x"] == pytest.approx(around["width"] * 700 / 900, abs=2)
+            await page.click(".reason a")
+            await expect(page.locator("#run1-turn2")).to_be_in_viewport()
+            await page.click(".run >> nth=1")
+            await expect(page.locator(".wf:visible")).to_have_count(3)
+            await page.check("text=rush hour")
+            await expect(page.locator(".run:visible")).to_have_count(1)
+            await page.check("text=failed only")
+            await expect(page.locator(".run:visible")).to_have_count(0)
+            await page.check("text=all")
+            await expect(page.locator(".run:visible h2")).to_contain_text("A coffee, please")
+            assert asked == []
 
 
 @pytest.mark.slow

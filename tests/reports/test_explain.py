@@ -75,7 +75,7 @@ WAITED = {"history": 10.0, "ttft": 200.0, "ttfs": 3300.0, "total": 4000.0}
         (turn(""), "It was silent: the agent ended after 900 ms without a word."),
         (
             turn("", tools=[ToolCall("1", "note", {}, 1.0, 2.0, "done")]),
-            "It was silent: it ended after 900 ms with the tool note and no words.",
+            "It was silent: it ended after 900 ms without a word; its last tool was note.",
         ),
     ],
 )  # fmt: skip

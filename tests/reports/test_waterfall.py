@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from layercode_app.journal.record import Frame, Kind, ModelCall, Speech, Stage, Status, ToolCall, TurnRecord
 from layercode_app.reports.explain import account, explain
 from layercode_app.reports.waterfall import waterfall_of
+from layercode_app.reports.waterfall_rows import Bar, Mark, marks_of, rows_of
 from layercode_app.reports.words import Said
 
 
@@ -144,3 +145,21 @@ def test_a_turn_that_still_runs_ends_where_its_record_does() -> None:
         ("prepare", 4.0, "done"),
         ("model", 250.0, "running"),
     ]
+
+
+def test_the_rows_are_the_bars_of_the_steps_and_of_the_speech() -> None:
+    waterfall = waterfall_of(two_requests())
+    rows = {row.name: row for row in rows_of(waterfall)}
+    assert [*rows] == [*(step.name for step in waterfall.steps), "filler", "speech"]
+    assert rows["model"].bars == [Bar(6.0, 1100.0, pale=True), Bar(1100.0, 1206.0)]
+    assert (rows["model"].color, rows["search"].color, rows["finish"].color) == ("model", "tool", "rest")
+    assert (rows["filler"].took_ms, rows["filler"].at, rows["filler"].bars[0].pale) == (2400.0, False, True)
+    assert (rows["speech"].took_ms, rows["speech"].at) == (3100.0, True)
+    assert rows["speech"].label == "sent to be spoken in 2 pieces"
+    assert marks_of(waterfall) == [Mark("first word", 700.0), Mark("answer", 3100.0)]
+
+
+def test_long_speech_marks_a_part_of_its_pieces() -> None:
+    record = two_requests()
+    record.frames[2:3] = [Frame("response.tts", "a", 3100.0 + number) for number in range(200)]
+    assert 40 < len(rows_of(waterfall_of(record))[-1].ticks) <= 60

@@ -114,6 +114,36 @@ async def test_collectors_pass_a_scenario_with_an_interruption(tmp_path: Path) -
     assert played.reasons == []
 
 
+DESK = """
+from layercode_app import Turn, VoiceAgent
+
+agent = VoiceAgent("desk")
+
+
+@agent.on_message
+async def reply(turn: Turn) -> str:
+    turn.hand_to("billing")
+    return "I'll get billing."
+"""
+HANDED = """
+agent: desk
+scenarios:
+  - name: handed over
+    turns:
+      - {say: My invoice, expect: {contains: [get billing]}}
+      - {say: Hello, expect: {contains: ["billing: Hello"]}}
+"""
+
+
+async def test_an_agent_may_hand_a_call_to_another_agent_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "desk.py").write_text(DESK)
+    billing = DESK.replace('"desk"', '"billing"').replace('    turn.hand_to("billing")\n', "")
+    (tmp_path / "billing.py").write_text(billing.replace('"I\'ll get billing."', '"billing: " + turn.text'))
+    (tmp_path / "handed.yaml").write_text(HANDED)
+    (played,) = await evaluate(load(tmp_path / "handed.yaml"), agents=tmp_path)
+    assert played.reasons == []
+
+
 class Insists:
     """A caller that repeats its question a number of times, and then hangs up."""
 

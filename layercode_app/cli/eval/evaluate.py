@@ -13,7 +13,9 @@ from ..options import AgentsDir, AsJson
 def evaluate(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Scenario files (YAML); or `judge-check` and files of labels (JSON lines)."),
+        typer.Argument(
+            help="Scenario files (YAML). Or the word `judge-check`, then files of people's labels (JSON lines)."
+        ),
     ] = None,
     agents: AgentsDir = None,
     agent: Annotated[
@@ -37,7 +39,8 @@ def evaluate(
         ),
     ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Start no more runs once all models have cost this many dollars.")
+        float | None,
+        typer.Option(min=0, help="Start no more runs once all models together have cost this many dollars."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted evaluation.")] = False,
     judge: Annotated[str | None, typer.Option(help="Model that answers the `judge` questions.")] = None,
@@ -93,6 +96,7 @@ def evaluate(
         seed=seed,
         resume=resume,
         max_cost=max_cost,
+        live=not as_json,
     )
 
     from ...testing.evals.results import report

@@ -1,24 +1,30 @@
-"""Run `eval`: play one scenario file after another, with a progress bar and without logs."""
+"""Run `eval`: play one scenario file after another, with a live table or a progress bar, and without logs."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...exceptions import ConfigurationError
+from ...output.live import can_redraw, live_view
 from ...output.progress import steps
+from ...output.terminal import print_line
+from ...reports.figures import counted
+from .live_table import LiveTable
 
 if TYPE_CHECKING:
     from ...testing.evals.ledger import Ledger
+    from ...testing.evals.progress import Progress
     from ...testing.evals.run_scenarios import Played
     from ...testing.evals.scenario import ScenarioFile
 
 RUNS = Path(".layercode/evals")
-"""The folder of finished runs, from which `--resume` continues."""
+"""The folder of the ledgers, which record finished runs. `--resume` skips these runs."""
 
 
 def play(
@@ -34,8 +40,11 @@ def play(
     seed: int,
     resume: bool,
     max_cost: float | None,
+    live: bool = False,
 ) -> tuple[list[Played], int]:
     """Play every file. Return the runs, and the number of runs that the budget did not allow.
+
+    With `live`, a table on the terminal shows the runs while they are played.
 
     Raises ConfigurationError if pydantic-evals is not installed.
     """
@@ -53,14 +62,15 @@ def play(
     export_env_file()
     judging = None if judge is None else named_judge(judge)
     chosen: list[str | None] = [*models] if models else [None]
+    from ...testing.evals.progress import Progress
     from ...testing.evals.source import source_digest
 
     settings = {"seed": seed, "caller": caller_model, "judge": judge, "source": source_digest(files, agents)}
     ledger = _ledger(files, settings, resume=resume, max_cost=max_cost)
-    total = sum(len(file.scenarios) for file in files) * repeat * len(chosen)
+    progress = Progress(files, chosen, repeat)
 
     async def all_files() -> list[Played]:
-        with steps("playing", total) as step:
+        with _shown(progress, ledger, live=live) as step:
             return [
                 played
                 for file in files
@@ -76,18 +86,34 @@ def play(
                     seed=seed,
                     ledger=ledger,
                     done=step,
+                    progress=progress,
                 )
             ]
 
     logger.disable("layercode_app")
     try:
         return asyncio.run(all_files()), ledger.skipped
+    except KeyboardInterrupt:
+        finished = f"{progress.done} of {counted(progress.total, 'run')} finished"
+        print_line(f"Stopped: {finished}; --resume plays the others.", err=True)
+        raise
     finally:
         logger.enable("layercode_app")
 
 
+@contextmanager
+def _shown(progress: Progress, ledger: Ledger, *, live: bool) -> Iterator[Callable[[], None]]:
+    """Show the live table on a terminal, else a progress bar; call the yielded function after each run."""
+    if live and can_redraw():
+        with live_view(LiveTable(progress, ledger).draw):
+            yield lambda: None
+    else:
+        with steps("playing", progress.total) as step:
+            yield step
+
+
 def _ledger(files: Sequence[ScenarioFile], settings: dict[str, Any], *, resume: bool, max_cost: float | None) -> Ledger:
-    """Return the ledger of these scenarios."""
+    """Return the ledger: the file that records each finished run of these scenarios and its cost."""
     from ...testing.evals.ledger import Ledger
 
     names = json.dumps([[file.agent, *(scenario.name for scenario in file.scenarios)] for file in files])

@@ -1,20 +1,30 @@
-"""Link the steps of a waterfall to the model messages of the turn: a request to its response, a tool to its call."""
+"""Prepare a waterfall for the dev page: its rows of bars, and links from the steps to the turn's model messages.
+
+A request is linked to its response, and a tool to its call.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 from ...journal.record import Json
 from ...reports.steps import Step
 from ...reports.waterfall import Waterfall
+from ...reports.waterfall_rows import marks_of, rows_of
 
 
 def linked(waterfall: Waterfall, messages: Sequence[Json]) -> dict[str, Json]:
-    """Return the waterfall as JSON; `message` of a step is the index of its model message, or None."""
+    """Return the waterfall as JSON, with its rows and marks.
+
+    `message` of a step is the index of its model message, or None. The rows are those of the steps, then of the speech.
+    """
     found = waterfall.to_json()
     places = _places(waterfall.steps, messages)
     for step, place in zip(found["steps"], places, strict=True):
         step["message"] = place
+    found["rows"] = [asdict(row) for row in rows_of(waterfall)]
+    found["marks"] = [asdict(mark) for mark in marks_of(waterfall)]
     return found
 
 

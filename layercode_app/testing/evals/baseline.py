@@ -1,4 +1,4 @@
-"""Compare an evaluation with a saved one: it fails only if it is worse by more than chance."""
+"""Compare an evaluation with a saved baseline, and report the results that are worse by more than chance."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ FEWEST_RUNS = 3
 
 
 def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
-    """Return a line for each result that is worse than the baseline. Raises ConfigurationError if it cannot be read.
+    """Return a line for each result that is worse than the baseline by more than chance.
 
-    A scenario that is not in the baseline must pass in every run. If a scenario has fewer than FEWEST_RUNS runs, now or
-    before, any lower pass rate counts as worse.
+    Raises ConfigurationError if the baseline cannot be read. A scenario that is not in the baseline must pass in every
+    run. If a scenario has fewer than FEWEST_RUNS runs, now or before, any lower pass rate counts as worse.
     """
     known = _read(baseline)
     found = [(row, known.get(_key(row)) or known.get(("", *_key(row)[1:]))) for row in rows]
     pairs = [(row, before) for row, before in found if before is not None]
     new = [row for row, before in found if before is None and row["passed"] < row["runs"]]
-    return [*_worse(pairs), *(f"{row['scenario']}: {_passed(row)}, and the baseline does not have it" for row in new)]
+    unknown = "it is not in the baseline, so every run must pass"
+    return [*_worse(pairs), *(f"{row['scenario']}: {_passed(row)}; {unknown}" for row in new)]
 
 
 def _worse(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
@@ -38,7 +39,7 @@ def _worse(pairs: Sequence[tuple[Row, Row]]) -> list[str]:
         tested.append((_sum([row for row, _ in tested]), _sum([before for _, before in tested])))
     chances = [_chance(row, before) for row, before in tested]
     return found + [
-        f"{_line(*pair)}; chance alone does this in {chance:.1%} of comparisons"
+        f"{_line(*pair)}; by chance alone this happens in {chance:.1%} of comparisons"
         for pair, chance, worse in zip(tested, chances, more_than_chance(chances), strict=True)
         # With many scenarios and few runs, Holm's method would not report even a scenario that fails every time.
         if worse or (chance <= ALPHA < _least_chance(*pair) * len(tested))
@@ -50,7 +51,7 @@ def _has_few(row: Row, before: Row) -> bool:
 
 
 def _least_chance(row: Row, before: Row) -> float:
-    """Return the smallest possible chance for these numbers of runs: all passed before, and none passes now."""
+    """Return the chance of the largest possible difference for these numbers of runs: all passed, now none passes."""
     return chance_of_fewer(0, row["runs"], before["runs"], before["runs"])
 
 

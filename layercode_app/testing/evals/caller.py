@@ -33,4 +33,4 @@ class ScriptedCaller:
 
 
 MakeCaller: TypeAlias = Callable[[Scenario], Caller]
-"""Makes the caller of each conversation."""
+"""Returns a new caller for a run of a scenario."""

@@ -39,7 +39,7 @@ def interval(passed: int, runs: int) -> tuple[float, float]:
 
 
 def chance_of_fewer(passed: int, runs: int, before: int, runs_before: int) -> float:
-    """Return the chance that an equally good agent passes at most this often (one-sided Fisher's exact test)."""
+    """Return the chance that an agent as good as before passes at most this often (one-sided Fisher's exact test)."""
     weights = _weights(runs, before + passed, runs_before)
     return sum(weight for number, weight in weights.items() if number <= passed) / sum(weights.values())
 
@@ -51,13 +51,19 @@ def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) ->
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Return, for each possible number of passes by the first agent, the number of ways to reach it."""
+    """Return the number of ways to reach each possible number of passes of the first agent.
+
+    Both agents together passed `passed_together` times.
+    """
     numbers = range(max(0, passed_together - runs_other), min(runs, passed_together) + 1)
     return {number: comb(runs, number) * comb(runs_other, passed_together - number) for number in numbers}
 
 
 def more_than_chance(chances: Sequence[float]) -> list[bool]:
-    """Return which differences are significant, given the chance of each. The total error is at most ALPHA (Holm)."""
+    """Return which differences are significant, given the chance of each.
+
+    By Holm's method, the chance that any of them is reported wrongly is at most ALPHA.
+    """
     found = [False] * len(chances)
     for rank, place in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
         if chances[place] > ALPHA / (len(chances) - rank):

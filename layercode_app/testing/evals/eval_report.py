@@ -1,8 +1,8 @@
-"""Reports of evaluations: a summary per agent, scenario and model, tables, JUnit and HTML."""
+"""Reports of evaluations: a summary per agent, scenario and model, tables and JUnit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import median, pstdev
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -10,20 +10,18 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from ...output.tables import Cell, plain_table
 from ...output.terminal import print_block, print_line, print_table
 from ...output.visible import visible, visible_lines
-from ...reports.figures import counted, milliseconds
-from ...reports.report_page import render
 from .chance import interval, pass_hats
-from .matrix_report import matrix_rows, matrix_table, show_matrix
+from .matrix_report import matrix_rows, show_matrix
 from .played import Played
 from .reliability import counts
-from .reliability_report import reliability_table, show_reliability
+from .reliability_report import show_reliability
 
 if TYPE_CHECKING:
     from ...output.tables import Table
 
 
 def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Summarize each agent, scenario and model: runs, passes, their standard deviation, and median TTFS in ms."""
+    """Summarize each agent, scenario and model: runs, passed runs, statistics of passing, and median TTFS in ms."""
     groups: dict[tuple[str, str, str], list[Played]] = {}
     for one in played:
         groups.setdefault((one.agent, one.scenario, one.model), []).append(one)
@@ -47,7 +45,7 @@ def _row(agent: str, scenario: str, model: str, runs: list[Played]) -> dict[str,
 
 
 def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
-    """Print the table with models and agents side by side, and the transcript of each failed run."""
+    """Print the tables of results, the transcript of each failed run, and the lines in `worse`."""
     rows = summary(played)
     print_table(_side_by_side(rows))
     if len(played) > len(rows) or any(one.behaviours for one in played):
@@ -62,7 +60,10 @@ def show(played: Sequence[Played], worse: Sequence[str] = ()) -> None:
 
 
 def _side_by_side(rows: Sequence[dict[str, Any]]) -> Table:
-    """Return the table with a row for each scenario. Agents get separate columns if they play the same scenarios."""
+    """Return a table with a row for each scenario and a column for each model.
+
+    If several agents play the same scenarios, each agent has separate columns.
+    """
     several = len({(row["scenario"], row["model"]) for row in rows}) < len(rows)
     names = [f"{row['agent']} {row['model']}".strip() if several else row["model"] for row in rows]
     found = {(row["scenario"], name): _cell(row) for row, name in zip(rows, names, strict=True)}
@@ -106,24 +107,3 @@ def junit(played: Sequence[Played]) -> str:
             failure.text = visible_lines(one.transcript)
     indent(suite)
     return tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
-
-
-def html(played: Sequence[Played]) -> str:
-    """Return the runs as one self-contained HTML page, failed runs first."""
-    runs = sorted(played, key=lambda one: one.passed)
-    labels = list(dict.fromkeys(label for one in runs for label in one.labels))
-    tables = [reliability_table(played), *([matrix_table(rows)] if (rows := matrix_rows(played)) else [])]
-    title, tiles = _title(played), list(_tiles(played))
-    return render("eval.html", title=title, tiles=tiles, tables=tables if played else [], labels=labels, played=runs)
-
-
-def _title(played: Sequence[Played]) -> str:
-    scenarios = counted(len({one.scenario for one in played}), "scenario")
-    models = ", ".join(dict.fromkeys(one.model for one in played if one.model))
-    return f"{scenarios}, {counted(len(played), 'run')}" + (f", {models}" if models else "")
-
-
-def _tiles(played: Sequence[Played]) -> Iterator[tuple[str, str]]:
-    passed, times = sum(one.passed for one in played), [time for one in played for time in one.ttfs_ms]
-    yield "runs passed", f"{passed} of {len(played)}"
-    yield "p50 to first speech", milliseconds(median(times)) if times else "-"

@@ -58,7 +58,12 @@ class Ledger:
         self.spent += played.spent
         if self._path is not None and not played.errors:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": self._key(run), "run": played.to_json()}) + "\n")
+                file.write(json.dumps({"key": self._key(run), "run": played.to_json(whole=True)}) + "\n")
+
+    @property
+    def left(self) -> float | None:
+        """The dollars that may still be spent; None without a budget."""
+        return None if self._budget is None else max(0.0, self._budget - self.spent)
 
     @property
     def has_budget(self) -> bool:

@@ -1,4 +1,4 @@
-"""Show the matrix of interruptions: which agents pass in spite of which interruptions."""
+"""Show the matrix of interruptions: how often each agent passes with each kind of interruption."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .simulated.drill import DRILLS, SEPARATOR
 
 
 def matrix_rows(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Return, for each agent, model and scenario, the runs and the passed runs with each kind of interruption."""
+    """Count the runs and the passed runs with each kind of interruption, for each agent, model and scenario."""
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for one in played:
         scenario, _, kind = one.scenario.rpartition(SEPARATOR)

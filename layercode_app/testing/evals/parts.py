@@ -1,4 +1,4 @@
-"""The base of all parts of a scenario file, and the expected tool call."""
+"""Two models of scenario files: `Part`, the base class of all others, and `ExpectedCall`, an expected tool call."""
 
 from __future__ import annotations
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
 
 from ...agent.discovery import Found
+from ...agent.voice_agent import VoiceAgent
 from ...exceptions import CallerError, JudgeError, LayerCodeError
 from ...judging.judge import WHOLE_CALL, Judge
 from ...judging.spending import Spent, counting
@@ -20,24 +22,39 @@ from .played import Play, Played
 from .scenario import Scenario, Step
 from .simulated.grade import Call, grade
 from .simulated.simulated_caller import Account, SimulatedCaller
+from .told_turn import told_turn
 
 CLOSE_SECONDS = 30.0
 """The time that an agent gets to finish its work after the call."""
 
 
-async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None, caller: Caller) -> Played:
-    """Play one run. The agent's mistakes become failures; a caller or judge that gives no answer becomes an error."""
+async def play(
+    run: Play,
+    agent: Any,
+    agents: Found | None,
+    judge: Judge | None,
+    caller: Caller,
+    begin: Callable[[Play, Sequence[HeardTurn]], None] = lambda run, turns: None,
+) -> Played:
+    """Play one run. The agent's mistakes become failures; a caller or judge that gives no answer becomes an error.
+
+    `begin` gets the run's list of turns, which grows during the call.
+    """
     scenario = run.scenario
-    call = AgentCall(agent, agents=agents, model=run.model, metadata=scenario.metadata)
+    others = _others(run.agent, agents) if agent == run.agent else ()
+    call = AgentCall(agent, agents=agents, model=run.model, metadata=scenario.metadata, others=others)
     for tool, answer in scenario.mock.items():
         call.mock(tool, returns=answer)
+    begin(run, call.turns)
     played = Played(scenario.name, run.model or "", run.number, list(scenario.labels), agent=run.agent)
     begun = time.perf_counter()
     spent = Spent()
+    broke_off = True
     try:
         with counting(spent):
             await _converse(call, caller, scenario, played, judge)
             await _end(call, caller, run, played, judge)
+        broke_off = False
     except AssertionError as error:
         played.failures.append(str(error).partition("\n")[0])
     except (JudgeError, CallerError) as error:
@@ -48,6 +65,7 @@ async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None,
         told = str(error).partition("\n")[0]
         played.errors.append(f"the caller or a judge raised {type(error).__name__}: {told}")
     finally:
+        played.broke_at = len(call.turns) if broke_off else 0
         played.seconds = round(time.perf_counter() - begun, 3)
         played.helper_cost, played.unpriced = spent.amount, spent.unpriced
         # Without the shield, Ctrl-C would cancel each await here, and the server of the call would keep running.
@@ -57,10 +75,18 @@ async def play(run: Play, agent: Any, agents: Found | None, judge: Judge | None,
     return played
 
 
-async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
-    """Run the conversation until the caller hangs up, or fail it after MOST_TURNS turns.
+def _others(name: str, found: Found | None) -> Sequence[VoiceAgent[Any, Any]]:
+    """Return the other agents in the folder of the named agent, to which it may hand the call."""
+    if found is None or name not in found.files:
+        return ()
+    folder = found.files[name].parent
+    return [voice for other, voice in found.agents.items() if other != name and found.files[other].parent == folder]
 
-    A simulated caller enforces `max_turns` instead.
+
+async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played: Played, judge: Judge | None) -> None:
+    """Run the conversation until the caller hangs up. After MOST_TURNS turns, record a failure and stop.
+
+    For a simulated caller the limit is `max_turns`, which the caller enforces.
     """
     while (step := await caller.next(tuple(call.turns))) is not None:
         if len(call.turns) == MOST_TURNS and not isinstance(caller, SimulatedCaller):
@@ -73,7 +99,7 @@ async def _converse(call: AgentCall, caller: Caller, scenario: Scenario, played:
         _note(played, turn, [f"turn {len(call.turns)}: {failure}" for failure in failures(turn, step.expect)])
         if step.judge and judge is not None:
             verdict = await judge(step.judge, call.transcript)
-            played.verdicts.append({"question": step.judge, **verdict.model_dump()})
+            played.verdicts.append({"question": step.judge, "turn": len(call.turns), **verdict.model_dump()})
 
 
 async def _take_turn(call: AgentCall, step: Step, scenario: Scenario) -> HeardTurn:
@@ -90,7 +116,10 @@ def _note(played: Played, turn: HeardTurn, failed: list[str]) -> None:
 
 
 async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge: Judge | None) -> None:
-    """Hang up a simulated call, so that the `on_session_end` hooks run, and grade the whole conversation."""
+    """Grade and judge the whole conversation.
+
+    If the caller is simulated, first send `session.end`, so that the `on_session_end` hooks run.
+    """
     if isinstance(caller, SimulatedCaller):
         await call.end()
     told = Call(call.turns, await call.records(), await call.state(), _asides(caller))
@@ -109,8 +138,11 @@ async def _end(call: AgentCall, caller: Caller, run: Play, played: Played, judge
 
 async def _account(call: AgentCall, caller: Caller, played: Played) -> None:
     """Record the transcript, the cost and the caller's behaviour, even if the run broke off."""
-    told = Call(call.turns, await call.records(), asides=_asides(caller))
+    records = await call.records()
+    told = Call(call.turns, records, asides=_asides(caller))
     played.transcript = call.transcript
+    of_turn = {record.turn_id: record for record in records}
+    played.conversation = [told_turn(turn, of_turn.get(turn.turn_id)) for turn in call.turns]
     played.turns, played.cost = told.messages, told.cost.known
     played.unpriced += told.cost.unknown
     played.interruptions = sum(turn.interrupted for turn in call.turns)

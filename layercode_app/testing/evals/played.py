@@ -18,7 +18,7 @@ class Play:
     model: str | None
     number: int
     judges: Mapping[str, str] = field(default_factory=dict)
-    """The questions about the whole call, by name."""
+    """The questions to the judges about the whole call, by name."""
 
 
 @dataclass
@@ -33,12 +33,13 @@ class Played:
     errors: list[str] = field(default_factory=list)
     """Reasons why a judge or the caller's model gave no answer. They are not the agent's fault."""
     seconds: float = 0.0
-    verdicts: list[dict[str, str]] = field(default_factory=list)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    """The judges' answers. The answer to a question about one turn has its number under `turn`."""
     transcript: str = ""
     ttfs_ms: list[float] = field(default_factory=list)
     agent: str = ""
     turns: int = 0
-    """The number of times that the caller spoke."""
+    """The number of the caller's messages, without listening sounds and silence."""
     cost: float | None = 0.0
     """Dollars for the agent's models; None if no part of the cost is known."""
     helper_cost: float = 0.0
@@ -48,11 +49,15 @@ class Played:
     interruptions: int = 0
     """The number of replies that the caller interrupted."""
     hung_up: str = ""
-    """How a simulated call ended: `caller`, `goal reached`, `agent` or `max_turns`."""
+    """How a simulated call ended: `caller`, `goal reached`, `agent` or `max_turns`. Otherwise empty."""
     behaviours: list[dict[str, Any]] = field(default_factory=list)
     """For each turn of a simulated caller: what they meant to say, and how they behaved."""
     notes: list[str] = field(default_factory=list)
     """Facts that explain a failed simulated call, but are no failures themselves."""
+    conversation: list[dict[str, Any]] = field(default_factory=list)
+    """The turns with their words, tools and waterfalls, as `told_turn` returns them."""
+    broke_at: int = 0
+    """The turn in which the run broke off with its last failure or error; 0 if it did not break off."""
 
     @property
     def passed(self) -> bool:
@@ -62,17 +67,23 @@ class Played:
     @property
     def reasons(self) -> list[str]:
         """The reasons why the run did not pass, followed by the notes that explain them."""
-        said = [f"the judge says no to {v['question']!r}: {v['reason']}" for v in self.verdicts if v["answer"] == "no"]
+        said = [self.says_no(verdict) for verdict in self.verdicts if verdict["answer"] == "no"]
         return [*self.errors, *self.failures, *said, *([] if self.passed else self.notes)]
+
+    @staticmethod
+    def says_no(verdict: dict[str, Any]) -> str:
+        """Return the answer "no" of a judge as a reason."""
+        return f"the judge says no to {verdict['question']!r}: {verdict['reason']}"
 
     @property
     def spent(self) -> float:
         """Known dollars for all models in this run."""
         return (self.cost or 0.0) + self.helper_cost
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a dictionary for JSON."""
-        return {**vars(self), "passed": self.passed, "reasons": self.reasons}
+    def to_json(self, *, whole: bool = False) -> dict[str, Any]:
+        """Return a dictionary for JSON. Without `whole` it has the transcript, but no times and tools of each turn."""
+        told = {**vars(self), "passed": self.passed, "reasons": self.reasons}
+        return told if whole else {name: value for name, value in told.items() if name != "conversation"}
 
 
 def from_json(told: dict[str, Any]) -> Played:

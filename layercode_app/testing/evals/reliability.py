@@ -81,7 +81,7 @@ def comparisons(played: Sequence[Played]) -> list[dict[str, Any]]:
 
 
 def _shared(runs: Sequence[Played], others: Sequence[Played]) -> list[bool]:
-    """Return whether each run passed, for the runs that are among the others too."""
+    """Return whether each run passed. Runs whose scenario and number are not among the others are left out."""
     known = {(one.scenario, one.number) for one in others}
     return [one.passed for one in runs if (one.scenario, one.number) in known]
 

@@ -45,7 +45,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _few(hats: dict[str, float]) -> list[tuple[str, float]]:
-    """Return pass^k for 1, 2, 4 and so on, and for the last k."""
+    """Return pass^k for k = 1, 2, 4 and so on, and for the largest k."""
     return [(k, value) for k, value in hats.items() if int(k).bit_count() == 1 or int(k) == len(hats)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...output.terminal import print_json, print_line
 from ...reports.figures import counted
-from . import eval_report
+from . import eval_page, eval_report
 from .baseline import regressions
 from .chance import pass_hats
 from .matrix_report import matrix_rows
@@ -27,7 +27,7 @@ def report(
     """Write every report, and return whether the evaluation passed.
 
     With a baseline, the evaluation fails if it is worse by more than chance; without a baseline, if any run failed. It
-    also fails if runs were skipped, or if a judge or a caller's model gave no answer.
+    also fails if no run was played, if runs were skipped, or if a judge or a caller's model gave no answer.
     """
     rows = eval_report.summary(played)
     worse = regressions(rows, baseline) if baseline else []
@@ -57,7 +57,7 @@ def report(
 def _write(played: Sequence[Played], rows: list[dict[str, object]], files: Mapping[str, Path | None]) -> None:
     makers = {
         "junit": lambda: eval_report.junit(played),
-        "html": lambda: eval_report.html(played),
+        "html": lambda: eval_page.html(played),
         "save": lambda: json.dumps(rows, indent=2),
     }
     for name, path in files.items():

@@ -20,6 +20,7 @@ from .ledger import Ledger
 from .play import play
 from .played import Play as Play
 from .played import Played as Played
+from .progress import Progress
 from .scenario import Scenario, ScenarioFile
 from .simulated.minds import mind_of
 from .simulated.simulated_caller import SimulatedCaller
@@ -49,13 +50,14 @@ async def evaluate(
     seed: int = 0,
     ledger: Ledger | None = None,
     done: Callable[[], None] = lambda: None,
+    progress: Progress | None = None,
 ) -> list[Played]:
     """Play every scenario of a file `repeat` times with every model. `agent` overrides the file's agent.
 
-    `caller` makes the caller of each run. By default the scenario describes the caller, and `seed` decides the caller's
-    behaviour; without a script, `caller_model` plays the caller: a model or its name. `ledger` keeps finished runs and
-    the budget; runs that exceed the budget are missing in the result. `judges` are asked about every scenario, after
-    the scenario's own judges.
+    `caller` makes the caller of each run; by default the scenario describes the caller. `seed` decides the behaviour of
+    simulated callers. A simulated caller without a script is played by `caller_model`, which is a model or its name.
+    `ledger` stores finished runs and the budget; runs that exceed the budget are missing in the result. `judges` are
+    asked about every run, after the scenario's judges. `done` is called after each run, and `progress` counts the runs.
     """
     plays = [
         Play(file.agent, scenario, model, number, _questions(scenario, judges))
@@ -63,8 +65,11 @@ async def evaluate(
         for scenario in file.scenarios
         for number in range(1, repeat + 1)
     ]
-    book = ledger or Ledger()
+    book, progress = ledger or Ledger(), progress or Progress([file], models, repeat)
     played = {_key(one): known for one in plays if (known := book.known(one)) is not None}
+    for one in plays:
+        if _key(one) in played:
+            progress.end(one, played[_key(one)])
     # Load the agents once, as a server does: all calls talk to the same agent.
     found = discover(agents) if agent is None and ":" not in file.agent else None
     make_mind = mind_of(file, caller_model) if caller is None else None
@@ -72,13 +77,17 @@ async def evaluate(
 
     async def task(run: Play) -> Played:
         if not book.has_budget:
+            progress.skip(run)
             return Played(run.scenario.name, run.model or "", run.number, errors=[book.skip()])
+        one = None
         try:
             speaking = _caller(run, seed, make_mind) if caller is None else caller(run.scenario)
-            played[_key(run)] = one = await play(run, agent or run.agent, found, judge, speaking)
+            played[_key(run)] = one = await play(run, agent or run.agent, found, judge, speaking, progress.begin)
         except Exception as error:
             broken.append(error)
             raise
+        finally:
+            progress.end(run, one)
         book.add(run, one)
         done()
         return one

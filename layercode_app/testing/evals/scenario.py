@@ -24,30 +24,32 @@ class Expectation(Part):
     matches: list[Pattern] = Field(default=[], description="Regular expressions that must match the spoken text.")
     tools: list[ExpectedCall | str] | None = Field(
         default=None,
-        description="The expected tool calls, in any order, by name or with some arguments; [] expects none.",
+        description="The expected tool calls, in any order, by name or with some arguments; [] expects no calls.",
     )
-    data: list[Any] = Field(default=[], description="Parts of the data for the browser, in any order.")
+    data: list[Any] = Field(default=[], description="Data that the browser must receive; fields may be left out.")
     within_ms: float | None = None
     hangup: bool | None = None
 
 
 class Step(Part):
-    """One turn: the caller's words (none for the greeting), when they interrupt the reply, and what is expected."""
+    """One turn: the caller's words (none for the greeting), an interruption of the reply, and what is expected."""
 
     say: str | None = None
     interrupt: int | float | str | None = Field(
-        default=None, description="Interrupt the reply after words (2), after seconds (0.5), or once a text was heard."
+        default=None, description="Interrupt the reply after a number of words (2) or seconds (0.5), or after a text."
     )
     in_tool: bool = Field(default=False, description="Interrupt the reply as soon as one of its tools starts.")
     playing: bool = Field(
         default=False, description="Interrupt only the playback: the reply is complete, with all its tools and data."
     )
     must_interrupt: bool = Field(
-        default=True, description="Fail if the reply ends before the interruption. If false, it is then heard in full."
+        default=True, description="Fail if the reply ends before the interruption. If false, the caller hears it all."
     )
     metadata: dict[str, Any] = Field(default={}, description="Metadata of this event, merged with the scenario's.")
     expect: Expectation = Expectation()
-    judge: str | None = Field(default=None, description="A question about the turn for a judge model; yes passes.")
+    judge: str | None = Field(
+        default=None, description="A question about the turn to a judge model. The answer yes passes."
+    )
 
 
 class Scenario(Part):
@@ -61,12 +63,12 @@ class Scenario(Part):
     metadata: dict[str, Any] = Field(default={})
     from_phone_number: str | None = None
     to_phone_number: str | None = None
-    mock: dict[str, Any] = Field(default={}, description="Answers by tool name. These tools do not really run.")
+    mock: dict[str, Any] = Field(default={}, description="Answers by tool name. The tools named here do not run.")
 
     @model_validator(mode="after")
     def _turns_or_caller(self) -> Scenario:
         if self.turns and self.caller:
-            raise ValueError(f"{self.name!r} has `turns` and a `caller`; expected one of them")
+            raise ValueError(f"{self.name!r} has both `turns` and a `caller`; expected only one of them")
         if not self.turns and not self.caller:
             raise ValueError(f"{self.name!r} has neither `turns` nor a `caller`; expected one of them")
         return self

@@ -11,7 +11,7 @@ from ...agent.discovery import folders
 from .scenario import ScenarioFile
 
 SUFFIXES = (".py", ".md", ".txt")
-"""Suffixes of code and prompts. Scenario files in these folders are not hashed: a run's key has its scenario."""
+"""Suffixes of code and prompts. Scenario files are not hashed, because the key of a run contains its scenario."""
 
 
 def source_digest(files: Sequence[ScenarioFile], agents: Path | None) -> str:

@@ -260,7 +260,7 @@ async def test_a_model_that_raises_is_an_error_of_its_run() -> None:
 @pytest.mark.parametrize(
     ("scenario", "message"),
     [
-        ("turns: [{say: b}], caller: {goal: g}", "has `turns` and a `caller`; expected one of them"),
+        ("turns: [{say: b}], caller: {goal: g}", "has both `turns` and a `caller`; expected only one of them"),
         ("labels: [x]", "neither `turns` nor a `caller`"),
         ("caller: {persona: p}", "needs a `goal`"),
         ("caller: {script: []}", "expected at least one"),

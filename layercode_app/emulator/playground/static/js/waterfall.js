@@ -1,9 +1,7 @@
-// Draw where the time of a turn went. The server computes the steps; `sessions explain` uses the same steps.
+// Draw where the time of a turn went. The server computes the rows; `sessions explain` and `eval` use the same ones.
 
 import { fill, h } from "./dom.js";
 import { money, ms, tokens } from "./format.js";
-
-const COLORS = { verify: "verify", history: "history", model: "model", helper: "model", tool: "tool", stage: "tool", rest: "rest" };
 
 // `go(tab, key)` shows the message or the frame that a bar belongs to.
 export function waterfall(turn, go) {
@@ -13,24 +11,15 @@ export function waterfall(turn, go) {
   const several = new Set(chart.steps.filter((step) => step.model).map((step) => step.model)).size > 1;
   return h("div", { class: "waterfall", role: "group", "aria-label": "Where the time went" },
     marks(chart, scale),
-    chart.steps.map((step, index) => stepRow(step, index, { scale, go, several })),
-    h("div", { class: "wf-said" }, chart.said.map((said, index) => saidRow(said, index, { scale, go }))),
+    chart.steps.map((step, index) => stepRow(step, chart.rows[index], index, { scale, go, several })),
+    h("div", { class: "wf-said" },
+      chart.said.map((said, index) => saidRow(said, chart.rows[chart.steps.length + index], index, { scale, go }))),
     axis(chart.total_ms));
 }
 
-function stepRow(step, index, { scale, go, several }) {
-  const took = step.kind === "rest" ? step.own_ms : step.ended_ms - step.started_ms;
+function stepRow(step, shape, index, { scale, go, several }) {
   const target = step.message === null ? null : () => go("messages", `message-${step.message}`);
-  const state = step.status === "running" ? " running" : step.status === "failed" ? " bad" : "";
-  return row({ name: step.name, key: `step-${index}`, title: `${step.label}, ${ms(step.started_ms)} to ${ms(step.ended_ms)}`, color: COLORS[step.kind],
-    bars: barsOf(step), state, took: ms(took), detail: detail(step, several), target, what: "message", scale });
-}
-
-// A model request is pale until its first token.
-function barsOf(step) {
-  if (step.runs.length) return step.runs.map(([from, to]) => ({ from, to }));
-  if (step.first_ms === null) return [{ from: step.started_ms, to: step.ended_ms }];
-  return [{ from: step.started_ms, to: step.first_ms, pale: true }, { from: step.first_ms, to: step.ended_ms }];
+  return row({ ...shape, key: `step-${index}`, detail: detail(step, several), target, what: "message", scale });
 }
 
 function detail(step, several) {
@@ -50,19 +39,16 @@ function cost(step) {
   return known === "unknown" ? "cost unknown" : known;
 }
 
-function saidRow(said, index, { scale, go }) {
-  const isFiller = said.name === "filler";
-  const bars = said.runs.map(([from, to]) => ({ from, to, pale: isFiller }));
-  const covered = said.runs.reduce((sum, [from, to]) => sum + to - from, 0);
-  const title = isFiller ? `a filler covered ${ms(covered)}` : `sent to be spoken: ${said.at_ms.length} pieces from ${ms(said.at_ms[0])} to ${ms(said.at_ms.at(-1))}`;
-  return row({ name: said.name, key: `said-${index}`, title, color: "speech", bars, state: "", took: isFiller ? ms(covered) : `at ${ms(said.at_ms[0])}`,
-    ticks: thin(said.at_ms), target: () => go("frames", `frame-${said.frame}`), what: "first frame", scale });
+function saidRow(said, shape, index, { scale, go }) {
+  return row({ ...shape, key: `said-${index}`, target: () => go("frames", `frame-${said.frame}`), what: "first frame", scale });
 }
 
-function row({ name, key, title, color, bars, state, took, detail: more = null, ticks = [], target, what, scale }) {
+function row({ name, key, label, color, bars, status, took_ms, at: isTime, detail: more = null, ticks, target, what, scale }) {
+  const state = status === "running" ? " running" : status === "failed" ? " bad" : "";
+  const title = `${label}, ${ms(bars[0].from_ms)} to ${ms(bars.at(-1).to_ms)}`;
   const drawn = bars.map((one) => h("span", {
     class: `wf-bar${state}${one.pale ? " pale" : ""}`,
-    style: { left: `min(${scale(one.from)}, calc(100% - 3px))`, width: scale(one.to - one.from) },
+    style: { left: `min(${scale(one.from_ms)}, calc(100% - 3px))`, width: scale(one.to_ms - one.from_ms) },
   }));
   return h(target ? "button" : "div", {
     type: target ? "button" : null, class: "wf-row", "data-span": name, "data-key": key, onclick: target,
@@ -70,24 +56,17 @@ function row({ name, key, title, color, bars, state, took, detail: more = null, 
   },
     h("span", { class: "name" }, name),
     h("span", { class: "wf-track" }, drawn, ticks.map((at) => h("i", { class: "wf-tick", style: { left: scale(at) } }))),
-    h("span", { class: "took" }, took),
+    h("span", { class: "took" }, isTime ? `at ${ms(took_ms)}` : ms(took_ms)),
     more ? h("span", { class: "wf-detail" }, more) : null);
 }
 
 // Lines through all rows: the first word, and the answer's first word if a filler came before it.
 function marks(chart, scale) {
-  const { first_word_ms: first, answer_ms: answer } = chart;
-  const found = first === null ? [] : [["first word", first]];
-  if (answer !== null && answer > first) found.push([chart.apologised ? "apology" : "answer", answer]);
+  const found = chart.marks.map((mark) => [mark.name, mark.at_ms]);
   return [h("div", { class: "wf-labels" }, found.map(([name, at], index) =>
     h("span", { class: `wf-label${at > chart.total_ms * 0.55 ? " before" : ""}${index ? " answer" : ""}`, style: { left: scale(at) } }, `${name} ${ms(at)}`))),
   h("div", { class: "wf-over", "aria-hidden": "true" }, found.map(([, at], index) =>
     h("i", { class: `wf-line${index ? " answer" : ""}`, style: { left: scale(at) } })))];
-}
-
-function thin(ticks) {
-  const every = Math.ceil(ticks.length / 60);
-  return ticks.slice(1, -1).filter((_, index) => index % every === 0);
 }
 
 function axis(end) {
