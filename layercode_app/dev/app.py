@@ -13,6 +13,7 @@ from loguru import logger
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+from ..agent.discovery import folders
 from ..agent.models import choose_model
 from ..emulator.agents import AgentSpec
 from ..emulator.emulator import Emulator
@@ -31,9 +32,13 @@ from ..replay.promote_turn import save_turn
 from ..server.app import LayerCode
 from ..settings import Settings
 from ..settings.environment import environment
+from ..testing.evals.live.call_watch import CallWatch, WatchedRunner
 from .agents import AgentFiles, Loaded, describe
+from .callers import CallersFound, find_callers
 from .forks import fork_for_page, models_for_page
 from .reload import need_restart
+from .reviews import goal_for_page, scenario_for_page
+from .simulated_calls import SimulatedCalls, names_of
 from .suggestions import suggestions
 
 RECORDINGS = Path(".layercode/recordings")
@@ -74,8 +79,14 @@ class DevApp:
         self._project = project
         self._loaded = files.load()
         self._say = self._suggestions(self._loaded)
+        watches: dict[str, CallWatch] = {}
         self.layercode = LayerCode(
-            *self._loaded.voices, settings=settings, model=model, offline_without_key=True, failed=self._loaded.failed
+            *self._loaded.voices,
+            settings=settings,
+            model=model,
+            offline_without_key=True,
+            failed=self._loaded.failed,
+            runner=partial(WatchedRunner, watches=watches),
         )
         # The dev page shows the developer the text of errors, so keep it. A production journal does not contain it.
         self.layercode.turns.services.failed = keep_failure
@@ -89,6 +100,7 @@ class DevApp:
             faults=faults,
             transcriber=transcriber,
         )
+        self.simulated = SimulatedCalls(self.layercode, self.emulator, find=self._find_callers, watches=watches)
         self._local = self._starlette()
         self._own = Guard(self._local)
         self._authorize = Guard(self.layercode, page=False)
@@ -98,7 +110,7 @@ class DevApp:
         return self.layercode.settings
 
     def _specs(self) -> list[AgentSpec]:
-        """Return the emulated platform's agents. Their ids are their names; the first has LAYERCODE_AGENT_ID too."""
+        """Return the emulated platform's agents. Each has its name as id; the first also has LAYERCODE_AGENT_ID."""
         names = list(self.layercode.agents)
         ids = {name: name for name in names} | ({self._settings.agent_id: names[0]} if self._settings.agent_id else {})
         return [
@@ -122,6 +134,9 @@ class DevApp:
             models=lambda: models_for_page(self._settings, environment()),
             fork=partial(fork_for_page, self.layercode),
             save_turn=self._save_turn,
+            guess_goal=partial(goal_for_page, self.layercode.store),
+            review_scenario=partial(scenario_for_page, self.layercode.store, self._project),
+            simulated=self.simulated,
             log_dir=log_dir,
             closing=self.closing,
         )
@@ -189,6 +204,10 @@ class DevApp:
         turns = await turns_of(self.layercode.store, asked.conversation_id, bodies=True)
         path = await asyncio.to_thread(save_turn, turns, asked.turn_id, form=asked.form, project=self._project)
         return {"path": path.as_posix()}
+
+    def _find_callers(self) -> CallersFound:
+        names = names_of(self.layercode, self._files.chosen)
+        return find_callers(self._project, folders(self._files.agents_dir), names)
 
     def _suggestions(self, loaded: Loaded) -> dict[str, list[str]]:
         return suggestions(self._project, (voice.name for voice in loaded.voices))

@@ -27,14 +27,15 @@ async def fork_for_page(app: LayerCode, asked: ForkRequest) -> Json:
     name = turns[-1].agent
     if name not in app.agents:
         raise AgentNotFoundError(f"Agent {name!r}, which answered this call, is not loaded.")
-    _check_model(asked.model)
+    check_model(asked.model)
     changes = Changes(say=asked.say, prompt=asked.prompt, model=asked.model, run_tools=asked.run_tools, rest=asked.rest)
     return (
         await fork(turns, app.agents[name], at=asked.turn_id, changes=changes, limits=Limits.of(app.settings))
     ).to_json()
 
 
-def _check_model(name: str | None) -> None:
+def check_model(name: str | None) -> None:
+    """Check that a model can be created. Raises ForkError or ConfigurationError, worded for the page."""
     if name is None or name == MODEL_NAME:
         return
     try:
@@ -46,7 +47,7 @@ def _check_model(name: str | None) -> None:
 def models_for_page(settings: Settings, environment: Mapping[str, str]) -> Json:
     """Return the models that a fork may use: the models of the settings, and those of each provider.
 
-    A provider's `variable` is the environment variable of its key, and `ready` tells whether the key is set.
+    For each provider, `variable` is the environment variable of its key, and `ready` tells whether the key is set.
     """
     named = [settings.default_model, *settings.fallback_models]
     known = _known_models()

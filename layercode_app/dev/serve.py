@@ -57,7 +57,7 @@ class DevOptions:
     """Speech recognition: a URL or a command; by default from the settings."""
     tunnel: bool = False
     update_webhook: bool = False
-    """Point the agent's webhook at the tunnel, and restore the webhook at the end."""
+    """Whether to point the agent's webhook at the tunnel, and restore the webhook at the end."""
     exported: dict[str, str] = field(default_factory=dict)
 
     def settings(self, url: str = "") -> Settings:
@@ -111,7 +111,7 @@ async def _serve(options: DevOptions) -> None:
 
 
 def _off(app: DevApp, options: DevOptions) -> list[str]:
-    """Return what is missing on the page, with the fix."""
+    """Return the features of the page that are off, each with how to turn it on."""
     silent = options.voice is None and isinstance(app.emulator.voice, Silence)
     return ["the page's voice (install espeak-ng)"] if silent else []
 

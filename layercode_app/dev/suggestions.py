@@ -33,7 +33,7 @@ def _in_scenarios(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _in_tests(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the texts of `call.say("…")` and CONVERSATION in test files that are marked with `agent("…")`."""
+    """Yield agent and text from test files marked with `agent("…")`: from CONVERSATION and from `call.say("…")`."""
     for path in sorted(folder.glob("test_*.py")):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))

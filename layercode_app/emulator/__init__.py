@@ -1,1 +1,1 @@
-"""An emulator of the LayerCode platform, which runs on your own machine."""
+"""Emulate the LayerCode platform on your own machine."""

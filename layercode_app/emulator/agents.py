@@ -28,10 +28,10 @@ class AgentSpec:
     style: Style = "session.start"
     session_timeout: float | None = None
     kept_config: Mapping[str, Any] = field(default_factory=dict)
-    """The configuration set by updates of the agent."""
+    """The configuration that updates of the agent have set."""
 
     def config(self) -> dict[str, Any]:
-        """Return the configuration of its sessions. The official clients hang without `transcription.trigger`."""
+        """Return the configuration of the agent's sessions. Official clients hang without `transcription.trigger`."""
         automatic = self.trigger == "automatic"
         transcription = {"trigger": self.trigger, "can_interrupt": self.can_interrupt, "automatic": automatic}
         kept = {name: value for name, value in self.kept_config.items() if name not in _OF_THE_AGENT}
@@ -57,7 +57,7 @@ _OF_THE_AGENT = {"plugins", "endpoint", "clients", "metadata"}
 
 
 def is_webhook(plugin: object) -> bool:
-    """Return whether a plugin of a configuration is the one that names the webhook."""
+    """Return whether this entry of a configuration's `plugins` is the one with the webhook's URL."""
     return isinstance(plugin, dict) and plugin.get("use") == WEBHOOK_PLUGIN
 
 
@@ -83,7 +83,7 @@ class Grant:
 
     @property
     def trigger(self) -> Trigger:
-        """How the caller takes a turn."""
+        """How the caller takes a turn: by just speaking (`automatic`), or with a button (`push_to_talk`)."""
         return "push_to_talk" if self._transcription.get("trigger") == "push_to_talk" else "automatic"
 
     @property

@@ -48,7 +48,8 @@ def create_emulator(
     should see, such as a failed webhook.
 
     The base URL of the emulated platform is `http://<host>:<port>/v1`. `app.state.emulator` is the Emulator behind it,
-    with its `feed`, `faults` and `sessions`. If you mount the app without running its lifespan, call `emulator.aclose()`.
+    with its `feed`, `faults` and `sessions`. If you mount the app without running its lifespan, call
+    `emulator.aclose()` at the end.
     """
     for url in filter(None, (webhook_url, session_webhook_url)):
         check_url(url)

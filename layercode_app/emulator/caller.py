@@ -120,7 +120,7 @@ class TextCaller:
             self._transcript.append({"role": role, "text": text, "timestamp": round(self._now() * 1000)})
 
     def _now(self) -> float:
-        """Return epoch seconds: the start of the call plus the time on a monotonic clock."""
+        """Return the time in epoch seconds: the start of the call, plus the time since then by a monotonic clock."""
         return self._started + (time.monotonic() - self._began)
 
 

@@ -16,14 +16,17 @@ from .protocol import Accepted, BackendFrame, DataAnswer, Deliver, DeliverData, 
 from .webhooks import Answer, WebhookClient
 
 _UNSENT = 60.0
-"""Maximum seconds to finish the request of an aborted webhook first, so that the caller's words are not lost."""
+"""Maximum seconds to finish sending a request that is aborted, so that the caller's words in it are not lost."""
 _DUPLICATE_AFTER = 0.02
 Read: TypeAlias = Callable[[Answer, Callable[[], None]], Awaitable[None]]
-"""A function that reads an answer, and calls its second argument for each event."""
+"""A function that reads an answer. It calls its second argument for each event that it receives."""
 
 
 class Deliveries:
-    """Posts the events of one session, and passes the answers to `report`. `watch` is called with every step."""
+    """Posts the events of one session, and passes the answers to `report`.
+
+    `watch` is called with each step, such as `webhook` (an event is posted) or `frame` (a part of the answer arrived).
+    """
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ class Feed:
 
     @contextmanager
     def subscribe(self) -> Iterator[AsyncIterator[Item]]:
-        """Watch the feed from now on, until the block ends."""
+        """In a `with` block, yield an iterator over the items that are published until the block ends."""
         queue: asyncio.Queue[Item] = asyncio.Queue(self._backlog)
         self._watchers.add(queue)
         try:

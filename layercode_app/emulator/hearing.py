@@ -27,7 +27,7 @@ class Hearing(Protocol):
         ...
 
     def signal(self, what: UserStarted | UserStopped) -> None:
-        """Note the client's signal that the caller began or stopped speaking."""
+        """Process the client's signal that the caller began or stopped speaking."""
         ...
 
     async def close(self) -> None:
@@ -43,7 +43,7 @@ class NoHearing:
         self._said = False
 
     def audio(self, pcm: bytes) -> None:
-        """At the first audio of a session, print a notice and send a transcript that says that speech recognition is off."""
+        """At the first audio, print a notice and send a transcript that says that speech recognition is off."""
         if self._said:
             return
         self._said = True
@@ -170,7 +170,7 @@ class Listening:
 
 
 def delta(kind: str, text: str, turn_id: str) -> dict[str, Any]:
-    """Return a transcript message. In the client, a later message with the same counter replaces it."""
+    """Return a transcript message. All have `delta_counter` 0, so that a client replaces each one by the next."""
     return {"type": kind, "content": text, "turn_id": f"user-{turn_id}", "delta_counter": 0}
 
 

@@ -15,7 +15,7 @@ TURN_TYPES = ("message", "session.start", "welcome", "data")
 
 
 def build_event(kind: str, data: str) -> dict[str, Any]:
-    """Build an event with new ids and the fields of `data`. Raises ConfigurationError if that is not a JSON object."""
+    """Build an event with new ids and the fields of `data`. Raises ConfigurationError if `data` is no JSON object."""
     try:
         fields = json.loads(data)
     except ValueError as error:
@@ -37,7 +37,10 @@ def build_event(kind: str, data: str) -> dict[str, Any]:
 
 
 async def deliver(url: str, secret: str, event: dict[str, Any], *, as_json: bool, show: Callable[[str], object]) -> int:
-    """Send the event, and show each frame of a stream as it arrives, or another body. Return 0 for 2xx, else 1."""
+    """Send the event and show the answer: each frame of a stream as it arrives, any other body as a whole.
+
+    Return 0 if the status is 2xx, else 1.
+    """
     async with WebhookClient(url, secret) as client, client.deliver(event) as answer:
         if answer.is_stream:
             async for frame in answer.frames():

@@ -23,7 +23,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The caller said or typed a text. Only spoken words have a turn id, that of their interim transcripts."""
+    """The caller said or typed a text. Only spoken words have a turn id: the one that their interim transcripts had."""
 
     content: str
     turn_id: str | None = None

@@ -12,13 +12,13 @@ from .turn import AssistantTurn
 
 
 class Report:
-    """The report of one session. Times are epoch seconds; `wall` converts the session's clock to them."""
+    """The report of one session. Times are epoch seconds. `wall` converts the session's clock to epoch seconds."""
 
     def __init__(self, grant: Grant, session_id: str, *, recorded: bool, ip_address: str) -> None:
         self.started_at = time.time()
         self._began = time.monotonic()
         self.ended_at: float | None = None
-        """None while the session is open. Measured with a monotonic clock, so it is never before `started_at`."""
+        """The time of the end; None while the session is open. Never before `started_at`: the clock is monotonic."""
         self.recording_status = "in_progress" if recorded else "not_available"
         self.recording_url: str | None = None
         self._grant, self._session_id = grant, session_id
@@ -88,7 +88,7 @@ class Report:
 
 
 def transcript(turns: Sequence[AssistantTurn], wall: Callable[[float], float]) -> list[dict[str, Any]]:
-    """Return the caller's words and the heard part of the agent's. Timestamps are epoch milliseconds."""
+    """Return the caller's words, and the agent's words that were heard. Timestamps are epoch milliseconds."""
     lines = []
     for turn in turns:
         if turn.said_by_user is not None:

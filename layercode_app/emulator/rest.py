@@ -51,7 +51,7 @@ class _Answer(JSONResponse):
 
 
 def rest_routes(emulator: Emulator) -> list[BaseRoute]:
-    """Return the routes, relative to the root of the platform's base URL."""
+    """Return the routes. They begin at the root of the server: `/v1/…` and `/emulator/…`."""
     table: list[tuple[str, str, Handler]] = [
         ("POST", "/v1/agents/web/authorize_session", _authorize),
         ("GET", "/v1/agents", _list_agents),

@@ -26,7 +26,7 @@ MINIMUM_BYTES = 256
 _CHUNK_BYTES = RATE  # half a second
 _SECONDS_PER_CHARACTER = 0.065
 _PAUSES = {",": 4, ";": 4, ":": 4, ".": 8, "!": 8, "?": 8}
-"""The length of the pause after each punctuation mark, counted in characters."""
+"""The pause after each punctuation mark, as the number of characters that are spoken in the same time."""
 SECONDS = 30.0
 """Timeout of espeak-ng for one text, in seconds."""
 _SYNTHESES = 2
@@ -52,7 +52,7 @@ def duration(pcm: bytes) -> float:
 
 
 def chunks(pcm: bytes) -> Iterator[bytes]:
-    """Split audio into pieces of about half a second: whole samples, 256 bytes or more, base64 far under 1 MiB."""
+    """Split audio into pieces of half a second. A rest that is too short for clients is added to the last piece."""
     for start in range(0, len(pcm), _CHUNK_BYTES):
         rest = len(pcm) - start - _CHUNK_BYTES
         if 0 < rest < MINIMUM_BYTES:

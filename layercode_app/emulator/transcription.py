@@ -45,7 +45,10 @@ class Transcriber(Protocol):
 
 
 class ProgramTranscriber:
-    """Runs a program for each piece of speech. The WAV is a file whose path replaces `{wav}`, or else it is stdin."""
+    """Runs a program for each piece of speech.
+
+    `{wav}` in the command is replaced by the path of a WAV file. Without `{wav}`, the program reads the WAV from stdin.
+    """
 
     def __init__(self, command: list[str]) -> None:
         self._command = command

@@ -33,7 +33,7 @@ class AssistantTurn:
     accepted: bool = False
     """Whether the backend answered with 2xx."""
     error: str | None = None
-    """Why the answer ended abnormally."""
+    """Why the answer ended abnormally; None if it did not."""
     first_audio: float | None = None
     hangup: bool = False
     closed: bool = False
@@ -121,7 +121,7 @@ class AssistantTurn:
         return out
 
     def wake_at(self, quiet_until: float) -> float | None:
-        """Return the next time at which `advance` has something to do, or None."""
+        """Return the next time at which `advance` has something to do; None if there is none."""
         times = [] if self._stalls_at is None else [self._stalls_at]
         if self._held:
             times.append(quiet_until)

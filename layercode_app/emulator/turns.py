@@ -50,7 +50,7 @@ _OfTurn: TypeAlias = Accepted | BackendFrame | StreamClosed | Spoken
 class TurnManager:
     """The turns of one session. `new_id` makes turn ids.
 
-    After `session_timeout` seconds in which both sides are silent, the session ends.
+    The session ends after both sides were silent for `session_timeout` seconds.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class TurnManager:
 
     @property
     def wake_at(self) -> float | None:
-        """The time of the next `Tick`, or None."""
+        """The time at which the next `Tick` is due; None if none is."""
         if self.over or self._ending:
             return None
         own = self._current.wake_at(self._quiet_until) if self._current else None

@@ -41,7 +41,8 @@ Found: TypeAlias = Began | Ended
 class Utterances:
     """Splits audio into pieces of speech.
 
-    A client that signals speech itself calls `begin` and `finish`. With `told`, only these signals begin a piece.
+    Call `begin` and `finish` if the client signals speech itself. With `told`, only these signals begin a piece;
+    otherwise loud audio begins one too.
     """
 
     def __init__(self, *, told: bool = False) -> None:
@@ -61,7 +62,7 @@ class Utterances:
 
     @property
     def told(self) -> bool:
-        """Whether the client's signal ends the open piece, and silence does not."""
+        """Whether only the client's signal ends the open piece. If not, silence ends it."""
         return self._told
 
     @property
@@ -79,7 +80,7 @@ class Utterances:
         return found
 
     def begin(self) -> None:
-        """Begin a piece at the client's signal; it ends with `finish`."""
+        """Begin a piece at the client's signal. The piece ends with `finish`."""
         self._told = True
         if self._open is None:
             self._start()

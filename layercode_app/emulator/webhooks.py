@@ -4,8 +4,8 @@
         async for frame in answer.frames():
             print(frame.at_ms, frame.type, frame.content)
 
-Leaving the `deliver` block early, or cancelling its task, closes the TCP connection. The platform interrupts a reply in the
-same way. Times are in milliseconds since the start of the request.
+Leaving the `deliver` block early, or cancelling its task, closes the TCP connection. The platform interrupts a
+reply in the same way. Times are in milliseconds since the start of the request.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Answer:
         self._response = response
         self._elapsed = elapsed
         self.accepted_ms = elapsed()
-        """The time when status and headers had arrived."""
+        """Milliseconds from the start of the request until status and headers had arrived."""
 
     @property
     def status(self) -> int:

@@ -17,7 +17,7 @@ _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 
 @dataclass(slots=True)
 class Pair:
-    """A recorded turn and its answer in the fork; `old` is None if the fork adds words that the caller never said."""
+    """A recorded turn and the fork's turn in its place. `old` is None if the call had no such turn."""
 
     old: TurnRecord | None
     new: TurnRecord
@@ -59,7 +59,7 @@ class Fork:
 
 
 def side(turn: TurnRecord, answered: Mapping[str, str] | None = None) -> dict[str, Json]:
-    """Return one side of the comparison. Times are in milliseconds, costs in dollars, None if unknown."""
+    """Return a turn as JSON for a comparison. Times are in milliseconds, costs in dollars; unknown values are None."""
     cost = cost_of(turn)
     return {
         "turn_id": turn.turn_id,

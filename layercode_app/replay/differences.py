@@ -64,7 +64,7 @@ class Comparison:
         return [*found, *self._ending()]
 
     def words(self) -> Difference | None:
-        """Return the difference of the words, if any. For a turn that was stopped, later words are ignored."""
+        """Return the difference of the words, if any. If the recorded turn was stopped, later words are ignored."""
         recorded, came = self._plain(said(self.old)), self._plain(said(self.new))
         if was_stopped(self.old):
             came = came[: len(recorded)]
@@ -76,7 +76,7 @@ class Comparison:
         return " ".join(text.casefold().split()) if self.semantic else text
 
     def _instructions(self) -> Iterator[Difference]:
-        """Yield differences of the prompts if the model's answers are recorded: a new prompt does not change these.
+        """Yield differences of the prompts, if the answers come from the recording and cannot show a prompt's effect.
 
         A prompt may depend on a tool's side effects, so if tools did not run, only the first request is compared.
         """
@@ -100,7 +100,7 @@ class Comparison:
                 yield Difference(f"result of {old.name}", _outcome(old), _outcome(call))
 
     def _comparable(self, old: ToolCall, call: ToolCall) -> bool:
-        """Return whether both calls ended, with different results."""
+        """Return whether a difference of the results is to be shown: both calls ended, and their results differ."""
         ended = {old.status, call.status} <= {"done", "failed"}
         return ended and self._key(_outcome(old)) != self._key(_outcome(call))
 
@@ -129,7 +129,7 @@ class Comparison:
             yield Difference("ending", _ended(self.old), _ended(self.new, self.error))
 
     def _key(self, value: Json) -> bytes:
-        """Return the key by which two values are compared."""
+        """Return a key for a value. Two values count as equal if their keys are equal."""
         value = redact(value) if self.masked else value
         value = self._normal(value) if self.semantic else value
         return sorted_json(value)

@@ -22,8 +22,8 @@ from .sandbox import Sandbox
 class Changes:
     """The changes that a fork makes; by default none.
 
-    `say` holds the caller's words from the forked turn on; `prompt` and `model` replace the agent's. With `rest`,
-    the call continues with the caller's recorded words. Tool calls get recorded results unless `run_tools`.
+    `say` holds the caller's words from the forked turn on. `prompt` and `model` replace those of the agent. With `rest`,
+    the caller's recorded words follow. Tool calls get recorded results, unless `run_tools` is true.
     """
 
     say: Sequence[str] = ()
@@ -41,7 +41,7 @@ async def fork(
     changes: Changes | None = None,
     limits: Limits | None = None,
 ) -> Fork:
-    """Answer a recorded turn again, with changes. `changes` may ask for later turns too.
+    """Answer a recorded turn again, with changes. The changes `say` and `rest` can continue the call after this turn.
 
     `at` is the turn's number, from 1, or its id.
 

@@ -29,7 +29,7 @@ def _digit(token: str) -> str:
 
 
 def fictional(count: int, number: int) -> str:
-    """Return the last `count` digits of a fictional telephone number. The numbers begin at 202-555-0100."""
+    """Return the last `count` digits of fictional telephone number `number`; number 0 is 202-555-0100."""
     return f"{'1' * count}202555{100 + number % 100:04d}"[-count:]
 
 

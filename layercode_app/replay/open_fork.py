@@ -23,9 +23,9 @@ async def fork_recorded(
     agents_dir: Path | None = None,
     agent: str | None = None,
 ) -> Fork:
-    """Fork a conversation of the journal. `agent` answers, by default the agent that answered its last turn.
+    """Fork a conversation of the journal. `agent` names the agent that answers; by default it is that of the last turn.
 
-    Raises NotRecordedError if the journal does not have the conversation, and what `fork` raises.
+    Raises NotRecordedError if the journal does not have the conversation, and all errors that `fork` raises.
     """
     store = create_store(settings.store, keep_seconds=settings.retention_days * 86_400)
     await store.open()

@@ -22,7 +22,7 @@ SAME = "Does the reply mean the same as this one, even in other words? {text!r}"
 def promote(recording: Recording, stand_ins: StandIns, *, name: str, agent: str | None = None) -> ScenarioFile:
     """Return a recording as a scenario, for the agent that answered or for another agent.
 
-    A judge compares the words of a real model. All other words are expected to be the same.
+    The scenario expects the words of the recording. For the words of a real model, which vary, it asks a judge instead.
     """
     turns = [turn for turn in recording.spoken if recording.why_not(turn) is None]
     shared = _shared([turn.metadata for turn in turns])
@@ -86,7 +86,7 @@ def _part(args: Json, stand_ins: StandIns) -> dict[str, Any]:
 def _texts(turn: TurnRecord, stopped: bool) -> list[str]:
     """Return the texts that the agent will repeat word for word.
 
-    They are split at fillers, which depend on timing, and at the words of a real model, which vary.
+    Fillers depend on timing, and the words of a real model vary. Both are left out, and the text is split there.
     """
     if stopped:
         by_model = any(part.source in (*BY_MODEL, "filler") for part in turn.speech)

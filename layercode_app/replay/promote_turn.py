@@ -9,7 +9,6 @@ from typing import Literal, TypeAlias
 
 from ..exceptions import ConfigurationError
 from ..journal.record import TurnRecord
-from ..settings import make_folder
 from ..testing.evals.scenario import Expectation, ScenarioFile, dump
 from .promote import HEADER, promote
 from .promoted_test import as_test
@@ -55,14 +54,15 @@ def save_turn(turns: Sequence[TurnRecord], turn_id: str, *, form: Form, project:
         (HEADER + dump(file), f"evals/{name}.yaml") if form == "scenario" else (as_test(file), f"tests/test_{name}.py")
     )
     try:
-        make_folder((project / path).parent)
-        return _write_new(project, Path(path), text)
+        # Not make_folder, which lets git ignore the folder: scenarios and tests belong in the repository.
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        return write_new(project, Path(path), text)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _write_new(project: Path, path: Path, text: str) -> Path:
-    """Write to the first free name: `order.yaml`, `order_2.yaml`, and so on."""
+def write_new(project: Path, path: Path, text: str) -> Path:
+    """Write to the first free name: `order.yaml`, `order_2.yaml`, and so on. Return the path inside the project."""
     number = 1
     while True:
         free = path if number == 1 else path.with_stem(f"{path.stem}_{number}")

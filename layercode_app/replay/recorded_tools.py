@@ -62,7 +62,7 @@ class Recordings:
         return self._typed(call.name, recorded.result)
 
     def _take(self, call: ToolCall) -> ToolCall | None:
-        """Return the next recording of this call. The last recording is used again and again."""
+        """Return the next recording of this call, or None if there is none. The last recording is used repeatedly."""
         known = self._calls.get(_key(call))
         if not known:
             return None

@@ -57,8 +57,8 @@ class Recording:
 async def find_recording(source: str, *, store: str) -> Recording:
     """Return a recording. `source` is the path of an export, or the id of a conversation in the journal at `store`.
 
-    Raises ConfigurationError if the file is not an export, or if the journal does not have the conversation. The usual
-    NotRecordedError would exit with code 1, which means a difference in `replay`.
+    Raises ConfigurationError if the file is not an export, if the journal does not have the conversation, or if no turn
+    can be answered again. Not NotRecordedError: its exit code is 1, with which `replay` reports differences.
     """
     recording = _exported(Path(source)) or await _recorded(source, store)
     if not any(recording.why_not(turn) is None for turn in recording.spoken):
@@ -144,7 +144,7 @@ def responses_of(turn: TurnRecord) -> list[Any]:
 def was_stopped(turn: TurnRecord) -> bool:
     """Return whether the turn ended before its reply was complete.
 
-    A turn whose complete reply was not heard to its end does not count as stopped.
+    A turn does not count as stopped if its reply was complete, but the caller did not hear all of it.
     """
     if turn.error == CRASHED:
         return True
@@ -161,7 +161,7 @@ def _whole(turn: TurnRecord) -> bool:
 
 
 def said(turn: TurnRecord) -> str:
-    """Return the spoken text without fillers, because they depend on timing. Spaces are added as if there were none."""
+    """Return the spoken text without fillers, which depend on timing. Where needed, spaces separate the other parts."""
     text, last = "", None
     for part in turn.speech:
         if part.source == "filler":

@@ -22,7 +22,7 @@ GAP = "\0"
 OMITTED = object()
 """Marks a value that cannot be part of an expectation."""
 MASKED = "something private"
-"""Replaces an export's mask. It has no brackets, which would mark text that the caller did not say."""
+"""Replaces the mask of an export, whose brackets would mark it as a note and not as words of the caller."""
 NAMES = ("Robin", "Garcia", "Alex", "Meyer", "Kim", "Novak", "Sasha", "Olsen")
 _PATTERNS = {name.replace(" ", "_").replace("-", "_"): (name, pattern) for name, pattern in PERSONAL.items()}
 
@@ -34,7 +34,7 @@ class StandIns:
         self._replaced: Counter[tuple[str, str, str]] = Counter()
         self._keys: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
-        """The index of each personal number from the caller, by the number's digits."""
+        """For each personal number of the caller, by its digits: the index of the fictional number that replaces it."""
         self._kept = {text.casefold() for text in keep}
         self._everything = " ".join(turn.user_text + " " + turn.spoken_text for turn in turns).casefold()
         self._details: dict[str, Detail] = {}
@@ -48,7 +48,7 @@ class StandIns:
 
     @property
     def replaced(self) -> list[dict[str, Json]]:
-        """The replacements with counts. Only an original's first letter is shown. `by` is None if it was cut out."""
+        """The replacements and their counts. Of an original, only the first letter is shown. Cut out: `by` is None."""
         return [
             {"kind": kind, "original": shown, "by": by or None, "times": times}
             for (kind, shown, by), times in sorted(self._replaced.items())
@@ -83,7 +83,7 @@ class StandIns:
         return self._number(value) if str(value) in self._details else value
 
     def expected(self, value: Json) -> Json:
-        """Return an agent's value for an expectation. A part that contains a cut-out detail is OMITTED."""
+        """Return a value of the agent, such as tool arguments, to expect. A part with a cut-out detail is OMITTED."""
         if isinstance(value, Mapping):
             known = {name: item for name, item in value.items() if not is_secret_name(str(name))}
             parts = [(self._sub(str(name), given=False), self.expected(item)) for name, item in known.items()]

@@ -36,8 +36,8 @@ QUESTION = (
 class Options:
     """Options of a replay. By default, model answers and tool results come from the recording.
 
-    With `model` this model answers, and with `run_tools` the tools run. A `judge` compares the words by meaning, and
-    makes the comparison `semantic`.
+    If `model` is given, that model answers instead. With `run_tools`, the tools run instead. A `judge` compares the
+    words by meaning, and makes the comparison `semantic`.
     """
 
     model: str | None = None
@@ -241,7 +241,7 @@ def _no_model() -> AbstractContextManager[None]:
 
 
 class _Caller(Listener):
-    """Simulates the caller of one recorded turn, who leaves after as much speech and as many tool calls as recorded."""
+    """Simulates the caller of a recorded turn. If the turn was stopped, this caller leaves at the same place."""
 
     def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json] | None] | None) -> None:
         super().__init__(self._hear)

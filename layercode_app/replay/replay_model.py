@@ -51,7 +51,7 @@ class RecordedModel:
         return self.asked > self.recorded and self._turn.error is None
 
     def model(self) -> Model:
-        """Return the PydanticAI model. Its name keeps helper agents from calling a real model."""
+        """Return the PydanticAI model. It is named like the offline model, so that helper agents call no real model."""
         from pydantic_ai.models.function import FunctionModel
 
         return FunctionModel(self._whole, stream_function=self._stream, model_name=MODEL_NAME)
@@ -75,7 +75,7 @@ class RecordedModel:
     def _is_own(self, messages: Sequence[ModelMessage]) -> bool:
         """Return whether the agent itself made the request. A helper agent's request has another conversation id.
 
-        After an interruption, PydanticAI merges the request with the note about it, which has the recorded id.
+        After an interruption, PydanticAI merges the request with a note from the recording, so it has the recorded id.
         """
         return messages[-1].conversation_id in (self._conversation_id, self._turn.conversation_id, None)
 

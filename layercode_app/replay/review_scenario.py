@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
+from ..agent.models import named_model
+from ..agent.summarise import transcript_of
 from ..blank import is_blank
-from ..exceptions import CallerError
-from ..journal.record import Kind, TurnRecord
+from ..exceptions import CallerError, ConfigurationError
+from ..journal.record import Json, Kind, TurnRecord
 from ..judging.spending import answer_of
-from ..testing.evals.scenario import Scenario, ScenarioFile
-from ..testing.evals.simulated.caller_spec import CallerSpec, Rule
+from ..testing.evals.scenario import Scenario, ScenarioFile, dump
+from ..testing.evals.simulated.caller_spec import MOST_TURNS, CallerSpec, Rule
 from ..testing.evals.simulated.end_spec import End
+from .promote_turn import slug, write_new
 from .replacements import StandIns
 
 LABEL = "reviewed"
@@ -26,18 +30,50 @@ INSTRUCTIONS = (
 )
 
 
+@dataclass(frozen=True)
+class Written:
+    """A scenario that was written: its file in the project, and the replaced personal details with their counts."""
+
+    path: Path
+    replaced: Sequence[dict[str, Json]]
+
+
+def save_review_scenario(turns: Sequence[TurnRecord], *, goal: str, project: Path) -> Written:
+    """Write a scenario from a call into the project's `evals`, named after the agent and the caller's goal.
+
+    An existing file is never changed. Raises ConfigurationError if the call makes no scenario, or the file cannot be
+    written.
+    """
+    stand_ins = StandIns(turns)
+    name = f"{slug(turns[-1].agent)}_{slug(StandIns(turns).caller(goal))}"
+    file = review_scenario(turns, stand_ins, name=name, goal=goal)
+    path = Path("evals", f"{name}.yaml")
+    try:
+        (project / path.parent).mkdir(parents=True, exist_ok=True)
+        return Written(write_new(project, path, HEADER + dump(file)), stand_ins.replaced)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+
+
 def review_scenario(
     turns: Sequence[TurnRecord], stand_ins: StandIns, *, name: str, goal: str, outcomes: Sequence[str] = ()
 ) -> ScenarioFile:
     """Return a scenario whose caller says the same words, and whose judges check what the call did not achieve.
 
     The judges are those that said no to the call, else `task_completed`. An agent that behaves as it did in the call
-    fails the scenario.
+    fails the scenario. Raises ConfigurationError if the goal is empty, or if the caller said nothing.
     """
+    if is_blank(goal):
+        raise ConfigurationError(
+            "The caller's goal is empty; expected what they wanted, such as: order two croissants."
+        )
     said = [
         stand_ins.caller(turn.user_text) for turn in turns if turn.kind is Kind.MESSAGE and not is_blank(turn.user_text)
     ]
-    caller = CallerSpec(goal=stand_ins.caller(goal), script=[Rule(say=text) for text in said], max_turns=len(said) + 1)
+    if not said:
+        raise ConfigurationError("The caller said nothing in this call, so a simulated caller has no words to repeat.")
+    most = min(len(said) + 1, MOST_TURNS)
+    caller = CallerSpec(goal=stand_ins.caller(goal), script=[Rule(say=text) for text in said], max_turns=most)
     end = End(judge=_missed(turns) or ["task_completed"], outcomes=list(outcomes))
     scenario = Scenario(name=name, labels=[LABEL], caller=caller, end=end)
     return ScenarioFile(agent=turns[-1].agent, scenarios=[scenario])
@@ -50,12 +86,14 @@ def _missed(turns: Sequence[TurnRecord]) -> list[str]:
     return list(dict.fromkeys(missed))
 
 
-async def guessed_goal(model: Any, transcript: str) -> str:
-    """Let a model guess the caller's goal, in one sentence. Raises CallerError if the model does not answer."""
+async def guessed_goal(turns: Sequence[TurnRecord], model: str, setting: str) -> str:
+    """Let a model guess the caller's goal, in one sentence. The turns need their bodies.
+
+    Raises ConfigurationError, which names the setting, for a wrong model, and CallerError if it does not answer.
+    """
     from pydantic_ai import Agent
 
-    agent = Agent(model, instructions=INSTRUCTIONS)
-    goal = await answer_of(
-        agent, transcript, seconds=GOAL_SECONDS, who="the model that guesses the goal", error=CallerError
-    )
+    agent: Agent[None, str] = Agent(named_model(model, setting), instructions=INSTRUCTIONS)
+    who = "the model that guesses the goal"
+    goal = await answer_of(agent, transcript_of(turns), seconds=GOAL_SECONDS, who=who, error=CallerError)
     return " ".join(goal.split())

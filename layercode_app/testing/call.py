@@ -38,17 +38,17 @@ class CallError(AssertionError):
 
 
 class AgentCall:
-    """A call to one agent, opened by its first event. Ids count up from 1, so every run has the same ids.
+    """A call to one agent; its first event opens it. Its ids count up from 1, so they are the same in every test run.
 
     Args:
-        agent: A VoiceAgent, a PydanticAI agent, the name of an agent file's agent, or `package.module:attribute`.
+        agent: A VoiceAgent, a PydanticAI agent, the name of an agent in a file, or `package.module:attribute`.
         agents: The folder, or result of `discover`, in which an agent's name is looked up.
         model: Overrides the agent's model: a PydanticAI model, such as `scripted(...)`, or a model's name. By default
             an agent that has an offline script uses that script.
         settings: Settings by name. All other settings come from the environment and the defaults, not from a file.
         store: The journal; in memory by default.
         conversation_id: The id of the conversation.
-        metadata: Sent with every event.
+        metadata: Metadata that is sent with every event.
         others: More agents on the same server, to which the agent can hand the call.
 
     """
@@ -70,7 +70,7 @@ class AgentCall:
         self.turns: list[HeardTurn] = []
         """The turns so far."""
         self.sent: list[dict[str, Json]] = []
-        """The events delivered so far, except by `send` and `resend`."""
+        """The events of `greet`, `say`, `send_data`, `update` and `end` so far, but not those of `send` and `resend`."""
         self._metadata = dict(metadata or {})
         self._mocks = Mocks()
         self._seen = Seen()
@@ -92,7 +92,7 @@ class AgentCall:
         return await self._turn(events.session_start(**fields), "")
 
     async def say(self, text: str, **fields: Json) -> HeardTurn:
-        """Say something and return the reply; `fields` are more fields of the event, such as `metadata`."""
+        """Say something and return the reply. `fields` are additional fields of the event, such as `metadata`."""
         last = self.turns[-1] if self.turns else None
         if last is not None and last.interrupted and "interruption_context" not in fields:
             fields["interruption_context"] = events.interruption(last.heard, last.turn_id)
@@ -111,12 +111,12 @@ class AgentCall:
         With `in_tool`, the caller disconnects as soon as a tool starts. Without `after` and `in_tool`, the caller
         disconnects before the first word. With `playing`, the agent completes its reply and the caller interrupts the
         playback: the agent learns this only from the next message. If the reply ends before the interruption, the turn
-        raises CallError; with `required=False` it is then a normal turn.
+        raises CallError; with `required=False`, the turn ends normally instead.
         """
         self._cut = Cut(after, in_tool=in_tool, playing=playing, required=required)
 
     async def resend(self) -> HeardTurn:
-        """Deliver the last turn again, as the platform may do, and return the answer. `turns` does not grow."""
+        """Deliver the last turn's event again, as the platform may do. The answer is returned, not added to `turns`."""
         if not self.turns:
             raise self._error("resend() needs a turn; say something first")
         event = next(event for event in reversed(self.sent) if event.get("turn_id") == self.turns[-1].turn_id)
@@ -163,7 +163,7 @@ class AgentCall:
         function: Callable[..., Any] | None = None,
         **answer: Any,
     ) -> None:
-        """Mock a tool: `mock("weather", returns="sunny")`, `raises=error`, or a function that gets its arguments.
+        """Mock a tool: `mock("weather", returns="sunny")`, `raises=error`, or a function that takes its arguments.
 
         Raises DeveloperError if the agent has no such tool, because a misspelt mock would let the real tool run.
         """
@@ -282,7 +282,7 @@ class AgentCall:
             return await answer.json()
 
     def _with_ids(self, event: Mapping[str, Json]) -> dict[str, Json]:
-        """Return the event with this call's ids and metadata. Ids that differ from the builders' defaults are kept."""
+        """Return the event with this call's ids and metadata. Ids other than the defaults in `events` are kept."""
         own: dict[str, Json] = {}
         if event.get("conversation_id", events.CONVERSATION_ID) == events.CONVERSATION_ID:
             own["conversation_id"] = self.conversation_id
@@ -296,7 +296,10 @@ class AgentCall:
         return dict(event) | own
 
     def _raise_what_no_caller_causes(self, turn: HeardTurn) -> None:
-        """Raise an error if a scripted answer is missing or a real model was called. The apology would hide it."""
+        """Raise an error if a scripted answer is missing or a real model was called.
+
+        The agent turns such an error into an apology, so the test might not notice it.
+        """
         if isinstance(turn.error, ScriptedModelError):
             raise turn.error
         if isinstance(turn.error, RuntimeError) and str(turn.error).startswith(BLOCKED):

@@ -34,7 +34,7 @@ class Cut:
         """Whether it is an error when the reply ends before the interruption."""
         self._playing = playing
         self.in_time = False
-        """Whether the reply was still running when the seconds had passed, or when a tool started."""
+        """Whether an interruption after seconds or in a tool came before the reply was complete; otherwise False."""
         if playing and isinstance(after, float):
             raise ValueError(
                 f"interrupt(after={after}, playing=True): expected words (int) or a text (str), because the reply is "
@@ -52,7 +52,7 @@ class Cut:
         return not self._playing and self._end(spoken) is not None
 
     def came(self, spoken: str) -> bool:
-        """Return whether the interruption happened, given the complete text."""
+        """Return whether the interruption happened, given all text that was spoken."""
         return self.in_time or self._end(spoken) is not None
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Cut:
         return spoken if end is None else spoken[:end]
 
     def _end(self, spoken: str) -> int | None:
-        """Return the index in the text at which the caller interrupts; None if the text does not reach it yet."""
+        """Return the index in the text at which the caller interrupts; None if the text has no such place."""
         if self.point is Point.TOOL:
             return None
         if not self._after:

@@ -33,7 +33,7 @@ class Mocks:
         returns: Any = _UNSET,
         raises: BaseException | None = None,
     ) -> None:
-        """Mock a tool with a function (sync or async) that gets its arguments, with a return value, or with an error.
+        """Mock a tool with a function (sync or async) that takes its arguments, with a return value, or with an error.
 
         Raises TypeError unless exactly one of the three is given.
         """
@@ -100,7 +100,7 @@ class RecordingRunner(AgentRunner):
         self._mocks, self._seen = mocks, seen
 
     async def answer(self, turn: Turn[Any, Any]) -> None:
-        """Speak the reply of a turn; mocked tools answer from their mocks."""
+        """Let the agent answer a turn with the mocked tools, and record the exception if it fails."""
         turn.live.run.stand_in = self._stand_in
         try:
             await super().answer(turn)
@@ -113,7 +113,7 @@ class RecordingRunner(AgentRunner):
         return self._mocks.stand_in(call)
 
     async def end_session(self, event: SessionEnd) -> None:
-        """Run the `on_session_end` hooks, and record that they ended."""
+        """Run the `on_session_end` hooks, and record that they ended and with which exception."""
         try:
             await super().end_session(event)
         except Exception as error:

@@ -100,7 +100,7 @@ def _marked(request: pytest.FixtureRequest) -> tuple[Callable[[], Any], dict[str
 
 
 def _agents(config: pytest.Config) -> Found:
-    """Return the agent files, discovered once per run."""
+    """Return the agents of the agent files. The files are loaded once per test run."""
     from ..agent.discovery import discover
 
     given = config.getini("layercode_agents")

@@ -21,7 +21,7 @@ class ScriptedModelError(AssertionError):
 def scripted(*answers: Answer) -> FunctionModel:
     """Return a model that gives these answers in order. PydanticAI handles them like any model's, so tools really run.
 
-    If a turn needs one more answer, it fails and `call.say` raises ScriptedModelError.
+    If a turn needs more answers than are left, the turn fails and `call.say` raises ScriptedModelError.
     """
     waiting = list(answers)
 

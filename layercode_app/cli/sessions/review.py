@@ -109,7 +109,6 @@ def write_scenario(store: str | None, conversation: str, options: ScenarioOption
     """
     from ...replay.replacements import StandIns
     from ...replay.review_scenario import HEADER, review_scenario
-    from ...settings import make_folder
     from ...testing.evals.scenario import dump
     from ..replay.view import show_promoted
 
@@ -122,7 +121,7 @@ def write_scenario(store: str | None, conversation: str, options: ScenarioOption
     goal = options.goal or _guessed(turns, options.goal_model)
     file = review_scenario(turns, stand_ins, name=path.stem, goal=goal, outcomes=options.outcomes)
     try:
-        make_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(HEADER + dump(file), encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"--scenario {path}: {error.strerror}.") from error
@@ -134,10 +133,8 @@ def _guessed(turns: Sequence[TurnRecord], model: str | None) -> str:
         raise ConfigurationError(
             "A scenario needs the caller's goal: --goal 'order two croissants', or --goal-model NAME to have it guessed."
         )
-    from ...agent.models import named_model
-    from ...agent.summarise import transcript_of
     from ...replay.review_scenario import guessed_goal
     from ...settings import export_env_file
 
     export_env_file()
-    return asyncio.run(guessed_goal(named_model(model, "--goal-model"), transcript_of(turns)))
+    return asyncio.run(guessed_goal(turns, model, "--goal-model"))

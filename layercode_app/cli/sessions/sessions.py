@@ -80,7 +80,7 @@ def export(
 def review(conversation: OptionalId = None,
            good: Annotated[bool | None, typer.Option("--good/--bad", help="The verdict on this call.")] = None,
            note: Annotated[str, typer.Option(help="A note to save with the verdict.")] = "",
-           scenario: Annotated[Path | None, typer.Option(help="Write a scenario that this call fails.")] = None,
+           scenario: Annotated[Path | None, typer.Option(help="File for a scenario that this call fails.")] = None,
            goal: Annotated[str, typer.Option(help="With --scenario: what the caller wanted.")] = "",
            goal_model: Annotated[str | None, typer.Option(help="With --scenario: model that guesses the goal.")] = None,
            outcome: Annotated[list[str] | None, typer.Option(help="With --scenario: an outcome to reach. Repeatable.")] = None,

@@ -6,31 +6,40 @@ import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from ...exceptions import DeveloperError, LayerCodeError, PlatformAPIError, StoreError
+from ...exceptions import (
+    CallerError,
+    DeveloperError,
+    LayerCodeError,
+    NotRecordedError,
+    PlatformAPIError,
+    StoreError,
+)
 from ...journal.record import Json, TurnRecord
-from ...journal.record_json import to_json
 from ...output.colors import colors
-from ...wellformed import load_json
 from ..speech import Silence
+from .bodies import json_answer as _json
+from .bodies import read as _read
 from .export import export_page
 from .figures import conversation_row, latency, matches, shown, totals, whole
 from .live import events
 from .log_lines import lines_of_turn
-from .source import ForkRequest, SaveTurnRequest, Source
+from .review import DEFAULT_SINCE, ReviewRequest, calls_to_review, give_verdict
+from .simulated_api import list_callers, list_calls, listen_to_call, start_call, stop_call
+from .source import ForkRequest, GoalRequest, ReviewScenarioRequest, SaveTurnRequest, Source
+from .while_connected import while_connected
 
 STATIC = Path(__file__).parent / "static"
 NEWEST_TURNS = 2000
-"""The list of conversations is made from this many of the newest turns."""
-ModelT = TypeVar("ModelT", bound=BaseModel)
+"""The number of newest turns from which the list of conversations is made."""
 Handler = Callable[[Source, Request], Awaitable[Response]]
 
 
@@ -39,7 +48,7 @@ class NotFoundError(LayerCodeError):
 
 
 class _AnyId(StringConvertor):
-    """An id in a path, which may contain slashes and line ends."""
+    """A path parameter for an id, which may contain slashes and line ends."""
 
     regex = r"[\s\S]+"
 
@@ -80,8 +89,17 @@ def page_routes(source: Source) -> list[BaseRoute]:
         ("GET", "/dev/api/conversations/{conversation_id:id}", _conversation),
         ("POST", "/dev/api/fork", _fork),
         ("POST", "/dev/api/saved-turns", _save_turn),
+        ("GET", "/dev/api/reviews", _reviews),
+        ("POST", "/dev/api/reviews", _review),
+        ("POST", "/dev/api/reviews/goal", _goal),
+        ("POST", "/dev/api/reviews/scenario", _review_scenario),
         ("POST", "/dev/api/speech", _speech),
         ("GET", "/dev/api/live", _live),
+        ("GET", "/dev/api/callers", list_callers),
+        ("GET", "/dev/api/simulated-calls", list_calls),
+        ("POST", "/dev/api/simulated-calls", start_call),
+        ("GET", "/dev/api/simulated-calls/{conversation_id:id}/messages", listen_to_call),
+        ("POST", "/dev/api/simulated-calls/{conversation_id:id}/stop", stop_call),
     ]
     routes: list[BaseRoute] = [Route(path, _endpoint(source, do), methods=[method]) for method, path, do in table]
     return [*routes, Mount("/dev/static", StaticFiles(directory=STATIC))]
@@ -94,8 +112,10 @@ def _endpoint(source: Source, handler: Handler) -> Callable[[Request], Awaitable
             return await handler(source, request)
         except ClientDisconnect:
             return Response(status_code=400)  # the client is gone
-        except NotFoundError as error:
+        except (NotFoundError, NotRecordedError) as error:
             return _json({"error": str(error)}, 404)
+        except CallerError as error:
+            return _json({"error": str(error)}, 502)
         except PlatformAPIError as error:
             return _json({"error": str(error)}, error.status or 502)
         except StoreError as error:
@@ -146,14 +166,19 @@ async def _conversations(source: Source, request: Request) -> Response:
     for turn in newest:
         by_conversation.setdefault(turn.conversation_id, []).append(turn)
     text = request.query_params.get("q", "")
-    rows = [conversation_row(turns[::-1]) for turns in by_conversation.values() if not text or matches(turns, text)]
+    rows = [_row(source, turns[::-1]) for turns in by_conversation.values() if not text or matches(turns, text)]
     rows.sort(key=lambda row: float(row["last_at"]), reverse=True)
     return _json({"conversations": rows, "all": totals(newest) | latency(newest)})
 
 
+def _row(source: Source, turns: list[TurnRecord]) -> dict[str, Any]:
+    row = conversation_row(turns)
+    return row | {"simulated": source.simulated.name_of(row["conversation_id"])}
+
+
 async def _conversation(source: Source, request: Request) -> Response:
     turns = await _turns(source, request)
-    return _json(conversation_row(turns) | {"turns": [_live_or(source, turn, shown) for turn in turns]})
+    return _json(_row(source, turns) | {"turns": [_live_or(source, turn, shown) for turn in turns]})
 
 
 async def _export(source: Source, request: Request) -> Response:
@@ -180,6 +205,25 @@ async def _fork(source: Source, request: Request) -> Response:
 
 async def _save_turn(source: Source, request: Request) -> Response:
     return _json(await source.save_turn(await _read(request, SaveTurnRequest)), 201)
+
+
+async def _reviews(source: Source, request: Request) -> Response:
+    asked = request.query_params
+    reviewed = asked.get("reviewed") == "true"
+    return _json(await calls_to_review(source.store, since=asked.get("since", DEFAULT_SINCE), reviewed=reviewed))
+
+
+async def _review(source: Source, request: Request) -> Response:
+    return _json(await give_verdict(source, await _read(request, ReviewRequest)))
+
+
+async def _goal(source: Source, request: Request) -> Response:
+    asked = await _read(request, GoalRequest)
+    return _json(await while_connected(request, source.guess_goal(asked)))
+
+
+async def _review_scenario(source: Source, request: Request) -> Response:
+    return _json(await source.review_scenario(await _read(request, ReviewScenarioRequest)), 201)
 
 
 async def _speech(source: Source, request: Request) -> Response:
@@ -209,22 +253,7 @@ def _ids(request: Request) -> tuple[str, str]:
 def _live_or(source: Source, turn: TurnRecord, show: Callable[[TurnRecord], dict[str, Json]]) -> dict[str, Json]:
     """Return a turn as JSON, from memory if it runs in this process.
 
-    `live` tells a turn that runs here from a crashed turn, whose status also stays `running`.
+    Its field `live` is true if the turn runs here. A crashed turn also has the status `running`, but `live` is false.
     """
     live = source.running(turn.conversation_id, turn.turn_id)
     return show(live or turn) | {"live": live is not None}
-
-
-async def _read(request: Request, model: type[ModelT]) -> ModelT:
-    try:
-        return model.model_validate(load_json(await request.body()))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        raise PlatformAPIError(f"{where}: {first['msg']}", status=400) from None
-    except ValueError as error:
-        raise PlatformAPIError(f"The body is not JSON: {error}", status=400) from None
-
-
-def _json(value: Json, status: int = 200) -> Response:
-    return Response(to_json(value), status, {"cache-control": "no-store"}, "application/json")

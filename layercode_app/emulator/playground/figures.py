@@ -83,7 +83,7 @@ def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
 
 
 def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
-    """Return counts, tokens and cost of several turns. The cost is partial if some of it is unknown."""
+    """Return counts, tokens and the cost of several turns. `cost_is_partial`: the cost of some requests is unknown."""
     speaking = [turn for turn in turns if turn.kind in (Kind.GREETING, Kind.MESSAGE)]
     cost = sum((cost_of(turn) for turn in speaking), Cost())
     asked = any(turn.usage.get("requests") for turn in speaking)
@@ -101,7 +101,7 @@ def totals(turns: Sequence[TurnRecord]) -> dict[str, Json]:
 
 
 def _is_silent(turn: TurnRecord) -> bool:
-    """Return whether a message got no spoken answer. Interrupted turns do not count."""
+    """Return whether the turn answered a message without speaking; false if it was interrupted."""
     asked = turn.kind is Kind.MESSAGE and not is_blank(turn.user_text)
     return asked and turn.status in (Status.COMPLETE, Status.FAILED) and is_blank(turn.spoken_text)
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...wellformed import load_json
 
 NEWEST_BYTES = 8_000_000
-"""Bytes searched at the end of each log file."""
+"""The number of bytes that are searched at the end of each log file."""
 
 
 def lines_of_turn(log_dir: Path | None, turn_id: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ...journal.record import Json, TurnRecord
 from ...journal.stores.base import Store
 from ..emulator import Emulator
+from .simulated import SimulatedCallers
 
 
 class ForkRequest(BaseModel):
@@ -39,6 +40,24 @@ class SaveTurnRequest(BaseModel):
     form: Literal["scenario", "test"]
 
 
+class GoalRequest(BaseModel):
+    """A request to let a model guess what the caller of a recorded call wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    conversation_id: str
+    model: str = Field(min_length=1)
+
+
+class ReviewScenarioRequest(BaseModel):
+    """A request to write a scenario from a reviewed call, whose caller wanted to reach `goal`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    conversation_id: str
+    goal: str = Field(max_length=2_000)
+
+
 @dataclass
 class Source:
     """The parts of a development server that its page needs."""
@@ -55,6 +74,12 @@ class Source:
     """Fork a recorded call, and return the comparison as JSON. May raise DeveloperError."""
     save_turn: Callable[[SaveTurnRequest], Awaitable[Any]]
     """Save a turn; return the `path` of the file in the project. May raise DeveloperError."""
+    guess_goal: Callable[[GoalRequest], Awaitable[Any]]
+    """Let a model guess the caller's `goal`, and return it. May raise DeveloperError and CallerError."""
+    review_scenario: Callable[[ReviewScenarioRequest], Awaitable[Any]]
+    """Write a scenario; return its `path` in the project and what was `replaced`. May raise DeveloperError."""
+    simulated: SimulatedCallers
+    """The simulated callers, and their calls."""
     log_dir: Path | None = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server stops, to end open streams."""

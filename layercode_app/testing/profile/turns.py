@@ -52,7 +52,7 @@ class Caller:
 
 
 async def _drop(frames: Sequence[Frame]) -> None:
-    """Discard frames, as a client on an infinitely fast connection would."""
+    """Discard frames, so that the time for sending is not measured."""
 
 
 @asynccontextmanager

@@ -10,9 +10,9 @@ from .disfluency import halves, hesitate
 from .mishearing import mishear
 
 SOUNDS = ("mhm", "uh-huh", "okay", "right", "I see")
-"""Listening sounds."""
+"""Sounds with which a caller shows that they are listening, while the agent goes on speaking."""
 MOST_WORDS = 6
-"""An interruption comes after at most this number of words."""
+"""The caller interrupts after at most this number of words of the reply."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Plan:
     hesitates: bool
     misheard: bool
     sound: str | None
-    """A listening sound, made over the reply."""
+    """The listening sound that the caller makes during the reply, such as "mhm"; None for no sound."""
     interrupts: bool
     after: int
-    """The number of words of the reply that the caller hears before interrupting it."""
+    """The number of words of the reply that the caller hears before the sound or the interruption."""
     playing: bool
     """Whether the interruption cuts only the playback of a complete reply."""
 
@@ -43,7 +43,7 @@ def random_of(seed: int, scenario: str, run: int, turn: int) -> Random:
 
 
 def plan(behaviour: Behaviour, random: Random) -> Plan:
-    """Plan one turn. Unused random numbers are drawn too, so that changing one share does not affect the others."""
+    """Plan one turn. All random numbers are always drawn, so a changed share does not affect the other behaviours."""
     chances = [random.random() for _ in range(6)]
     sound, after, playing = random.choice(SOUNDS), random.randint(1, MOST_WORDS), random.random() < 0.5
     interrupts = chances[0] < behaviour.interrupts
@@ -70,7 +70,7 @@ class Delivered:
 
 
 def deliver(line: str, plan: Plan, random: Random) -> Delivered:
-    """Return a line as the agent receives it: with planned hesitations and misheard words, in one or two messages."""
+    """Apply the plan to a line: add a hesitation, mishear a word, or split the line into two messages."""
     done = []
     for name, wanted, change in (("hesitates", plan.hesitates, hesitate), ("misheard", plan.misheard, mishear)):
         changed = change(line, random) if wanted else line

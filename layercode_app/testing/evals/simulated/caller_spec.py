@@ -13,7 +13,7 @@ MOST_TURNS = 100
 """Maximum number of turns; the run fails if the caller has not hung up by then."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-"""The share of turns in which something happens, from 0 to 1."""
+"""A share of the turns, from 0 to 1."""
 
 
 BreaksIn = Literal[
@@ -39,7 +39,7 @@ class Rule(Part):
 class Behaviour(Part):
     """How often the caller shows each behaviour, as a share of turns. The seed decides in which turns."""
 
-    interrupts: Share = Field(default=0, description="Speaks the next line over the reply.")
+    interrupts: Share = Field(default=0, description="Interrupts the reply with the next line.")
     backchannels: Share = Field(default=0, description="Makes a listening sound, such as mhm, while the agent speaks.")
     hesitates: Share = Field(default=0, description="Says um, begins again, or corrects a word.")
     misheard: Share = Field(default=0, description="Speech recognition writes a homophone, or drops a small word.")
@@ -48,7 +48,7 @@ class Behaviour(Part):
 
 
 class CallerSpec(Part):
-    """A simulated caller. With `script` no model is called; without it, `--caller-model` plays the persona."""
+    """A simulated caller. The `script` chooses the words. Without a script, the model of `--caller-model` does."""
 
     persona: str = ""
     goal: str = ""
@@ -58,7 +58,8 @@ class CallerSpec(Part):
     )
     behaviour: Behaviour = Behaviour()
     breaks_in: BreaksIn | None = Field(
-        default=None, description="Interrupt at this point: from the first line on in run 1, from the second in run 2."
+        default=None,
+        description="Interrupt a reply at this point. Run 1 begins with the reply to line 1, run 2 with line 2.",
     )
     max_turns: int = Field(
         default=12, ge=1, le=MOST_TURNS, description="Maximum messages of the caller; the greeting does not count."

@@ -18,14 +18,14 @@ class Drill:
     """One kind of interruption."""
 
     after: int | None = None
-    """The number of words of the reply that are heard."""
+    """The number of words of the reply that the caller hears; None if a tool decides (`in_tool`)."""
     in_tool: bool = False
     playing: bool = False
     times: int = 1
     sound: str | None = None
 
     def step(self, say: str) -> Step:
-        """Return the step whose reply is interrupted."""
+        """Return the step that says `say` and interrupts the reply to it."""
         cut = {"interrupt": self.after, "in_tool": self.in_tool, "playing": self.playing}
         return Step.model_validate({"say": say, "must_interrupt": False, **cut})
 
@@ -41,7 +41,7 @@ DRILLS: Final[dict[BreaksIn, Drill]] = {
 
 
 def drilled_line(spec: CallerSpec, run: int) -> int:
-    """Return the caller's first line whose reply is interrupted: line 1 in run 1, line 2 in run 2, and so on.
+    """Return the number of the first line whose reply is interrupted: line 1 in run 1, line 2 in run 2, and so on.
 
     The last line is excluded, because a caller who interrupts needs another line to say.
     """

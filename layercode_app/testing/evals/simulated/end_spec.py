@@ -13,17 +13,19 @@ from .patterns import Pattern
 class EndCall(ExpectedCall):
     """A tool call that must have succeeded in the conversation, and how often it must have succeeded."""
 
-    times: int | None = Field(default=None, ge=1, description="The exact number of calls; by default at least one.")
+    times: int | None = Field(
+        default=None, ge=1, description="The exact number of successful calls; by default at least one."
+    )
 
 
 class End(Part):
     """The expectations of a whole conversation. A failed expectation overrides every judge."""
 
-    state: dict[str, Any] = Field(default={}, description="A part of the conversation's state at the end.")
-    outcomes: list[str] = Field(default=[], description="Outcomes by name, each as often as it is listed.")
-    tools: list[EndCall | str] = Field(default=[], description="Tools that must have run, by name or with arguments.")
+    state: dict[str, Any] = Field(default={}, description="Fields that the conversation's state must have at the end.")
+    outcomes: list[str] = Field(default=[], description="Outcomes that must happen, each as often as it is listed.")
+    tools: list[EndCall | str] = Field(default=[], description="Tools that must succeed, by name or with arguments.")
     absent_tools: list[str] = Field(default=[], description="Tools that must not be called.")
-    data: list[Any] = Field(default=[], description="Parts of the data for the browser, from any turn.")
+    data: list[Any] = Field(default=[], description="Data that the browser must receive; fields may be left out.")
     said: list[Pattern] = Field(default=[], description="Texts or regular expressions that the caller must hear.")
     unsaid: list[Pattern] = Field(default=[], description="Texts or regular expressions that must not be spoken.")
     grounded: bool = Field(
@@ -34,7 +36,7 @@ class End(Part):
         default=None, ge=1, description="Maximum messages of the caller. Listening sounds and silence do not count."
     )
     judge: list[str] | str = Field(
-        default=[], description="Questions about the whole conversation, names of stock judges, or `all`; yes passes."
+        default=[], description="Questions about the whole conversation, names of stock judges, or `all`. Yes passes."
     )
 
     @property

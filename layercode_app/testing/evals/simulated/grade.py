@@ -16,7 +16,7 @@ from .patterns import heard_in
 
 @dataclass(frozen=True)
 class Call:
-    """A finished call: its turns, what the journal recorded of it, and its state at the end."""
+    """A finished call: its turns as the caller heard them, its records in the journal, and its state at the end."""
 
     turns: Sequence[HeardTurn]
     records: Sequence[TurnRecord] = ()

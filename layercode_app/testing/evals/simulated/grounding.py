@@ -18,7 +18,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def ungrounded(turns: Sequence[HeardTurn], records: Sequence[TurnRecord]) -> Iterator[tuple[int, str]]:
-    """Yield the turn and the text of each spoken number that was not known by then.
+    """Yield each number that the agent said before it was known: the number of the turn, and the text.
 
     Known numbers come from tool arguments and results, the caller's words, the greeting and the prompt.
     """
@@ -35,7 +35,7 @@ def ungrounded(turns: Sequence[HeardTurn], records: Sequence[TurnRecord]) -> Ite
 
 
 def _prompted(records: Sequence[TurnRecord]) -> set[float]:
-    """Return the numbers of the instructions that were sent to the model."""
+    """Return the numbers in the instructions that were sent to the model in the first three turns."""
     known: set[float] = set()
     for record in records[:3]:
         for message in orjson.loads(record.messages) if record.messages else []:

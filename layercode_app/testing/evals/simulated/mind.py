@@ -35,7 +35,7 @@ class Move(NamedTuple):
 
     say: str | None
     note: str = ""
-    """Why the caller hung up, if not everything went as they wished."""
+    """Why the caller hung up before they had what they wanted; otherwise empty."""
     reached: bool = False
     """Whether the caller hung up because their goal is reached."""
     last: bool = False
@@ -50,4 +50,4 @@ class Mind(Protocol):
         """Whether the caller has nothing more to say, so that the agent may hang up."""
 
     async def next(self, hearing: Hearing) -> Move:
-        """Return the next move. Raises CallerError if the script or the model gives none."""
+        """Return the next move. Raises CallerError if the script or the model gives no move."""

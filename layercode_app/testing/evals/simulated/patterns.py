@@ -31,4 +31,4 @@ def _checked(pattern: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_checked)]
-"""A text to find. It matches literally, and also as a regular expression."""
+"""A text to find: the plain text or a regular expression, ignoring case."""

@@ -55,7 +55,7 @@ class Persona:
         return self._end is not None and self._end.reached
 
     async def next(self, hearing: Hearing) -> Move:
-        """Ask the model for the next move. Raises CallerError if it fails or times out."""
+        """Ask the model for the next move. Raises CallerError if the model fails or times out."""
         if self._end is not None:
             return self._end
         asked, who = conversation(hearing), "the caller's model"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ....agent.importing import import_module
 from ....exceptions import CallerError, ConfigurationError
@@ -14,6 +14,12 @@ from .patterns import heard_in
 
 Function: TypeAlias = Callable[[Hearing], "str | Awaitable[str | None] | None"]
 """Returns what the caller says, an empty text to stay silent, or None to hang up."""
+Invoke: TypeAlias = Callable[[Function, Hearing], Awaitable[Any]]
+"""Invokes a function, for example in a thread."""
+
+
+async def _at_once(function: Function, hearing: Hearing) -> Any:
+    return function(hearing)
 
 
 class Rules:
@@ -50,8 +56,8 @@ class Rules:
 class ByFunction:
     """Says what a function returns."""
 
-    def __init__(self, function: Function, address: str = "") -> None:
-        self._function, self._address = function, address
+    def __init__(self, function: Function, address: str = "", *, invoke: Invoke = _at_once) -> None:
+        self._function, self._address, self._invoke = function, address, invoke
 
     @property
     def satisfied(self) -> bool:
@@ -59,19 +65,19 @@ class ByFunction:
         return False
 
     async def next(self, hearing: Hearing) -> Move:
-        """Call the function. Raises CallerError if it returns neither a text nor None."""
-        told = self._function(hearing)
+        """Return the move that the function chooses. Raises CallerError if it returns neither a text nor None."""
+        told = await self._invoke(self._function, hearing)
         said = await told if inspect.isawaitable(told) else told
         if said is not None and not isinstance(said, str):
             raise CallerError(f"script: {self._address} returned {said!r}; expected a text, or None to hang up")
         return Move(said)
 
 
-def scripted_mind(spec: CallerSpec) -> Mind:
+def scripted_mind(spec: CallerSpec, *, invoke: Invoke = _at_once) -> Mind:
     """Return the mind of a caller with a script. Raises ConfigurationError if the script names no function."""
     if isinstance(spec.script, list):
         return Rules(spec.script)
-    return ByFunction(_function(spec.script or ""), spec.script or "")
+    return ByFunction(_function(spec.script or ""), spec.script or "", invoke=invoke)
 
 
 def _function(address: str) -> Function:

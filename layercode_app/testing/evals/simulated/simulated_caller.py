@@ -59,7 +59,10 @@ class SimulatedCaller:
         return self._waiting.pop(0) if self._waiting else self._sound(heard) or await self._speak(heard)
 
     async def _stop(self, heard: Sequence[HeardTurn]) -> None:
-        """End the call at the message limit. If the caller would hang up now anyway, that counts as the end."""
+        """End the call at the message limit.
+
+        If the caller's next move is to hang up, the call ends normally. Otherwise it counts as unfinished.
+        """
         random = random_of(*self._key, self._turn + 1)
         move = None if self._waiting else await self._mind.next(self._hearing(heard, random))
         if move and (move.say is None or move.last):
@@ -78,7 +81,7 @@ class SimulatedCaller:
         self.account.unfinished = why if unfinished else ""
 
     def _sound(self, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the listening sound that cut the last reply, if it was planned and the reply was long enough."""
+        """Return the step with the listening sound, if one was planned and it cut the last reply; otherwise None."""
         planned, self._plan = self._plan, None
         sound = self._drill.sound if self._drill else planned.sound if planned else None
         if not (planned and sound and heard[-1].interrupted):
@@ -102,7 +105,7 @@ class SimulatedCaller:
         return self._break_in(move.say, planned, heard) or self._say(move, planned, random, len(heard))
 
     def _break_in(self, say: str, planned: Plan, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the step that the matrix interrupts; None if it is too early, or after the last interruption."""
+        """Return the step whose reply the matrix interrupts; None before its first and after its last interruption."""
         if not self._drill or self._turn < self._drill_from:
             return None
         if sum(turn.interrupted for turn in heard) >= self._drill.times:
@@ -118,7 +121,7 @@ class SimulatedCaller:
         return Step(say="")
 
     def _note(self, turns: int, said: str, behaviours: list[str]) -> None:
-        """Record what the caller does after this number of turns; the greeting is turn 1, as in failure messages."""
+        """Record the words and behaviours of the turn that follows `turns` turns. The greeting counts as a turn."""
         self.account.behaviours.append({"turn": turns + 1, "said": said, "behaviours": behaviours})
 
     def _hearing(self, heard: Sequence[HeardTurn], random: Random) -> Hearing:
@@ -128,7 +131,10 @@ class SimulatedCaller:
         return Hearing(" ".join(turn.heard for turn in new), exchanges, broke_in, self._spec.facts, random)
 
     def _say(self, move: Move, planned: Plan, random: Random, turns: int) -> Step:
-        """Return the line's first step, and queue its other part. The plan applies to the reply to the last part."""
+        """Return the step that says the line. Of a line that is split, return the first half and queue the second.
+
+        The planned interruption or sound applies to the reply to the last part.
+        """
         delivered = deliver(move.say or "", planned, random)
         *first, last = delivered.parts
         playing = planned.cut is not None and (planned.playing or planned.sound is not None)
@@ -142,7 +148,7 @@ class SimulatedCaller:
 
 
 def _over_the_reply(planned: Plan) -> list[str]:
-    """Return the behaviours planned during the reply. They take place if the reply is long enough."""
+    """Return the behaviours that are planned for the reply. They take place only if the reply is long enough."""
     if planned.sound:
         return [f"says {planned.sound!r} after {planned.after} words"]
     where = " of the playback" if planned.playing else ""

@@ -7,8 +7,8 @@ async function ask(path, options) {
   return answer;
 }
 
-function send(method, path, body) {
-  return ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+function send(method, path, body, signal) {
+  return ask(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
 }
 
 // Ids may contain lone surrogates, which a URL cannot encode. A URL may contain invalid encodings.
@@ -32,6 +32,15 @@ export const api = {
   exportUrl: (id) => `${conversation(id)}/export`,
   openSession: (asked) => send("POST", "/dev/api/sessions", asked),
   saveTurn: (turn, form) => send("POST", "/dev/api/saved-turns", { conversation_id: turn.conversation_id, turn_id: turn.turn_id, form }),
+  reviews: ({ since, reviewed }) => ask(`/dev/api/reviews?since=${encoded(since)}&reviewed=${reviewed}`),
+  review: (asked) => send("POST", "/dev/api/reviews", asked),
+  guessGoal: (asked, signal) => send("POST", "/dev/api/reviews/goal", asked, signal),
+  reviewScenario: (asked) => send("POST", "/dev/api/reviews/scenario", asked),
+  callers: () => ask("/dev/api/callers"),
+  simulatedCalls: () => ask("/dev/api/simulated-calls"),
+  simulate: (asked) => send("POST", "/dev/api/simulated-calls", asked),
+  stopSimulated: (id) => send("POST", `/dev/api/simulated-calls/${encoded(id)}/stop`, {}),
+  messagesUrl: (id) => `/dev/api/simulated-calls/${encoded(id)}/messages`,
   fork: (asked) => send("POST", "/dev/api/fork", asked),
   speech: async (text) => {
     const response = await fetch("/dev/api/speech", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ text }) });

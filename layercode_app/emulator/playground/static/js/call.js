@@ -9,12 +9,12 @@ const GRACE_MS = 2000;
 
 export class Call extends EventTarget {
   // `sound(onPlayed)` creates the object that speaks: a Player or a BrowserVoice.
-  constructor(agent, sound) {
+  constructor(agent, sound, client = new PlatformClient()) {
     super();
     this.agent = agent;
     this.turns = new Map();
     this.player = sound((turnId) => this.played(turnId));
-    this.client = new PlatformClient();
+    this.client = client;
     this.client.addEventListener("message", (event) => this.take(event.detail));
     this.client.addEventListener("closed", (event) => this.closed(event.detail));
   }
@@ -97,6 +97,11 @@ export class Call extends EventTarget {
   get state() {
     if (this.turns.size && !this.current) return "listening";
     return this.current && this.player.playing(this.current.id) ? "speaking" : "thinking";
+  }
+
+  // Whether no turn has begun, so that the journal does not have the call.
+  get isNew() {
+    return !this.turns.size;
   }
 
   get busy() {

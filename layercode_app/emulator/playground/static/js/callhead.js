@@ -9,6 +9,7 @@ export function callHead(call, agent) {
   const changed = version && agent && agent.version !== version;
   const facts = [
     version && ["version", h("span", { class: "num" }, version), changed ? h("span", { class: "muted" }, " (older)") : null],
+    call.simulated && ["caller", `simulated: ${call.simulated}`],
     ["began", `${day(call.started_at)}, ${timeOfDay(call.started_at)}`],
     ["length", duration(call.seconds)],
     ["turns", String(call.turns)],

@@ -74,7 +74,7 @@ function byDay(calls) {
 
 function badges(call, live) {
   const counted = (kind, style) => (call[kind] ? h("span", { class: `badge ${style}` }, `${call[kind]} ${KINDS[kind]}`) : null);
-  return [live ? h("span", { class: "badge live" }, "live") : null, counted("failed", "failed"), counted("silent", "failed"), counted("slow", "cut"), counted("interrupted", "cut")];
+  return [live ? h("span", { class: "badge live" }, "live") : null, call.simulated ? h("span", { class: "badge simulated-by", title: "A simulated caller" }, `simulated: ${call.simulated}`) : null, counted("failed", "failed"), counted("silent", "failed"), counted("slow", "cut"), counted("interrupted", "cut")];
 }
 
 // The percentiles for which there are enough turns, all in one unit.

@@ -14,13 +14,17 @@ import { listenButton } from "./listen.js";
 import { Player } from "./player.js";
 import { callerMetadata, missingView, startView } from "./start.js";
 import { released } from "./press.js";
+import { Review } from "./review.js";
 import { saveButtons } from "./save.js";
+import { simulateDialog } from "./simulate.js";
+import { simulatedCard } from "./simulated.js";
 import { Status } from "./status.js";
 import { themeButton } from "./theme.js";
 import { isSpoken, transcript } from "./transcript.js";
 import { BrowserVoice, browserVoice, findVoices, usesBrowserVoice } from "./voice.js";
+import { WatchedCall } from "./watched.js";
 
-const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null, query: "" };
+const state = { agents: [], failed: [], list: null, conversation: null, conversationId: null, turnId: null, following: true, call: null, missing: null, query: "", simulated: new Map() };
 const scroller = byId("transcript-scroll");
 const follower = new Follower(scroller, () => draw());
 const inspector = new Inspector(byId("turn"), {
@@ -33,18 +37,24 @@ const calls = new CallList(byId("calls"), {
   onSelect: (id) => { open(id); view("talk"); },
   onSearch: (query) => { state.query = query; searchSoon(); },
 });
+const review = new Review(byId("calls"), byId("talk"), { onSelect: (id) => { open(id); view("talk"); }, toast });
 const composer = new Composer(byId("composer"), {
-  onSay: (text) => { followCall(); onScreen()?.say(text); },
-  onInterrupt: () => onScreen()?.interrupt(),
-  onData: (data) => onScreen()?.client.data(data),
-  onSpeechStart: () => onScreen()?.listenStart(),
+  onSay: (text) => { followCall(); spokenInto()?.say(text); },
+  onInterrupt: () => spokenInto()?.interrupt(),
+  onData: (data) => spokenInto()?.client.data(data),
+  onSpeechStart: () => spokenInto()?.listenStart(),
   onMute: (muted) => state.call?.player.setMuted(muted),
   toast,
 });
 
-// The live call if it is on screen, else null. Input goes only to a call that is on screen.
+// The live call if it is on screen, else null.
 function onScreen() {
   return state.call?.live && state.call.conversationId === state.conversationId ? state.call : null;
+}
+
+// The call that gets input: it is on screen, and no simulated caller speaks in it.
+function spokenInto() {
+  return onScreen()?.simulated ? null : onScreen();
 }
 
 // --- data: the journal's turns, overlaid with the newer data of the live call
@@ -108,21 +118,22 @@ function draw() {
     drawTop();
     drawHead();
     drawTalk();
-    composer.show(onScreen());
+    composer.show(spokenInto());
+    review.show({ id: state.conversationId, conversation: state.conversation, busy: Boolean(onScreen() || state.missing || turns().some((turn) => turn.live)) });
     if (state.call?.busy) setTimeout(draw, 120);
   });
 }
 
 function drawTalk() {
   if (state.missing) return fill(scroller, missingView(state.missing, { onCalls: () => view("calls"), onStart: () => open("") }));
-  if (!state.conversationId) return fill(scroller, startView(state.agents, (name) => startCall(name)));
+  if (!state.conversationId) return fill(scroller, startView(state.agents, (name) => startCall(name), (name) => simulate(name)));
   const all = turns();
   if (state.following) {
     const last = all.filter(isSpoken).at(-1);
     if (last && last.turn_id !== state.turnId) { state.turnId = last.turn_id; refreshTurn(); }
   }
   // This runs often while the agent speaks. Update in place: an element that is replaced while pressed loses the click.
-  const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress, stateOf }), suggestions(all), resume());
+  const drawn = h("div", {}, transcript(all, { selected: state.turnId, onSelect: selectTurn, progress, stateOf }), suggestions(all), aboutSimulated(), resume());
   if (scroller.querySelector("#transcript")) patch(scroller.firstChild, drawn);
   else fill(scroller, drawn);
   if (state.following) follower.place();
@@ -141,14 +152,26 @@ function drawHead() {
 
 // Sentences to try, until the caller has said something.
 function suggestions(all) {
-  const call = onScreen();
+  const call = spokenInto();
   const say = state.agents.find((agent) => agent.name === call?.agent)?.say || [];
   if (!say.length || all.some((turn) => turn.user_text)) return null;
   return h("div", { class: "suggestions", "data-turn": "suggestions" }, h("span", {}, "Try saying"),
     say.map((text) => h("button", { class: "small", type: "button", onclick: () => { followCall(); onScreen()?.say(text); } }, text)));
 }
 
+// Who calls in a simulated call, and how it ended.
+function aboutSimulated() {
+  const call = state.simulated.get(state.conversationId);
+  if (!call) return null;
+  const watched = onScreen();
+  return simulatedCard(call, {
+    watched: Boolean(watched), muted: Boolean(watched?.player.muted), onStop: () => stopSimulated(call.conversation_id),
+    onMute: () => { watched.player.setMuted(!watched.player.muted); draw(); }, onAgain: () => simulate(call.asked.agent, call.asked),
+  });
+}
+
 function resume() {
+  if (state.simulated.get(state.conversationId)?.over === false) return null;
   if (state.call?.live && state.call.conversationId === state.conversationId) return null;
   const agent = state.conversation?.agent;
   if (!agent) return null;
@@ -172,7 +195,7 @@ function lineTools(call) {
   return [
     h("button", { class: "live-call", id: "live-call", title: "Show this call", onclick: () => { open(call.conversationId); view("talk"); followCall(); } },
       h("span", { class: "pulse" }), h("span", { class: "who" }, breakable(call.agent)), h("span", { class: "state" })),
-    h("button", { class: "danger", id: "hang-up", onclick: () => call.hangUp() }, icon("hangup"), h("span", {}, "Hang up"))];
+    h("button", { class: "danger", id: "hang-up", onclick: () => (call.simulated ? stopSimulated(call.conversationId) : call.hangUp()) }, icon("hangup"), h("span", {}, call.simulated ? "Stop" : "Hang up"))];
 }
 
 function drawState(call) {
@@ -240,7 +263,7 @@ async function refreshConversation() {
   const id = state.conversationId;
   const mine = ++asked;
   if (!id) return;
-  if (state.call?.conversationId === id && !state.call.turns.size) return;
+  if (state.call?.conversationId === id && state.call.isNew) return;
   const found = await api.conversation(id).catch((error) => ({ error }));
   if (id !== state.conversationId || isLate("conversation", mine)) return;
   state.missing = found.error && !state.conversation && state.call?.conversationId !== id ? found.error.message : null;
@@ -280,6 +303,7 @@ function soon(work, wait) {
 const conversationSoon = soon(refreshConversation, 120);
 const turnSoon = soon(refreshTurn, 160);
 const listSoon = soon(refreshList, 500);
+const reviewSoon = soon(() => review.load(), 500);
 const searchSoon = soon(refreshList, 150);
 
 // --- actions
@@ -302,6 +326,7 @@ function show(id) {
   if (id === (state.conversationId || "")) return;
   Object.assign(state, { conversationId: id || null, conversation: null, turnId: null, following: true, missing: null });
   follower.on = true;
+  watchRunning();
   inspector.empty();
   fill(scroller);
   draw();
@@ -316,7 +341,7 @@ function followCall() {
 
 async function startCall(agent, conversationId) {
   state.call?.hangUp();
-  const call = new Call(agent, (onPlayed) => (usesBrowserVoice() ? new BrowserVoice(onPlayed) : new Player(onPlayed)));
+  const call = new Call(agent, sound);
   call.addEventListener("change", draw);
   call.addEventListener("closed", () => { if (call.reason) toast(`The call ended: ${call.reason}.`); conversationSoon(); listSoon(); draw(); });
   try {
@@ -333,26 +358,71 @@ async function startCall(agent, conversationId) {
   byId("say").focus();
 }
 
+// Let the developer choose a simulated caller. `again` is the request of an earlier call.
+function simulate(agent, again = null) {
+  simulateDialog(agent, { onStarted: watch, again }).catch((error) => toast(error.message));
+}
+
+// Show a simulated call, and listen to it. The page listens to one call at a time.
+async function watch(call) {
+  if (state.call?.live) state.call.hangUp();
+  state.simulated.set(call.conversation_id, call);
+  await listenTo(call, true);
+  open(call.conversation_id);
+  view("talk");
+  followCall();
+}
+
+async function listenTo({ asked, conversation_id: id }, fresh) {
+  const call = new WatchedCall(asked.agent, id, sound, { fresh });
+  call.addEventListener("change", draw);
+  call.addEventListener("closed", () => { conversationSoon(); listSoon(); draw(); });
+  state.call = call;
+  await call.open();
+}
+
+// Listen to the simulated call on screen if it still runs, for example after the page was reloaded.
+function watchRunning() {
+  const call = state.simulated.get(state.conversationId);
+  if (call?.running && !state.call?.live) listenTo(call, false);
+}
+
+async function refreshSimulated() {
+  const { calls: found } = await api.simulatedCalls();
+  state.simulated = new Map(found.map((call) => [call.conversation_id, call]));
+  watchRunning();
+  draw();
+}
+
+function stopSimulated(id) {
+  api.stopSimulated(id).catch((error) => toast(error.message));
+}
+
+function sound(onPlayed) {
+  return usesBrowserVoice() ? new BrowserVoice(onPlayed) : new Player(onPlayed);
+}
+
 function onItem(item) {
   if (item.kind === "reload") { take(item); toast(reloaded(item)); return; }
+  if (item.kind === "simulated") { state.simulated.set(item.conversation_id, item.call); if (item.call.ending) conversationSoon(); draw(); return; }
   if (item.kind === "turn") state.call?.settle(item);
   if (item.kind === "notice" && item.conversation_id === state.call?.conversationId) toast(item.text);
-  if (["journal", "turn", "session"].includes(item.kind)) { listSoon(); conversationSoon(); turnSoon(); }
+  if (["journal", "turn", "session"].includes(item.kind)) { listSoon(); reviewSoon(); conversationSoon(); turnSoon(); }
   if (item.kind === "frame" && item.conversation_id === state.conversationId) { conversationSoon(); if (item.turn_id === state.turnId) turnSoon(); }
 }
 
 let connected = true;
 function onState(now) {
   if (now && !connected) refreshAgents();
-  if (now) { listSoon(); conversationSoon(); } // Items sent before the feed was open are lost.
+  if (now) { refreshSimulated().catch(() => {}); listSoon(); reviewSoon(); conversationSoon(); } // Items sent before the feed was open are lost.
   status.show({ down: !now });
   connected = now;
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !document.querySelector("dialog[open]") && onScreen()?.busy) onScreen().interrupt();
+  if (event.key === "Escape" && !document.querySelector("dialog[open]") && spokenInto()?.busy) spokenInto().interrupt();
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName || "");
-  if (event.key === "/" && !typing && onScreen()) { event.preventDefault(); byId("say").focus(); }
+  if (event.key === "/" && !typing && spokenInto()) { event.preventDefault(); byId("say").focus(); }
 });
 for (const button of document.querySelectorAll(".tabs-bottom button")) button.addEventListener("click", () => view(button.dataset.view));
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); view("talk"); byId("talk").focus(); });

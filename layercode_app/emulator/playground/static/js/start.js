@@ -10,24 +10,26 @@ function withoutName({ name, title }) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function agentList(agents, onCall) {
+function agentList(agents, onCall, onSimulate) {
   return h("div", { class: "agent-list" }, agents.map((agent) => h("article", { class: "agent-card" },
     h("h3", {}, breakable(agent.name)),
     h("p", {}, withoutName(agent)),
     agent.say?.length ? h("p", { class: "say" }, "Try saying ", agent.say.map((text, place) => [place ? ", " : "", h("q", {}, text)])) : null,
     h("p", { class: "model" }, agent.offline ? "offline script, no model key needed" : agent.model || "no model needed"),
-    h("button", { class: "primary", "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call"))));
+    h("div", { class: "deeds" },
+      h("button", { class: "primary", "data-agent": agent.name, "aria-label": `Call ${agent.name}`, onclick: () => onCall(agent.name) }, "Call"),
+      h("button", { class: "small", type: "button", "data-simulate": agent.name, "aria-haspopup": "dialog", "aria-label": `Call ${agent.name} with a simulated caller`, title: "Let a simulated caller talk to this agent", onclick: () => onSimulate(agent.name) }, "Simulate")))));
 }
 
-export function startView(agents, onCall) {
+export function startView(agents, onCall, onSimulate) {
   const own = agents.filter((agent) => !agent.example);
   const examples = agents.filter((agent) => agent.example);
   return h("div", { class: "start" },
     h("h1", {}, "Talk to your agent"),
     h("p", {}, "Everything runs on this machine. Say something, interrupt, and look inside each turn."),
     whoCalls(),
-    own.length ? agentList(own, onCall) : null,
-    examples.length ? h("section", { class: "examples" }, h("h2", {}, "Examples"), agentList(examples, onCall)) : null);
+    own.length ? agentList(own, onCall, onSimulate) : null,
+    examples.length ? h("section", { class: "examples" }, h("h2", {}, "Examples"), agentList(examples, onCall, onSimulate)) : null);
 }
 
 const KEY = "metadata";

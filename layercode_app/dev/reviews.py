@@ -1,0 +1,27 @@
+"""Guess goals and write scenarios of reviewed calls for the dev page, with the code of `sessions review`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ..emulator.playground.source import GoalRequest, ReviewScenarioRequest
+from ..journal.read import turns_of
+from ..journal.record import Json
+from ..journal.stores.base import Store
+from ..replay.review_scenario import guessed_goal, save_review_scenario
+from .forks import check_model
+
+
+async def goal_for_page(store: Store, asked: GoalRequest) -> Json:
+    """Let a model guess what the caller wanted. Raises DeveloperError, or CallerError if the model does not answer."""
+    turns = await turns_of(store, asked.conversation_id, bodies=True)
+    check_model(asked.model)
+    return {"goal": await guessed_goal(turns, asked.model, "The model")}
+
+
+async def scenario_for_page(store: Store, project: Path, asked: ReviewScenarioRequest) -> Json:
+    """Write a scenario from a call into the project; return its path and what was replaced. Raises DeveloperError."""
+    turns = await turns_of(store, asked.conversation_id, bodies=True)
+    written = await asyncio.to_thread(save_review_scenario, turns, goal=asked.goal, project=project)
+    return {"path": written.path.as_posix(), "replaced": list(written.replaced)}

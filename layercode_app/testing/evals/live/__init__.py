@@ -1,0 +1,1 @@
+"""Simulated calls to a running agent, through the emulator and in real time."""

@@ -1,0 +1,61 @@
+"""The agent's side of simulated calls: mocked tools, tools that have started, and sessions that have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from ....agent.runner import AgentRunner
+from ....agent.voice_agent import VoiceAgent
+from ....conversation.turn import Turn
+from ....journal.record import Json, ToolCall
+from ....webhook import SessionEnd
+from ...mocks import Mocks, check_tool
+
+
+class CallWatch:
+    """What the agent does in one simulated call. `answers` are the answers of mocked tools, by name."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        self._mocks = Mocks()
+        for tool, answer in answers.items():
+            self._mocks.set(tool, returns=answer)
+        self.tool_started = asyncio.Event()
+        """Set when a tool starts."""
+        self.session_ended = asyncio.Event()
+        """Set when the `on_session_end` hooks have ended."""
+
+    def stand_in(self, call: ToolCall) -> Awaitable[Json] | None:
+        """Return the mocked answer to a tool call; None lets the tool run."""
+        self.tool_started.set()
+        return self._mocks.stand_in(call)
+
+
+def watch_for(voice: VoiceAgent[Any, Any], answers: Mapping[str, Any]) -> CallWatch:
+    """Return the watch of a new call. Raises DeveloperError if the agent has no tool of a mocked name."""
+    for tool in answers:
+        check_tool(voice, tool)
+    return CallWatch(answers)
+
+
+class WatchedRunner(AgentRunner):
+    """An agent runner that tells the watches of simulated calls what happens. `watches` is by conversation id."""
+
+    def __init__(self, voice: VoiceAgent[Any, Any], *, watches: Mapping[str, CallWatch]) -> None:
+        super().__init__(voice)
+        self._watches = watches
+
+    async def answer(self, turn: Turn[Any, Any]) -> None:
+        """Speak the reply of a turn; in a simulated call, mocked tools answer from their mocks."""
+        if (watch := self._watches.get(turn.conversation_id)) is not None:
+            turn.live.run.stand_in = watch.stand_in
+        await super().answer(turn)
+
+    async def end_session(self, event: SessionEnd) -> None:
+        """Run the `on_session_end` hooks, and tell the watch that they have ended."""
+        try:
+            await super().end_session(event)
+        finally:
+            if (watch := self._watches.get(event.conversation_id)) is not None:
+                watch.session_ended.set()
