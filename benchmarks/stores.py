@@ -2,10 +2,11 @@
 
     python -m benchmarks.stores [--turns 100000]
 
-Costs are microseconds of this process's CPU and of wall clock time for begin, history and save. Redis is included if
-the program `redis-server` is installed. The second part fills a SQLite journal with `--turns` turns, holds a
-conversation of 1,000 turns, and compares turn 1,000 with turn 10: the whole turn, minus the time in the model. Aim: 1.2
-with the same history, without and with a spending budget. The default token budget is printed too.
+Costs are microseconds of this process's CPU and of wall clock time for begin, history and save. Redis and PostgreSQL are
+included if they are installed; PostgreSQL waits for the disk at each commit. The second part fills a SQLite journal with
+`--turns` turns, holds a conversation of 1,000 turns, and compares turn 1,000 with turn 10: the whole turn, minus the time
+in the model. Aim: 1.2 with the same history, without and with a spending budget. The default token budget is printed too.
+`benchmarks.large_journal` does the same in a large PostgreSQL journal.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+import pytest
 import uvloop
 from loguru import logger
 from pydantic_ai import Agent
@@ -42,6 +43,7 @@ from layercode_app.settings.limits import Limits
 from layercode_app.watch.budgets import Budgets
 from layercode_app.watch.pending import PendingTotals
 from layercode_app.webhook import Message
+from tests.postgres_server import PostgresServer
 
 REPLY = "That is a sensible question, and the answer takes about as many words as this sentence has. "
 AIM = 1.2
@@ -82,7 +84,7 @@ async def costs(name: str, url: str) -> None:
     for callers in (1, 10, 50):
         rounds = [await fill(store, 2000, callers) for _ in range(3)]
         wall, cpu = (statistics.median(column) * 1e6 for column in zip(*rounds, strict=True))
-        print(f"{name:>7}, {callers:>2} at once: {cpu:6.0f} us CPU, {wall:6.0f} us wall per turn")
+        print(f"{name:>8}, {callers:>2} at once: {cpu:6.0f} us CPU, {wall:6.0f} us wall per turn")
     await store.close()
 
 
@@ -120,13 +122,17 @@ async def _nowhere(frames: Sequence[Frame]) -> None:
     """Discard the frames."""
 
 
-async def growth(path: Path, turns: int) -> float:
-    """Return the larger ratio of turn 1,000 to turn 10 with the same trimmed history, without and with a budget."""
-    store = create_store(f"sqlite:///{path}")
+async def growth(url: str, turns: int = 0) -> float:
+    """Return the larger ratio of turn 1,000 to turn 10 with the same trimmed history, without and with a budget.
+
+    The journal is first filled with `turns` turns.
+    """
+    store = create_store(url)
     await store.open()
-    started = time.perf_counter()
-    await fill(store, turns, 50)
-    print(f"\nfilled with {turns:,} turns in {time.perf_counter() - started:.0f} s")
+    if turns:
+        started = time.perf_counter()
+        await fill(store, turns, 50)
+        print(f"\nfilled with {turns:,} turns in {time.perf_counter() - started:.0f} s")
     ratios = [await _ratio(store, tokens, spending) for tokens, spending in ((2000, ""), (2000, "$1000"), (8000, ""))]
     await store.close()
     return max(ratios[:2])
@@ -180,6 +186,21 @@ def redis_server(folder: str) -> Iterator[str]:
         server.wait()
 
 
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Run a PostgreSQL server. Yield its URL, or "" if it is not installed."""
+    try:
+        server = PostgresServer(durable=True)
+    except pytest.skip.Exception:
+        yield ""
+        return
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
 def main() -> int:
     """Print the costs and the ratio. Return 1 if the aim was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -193,7 +214,12 @@ def main() -> int:
             uvloop.run(costs("redis", redis))
         else:
             print("  redis: redis-server is not installed")
-        ratio = uvloop.run(growth(Path(folder) / "growth.sqlite3", turns))
+        with postgres_server() as postgres:
+            if postgres:
+                uvloop.run(costs("postgres", postgres))
+            else:
+                print("postgres: PostgreSQL is not installed")
+        ratio = uvloop.run(growth(f"sqlite:///{folder}/growth.sqlite3", turns))
     print(f"turn 1,000 against turn 10: {ratio:.2f} (aim at most {AIM})")
     return int(ratio > AIM)
 

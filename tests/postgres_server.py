@@ -25,7 +25,9 @@ DEBIAN = Path("/usr/lib/postgresql")
 class PostgresServer:
     """One server with one database, `test`, whose user of that name needs no password."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable` is for measurements: a commit waits for the disk, as in production."""
+        self._durable = durable
         # Debian keeps its programs beside the path.
         self._postgres = need_program("postgres", *map(str, sorted(DEBIAN.glob("*/bin/postgres"))))
         self._folder = Path(tempfile.mkdtemp(prefix="layercode-postgres-"))
@@ -88,7 +90,8 @@ class PostgresServer:
         subprocess.run(made, check=True, capture_output=True, cwd=self._folder, **as_user)
 
     def _run(self, data: Path) -> None:
-        options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
+        options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+        options |= {} if self._durable else {"fsync": "off"}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log.txt").open("wb") as log:
             self._process = subprocess.Popen(

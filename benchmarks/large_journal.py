@@ -1,0 +1,165 @@
+"""Measure a large PostgreSQL journal: turns in it, a report on it, and turns with a database 2 ms away.
+
+    python -m benchmarks.large_journal [--turns 1000000]
+
+The journal is filled by SQL with copies of 2,000 turns, spread evenly over the last 70 days, so that a tenth of them are in
+the last 7. Then, in one run:
+
+- a conversation of 1,000 turns: turn 1,000 against turn 10. Aim: at most 1.2.
+- `report --since 7d`: seconds and peak memory, in a journal of a tenth of the turns and in the whole one. Aim: the memory
+  is the same, at most 1.2 times.
+- the first word of an agent without a model, with the database next to the server and 2 ms away: the median and p99. A
+  turn waits for one round trip to the database before its first word.
+
+Needs PostgreSQL. The server waits for the disk at each commit, except while the journal is filled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import uvloop
+from loguru import logger
+
+from layercode_app import LayerCode, Turn, VoiceAgent, load_settings
+from layercode_app.emulator.webhooks import WebhookClient
+from layercode_app.journal.stores import create_store
+from tests.journal.stores.faulty_link import faulty_link
+from tests.postgres_server import PostgresServer
+from tests.serving import serve
+
+from .stores import AIM, fill, growth
+
+SAMPLES = 2000
+DAYS = 70
+CALLS = 300
+AWAY_SECONDS = 0.001
+"""The delay of each message, in each direction."""
+SECRET = "test-secret"
+_COPY_TURNS = """
+INSERT INTO layercode.turns (conversation_id, turn_id, kind, speaking, agent, status, owner, token, started_at, tokens,
+    head, messages, frames)
+SELECT t.conversation_id || '-' || n, t.turn_id, t.kind, t.speaking, t.agent, t.status, t.owner, t.token,
+    extract(epoch FROM now()) - %(seconds)s::float8 * (1 - (n - %(first)s::int + 1) / %(count)s::float8), t.tokens, t.head,
+    t.messages, t.frames
+FROM generate_series(%(first)s::int, %(last)s::int) AS n, sample AS t
+"""
+_COPY_CONVERSATIONS = """
+INSERT INTO layercode.conversations (conversation_id, agent, started_at, last_at)
+SELECT conversation_id, min(agent), min(started_at), max(started_at) FROM layercode.turns GROUP BY conversation_id
+ON CONFLICT DO NOTHING
+"""
+
+
+def multiply(url: str, first: int, last: int) -> None:
+    """Fill the journal with copies of the sampled turns, numbered from `first` to `last`."""
+    given = {"first": first, "last": last, "count": last - first + 1, "seconds": DAYS * 86_400}
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET synchronous_commit = off")
+        connection.execute(
+            "CREATE TEMP TABLE sample AS SELECT * FROM layercode.turns WHERE conversation_id LIKE 'sample%'"
+        )
+        connection.execute(_COPY_TURNS, given)
+        connection.execute(_COPY_CONVERSATIONS)
+        connection.execute("ANALYZE")
+
+
+async def sample(url: str) -> None:
+    """Write the turns that are copied."""
+    store = create_store(url)
+    await store.open()
+    await fill(store, SAMPLES, 50)
+    await store.close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table in ("turns", "conversations"):
+            connection.execute(f"UPDATE layercode.{table} SET conversation_id = 'sample-' || conversation_id")
+
+
+def report(url: str) -> tuple[float, float, str]:
+    """Run `report --since 7d`; return its seconds, its peak memory in megabytes, and its number of turns."""
+    code = "import resource, sys; from layercode_app.cli.main import main; sys.argv = ['x', *sys.argv[1:]]\n"
+    code += "try: main()\nfinally: print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "report", "--since", "7d", "--json", "--store", url],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    peak = re.search(r"PEAK (\d+)", done.stderr)
+    turns = re.search(r'"turns": ?(\d+)', done.stdout)
+    assert peak
+    assert turns
+    return time.perf_counter() - began, int(peak[1]) / 1024, turns[1]
+
+
+async def first_words(url: str) -> list[float]:
+    """Hold calls of one turn, one after another; return the milliseconds to the first word of each."""
+    voice = VoiceAgent("echo")
+
+    @voice.on_message
+    async def answer(turn: Turn) -> str:
+        return turn.text
+
+    given = {"webhook_secret": SECRET, "store": url, "log_dir": "", "filler": "off"}
+    app = LayerCode(voice, settings=load_settings(given, env_file=None, toml_file=None))
+    found = []
+    async with serve(app) as address, WebhookClient(f"{address}/api/agent", SECRET) as client:
+        for number in range(CALLS):
+            ids = {"conversation_id": f"first-{time.time_ns()}", "session_id": "s", "turn_id": f"t{number}"}
+            began = time.perf_counter()
+            async with client.deliver({"type": "message", "text": "hello", **ids}) as received:
+                spoken = [time.perf_counter() async for frame in received.frames() if frame.type == "response.tts"]
+            found.append((spoken[0] - began) * 1000)
+    return sorted(found)
+
+
+async def link_away(server: PostgresServer) -> None:
+    """Print the first word with the database near and 2 ms away."""
+    async with faulty_link(server.port) as link:
+        url = f"postgresql://test@127.0.0.1:{link.port}/postgres"
+        for name, delay in (("next to the server", 0.0), ("2 ms away", AWAY_SECONDS)):
+            link.delay = delay
+            words = await first_words(url)
+            p99 = words[int(len(words) * 0.99) - 1]
+            print(f"first word, database {name}: median {statistics.median(words):.1f} ms, p99 {p99:.1f} ms")
+
+
+def main() -> int:
+    """Print the figures. Return 1 if an aim was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=1_000_000, help="turns that the journal holds already")
+    copies = parser.parse_args().turns // SAMPLES
+    logger.remove()
+    server = PostgresServer(durable=True)
+    server.start()
+    try:
+        asyncio.run(sample(server.url))
+        reports = []
+        for first, last in ((1, copies // 10), (copies // 10 + 1, copies)):
+            began = time.perf_counter()
+            multiply(server.url, first, last)
+            print(f"\nfilled up to {last * SAMPLES:,} turns in {time.perf_counter() - began:.0f} s")
+            reports.append(report(server.url))
+            seconds, peak, turns = reports[-1]
+            print(f"report --since 7d: {turns} turns in {seconds:.0f} s, peak memory {peak:.0f} MB")
+        ratio = uvloop.run(growth(server.url))
+        asyncio.run(link_away(server))
+    finally:
+        server.stop()
+    memory = reports[1][1] / reports[0][1]
+    print(f"turn 1,000 against turn 10: {ratio:.2f} (aim at most {AIM}); memory of the reports: {memory:.2f} times")
+    return int(max(ratio, memory) > AIM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
