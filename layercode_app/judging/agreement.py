@@ -43,7 +43,9 @@ def read_labels(path: Path) -> list[Label]:
         raise ConfigurationError(f"{path}: {error.strerror}; expected a file with one label a line.") from error
     found = [_label(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
-        raise ConfigurationError(f"{path}: the file has no labels; expected one label per line, as JSON such as {EXAMPLE}.")
+        raise ConfigurationError(
+            f"{path}: the file has no labels; expected one label per line, as JSON such as {EXAMPLE}."
+        )
     return found
 
 
