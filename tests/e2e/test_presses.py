@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimatio
 
 
 async def place(element: Locator) -> tuple[float, float]:
-    box = await element.bounding_box()
-    assert box
+    async with asyncio.timeout(100):
+        # The list may be drawn again at this moment, and then the element has no box.
+        while not (box := await element.bounding_box()):
+            await asyncio.sleep(0.01)
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
