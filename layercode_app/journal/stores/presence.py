@@ -41,6 +41,7 @@ class Presence(ABC, Generic[L]):
         self.owner = uuid4().hex
         self.receive: Callable[[Signal], None] = lambda signal: None
         self._tasks: list[asyncio.Task[None]] = []
+        self._renewal: asyncio.Future[None] | None = None
 
     @abstractmethod
     async def renew(self) -> None:
@@ -86,6 +87,9 @@ class Presence(ABC, Generic[L]):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
+        if self._renewal is not None:
+            # Sent on another connection, a late renewal would undo the withdrawal: a dead worker would seem alive.
+            await asyncio.gather(self._renewal, return_exceptions=True)
         with suppress(StoreError):
             await self.withdraw()
 
@@ -124,7 +128,8 @@ class Presence(ABC, Generic[L]):
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _beat(self) -> None:
-        await self.renew()
+        self._renewal = asyncio.ensure_future(self.renew())
+        await asyncio.shield(self._renewal)
         if self._down:
             self._down = False
             self._unsure_until = asyncio.get_running_loop().time() + LEASE_SECONDS

@@ -1,0 +1,77 @@
+"""A worker that closes counts as dead at once, whatever its last renewal still does."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from layercode_app.exceptions import StoreError
+from layercode_app.journal.stores import presence
+from layercode_app.journal.stores.base import Signal
+from layercode_app.journal.stores.presence import Presence
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Row:
+    """The lease of the worker, as the server stores it."""
+
+    component: str = "row"
+    exists: bool = False
+
+
+class Slow(Presence[Row]):
+    """Renews through a connection that is busy from the second renewal on, and withdraws through an idle one.
+
+    As in the stores, a cancelled renewal that was sent still arrives.
+    """
+
+    errors = (StoreError,)
+
+    def __init__(self, *, fails: bool) -> None:
+        super().__init__()
+        self.sent, self.busy, self.fails = asyncio.Event(), asyncio.Event(), fails
+
+    async def renew(self) -> None:
+        await asyncio.shield(asyncio.ensure_future(self._arrive()))
+
+    async def _arrive(self) -> None:
+        if self._link.exists:
+            self.sent.set()
+            await self.busy.wait()
+        if self.fails and self.sent.is_set():
+            raise StoreError("lost")
+        self._link.exists = True
+
+    async def exists(self, owner: str) -> bool:
+        return self._link.exists
+
+    async def withdraw(self) -> None:
+        self._link.exists = False
+
+    async def send(self, owner: str, signal: Signal) -> None:
+        raise NotImplementedError
+
+    async def empty_inbox(self) -> None:
+        pass
+
+    async def listen(self) -> None:
+        self._subscribed.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_renewal_in_flight_does_not_outlive_the_withdrawal(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "BEAT_SECONDS", 0)
+    worker, row = Slow(fails=fails), Row()
+    await worker.start(row)
+    await worker.sent.wait()
+    asyncio.get_running_loop().call_later(0.05, worker.busy.set)
+    await worker.stop()
+    await asyncio.sleep(0.1)
+    assert not row.exists
