@@ -150,7 +150,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_the_table_moves_on_and_is_gone_when_the_report_is_printed(project: Path) -> None:
     with terminal("eval", "calls.yaml", cwd=project) as opened:
-        seen = plain(opened.wait_for("waiting", "turn 2", "1 of 2 runs finished"))
+        seen = plain(opened.wait_for("turn 2", "1 of 2 runs finished"))
         assert "printed by the agent\n" in seen
         (project / "go").touch()
         assert opened.wait_for_end() == 1
