@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from ..forked import AsyncProcess
+from ..forwarding import forward
 from ..ports import free_port
 from ..processes import command, listening
 
@@ -97,24 +98,13 @@ async def _proxy(fleet: Fleet) -> AsyncIterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = next(turns)
         fleet.connections[number] += 1
-        with suppress(OSError):
-            up, down = await asyncio.open_connection("127.0.0.1", fleet.hosts[number].port)
-            pumps = [asyncio.create_task(_pump(reader, down)), asyncio.create_task(_pump(up, writer))]
-            # When either side leaves, the other is told.
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.wait(pumps)
-            down.close()
-        writer.close()
+        try:
+            far = await asyncio.open_connection("127.0.0.1", fleet.hosts[number].port)
+        except OSError:
+            writer.close()
+            return
+        await forward(reader, writer, *far)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()

@@ -14,6 +14,7 @@ from layercode_app.exceptions import DeliveryError
 from ..calling import Caller
 from ..journals import journal_url
 from ..server_process import SECRET, ServerProcess, server_on
+from .leaving import heard_until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
@@ -60,16 +61,5 @@ async def test_a_hand_over_survives(server: ServerProcess, tmp_path: Path) -> No
 
         # Interrupted while billing speaks.
         caller = Caller(client, f"{name}-c")
-        async with caller.client.deliver(
-            {
-                "type": "message",
-                "text": "my invoice",
-                "conversation_id": f"{name}-c",
-                "session_id": "s",
-                "turn_id": "c1",
-            }
-        ) as answer:
-            async for frame in answer.frames():
-                if "This" in str(frame.payload.get("content", "")):
-                    break
+        await heard_until(caller, "my invoice", "c1", "This")
         assert (await caller.say("hello", turn_id="c2")).spoken.startswith("This is billing")

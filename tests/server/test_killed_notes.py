@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from layercode_app.emulator.webhooks import WebhookClient
-from layercode_app.exceptions import DeliveryError
 
 from ..calling import Caller
 from ..journals import journal_url
 from ..server_process import SECRET, ServerProcess, server_on
+from .leaving import heard_until, killed_at
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
@@ -51,19 +51,14 @@ async def known(client: WebhookClient, user: str) -> str:
 async def thanked(server: ServerProcess, times: int) -> None:
     """Wait until the task of the tool has run as often as this, and not more often soon after."""
     async with asyncio.timeout(LEASED_SECONDS):
-        while server.starts.read_text().count("thanks likes rye") < times:
+        while thanks(server) < times:
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
-    assert server.starts.read_text().count("thanks likes rye") == times
+    assert thanks(server) == times
 
 
-async def killed_within(server: ServerProcess, client: WebhookClient, user: str) -> None:
-    """Deliver a message, and kill the server when the agent speaks, after its tool."""
-    ids = {"conversation_id": user, "session_id": "s", "turn_id": "t1", "metadata": {"user": user}}
-    async with client.deliver({"type": "message", "text": LIKES, **ids}) as answer:
-        async for frame in answer.frames():
-            if "I" in str(frame.payload.get("content", "")):
-                await asyncio.to_thread(server.kill)
+def thanks(server: ServerProcess) -> int:
+    return " ".join(server.started).count("thanks likes rye")
 
 
 async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> None:
@@ -80,19 +75,14 @@ async def test_a_note_is_kept_once(server: ServerProcess, tmp_path: Path) -> Non
 
         # Killed within the turn, when the tool has ended: it does not run again, and its note and task are kept.
         user = f"{tmp_path.name}-within"
-        with pytest.raises(DeliveryError):
-            await killed_within(server, client, user)
-        await asyncio.to_thread(server.start)
-        assert (await Caller(client, user, "s").say(LIKES, turn_id="t1", metadata={"user": user})).spoken == APOLOGY
+        caller = Caller(client, user, "s")
+        await killed_at(server, caller, LIKES, "t1", "I", metadata={"user": user})
+        assert (await caller.say(LIKES, turn_id="t1", metadata={"user": user})).spoken == APOLOGY
         assert await known(client, user) == ONCE
         await thanked(server, 2)
 
         # Interrupted when the note had been made, and a new call at once.
         user = f"{tmp_path.name}-interrupted"
-        ids = {"conversation_id": user, "session_id": "s", "turn_id": "t1", "metadata": {"user": user}}
-        async with client.deliver({"type": "message", "text": LIKES, **ids}) as answer:
-            async for frame in answer.frames():
-                if "I" in str(frame.payload.get("content", "")):
-                    break
+        await heard_until(Caller(client, user, "s"), LIKES, "t1", "I", metadata={"user": user})
         assert await known(client, user) == ONCE
         await thanked(server, 3)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from layercode_app.emulator.webhooks import WebhookClient
-from layercode_app.exceptions import DeliveryError
 
 from ..calling import Caller
 from ..journals import journal_url
 from ..server_process import SECRET, ServerProcess, server_on
+from .leaving import heard_until, killed_at
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
 
@@ -24,29 +24,6 @@ NAME, DAY, DONE = "I have taken down the name", "I have taken down the day", "Al
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
     with server_on(journal_url(request.param, request, tmp_path), tmp_path) as server:
         yield server
-
-
-async def heard_until(
-    caller: Caller, text: str, turn_id: str, word: str, *, server: ServerProcess | None = None
-) -> str:
-    """Deliver a message, and leave when this word was said, or kill the server; return what was said."""
-    ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id, "turn_id": turn_id}
-    spoken = ""
-    async with caller.client.deliver({"type": "message", "text": text, **ids}) as answer:
-        async for frame in answer.frames():
-            spoken += str(frame.payload.get("content", ""))
-            if word in spoken and server is None:
-                break
-            if word in spoken and server is not None:
-                await asyncio.to_thread(server.kill)
-    return spoken
-
-
-async def killed_at(server: ServerProcess, caller: Caller, text: str, turn_id: str, word: str) -> None:
-    """Deliver a message, kill the server when this word was said, and start it again."""
-    with pytest.raises(DeliveryError):
-        await heard_until(caller, text, turn_id, word, server=server)
-    await asyncio.to_thread(server.start)
 
 
 async def test_a_stage_and_slow_work_survive(server: ServerProcess, tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+
+from ...forwarding import forward
 
 
 @dataclass
@@ -31,21 +33,8 @@ class FaultyLink:
             writer.close()
             return
         self._writers |= {writer, down}
-        pumps = [asyncio.create_task(self._pump(*ends)) for ends in ((reader, down), (up, writer))]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.wait(pumps)
+        await forward(reader, writer, up, down, delay=lambda: asyncio.sleep(self.delay))
         self._writers -= {writer, down}
-        for end in (down, writer):
-            end.close()
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                await asyncio.sleep(self.delay)
-                writer.write(data)
-                await writer.drain()
 
 
 @asynccontextmanager

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
 from layercode_app import Message, Turn, VoiceAgent
-from layercode_app.agent.runner import AgentRunner
 from layercode_app.conversation import delivery
 from layercode_app.conversation.admission import TurnHandler
-from layercode_app.conversation.listener import Listener
 from layercode_app.exceptions import StoreError
-from layercode_app.journal.record import Frame, Json, Status, TurnRecord
+from layercode_app.journal.record import Json, Status, TurnRecord
 from layercode_app.journal.stores.base import Signal, Store
 
+from .admitted import admit
 from .conftest import Open
 from .records import begin, ended, turn
 
@@ -50,13 +48,6 @@ def message(turn_id: str, heard: str | None = None, of: str = "old") -> Message:
     return Message(session_id="s", conversation_id="c", turn_id=turn_id, text="Go on.", interruption_context=context)
 
 
-async def admit(handler: TurnHandler, event: Message, go_on: asyncio.Event) -> None:
-    async def take(frames: Sequence[Frame]) -> None:
-        pass
-
-    await handler.admit(AgentRunner(counter(go_on)), event, Listener(take), received=time.perf_counter())
-
-
 async def heard_of(store: Store, turn_id: str) -> tuple[Status, str]:
     record = await store.get("c", turn_id)
     assert record is not None
@@ -86,17 +77,17 @@ async def test_if_the_worker_dies_that_was_told(worker: Open) -> None:
     await begin(first, old := turn("c", "old"))
     await first.save(ended(old, "one two three four"))
     await begun_and_left(dying, "new")
-    await admit(TurnHandler(here), message("new", "one two"), soon())
+    await admit(TurnHandler(here), counter(soon()), message("new", "one two"))
     assert await heard_of(here, "old") == (Status.INTERRUPTED, "one two")
 
 
 async def test_if_the_worker_dies_that_was_to_stop_it(worker: Open) -> None:
     first, dying, here = await worker(), await worker(), await worker()
     running = TurnHandler(first)
-    cut = asyncio.create_task(admit(running, message("old"), asyncio.Event()))
+    cut = asyncio.create_task(admit(running, counter(asyncio.Event()), message("old")))
     await until(lambda: bool(running.running))
     await begun_and_left(dying, "new")
-    await admit(TurnHandler(here), message("new", "one"), soon())
+    await admit(TurnHandler(here), counter(soon()), message("new", "one"))
     await asyncio.wait_for(cut, 10)
     assert await heard_of(here, "old") == (Status.SUPERSEDED, "one")
     await running.drain()
@@ -107,9 +98,9 @@ async def test_if_its_own_worker_is_slow(worker: Open, hears_of_it: str) -> None
     first, here = await worker(), await worker()
     slow, signals, go_on = TurnHandler(first), list[Signal](), asyncio.Event()
     first.on_signal(signals.append)
-    speaking = asyncio.create_task(admit(slow, message("old"), go_on))
+    speaking = asyncio.create_task(admit(slow, counter(go_on), message("old")))
     await until(lambda: bool(slow.running))
-    await admit(TurnHandler(here), message("new", "one"), soon())
+    await admit(TurnHandler(here), counter(soon()), message("new", "one"))
     assert await heard_of(here, "old") == (Status.SUPERSEDED, "one")
 
     await until(lambda: "heard" in {signal.kind for signal in signals})
@@ -135,9 +126,9 @@ async def test_if_its_save_is_late(worker: Open, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as outage:
         outage.setattr(first, "save", away)
-        await admit(saves, message("old"), soon())
+        await admit(saves, counter(soon()), message("old"))
         first.on_signal(lambda signal: None)
-        await admit(TurnHandler(here), message("new", "one two"), soon())
+        await admit(TurnHandler(here), counter(soon()), message("new", "one two"))
         saves._obey(Signal("heard", "c", "old", heard={"previous_turn_interrupted": True, "text_heard": "one two"}))
         await asyncio.sleep(0)
     assert await saves.late.hurry("c") is None

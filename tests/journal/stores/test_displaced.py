@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
 
 import pytest
 
 from layercode_app import Message, Turn, VoiceAgent
-from layercode_app.agent.runner import AgentRunner
 from layercode_app.conversation import delivery
 from layercode_app.conversation.admission import TurnHandler
-from layercode_app.conversation.listener import Listener
-from layercode_app.journal.record import Frame, Status, ToolCall, TurnRecord
+from layercode_app.journal.record import Status, ToolCall, TurnRecord
 from layercode_app.journal.stores.base import Store
 
+from .admitted import admit
 from .conftest import Open
 from .records import begin, turn
 
@@ -55,16 +52,11 @@ async def half_a_turn(store: Store) -> TurnRecord:
 
 async def next_turn(store: Store) -> str:
     """What the model of the next turn is told, on another worker."""
-    heard: list[Frame] = []
-
-    async def take(frames: Sequence[Frame]) -> None:
-        heard.extend(frames)
-
     handler = TurnHandler(store)
     event = Message(session_id="s", conversation_id="c", turn_id="new", text="What did I order?")
-    await handler.admit(AgentRunner(reader()), event, Listener(take), received=time.perf_counter())
+    told = await admit(handler, reader(), event)
     await handler.drain()
-    return "".join(str(frame.content) for frame in heard if frame.type == "response.tts")
+    return told
 
 
 async def test_of_a_worker_that_does_not_answer(worker: Open) -> None:

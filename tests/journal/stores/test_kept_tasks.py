@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-
 import pytest
 
 from layercode_app import Message, VoiceAgent
-from layercode_app.agent.runner import AgentRunner
 from layercode_app.conversation.admission import TurnHandler
-from layercode_app.conversation.listener import Listener
 from layercode_app.journal.check_journal import check_journal
-from layercode_app.journal.record import Frame, ToolCall
+from layercode_app.journal.record import ToolCall
 from layercode_app.journal.stores.base import Job, Store
 
+from .admitted import admit
 from .conftest import Open
 from .records import begin, turn
 
@@ -40,12 +36,8 @@ async def deliver(store: Store, turn_id: str) -> None:
     async def answer(turn: object) -> str:
         return "Hello"
 
-    async def take(frames: Sequence[Frame]) -> None:
-        pass
-
     handler = TurnHandler(store)
-    event = Message(session_id="s", conversation_id="c", turn_id=turn_id, text="Order.")
-    await handler.admit(AgentRunner(voice), event, Listener(take), received=time.perf_counter())
+    await admit(handler, voice, Message(session_id="s", conversation_id="c", turn_id=turn_id, text="Order."))
     await handler.drain()
 
 

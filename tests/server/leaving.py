@@ -1,0 +1,36 @@
+"""Leave a call, or kill its server, when the agent has said a word."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from layercode_app.exceptions import DeliveryError
+
+from ..calling import Caller
+from ..server_process import ServerProcess
+
+
+async def heard_until(
+    caller: Caller, text: str, turn_id: str, word: str, *, server: ServerProcess | None = None, **more: Any
+) -> str:
+    """Deliver a message, and leave when this word was said, or kill the server; return what was said."""
+    ids = {"conversation_id": caller.conversation_id, "session_id": caller.session_id, "turn_id": turn_id}
+    spoken = ""
+    async with caller.client.deliver({"type": "message", "text": text, **ids, **more}) as answer:
+        async for frame in answer.frames():
+            spoken += str(frame.payload.get("content", ""))
+            if word in spoken and server is None:
+                break
+            if word in spoken and server is not None:
+                await asyncio.to_thread(server.kill)
+    return spoken
+
+
+async def killed_at(server: ServerProcess, caller: Caller, text: str, turn_id: str, word: str, **more: Any) -> None:
+    """Deliver a message, kill the server when this word was said, and start it again."""
+    with pytest.raises(DeliveryError):
+        await heard_until(caller, text, turn_id, word, server=server, **more)
+    await asyncio.to_thread(server.start)
