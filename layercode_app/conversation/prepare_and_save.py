@@ -175,7 +175,6 @@ class Work:
         record.ended_at = time.time()
         record.timings["total"] = total
         note_jobs(record, self.noted, self.jobs)
-        jobs = [*self.jobs, *task_jobs(record)]
         try:
             try:
                 for job in self.jobs:
@@ -188,5 +187,5 @@ class Work:
         except StoreError as error:
             logger.error("The turn could not be saved; saving is retried: {}", error)
             changes = (self.state.changes() if self.state else {}) | (live.flow.changes() if live.flow else {})
-            self.services.late.keep(record, changes, jobs)
+            self.services.late.keep(record, changes, [*self.jobs, *task_jobs(record)])
             record.error_category = record.error_category or "store"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..exceptions import ConfigurationError
 from ..journal.record import Json
-from ..testing.evals.scenario import Scenario, load
+from ..testing.evals.scenario import Scenario, load, scenario_files
 
 FOLDER = "evals"
 """The folder of scenario files, in the project and beside agent files."""
@@ -86,6 +86,6 @@ def find_callers(project: Path, agent_folders: Iterable[Path], names: Mapping[st
 def _files(project: Path, agent_folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """Yield each scenario file once, and a unique name for the page: the path in the project, or the whole path."""
     folders = dict.fromkeys((each / FOLDER).resolve() for each in (project, *agent_folders))
-    for path in (path for folder in folders for path in sorted(folder.glob("*.y*ml"))):
+    for path in (path for folder in folders for path in scenario_files(folder)):
         inside = path.is_relative_to(project.resolve())
         yield path, path.relative_to(project.resolve()).as_posix() if inside else str(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..exceptions import ConfigurationError
 from ..scaffold.conversations import CONVERSATIONS
-from ..testing.evals.scenario import load
+from ..testing.evals.scenario import load, scenario_files
 
 MOST = 3
 """Maximum number of sentences for each agent."""
@@ -24,7 +24,7 @@ def suggestions(project: Path, agents: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _in_scenarios(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in sorted(folder.glob("*.y*ml")):
+    for path in scenario_files(folder):
         try:
             file = load(path)
         except ConfigurationError:

@@ -7,22 +7,22 @@ import functools
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ..exceptions import PlatformAPIError
 from .agent_changes import AgentChanges
+from .bodies import ModelT, read
 from .emulator import Emulator
 from .faults import Faults
 from .javascript import parse
 from .session import Session
 
 Handler: TypeAlias = Callable[[Emulator, Request], Awaitable[Response]]
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _AuthorizeSession(BaseModel):
@@ -143,14 +143,7 @@ def _session(emulator: Emulator, request: Request) -> Session:
     return session
 
 
-async def _read(request: Request, model: type[_Model]) -> _Model:
+async def _read(request: Request, model: type[ModelT]) -> ModelT:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise PlatformAPIError("Expected a JSON body with content-type application/json", status=400)
-    try:
-        return model.model_validate(parse(await request.body()))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        raise PlatformAPIError(f"{where}: {first['msg']}", status=400) from error
-    except ValueError as error:
-        raise PlatformAPIError(f"The body is not JSON: {error}", status=400) from error
+    return await read(request, model, parse=parse)

@@ -53,16 +53,23 @@ def save_turn(turns: Sequence[TurnRecord], turn_id: str, *, form: Form, project:
     text, path = (
         (HEADER + dump(file), f"evals/{name}.yaml") if form == "scenario" else (as_test(file), f"tests/test_{name}.py")
     )
+    return write_new(project, Path(path), text)
+
+
+def write_new(project: Path, path: Path, text: str) -> Path:
+    """Write to the first free name: `order.yaml`, `order_2.yaml`, and so on. Return the path inside the project.
+
+    Raises ConfigurationError if it cannot be written.
+    """
     try:
         # Not make_folder, which lets git ignore the folder: scenarios and tests belong in the repository.
         (project / path).parent.mkdir(parents=True, exist_ok=True)
-        return write_new(project, Path(path), text)
+        return _write_first_free(project, path, text)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def write_new(project: Path, path: Path, text: str) -> Path:
-    """Write to the first free name: `order.yaml`, `order_2.yaml`, and so on. Return the path inside the project."""
+def _write_first_free(project: Path, path: Path, text: str) -> Path:
     number = 1
     while True:
         free = path if number == 1 else path.with_stem(f"{path.stem}_{number}")

@@ -47,12 +47,8 @@ def save_review_scenario(turns: Sequence[TurnRecord], *, goal: str, project: Pat
     stand_ins = StandIns(turns)
     name = f"{slug(turns[-1].agent)}_{slug(StandIns(turns).caller(goal))}"
     file = review_scenario(turns, stand_ins, name=name, goal=goal)
-    path = Path("evals", f"{name}.yaml")
-    try:
-        (project / path.parent).mkdir(parents=True, exist_ok=True)
-        return Written(write_new(project, path, HEADER + dump(file)), stand_ins.replaced)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+    path = write_new(project, Path("evals", f"{name}.yaml"), HEADER + dump(file))
+    return Written(path, stand_ins.replaced)
 
 
 def review_scenario(

@@ -95,7 +95,11 @@ def stage_json(stage: Stage) -> Json:
 
 def unheard(record: TurnRecord) -> str:
     """Return the end of the reply that was sent, but that the caller did not hear."""
-    spoken, heard = record.spoken_text, record.heard
+    return unheard_part(record.spoken_text, record.heard)
+
+
+def unheard_part(spoken: str, heard: str) -> str:
+    """Return the words after those that were heard; empty if the heard words are not the beginning of the spoken ones."""
     return spoken[len(heard) :] if spoken.startswith(heard) else ""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...journal.cost import dollars
 from ...output.live import Line, cells_of, padded
 from ...output.terminal import Part as Cell
-from ...output.visible import visible
+from ...output.visible import shortened, visible
 from ...reports.figures import counted
 from .urgent_rows import count_others, most_urgent
 
@@ -50,7 +50,7 @@ class LiveTable:
         if left := len(rows) - len(shown):
             shown = shown[: max(1, height - AROUND - len(below) - 1)]
             left = len(rows) - len(shown)
-            below.insert(0, _cut(f"and {counted(left, 'more row')}: {count_others(rows, shown)}", width))
+            below.insert(0, shortened(f"and {counted(left, 'more row')}: {count_others(rows, shown)}", width))
         lines = _table(shown, rows, width)
         lines += [[line] for line in below]
         return lines
@@ -140,7 +140,3 @@ def _now(row: Row) -> Cell:
     if row.done >= row.total:
         return ("failed", "red") if row.failed else ("passed", "green")
     return ("waiting", "dim")
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(1, width - 1)] + "…"

@@ -25,9 +25,9 @@ from ...exceptions import (
 )
 from ...journal.record import Json, TurnRecord
 from ...output.colors import colors
+from ..bodies import json_answer as _json
+from ..bodies import read as _read
 from ..speech import Silence
-from .bodies import json_answer as _json
-from .bodies import read as _read
 from .export import export_page
 from .figures import conversation_row, latency, matches, shown, totals, whole
 from .live import events

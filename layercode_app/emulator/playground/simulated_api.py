@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ...journal.record import Json
+from ..bodies import json_answer, read
 from ..feed import Feed
-from .bodies import json_answer, read
 from .live import encode, events
 from .simulated import SimulationRequest
 from .source import Source

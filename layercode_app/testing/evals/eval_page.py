@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
+from ...reports.conversations import unheard_part
 from ...reports.figures import counted, duration, milliseconds
 from ...reports.report_page import render
 from .matrix_report import matrix_rows, matrix_table
@@ -80,9 +81,7 @@ def turns_of(reason: str, one: Played) -> list[int]:
 def _words(turn: dict[str, Any]) -> tuple[str, str]:
     """Return the words that the caller heard, and those that were spoken but not heard."""
     spoken, heard = turn["spoken"], turn["heard"]
-    if heard is None:
-        return spoken, ""
-    return (heard, spoken[len(heard) :]) if spoken.startswith(heard) else (heard, "")
+    return (spoken, "") if heard is None else (heard, unheard_part(spoken, heard))
 
 
 def _chart(waterfall: dict[str, Any] | None) -> dict[str, Any] | None:

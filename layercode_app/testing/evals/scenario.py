@@ -89,6 +89,11 @@ class ScenarioFile(Part):
         return scenarios
 
 
+def scenario_files(folder: Path) -> list[Path]:
+    """Return the scenario files of a folder, sorted."""
+    return sorted(folder.glob("*.y*ml"))
+
+
 def load(path: Path) -> ScenarioFile:
     """Read a scenario file. Raises ConfigurationError with the place of the error and what was expected."""
     yaml = _yaml()

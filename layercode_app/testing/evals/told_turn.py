@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...journal.record import Kind, TurnRecord
+from ...output.visible import shortened
 from ...reports.waterfall import waterfall_of
 from ...reports.waterfall_rows import Row, marks_of, rows_of
 from ..turn import HeardTurn, shown_call
@@ -37,8 +38,7 @@ def _tool(name: str, args: Any, result: Any, status: str) -> dict[str, str]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return shortened(repr(value), LONGEST)
 
 
 def _trouble(turn: HeardTurn) -> str:

@@ -35,7 +35,7 @@ STOPPED = Ending("stopped", "You stopped the call.")
 
 def ending_of(account: Account, spec: CallerSpec, closed_because: str | None) -> Ending:
     """Return the end of a call that was neither stopped nor failed."""
-    why = _sentence(account.unfinished)
+    why = sentence(account.unfinished)
     match account.hung_up:
         case "goal reached":
             return Ending("goal reached", "The caller reached the goal and hung up.")
@@ -60,5 +60,6 @@ def failed(error: BaseException, *, script: object) -> Ending:
     return Ending("failed", f"{who} raised {type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}.")
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+def sentence(text: str) -> str:
+    """Return the text as a sentence, with a capital letter and one full stop; empty for an empty text."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""

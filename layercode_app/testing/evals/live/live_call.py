@@ -21,7 +21,7 @@ from ..simulated.mind import Mind
 from ..simulated.simulated_caller import SimulatedCaller
 from .call_watch import CallWatch
 from .checks import Check, checks_of
-from .ending import STOPPED, Ending, ending_of, failed
+from .ending import STOPPED, Ending, ending_of, failed, sentence
 from .line import POLL_SECONDS, Line
 
 LINE_SECONDS: Final = 75.0
@@ -107,7 +107,7 @@ class LiveCall:
                 if self.line.closed_because not in (None, "hangup"):
                     break
         except LayerCodeError as error:
-            return Ending("failed", _sentence(str(error).partition("\n")[0]))
+            return Ending("failed", sentence(str(error).partition("\n")[0]))
         except Exception as error:  # noqa: BLE001 - a function or a model of the project may raise anything
             return failed(error, script=self.caller.spec.script)
         return ending_of(self.account, self.caller.spec, self.line.closed_because)
@@ -149,7 +149,3 @@ def _recorded(turn: HeardTurn, records: list[TurnRecord]) -> HeardTurn:
         turn.record = record
         turn.frames = [Received(one.at_ms, {"type": one.type, "content": one.content}) for one in record.frames]
     return turn
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ...exceptions import PlatformAPIError
-from ...journal.record import Json
-from ...journal.record_json import to_json
-from ...wellformed import load_json
+from ..exceptions import PlatformAPIError
+from ..journal.record import Json
+from ..journal.record_json import to_json
+from ..wellformed import load_json
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-async def read(request: Request, model: type[ModelT]) -> ModelT:
-    """Return the body as a model. Raises PlatformAPIError (400), which names the wrong field."""
+async def read(request: Request, model: type[ModelT], *, parse: Callable[[bytes], Any] = load_json) -> ModelT:
+    """Return the body, parsed by `parse`, as a model. Raises PlatformAPIError (400), which names the wrong field."""
     try:
-        return model.model_validate(load_json(await request.body()))
+        return model.model_validate(parse(await request.body()))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
