@@ -18,6 +18,8 @@ PASSIVE_BYTES = 1 << 20
 """Above this size the write-ahead log is copied into the database, while writers continue."""
 TRUNCATE_BYTES = 64 << 20
 """Above this size the log is also truncated, while writers wait. This bounds the file."""
+SWITCH_SECONDS = 5.0
+"""Maximum time for which a new worker waits for others that create the journal at the same time."""
 CHECK_SECONDS = 3.0
 """Maximum duration of the page check. Of a large file, only a part is checked in this time."""
 TRUNCATE_SECONDS = 1.0
@@ -31,7 +33,8 @@ def connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=64)
     try:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=0", "secure_delete=ON"):
+        _switch_to_wal(db)
+        for pragma in ("synchronous=NORMAL", "wal_autocheckpoint=0", "secure_delete=ON"):
             db.execute(f"PRAGMA {pragma}")
     except sqlite3.Error:
         db.close()
@@ -39,6 +42,19 @@ def connect(path: Path) -> sqlite3.Connection:
     # From now on a locked database fails at once; GroupCommit retries without blocking the event loop.
     db.execute("PRAGMA busy_timeout=0")
     return db
+
+
+def _switch_to_wal(db: sqlite3.Connection) -> None:
+    """Set the journal mode. When several workers create a journal at once, SQLite does not wait for the lock here."""
+    deadline = time.monotonic() + SWITCH_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 def check_pages(db: sqlite3.Connection) -> None:
