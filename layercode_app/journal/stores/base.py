@@ -167,7 +167,8 @@ class Store(ABC):
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
         """Write the record, and these fields of the conversation's state, in one atomic step.
 
-        Nothing is written if another worker owns the turn by now, or if the turn was deleted.
+        Nothing is written if another worker owns the turn by now, if the turn was deleted, or if it has ended but the
+        record is still running: the end may overtake an earlier save whose answer was lost.
         """
 
     @abstractmethod

@@ -96,7 +96,7 @@ class MemoryStore(Store):
 
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
         stored = self._turns.get(record.key)
-        if stored is None or stored.owner != record.owner:
+        if stored is None or stored.owner != record.owner or (stored.finished and not record.finished):
             return
         self._overwrite(stored, record)
         if state:

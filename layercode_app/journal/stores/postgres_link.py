@@ -20,6 +20,7 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ...exceptions import ConfigurationError, StoreError
+from .batches import IN_FLIGHT, Batches
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Statement: TypeAlias = tuple[LiteralString, Sequence[Any]]
@@ -30,8 +31,6 @@ ANSWER_SECONDS = 2.0
 READ_SECONDS = 60.0
 """Timeout of a query that a report makes."""
 CONNECT_SECONDS = 2
-IN_FLIGHT = 4
-"""Maximum concurrent round trips. Statements that are issued meanwhile wait, and share the next round trip."""
 LARGEST_BATCH = 50
 """Maximum operations in one round trip, so that its time stays far below ANSWER_SECONDS."""
 _CONFLICTS = ("40001", "40P01")
@@ -62,30 +61,22 @@ class Link:
         }
         self._conninfo = make_conninfo(url, **own)
         self._idle: list[Connection] = []
-        self._waiting: list[_Operation] = []
-        self._flights: set[asyncio.Task[None]] = set()
-        self._scheduled = False
+        self._batches: Batches[_Operation] = Batches(self._fly_sorted, largest=LARGEST_BATCH)
 
     async def close(self) -> None:
         """Send pending operations and close the connections."""
-        while self._flights or self._waiting:
-            self._depart()
-            await asyncio.wait(self._flights)
+        await self._batches.drain()
         await self._drop_idle()
 
     async def run(self, key: str, *statements: Statement) -> list[Rows]:
         """Run statements in one transaction and return the rows of each.
 
         If the answer is lost, the statements are sent again, so it must be safe to commit them twice. `key` names what
-        they lock, such as a conversation. Raises StoreError. A round trip times out after ANSWER_SECONDS, but an
-        operation may first wait for a free connection.
+        they lock, such as a conversation; operations with the same key are committed in order. Raises StoreError. A
+        round trip times out after ANSWER_SECONDS, but an operation may first wait for a connection or for its key.
         """
-        loop = asyncio.get_running_loop()
-        operation = _Operation(key, statements, loop.create_future())
-        self._waiting.append(operation)
-        if not self._scheduled:
-            self._scheduled = True
-            loop.call_soon(self._depart)
+        operation = _Operation(key, statements, asyncio.get_running_loop().create_future())
+        self._batches.add(key, operation)
         return await operation.done
 
     async def read(self, statement: LiteralString, parameters: Sequence[Any]) -> Rows:
@@ -115,19 +106,9 @@ class Link:
 
     # --- batches
 
-    def _depart(self) -> None:
-        self._scheduled = False
-        if self._waiting and len(self._flights) < IN_FLIGHT:
-            # Sort by key: workers that lock the same rows in the same order cannot deadlock.
-            batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
-            flight = asyncio.ensure_future(self._fly(sorted(batch, key=lambda operation: operation.key)))
-            self._flights.add(flight)
-            flight.add_done_callback(self._landed)
-            self._depart()
-
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
-        self._depart()
+    async def _fly_sorted(self, batch: list[_Operation]) -> None:
+        # Sort by key: workers that lock the same rows in the same order cannot deadlock.
+        await self._fly(sorted(batch, key=lambda operation: operation.key))
 
     async def _fly(self, batch: list[_Operation], *, again: bool = False) -> None:
         try:

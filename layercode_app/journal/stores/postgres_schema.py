@@ -203,7 +203,38 @@ SELECT conversation_id, turn_id, position, agent, kind, status,
 FROM layercode.turns;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_ENDED_ONCE = """
+CREATE OR REPLACE FUNCTION layercode.save_turn(
+    c text, t text, owner text, expected integer, token text, status text, tokens integer, head json, messages bytea,
+    frames bytea, names text[], vals bytea[], now double precision
+) RETURNS integer LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    found_revision integer;
+    found_token text;
+    found_status text;
+BEGIN
+    -- Lock in the same order as begin_turn and forget: the conversation first.
+    PERFORM 1 FROM layercode.conversations v WHERE v.conversation_id = c FOR UPDATE;
+    SELECT r.revision, r.save_token, r.status INTO found_revision, found_token, found_status FROM layercode.turns r
+    WHERE r.conversation_id = c AND r.turn_id = t AND r.owner = save_turn.owner FOR UPDATE;
+    IF NOT FOUND THEN RETURN 0; END IF;
+    -- The same token: this call was sent again, since its first answer was lost.
+    IF found_token = save_turn.token THEN RETURN 1; END IF;
+    -- The end has overtaken this earlier save.
+    IF found_status <> 'running' AND save_turn.status = 'running' THEN RETURN 1; END IF;
+    IF expected IS NOT NULL AND found_revision <> expected THEN RETURN -1; END IF;
+    UPDATE layercode.turns r SET
+        status = save_turn.status, tokens = save_turn.tokens, head = save_turn.head,
+        messages = save_turn.messages, frames = save_turn.frames, revision = r.revision + 1,
+        save_token = save_turn.token
+    WHERE r.conversation_id = c AND r.turn_id = t;
+    IF cardinality(names) > 0 THEN PERFORM layercode.merge_fields(c, 'state', names, vals, now); END IF;
+    RETURN 1;
+END $$;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ENDED_ONCE)
 """The migrations in order; the first creates version 1. A released migration is never changed."""
 VERSION = len(MIGRATIONS)
 

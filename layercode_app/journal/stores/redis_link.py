@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -15,14 +16,23 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from ...exceptions import ConfigurationError, StoreError
+from .batches import IN_FLIGHT, Batches
 
 Command: TypeAlias = tuple[Any, ...]
 
 ANSWER_SECONDS = 2.0
 """Timeout of a round trip, including reconnecting and one retry. After this time the journal counts as down."""
 CONNECT_SECONDS = 1.0
-IN_FLIGHT = 4
-"""Maximum concurrent round trips. Commands that are issued meanwhile wait, and share the next round trip."""
+LARGEST_BATCH = 500
+"""Maximum operations in one round trip."""
+
+
+@dataclass(slots=True)
+class _Operation:
+    """Commands that run in order, and their replies."""
+
+    commands: Sequence[Command]
+    replies: list[asyncio.Future[Any]]
 
 
 class Link:
@@ -34,60 +44,46 @@ class Link:
         self.client = redis.asyncio.Redis.from_url(
             url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=CONNECT_SECONDS, **options
         )
-        self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
-        self._flights: set[asyncio.Task[None]] = set()
-        self._scheduled = False
+        self._batches: Batches[_Operation] = Batches(self._fly, largest=LARGEST_BATCH)
 
     async def close(self) -> None:
         """Send pending commands and close the connections."""
-        while self._flights or self._waiting:
-            self._depart()
-            await asyncio.wait(self._flights)
+        await self._batches.drain()
         await self.client.aclose()
 
-    async def run(self, *commands: Command) -> list[Any]:
-        """Run commands in order and return their replies.
+    async def run(self, *commands: Command, key: str = "") -> list[Any]:
+        """Run commands in order and return their replies. Calls with the same `key` run in order too.
 
         Raises StoreError. A command may wait for earlier round trips. From then on, its round trip times out after
         ANSWER_SECONDS.
         """
         loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in commands]
-        self._waiting += zip(commands, futures, strict=True)
-        if not self._scheduled:
-            self._scheduled = True
-            loop.call_soon(self._depart)
-        return [await future for future in futures]
+        operation = _Operation(commands, [loop.create_future() for _ in commands])
+        self._batches.add(key, operation)
+        return [await reply for reply in operation.replies]
 
     async def script(self, text: str, keys: Sequence[str], *arguments: Any, before: Sequence[Command] = ()) -> Any:
-        """Run a Lua script and return its reply; the commands `before` run first, in the same round trip."""
+        """Run a Lua script and return its reply; the commands `before` run first, in the same round trip.
+
+        Scripts with the same first key run in order.
+        """
         digest = _digests.get(text) or _digests.setdefault(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
         try:
-            return (await self.run(*before, ("EVALSHA", digest, len(keys), *keys, *arguments)))[-1]
+            return (await self.run(*before, ("EVALSHA", digest, len(keys), *keys, *arguments), key=keys[0]))[-1]
         except NoScriptError:
             # The server has not cached the script, because it was restarted or never got the script.
-            return (await self.run(("EVAL", text, len(keys), *keys, *arguments)))[-1]
+            return (await self.run(("EVAL", text, len(keys), *keys, *arguments), key=keys[0]))[-1]
 
     # --- batches
 
-    def _depart(self) -> None:
-        self._scheduled = False
-        if self._waiting and len(self._flights) < IN_FLIGHT:
-            batch, self._waiting = self._waiting, []
-            flight = asyncio.ensure_future(self._fly(batch))
-            self._flights.add(flight)
-            flight.add_done_callback(self._landed)
-
-    def _landed(self, flight: asyncio.Task[None]) -> None:
-        self._flights.discard(flight)
-        self._depart()
-
-    async def _fly(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+    async def _fly(self, batch: list[_Operation]) -> None:
+        commands = [command for operation in batch for command in operation.commands]
+        replies = [reply for operation in batch for reply in operation.replies]
         try:
-            answers = await self._send([command for command, _ in batch])
+            answers = await self._send(commands)
         except (RedisError, OSError, TimeoutError) as error:
-            answers = [error] * len(batch)
-        for (_, future), answer in zip(batch, answers, strict=True):
+            answers = [error] * len(commands)
+        for future, answer in zip(replies, answers, strict=True):
             if future.done():
                 continue
             if isinstance(answer, Exception):

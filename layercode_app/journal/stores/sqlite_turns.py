@@ -13,8 +13,9 @@ from .base import SPEAKING_KINDS, Begun, Change, tokens_of
 from .sqlite_history import END_OF_JOURNAL, WHOLE, LazyRecords, Row, load, newest
 from .sqlite_recent import Known, Recent
 
-Values: TypeAlias = tuple[str, int, bytearray, bytearray, bytearray, int, str]
-"""The parameters of `_UPDATE`: status, tokens, head, messages and frames; then the position and owner to match.
+Values: TypeAlias = tuple[str, int, bytearray, bytearray, bytearray, int, str, str]
+"""The parameters of `_UPDATE`: status, tokens, head, messages and frames; then the position and owner to
+match, and the status again.
 
 The blobs are bytearrays: for `bytes` the sqlite3 module first looks for an adapter, which takes 10% of a save.
 """
@@ -27,7 +28,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'5b5d') ON CONFLICT DO NOTHING
 """
 _UPDATE = """
 UPDATE turns SET status = ?, tokens = ?, head = ?, messages = ?, frames = ?
-WHERE position = ? AND owner = ?
+WHERE position = ? AND owner = ? AND (status = 'running' OR ? <> 'running')
 """
 _CLAIM = "UPDATE turns SET owner = ?, head = ? WHERE position = ?"
 _GET = f"SELECT {WHOLE} FROM turns WHERE conversation_id = ? AND turn_id = ?"  # noqa: S608
@@ -90,13 +91,14 @@ def _row_of(record: TurnRecord) -> Row:
 
 def _values_of(record: TurnRecord, row: Row) -> Values:
     position, head, messages, owner, status, _, tokens = row
-    return status, tokens, bytearray(head), bytearray(messages), bytearray(dump_frames(record)), position, owner
+    written = (status, tokens, bytearray(head), bytearray(messages), bytearray(dump_frames(record)))
+    return *written, position, owner, status
 
 
 def writing(record: TurnRecord) -> Callable[[sqlite3.Connection, Recent], bool]:
     """Return a function that saves the record as it is now.
 
-    That function returns false if the turn then has another owner or was deleted.
+    That function returns false if the turn then has another owner, has ended before, or was deleted.
     """
     # Encode now, not when the batch runs: the record may change before.
     conversation_id, row = record.conversation_id, _row_of(record)

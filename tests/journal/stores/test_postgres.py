@@ -15,6 +15,7 @@ from layercode_app.journal import steady_clock
 from layercode_app.journal.record import Status
 from layercode_app.journal.stores import create_store, postgres_link, postgres_schema, postgres_worker
 from layercode_app.journal.stores.base import Job, Signal
+from layercode_app.journal.stores.batches import IN_FLIGHT
 from layercode_app.journal.stores.postgres import PostgresStore
 
 from ...hostile import ALL
@@ -186,7 +187,7 @@ async def test_no_connection_is_left_behind(server: PostgresServer, store: Postg
     await asyncio.gather(*[add(store, turn(f"c{number}")) for number in range(100)])
     sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'layercode'"
     ((open_now,),) = await query(server, sql)
-    assert 2 <= open_now <= postgres_link.IN_FLIGHT + 1
+    assert 2 <= open_now <= IN_FLIGHT + 1
     await store.close()
     async with asyncio.timeout(PATIENCE):
         while (await query(server, sql)) != [(0,)]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 
 import pytest
 
-from layercode_app.journal.record import Frame, Kind, Status, ToolCall, TurnRecord
+from layercode_app.journal.record import Frame, Kind, Speech, Status, ToolCall, TurnRecord
 from layercode_app.journal.stores.base import LEAST_TOKENS, Store
 
 from .records import PLENTY, add, begin, ended, turn
@@ -119,6 +120,36 @@ async def test_a_finished_or_unknown_turn_cannot_be_claimed(store: Store) -> Non
     done = await add(store, turn("c", "t"))
     assert not await store.claim(done)
     assert not await store.claim(turn("c", "unknown"))
+
+
+async def test_a_turn_that_has_ended_is_not_saved_as_running_again(store: Store) -> None:
+    """A save whose answer was lost may be applied after the end of its turn."""
+    record = (await begin(store, turn("c", "t"))).record
+    late = copy.deepcopy(record)
+    late.speech, late.notes = [Speech("model", 0, "h")], ["late"]
+    await store.save(ended(record))
+    await store.save(late, state={"late": 1})
+    stored = await store.get("c", "t")
+    assert stored is not None
+    assert (stored.status, stored.spoken_text, stored.notes) == (Status.COMPLETE, "hi", [])
+    assert (await store.conversation("c")).state == {}
+
+
+async def test_saves_of_a_turn_are_kept_in_their_order(store: Store) -> None:
+    """A small save does not overtake the big one before it, on another connection."""
+    record = (await begin(store, turn("c", "t"))).record
+    for number in range(20):
+        record.notes = ["x" * 1_000_000]
+        early = asyncio.ensure_future(store.save(record, state={"number": number}))
+        for _ in range(1 + number % 5):  # It begins, and is sent before the next one or with it.
+            await asyncio.sleep(0)
+        record.notes = [f"small {number}"]
+        await store.save(record, state={"number": number + 0.5})
+        await early
+        stored = await store.get("c", "t")
+        assert stored is not None
+        assert stored.notes == [f"small {number}"]
+        assert (await store.conversation("c")).state == {"number": number + 0.5}
 
 
 async def test_changes_at_once_are_all_kept(store: Store) -> None:
