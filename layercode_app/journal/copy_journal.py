@@ -7,6 +7,7 @@ owners are specific to each store, so they are not compared.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -18,6 +19,8 @@ from .stores.history_steps import SUMMARY
 
 BATCH = 100
 """Maximum number of turns that are written concurrently; a batch has at most one turn of each conversation."""
+DEAD_AFTER_SECONDS = 5.0
+"""After this time a worker that still has a turn of the copy in the target is a server, not an earlier copy."""
 
 
 @dataclass(slots=True)
@@ -78,13 +81,26 @@ async def _write(target: Store, record: TurnRecord) -> bool:
     if begun.outcome == "finished":
         return False
     stored = begun.record
-    if stored.owner != target.owner and (await target.alive(stored.owner) or not await target.claim(stored)):
+    if stored.owner != target.owner and not await _taken_over(target, stored):
         return False
     complete = clone(record)
     complete.history_start = 0
     complete.owner, complete.attempt, complete.position = stored.owner, stored.attempt, stored.position
     await target.save(complete)
     return True
+
+
+async def _taken_over(target: Store, stored: TurnRecord) -> bool:
+    """Claim a turn that an earlier copy had begun; return false if its worker goes on running it.
+
+    A copy that was killed seems alive until its lease ends.
+    """
+    deadline = time.monotonic() + DEAD_AFTER_SECONDS
+    while await target.alive(stored.owner):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.1)
+    return await target.claim(stored)
 
 
 async def _copy_fields(source: Store, target: Store, copied: Copied) -> None:

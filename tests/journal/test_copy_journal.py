@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from layercode_app.journal.stores.base import Job, Store
 from ..hostile import ALL, HALF
 from ..journals import SHARED, journal_url
 from .stores.records import add, begin, turn
+from .stores.writers import in_begun_turns
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +114,23 @@ async def test_a_turn_that_was_only_begun_is_copied_whole(
     target = await opened(url)
     assert (await copy_journal(source, target)).different == []
     assert await content(target) == await content(source)
+    await target.close()
+
+
+@pytest.mark.parametrize("kind", SHARED)
+async def test_a_copy_killed_with_kill_9_is_completed_at_once(
+    kind: str, source: Store, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The turns of the killed copy still have an owner that seems alive."""
+    for number in range(7):
+        await add(source, turn(f"c{number}", "t"))
+    url = journal_url(kind, request, tmp_path)
+    killed, _ = await in_begun_turns(url, 7, tmp_path / "ready")
+    killed.kill()
+    await asyncio.to_thread(killed.join)
+    target = await opened(url)
+    copied = await copy_journal(source, target)
+    assert (copied.already, copied.different) == (0, [])
     await target.close()
 
 

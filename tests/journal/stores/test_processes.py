@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,9 @@ from layercode_app.journal.record import Status
 
 from .conftest import Open
 from .records import begin, turn
-from .writers import begin_turns_and_hang, write_turns
+from .writers import SPAWN, in_begun_turns, write_turns
 
 pytestmark = pytest.mark.anyio
-
-SPAWN = multiprocessing.get_context("spawn")
 
 
 @pytest.mark.slow
@@ -43,14 +40,8 @@ async def test_processes_that_write_at_once_lose_nothing(shared_url: str, worker
 async def test_what_a_killed_process_had_begun_is_there_and_can_be_taken_over(
     shared_url: str, worker: Open, tmp_path: Path
 ) -> None:
-    ready = tmp_path / "ready"
-    writer = SPAWN.Process(target=begin_turns_and_hang, args=(shared_url, 50, str(ready)))
-    writer.start()
+    writer, owner = await in_begun_turns(shared_url, 50, tmp_path / "ready")
     store = await worker()
-    while not ready.exists() or not ready.read_text():
-        assert writer.is_alive()
-        await asyncio.sleep(0.02)
-    owner = ready.read_text()
     assert await store.alive(owner)
     writer.kill()
     await asyncio.to_thread(writer.join)

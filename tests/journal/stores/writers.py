@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from layercode_app.journal.stores import create_store
 
 from .records import add, begin, turn
+
+SPAWN = multiprocessing.get_context("spawn")
 
 
 def write_turns(url: str, name: str, count: int) -> None:
@@ -39,3 +43,13 @@ def begin_turns_and_hang(url: str, count: int, ready: str) -> None:
         await asyncio.to_thread(time.sleep, 600)
 
     asyncio.run(run())
+
+
+async def in_begun_turns(url: str, count: int, ready: Path) -> tuple[SpawnProcess, str]:
+    """Start a process that has begun turns; return it and the owner of the turns."""
+    writer = SPAWN.Process(target=begin_turns_and_hang, args=(url, count, str(ready)))
+    writer.start()
+    while not ready.exists() or not ready.read_text():
+        assert writer.is_alive()
+        await asyncio.sleep(0.02)
+    return writer, ready.read_text()
