@@ -1,11 +1,12 @@
 """Concierge: a small model acknowledges at once while a larger model thinks, so the caller never waits in silence."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 
 from pydantic_ai import Agent, RunContext
 
-from layercode_app import SPEAK_PLAINLY, Call, Scene, Turn, VoiceAgent, load_prompt
+from layercode_app import SPEAK_PLAINLY, Call, Scene, Summary, Turn, VoiceAgent, load_prompt
 
 SMALL_MODEL = "openai:gpt-5-nano"
 """A fast model. The larger model is the agent's own, from `--model` or DEFAULT_MODEL."""
@@ -14,10 +15,23 @@ KINDS = {"restaurant": ["dinner", "lunch", " eat"], "museum": ["art", "to see"],
 RESERVED = {"taxi": "a taxi", "cab": "a taxi", "ticket": "tickets", "massage": "a massage"}
 """The words that the offline script understands."""
 
+RESERVATION = r"Reserved: [^.]+\."
+
+
+async def reservations(before: Summary | None, transcript: str) -> Summary:
+    """Keep what was reserved in the turns that a long call's history no longer holds."""
+    made = [*(before.facts if before else ()), *re.findall(RESERVATION, transcript)]
+    return Summary("The guest asked for places, and the concierge reserved these.", list(dict.fromkeys(made)))
+
+
 concierge = Agent(instructions=[load_prompt("concierge"), SPEAK_PLAINLY], deps_type=Turn)
 receptionist = Agent(instructions=load_prompt("concierge_receptionist"), name="receptionist")
 agent = VoiceAgent(
-    "concierge", concierge, greeting="Good evening, this is the concierge. What may I arrange?", speakable=True
+    "concierge",
+    concierge,
+    greeting="Good evening, this is the concierge. What may I arrange?",
+    summary=reservations,
+    speakable=True,
 )
 
 
@@ -58,6 +72,9 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
         yield f"It is done. {scene.results['reserve']}"
     elif "suggest" in scene.results:
         yield f"I would suggest {scene.results['suggest'][0]}. Shall I reserve?"
+    elif scene.match(r"\bwhat (have|did) (you|we|i) (reserve|book|arrange)"):
+        made = dict.fromkeys(re.findall(RESERVATION, str(scene.messages)))
+        yield " ".join(made) or "Nothing yet."
     else:
         await asyncio.sleep(OFFLINE_THINKING_SECONDS)
         what = next((name for word, name in RESERVED.items() if scene.says(word)), "a table")

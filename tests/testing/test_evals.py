@@ -12,10 +12,11 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 import yaml
+from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
 from typer.testing import CliRunner
 
-from layercode_app import Call, Scene, VoiceAgent, find_agent
+from layercode_app import Call, Scene, Summary, Turn, VoiceAgent, find_agent
 from layercode_app.cli.main import app as command
 from layercode_app.cli.main import exit_code
 from layercode_app.exceptions import ConfigurationError, LayerCodeError
@@ -154,6 +155,48 @@ class Insists:
         if len(heard) >= self.times:
             return None
         return Step(say=f"Again, after {heard[-1].spoken[:20]!r}" if heard else "Hello")
+
+
+REMEMBERS = """
+agent: remembers
+scenarios:
+  - name: earlier and long calls
+    notes: {Ann: [Likes rye.], Ben: [Likes buns.]}
+    history_tokens: 200
+    metadata: {user: Ann}
+    turns:
+      - {say: "My order is number 4711", expect: {contains: ["Knows: Likes rye. Sums up: nothing."]}}
+      - {say: "And one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen buns"}
+      - {say: "And one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen rolls"}
+      - {say: "And one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen pies"}
+      - {say: "And one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen tarts"}
+      - {say: "And one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, thirteen, fourteen cakes"}
+      - {say: "What was it?", expect: {contains: ["Sums up: My order is number 4711."]}}
+"""
+
+
+async def test_a_scenario_begins_with_notes_and_needs_its_summary_soon(tmp_path: Path) -> None:
+    async def sum_up(before: Summary | None, transcript: str) -> Summary:
+        first = re.search("Caller: (.*)", transcript)
+        return before or Summary(first[1] if first else "")
+
+    agent = VoiceAgent(
+        "remembers", Agent(deps_type=Turn), summary=sum_up, remember=lambda turn: turn.metadata.get("user")
+    )
+
+    @agent.offline
+    async def script(scene: Scene) -> AsyncIterator[str | Call]:
+        given = str(scene.messages)
+        summed_up = re.findall(r"Earlier in this call: ([^\]]*)", given) or ["nothing"]
+        yield f"Knows: {re.findall('Likes .*?[.]', given)[0]} Sums up: {summed_up[0]}."
+
+    path = tmp_path / "remembers.yaml"
+    path.write_text(REMEMBERS)
+    [played] = await evaluate(load(path), agent=agent)
+    assert played.passed, played.reasons
+    path.write_text(REMEMBERS.replace("history_tokens: 200", ""))
+    [played] = await evaluate(load(path), agent=agent)
+    assert [reason.partition(":")[0] for reason in played.reasons] == ["turn 7"]
 
 
 async def test_another_caller_says_what_they_want_given_the_conversation_so_far() -> None:

@@ -10,6 +10,7 @@ import anyio
 
 from ...agent.discovery import Found
 from ...agent.voice_agent import VoiceAgent
+from ...conversation.caller_notes import write_notes
 from ...exceptions import CallerError, JudgeError, LayerCodeError
 from ...judging.judge import WHOLE_CALL, Judge
 from ...judging.spending import Spent, counting
@@ -42,7 +43,8 @@ async def play(
     """
     scenario = run.scenario
     others = _others(run.agent, agents) if agent == run.agent else ()
-    call = AgentCall(agent, agents=agents, model=run.model, metadata=scenario.metadata, others=others)
+    limits = scenario.model_dump(include={"history_tokens"}, exclude_none=True)
+    call = AgentCall(agent, agents=agents, model=run.model, settings=limits, metadata=scenario.metadata, others=others)
     for tool, answer in scenario.mock.items():
         call.mock(tool, returns=answer)
     begin(run, call.turns)
@@ -52,6 +54,8 @@ async def play(
     broke_off = True
     try:
         with counting(spent):
+            for caller_id, facts in scenario.notes.items():
+                await write_notes(call.app.store, caller_id, facts)
             await _converse(call, caller, scenario, played, judge)
             await _end(call, caller, run, played, judge)
         broke_off = False

@@ -64,6 +64,17 @@ class Scenario(Part):
     from_phone_number: str | None = None
     to_phone_number: str | None = None
     mock: dict[str, Any] = Field(default={}, description="Answers by tool name. The tools named here do not run.")
+    notes: dict[str, list[str]] = Field(
+        default={},
+        description="Notes on callers from earlier calls, by the id that `remember` returns. Calls on the dev page "
+        "have the server's own notes instead.",
+    )
+    history_tokens: int | None = Field(
+        default=None,
+        gt=0,
+        description="The token budget of the history, instead of LAYERCODE_HISTORY_TOKENS: with a small budget, a short "
+        "call needs its summary. Calls on the dev page have the server's own budget.",
+    )
 
     @model_validator(mode="after")
     def _turns_or_caller(self) -> Scenario:
