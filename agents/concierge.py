@@ -24,13 +24,20 @@ async def reservations(before: Summary | None, transcript: str) -> Summary:
     return Summary("The guest asked for places, and the concierge reserved these.", list(dict.fromkeys(made)))
 
 
+def greeting(turn: Turn) -> str:
+    """Greet a guest, who may have called before."""
+    again = bool(turn.from_phone_number and turn.notes.facts)
+    return f"Good evening{', and welcome back' if again else ''}, this is the concierge. What may I arrange?"
+
+
 concierge = Agent(instructions=[load_prompt("concierge"), SPEAK_PLAINLY], deps_type=Turn)
 receptionist = Agent(instructions=load_prompt("concierge_receptionist"), name="receptionist")
 agent = VoiceAgent(
     "concierge",
     concierge,
-    greeting="Good evening, this is the concierge. What may I arrange?",
+    greeting=greeting,
     summary=reservations,
+    remember=lambda turn: turn.from_phone_number,
     speakable=True,
 )
 
@@ -49,6 +56,8 @@ async def reserve(ctx: RunContext[Turn], what: str, when: str) -> str:
     """Reserve a restaurant, a taxi, tickets or a massage."""
     ctx.deps.data({"reserved": {"what": what, "when": when}})
     ctx.deps.outcome("reserved")
+    if ctx.deps.from_phone_number:
+        ctx.deps.notes.add(f"Reserved {what}, {when}.")
     return f"Reserved: {what}, {when}."
 
 

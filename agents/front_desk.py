@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pydantic_ai import Agent, RunContext
 
 from layercode_app import Call, Scene, Speakable, Stage, ToolPolicy, Turn, VoiceAgent, load_prompt, no_card_numbers
-from layercode_app.collect import Choice, Collecting, Date, Name, Phone, Time
+from layercode_app.collect import Choice, Collecting, Date, Name, Time
 
 now = dt.datetime.now  # the time at the practice, from which "tomorrow" counts
 TIMES = [dt.time(9), dt.time(11, 30), dt.time(15)]  # free on each weekday; a real practice asks its calendar
@@ -19,7 +19,6 @@ class Visit(Collecting):
     """What is known of the appointment. The collectors set the fields of their names."""
 
     name: str = ""
-    number: str = ""
     reason: str = ""
     day: dt.date | None = None
     time: dt.time | None = None
@@ -50,11 +49,10 @@ def next_question(turn: Turn[Visit]) -> str:
 
 
 name = Name("name", question="May I have your name?", reply="Thank you, {value}.", confirm=False, then=next_question)
-number = Phone("number", question="What number can we reach you at?", confirm=False, then=next_question)
 reason = Choice("reason", REASONS, question=WHAT_FOR, reply="Right, {value}.", confirm=False, then=next_question)
 day = Date("day", question="Which day would suit you?", clock=now, reply="{value}.", confirm=False, then=next_question)
 time = Time("time", clock=now, reply="You said {value}.", confirm=False, then=next_question)
-VALUES = (name, number, reason, day)
+VALUES = (name, reason, day)
 
 
 async def find_times(ctx: RunContext[Turn[Visit]]) -> str:
@@ -72,27 +70,19 @@ async def find_times(ctx: RunContext[Turn[Visit]]) -> str:
 async def book_appointment(ctx: RunContext[Turn[Visit]]) -> str:
     """Book the appointment, and end the call."""
     turn, visit = ctx.deps, ctx.deps.state
-    turn.data({"booked": visit.model_dump(mode="json", include={"name", "number", "reason", "day", "time"})})
+    booked = visit.model_dump(mode="json", include={"name", "reason", "day", "time"})
+    turn.data({"booked": booked | {"number": turn.from_phone_number}})
     turn.outcome("booked")
     visit.booked = True
-    if turn.from_phone_number:
-        turn.notes.add(f"Booked {visit.appointment}.")
     turn.hangup()
     return f"Booked: {visit.appointment}. Thank you for calling, goodbye!"
-
-
-def greeting(turn: Turn[Visit]) -> str:
-    """Greet a caller, who may have called before. A number that the line shows is not asked for."""
-    turn.state.number = turn.state.number or turn.from_phone_number or ""
-    again = bool(turn.from_phone_number and turn.notes.facts)
-    return f"{'Welcome back to' if again else 'Hello, this is'} Harbour Dental. {next_question(turn)}"
 
 
 agent = VoiceAgent(
     "front_desk",
     Agent(instructions=load_prompt("front_desk"), deps_type=Turn[Visit]),
     state=Visit,
-    greeting=greeting,
+    greeting=lambda turn: f"Hello, this is Harbour Dental. {next_question(turn)}",
     stages=[
         *(Stage(value.field, tools=[value], then=stage_of) for value in VALUES),
         Stage("time", "Call find_times, and agree on one of the times.", [find_times, day, time], stage_of),
@@ -102,7 +92,6 @@ agent = VoiceAgent(
     confirm={"book_appointment": "So, {appointment}. Shall I book it?"},
     tools={"find_times": ToolPolicy(filler="Let me look in the diary."), "book_appointment": "finish_and_tell"},
     backchannels=True,
-    remember=lambda turn: turn.from_phone_number,
     guard=no_card_numbers,
     speakable=Speakable(numbers=True),
 )

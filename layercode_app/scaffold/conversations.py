@@ -31,8 +31,7 @@ CONVERSATIONS: dict[str, tuple[Line, ...]] = {
     ),
     "echo": (Line("Hello", "Hello"), Line("One more time", "One more time")),
     "front_desk": (
-        Line("This is Ann Smith", "Ann Smith", ("save_name",)),
-        Line("415 555 0199", "What is it for", ("save_number",)),
+        Line("This is Ann Smith", "What is it for", ("save_name",)),
         Line("A check-up, please", "Which day", ("save_reason",)),
         Line("Next Tuesday", "eleven thirty", ("save_day", "find_times")),
         Line("Half past eleven", "Shall I book it", ("save_time",)),

@@ -76,12 +76,7 @@ TABLE: dict[str, list[Said]] = {
         Said("Thanks", "I did not get a name.", (("save_name", {"heard": "Thanks"}),)),
         Said("Ann Smith", "Thank you, Ann Smith.", (("save_name", {"heard": "Ann Smith"}),)),
         Said("Hello, this is Ann Smith", "Thank you, Ann Smith.", (("save_name", {"heard": "Hello, this is Ann Smith"}),)),
-        Said(["Ann Smith", "It's four one five"], "And the rest?", (("save_number", {"heard": "It's four one five"}),)),
-        Said(
-            ["Ann Smith", "four one five, triple five, oh one nine nine"],
-            "What is it for",
-            (("save_number", {"heard": "four one five, triple five, oh one nine nine"}),),
-        ),
+        Said(["Ann Smith", "My tooth hurts"], "Right, a toothache.", (("save_reason", {"heard": "My tooth hurts"}),)),
     ],
     "helpdesk": [
         Said("Hi there", LOOKS_UP),
