@@ -5,7 +5,7 @@ from __future__ import annotations
 __version__ = "0.3.0"
 
 OLDER = "layercode-create-app"
-"""The predecessor of this distribution, up to version 0.2.0. It installs a command of the same name."""
+"""The predecessor of this distribution, up to version 0.2.0. Both install the command `layercode-create-app`."""
 
 
 def older_distribution() -> str:

@@ -108,7 +108,7 @@ class PayloadTooLargeError(PlatformError):
 
 
 class DeliveryError(LayerCodeError):
-    """A backend did not answer an event that we sent, or its answer broke off or was malformed.
+    """A backend did not answer an event that was sent to it, or its answer broke off or was malformed.
 
     `reason` is `unreachable`, `timeout`, `broken` or `malformed`.
     """

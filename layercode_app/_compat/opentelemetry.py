@@ -19,7 +19,7 @@ def provider_may_be_set() -> bool:
     """Return whether the global tracer provider may have been set.
 
     The public `trace.get_tracer_provider()` searches the environment as long as no provider is set. If the private
-    variable is missing, the result is always True, so that the caller uses the public function.
+    variable is missing, the result is always True, so that the public function is called.
     """
     return getattr(trace, "_TRACER_PROVIDER", _UNKNOWN) is not None
 

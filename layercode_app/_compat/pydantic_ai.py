@@ -15,8 +15,8 @@ UNKNOWN: Final = object()
 def default_instrumentation() -> Any:
     """Return what `Agent.instrument_all` was last given: settings, True or False; UNKNOWN if it is not exposed.
 
-    With UNKNOWN, our settings are always set again, and each turn has two capabilities: its tools, and PydanticAI's
-    spans.
+    With UNKNOWN, our settings are always set again. The turn's tools and PydanticAI's spans are then two capabilities
+    instead of one.
     """
     from pydantic_ai import Agent
 

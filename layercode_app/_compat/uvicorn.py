@@ -46,7 +46,7 @@ class CycleConnection(HttpToolsProtocol):
         return not getattr(getattr(self, "cycle", None), "response_complete", True)
 
     def parsed_bytes(self) -> int:
-        """Return the bytes of the request line and the headers parsed so far, or 0 if uvicorn does not show them."""
+        """Return the size of the request line and the headers parsed so far, or 0 if uvicorn does not show them."""
         try:
             line = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n\r\n")
             return line + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)

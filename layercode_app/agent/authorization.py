@@ -37,7 +37,7 @@ class AuthorizeRequest:
     config: dict[str, Json] = field(default_factory=dict)
     """Overrides of the agent's configuration at the platform, for this session only."""
     extra: dict[str, Json] = field(default_factory=dict)
-    """Other fields of the page's request that are sent on: `sdk_version`, and those in LAYERCODE_AUTHORIZE_FIELDS."""
+    """Other fields of the page's request to pass on: `sdk_version`, and those that LAYERCODE_AUTHORIZE_FIELDS names."""
 
     def body(self) -> dict[str, Json]:
         """Return the body of the request to the platform, without empty fields."""

@@ -1,4 +1,4 @@
-"""Combine two capabilities in one: PydanticAI's spans of a run, and our handling of its tool calls.
+"""Combine two capabilities in one: PydanticAI's instrumentation for the spans, and TurnTools for the tool calls.
 
 PydanticAI calls every capability at about thirty points of a run, each with a new context, even if the capability does
 nothing there. With spans recorded, a second capability would cost as much as the spans.
@@ -72,7 +72,8 @@ def watch(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], offered: Pending | 
 def _added_settings(agent: Any, model: Any) -> InstrumentationSettings | None:
     """Return the settings of the instrumentation that PydanticAI adds to all agents.
 
-    Returns None if there is none, or if the agent or its model has other instrumentation or capabilities around tools.
+    Returns None if PydanticAI adds none, if the agent or its model has instrumentation of its own, or if a capability
+    of the agent may have to run between the spans and TurnTools.
     """
     default = default_instrumentation()
     if not isinstance(default, InstrumentationSettings) or isinstance(model, InstrumentedModel):

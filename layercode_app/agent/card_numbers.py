@@ -48,7 +48,7 @@ def digit_runs(text: str) -> Iterator[str]:
 
 
 def _numbers_in(groups: Sequence[str]) -> Iterator[str]:
-    """Yield each number that consecutive groups form: an expiry date in the same run may follow a card number.
+    """Yield each number that consecutive groups form, not only the whole run: an expiry date may follow a card number.
 
     A number starts only at the first group, or at a group of several digits. Otherwise part of a long number that is
     spoken digit by digit, such as an IBAN, could look like a card number by chance.

@@ -61,7 +61,7 @@ def confirms_of(given: Mapping[str, Any] | None) -> dict[str, Confirm]:
 
 
 async def question_of(confirm: Confirm, turn: Turn[Any, Any], name: str, args: dict[str, Any], description: str) -> str:
-    """Return the question for one call. If the question fails, the error is logged and the default question is used."""
+    """Return the question for one call. If it cannot be made, log the error and use the default question."""
     try:
         asked = await _own_question(confirm.question, turn, args)
     except Exception as error:  # noqa: BLE001 - a question that fails must neither run the tool nor end the turn

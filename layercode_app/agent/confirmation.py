@@ -112,7 +112,7 @@ class Decision:
         return blank
 
     def _unheard(self) -> str:
-        """Return the unheard end of the last reply. Details, such as the total, may come before the question there.
+        """Return the unheard end of the last reply, which may have details, such as the total, before the question.
 
         Return "" if the reply was cut off, or does not end with the question.
         """

@@ -1,4 +1,4 @@
-"""Keep the connections of agents open while they are served: their models' HTTP clients and their MCP servers."""
+"""Keep connections open while agents are served: the HTTP clients of their models, and their MCP servers."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Connections:
         for toolset in servers:
             yield self._open_server(toolset, voice)
         voice.tool_servers = {id(toolset): self._servers[id(toolset)] for toolset in servers}
-        # Entering an agent would also wait for its MCP servers, and would create a model that is given by name, whose
-        # key may be missing. So the parts of such an agent are entered one by one.
+        # Entering an agent would also wait for its MCP servers. If its model is given by name, that model would be
+        # created too, although its key may be missing. So the parts of such an agent are entered one by one.
         by_name = isinstance(getattr(voice.agent, "model", None), str)
         parts = _parts(voice) if servers or by_name else [voice.model, voice.agent]
         for part in parts:

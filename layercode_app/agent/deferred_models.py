@@ -20,7 +20,7 @@ from .models import missing_variables
 from .offline import offline_model
 
 _deferred: ContextVar[dict[str, None] | None] = ContextVar("layercode_deferred_models", default=None)
-"""The names of the models that were replaced, as keys. Set only while agent files are imported."""
+"""A dictionary whose keys are the names of the replaced models. Set only while agent files are imported."""
 
 
 class DeferredModel(WrapperModel):
@@ -36,9 +36,9 @@ class DeferredModel(WrapperModel):
 
 @contextmanager
 def models_deferred() -> Iterator[dict[str, None]]:
-    """Make `pydantic_ai.models.infer_model` return a DeferredModel for a model without a key, within the block.
+    """Make `pydantic_ai.models.infer_model` return a DeferredModel for a model without its API key, within the block.
 
-    Yields a dictionary with the names of these models as keys.
+    Yields a dictionary. Each such model adds its name as a key.
     """
     _install()
     names: dict[str, None] = {}

@@ -37,7 +37,7 @@ class Found:
     notes: list[str] = field(default_factory=list)
     """Messages about agents that override a shipped agent of the same name."""
     keyless: dict[str, None] = field(default_factory=dict)
-    """The names of models that agent files created without the provider's key, as keys; see `deferred_models`."""
+    """The models that agent files created without an API key, by name; the values are None. See `deferred_models`."""
 
     def own(self) -> list[str]:
         """Return the names of the agents in the project's own files, sorted."""
@@ -98,7 +98,7 @@ def _is_shipped(path: Path) -> bool:
 
 
 def folders(agents_dir: Path | None) -> list[Path]:
-    """Return the folders to search that exist: the given folder or ./agents, then the folders of the shipped agents."""
+    """Return the existing folders to search: the given folder or ./agents, then the folders of the shipped agents."""
     candidates = [agents_dir or Path("agents"), *BUILT_IN]
     unique: dict[Path, None] = {path.resolve(): None for path in candidates if path.is_dir()}
     return list(unique)

@@ -23,9 +23,9 @@ CARD_TEXT = "For your safety, please do not tell me card numbers on this line."
 INJECTION_TEXT = "I'm sorry, I can't do that. What else can I do for you?"
 TOPIC_TEXT = "I'm sorry, I can only help with {topics}. What can I do for you there?"
 SHORTEST = 4
-"""The minimum number of words in a message that a model judges, because "yes" and "two, please" are answers."""
+"""A model judges only messages of at least this many words: shorter ones, such as "two, please", are mostly answers."""
 SHORTEST_RUN = 4
-"""The minimum number of digits of a part of a card number, which a caller may say in two messages."""
+"""A caller may say a card number in two messages. This is the minimum number of digits in each message."""
 JUDGE_SECONDS = 5.0
 """The timeout of a model's judgement. When it expires, the message is allowed."""
 _ATTACKS = re.compile(

@@ -30,7 +30,7 @@ _closing: set[asyncio.Task[None]] = set()
 """The tasks of requests that lost the race, until their streams are closed."""
 Opened: TypeAlias = AbstractAsyncContextManager[StreamedResponse]
 Note: TypeAlias = Callable[[Hedge], None]
-"""A function that records a request that was sent twice. It is called once the race between the two is over."""
+"""A function that records a request that was sent twice. It is called after the race of the two requests."""
 
 
 def hedged(model: Any, second: Model | None, after: float, note: Note) -> Any:

@@ -43,11 +43,11 @@ class Hooks:
         return self._add("session_update", hook)
 
     def on_session_end(self, hook: HookT) -> HookT:
-        """Call `await hook(event)` once after a session, even if the server was restarted. A failed call is retried."""
+        """Call `await hook(event)` once after a session, even if the server was restarted. A failed hook is retried."""
         return self._add("session_end", hook)
 
     def task(self, function: HookT) -> HookT:
-        """Register a task. `turn.background(function, **arguments)` keeps each call in the journal until it is done."""
+        """Register a task. `turn.background(function, **arguments)` enqueues it as a job, which survives a restart."""
         check_hook("task", function)
         self.tasks[mark_task(function)] = function
         return function

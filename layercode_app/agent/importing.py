@@ -11,7 +11,7 @@ from ..observability.old_habits import instead_of
 from ..observability.privacy.masking import is_library
 
 _MACHINERY = ("<frozen importlib", importlib.__file__, __file__)
-"""Path prefixes of the frames that import a module; the module's author did not write them."""
+"""Path prefixes of the code that imports a module. Tracebacks omit its frames: the module's author did not write it."""
 
 
 def import_module(name: str, *, asked: str) -> ModuleType:

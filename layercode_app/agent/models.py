@@ -182,7 +182,10 @@ def shared_providers() -> Iterator[None]:
 
 
 def missing_variables(error: Exception) -> list[str]:
-    """Return the missing environment variables that an error from creating a model names; [] for another error."""
+    """Return the environment variables that are missing according to the error from creating a model.
+
+    Returns [] if the error has another cause.
+    """
     return [] if isinstance(error, ImportError) else _VARIABLE.findall(str(error))
 
 
@@ -201,7 +204,7 @@ def _said(message: str) -> str:
 def _with_fallbacks(model: Model, names: Sequence[str], *, skip: bool) -> Model:
     """Return the model with these fallbacks. The offline model and a model with its own fallbacks stay unchanged.
 
-    With `skip`, a fallback without a key is left out. Otherwise it raises MissingKeyError.
+    With `skip`, a fallback without a key is left out. Otherwise, MissingKeyError is raised.
     """
     if not names or model.model_name == MODEL_NAME or falls_back(model):
         return model

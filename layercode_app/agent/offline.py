@@ -49,8 +49,8 @@ class Answered(Call):
 class Scene:
     """The input of a script for one model request.
 
-    `text` is the caller's last message, `said` holds all their messages, oldest first, and `answered` holds the tool
-    calls of this turn with their results, in the order of the results.
+    `text` is the caller's last message, and `said` holds all messages of the caller, oldest first. `answered` holds the
+    tool calls of this turn with their results, in the order of the results.
     """
 
     text: str
@@ -109,11 +109,11 @@ class Scene:
 
 
 Script: TypeAlias = Callable[[Scene], AsyncIterator[str | Call]]
-"""An async generator function that yields texts to speak and tool calls. It is called again after the tools return."""
+"""An async generator function that yields tool calls, and texts to speak. It is called again after the tools return."""
 
 
 NOTES = ("[", "<system>")
-"""Prefixes of notes for the model, which are not words of the caller: "[" of our notes, "<system>" of PydanticAI's."""
+"""Prefixes of notes to the model, which the caller did not say. "<system>" is PydanticAI's, "[" is this package's."""
 MOST_REPEATS = 3
 """The maximum number of identical tool calls that a script may make in one turn."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 15.0
-"""The interval of the checks of open calls' connections. A provider may close idle connections after a minute."""
+"""The interval between checks of the calls' connections. A provider may close idle connections after a minute."""
 MOST_CALLS = 10_000
 """The maximum number of calls that are tracked; the call with the oldest event is dropped first."""
 SILENT_SECONDS = 900.0
@@ -27,7 +27,7 @@ SILENT_SECONDS = 900.0
 
 
 async def connect(voices: Iterable[VoiceAgent[Any, Any]]) -> None:
-    """Open a connection to each provider that has no idle connection, with a HEAD request. Errors are ignored."""
+    """Send a HEAD request to each provider without an idle connection, to open one. Errors are ignored."""
     with spans.upkeep():
         clients = {
             id(client): (client, model) for model in single_models(models_of(voices)) if (client := http_client(model))

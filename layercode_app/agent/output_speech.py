@@ -1,4 +1,4 @@
-"""Speak the output of a completed run: the text that `speak=` returns, a validated text, or a question to confirm."""
+"""Speak the output of a completed run: the text from `speak=`, a validated text, or the question before a tool call."""
 
 from __future__ import annotations
 

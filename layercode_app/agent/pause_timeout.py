@@ -40,6 +40,6 @@ class Pauses(Timeout):
         if left <= 0:
             super()._pass()
             return
-        # One timer serves the whole answer, so a piece costs nothing. It fires next when the pause may be too long.
+        # One timer serves the whole answer, so a piece needs no new one. It fires next when the pause may be too long.
         # Use an empty context: a cancelled timer would keep the context of the turn in memory until it was due.
         self._timer = self._task.get_loop().call_later(min(left, self._seconds), self._pass, context=Context())

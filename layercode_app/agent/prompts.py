@@ -14,7 +14,7 @@ _loaded: set[str] = set()
 def load_prompt(name: str) -> str:
     """Return the text of `prompts/<name>.md` (or `.txt`) in the folder of the calling file.
 
-    Raises DeveloperError, which names the files that were tried.
+    Raises DeveloperError, which names the files that were tried, if none of them exists.
     """
     frame = inspect.currentframe()
     caller = frame.f_back if frame else None

@@ -54,7 +54,7 @@ class ResendingTransport:
 
 
 class _Attempt:
-    """Records whether an attempt opened a new connection, as a callback for httpcore's documented `trace` extension."""
+    """The callback for httpcore's documented `trace` extension. Records whether an attempt opened a new connection."""
 
     def __init__(self, other: Trace | None) -> None:
         self._other = other

@@ -134,7 +134,7 @@ class AgentRunner:
             await self._answer_message(turn, listening=listening)
 
     async def _decided(self, turn: Turn[Any, Any]) -> bool:
-        """If tool calls wait for the caller's answer, handle the message as that answer. Return whether it was one."""
+        """Handle the message as the caller's answer if tool calls wait for one. Return whether it was handled."""
         from .confirmation import Decision, waiting
 
         hooked = "message" in self.voice.hooks or self.voice.agent is None
@@ -174,7 +174,7 @@ class AgentRunner:
         return waits(turn) if callable(waits) else waits
 
     def _greets_now(self, turn: Turn[Any, Any]) -> bool:
-        """Return whether to speak now a greeting that waited until the other side spoke. Record it as spoken."""
+        """Return whether the greeting, which waited until the other side spoke, is due now. Record it as spoken."""
         flow, waits = turn.live.flow, self.voice.greeting_waits
         if not waits or flow is None or self.voice.greeting is None or is_blank(turn.text) or not self._waits(turn):
             return False

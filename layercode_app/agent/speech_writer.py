@@ -1,4 +1,7 @@
-"""Speak the model's text after the words of the `while_thinking` hook. Reasoning, and markdown if set, are removed."""
+"""Filter the model's text, and speak it after the words of the `while_thinking` hook.
+
+Reasoning is always removed; markdown is removed if `speakable` is set.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ class SpeechWriter:
     # --- text that is spoken once the response is complete
 
     async def release(self) -> None:
-        """Speak the held text of the last response, such as text before tool calls, which validators do not check."""
+        """Speak the held text of the last response. Validators do not check it, such as when tool calls follow."""
         text, self._held = "".join(self._held), []
         await self._speak_whole(text, "model")
 
@@ -84,7 +87,7 @@ class SpeechWriter:
         await self._thinking.said()
         live = self._turn.live
         text = text if live.spoken.begun else text.lstrip()
-        # This text belongs to the last response, but the runner has already counted on to the next one.
+        # This text belongs to the last response, but the response counter already stands at the next one.
         live.run.response -= 1
         try:
             await self._turn.live.speak_out(text, source)

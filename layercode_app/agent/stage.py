@@ -1,4 +1,4 @@
-"""`Stage`: a part of a call with its own instructions and tools, such as first the order, then the payment."""
+"""`Stage`: a part of a call with its own instructions and tools, such as the order or the payment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Stage:
         instructions: Instructions for the model in this stage, added after the agent's own: a text, or a function of
             the turn that returns a text.
         tools: The tools of this stage: functions, PydanticAI tools and toolsets, and names of the agent's own tools.
-            Tools of the agent that no stage names are available in every stage.
+            If no stage lists a tool of the agent, the tool is available in every stage.
         then: The next stage. For one or several names, the model gets the tool `next_stage`. A function of the turn
             returns the next stage's name, or None to stay; it is called after each tool and each reply.
 

@@ -80,7 +80,7 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
         return  # The conversation was forgotten while the model wrote.
     now = summary_in((await store.conversation(conversation_id)).state)
     if now is not None and now.until >= until:
-        return  # Another worker was faster. A saved summary is never replaced, so that requests begin alike.
+        return  # Another worker was faster. Keep its summary, so that the next requests begin like the previous ones.
     kept = KeptSummary(until, bounded(summary, int(asked["tokens"])))
     await store.save_state(conversation_id, {SUMMARY: kept.to_json()})
     if response is not None:

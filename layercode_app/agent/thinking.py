@@ -80,7 +80,8 @@ class Thinking:
         try:
             await speak_answer(hook(self._turn), self._speak, "while_thinking")
         except Exception as error:  # noqa: BLE001 - the answer itself is on its way
-            # The message has only the error's type. The error's text may quote the caller, so each sink decides on it.
+            # The message has only the error's type. The error's text may quote the caller, so each sink decides whether
+            # to show it.
             log = self._turn.log.opt(exception=error)
             log.warning("while_thinking failed, and the answer goes on without it: {}", type(error).__name__)
 

@@ -58,7 +58,8 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         agent: The PydanticAI agent that answers. Without `deps`, its dependencies are the `Turn`.
         state: A Pydantic model class for `turn.state`. Each conversation has its own instance, saved with every turn.
         metadata: A Pydantic model class for `turn.metadata`, which is a dictionary by default.
-        deps: A function of the turn that returns the agent's dependencies. Required if its `deps_type` is not `Turn`.
+        deps: A function of the turn that returns the agent's dependencies. Required if the `deps_type` of `agent` is
+            neither `Turn` nor None.
         greeting: The opening words, or a function of the turn that returns or streams them.
         greeting_waits: Whether the greeting waits until the other side has spoken, as in a call that the agent makes. A
             function of the turn decides for each call: `lambda turn: turn.outbound`.
@@ -85,7 +86,8 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
             same model.
         timeout_apology: The words for a turn that runs out of time.
         tool_apology: The words for a turn that fails after a tool was called. They should not ask the caller to repeat
-            the request, which may order something twice. By default `apology`, else the setting LAYERCODE_TOOL_APOLOGY.
+            the request, because that may order something twice. By default `apology`, else the setting
+            LAYERCODE_TOOL_APOLOGY.
         tools: By tool name, the effect of an interruption on the running tool: "cancel" (default), "finish" or
             "finish_and_tell". A `ToolPolicy` also has the words for a slow tool.
         backchannels: Whether an interrupted reply, unless it asked a question, continues after a message that is only a

@@ -28,9 +28,9 @@ Message: TypeAlias = "str | Callable[[Turn[Any, Any]], str | Awaitable[str]]"
 VOICEMAIL = "voicemail"
 """The name of the outcome that is recorded when a message is left."""
 FIRST_MESSAGES = 3
-"""The number of messages at the start of a session that may be the greeting of a machine."""
+"""How many of the other side's first messages in a session may be the greeting of a machine."""
 MOST_TRIES = 3
-"""How many times the message is left at most. It is repeated if the machine's greeting goes on and interrupts it."""
+"""The agent's message is spoken at most this many times. It is repeated if the machine's greeting interrupts it."""
 _MACHINE = re.compile(
     r"\b(?:leave|record) (?:me |us |your |a )*(?:short |brief |detailed )?(?:message|name|number)"
     r"|\b(?:after|at) the (?:tone|beep|signal)\b|\b(?:voice ?mail|mailbox|answering (?:machine|service))\b"
@@ -142,7 +142,7 @@ async def machine_says(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
         return (
             await Agent(model, output_type=Verdict, instructions=question, name="voicemail").run(turn.text)
         ).output.is_machine
-    except Exception as error:  # noqa: BLE001 - the call goes on with a person
+    except Exception as error:  # noqa: BLE001 - the call goes on as if a person had answered
         turn.log.warning("The model that recognises voicemail failed: {}", type(error).__name__)
         return False
 

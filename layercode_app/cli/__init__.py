@@ -1,1 +1,1 @@
-"""The command line: one file per command, each of which parses, calls the library and prints."""
+"""The command line. Each command parses its arguments, calls the library, and prints the result."""

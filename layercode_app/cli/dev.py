@@ -32,7 +32,7 @@ def dev(
     update_webhook: UpdateWebhook = False,
     yes: Yes = False,
 ) -> None:
-    """Talk to an agent in your browser: no account, no key, 127.0.0.1 only. Reload when a file changes."""
+    """Talk to an agent in your browser: no account, no key, 127.0.0.1 only. The agent reloads when a file changes."""
     from ..dev.serve import DevOptions, serve_dev
     from .tunnel import confirm_tunnel
 

@@ -18,7 +18,7 @@ def emulator(
     secret: Secret = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65535)] = 8787,
     session_webhook: Annotated[
-        str | None, typer.Option(help="Separate URL for session events, as for newer agents at the platform.")
+        str | None, typer.Option(help="Separate URL for session events; newer agents at the platform have one.")
     ] = None,
     push_to_talk: Annotated[bool, typer.Option(help="The caller holds a button to speak.")] = False,
     can_interrupt: Annotated[bool, typer.Option(help="The caller may speak over the agent.")] = True,

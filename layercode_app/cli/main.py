@@ -112,7 +112,7 @@ def main() -> None:
         # Typer reads this for the width of the help. Without a terminal it would use 80 columns.
         os.environ.setdefault("TERMINAL_WIDTH", str(columns()))
     _find_own_packages()
-    # Our own message reports a broken line of `.env` once, with file and line number.
+    # dotenv would also warn of a broken line of `.env`. Our own message reports it once, with file and line number.
     logging.getLogger("dotenv.main").setLevel(logging.ERROR)
     try:
         app()

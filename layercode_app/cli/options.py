@@ -18,7 +18,7 @@ Agent = Annotated[
 ]
 AgentsDir = Annotated[Path | None, typer.Option("--agents", help="Folder of agent files. Default ./agents.")]
 Model = Annotated[
-    str | None, typer.Option("--model", "-m", help="Override the agent's model; `offline` uses its script.")
+    str | None, typer.Option("--model", "-m", help="Override the agent's model; `offline` uses the agent's script.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log requests, frames, messages and tool calls.")]
 EnvFile = Annotated[Path | None, typer.Option("--env-file", help="Read this file instead of .env.")]

@@ -15,7 +15,7 @@ def report(
         str, typer.Option(help="A duration such as 24h or 7d, a date such as 2026-01-31, or `all`.")
     ] = "7d",
     by: Annotated[
-        str, typer.Option(help="Group by agent, model, day, month, conversation, tool, stage or version.")
+        str, typer.Option(help="Group by agent, model, day, month, conversation, tool, stage, version or score.")
     ] = "agent",
     html: Annotated[Path | None, typer.Option(help="Write a self-contained page to this file.")] = None,
     send: Annotated[

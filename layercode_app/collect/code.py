@@ -92,7 +92,10 @@ def spell(value: str) -> str:
 
 
 class Code(Collector[str]):
-    """Collects a code such as an order number, also in parts. `pattern` is a regular expression for it, in capitals."""
+    """Collects a code such as an order number, also in parts.
+
+    `pattern` is a regular expression for the code, which is written in capitals.
+    """
 
     label: ClassVar[str] = "code"
     spells = True

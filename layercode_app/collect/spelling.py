@@ -24,8 +24,8 @@ SOUNDS = {
 def letter(tokens: Sequence[str], at: int, *, words: bool = False, sounds: bool = False) -> tuple[str, int] | None:
     """Read one spelled letter, perhaps repeated. Return it and the index after it, or None if there is none.
 
-    `words` also accepts words of the spelling alphabet, such as "bravo", and `sounds` names of letters, such as "bee".
-    Leave them off where these words may be meant literally.
+    `words` also accepts words of the spelling alphabet, such as "bravo". `sounds` also accepts names of letters, such
+    as "bee". Leave them off where these words may be meant literally.
     """
     word = tokens[at]
     more = tokens[at + 1] if at + 1 < len(tokens) else ""

@@ -24,8 +24,8 @@ class Answer(BaseModel):
 class Collecting(BaseModel):
     """The base of a state model for collectors: `class Intake(Collecting): email: str = ""`.
 
-    `collected` has an Answer for each collector's field. If the model has a field of that name, the field gets the
-    value once it is confirmed.
+    `collected` has an Answer for each collector, by the collector's `field`. If the state model has a field of the same
+    name, that field gets the value once the value is confirmed.
     """
 
     collected: dict[str, Answer] = {}

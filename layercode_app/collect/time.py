@@ -19,7 +19,7 @@ LEAD = {"at", "around", "about", "by", "it's", "its", "is", "make", "it", "let's
 TRAIL = {"is", "works", "would", "be", "fine", "good", "great", "perfect", "for", "me", "then"}
 AGAIN = "I did not get a time. At what time exactly?"
 MORNING, EVENING = 7, 19
-"""Without "in the morning", "p m" or similar words, a time is from 7:00 to 18:59."""
+"""Without "in the morning", "p m" or similar words, a time is taken to be from 7:00 to 18:59."""
 _PART = r"(?: (?P<part>a m|p m|am|pm|a\.m|p\.m|(?:in the |this )?(?:morning|afternoon|evening)|at night|tonight))?"
 _SHARP = r"(?: (?:sharp|exactly|ish|or so))?"
 NAMED = {"noon": time(12), "midday": time(12), "midnight": time(0), "12 noon": time(12), "12 midnight": time(0)}

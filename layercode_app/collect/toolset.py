@@ -103,7 +103,7 @@ class Collector(FunctionToolset[Any], Generic[ValueT]):
         return heard.strip(" .,")
 
     def part(self, heard: str) -> str:
-        """Return a part of a value in the form that it has in the value, such as "AB4" for "a b four"."""
+        """Return a part of a value as it is written within the value, such as "AB4" for "a b four"."""
         return heard.strip(" .,")
 
     def to_json(self, value: ValueT) -> Json:

@@ -33,7 +33,7 @@ _TOKEN = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[^\W\d_]+(?:['\u201
 
 
 def split(heard: str) -> list[str]:
-    """Split a text into lower-case words, numbers and signs. Hyphens within words separate them."""
+    """Split a text into lower-case words, numbers and signs. A hyphen within a word splits the word."""
     text = heard.lower().replace("\u2019", "'")
     text = re.sub(r"(?<=[^\W\d_])-(?=[^\W\d_])", " ", text)
     return _TOKEN.findall(re.sub(r"[.,!?;:]+(?=\s|$)", " ", text))

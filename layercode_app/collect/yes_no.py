@@ -39,7 +39,7 @@ def understand(heard: str) -> Result[bool]:
 
 
 def _answers(tokens: list[str]) -> set[bool]:
-    """Return the answers in the words: yes is True, no is False. Any unknown word makes it unclear: return both."""
+    """Return the answers in the words: yes is True, no is False. Any other word makes the answer unclear: return both."""
     found: set[bool] = set()
     at = 0
     while at < len(tokens):

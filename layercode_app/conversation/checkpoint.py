@@ -55,7 +55,7 @@ class Checkpoint:
 def note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:
     """Return jobs that write the notes added since this function was last called; also append the jobs to `jobs`."""
     taken = filter(None, [notes.take() for notes in noted])
-    # The id contains the attempt, so that a new attempt's job is not mistaken for a task of the previous attempt.
+    # The id contains the attempt, so that a new attempt's job does not have the id of a job of the previous attempt.
     new = [job_of(record, f"notes-{record.attempt}-{n}", NOTES, given) for n, given in enumerate(taken, len(jobs))]
     jobs += new
     return new

@@ -53,7 +53,8 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
 async def _end(work: Work, answered: Json, running: LiveTurn | None) -> Json:
     """Pass on the output of the hooks, save the record, and return the answer.
 
-    If a hook returned nothing but sent one item with `turn.data`, and no running turn takes the item, it is the answer.
+    The answer is what a hook returned. If no hook returned anything, and exactly one item was sent with `turn.data`,
+    the answer is this item, unless a running turn takes it.
     """
     live, record, left = work.live, work.live.record, []
     live.end_text()

@@ -24,7 +24,7 @@ from .live import LiveTurn
 T = TypeVar("T")
 
 FOLLOW_SECONDS = 0.05
-"""Seconds between two writes of a turn's frames to the journal, and between two reads by a worker that follows it."""
+"""Seconds between two writes of a followed turn to the journal, and between two reads of it by a following worker."""
 PATIENCE_SECONDS = 3.0
 """Seconds that a follower of a turn waits for an unavailable journal before the caller hears the apology."""
 DISPLACE_SECONDS = 2.0
@@ -58,7 +58,7 @@ async def join(live: LiveTurn, listener: Listener) -> None:
 async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
     """Send a turn that another worker runs to a listener, by polling the journal for its frames.
 
-    Return False if that worker died. The listener may have received some frames; it then starts over at the first one.
+    Return False if that worker died. The listener then starts over at the first frame, even if it has received some.
     Raises StoreError if the journal is unavailable.
     """
     listener.watch()
@@ -99,7 +99,7 @@ async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
 
 
 async def displace(store: Store, turn: TurnRecord) -> bool:
-    """End an older turn of another worker: ask the worker to stop it, or mark it as ended if the worker does not.
+    """Ask another worker to stop an older turn. If the worker does not stop the turn, mark it as ended.
 
     Return whether the worker ended it. A mark is less certain: the worker may still overwrite it with its own record.
     """
@@ -112,7 +112,7 @@ async def displace(store: Store, turn: TurnRecord) -> bool:
         await store.update(*turn.key, _supersede)
     else:
         ended = await store.update(*turn.key, crash)
-        # The tools that added the tasks do not run again.
+        # Enqueue the turn's tasks here, because the tools that added them do not run again.
         await enqueue_tasks(ended or turn, store.enqueue)
     return False
 
@@ -127,7 +127,7 @@ async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
         if current is None or current.finished:
             return True
         looks += 1
-        # Checked less often, because SQLite needs a thread to answer.
+        # Whether the worker is alive is checked less often, because SQLite needs a thread for this check.
         if looks % LOOKS_PER_SIGN_OF_LIFE == 0 and not await store.alive(turn.owner):
             return False
         await asyncio.sleep(0.01)
@@ -146,7 +146,8 @@ def begin_again(record: TurnRecord) -> None:
     """Prepare the record for a new attempt of the turn: move the text that the dead worker spoke into `before`."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes = None, ""
-    if not record.tools:  # Else the tools, which may have added these tasks, do not run again.
+    # Tools that have run do not run again, so the tasks that they may have added must stay.
+    if not record.tools:
         record.tasks = []
     record.before = spoken if not spoken or spoken[-1].isspace() else spoken + " "
 

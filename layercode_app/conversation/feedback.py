@@ -30,7 +30,7 @@ def feedback_in(data: Json) -> Json | None:
 
 
 async def take_feedback(store: Store, conversation_id: str, given: Json) -> Json:
-    """Record feedback on its turn, and return the answer for the page. Raises StoreError."""
+    """Record feedback as a score of the turn that it names; return the answer for the page. Raises StoreError."""
     try:
         feedback = Feedback.model_validate(given)
     except ValidationError as error:

@@ -76,7 +76,7 @@ class Fillers:
         yield from self._texts
 
     def _tool_started(self) -> None:
-        """Restart the timer. It stops when all texts are used up, but the starting tool may have its own texts."""
+        """Restart the timer. It may have stopped because all texts were used up, but the new tool may have its own."""
         self.stop()
         self._sleep()
 

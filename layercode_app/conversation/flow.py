@@ -99,7 +99,10 @@ class Flow:
         return self._read().get(AGENT, self.first)
 
     def stage(self, agent: str) -> str:
-        """Return the running agent's stage, or its first one if the saved stage no longer exists; "" without stages."""
+        """Return the current stage of `agent`, which is the running agent; "" if it has no stages.
+
+        If no stage is saved, or the agent no longer has the saved stage, return its first stage.
+        """
         if not self.stages:
             return ""
         kept = self._read().get(STAGE + agent, "")
@@ -187,7 +190,8 @@ def take_back(live: LiveTurn) -> None:
     flow, record = live.flow, live.record
     if flow is None or not record.handed_to:
         return
-    flow.keep(AGENT, record.agent)  # `keep` also changes the settled value: the tool that handed over has ended.
+    # The tool that handed over has ended, so its hand-over is settled. `keep` changes the settled value too.
+    flow.keep(AGENT, record.agent)
     flow.due, flow.leaving, record.handed_to = "", False, ""
 
 

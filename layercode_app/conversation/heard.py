@@ -20,8 +20,9 @@ _WORD = re.compile(r"\S+")
 def heard_text(spoken: str, context: InterruptionContext) -> str:
     """Return the part of the spoken text that the caller heard, according to the platform's report in `context`.
 
-    Words are compared, because the platform may have changed white space; the result has our white space. If the
-    platform's text is not the beginning of the spoken text, return it unchanged: the platform knows what it played.
+    Words are compared, because the platform may have changed white space; the result keeps the white space of
+    `spoken`. If the platform's text is not the beginning of the spoken text, return it unchanged: the platform knows
+    what it played.
     """
     if context.text_heard is None:
         return spoken if context.words_heard is None else _first_words(spoken, context.words_heard)
@@ -49,7 +50,7 @@ def _first_words(text: str, count: int) -> str:
 def correct(record: TurnRecord, context: InterruptionContext) -> None:
     """Record what was heard of a turn. If its status is complete, set it to interrupted; keep any other status."""
     record.heard_text = heard_text(record.spoken_text, context)
-    # If nothing was heard of the turn, nothing was heard of an earlier attempt either, so correct that text too.
+    # The heard text may begin, and even end, in the speech of an earlier attempt, so compare it with all attempts.
     if record.before and not (record.heard_text and record.spoken_text.startswith(record.heard_text)):
         _correct_all(record, context)
     if record.status is Status.COMPLETE:

@@ -72,7 +72,7 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Return the messages without feedback on dropped drafts: retry feedback that no reply directly precedes."""
+    """Leave out the retry feedback on drafts that were dropped: no reply directly precedes such feedback."""
     kept: list[ModelMessage] = []
     for message in messages:
         follows_reply = bool(kept) and kept[-1].kind == "response"
@@ -131,7 +131,7 @@ def _note(text: str) -> ModelMessage:
 def _paired(messages: Sequence[ModelMessage], turn: TurnRecord) -> list[ModelMessage]:
     """Ensure that a result follows every tool call, and drop results without a call.
 
-    A missing result is taken from the turn's record. If the record has none, the result says that it is unknown.
+    A missing result is taken from the turn's record. If the record has none, the result is `UNANSWERED`.
     """
     results = results_of(turn) | {call.id: call.result for call in turn.tools if call.status in ("done", "failed")}
     paired: list[ModelMessage] = []

@@ -83,7 +83,7 @@ class Work:
     carried: list[Carried] = field(default_factory=list)
     """The output of earlier data events that no turn has spoken yet."""
     first: str = ""
-    """The name of the agent that the platform calls; "" if the same agent answers."""
+    """The name of the agent that the platform calls; "" means that it is `agent`."""
     jobs: list[Job] = field(default_factory=list)
     """Jobs that write the new notes on the caller."""
     noted: list[CallerNotes] = field(default_factory=list)
@@ -140,7 +140,7 @@ class Work:
 
     async def recall(self, turn: Turn[Any, Any]) -> None:
         """Read the notes on the caller, if the agent keeps any. If the journal is unavailable, go on without notes."""
-        self.live.notes = None  # After a hand-over, it still has the notes of the previous agent.
+        self.live.notes = None  # After a hand-over, these are still the notes of the previous agent.
         key, live = self.agent.caller_of(turn), self.live
         if not key or live.flow is None:
             return

@@ -33,7 +33,11 @@ def rest_of(turn: TurnRecord) -> str:
 
 
 def asks(turn: TurnRecord) -> bool:
-    """Return whether the caller's next words may answer a question of this turn, heard at the end or cut off."""
+    """Return whether the caller's next words may answer a question of this turn.
+
+    Only the last two sentences that were heard and the sentence that was cut off are searched for a question. Return
+    True if it is not known what was heard.
+    """
     at = _end_of_heard(turn)
     if at is None:
         return True

@@ -30,7 +30,7 @@ class RunProgress:
     hedge_after = 0.0
     """Seconds without a first token after which a request is sent a second time; 0 means never."""
     stand_in: Callable[[ToolCall], Awaitable[Json] | None] | None = None
-    """A function that may answer a tool call in place of the tool; if it returns None, the tool runs. Forks set it, so
-    that they do not place a second order."""
+    """A function that may answer a tool call in place of the tool; if it returns None, the tool runs. Forks set it
+    to answer with recorded results, so that a tool does not, for example, place the caller's order a second time."""
     tool_started: Callable[[], None] | None = None
     """Called when a tool starts. Set only if a tool has its own filler texts."""

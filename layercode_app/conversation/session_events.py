@@ -30,7 +30,7 @@ SESSION_END = "session_end"
 
 
 class SessionHandler:
-    """Answer the events that are not turns with JSON, without waiting for a running turn."""
+    """Handles the events that are not turns. Each answer is JSON, and does not wait for a running turn."""
 
     def __init__(self, services: Services, jobs: Jobs, running: Mapping[str, LiveTurn]) -> None:
         self._services = services

@@ -42,7 +42,10 @@ class SpokenText:
         return text
 
     def _spaced(self, text: str, source: Source, response: int) -> str:
-        """Separate words of different segments by a space, because a voice would read them as one word."""
+        """Separate words of different segments by a space, because a voice would read them as one word.
+
+        A segment begins at `begin_segment`, and wherever the source or the model response changes.
+        """
         if self._pieces:
             before, earlier, said = self._pieces[-1]
             begins = self._new_segment or before != source or earlier != response

@@ -24,8 +24,8 @@ class LiveStates:
     ) -> LiveState[Any] | None:
         """Return the shared state of a conversation; None for an agent without state.
 
-        `scope` is the agent's key prefix. Each `enter` needs one `leave`, `release` or `let_go`. Raises StateError if
-        the stored fields do not fit `kind`.
+        `scope` is the prefix of the agent's keys in the stored state. Each `enter` needs one `leave`, `release` or
+        `let_go`. Raises StateError if the stored fields do not fit `kind`.
         """
         if kind is None:
             return None

@@ -1,7 +1,7 @@
 """The running summary of a long call: which turns it covers, and how the model reads it before the history.
 
-It is kept in the conversation's state. A summary is not changed once it is written, so that consecutive requests begin
-with the same text.
+It is kept in the conversation's state. Its text stays the same until a newer summary replaces it. So consecutive
+requests begin with the same text, which the provider's prompt cache can serve.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 SUMMARY_SHARE = 0.125
 """The share of the history's token budget that a summary may use."""
 DUE_SHARE = 0.85
-"""When all turns exceed this share of their token budget, the older ones are summarised. They still fit then."""
+"""When all turns together exceed this share of their token budget, the older ones are summarised.
+
+At that time all turns still fit the budget.
+"""
 FACTS_SHARE = 0.5
 """The share of a summary that its facts may use."""
 

@@ -260,7 +260,7 @@ class Turn(Generic[StateT, MetadataT]):
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
         """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.
 
-        The journal stores how long the stage took, and the tokens and cost of its requests to models of `helper_model`.
+        The journal stores how long the stage took, and the tokens and cost of its requests through `helper_model`.
         """
         return staged(self._live, name, attributes)
 
@@ -294,8 +294,9 @@ class Turn(Generic[StateT, MetadataT]):
         )
 
     def helper_model(self, asked: Model | str | None = None) -> Model | None:
-        """Return the model for a helper agent: `asked`, or this turn's model if `asked` is None or the turn is offline.
+        """Return the model for a helper agent: `asked`, or this turn's model.
 
+        This turn's model is returned if `asked` is None, or if this turn's model is the offline model.
         The model's usage counts towards this turn, and towards the stages (`turn.span`) in which it is called.
         """
         from .helper_models import Metered

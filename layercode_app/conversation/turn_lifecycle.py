@@ -177,7 +177,7 @@ class Run(Work):
 
 
 class _Listened(Timeout):
-    """A timeout for an agent's answer that also watches the listeners for disconnects."""
+    """A timeout for an agent's answer. While the timeout runs, the listeners are watched for disconnects."""
 
     __slots__ = ("_live",)
 

@@ -32,7 +32,7 @@ async def say_busy(services: Services, live: LiveTurn, listener: Listener, *, ru
 
 async def _speak(services: Services, live: LiveTurn, listener: Listener, text: str) -> None:
     live.record.status = Status.FAILED
-    # The listener may have followed a turn of another worker, so some of its frames may count as sent.
+    # The listener may have followed another worker's turn. Then it counts the frames of that turn as sent.
     listener.begin_again()
     live.add(listener)
     live.speak(text, "apology")

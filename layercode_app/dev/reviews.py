@@ -1,4 +1,7 @@
-"""Guess goals and write scenarios of reviewed calls for the dev page, with the code of `sessions review`."""
+"""For the dev page: guess what the caller of a reviewed call wanted, and write a scenario from the call.
+
+The same code does this for `sessions review`.
+"""
 
 from __future__ import annotations
 

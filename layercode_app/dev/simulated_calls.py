@@ -28,7 +28,7 @@ from ..testing.evals.simulated.script import scripted_mind
 from .callers import CallersFound
 
 PREFIX = "simulated-"
-"""The prefix of the conversation ids of simulated calls. The rest has the name, which survives a restart."""
+"""The prefix of the conversation ids of simulated calls. The caller's name follows, so a restart does not lose it."""
 OWN_PERSONA = "a persona"
 """The name of a caller who was described without a persona."""
 MOST_LETTERS = 40
@@ -170,7 +170,7 @@ class SimulatedCalls:
     def _changed(self, held: Held) -> None:
         self._publish(held)
         if held.call.ending is not None:
-            # Pages that listen close their connection.
+            # This tells the pages that listen to close their connection.
             held.call.line.messages.publish({"type": "closed", "reason": ""})
 
     def _publish(self, held: Held) -> None:
@@ -206,6 +206,9 @@ def _mind(spec: CallerSpec, model: str) -> Mind:
 
 
 def names_of(app: LayerCode, chosen: str) -> Mapping[str, str]:
-    """Return the agents by the names that scenario files may use: `package.module:attribute` is the first agent."""
+    """Return each name that scenario files may use, with the agent's own name.
+
+    If `chosen` is `package.module:attribute`, it stands for the first agent.
+    """
     names = {name: name for name in app.agents}
     return names | ({chosen: next(iter(app.agents))} if ":" in chosen else {})

@@ -85,7 +85,7 @@ def _named(found: Found) -> str:
 
 
 def check_command() -> Finding:
-    """Check that no older distribution with the same command is installed."""
+    """Check that the older distribution, whose command has the same name, is not installed too."""
     if older := older_distribution():
         return warning("command", shadow_of(older), UNSHADOW)
     return ok("command", "no older layercode-create-app is installed")

@@ -101,7 +101,7 @@ async def check_clock(settings: Settings) -> Finding:
 
 
 async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
-    """Check that the API key is accepted, the agent exists, and its webhook reaches a server of ours unbuffered."""
+    """Check that the API key works, the agent exists, its webhook reaches this project, and no proxy buffers answers."""
     if settings.api_key is None or settings.agent_id is None:
         yield skipped("webhook at the platform", "needs LAYERCODE_API_KEY and LAYERCODE_AGENT_ID")
         return
@@ -117,7 +117,7 @@ async def check_platform(settings: Settings) -> AsyncIterator[Finding]:
         return
     for place, other in agent.contradictions().items():
         yield warning(f"webhook at {place}", f"{other}, not {agent.webhook_url}",
-                      "If calls go there, change it in the platform's dashboard.")  # fmt: skip
+                      "If calls go to that URL, change it in the platform's dashboard.")  # fmt: skip
     yield await _through(agent.webhook_url, settings)
 
 

@@ -95,14 +95,14 @@ class Emulator:
         return agent
 
     def change_agent(self, agent_id: object, changes: AgentChanges) -> AgentSpec:
-        """Change an agent and return it. If the default agent served its id until now, it becomes a separate agent."""
+        """Change an agent and return it. An id that only the default agent served gets an agent of its own."""
         agent = self.agent(agent_id)
         changes.apply(agent)
         self.agents[agent.id] = agent
         return agent
 
     def session_of(self, agent_id: str, session_id: str) -> Session | None:
-        """Return a session of an agent, or None. For the default agent, sessions of unknown agents count too."""
+        """Return a session of an agent, or None. Sessions of unknown ids also count as those of the default agent."""
         session = self.sessions.get(session_id)
         if session is None:
             return None
@@ -128,7 +128,7 @@ class Emulator:
         self.refuse_on_demand()
         agent = self.agent(agent_id)
         headers = _allowed(custom_headers or {})
-        self._forget_keys(conversation_id)  # A refused request must not end the session that has a key.
+        self._forget_keys(conversation_id)  # Only now, because a refused request must not make earlier keys invalid.
         grant = Grant(
             key=secrets.token_urlsafe(24),
             agent=agent,

@@ -11,8 +11,9 @@ Item: TypeAlias = dict[str, Any]
 """An event: `kind`, `at` (epoch seconds), `session_id`, `conversation_id`, `agent_id`, and more fields for each kind.
 
 Kinds: `session` (opened, closed), `client` and `server` (a message from that side, with the size of audio instead of
-the audio), `webhook` (an event was posted), `answer` (its status), `frame` (with `at_ms`), `turn` (a turn is over:
-`text`, `heard`, `interrupted`), `notice` (`text` is one line for a person, for example about a failed webhook).
+the audio), `webhook` (an event was posted), `answer` (the backend's `status`), `frame` (one event of the backend's
+stream), `turn` (a turn is over: `text`, `heard`, `interrupted`), `notice` (`text` is one line for a person, for example
+about a failed webhook).
 """
 
 

@@ -2,7 +2,8 @@
 
 Any web page can make a browser send requests to 127.0.0.1, and with DNS rebinding even read the answers. So the `Host`
 must name this machine, an `Origin` must be a page of this machine, and requests forwarded by a proxy or a tunnel are
-refused. The same rules apply to WebSockets. The dev page's bodies must be JSON, which forces a CORS preflight.
+refused. The same rules apply to WebSockets. A request body for the dev page must be JSON: before a foreign page may
+send JSON, the browser makes a CORS preflight request, which fails.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Compute how much of a reply was played from the audio sent, and split text into segments to speak. No IO."""
+"""Compute from the audio sent how much of a reply was played, and split text into segments to speak. No IO."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from .speech import RATE, Speech
 
 _WORD = re.compile(r"\S+")
-# The escapes are closing quotes, and full-width marks of scripts that put no space after them.
+# The escapes are the ellipsis, closing quotes, and full-width marks, which have no space after them.
 _SENTENCE = re.compile("[.!?\u2026:;]+[\"'\u201d\u2019)\\]]*(?=\\s)|[\u3002\uff01\uff1f\uff1b\n]")
 _LONGEST = 300
 

@@ -13,7 +13,7 @@ Style: TypeAlias = Literal["session.start", "welcome"]
 """How a greeting is requested: by `session.start` with a turn id, or by the newer `welcome` after a `session.start`."""
 GREETED: tuple[Style, ...] = ("session.start", "welcome")
 NO_TEXT = {"text": ""}
-"""An empty text for events without one: the official templates require a text or add it to their history."""
+"""The field of events that carry no words: the official templates require a `text`, or add it to their history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The caller said or typed a text. Only spoken words have a turn id: the one that their interim transcripts had."""
+    """The caller said or typed a text. Only spoken words have a `turn_id`: the id in their interim transcripts."""
 
     content: str
     turn_id: str | None = None
@@ -112,7 +112,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The time of `wake_at` was reached."""
+    """The time that `TurnManager.wake_at` named has come."""
 
 
 FromClient: TypeAlias = (
@@ -154,14 +154,14 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Close the connection of this turn's webhook, because the caller interrupted it or left."""
+    """Close the connection of this turn's webhook, because the caller interrupted the turn or left."""
 
     turn_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Speak:
-    """Convert this segment of a turn to audio, in order."""
+    """Convert this segment of a turn to audio, after all earlier segments."""
 
     turn_id: str
     text: str

@@ -162,7 +162,7 @@ def resample(pcm: bytes, rate: int) -> bytes:
     target = array("h", bytes(2 * (len(source) * per // step)))
     source.append(source[-1])
     for phase in range(min(per, len(target))):
-        # Every `per`-th target sample lies between the same two neighbours, `step` further on each time.
+        # Target samples that are `per` apart have the same weights, and their source samples are `step` apart.
         first, far = divmod(phase * step, per)
         near = per - far
         here, following = source[first:-1:step], source[first + 1 :: step]

@@ -68,7 +68,7 @@ class TurnManager:
         """Whether the greeting was requested."""
         self.over = False
         self._new_id = new_id
-        # A push-to-talk client always stops its own playback, so it must be able to interrupt.
+        # A push-to-talk client stops its playback whenever the button is pressed, so a press must always interrupt.
         self._can_interrupt = can_interrupt or trigger == "push_to_talk"
         self._trigger = trigger
         self._style = style
@@ -137,7 +137,7 @@ class TurnManager:
             case UserStopped(vad):
                 self._user_stopped(now, vad=vad)
             case ReplayFinished(turn_id):
-                # Without a turn id, the message may be about an interrupted turn. Then the computed playback decides.
+                # A message without a turn id may be about an interrupted turn, so the computed end of playback is kept.
                 if self._current is not None and self._current.id == turn_id:
                     self._current.playback.finish(now)
             case _:

@@ -16,9 +16,9 @@ SILENCE_SECONDS = 0.7
 """Seconds of silence that end a piece of speech."""
 LONGEST_SECONDS = 30.0
 """Maximum length of a piece of speech in seconds, after which it is split."""
-_BEFORE = 15  # frames before the detection of speech that belong to the piece
+_BEFORE = 15  # number of frames, up to the detection of speech, with which a piece begins
 _BEGINS = 6  # minimum loud frames among the last ten to begin a piece
-_LEAST = 5  # minimum loud frames of a piece to transcribe
+_LEAST = 5  # a piece with fewer loud frames is not transcribed
 _QUIETEST = 200.0
 _LOUDER_THAN_NOISE = 3.0
 

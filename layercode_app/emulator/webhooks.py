@@ -229,7 +229,7 @@ def check_url(url: str) -> httpx.URL:
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise ConfigurationError(f"the webhook URL {url!r} must begin with http:// or https:// and name a host")
     if (parsed.port or 0) > LAST_PORT:
-        raise ConfigurationError(f"the webhook URL {url!r} names no port; expected a number up to {LAST_PORT}")
+        raise ConfigurationError(f"the port of the webhook URL {url!r} is too large; expected at most {LAST_PORT}")
     return parsed
 
 

@@ -20,7 +20,10 @@ from .stores.history_steps import SUMMARY
 BATCH = 100
 """Maximum number of turns that are written concurrently; a batch has at most one turn of each conversation."""
 DEAD_AFTER_SECONDS = 5.0
-"""After this time a worker that still has a turn of the copy in the target is a server, not an earlier copy."""
+"""Maximum wait for the owner of a turn in the target to die.
+
+If an earlier copy was killed, it counts as dead by then. An owner that is still alive is a server.
+"""
 
 
 @dataclass(slots=True)
@@ -91,7 +94,7 @@ async def _write(target: Store, record: TurnRecord) -> bool:
 
 
 async def _taken_over(target: Store, stored: TurnRecord) -> bool:
-    """Claim a turn that an earlier copy had begun; return false if its worker goes on running it.
+    """Claim a turn that an earlier copy had begun; return false if the turn's owner stays alive.
 
     A copy that was killed seems alive until its lease ends.
     """

@@ -16,7 +16,7 @@ def crash(record: TurnRecord) -> None:
 
 
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
-    """Note on a cut-off turn which tools it had called, so that the model of later turns knows them.
+    """Add a note to a turn that was cut off: the tools that it had called, for the model of later turns.
 
     `cut_by` names what cut the turn off.
     """

@@ -72,7 +72,8 @@ async def forget_notes(store: Store, key: str) -> None:
             key,
             well_formed(key),
         ):
-            await store.settle(job)  # Its body is deleted, and a job that runs writes nothing any more.
+            # This deletes the job's body. If `take_notes` runs now, it sees that its job is done, and writes nothing.
+            await store.settle(job)
     await store.forget(caller_id(key))
 
 

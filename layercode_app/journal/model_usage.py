@@ -9,7 +9,10 @@ from typing import Protocol
 from .cost import Priced
 
 UNMETERED = "(unmetered)"
-"""The model name for usage of an unknown model: a helper agent added it to the run without `turn.helper_model()`."""
+"""The name under which the usage of an unknown model is listed.
+
+A helper agent that did not use `turn.helper_model()` has added this usage to the run.
+"""
 LEAST_DOLLARS = 1e-9
 """Cost differences below this are ignored, because sums of floats have rounding errors."""
 

@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 
 CHECKED = "layercode-check-"
-"""The prefix of the conversation ids that `check` sends. Reports, alerts and `sessions review` ignore them."""
+"""The prefix of the conversation ids that `check` sends. Reports, alerts and `sessions review` ignore these calls."""
 
 
 Source: TypeAlias = Literal["model", "output", "say", "greeting", "filler", "apology"]
@@ -187,7 +187,10 @@ class TurnRecord:
     prompt: dict[str, str] = field(default_factory=dict)
     """Digests of the newest request's instructions and tools, under the keys `instructions` and `tools`."""
     prompt_changes: list[str] = field(default_factory=list)
-    """What changed since the previous request: `instructions`, `tools`, `history`. Providers cache only the rest."""
+    """What changed since the previous request: `instructions`, `tools`, `history`.
+
+    Providers cannot cache what follows a change.
+    """
     outcomes: list[Json] = field(default_factory=list)
     scores: dict[str, Json] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
@@ -213,7 +216,7 @@ class TurnRecord:
     """The messages this turn added, encoded by `ModelMessagesTypeAdapter`; empty if no model ran."""
     frames: list[Frame] = field(default_factory=list)
     frames_attempt: int = 1
-    """The attempt that sent `frames`. After a takeover, they stay the former worker's until the new worker saves."""
+    """The attempt that sent `frames`. After a takeover, that is an earlier attempt until the new worker saves."""
 
     @property
     def frames_so_far(self) -> list[Frame]:
@@ -237,7 +240,7 @@ class TurnRecord:
 
     @property
     def hedges(self) -> tuple[int, int]:
-        """The number of second requests, sent because the first was slow, and how many of them answered first."""
+        """How many slow requests were sent a second time, and how often the second request answered sooner."""
         if not self.requests:
             return 0, 0
         found = [call.hedge for call in self.requests]

@@ -1,4 +1,4 @@
-"""Encode and decode a turn's record as JSON for the stores. It is kept small, because every turn is written twice."""
+"""Encode and decode a turn's record as JSON for the stores. The JSON is kept small, as each turn is written twice."""
 
 from __future__ import annotations
 

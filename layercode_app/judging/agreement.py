@@ -19,7 +19,7 @@ EXAMPLE = '{"judge": "polite", "transcript": "caller: …", "label": "yes"}'
 
 
 class Label(BaseModel):
-    """A person's answer about one call (`label`), and the judge's `answer`; None if the judge was not asked yet."""
+    """A person's answer about one call (`label`), and the judge's `answer`, which is None until the judge is asked."""
 
     judge: str
     transcript: str = ""
@@ -37,7 +37,7 @@ class Label(BaseModel):
 def read_labels(path: Path) -> list[Label]:
     """Read a file with one label a line. Raises ConfigurationError, which names a wrong line."""
     try:
-        # JSON may hold other line separators, such as U+2028, unescaped.
+        # Not `splitlines`: it also splits at U+2028 and the like, which JSON may hold unescaped.
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}; expected a file with one label a line.") from error

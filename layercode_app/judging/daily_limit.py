@@ -11,7 +11,11 @@ from ..journal.stores.base import Store
 from .spending import Spent
 
 JUDGED = "judges/"
-"""The prefix of the key of a UTC day's totals: `cost`, in dollars, and `asked`, the number of questions."""
+"""The prefix of the keys of the daily totals; the UTC date follows.
+
+The totals of a day are `cost` in dollars, and the numbers of questions (`asked`), of requests without a known price
+(`unpriced`) and of calls that were skipped (`left_out`).
+"""
 
 
 def _today() -> str:

@@ -12,7 +12,7 @@ from ..nearest import nearest
 
 ALL = "all"
 _NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
-"""Matches a lower-case word, with or without underscores: it must be a stock judge's name, not a question."""
+"""Matches one lower-case word, with or without underscores. Such a text is taken for a stock judge's name."""
 
 
 @cache

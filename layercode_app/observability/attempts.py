@@ -1,4 +1,4 @@
-"""Set up a sink such as Sentry. If its library is incompatible, log a warning and let the process start without it."""
+"""Set up a sink such as Sentry. If its library is incompatible, log a warning and start without the sink."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ def attempt(sink: str, set_up: Callable[[], object]) -> bool:
     return True
 
 
-_ADVICE = "Install the versions that layercode-app requires, or remove the sink's setting."
+_ADVICE = "Install the library versions that layercode-app requires, or remove the sink's setting."

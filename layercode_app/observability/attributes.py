@@ -10,12 +10,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1 import trace_pb2 as wire
 
 MOST_KNOWN = 2000
-"""Maximum number of entries in each cache. A full cache is cleared: it also holds ids of turns that have ended."""
+"""Maximum number of entries in each cache. A full cache is cleared, because most of its ids belong to ended turns."""
 LONGEST_KNOWN = 500
 _ATTRIBUTES, _KEY, _VALUE, _STRING, _BOOL, _INT, _DOUBLE = (
     bytes((tag,)) for tag in (0x4A, 0x0A, 0x12, 0x0A, 0x10, 0x18, 0x21)
 )
-"""Protobuf tags (field number and wire type) of a span's attributes, a pair's key and value, and value types."""
+"""Protobuf tags (field number and wire type) of a span's attributes, their keys and values, and each type of value."""
 _double = struct.Struct("<d").pack
 _known: dict[tuple[str, str], bytes] = {}
 _keys: dict[str, bytes] = {}

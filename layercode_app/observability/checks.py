@@ -1,4 +1,4 @@
-"""Check the settings of sinks before anything starts. Otherwise a wrong setting only means that a sink gets no data."""
+"""Check the settings of sinks before anything starts. The only later sign of a wrong one is a sink without data."""
 
 from __future__ import annotations
 

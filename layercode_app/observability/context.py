@@ -61,7 +61,7 @@ def refuse(reason: str) -> None:
 
 
 class _Isolation:
-    """Holds the function that `isolate` calls. It separates the data of callers in a sink such as Sentry."""
+    """Holds the function that `isolate` calls to separate the data of callers in a sink such as Sentry."""
 
     begin: Callable[[], None] | None = None
 

@@ -1,4 +1,4 @@
-"""In a debug run, log each frame and tool call of a turn at once, and the model messages after the turn."""
+"""In a debug run, log each frame and tool call of a turn when it happens, and the model messages after the turn."""
 
 from __future__ import annotations
 

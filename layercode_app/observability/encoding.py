@@ -107,7 +107,10 @@ def _flags(context: SpanContext | None) -> int:
 
 
 def _whole(text: str) -> str:
-    """Replace lone surrogates, which a model may put into a tool's name, so that the batch is not lost."""
+    """Replace lone surrogates, which cannot be encoded.
+
+    A model may put one into a tool's name, and the error would lose the whole batch of spans.
+    """
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 

@@ -34,7 +34,7 @@ SIGNALS: tuple[Signal, ...] = ("traces", "metrics")
 class Target:
     """A destination of spans, metrics or both, as `signals` tells. `name` is shown in logs.
 
-    `endpoint` is the base URL. None uses the URL in the standard OTEL variables.
+    `endpoint` is the base URL. Without it, the URL in the standard OTEL variables is used.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Target:
         return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
 
     def attempt(self, export: Callable[[], bool], *, signal: Signal) -> bool:
-        """Run an export, record and return whether it succeeded. Once closed, only return False."""
+        """Run an export. Record whether it succeeded, and return that. If the target is closed, only return False."""
         if self.closed:
             return False
         try:
@@ -147,7 +147,7 @@ class _MetricsToAll(MetricExporter):
             running = self._sending[exporter] = [thread for thread in earlier if thread.is_alive()]
             if len(running) >= MOST_SENDING:
                 continue
-            # The context suppresses spans for the requests of the export.
+            # The copied context keeps the export's own requests from becoming spans.
             run = copy_context().run
             thread = threading.Thread(target=run, args=(exporter.export, metrics_data), name="metrics", daemon=True)
             thread.start()
@@ -159,7 +159,7 @@ class _MetricsToAll(MetricExporter):
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         """Wait for running exports, and close all exporters."""
-        # The reader names this argument `timeout`.
+        # The SDK's reader passes its time limit as `timeout`, not as `timeout_millis`.
         deadline = time.monotonic() + kwargs.get("timeout", timeout_millis) / 1000
         for thread in [thread for running in self._sending.values() for thread in running]:
             thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,7 +1,7 @@
 """Describe an error for the developer's page of `dev`: its message, the file and line of the agent, and the fix.
 
-The description contains the error's text, which may quote the caller; secrets are masked. Only `dev` and forks store
-it, logs and spans do not.
+The description contains the error's text, which may quote the caller; secrets are masked. It is stored
+only by `dev` and in forked turns, never in logs or spans.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def keep_failure(record: TurnRecord, error: BaseException) -> None:
 def failure_of(error: BaseException) -> Json:
     """Return the error's type, message, causes, frames and fix as JSON.
 
-    `at` is the innermost frame of the developer's own code, with the source lines around it; None if there is none.
+    `at` is the innermost frame of the developer's own code, with the source lines around it; None if no frame is
+    in that code.
     """
     links = list(chain(error))
     traced = next((link for link in links if _own(link.__traceback__)), error)

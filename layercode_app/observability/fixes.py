@@ -30,7 +30,7 @@ PROVIDERS_BY_CLIENT: Mapping[str, str] = {
     "mistralai": "mistral",
     "xai_sdk": "xai",
 }
-"""Maps the client library that raised an error to the provider."""
+"""Maps a client library to its provider: an error's class tells which library raised the error."""
 FIX_BY_KIND: Mapping[str, str] = {
     "ModelQuotaExceededError": "The provider's account has no credit left. Add credit there, or choose another model.",
     "ModelContextWindowExceededError": "The conversation is too long for the model. Lower LAYERCODE_HISTORY_TOKENS.",
@@ -41,7 +41,7 @@ FIX_BY_KIND: Mapping[str, str] = {
 }
 """Maps the name of an error's class to the fix, for classes that are more precise than the error's category."""
 FIX_BY_CATEGORY: Mapping[str, str] = {
-    "rate_limit": "The provider limits your requests. Wait a minute, or set FALLBACK_MODELS to answer meanwhile.",
+    "rate_limit": "The provider limits your requests. Wait a minute, or set FALLBACK_MODELS, which answer meanwhile.",
     "network": "The provider could not be reached. Check the internet connection and the provider's base URL.",
     "timeout": "The turn took too long. Raise LAYERCODE_TURN_TIMEOUT, or make the slow step faster.",
     "content_filter": "The provider's content filter refused the request or the answer. Reword the instructions.",

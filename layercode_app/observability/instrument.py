@@ -1,4 +1,4 @@
-"""Trace the calls of an agent: to the model, tools, HTTP, Redis and SQL, if the libraries are installed.
+"""Trace what an agent calls: the model, tools, HTTP, Redis and SQL, if the libraries are installed.
 
 No trace headers are added to requests, except to the hosts listed in LAYERCODE_TRACE_HOSTS.
 """
@@ -27,10 +27,10 @@ INSTRUMENTORS: tuple[tuple[str, str, str, Version], ...] = (
     ("sqlalchemy", "opentelemetry.instrumentation.sqlalchemy", "SQLAlchemyInstrumentor", (2, 2)),
     ("asyncpg", "opentelemetry.instrumentation.asyncpg", "AsyncPGInstrumentor", (1, 0)),
 )
-"""Each row: a library, the module and class of its instrumentation, and the first version that we have not tested.
+"""Each row: a library, the module and class of its instrumentation, and the library's first untested version.
 
 A row is used if the library and its instrumentation are installed. The instrumentation checks the library's version,
-but the check is outdated: SQLAlchemy's check refuses 2.1. So it is skipped for the versions that we have tested.
+but the check is outdated: SQLAlchemy's check refuses 2.1. So the check is skipped for versions below the untested one.
 """
 HTTP = (("httpx", "HTTPXClientInstrumentor"), ("httpx2", "HTTPX2ClientInstrumentor"))
 _trace_context = TraceContextTextMapPropagator()
@@ -78,9 +78,9 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Restore our settings of PydanticAI's spans. If we have none, turn content off in those of the agent file.
+    """Restore our settings of PydanticAI's spans. If we have none, turn content off in the agent file's settings.
 
-    Returns whether content was turned on.
+    Returns whether the agent file had turned content on.
     """
     from pydantic_ai.models.instrumented import InstrumentationSettings
 
@@ -99,7 +99,7 @@ def _restore_default(agents: Any) -> bool:
 
 
 def _hide_content(part: Any) -> bool:
-    """Remove content from the spans of an agent or a model. Return whether content was turned on."""
+    """Remove content from the spans of an agent or a model. Return whether it was on before."""
     settings = getattr(part, "instrumentation_settings", None) or getattr(part, "instrument", None)
     if settings is True:
         part.instrument = None
@@ -108,7 +108,7 @@ def _hide_content(part: Any) -> bool:
 
 
 def _without_content(settings: Any) -> bool:
-    """Turn content off in settings for PydanticAI's spans. Return whether it was on."""
+    """Turn content off in settings for PydanticAI's spans. Return whether it was on before."""
     if not getattr(settings, "include_content", False):
         return False
     settings.include_content = settings.include_binary_content = False

@@ -29,7 +29,7 @@ class _Intercept(logging.Handler):
         frame, depth = inspect.currentframe(), 0
         while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
             frame, depth = frame.f_back, depth + 1
-        # uvicorn logs an app's uncaught error after the request has ended, and it may still quote the caller.
+        # uvicorn logs an app's uncaught error after the request has ended. The error may still quote the caller.
         with context.for_reader() if record.name.startswith("uvicorn") else nullcontext():
             # Pass the text as an argument, because it may contain braces.
             logger.opt(depth=depth, exception=record.exc_info).log(level, "{}", record.getMessage())

@@ -57,8 +57,8 @@ class JsonSink:
         In an event loop, all lines of one iteration are written with one system call: turns that are saved in one
         transaction end together, and a system call per line would double the cost of logging them.
 
-        `foreign` is the text in the fields that we did not produce. Only this text and the ids need to be checked for
-        secrets and phone numbers.
+        `foreign` repeats those values of `fields` that come from elsewhere, such as a model's name. Only these values
+        and the ids need to be checked for secrets and phone numbers.
         """
         ids = context.ids()
         begin = _dump({"time": self._clock.now(), "level": "INFO", "message": message})
@@ -105,7 +105,7 @@ class JsonSink:
 
 
 def _checked(ids: Mapping[str, str], foreign: str) -> tuple[str, str]:
-    """Return two texts to check for secrets: the ids of this turn, and the values that other turns have, too."""
+    """Return two texts to check for secrets: the ids that only this turn has, and the values that recur in others."""
     own = "\n".join([ids.get("turn_id", ""), ids.get("trace_id", ""), ids.get("span_id", "")])
     shared = [ids.get("conversation_id", ""), ids.get("session_id", ""), ids.get("agent", ""), foreign]
     return own, "\n".join(shared)

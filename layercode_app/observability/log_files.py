@@ -2,7 +2,8 @@
 
 `layercode-app.PID.log` is the current file, `layercode-app.PID.TIME.log` a rotated file. Files are not compressed,
 because compression would stall the calls. Each worker deletes files that are too old, including files of ended workers.
-The age of a file is the age of its first line, so that files also rotate if the server restarts often.
+For rotation, a file is as old as its first line, so that files also rotate if the server restarts often. For deletion,
+it is as old as its last line.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ class RotatingFile:
         self._clean(now)
 
     def _clean(self, now: float) -> None:
-        """Delete files of all workers that are older than the retention, except files that a live worker has open."""
+        """Delete every worker's files that are older than the retention, except files that a live worker has open."""
         self._cleaned = now
         for path in self._folder.glob(f"{self._name}.*.log"):
             if path == self._path:

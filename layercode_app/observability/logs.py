@@ -35,7 +35,7 @@ for _module in CHATTY:
     logger.disable(_module)
 
 _alone: dict[int, JsonSink] = {}
-"""Maps a handler's number to its JSON sink. Empty if this module has set up another sink, too."""
+"""Maps a handler's number to its JSON sink. Empty if lines also go to the console, or if the level is above INFO."""
 
 
 @dataclass
@@ -147,10 +147,10 @@ def _patch(record: Record) -> None:
 
 
 def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
-    """Write the canonical line of a turn at INFO. `foreign` is the text in the fields that we did not produce.
+    """Write the canonical line of a turn at INFO. `foreign`: see `JsonSink.write_plain`.
 
     If JSON lines are the only sink, as in production, the line bypasses Loguru, whose record would cost more than the
-    rest of the line. If any other sink exists, including one of other code, the line goes through Loguru.
+    rest of the line. If any other sink exists, including one that other code added, the line goes through Loguru.
     """
     if _alone and (private.handlers() or {}).keys() == _alone.keys() and private.patcher() is _patch:
         for sink in _alone.values():
@@ -160,7 +160,7 @@ def write_turn(message: str, fields: dict[str, Any], foreign: str) -> None:
 
 
 def _where(caller: FrameType) -> tuple[str, int]:
-    """Return the module and line of a caller, cached by instruction because looking up the line is slow."""
+    """Return a frame's module and line, cached by instruction because looking up the line is slow."""
     code = caller.f_code
     place = (code.co_filename, code.co_firstlineno, caller.f_lasti)
     known = _places.get(place)

@@ -77,7 +77,7 @@ class MetricFiles:
             return []
 
     def _sweep(self) -> None:
-        """Delete all files if their processes are dead. Otherwise rename the file of a dead process that had our id."""
+        """Delete all files if their processes are all dead. Else rename the file of a dead process that had our id."""
         files = self._files()
         old = [path for path in files if path == self._path or not alive(_pid(path))]
         try:

@@ -152,7 +152,7 @@ def _trouble_rows(record: TurnRecord, agent: str) -> Iterator[Row]:
 
 
 def record_usage(record: TurnRecord) -> None:
-    """Record the usage and the error of an event that is not a turn, such as data from the page."""
+    """Record the usage and the error of an event that is not a turn, such as data that the caller's page sent."""
     if not _sinks:
         return
     rows = list(_usage_rows(record))
@@ -208,7 +208,7 @@ class OTelMetrics:
         sums = self._sums.get(metric.name)
         if sums is None:
             sums = self._make_sum(metric)
-        # A tool that is a synchronous function runs, and counts, in a separate thread.
+        # A synchronous tool runs in a separate thread, and may count a metric there.
         with self._lock:
             sums[values] = sums.get(values, 0) + amount
 

@@ -61,7 +61,7 @@ class SinkOutage:
         (self._metrics if alone else self._all).failed(reason)
 
     def worked(self, *, signal: str = "traces") -> None:
-        """Record a success. If it ends an outage of the sink or of its metrics, log that."""
+        """Record that the sink accepted a signal. Log if this ends an outage of the sink, or of its metrics alone."""
         with self._lock:
             if signal == "traces":
                 self._traces_work = True

@@ -59,5 +59,5 @@ def _undo_sentry(settings: Settings) -> None:
     from . import sentry
 
     if sentry.restore(settings):
-        kept = "" if settings.sentry_dsn else ", and its DSN is used" if settings.telemetry_enabled else ""
+        kept = "" if settings.sentry_dsn else ", but its DSN is used" if settings.telemetry_enabled else ""
         logger.warning("{}", SENTRY.format(kept))

@@ -1,4 +1,4 @@
-"""Merge the metrics that agent files create directly with the Prometheus client, over all processes of a host."""
+"""Merge, over all processes of a host, the metrics that agent files create themselves with the Prometheus client."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 WRITE_SECONDS = 0.5
 """Interval at which sums are written for other processes. A write per turn would cost as much as the journal."""
 MOST_WAITING = 10_000
-"""Maximum queued rows; more rows are added to the sums at once."""
+"""Maximum queued rows. Beyond that, the queue is added to the sums without waiting for a flush or a scrape."""
 
 
 class Prometheus:
-    """Records metrics for Prometheus. Shows those of all processes that use `folder`; None shows only this process."""
+    """Records metrics for Prometheus. Shows those of all processes that use `folder`, or if it is None, of this one."""
 
     def __init__(self, folder: Path | None) -> None:
         self._sums = Sums()
@@ -63,7 +63,7 @@ class Prometheus:
                 self._files.write({"sums": sums, "registry": own_registry.dump()})
 
     def _add_waiting(self) -> None:
-        """Add the queued rows to the sums. The calling code must hold the lock, so that a scrape misses nothing."""
+        """Add the queued rows to the sums. The calling code must hold `_sums_lock`: a scrape must miss nothing."""
         for metric, values, amounts in self._take():
             self._sums.add(metric, values, amounts)
 
@@ -81,7 +81,7 @@ class Prometheus:
         """Return the body of `/metrics`: the figures of every process, including dead ones, and the host's."""
         from prometheus_client import CollectorRegistry, generate_latest
 
-        # Dump before importing the client: its registry is read only if an agent file has imported it.
+        # The client is imported by now, so its registry is read even if no agent file uses it; then the dump is empty.
         own: list[tuple[list[Any], int | None]] = [(own_registry.dump(), os.getpid())] if self._files else []
         total = Sums()
         with self._sums_lock:

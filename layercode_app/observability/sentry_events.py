@@ -35,7 +35,7 @@ def prepare(event: Event, hint: Hint) -> Event | None:
     if error is not None and any(base.__name__ in IGNORED for base in type(error).__mro__):
         return None
     if "log_record" in hint and not hasattr(hint["log_record"], OWN_RECORD):
-        # A handler that sentry_sdk.init() in an agent file added puts the values of local variables into the text.
+        # If an agent file calls sentry_sdk.init(), Sentry's handler puts the values of local variables into the text.
         event.pop("logentry", None)
     # An attached file cannot be masked.
     hint["attachments"] = []

@@ -1,7 +1,7 @@
 """Set up all sinks once per process from the settings, and close them with a timeout.
 
-An embedded app does not call `configure`; it may turn on only metrics with `keep_metrics`. The libraries of a sink are
-imported only if the sink is used.
+An embedded app does not call `configure`; it can turn on metrics, with `keep_metrics`, and nothing else. The libraries
+of a sink are imported only if the sink is used.
 """
 
 from __future__ import annotations

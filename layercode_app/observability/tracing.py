@@ -128,7 +128,7 @@ def _targets(settings: Settings, environment: Mapping[str, str]) -> list[Target]
 
 
 def signals_sent(environment: Mapping[str, str]) -> list[Signal]:
-    """Return the signals for which an OTLP endpoint is set, either for all signals or for this signal."""
+    """Return the signals that have an OTLP endpoint: the common one, or one for that signal alone."""
     common = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     return [one for one in SIGNALS if common or environment.get(f"OTEL_EXPORTER_OTLP_{one.upper()}_ENDPOINT")]
 
@@ -143,7 +143,7 @@ def _resource(settings: Settings) -> Resource:
     own = {"service.name": settings.service_name, "deployment.environment.name": settings.app_env}
     if version := service_version(settings):
         own["service.version"] = version
-    # The standard variables override ours.
+    # The standard OTEL variables override these values.
     return Resource.create(own).merge(OTELResourceDetector().detect())
 
 

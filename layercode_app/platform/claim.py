@@ -220,7 +220,7 @@ def _tell(claim: Claim, current: str | None) -> None:
         logger.info("The webhook of {} was changed meanwhile and stays at {}.", claim.agent_id, current)
 
 
-class _lock:  # noqa: N801 - reads as the context that it is
+class _lock:  # noqa: N801 - used like a function: `with _lock(file)`
     """A lock on the claim. Entering returns whether the lock was free. The system releases it if the process dies."""
 
     def __init__(self, file: Path) -> None:

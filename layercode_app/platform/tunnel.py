@@ -75,7 +75,7 @@ class Tunnel:
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb")
         )
         try:
-            # The program runs in its own session, so Ctrl-C reaches only us: we restore the webhook, then end it.
+            # The program runs in its own session, so Ctrl-C reaches only us: we restore the webhook, then end the program.
             process = await start_group(*self._command, stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=theirs)
         except OSError as error:
             pipe.close()

@@ -17,7 +17,10 @@ LEGACY = "config.endpoint"
 
 
 def webhook_places(own: str | None, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the URLs by place, in order of precedence, without places that have no URL. `own` is the agent's field."""
+    """Return the URLs by place, in order of precedence; places without a URL are left out.
+
+    `own` is the value of the agent's field `webhook_url`.
+    """
     places = {
         OWN: own,
         PLUGIN: next(_plugin_urls(config.get("plugins")), None),

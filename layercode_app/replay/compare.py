@@ -17,7 +17,7 @@ _PIECES = re.compile(r"\s+|\w+|[^\w\s]")
 
 @dataclass(slots=True)
 class Pair:
-    """A recorded turn and the fork's turn in its place. `old` is None if the call had no such turn."""
+    """A recorded turn and the fork's turn in its place. `old` is None if the fork has more turns than the recording."""
 
     old: TurnRecord | None
     new: TurnRecord

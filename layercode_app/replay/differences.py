@@ -22,7 +22,7 @@ from .recording import messages_in, said, was_stopped
 
 NOT_RUN = "data, hang-up, outcomes and state, because the tools gave recorded answers (--run-tools runs them)"
 AROUND = 60
-"""Number of characters of a prompt shown before a change in it."""
+"""How many characters of a prompt are shown before a change in it."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Comparison:
         return " ".join(text.casefold().split()) if self.semantic else text
 
     def _instructions(self) -> Iterator[Difference]:
-        """Yield differences of the prompts, if the answers come from the recording and cannot show a prompt's effect.
+        """Yield the differences of the prompts. Yield none if a model answered: its words show the effect.
 
-        A prompt may depend on a tool's side effects, so if tools did not run, only the first request is compared.
+        A prompt may depend on a tool's side effects, so if tools did not run, only the first prompt is compared.
         """
         if not self.recorded_model:
             return

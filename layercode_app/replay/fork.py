@@ -22,8 +22,9 @@ from .sandbox import Sandbox
 class Changes:
     """The changes that a fork makes; by default none.
 
-    `say` holds the caller's words from the forked turn on. `prompt` and `model` replace those of the agent. With `rest`,
-    the caller's recorded words follow. Tool calls get recorded results, unless `run_tools` is true.
+    `say` holds the caller's words from the forked turn on. `prompt` and `model` replace those of the agent. With
+    `rest`, the call continues after `say` with the caller's recorded words. Tool calls get recorded results, unless
+    `run_tools` is true.
     """
 
     say: Sequence[str] = ()

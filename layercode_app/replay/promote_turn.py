@@ -1,4 +1,4 @@
-"""Save a recorded turn as a scenario for `eval` or as a pytest test, which repeats the call and checks this turn."""
+"""Save a recorded turn as a scenario for `eval` or as a pytest test. Both repeat the call and check only this turn."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def save_turn(turns: Sequence[TurnRecord], turn_id: str, *, form: Form, project:
 def write_new(project: Path, path: Path, text: str) -> Path:
     """Write to the first free name: `order.yaml`, `order_2.yaml`, and so on. Return the path inside the project.
 
-    Raises ConfigurationError if it cannot be written.
+    Raises ConfigurationError if the file cannot be written.
     """
     try:
         # Not make_folder, which lets git ignore the folder: scenarios and tests belong in the repository.

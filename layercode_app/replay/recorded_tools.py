@@ -1,4 +1,4 @@
-"""Answer tool calls with recorded results, so that a fork does not place a second order."""
+"""Answer tool calls with recorded results, so that a fork does not, for example, place an order twice."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ class Recordings:
         return None if call.name == NEXT_STAGE else self._answer(call)
 
     async def _answer(self, call: ToolCall) -> Any:
-        """Return the recorded result after its recorded duration. Raises ToolFailed if it is missing or a failure."""
+        """Return the recorded result, delayed as long as the tool took.
+
+        Raises ToolFailed if no result is recorded, or if the recorded call failed.
+        """
         from pydantic_ai.exceptions import ToolFailed
 
         recorded = self._take(call)

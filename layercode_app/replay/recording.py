@@ -58,7 +58,8 @@ async def find_recording(source: str, *, store: str) -> Recording:
     """Return a recording. `source` is the path of an export, or the id of a conversation in the journal at `store`.
 
     Raises ConfigurationError if the file is not an export, if the journal does not have the conversation, or if no turn
-    can be answered again. Not NotRecordedError: its exit code is 1, with which `replay` reports differences.
+    can be answered again. It does not raise NotRecordedError, whose exit code 1 would mean that `replay` found
+    differences.
     """
     recording = _exported(Path(source)) or await _recorded(source, store)
     if not any(recording.why_not(turn) is None for turn in recording.spoken):

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 class Rehearsal(AgentRunner):
     """A copy of an agent that answers recorded turns. The agent that serves calls is not changed.
 
-    `prompt` replaces the text that `prompt_of` returns. The agent's instruction functions and SPEAK_PLAINLY stay.
+    `prompt` replaces the agent's prompt; see `agent.instructions.prompt_of`. The agent's instruction functions and
+    SPEAK_PLAINLY stay.
 
-    Raises ForkError if the prompt is empty, or if the agent answers without a model and a prompt or model is given.
+    Raises ForkError if the prompt is empty, or if a prompt or model is given for an agent that answers without a model.
     Raises ConfigurationError if the model cannot be used.
     """
 
@@ -42,7 +43,7 @@ class Rehearsal(AgentRunner):
         if voice.agent is None and (prompt is not None or model is not None):
             raise ForkError(f"Agent {voice.name!r} answers without a model, so its prompt and model cannot be changed.")
         if prompt is not None and not prompt.strip():
-            raise ForkError("The prompt is empty: expected a text, or no prompt to use the agent's own.")
+            raise ForkError("The prompt is empty; expected a text. To use the agent's own prompt, give none.")
         super().__init__(copy.copy(voice))
         self._prompt = prompt
         self._tools = tools

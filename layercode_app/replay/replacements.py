@@ -1,7 +1,7 @@
 """Replace personal details, consistently and in the same form, so that tools accept the replacements.
 
-Details that came from the caller are replaced everywhere. Details that only the agent knows are cut out of the
-expectations. They cannot be replaced, because the agent will say them again.
+Details that came from the caller are replaced everywhere. Details that only the agent knows are cut out of what
+the scenario expects. They cannot be replaced, because the agent will say them again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GAP = "\0"
 OMITTED = object()
 """Marks a value that cannot be part of an expectation."""
 MASKED = "something private"
-"""Replaces the mask of an export, whose brackets would mark it as a note and not as words of the caller."""
+"""Replaces the mask in an export. A text in brackets, as the mask is, would look like a note, not like spoken words."""
 NAMES = ("Robin", "Garcia", "Alex", "Meyer", "Kim", "Novak", "Sasha", "Olsen")
 _PATTERNS = {name.replace(" ", "_").replace("-", "_"): (name, pattern) for name, pattern in PERSONAL.items()}
 
@@ -48,7 +48,7 @@ class StandIns:
 
     @property
     def replaced(self) -> list[dict[str, Json]]:
-        """The replacements and their counts. Of an original, only the first letter is shown. Cut out: `by` is None."""
+        """The replacements and their counts. `original` is only the first letter; `by` is None for a cut-out detail."""
         return [
             {"kind": kind, "original": shown, "by": by or None, "times": times}
             for (kind, shown, by), times in sorted(self._replaced.items())
@@ -83,7 +83,10 @@ class StandIns:
         return self._number(value) if str(value) in self._details else value
 
     def expected(self, value: Json) -> Json:
-        """Return a value of the agent, such as tool arguments, to expect. A part with a cut-out detail is OMITTED."""
+        """Return a value of the agent, such as tool arguments, in the form that a scenario expects.
+
+        A text, number or list with a cut-out detail becomes OMITTED; a mapping drops such parts.
+        """
         if isinstance(value, Mapping):
             known = {name: item for name, item in value.items() if not is_secret_name(str(name))}
             parts = [(self._sub(str(name), given=False), self.expected(item)) for name, item in known.items()]

@@ -136,7 +136,10 @@ async def replay(
 
 
 def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
-    """Return the agent's version as it would be recorded; None for a real model, whose name changes the version."""
+    """Return the agent's current version, computed with the offline model. Return None if a real model was recorded.
+
+    A version depends on the model's name, so it could not be compared with the versions in such a recording.
+    """
     if voice.agent is None:
         return voice.fingerprint
     if any(turn.model not in (MODEL_NAME, "") for turn in recording.spoken):

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 HOOK_SECONDS = 0.3
-"""The delay of each answer in a turn in which a hook spoke. An immediate answer would stop the hook."""
+"""The delay of each answer in a turn in which the agent's code spoke.
+
+The hook `while_thinking` is stopped when the answer begins. Without the delay it would be stopped before it speaks.
+"""
 
 
 class NothingRecordedError(LayerCodeError):
@@ -51,7 +54,11 @@ class RecordedModel:
         return self.asked > self.recorded and self._turn.error is None
 
     def model(self) -> Model:
-        """Return the PydanticAI model. It is named like the offline model, so that helper agents call no real model."""
+        """Return the PydanticAI model.
+
+        It has the name of the offline model. If the turn's model has this name, `turn.helper_model` returns it for
+        helper agents too, so they call no real model.
+        """
         from pydantic_ai.models.function import FunctionModel
 
         return FunctionModel(self._whole, stream_function=self._stream, model_name=MODEL_NAME)
@@ -75,7 +82,8 @@ class RecordedModel:
     def _is_own(self, messages: Sequence[ModelMessage]) -> bool:
         """Return whether the agent itself made the request. A helper agent's request has another conversation id.
 
-        After an interruption, PydanticAI merges the request with a note from the recording, so it has the recorded id.
+        After an interruption, PydanticAI merges the request with a note from the recording. The merged request has the
+        conversation id of the recording.
         """
         return messages[-1].conversation_id in (self._conversation_id, self._turn.conversation_id, None)
 

@@ -21,7 +21,7 @@ from .replacements import StandIns
 LABEL = "reviewed"
 HEADER = (
     "# From a reviewed call; personal details are replaced. The judges need `eval --judge MODEL`. "
-    "`eval` runs the tools: list those that must not run under `mock`.\n"
+    "`eval` runs the tools: list under `mock` those that must not run.\n"
 )
 GOAL_SECONDS = 60.0
 INSTRUCTIONS = (
@@ -41,8 +41,8 @@ class Written:
 def save_review_scenario(turns: Sequence[TurnRecord], *, goal: str, project: Path) -> Written:
     """Write a scenario from a call into the project's `evals`, named after the agent and the caller's goal.
 
-    An existing file is never changed. Raises ConfigurationError if the call makes no scenario, or the file cannot be
-    written.
+    An existing file is never changed. Raises ConfigurationError if no scenario can be made from the call, or if the
+    file cannot be written.
     """
     stand_ins = StandIns(turns)
     name = f"{slug(turns[-1].agent)}_{slug(StandIns(turns).caller(goal))}"
@@ -83,9 +83,9 @@ def _missed(turns: Sequence[TurnRecord]) -> list[str]:
 
 
 async def guessed_goal(turns: Sequence[TurnRecord], model: str, setting: str) -> str:
-    """Let a model guess the caller's goal, in one sentence. The turns need their bodies.
+    """Let a model guess the caller's goal, in one sentence.
 
-    Raises ConfigurationError, which names the setting, for a wrong model, and CallerError if it does not answer.
+    Raises ConfigurationError, which names the setting, for a wrong model, and CallerError if the model does not answer.
     """
     from pydantic_ai import Agent
 

@@ -94,7 +94,7 @@ def stage_json(stage: Stage) -> Json:
 
 
 def unheard(record: TurnRecord) -> str:
-    """Return the end of the reply that was sent, but that the caller did not hear."""
+    """Return the end of the reply: the words that were sent, but that the caller did not hear."""
     return unheard_part(record.spoken_text, record.heard)
 
 

@@ -28,7 +28,7 @@ class Hedges:
         self.won += won
         for number, call in enumerate(own):
             if call.hedge in ("lost", "slow"):
-                # The answer is the row before a second request that lost, or after a first request that was too slow.
+                # The request that answered is before a second request that lost, but after a slow first request.
                 place = number - 1 if call.hedge == "lost" else number + 1
                 self.most += cost_of(own[place]) if 0 <= place < len(own) else Cost(0.0, 1)
 

@@ -81,12 +81,18 @@ class Wanted:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the log files of all workers, rotated files included. Files of single agents only repeat these lines."""
+    """Return the log files of all workers, rotated files included.
+
+    The log files of single agents are left out, because they repeat lines of these files.
+    """
     return sorted(path for path in folder.glob(f"{NAME}*.log") if path.is_file())
 
 
 def newest(folder: Path, wanted: Wanted, *, limit: int) -> list[Line]:
-    """Return the newest `limit` wanted lines, oldest first. Raises ConfigurationError if the folder does not exist."""
+    """Return the `limit` newest lines that pass the filter `wanted`, oldest first.
+
+    Raises ConfigurationError if the folder does not exist.
+    """
     if not folder.is_dir():
         raise ConfigurationError(
             f"LOG_DIR {str(folder)!r}: there is no such folder. Run a server that writes log files there, or set LOG_DIR."
@@ -120,7 +126,7 @@ class Follower:
         return sorted(lines, key=_seconds)
 
     def lines(self) -> Iterator[Line]:
-        """Yield lines as they are written, until the caller stops iterating."""
+        """Yield lines as they are written. The iteration never ends by itself."""
         while True:
             yield from self.poll()
             time.sleep(POLL_SECONDS)

@@ -24,8 +24,8 @@ OFTEN_CHANGED = 0.2
 Cutting the history changes it too, but in fewer turns than this.
 """
 _CHANGE_ADVICE = {
-    "instructions": "Return changing parts (time, names) as InstructionPart(text, name=..., on_change='append'). They "
-    "are then sent after the history, and the provider can cache everything before them.",
+    "instructions": "Return parts that change (time, names) as InstructionPart(text, name=..., on_change='append'). "
+    "They are then sent after the history, and the provider can cache everything before them.",
     "tools": "Offer the same tools in every turn, in the same order, because a request begins with the tools.",
     "history": "Raise LAYERCODE_HISTORY_TOKENS, or shorten tool results: the history is cut in too many turns.",
 }
@@ -118,8 +118,8 @@ class Sightings:
                     "uncached prompts",
                     f"{agent} on {model}",
                     f"{prompt:,.0f} prompt tokens per request ({spent.requests} requests); {share:.0%} of these tokens were cached",
-                    "Keep changing parts (time, names) out of the beginning of the instructions, so that the provider "
-                    "can cache them.",
+                    "Keep parts that change (time, names) out of the beginning of the instructions, so that the "
+                    "provider can cache them.",
                 )
 
     def _changes(self) -> Iterator[Opportunity]:

@@ -92,6 +92,6 @@ def _plots(report: Report) -> Iterator[tuple[str, str]]:
         if report.total.cost.amount:
             yield "Known cost by day", plots.bars(short, [tally.cost.amount for tally in tallies], unit="$")
     if times := report.total.times("ttfs"):
-        yield "Time to first speech, turns", plots.histogram(times, unit=" ms")
+        yield "Turns by time to first speech", plots.histogram(times, unit=" ms")
     if errors := report.total.errors:
         yield "Errors by category", plots.bars([*errors], [float(n) for n in errors.values()], unit="")

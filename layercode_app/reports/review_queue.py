@@ -58,7 +58,7 @@ class CallSeen:
         self.review = record.scores.get(REVIEW, self.review)
 
     def faults(self) -> Iterator[str]:
-        """Yield the faults of this call, the most serious first. `review_queue` compares it with other calls."""
+        """Yield this call's faults, the most serious first. `review_queue` compares cost and speed between calls."""
         yield from (f"judged no: {name}" for name in self.judged_no)
         if self.failed:
             yield f"{counted(self.failed, 'turn')} failed"

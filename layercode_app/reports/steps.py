@@ -40,7 +40,7 @@ class Step:
     own_ms: float = 0.0
     """The part of the turn that is attributed to this step alone; the `own_ms` of all steps add up to the turn."""
     runs: list[tuple[float, float]] = field(default_factory=list)
-    """The intervals of a step for time that no other step covers; empty for the other kinds of steps."""
+    """The intervals that no other step covers, for a step of the kind `rest`; empty for the other kinds."""
 
 
 def end_of(record: TurnRecord) -> float:

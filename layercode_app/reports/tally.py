@@ -14,8 +14,9 @@ from .hedges import Hedges
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
 """The groups of latencies. `all` holds every complete answer to the caller.
 
-`first` holds the first of these answers in each conversation; `with tools` and `without tools` divide them. Greetings
-and interrupted turns are not in `all`, but have groups of their own. Failed and refused turns are in no group.
+`first` holds the first of these answers in each conversation. `with tools` and `without tools` together hold the same
+answers as `all`. Greetings and interrupted turns are not in `all`, but have groups of their own. Failed and refused
+turns are in no group.
 """
 
 

@@ -40,7 +40,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A step or a row of speech. `took_ms` is its duration; for the speech of the answer, it is when it began."""
+    """A step or a row of speech. `took_ms` is its duration; for the answer's speech, the time at which it began."""
 
     name: str
     label: str

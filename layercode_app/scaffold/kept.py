@@ -38,7 +38,7 @@ class Kept(BaseModel):
     files: dict[str, str]
     """The digest of each file, by path, as this package generated it. Changes by the user are not included."""
     merge_from: dict[str, str] = {}
-    """For a file that the user changed and no update replaced: the digest of the generated text it is based on."""
+    """For each file that the user changed and no update replaced: the digest of the generated text that was changed."""
 
     def to_json(self) -> str:
         """Return the text of the answers file."""
@@ -62,7 +62,7 @@ def digest(text: str) -> str:
 
 
 def load(folder: Path) -> Kept:
-    """Read the answers file of a project. Raises ConfigurationError if it is missing, malformed or newer."""
+    """Read the answers file of a project. Raises ConfigurationError if it is missing, malformed or too new."""
     path = folder / ANSWERS_FILE
     try:
         kept = Kept.model_validate_json(path.read_bytes())

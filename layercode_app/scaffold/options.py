@@ -17,7 +17,7 @@ EXTRAS = {
 }
 """Maps each value of `--with` to what it adds."""
 STORES = ("redis", "postgres")
-"""The extras that choose the journal; a project has at most one. This package has extras of the same names."""
+"""The extras that choose the journal; a project has at most one. Each needs this package's pip extra of that name."""
 COLLECTING = {"front_desk", "phone_intake"}
 """The gallery agents that need the extra `collect` of this package."""
 

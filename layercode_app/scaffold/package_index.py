@@ -31,7 +31,7 @@ class Answer:
 
 
 def ask(version: str) -> Answer:
-    """Ask the package index of pip, or if pip is missing that of uv, whether it has a version of this package."""
+    """Ask pip's package index whether it has a version of this package. If pip is missing, ask uv's package index."""
     if find_spec("pip") is not None:
         return _ask_pip(version)
     if uv := which("uv"):

@@ -25,7 +25,7 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 
 @dataclass(frozen=True)
 class Step:
-    """What an update does with the file `path`. `before` is its present text and `text` the new one; `why` is shown.
+    """What an update does with the file `path`. `before` is its present text, `text` the new one, and `why` the reason.
 
     A step without `text` and `binary` deletes the file. The action `keep` changes nothing.
     """
@@ -97,7 +97,7 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
 
 
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
-    """Return whether a NAME.new file may be written: there is none, or one that still has the text of an update."""
+    """Return whether a NAME.new file may be written: it does not exist, or has generated text without changes."""
     return there is None or there == new or digest(there) == made
 
 
@@ -107,7 +107,7 @@ def _names_beside(path: str) -> Iterator[str]:
 
 
 def _own(folder: Path, files: list[File]) -> Iterator[Step]:
-    """Yield steps for the files without a digest: create missing folders, and update the pointer to this package."""
+    """Yield steps for the files without a digest: create missing folders, and update LOCAL_FILE."""
     for file in files:
         path = str(file.path)
         if file.path.name == ".gitkeep" and not (folder / file.path.parent).exists():

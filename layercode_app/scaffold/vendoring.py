@@ -15,7 +15,7 @@ _COMMIT = "Commit it, so that the project can be installed on other machines too
 
 @dataclass(frozen=True)
 class Vendoring:
-    """The source of the package for a project: `wheel` is put into the project; None if it is installed from elsewhere.
+    """Where a project gets this package from: `wheel`, which is put into the project, or elsewhere if that is None.
 
     `why` explains the choice, and may be empty.
     """

@@ -65,7 +65,7 @@ class LayerCode:
             is an error.
         failed: Agent files that failed to import, with their errors, for `/ready`.
         metrics: Collect metrics, for `/metrics` and for the OpenTelemetry of the host app. `run` collects them anyway.
-        runner: Create the runner of an agent, which speaks its turns; tests pass their own class.
+        runner: The class of the agents' runners, which speak the turns; tests pass their own.
 
     Raises:
         ConfigurationError: no webhook secret is set, or the model cannot be used.

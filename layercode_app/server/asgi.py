@@ -11,7 +11,7 @@ from ..stream.event_stream import Message, Receive, Send
 from ..wellformed import dump_json
 
 MOST_DIGITS = 18
-"""A longer number is larger than any limit, and Python refuses to read a very long one."""
+"""Maximum digits of a content-length. A longer number is over any limit, and Python parses no very long one."""
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),

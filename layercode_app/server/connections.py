@@ -159,7 +159,7 @@ class BoundedConnection(CycleConnection):
         waited = now - self._awaited_since
         if self._awaited == "head":
             if self.answering:
-                # The client sends its next request while we still answer, so its time starts after our answer.
+                # The client sends its next request during our answer: time that request from the end of the answer.
                 self._awaited_since = now
             elif waited > self._bounds.head_seconds:
                 self._refuse(408, f"The request's headers did not arrive within {self._bounds.head_seconds:g} s.")

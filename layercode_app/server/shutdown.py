@@ -1,8 +1,8 @@
 """Handle SIGTERM and Ctrl-C: the first signal drains the app, a second one ends it at once; the exit code is 0.
 
-Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot report the reason. At the end it
-raises the signal again, which kills the process. We replace the handler in every process that uvicorn starts, and let
-uvicorn exit when the turns have ended.
+Uvicorn's own handler closes the socket at the first signal, so `/ready` cannot report that the app is draining. At the
+end it raises the signal again, which kills the process. We replace the handler in every process that uvicorn starts,
+and let uvicorn exit when the turns have ended.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Shutdown:
     async def _drain(self) -> None:
         logger.info("Shutting down: no new turns are accepted, {} are running.", len(self._app.turns.running))
         if multiprocessing.parent_process() is not None:
-            # Leave new calls to the other workers, or to the new one after a reload.
+            # Leave new calls to the other workers, or to the new worker after a reload.
             for listener in self._server.servers:
                 listener.close()
         try:

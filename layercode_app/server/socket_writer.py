@@ -29,7 +29,7 @@ class StreamSend:
         """The head of the response. It waits for the first chunk, so that both are sent in one write and one packet."""
 
     async def __call__(self, message: Message) -> None:
-        """Send a message. After `START` the caller must send a chunk at once, because the head waits for it."""
+        """Send a message. After `START` a chunk must follow at once, because the head waits for it."""
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected:
             await self._as_uvicorn(message)
@@ -77,7 +77,7 @@ class _Heads:
             headers = [*default_headers, *START["headers"]]
             lines = [b"%b: %b\r\n" % header for header in headers]
             head = b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + _CHUNKED
-            # Store both in one assignment. Compare the list by identity: uvicorn makes a new list when it changes.
+            # Store both in one assignment. Compare by identity: uvicorn makes a new list when a header changes.
             self._made = (default_headers, head)
         return head
 

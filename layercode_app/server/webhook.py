@@ -26,7 +26,7 @@ from .probe_answer import answer_probe
 
 _SIGNATURE = HEADER.encode()
 SKEW_WARNING = 60.0
-"""Difference in seconds between a signature's time and our clock from which a warning is logged."""
+"""A warning is logged if a signature's time and our clock differ by at least this many seconds."""
 _ANSWERED = (Message, SessionStart, Welcome)
 """Events that are answered with a stream if they have a `turn_id`."""
 

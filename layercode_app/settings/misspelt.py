@@ -16,7 +16,10 @@ PREFIX = "LAYERCODE_"
 NOT_OURS = frozenset({WORKER_OPTIONS, "LAYERCODE_WHEEL"})
 """Variables with our prefix that are not settings: the worker processes use one, the Makefile uses the other."""
 SIMILAR = 0.85
-"""Minimum similarity to a setting. Without our prefix, a less similar name may be a variable of another program."""
+"""Minimum similarity of a name without our prefix to the name of a setting.
+
+A less similar name may be a variable of another program.
+"""
 
 
 def ignored_settings(env_file: Path | str = ENV_FILE, toml_file: Path | str = TOML_FILE) -> list[str]:

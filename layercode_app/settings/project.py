@@ -14,8 +14,9 @@ _TOOLKIT = "layercode-app"
 def service_version(settings: Settings, *, folder: Path | None = None) -> str:
     """Return the service's version: SERVICE_VERSION, else that of the project in `folder` (by default ".").
 
-    If pyproject.toml has no version, or is missing as in an image, return the version of the installed distribution
-    that has the project's name, or else the name SERVICE_NAME. Return "" if no version is found.
+    If pyproject.toml has no version, or is missing (in a container image, for example), return the version of the
+    installed distribution with the project's name. If the project has no name, SERVICE_NAME is used as its name. Return
+    "" if no version is found.
     """
     if settings.service_version:
         return settings.service_version

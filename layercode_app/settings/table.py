@@ -17,7 +17,10 @@ FILLERS = (
     "I'm still here. | Still working on it. | Thank you for your patience. | I haven't forgotten you. | "
     "It is taking its time today. | I'm sorry about the wait. | Please stay on the line."
 )
-"""The default fillers, spoken every few seconds. They last for a tool call of 30 s and a model that fails after it."""
+"""The default fillers; every few seconds the next one is spoken.
+
+There are enough for a tool call of 30 s, followed by a model that fails.
+"""
 OFF = "off"
 
 

@@ -15,7 +15,7 @@ LARGEST = 10**15
 
 
 def need_number_words() -> None:
-    """Import num2words in advance, because that is slow. Raises MissingExtraError if it is not installed."""
+    """Import num2words in advance, because the import is slow. Raises MissingExtraError if it is not installed."""
     need("num2words", "num2words", "speech", "Saying numbers")
 
 

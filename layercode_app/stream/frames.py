@@ -40,7 +40,7 @@ def _dump(payload: dict[str, Json]) -> bytes:
     try:
         return orjson.dumps(payload, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # It has half a character or an integer of over 64 bits. A value without a type in JSON still raises TypeError.
+        # The payload has half a character or an integer of over 64 bits. Values that JSON cannot hold still raise.
         return orjson.dumps(load_odd_json(json.dumps(payload)))
 
 

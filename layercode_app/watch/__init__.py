@@ -1,1 +1,1 @@
-"""Usage, budgets, alerts and retention of running calls."""
+"""Count usage, enforce budgets, send alerts and delete old turns while the server runs."""

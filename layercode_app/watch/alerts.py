@@ -104,9 +104,9 @@ class Alerts:
         await self._system.prune()
 
     def _trace(self, trace_id: str) -> str:
-        """Return a line with a link to the trace of an affected turn, or with the trace's id if no trace URL is set."""
+        """Return a line with a link to the trace of an example turn, or with the trace's id if no trace URL is set."""
         url = self._trace_url.replace(TRACE_ID, trace_id) if self._trace_url else trace_id
-        return f"One of these turns: {url}"
+        return f"An example turn from this window: {url}"
 
     async def deliver(self, job: Job) -> None:
         """Send one message. Raises ChannelError when sending fails, DeveloperError for an unknown channel."""

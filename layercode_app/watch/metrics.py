@@ -15,7 +15,10 @@ REFUSALS = ("bad_signatures", "authorize_refusals")
 SYSTEM = ("cpu", "memory", "disk", "network")
 """Host metrics, which are sampled and not computed from turns; see `system.py`."""
 VOLUMES = ("turns", "cost", "tokens", "input_tokens", "output_tokens")
-"""Metrics that fall when fewer turns arrive. Without turns, alerts on them recover; other alerts on turns do not."""
+"""Metrics that fall when fewer turns arrive.
+
+Without turns, alerts on these metrics recover. Alerts on other metrics that are computed from turns keep firing.
+"""
 Value: TypeAlias = float | None
 Reader: TypeAlias = Callable[[Tally, str], Value]
 

@@ -1,4 +1,4 @@
-"""Count the turns of a rule's window. Turns are read in the background, newest first, until the window begins."""
+"""Count the turns of a rule's window. Turns are read in the background, from the newest back to the window's start."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASELINE_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A rule's value in its window, the number of turns there, and the trace of the turn that illustrates it best."""
+    """A rule's value in its window, the number of turns there, and the trace of the turn that is the best example."""
 
     value: float | None
     turns: int = 0

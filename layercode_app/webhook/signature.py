@@ -33,11 +33,11 @@ def verify(
 ) -> float:
     """Check a signature header; return the seconds by which our clock is ahead of the signature's time.
 
-    Raises SignatureError unless a `v1` of the header matches one of the secrets and its time is within `tolerance`
-    seconds.
+    Raises SignatureError unless a `v1` of the header matches one of the secrets and the header's time `t` is within
+    `tolerance` seconds.
 
-    Several secrets allow rotation. An empty secret never matches, because anyone could sign with it. Each comparison
-    takes constant time and every pair is compared, so the duration does not reveal which pair nearly matched.
+    Several secrets allow rotation. An empty secret never matches, because anyone could sign with it. Every `v1` is
+    compared with every secret, in constant time, so the duration does not reveal which of them nearly matched.
     """
     stated, candidates = _parse(header)
     fits = False

@@ -101,7 +101,7 @@ async def test_faults_silence_and_voice_can_be_chosen() -> None:
     [
         (("--webhook", "foo"), "'foo' must begin with http:// or https://"),
         (("--webhook", "http://127.0.0.1:port/hook"), "is not a URL"),
-        (("--webhook", "http://127.0.0.1:99999/hook"), "names no port"),
+        (("--webhook", "http://127.0.0.1:99999/hook"), "is too large"),
         (("--session-webhook", "backend:8000/hook"), "must begin with http:// or https://"),
         (("--fault", "explode"), "There is no fault 'explode'; expected duplicate, drop, latency=MS"),
         (("--fault", "duplicate=2"), "There is no fault 'duplicate=2'"),

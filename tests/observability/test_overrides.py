@@ -116,7 +116,7 @@ async def test_every_sink_is_kept(tmp_path: Path) -> None:
 @pytest.mark.slowest
 async def test_the_dsn_of_an_agent_file_is_used_by_the_client_that_masks(tmp_path: Path) -> None:
     seen = await play(tmp_path, HEAD)
-    assert any("and its DSN is used" in line["message"] for line in seen.lines)
+    assert any("but its DSN is used" in line["message"] for line in seen.lines)
     (error,) = seen.theirs.errors()
     assert error["tags"]["event_type"] == "data"
     assert "request" not in error

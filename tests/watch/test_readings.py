@@ -205,7 +205,7 @@ async def test_a_message_has_its_severity_and_its_link(severity: str, kind: str,
         await alerts.deliver(Job("old", "alert_message", "", {"channel": "ops", "title": "t", "body": "b"}))
     first, old = box.bodies
     assert (first["title"].split("] ")[1], first["type"]) == (title, kind)
-    assert first["message"].endswith(f"\nOne of these turns: https://traces.example/t/{TRACE}?x=1")
+    assert first["message"].endswith(f"\nAn example turn from this window: https://traces.example/t/{TRACE}?x=1")
     assert old["type"] == "info"
 
 

@@ -1,7 +1,8 @@
 """The streaming filter: hold back a token until it is complete, then return its words.
 
 The filter reads one character at a time, so the size of the pieces does not change the result. An ordinary word is
-returned immediately. The rest of the same token, such as `@example.com`, is returned as words once it is complete.
+returned immediately, even at the start of a token such as `ann@example.com`. The rest of that token is returned as
+words once it is complete.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .shapes import HEADS
 LONGEST = 160
 """The maximum number of characters that are held back."""
 CONTEXT = 4
-"""The number of words before a token that may decide what it is."""
+"""How many of the words before a token may decide what the token is."""
 SENTENCE_ENDS = ".!?\n"
 
 KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]

@@ -23,7 +23,8 @@ def bench(
     callers: Annotated[int, typer.Option("--callers", "-c", min=1, help="Concurrent calls.")] = 10,
     turns: Annotated[int, typer.Option("--turns", "-t", min=1, help="Turns per call.")] = 5,
     arrivals: Annotated[
-        str, typer.Option(help="spread (each at their own pace), together (all send their nth turn at once), or both.")
+        str,
+        typer.Option(help="spread (each caller at its own pace), together (all callers send turn n at once), or both."),
     ] = "spread",
     ramp: Annotated[
         float, typer.Option(min=0, help="With spread: seconds between the first and the last caller.")

@@ -1,4 +1,4 @@
-"""Handle Ctrl-C and termination signals in `chat`: they stop the current step, so that the chat ends cleanly."""
+"""Handle Ctrl-C and termination signals in `chat`: they stop the current step and not the process."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class LineEditor:
     hint = "Ctrl-C interrupts; at the prompt it hangs up."
 
     def __init__(self) -> None:
-        # The import takes longer than a greeting, so it runs in a thread while the agent speaks.
+        # Importing prompt_toolkit takes longer than a greeting, so it runs in a thread while the agent speaks.
         self._session = asyncio.ensure_future(asyncio.to_thread(_session))
 
     async def next(self) -> str | None:
@@ -73,7 +73,7 @@ def _output() -> Output | None:
         return None
     output = create_output()
     if isinstance(output, Vt100_Output):
-        # Only menus need the cursor position, and a late answer to that query would look like typed keys.
+        # Only menus need the query for the cursor position. A late answer to it would look like typed keys.
         output.enable_cpr = False
     return output
 

@@ -45,7 +45,7 @@ async def _say(caller: TextCaller, texts: list[str], printed: Printed, app: Laye
 
 
 async def _failed(reply: Reply, app: LayerCode | None) -> bool:
-    """Return whether a turn failed, from its record or, on another server, from an apology at the end of the reply."""
+    """Return whether a turn failed: from its record or, without `app`, from an apology that ends the reply."""
     if app is not None:
         record = await app.store.get(reply.conversation_id, reply.turn_id)
         return record is None or record.status is Status.FAILED

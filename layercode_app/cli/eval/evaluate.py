@@ -20,7 +20,7 @@ def evaluate(
     agents: AgentsDir = None,
     agent: Annotated[
         list[str] | None,
-        typer.Option(help="Override the agent of the files. Repeat it to compare agents side by side."),
+        typer.Option(help="Override the agent that the files name. Repeat it to compare agents side by side."),
     ] = None,
     model: Annotated[
         list[str] | None,

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ...testing.evals.progress import Progress, Row
 
 NARROW = 72
-"""A narrower terminal does not get the columns that the other columns imply."""
+"""On a narrower terminal, the table leaves out the passed runs, the costs, and names that are not needed."""
 LEAST_NAME = 8
-"""Minimum columns of a scenario's name."""
+"""Minimum room, in characters, for a scenario's name."""
 BESIDE, BESIDE_NARROW = 47, 31
-"""The columns beside the names: figures, the turn, and the spaces between them."""
+"""The characters beside the names: figures, the turn, and the spaces between them."""
 LEAST_FIGURE = {"runs": 5, "spent": 7}
-"""Minimum columns of figures that grow during the evaluation."""
+"""Minimum width, in characters, of figures that grow during the evaluation."""
 GAP = "  "
 """The space between two columns."""
 AROUND = 2

@@ -52,7 +52,7 @@ def export(
 
 @app.command()
 def check(
-    fix: Annotated[bool, typer.Option(help="Mark turns whose worker died as failed.")] = False,
+    fix: Annotated[bool, typer.Option(help="Mark as failed the turns whose worker died.")] = False,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:

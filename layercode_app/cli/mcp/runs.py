@@ -24,7 +24,7 @@ _ONE_AT_A_TIME = asyncio.Lock()
 async def run_scenarios(
     file: str, scenario: str, *, agents: Path | None, model: str | None, repeat: int, max_cost: float
 ) -> Json:
-    """Play all scenarios of a project's file, or the one named `scenario`.
+    """Play all scenarios of a file in the project, or only the scenario named `scenario`.
 
     Raises ConfigurationError if the file or the scenario does not exist.
     """

@@ -35,7 +35,7 @@ Id: TypeAlias = Annotated[str, Field(description="The conversation's id, as list
 Limit: TypeAlias = Annotated[int, Field(ge=1, le=100, description="Maximum number of rows.")]
 Offset: TypeAlias = Annotated[int, Field(ge=0, le=FURTHEST, description="Number of rows to skip.")]
 Model: TypeAlias = Annotated[
-    str, Field(description="Model to use instead of the agent's; `offline` plays its script without a model.")
+    str, Field(description="Model to use instead of the agent's; `offline` plays the agent's script without a model.")
 ]
 
 

@@ -25,7 +25,7 @@ def replay(
     keep: Annotated[
         list[str] | None, typer.Option(help="With --promote: do not replace this text. Repeatable.")
     ] = None,
-    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that took the call.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered last.")] = None,
     agents: AgentsDir = None,
     store: StoreUrl = None,
     as_json: AsJson = False,

@@ -80,7 +80,7 @@ def export(
 def review(conversation: OptionalId = None,
            good: Annotated[bool | None, typer.Option("--good/--bad", help="The verdict on this call.")] = None,
            note: Annotated[str, typer.Option(help="A note to save with the verdict.")] = "",
-           scenario: Annotated[Path | None, typer.Option(help="File for a scenario that this call fails.")] = None,
+           scenario: Annotated[Path | None, typer.Option(help="Write this call as a scenario to this file.")] = None,
            goal: Annotated[str, typer.Option(help="With --scenario: what the caller wanted.")] = "",
            goal_model: Annotated[str | None, typer.Option(help="With --scenario: model that guesses the goal.")] = None,
            outcome: Annotated[list[str] | None, typer.Option(help="With --scenario: an outcome to reach. Repeatable.")] = None,
@@ -113,7 +113,7 @@ def review(conversation: OptionalId = None,
 
 @app.command()
 def clusters(since: Annotated[str, typer.Option(help="A duration such as 24h, or a date such as 2026-01-31.")] = "7d",
-             model: Annotated[str | None, typer.Option(help="A model that names the groups. Default: by their words.")] = None,
+             model: Annotated[str | None, typer.Option(help="Let this model group the calls. Default: group by words.")] = None,
              scenarios: Annotated[Path, typer.Option(help="Folder of scenario files.")] = Path("evals"),
              limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of groups.")] = 20,
              store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
@@ -129,7 +129,7 @@ def forget(conversation: OptionalId = None,
            caller: Annotated[str | None, typer.Option(help="Show and delete the notes of this caller instead.")] = None,
            yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
            store: StoreUrl = None, as_json: AsJson = False) -> None:  # fmt: skip
-    """Delete a conversation from the journal and its write-ahead log, with its recordings and exports."""
+    """Delete a conversation from the journal and the write-ahead log, and delete the call's recordings and exports."""
     from ...journal.forget import forget as forget_conversation
     from ...output.terminal import confirm
     from .view import forget_caller, print_forgotten, with_journal

@@ -52,7 +52,8 @@ async def _only_the_end() -> AsyncIterator[bytes]:
 
 async def _messages(source: Source, feed: Feed, current: list[Json]) -> AsyncIterator[bytes]:
     stream = events(feed, source.closing)
-    # The first item is sent when the subscription has begun, so no message is lost or sent twice.
+    # The subscription has begun when the first item arrives. Copying `current` right then loses no message and repeats
+    # none.
     beginning = await anext(stream)
     known = list(current)
     yield beginning

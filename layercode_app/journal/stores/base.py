@@ -157,18 +157,19 @@ class Store(ABC):
 
     @abstractmethod
     async def claim(self, record: TurnRecord) -> bool:
-        """Take over a running turn from its dead owner; return true for exactly one caller.
+        """Take over a running turn from its dead owner. If several workers claim it, exactly one gets true.
 
-        `record` is the turn as the caller read it. A successful claim replaces its content with the last version that
-        the dead owner wrote, and sets the new owner and attempt.
+        `record` is the turn as this worker read it. A successful claim replaces the content of `record` with the last
+        version that the dead owner wrote, and sets the new owner and attempt.
         """
 
     @abstractmethod
     async def save(self, record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
         """Write the record, and these fields of the conversation's state, in one atomic step.
 
-        Nothing is written if another worker owns the turn by now, if the turn was deleted, or if it has ended but the
-        record is still running: the end may overtake an earlier save whose answer was lost.
+        Nothing is written if another worker owns the turn by now, if the turn was deleted, or if the stored turn has
+        ended but `record` is still running. The last case occurs when a save is sent again after a lost answer, and
+        the end of the turn is saved before it.
         """
 
     @abstractmethod
@@ -306,5 +307,5 @@ def tokens_of(record: TurnRecord) -> int:
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:
-    """Return whether an earlier release counted these tokens, JSON included. Then the caller must count them again."""
+    """Return whether an earlier release counted these tokens. It counted the JSON syntax too, so count them again."""
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

@@ -24,11 +24,14 @@ class Batches(Generic[T]):
         self._waiting: list[tuple[str, T]] = []
         self._flights: dict[asyncio.Task[None], set[str]] = {}
         self._busy: set[str] = set()
-        """The keys of operations in flight. On another connection, a later operation could overtake an earlier one."""
+        """The keys of operations in flight. Later operations with these keys wait.
+
+        If they were sent at once on another connection, they could overtake the earlier ones.
+        """
         self._scheduled = False
 
     def add(self, key: str, operation: T) -> None:
-        """Send an operation in the next batch that its key allows."""
+        """Send an operation in the next batch. If its key is in flight, send it after that."""
         self._waiting.append((key, operation))
         if not self._scheduled:
             self._scheduled = True

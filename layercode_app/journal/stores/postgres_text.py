@@ -14,7 +14,7 @@ _STORED_NUL = re.compile("\ue000(?!\ue001)")
 
 
 def storable(text: str) -> str:
-    """Encode a text without U+0000; `restored` decodes it."""
+    """Encode a text so that it contains no U+0000; `restored` decodes it."""
     if text.isascii() and _NUL not in text:
         return text
     return text.replace(_MARK, _OWN).replace(_NUL, _MARK)
@@ -26,7 +26,7 @@ def restored(text: str) -> str:
 
 
 def storable_json(data: bytes) -> str:
-    """Encode JSON without the escape of U+0000; `restored_json` decodes it."""
+    """Encode JSON so that it contains no escape of U+0000; `restored_json` decodes it."""
     text = data.decode()
     if _MARK in text:
         text = text.replace(_MARK, _OWN)

@@ -1,7 +1,7 @@
 """Jobs and totals in the Redis journal. All jobs share one cluster slot, and so do all totals.
 
-Each call for a job sends the caller's current time. The scripts convert the caller's times to the clock of Redis, so
-the hosts' clocks need not agree.
+Each time is sent together with the current time of its host. The scripts convert the time to the clock of Redis, so the
+hosts' clocks need not agree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _keys(conversation_id: str) -> list[str]:
 
 
 def _once() -> str:
-    """Return the key under which a script remembers what one call did, in case the call is sent again."""
+    """Return the key under which a script stores what it did, in case the same command is sent again."""
     return f"layercode:{{jobs}}:once:{uuid4().hex}"
 
 

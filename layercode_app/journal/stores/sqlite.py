@@ -1,7 +1,7 @@
 """The journal in one SQLite file: the default, for any number of worker processes on one machine.
 
 It uses a write-ahead log with `synchronous=NORMAL`: a `kill -9` loses no turn that has begun; a power cut may lose the
-last commits. Only the owner can read the file, because it contains the conversations.
+last commits. Only the user who owns the file can read it, because it contains the conversations.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class SQLiteStore(Store):
     def _change(self, conversation_id: str, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run an operation that changes a conversation, and drop the conversation from the cache.
 
-        `begin` and `save` do not need it: they update the cache themselves.
+        `begin` and `save` do not use this method: they update the cache themselves.
         """
 
         def change(db: sqlite3.Connection) -> T:

@@ -45,7 +45,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _switch_to_wal(db: sqlite3.Connection) -> None:
-    """Set the journal mode. When several workers create a journal at once, SQLite does not wait for the lock here."""
+    """Switch to the write-ahead log. SQLite does not wait if another worker holds the lock here, so retry."""
     deadline = time.monotonic() + SWITCH_SECONDS
     while True:
         try:

@@ -2,7 +2,8 @@
 
 With the cache, the next turn of a conversation begins with one INSERT and reads nothing. In a transaction that holds
 the write lock, `data_version` shows whether another connection has written since the last check. If it has, or if a
-transaction is rolled back, the whole cache is cleared. Any other change of a conversation drops its entry.
+transaction is rolled back, the whole cache is cleared. When this worker begins or saves a turn, it updates the entry of
+the conversation. When it changes a conversation in another way, it drops the entry.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _read(db: sqlite3.Connection, record: TurnRecord, tokens: int) -> Known:
 def claim(db: sqlite3.Connection, record: TurnRecord, owner: str) -> TurnRecord | None:
     """Assign a running turn to a new owner; return the turn as its former owner last wrote it.
 
-    Return None if the turn has ended, or if its owner or attempt has changed since the caller read it.
+    Return None if the turn has ended, or if its owner or attempt has changed since `record` was read.
     """
     stored = get(db, *record.key)
     if stored is None or stored.finished or (stored.owner, stored.attempt) != (record.owner, record.attempt):
@@ -98,7 +98,8 @@ def _values_of(record: TurnRecord, row: Row) -> Values:
 def writing(record: TurnRecord) -> Callable[[sqlite3.Connection, Recent], bool]:
     """Return a function that saves the record as it is now.
 
-    That function returns false if the turn then has another owner, has ended before, or was deleted.
+    That function returns false if another worker owns the turn by then, if the turn was deleted, or if the stored turn
+    has ended but this record is still running.
     """
     # Encode now, not when the batch runs: the record may change before.
     conversation_id, row = record.conversation_id, _row_of(record)

@@ -1,4 +1,4 @@
-"""Collect secrets in the metadata that callers send, such as tokens. Secrets are recognised by their field names."""
+"""Collect secrets, such as tokens, in the metadata that callers send. They are recognised by their field names."""
 
 from __future__ import annotations
 

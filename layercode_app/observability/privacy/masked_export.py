@@ -1,7 +1,7 @@
 """Mask secrets and personal data in an exported call. They are found by field name or by pattern.
 
 A reply is recorded several times, each time in pieces: as frames, runs of speech, heard and unheard text, and parts of
-the model. A number may be split between pieces, so the joined text is masked and then split again.
+the model's messages. A number may be split between pieces, so the joined text is masked and then split again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...wellformed import dump_json, load_json
 from .masking import MASK, PERSONAL, clean
 
 Known: TypeAlias = Mapping[str, str]
-"""Maps the heard part of a reply to its masked form. The part may end within a number, which no pattern finds."""
+"""Maps the heard part of a reply to its masked form. It may end within a number, and no pattern finds half a number."""
 
 _SECRET = re.compile(r"secret|password|token$|api_?key|authorization|signature|phone|email", re.IGNORECASE)
 _PERSONAL = re.compile("|".join(PERSONAL.values()), re.IGNORECASE)
@@ -143,7 +143,7 @@ def _join(pieces: Sequence[Json], masked: Sequence[Json], name: str, whole: str)
 
 
 def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
-    """Mask a text given in pieces; return as many pieces. `whole`, if given, is a longer text that begins with it."""
+    """Mask a text given in pieces; return as many pieces. `whole`, if given, is a longer text that begins with them."""
     joined = "".join(pieces)
     whole = whole if whole.startswith(joined) else joined
     masked = _mask(whole)
@@ -157,7 +157,7 @@ def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
 
 
 def _places(whole: str, masked: str) -> Callable[[int], int]:
-    """Return a function that maps a position in `whole` to `masked`. In a masked word, it returns the mask's end."""
+    """Return a function that maps a position in `whole` to `masked`; from within a masked word, to the mask's end."""
     old, new = _WORD.findall(whole), _WORD.findall(masked)
     starts, news = _starts(old), _starts(new)
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

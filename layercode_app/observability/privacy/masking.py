@@ -122,7 +122,7 @@ def _without_known(text: str) -> str:
 def is_clean(text: str, usual: str = "") -> bool:
     """Return whether two texts contain no secrets and no phone numbers.
 
-    For ordinary ids a quick check is enough. The result for `usual`, a text that recurs such as a path, is cached.
+    For ordinary ids a quick check is enough. `usual` is a text that recurs, such as a path, so its result is cached.
     """
     return not _holds_known(f"{text}\n{usual}") and _looks_clean(text) and _looks_usual(usual)
 
@@ -159,7 +159,7 @@ _FORMS = (
     ("bearer ", _BEARER, rf"\1{MASK}"),
     *((hint, _PROVIDER_KEY, MASK) for hint in ("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "xox", "gh", "pylf_")),
 )
-"""Each row: a lower-case text to search first, the pattern to replace if it is found, and the replacement."""
+"""Each row: a lower-case text to search first, the pattern to replace if that text is found, and the replacement."""
 _SIGNS = ("+", '"', "=", "@", " ", "k-", "k_", "xox", "gh", "pylf_")
 """All texts that are masked contain one of these signs, except some phone numbers; see `_PHONE_END`."""
 

@@ -108,7 +108,7 @@ export function messagesPanel(turn, go) {
   }));
 }
 
-// Links to the bars of a message: the model request at its first part, and each tool call.
+// Links from a message to the time chart: its first part links to the model request, and each tool call to its own bar.
 function backs(one, index, steps, go) {
   return steps.filter((step) => (step.kind === "tool" ? one.part_kind === "tool-call" && step.call_id === one.tool_call_id : index === 0))
     .map((step) => back(`${step.name} ${ms(step.ended_ms - step.started_ms)}`, step.key, go));

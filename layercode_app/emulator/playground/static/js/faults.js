@@ -61,7 +61,7 @@ function form(now, apply, cancel) {
     h("label", { class: "check" }, drop, h("span", {}, "Drop every webhook")),
     h("div", { class: "pair" }, h("label", { for: "fault-latency_ms" }, "Slow network ", h("span", { class: "hint" }, "ms")), latency),
     h("div", { class: "pair" }, h("label", { for: "fault-interrupt_after_ms" }, "Interrupt every turn after ", h("span", { class: "hint" }, "ms")), cut),
-    h("p", { class: "muted small" }, "Has no effect on agents that do not allow interruptions."),
+    h("p", { class: "muted small" }, "Agents that do not allow interruptions are not interrupted."),
     h("div", { class: "pair" }, h("label", { for: "fault-status" }, "Response to session requests"), status),
     h("div", { class: "actions" },
       h("button", { type: "button", class: "quiet", onclick: () => apply(NONE) }, "All off"),

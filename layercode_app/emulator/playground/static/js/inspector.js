@@ -81,7 +81,7 @@ export class Inspector {
     fill(this.body, [panels[this.tab](turn, (tab, key) => this.go(tab, key))].flat());
   }
 
-  // Show a part of another tab, such as the message of a bar, and mark it.
+  // Show a part of another tab, such as the message that belongs to a bar, and mark it.
   go(tab, key) {
     this.choose(tab);
     const found = this.body.querySelector(`[data-key="${key}"]`);

@@ -7,7 +7,7 @@ import { ReviewList } from "./reviewlist.js";
 
 const TYPING = 'textarea, select, input:not([type="checkbox"])';
 
-// What a reload of this tab finds again: the view, its period, and notes and goals that were typed.
+// These survive a reload of the tab: the view, its period, and the notes and goals that were typed.
 const kept = {
   get: (name, other) => JSON.parse(sessionStorage.getItem(`review-${name}`) ?? JSON.stringify(other)),
   set: (name, value) => sessionStorage.setItem(`review-${name}`, JSON.stringify(value)),

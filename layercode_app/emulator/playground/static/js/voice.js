@@ -44,7 +44,7 @@ export class BrowserVoice {
     synthesis.cancel();
   }
 
-  // A browser cannot change the volume of a sentence that it is speaking, so that sentence is cancelled.
+  // A browser cannot change the volume of a sentence that it is speaking, so the sentence is cancelled.
   setMuted(muted) {
     this.muted = muted;
     if (!this.turn?.speaking) return;

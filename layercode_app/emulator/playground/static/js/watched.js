@@ -45,7 +45,7 @@ export class WatchedCall extends Call {
     return this.live && this.fresh && super.isNew;
   }
 
-  // The messages end when the server has ended the call.
+  // Ask the server to stop the call. The stream of messages ends when the server has done so.
   hangUp() {
     if (!this.live) return;
     this.halt();
