@@ -47,7 +47,7 @@ SECRET = "test-secret"
 _COPY_TURNS = """
 INSERT INTO layercode.turns (conversation_id, turn_id, kind, speaking, agent, status, owner, token, started_at, tokens,
     head, messages, frames)
-SELECT t.conversation_id || '-' || n, t.turn_id, t.kind, t.speaking, t.agent, t.status, t.owner, t.token,
+SELECT to_char(n, 'FM00000000') || '-' || t.conversation_id, t.turn_id, t.kind, t.speaking, t.agent, t.status, t.owner, t.token,
     extract(epoch FROM now()) - %(seconds)s::float8 * (1 - (n - %(first)s::int + 1) / %(count)s::float8), t.tokens, t.head,
     t.messages, t.frames
 FROM generate_series(%(first)s::int, %(last)s::int) AS n, sample AS t
@@ -65,7 +65,9 @@ def multiply(url: str, first: int, last: int) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         connection.execute(
-            "CREATE TEMP TABLE sample AS SELECT * FROM layercode.turns WHERE conversation_id LIKE 'sample%'"
+            # Sorted, so that the copies are added at the end of each index.
+            "CREATE TEMP TABLE sample AS SELECT * FROM layercode.turns WHERE conversation_id LIKE 'sample%' "
+            "ORDER BY conversation_id, turn_id"
         )
         connection.execute(_COPY_TURNS, given)
         connection.execute(_COPY_CONVERSATIONS)
