@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -57,7 +57,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def counted_percentiles(values: Sequence[float]) -> dict[str, float | None]:
+def counted_percentiles(values: Collection[float]) -> dict[str, float | None]:
     """Return the number of values, and their p50, p90, p95 and p99."""
     return {"n": len(values), **percentiles(values)}
 

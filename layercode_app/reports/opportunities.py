@@ -11,6 +11,7 @@ from ..journal.model_usage import Share
 from ..journal.record import Json, TurnRecord
 from ..percentiles import percentile
 from .figures import interrupted
+from .many import Values
 
 LEAST_TURNS = 5
 """The minimum number of turns for a finding about models or prompts. Fewer turns are not significant."""
@@ -75,7 +76,7 @@ class Sightings:
 
     def __init__(self) -> None:
         self._spending: dict[tuple[str, str], _Spending] = defaultdict(_Spending)
-        self._tools: dict[str, list[float]] = defaultdict(list)
+        self._tools: dict[str, Values] = defaultdict(Values)
         self._prompts: dict[tuple[str, str], _Prompts] = defaultdict(_Prompts)
 
     def add(self, record: TurnRecord) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..journal.cost import Cost
 from ..journal.record import Json, Stage, ToolCall
 from .figures import counted_percentiles
+from .many import Values
 from .tally import rounded
 
 
@@ -19,7 +20,7 @@ class PartTally:
     """The number of runs, however they ended."""
     failed: int = 0
     cancelled: int = 0
-    milliseconds: list[float] = field(default_factory=list)
+    milliseconds: Values = field(default_factory=Values)
     requests: int = 0
     cost: Cost = field(default_factory=Cost)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape as escape_html
 from math import floor, log10
@@ -53,7 +53,7 @@ def bars(labels: Sequence[str], values: Sequence[float], *, unit: str, name: str
     return _svg(body)
 
 
-def histogram(values: Sequence[float], *, unit: str, bins: int = 24) -> str:
+def histogram(values: Collection[float], *, unit: str, bins: int = 24) -> str:
     """Draw a histogram; the axis ends near the 99th percentile, and the last bar includes all larger values."""
     if not values:
         return _svg([_grid(1, unit)])

@@ -15,6 +15,7 @@ from ..journal.record import Json, Kind, TurnRecord
 from ..journal.stores.base import Store
 from .agreement import Agreement
 from .figures import day_of, interrupted, is_counted
+from .many import Distinct
 from .opportunities import Opportunity, Sightings
 from .stage_tally import Stages, StageTally
 from .tally import Tally
@@ -116,7 +117,7 @@ def _shown(score: Json) -> str:
 
 async def _count(report: Report, records: AsyncIterable[TurnRecord], scores: Mapping[str, Iterable[str]]) -> None:
     tools, stages, sightings = Tools(), Stages(), Sightings()
-    answered: set[str] = set()
+    answered = Distinct()
     async for record in records:
         if not is_counted(record):
             continue

@@ -43,4 +43,4 @@ class Stages:
 
     def tallies(self) -> list[StageTally]:
         """Return the tallies, longest total time first."""
-        return sorted(self._by_name.values(), key=lambda tally: (-sum(tally.milliseconds), tally.key))
+        return sorted(self._by_name.values(), key=lambda tally: (-tally.milliseconds.total, tally.key))

@@ -85,9 +85,9 @@ def _pair(times: dict[str, float | None]) -> str:
 
 def _feedback(tally: Tally) -> str:
     given = tally.scores.get("feedback")
-    if given is None or not given.numbers:
+    if given is None or given.mean is None:
         return "-"
-    return f"{sum(given.numbers) / len(given.numbers):.2f} ({len(given.numbers)})"
+    return f"{given.mean:.2f} ({len(given.numbers)})"
 
 
 def _tools(tools: list[ToolTally], *, costs: bool) -> Rows:
@@ -141,7 +141,7 @@ def _agreement(found: Agreement) -> Rows:
 def _scores(total: Tally) -> Rows:
     rows = []
     for name, score in sorted(total.scores.items()):
-        mean = f"{sum(score.numbers) / len(score.numbers):.2f}" if score.numbers else "-"
+        mean = "-" if score.mean is None else f"{score.mean:.2f}"
         given = ", ".join(f"{value} x{count}" for value, count in sorted(score.values.items())[:8])
         rows.append((name, mean, f"{score.values.total():,}", given))
     return Rows("Scores", ("", "mean", "given", "values"), rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from ..journal.cost import Cost, cost_of
@@ -10,6 +11,7 @@ from ..journal.model_usage import Share
 from ..journal.record import Json, Kind, Status, TurnRecord
 from .figures import LATENCIES, TOKENS, counted_percentiles, interrupted, refused
 from .hedges import Hedges
+from .many import Distinct, Values
 
 SLICES = ("all", "first", "with tools", "without tools", "greetings", "interrupted")
 """The groups of latencies. `all` holds every complete answer to the caller.
@@ -32,8 +34,13 @@ class Outcome:
 class Scores:
     """One quality score over many turns: its values as numbers, for the mean, and how often each value was given."""
 
-    numbers: list[float] = field(default_factory=list)
+    numbers: Values = field(default_factory=Values)
     values: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the scores that are numbers; None if there are none."""
+        return self.numbers.total / len(self.numbers) if self.numbers else None
 
     def add(self, value: Json) -> None:
         """Count one score; true counts as 1, false as 0."""
@@ -65,9 +72,9 @@ class Tally:
     hedges: Hedges = field(default_factory=Hedges)
     counts: Counter[str] = field(default_factory=Counter)
     """What the agents counted with `turn.count`."""
-    conversations: set[str] = field(default_factory=set)
-    successful: set[str] = field(default_factory=set)
-    latencies: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    conversations: Distinct = field(default_factory=Distinct)
+    successful: Distinct = field(default_factory=Distinct)
+    latencies: dict[tuple[str, str], Values] = field(default_factory=dict)
     """Milliseconds by metric and slice."""
 
     def add(self, record: TurnRecord, *, first: bool = False, share: Share | None = None) -> None:
@@ -133,7 +140,7 @@ class Tally:
         for metric in LATENCIES:
             if (value := record.timings.get(metric)) is not None:
                 for part in slices:
-                    self.latencies.setdefault((metric, part), []).append(value)
+                    self.latencies.setdefault((metric, part), Values()).append(value)
 
     @property
     def error_rate(self) -> float:
@@ -156,9 +163,9 @@ class Tally:
         """The share of conversations that recorded an outcome; None if no conversation did."""
         return len(self.successful) / len(self.conversations) if self.outcomes else None
 
-    def times(self, metric: str, part: str = "all") -> list[float]:
+    def times(self, metric: str, part: str = "all") -> Collection[float]:
         """Return the milliseconds of a metric in a slice."""
-        return self.latencies.get((metric, part), [])
+        return self.latencies.get((metric, part), ())
 
     def as_json(self) -> Json:
         """Return the group as JSON; `cost` does not include the `unknown_cost_requests`."""
@@ -208,5 +215,4 @@ def rounded(cost: Cost) -> float | None:
 
 
 def _scores(scores: Scores) -> Json:
-    mean = sum(scores.numbers) / len(scores.numbers) if scores.numbers else None
-    return {"n": scores.values.total(), "mean": mean, "values": dict(scores.values)}
+    return {"n": scores.values.total(), "mean": scores.mean, "values": dict(scores.values)}

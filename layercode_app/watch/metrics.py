@@ -39,7 +39,7 @@ def _percentile(percent: int) -> Metric:
 
 def _mean(tally: Tally, name: str) -> Value:
     score = tally.scores.get(name or "feedback")
-    return sum(score.numbers) / len(score.numbers) if score and score.numbers else None
+    return score.mean if score else None
 
 
 def _rate(count: Callable[[Tally], float]) -> Reader:

@@ -64,7 +64,7 @@ async def test_the_total_counts_each_turn_once_and_interrupted_ones_apart(app: L
     assert (total.success_rate, total.as_json()["success_rate"]) == (0.5, 0.5)
     assert total.outcomes["booked"].count == 1
     assert total.outcomes["booked"].value == 30.0
-    assert total.scores["feedback"].numbers == [1.0]
+    assert list(total.scores["feedback"].numbers) == [1.0]
 
 
 async def test_costs_are_the_models_and_a_cut_request_is_unknown_and_not_zero(app: LayerCode) -> None:
