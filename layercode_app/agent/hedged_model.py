@@ -116,7 +116,7 @@ class _Race:
     async def end(self, *, cut: bool) -> None:
         """Close the streams. `cut` means that the response was not read to its end.
 
-        Raises the error, if any, with which the stream of the request that won was closed.
+        If closing the winning request's stream fails, its error is raised.
         """
         requests = [one for one in (self._first, self._second) if one is not None]
         for one in requests:

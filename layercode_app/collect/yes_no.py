@@ -30,7 +30,7 @@ AGAIN = "Is that a yes or a no?"
 
 
 def understand(heard: str) -> Result[bool]:
-    """Return whether the answer was yes, or a question if the words say both or neither."""
+    """Return true for yes and false for no. If the words say both or neither, return a question to ask the caller."""
     text = " ".join(split(heard))
     if text in YES | NO:
         return Understood(text in YES)

@@ -66,7 +66,9 @@ async def answered(labels: Sequence[Label], judge: Judge | None, concurrency: in
     Raises ConfigurationError if an answer is missing and `judge` is None, and JudgeError if the judge gives no answer.
     """
     if judge is None and any(label.answer is None for label in labels):
-        raise ConfigurationError("A label has no `answer`. Name the judge's model with --judge.")
+        raise ConfigurationError(
+            "A label has no `answer`, so a judge must give it. Name the judge's model with --judge."
+        )
     places = asyncio.Semaphore(concurrency)
 
     async def ask(label: Label) -> Label:

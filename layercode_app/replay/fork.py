@@ -42,7 +42,10 @@ async def fork(
     changes: Changes | None = None,
     limits: Limits | None = None,
 ) -> Fork:
-    """Answer a recorded turn again, with changes. The changes `say` and `rest` can continue the call after this turn.
+    """Answer a recorded turn again, with changes: other words of the caller, another prompt or another model.
+
+    `changes.say` may list the caller's words for further turns too, and with `changes.rest` the recorded turns after
+    them are answered as well.
 
     `at` is the turn's number, from 1, or its id.
 

@@ -72,9 +72,9 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
 
 
 def _local(answers: Answers) -> Iterator[File]:
-    """Yield LOCAL_FILE: the requirement from which the Makefile installs a version that is not in an index.
+    """Yield LOCAL_FILE, if this version of layercode-app is in no package index: it tells the Makefile what to install.
 
-    A project with a wheel does not need the file, because it installs that wheel on every machine.
+    A project that contains a wheel of layercode-app does not need the file, because each machine installs that wheel.
     """
     if answers.wheel is None and (path := local_source()) is not None:
         yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{_own_extras(answers)} @ {path.resolve().as_uri()}\n")

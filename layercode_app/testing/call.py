@@ -38,7 +38,9 @@ class CallError(AssertionError):
 
 
 class AgentCall:
-    """A call to one agent; its first event opens it. Its ids count up from 1, so they are the same in every test run.
+    """A call to one agent. Its first event opens the call.
+
+    The ids of sessions and turns count up from 1, so they are the same in every test run.
 
     Args:
         agent: A VoiceAgent, a PydanticAI agent, the name of an agent in a file, or `package.module:attribute`.
@@ -163,7 +165,7 @@ class AgentCall:
         function: Callable[..., Any] | None = None,
         **answer: Any,
     ) -> None:
-        """Mock a tool: `mock("weather", returns="sunny")`, `raises=error`, or a function that takes its arguments.
+        """Mock a tool: `mock("weather", returns="sunny")`, `raises=error`, or a function of the tool's arguments.
 
         Raises DeveloperError if the agent has no such tool, because a misspelt mock would let the real tool run.
         """
@@ -282,7 +284,7 @@ class AgentCall:
             return await answer.json()
 
     def _with_ids(self, event: Mapping[str, Json]) -> dict[str, Json]:
-        """Return the event with this call's ids and metadata. Ids other than the defaults in `events` are kept."""
+        """Return the event with this call's ids and metadata. Ids other than the defaults in `events.py` are kept."""
         own: dict[str, Json] = {}
         if event.get("conversation_id", events.CONVERSATION_ID) == events.CONVERSATION_ID:
             own["conversation_id"] = self.conversation_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Clock:
-    """A frozen time of day, in epoch seconds. Durations still pass: a monotonic clock measures them."""
+    """A frozen time of day, in epoch seconds. Durations are not frozen: a monotonic clock measures them."""
 
     def __init__(self, now: float) -> None:
         self.now = now

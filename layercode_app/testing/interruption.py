@@ -34,7 +34,7 @@ class Cut:
         """Whether it is an error when the reply ends before the interruption."""
         self._playing = playing
         self.in_time = False
-        """Whether an interruption after seconds or in a tool came before the reply was complete; otherwise False."""
+        """For an interruption after seconds or in a tool: whether it came before the reply ended. Otherwise False."""
         if playing and isinstance(after, float):
             raise ValueError(
                 f"interrupt(after={after}, playing=True): expected words (int) or a text (str), because the reply is "

@@ -33,7 +33,7 @@ class Mocks:
         returns: Any = _UNSET,
         raises: BaseException | None = None,
     ) -> None:
-        """Mock a tool with a function (sync or async) that takes its arguments, with a return value, or with an error.
+        """Mock a tool: give a function (sync or async) that takes the tool's arguments, a return value, or an error.
 
         Raises TypeError unless exactly one of the three is given.
         """

@@ -1,4 +1,4 @@
-"""The result of one turn, its speech and tool calls, with helpers for assertions."""
+"""The result of one turn: its speech and its tool calls, with helpers for assertions."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class HeardTurn:
 
 
 def is_part(wanted: Any, whole: Any) -> bool:
-    """Return whether `whole` matches `wanted`. Objects may have more fields; lists must match item by item."""
+    """Return whether `whole` matches `wanted`. Its objects may have more fields; lists must match item by item."""
     if isinstance(wanted, Mapping):
         return isinstance(whole, Mapping) and all(
             name in whole and is_part(value, whole[name]) for name, value in wanted.items()
@@ -178,5 +178,8 @@ def _by_caller(turn: HeardTurn) -> bool:
 
 
 def spoken_line(speaker: str, text: str) -> str:
-    """Return one speaker's text for a transcript. Later lines are indented, so they cannot imitate another speaker."""
+    """Return one speaker's text for a transcript.
+
+    All lines after the text's first are indented, so that none of them looks like another speaker's line.
+    """
     return f"{speaker + ':':<8}{visible_lines(text, indent=' ' * 8)}"

@@ -82,7 +82,8 @@ def _print_copied(copied: Copied) -> None:
         print_line(f"{counted(copied.running, 'turn')} still running in the source. Stop the servers and copy again.")
     if copied.newer:
         print_line(
-            f"{counted(copied.newer, 'conversation')} continued in the target: state and metadata there were kept."
+            f"{counted(copied.newer, 'conversation')} went on in the target after an earlier copy. The target's state "
+            "and metadata of them were kept."
         )
     if not copied.different:
         print_line("The copy equals the source.")

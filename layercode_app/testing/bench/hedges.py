@@ -17,9 +17,9 @@ _COUNT = re.compile(r"^layercode_model_hedges_total\{([^}]*)\} ([0-9.e+]+)", re.
 
 @dataclass
 class Hedged:
-    """The second requests of a round: `sent` is their number, `won` how many of them answered before the first request.
+    """The model requests that were sent a second time in a round.
 
-    None means unknown.
+    `sent` is their number, `won` how often the second request was answered before the first. None means unknown.
     """
 
     sent: int | None = None
@@ -41,7 +41,10 @@ async def watched(url: str) -> AsyncIterator[Hedged]:
 
 
 async def _read(url: str) -> tuple[int, int] | None:
-    """Return how many second requests were sent and how many answered first. None if the server has no metrics."""
+    """Return how many second requests were sent, and how many of them were answered first.
+
+    Return None if the server has no metrics.
+    """
     at = httpx.URL(url)
     at = at.copy_with(path=_ROUTE.sub("", at.path).rstrip("/") + "/metrics", query=None)
     try:

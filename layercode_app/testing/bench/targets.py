@@ -44,10 +44,10 @@ class Serving:
 
 @contextmanager
 def open_targets(names: Sequence[str], *, secret: str, serving: Serving) -> Iterator[list[Target]]:
-    """Open a target for each URL or agent, in this order. Agents are served until the block ends or SIGTERM arrives.
+    """Open a target for each name, which is a URL or an agent, in this order.
 
-    `secret` signs the requests to URLs. Raises AgentNotFoundError, ConfigurationError or DeveloperError if an agent
-    cannot be served.
+    Agents are served until the block ends or SIGTERM arrives. `secret` signs the requests to URLs. Raises
+    AgentNotFoundError, ConfigurationError or DeveloperError if an agent cannot be served.
     """
     with ExitStack() as stack:
         stack.enter_context(_ended_by_sigterm())

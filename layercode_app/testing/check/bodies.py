@@ -9,7 +9,7 @@ from .model import check
 from .probe import Exchange, Probe
 
 GROUP = "bodies"
-CRASH = "each such request causes an error report, and an attacker can keep the server busy with them"
+CRASH = "otherwise each such request causes an error report, and an attacker can keep the server busy with them"
 INTERNALS = ("Traceback (most recent call last)", 'File "/', "node_modules/", "    at ", "goroutine ")
 
 

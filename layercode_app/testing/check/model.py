@@ -15,7 +15,7 @@ Body = Callable[[Probe], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement for a webhook: why it matters, and how to fix it."""
+    """One requirement for a webhook: why it matters, and how to fix a webhook that fails it."""
 
     name: str
     title: str

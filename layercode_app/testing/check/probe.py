@@ -140,7 +140,7 @@ class Probe:
         return exchange
 
     async def abort(self, event: Event, *, after_frames: int) -> Exchange:
-        """Deliver an event, close the connection after this many events of the answer, and return what arrived.
+        """Deliver an event, close the connection after `after_frames` frames of the answer, and return what arrived.
 
         With 0, the connection is closed at the first chunk, or after 30 ms.
         """

@@ -31,8 +31,8 @@ async def run_checks(
 ) -> Report:
     """Check a webhook. `only` and `skip` name checks or groups, and `done` is called with each outcome.
 
-    If even an ordinary message is not answered, only that check fails, and all others are skipped. Raises
-    ConfigurationError if nothing listens at the URL, or if no check has a given name.
+    If even an ordinary message is not answered, the check `signature.right` fails, and all others are skipped. Raises
+    ConfigurationError if nothing listens at the URL, or if a given name is neither a check nor a group.
     """
     limits = limits or Limits()
     report = Report(url)

@@ -134,7 +134,7 @@ async def tolerance(probe: Probe) -> None:
 @check(
     "signature.rotation",
     "any one of several v1 parts may be the valid one",
-    why="while a secret is being rotated, every request carries two signatures, and calls would fail",
+    why="while a secret is rotated, requests carry two signatures, and a server that reads only one refuses calls",
     fix="Collect all v1 parts, and accept the request if one of them is valid.",
 )
 async def rotation(probe: Probe) -> None:

@@ -42,7 +42,7 @@ async def duplicate(probe: Probe) -> None:
 @check(
     "turns.duplicate-at-once",
     "both of two concurrent deliveries of a turn are answered",
-    why="the caller may hear either delivery",
+    why="the caller may hear the answer to either delivery",
     fix="Let the second delivery join the running turn.",
 )
 async def duplicate_at_once(probe: Probe) -> None:
@@ -59,13 +59,14 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
         return
     if await _is_evaded(probe, spoken) and not await _can_recall(probe):
         raise SkippedError(
-            f"the agent does not answer such questions, but says {spoken[:80]!r}; test its memory by hand"
+            f"the agent does not answer questions about earlier words, but says {spoken[:80]!r}; "
+            "test its memory by hand"
         )
     raise FailedError(f"{what}: asked for the word {word!r}, the agent said {spoken[:120]!r}")
 
 
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
-    """Return whether a nonsense question gets the same answer, apart from words that occur in the two questions."""
+    """Return whether NONSENSE gets the same answer as ASK did, apart from words that occur in these two questions."""
     nonsense = (await probe.talk().say(NONSENSE)).spoken
     return _own_words(spoken) == _own_words(nonsense)
 
@@ -90,8 +91,8 @@ async def _tell(talk: Talk, word: str) -> None:
     "turns.memory",
     "a conversation is remembered",
     why="callers who must repeat themselves hang up",
-    fix="Keep the messages of each conversation and give them to the model. If your agent never answers such "
-    "questions, use --skip turns.memory.",
+    fix="Keep the messages of each conversation and give them to the model. If your agent never answers questions "
+    "about earlier words, use --skip turns.memory.",
 )
 async def memory(probe: Probe) -> None:
     """Ask in the third turn for a word from the first turn."""
@@ -108,7 +109,7 @@ async def memory(probe: Probe) -> None:
     fix="Use conversation_id as the key of the history, never session_id.",
 )
 async def memory_over_sessions(probe: Probe) -> None:
-    """Ask in a new session of the same conversation."""
+    """Tell the agent a word, and ask for it in a new session of the same conversation."""
     talk = probe.talk()
     await _tell(talk, CODE)
     talk.reconnect()

@@ -43,7 +43,10 @@ def _tiles(played: Sequence[Played]) -> Iterator[tuple[str, str]]:
 
 
 def _run(one: Played) -> dict[str, Any]:
-    """Return what the page shows of a run: its reasons, each with its turns, and its turns, each with its reasons."""
+    """Return what the page shows of a run: the reasons why it failed, and its turns.
+
+    Each reason has the number of the first turn that it is about. Each turn has the reasons that are about it.
+    """
     reasons = [(reason, turns_of(reason, one)) for reason in one.reasons]
     return {
         "played": one,
@@ -85,7 +88,7 @@ def _words(turn: dict[str, Any]) -> tuple[str, str]:
 
 
 def _chart(waterfall: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a waterfall with its places in percent and its times as texts; None if there is nothing to draw."""
+    """Return a waterfall with its positions in percent and its times as texts; None if there is nothing to draw."""
     if not waterfall or not waterfall["total_ms"]:
         return None
     total = waterfall["total_ms"]

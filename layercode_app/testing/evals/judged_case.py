@@ -8,7 +8,7 @@ from .simulated.grade import Call
 
 
 def case_of(scenario: Scenario, call: Call, transcript: str) -> str:
-    """Return the text about a call that a judge reads."""
+    """Return the text that a judge reads about a call."""
     goal = scenario.caller.goal if scenario.caller else ""
     outcomes = [outcome["name"] for record in call.records for outcome in record.outcomes]
     instructions = next(filter(None, (instructions_of(record.messages) for record in call.records)), "")

@@ -17,8 +17,8 @@ class Ledger:
 
     Args:
         path: The file of finished runs; without it nothing is saved.
-        settings: Other values that affect a run, such as the seed and the source code. A saved run is reused only if
-            they are unchanged.
+        settings: Values that affect every run, such as the seed and a hash of the source code. A saved run is reused
+            only if they are unchanged.
         resume: Reuse the runs in the file. Otherwise the file is emptied.
         budget: Maximum dollars for all models together, including those of callers and judges.
 

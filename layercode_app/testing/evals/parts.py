@@ -1,4 +1,4 @@
-"""Two models of scenario files: `Part`, the base class of all others, and `ExpectedCall`, an expected tool call."""
+"""Two pydantic models for scenario files: `Part`, the base class of all others, and `ExpectedCall`."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Played:
     """Reasons why a judge or the caller's model gave no answer. They are not the agent's fault."""
     seconds: float = 0.0
     verdicts: list[dict[str, Any]] = field(default_factory=list)
-    """The judges' answers. The answer to a question about one turn has its number under `turn`."""
+    """The judges' answers. The answer to a question about one turn has the turn's number under `turn`."""
     transcript: str = ""
     ttfs_ms: list[float] = field(default_factory=list)
     agent: str = ""

@@ -38,7 +38,7 @@ class Row:
 
     @property
     def turns(self) -> list[int]:
-        """The turn that each run is at, lowest first; 0 if its call has not begun."""
+        """The current turn of each run that is being played, lowest first; 0 if the run's call has not begun."""
         return sorted(len(turns) for turns in tuple(self.running.values()))
 
 

@@ -56,7 +56,8 @@ def counts(runs: Sequence[Played]) -> list[tuple[int, int]]:
 def comparisons(played: Sequence[Played]) -> list[dict[str, Any]]:
     """Compare each agent and model with the first: the difference of pass rates, and whether it is more than chance.
 
-    Only runs that both have played are compared, because scenarios differ, and the budget may have run out.
+    Only runs that both have played are compared. If the budget ran out, one may have played fewer scenarios, and not
+    all scenarios are equally hard.
     """
     groups = list(_groups(played).items())
     found = []

@@ -97,7 +97,7 @@ async def evaluate(
     except ExceptionGroup:
         if not broken:
             raise
-    # Concurrent scenarios raise the same error many times, and newer releases of pydantic-evals raise nothing.
+    # Raise the first error: concurrent runs may all fail alike, and newer releases of pydantic-evals raise nothing.
     if broken:
         raise broken[0]
     return [played[_key(one)] for one in plays if _key(one) in played]
@@ -121,7 +121,7 @@ async def _run_cases(plays: Sequence[Play], task: Any, concurrency: int) -> None
     make: Any = Dataset
     dataset = make(cases=cases, evaluators=[Expected()], **_taken(make, name="scenarios"))
     with warnings.catch_warnings():
-        # Without Logfire, pydantic-evals would warn about missing spans in the middle of the table.
+        # Without Logfire, pydantic-evals warns of missing spans. This would be printed in the middle of the table.
         warnings.filterwarnings("ignore", message="No logs or spans will be created")
         await dataset.evaluate(task, max_concurrency=concurrency, **_taken(dataset.evaluate, progress=False))
 

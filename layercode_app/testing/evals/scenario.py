@@ -1,4 +1,4 @@
-"""Scenario files: the caller's turns and the expected replies. The models also define the JSON schema."""
+"""Scenario files as pydantic models: the caller's turns and the expected replies. They also define the JSON schema."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ class Scenario(Part):
     mock: dict[str, Any] = Field(default={}, description="Answers by tool name. The tools named here do not run.")
     notes: dict[str, list[str]] = Field(
         default={},
-        description="Notes on callers from earlier calls, by the id that `remember` returns. Calls on the dev page "
+        description="Notes from earlier calls about callers, by the id that `remember` returns. Calls on the dev page "
         "have the server's own notes instead.",
     )
     history_tokens: int | None = Field(
         default=None,
         gt=0,
-        description="The token budget of the history, instead of LAYERCODE_HISTORY_TOKENS: with a small budget, a short "
-        "call needs its summary. Calls on the dev page have the server's own budget.",
+        description="The token budget of the history, instead of LAYERCODE_HISTORY_TOKENS: with a small budget, even a "
+        "short call is summarized. Calls on the dev page have the server's own budget.",
     )
 
     @model_validator(mode="after")

@@ -11,11 +11,11 @@ from ...agent.discovery import folders
 from .scenario import ScenarioFile
 
 SUFFIXES = (".py", ".md", ".txt")
-"""Suffixes of code and prompts. Scenario files are not hashed, because the key of a run contains its scenario."""
+"""Suffixes of code and prompts. Scenario files are not hashed, because the key of a saved run contains the scenario."""
 
 
 def source_digest(files: Sequence[ScenarioFile], agents: Path | None) -> str:
-    """Return the hash of the source code of agents and scripts."""
+    """Return the hash of the source code of the agents and of the callers' scripts."""
     digest = hashlib.sha256()
     for path in _sources(files, agents):
         content = path.read_bytes()

@@ -17,7 +17,8 @@ LONGEST = 400
 def told_turn(turn: HeardTurn, record: TurnRecord | None) -> dict[str, Any]:
     """Return a turn as a dictionary for JSON. Times are in milliseconds since the request.
 
-    `record` is the turn's record in the journal. A turn in which the call broke off does not have its record itself.
+    `record` is the turn's record in the journal. It is an argument, because `turn.record` is None if the call broke off
+    in this turn.
     """
     message = bool(turn.text) or (record is not None and record.kind is Kind.MESSAGE)
     return {

@@ -18,7 +18,7 @@ from ...webhook import Message
 
 SECRET = "unused"  # noqa: S105 - nothing is signed here
 OVERRIDES = {"budget_conversation": "", "budget_day": "", "alerts": (), "handoff_url": None}
-"""Replacements for settings of the project that would disturb a measurement."""
+"""Values that replace the project's own settings, which would disturb a measurement."""
 
 
 @dataclass

@@ -48,3 +48,4 @@ async def faulty_link(to: int) -> AsyncIterator[FaultyLink]:
     finally:
         link.break_connections()
         server.close()
+        await asyncio.sleep(0.05)  # until the forwarders of the broken connections have ended

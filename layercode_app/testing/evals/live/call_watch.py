@@ -33,14 +33,14 @@ class CallWatch:
 
 
 def watch_for(voice: VoiceAgent[Any, Any], answers: Mapping[str, Any]) -> CallWatch:
-    """Return the watch of a new call. Raises DeveloperError if the agent has no tool of a mocked name."""
+    """Return the watch of a new call. Raises DeveloperError if the agent lacks a mocked tool."""
     for tool in answers:
         check_tool(voice, tool)
     return CallWatch(answers)
 
 
 class WatchedRunner(AgentRunner):
-    """An agent runner that tells the watches of simulated calls what happens. `watches` is by conversation id."""
+    """An agent runner that tells each simulated call's watch what happens. `watches` holds them by conversation id."""
 
     def __init__(self, voice: VoiceAgent[Any, Any], *, watches: Mapping[str, CallWatch]) -> None:
         super().__init__(voice)

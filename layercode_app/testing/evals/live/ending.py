@@ -55,7 +55,7 @@ def ending_of(account: Account, spec: CallerSpec, closed_because: str | None) ->
 
 
 def failed(error: BaseException, *, script: object) -> Ending:
-    """Return the end of a call whose caller failed. An error of the project's function is named with its type."""
+    """Return the end of a call whose caller raised an error. If `script` is a function's address, the text names it."""
     who = f"The caller's script {script}" if isinstance(script, str) else "The caller"
     return Ending("failed", f"{who} raised {type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}.")
 

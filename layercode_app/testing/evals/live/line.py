@@ -40,7 +40,7 @@ class Line:
         self._session = emulator.open(grant, send=self._receive, hang_up=self._hung_up)
 
     async def take(self, step: Step) -> HeardTurn | None:
-        """Take one step, and return the turn once it is over. Return None if the connection was closed before."""
+        """Take one step, and return the turn once it is over. Return None if the connection closed first."""
         if step.say is not None and not step.say.strip():
             return await self._stay_silent()
         known = len(self._session.turns)
@@ -80,7 +80,7 @@ class Line:
         return turn.accepted and words >= step.interrupt
 
     async def _stay_silent(self) -> HeardTurn | None:
-        """Wait. The platform sends nothing, so the turn of a silent caller is in no journal."""
+        """Wait. The platform sends the agent nothing, so a silent caller's turn is in no journal."""
         await asyncio.sleep(SILENT_SECONDS)
         self._silences += 1
         return HeardTurn(f"silence-{self._silences}", "", 0) if self.closed_because is None else None
@@ -89,7 +89,7 @@ class Line:
         turn = _turn_of(message)
         cut = message["type"] == "turn.end"
         if cut or (turn and self.current and _turn_of(self.current[-1]) != turn):
-            # The journal has the turns that are over.
+            # The turn in `current` is over: from now on, browsers read it from the journal.
             self.current.clear()
         if not cut and message["type"] != "response.audio":
             self.current.append(message)

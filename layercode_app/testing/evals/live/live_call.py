@@ -43,7 +43,7 @@ class LiveCaller:
 
 
 class LiveCall:
-    """One call of a simulated caller over an open line. `changed` is called when the call has ended and been graded."""
+    """One call of a simulated caller over an open line. `changed` is called at the end, and again after the grading."""
 
     def __init__(
         self, caller: LiveCaller, line: Line, *, watch: CallWatch, store: Store, changed: Callable[[], None]
@@ -133,7 +133,7 @@ class LiveCall:
         return checks_of(self.caller.scenario.end, told, self.account)
 
     async def _records(self, conversation_id: str) -> list[TurnRecord]:
-        """Return the call's records, once the journal has all turns complete."""
+        """Return the call's records. Wait until all of them are finished, but at most END_SECONDS."""
         until = time.monotonic() + END_SECONDS
         while True:
             records = [record async for record in self._store.turns(conversation_id=conversation_id)]

@@ -59,7 +59,8 @@ class CallerSpec(Part):
     behaviour: Behaviour = Behaviour()
     breaks_in: BreaksIn | None = Field(
         default=None,
-        description="Interrupt a reply at this point. Run 1 begins with the reply to line 1, run 2 with line 2.",
+        description="Interrupt a reply at this point: in run 1 the reply to line 1, in run 2 the reply to line 2. If "
+        "that reply is too short, interrupt a later one.",
     )
     max_turns: int = Field(
         default=12, ge=1, le=MOST_TURNS, description="Maximum messages of the caller; the greeting does not count."

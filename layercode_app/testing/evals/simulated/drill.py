@@ -50,7 +50,10 @@ def drilled_line(spec: CallerSpec, run: int) -> int:
 
 
 def matrix(file: ScenarioFile) -> ScenarioFile:
-    """Return each simulated scenario once per interruption. Raises ConfigurationError if no scenario is simulated."""
+    """Return a file with each simulated scenario once per kind of interruption.
+
+    Raises ConfigurationError if no scenario is simulated.
+    """
     simulated = [scenario for scenario in file.scenarios if scenario.caller]
     if not simulated:
         raise ConfigurationError(

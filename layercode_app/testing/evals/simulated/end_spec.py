@@ -36,7 +36,8 @@ class End(Part):
         default=None, ge=1, description="Maximum messages of the caller. Listening sounds and silence do not count."
     )
     judge: list[str] | str = Field(
-        default=[], description="Questions about the whole conversation, names of stock judges, or `all`. Yes passes."
+        default=[],
+        description="Questions about the whole conversation, names of stock judges, or `all`. The answer yes passes.",
     )
 
     @property

@@ -47,7 +47,7 @@ class Call:
 
 
 def grade(end: End, call: Call) -> list[str]:
-    """Return the failed expectations, each with the turn where the failure happened."""
+    """Return the failed expectations. If a failure happened in a certain turn, its text names that turn."""
     checks = (_state(end, call), _outcomes(end, call), _tools(end, call), _absent(end, call))
     return [reason for check in (*checks, _data(end, call), _words(end, call), _limits(end, call)) for reason in check]
 

@@ -18,9 +18,9 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def ungrounded(turns: Sequence[HeardTurn], records: Sequence[TurnRecord]) -> Iterator[tuple[int, str]]:
-    """Yield each number that the agent said before it was known: the number of the turn, and the text.
+    """Yield each amount that the agent said before it was known: the turn's number, and the amount's text.
 
-    Known numbers come from tool arguments and results, the caller's words, the greeting and the prompt.
+    Known amounts come from tool arguments and results, the caller's words, the greeting and the prompt.
     """
     known = _prompted(records)
     for place, turn in enumerate(turns, 1):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Exchange(NamedTuple):
-    """The caller's words, and the part of the reply that they heard."""
+    """The caller's words, and the part of the reply that the caller heard."""
 
     said: str
     heard: str

@@ -1,4 +1,4 @@
-"""Texts and regular expressions of scenario files."""
+"""Patterns in scenario files: texts or regular expressions that are searched for in what was said."""
 
 from __future__ import annotations
 

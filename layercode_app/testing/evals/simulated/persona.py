@@ -1,4 +1,4 @@
-"""A caller played by a model. It knows the persona, the goal, the facts and what was heard, not the agent's prompt."""
+"""A caller played by a model. The model knows persona, goal, facts and what was heard, but not the agent's prompt."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Persona:
 
     @property
     def satisfied(self) -> bool:
-        """Whether the model said that its goal is reached."""
+        """Whether the model said that the caller's goal is reached."""
         return self._end is not None and self._end.reached
 
     async def next(self, hearing: Hearing) -> Move:

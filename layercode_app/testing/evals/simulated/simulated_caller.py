@@ -105,7 +105,7 @@ class SimulatedCaller:
         return self._break_in(move.say, planned, heard) or self._say(move, planned, random, len(heard))
 
     def _break_in(self, say: str, planned: Plan, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the step whose reply the matrix interrupts; None before its first and after its last interruption."""
+        """Return the step if its reply must be interrupted; None before the first and after the last interruption."""
         if not self._drill or self._turn < self._drill_from:
             return None
         if sum(turn.interrupted for turn in heard) >= self._drill.times:
