@@ -35,7 +35,7 @@ async def current(services: Services, called: AgentT, record: TurnRecord, begun:
 async def enter(
     services: Services, agent: AgentProtocol, record: TurnRecord, begun: Begun, *, was: AgentProtocol
 ) -> None:
-    """Assign the turn to `agent` instead of `was`: in the record, in the spans, and with the history for `agent`."""
+    """Assign the turn to `agent` instead of `was` in its record and spans, and read the history that `agent` needs."""
     record.agent, record.fingerprint = agent.name, agent.fingerprint
     spans.annotate({"gen_ai.agent.name": agent.name})
     if (agent.remembers, agent.sums_up) != (was.remembers, was.sums_up):

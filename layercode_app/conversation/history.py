@@ -72,7 +72,7 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Leave out the retry feedback on drafts that were dropped: no reply directly precedes such feedback."""
+    """Leave out the retry feedback on drafts that were dropped: feedback that does not follow a reply."""
     kept: list[ModelMessage] = []
     for message in messages:
         follows_reply = bool(kept) and kept[-1].kind == "response"

@@ -90,7 +90,7 @@ async def test_answers_become_scores_of_the_last_turn() -> None:
     assert spent["asked"] == 3
     assert spent["cost"] == pytest.approx(3 * COST)
     report = await make_report(store)
-    assert report.total.scores["polite"].numbers == [1]
+    assert list(report.total.scores["polite"].numbers) == [1]
 
 
 async def test_the_sample_is_the_share_that_was_asked_for_and_the_same_each_time() -> None:

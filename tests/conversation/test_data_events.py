@@ -129,7 +129,7 @@ async def test_a_click_has_tasks_outcomes_scores_history_state_and_helpers(tmp_p
     assert record.outcomes == [{"name": "ordered", "value": 12.0}]
     assert record.usage["output_tokens"] > 0
     assert record.cost is not None
-    assert (report.turns, report.outcomes["ordered"].value, report.scores["ease"].numbers) == (1, 12.0, [5.0])
+    assert (report.turns, report.outcomes["ordered"].value, report.scores["ease"].mean) == (1, 12.0, 5.0)
     assert report.tokens["output_tokens"] == record.usage["output_tokens"]
     assert report.success_rate == 1.0
     assert report.times("total") != []
