@@ -62,7 +62,9 @@ def test_an_address_without_a_path_leads_to_the_named_agent() -> None:
 
 @pytest.mark.parametrize("text", ["bakery", "8000", "", "shop.agents:bakery", "ftp://host/hook", "/hook", "h:99999"])
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"expected one|expected a number|must begin with http|expected at most 65535"):
+    with pytest.raises(
+        ConfigurationError, match=r"expected one|expected a number|must begin with http|expected at most 65535"
+    ):
         webhook_url(text)
 
 

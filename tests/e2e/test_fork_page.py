@@ -67,6 +67,22 @@ async def test_the_result_stands_above_the_form_with_its_figures_first(tmp_path:
 
 
 @pytest.mark.slow
+async def test_a_form_that_was_used_stays_when_its_turn_ends(tmp_path: Path, browser: Browser) -> None:
+    """The last words of a turn are heard before its end is known, and the form may be used between the two."""
+    async with dev_page(tmp_path, browser) as dev:
+        await dev.page.goto(dev.app.url)
+        kept = await dev.page.evaluate("""async () => {
+            const { forkPanel } = await import("/dev/static/js/fork.js");
+            const panel = (turn_id, status) =>
+                forkPanel({ conversation_id: "c", turn_id, status, kind: "message", user_text: "one" }, { name: "shop" });
+            const used = panel("used", "running"), unused = panel("unused", "running");
+            used.querySelector("textarea").dispatchEvent(new Event("input", { bubbles: true }));
+            return [panel("used", "complete") === used, panel("unused", "complete") === unused];
+        }""")
+        assert kept == [True, False]
+
+
+@pytest.mark.slow
 async def test_two_models_stand_side_by_side(tmp_path: Path, browser: Browser) -> None:
     async with dev_page(tmp_path, browser, pace=30) as dev:
         page = dev.page

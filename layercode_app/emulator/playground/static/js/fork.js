@@ -11,8 +11,10 @@ const kept = new Map();
 const MOST_KEPT = 10;
 
 export function forkPanel(turn, agent, onDone) {
-  const key = `${turn.conversation_id} ${turn.turn_id} ${turn.status} ${agent?.version}`;
-  const form = kept.get(key) || forkForm(turn, agent, onDone);
+  const key = `${turn.conversation_id} ${turn.turn_id} ${agent?.version}`;
+  const known = kept.get(key);
+  // While a turn runs, its details are not complete. So the form is made again when it has ended, unless it was used.
+  const form = known && ("used" in known.dataset || known.dataset.status === turn.status) ? known : forkForm(turn, agent, onDone);
   kept.delete(key);
   kept.set(key, form);
   if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
@@ -52,6 +54,7 @@ function forkForm(turn, agent, onDone) {
   };
   const submit = async (event) => {
     event.preventDefault();
+    used(event);
     const forks = asked();
     go.disabled = true;
     show(h("p", { class: "muted thinking fork-running" }, forks.length > 1 ? "Running both forks" : "Running the fork"));
@@ -62,7 +65,7 @@ function forkForm(turn, agent, onDone) {
     else show(comparison(done.map((one, index) => ({ name: names[index], fork: one.value || null, error: one.reason?.message }))));
     onDone?.();
   };
-  return h("form", { class: "fork-form", onsubmit: submit }, result,
+  return h("form", { class: "fork-form", "data-status": turn.status, oninput: used, onsubmit: submit }, result,
     h("p", { class: "muted small" }, "Run the call again from this turn, with the history as the caller heard it. The recording does not change."),
     turn.kind === "message" ? h("div", { class: "field" }, h("label", { for: "fork-say" }, "The caller says"), say) : null,
     hasModel ? [
@@ -72,6 +75,10 @@ function forkForm(turn, agent, onDone) {
       h("label", {}, rest, h("span", {}, "Continue with what the caller said next")),
       h("label", {}, tools, h("span", {}, "Really run the tools ", h("span", { class: "hint" }, "otherwise they answer from their recordings")))),
     h("div", {}, go));
+}
+
+function used(event) {
+  event.currentTarget.dataset.used = "";
 }
 
 function failed(message) {
