@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 from ..journal.cost import Cost, cost_of, dollars
@@ -11,7 +11,7 @@ from ..journal.model_usage import Share
 from ..journal.record import Json, TurnRecord
 from ..percentiles import percentile
 from .figures import interrupted
-from .many import Values
+from .parts import PartTally
 
 LEAST_TURNS = 5
 """The minimum number of turns for a finding about models or prompts. Fewer turns are not significant."""
@@ -76,14 +76,10 @@ class Sightings:
 
     def __init__(self) -> None:
         self._spending: dict[tuple[str, str], _Spending] = defaultdict(_Spending)
-        self._tools: dict[str, Values] = defaultdict(Values)
         self._prompts: dict[tuple[str, str], _Prompts] = defaultdict(_Prompts)
 
     def add(self, record: TurnRecord) -> None:
         """Collect the figures of one turn."""
-        for call in record.tools:
-            if call.ended_ms is not None:
-                self._tools[call.name].append(call.ended_ms - call.started_ms)
         if record.prompt:
             self._prompts[record.agent, record.model].add(record)
         if not interrupted(record):
@@ -102,9 +98,10 @@ class Sightings:
         spent.largest = max(spent.largest, share.usage.get("input_tokens", 0) // requests)
         spent.cost += cost_of(share)
 
-    def opportunities(self) -> list[Opportunity]:
-        """Return the opportunities, grouped by kind and not ordered by value."""
-        return [*self._uncached(), *self._changes(), *self._histories(), *self._slow_tools(), *self._expensive_models()]
+    def opportunities(self, tools: Mapping[str, PartTally]) -> list[Opportunity]:
+        """Return the opportunities, grouped by kind and not ordered by value. `tools` are the tallies of all tools."""
+        own = [*self._uncached(), *self._changes(), *self._histories()]
+        return [*own, *_slow_tools(tools), *self._expensive_models()]
 
     def _often(self) -> Iterator[tuple[str, str, _Spending]]:
         for (agent, model), spent in sorted(self._spending.items()):
@@ -146,17 +143,6 @@ class Sightings:
                     "Lower LAYERCODE_HISTORY_TOKENS, or shorten the instructions and tool results.",
                 )
 
-    def _slow_tools(self) -> Iterator[Opportunity]:
-        for name, times in sorted(self._tools.items()):
-            slow = percentile(times, 95)
-            if slow is not None and slow >= SLOW_TOOL_MS:
-                yield Opportunity(
-                    "slow tools",
-                    name,
-                    f"p95 of {slow:,.0f} ms over {len(times)} calls",
-                    "Let the agent speak before the tool call, give it a filler, or make the tool faster.",
-                )
-
     def _expensive_models(self) -> Iterator[Opportunity]:
         priced = [(spent.cost.amount / spent.turns, agent, model, spent) for agent, model, spent in self._often()]
         known = [entry for entry in priced if not entry[3].cost.unknown and entry[0]]
@@ -170,3 +156,15 @@ class Sightings:
                     f"({cheapest[1]})",
                     f"Try {cheapest[2]} on the same calls: `fork` a conversation with it, or run your evals.",
                 )
+
+
+def _slow_tools(tools: Mapping[str, PartTally]) -> Iterator[Opportunity]:
+    for name, tally in sorted(tools.items()):
+        slow = percentile(tally.milliseconds, 95)
+        if slow is not None and slow >= SLOW_TOOL_MS:
+            yield Opportunity(
+                "slow tools",
+                name,
+                f"p95 of {slow:,.0f} ms over {len(tally.milliseconds)} calls",
+                "Let the agent speak before the tool call, give it a filler, or make the tool faster.",
+            )

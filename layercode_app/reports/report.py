@@ -138,7 +138,7 @@ async def _count(report: Report, records: AsyncIterable[TurnRecord], scores: Map
     report.days = _every_day(report.days)
     report.tools = sorted(tools.by_name.values(), key=lambda tool: (-tool.times, tool.key))
     report.stages = stages.tallies()
-    report.opportunities = sightings.opportunities()
+    report.opportunities = sightings.opportunities(tools.by_name)
 
 
 def _every_day(days: dict[str, Tally]) -> dict[str, Tally]:
