@@ -59,21 +59,21 @@ def copy(source: str, target: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-async def copied(target: str) -> int:
+async def half_way(process: subprocess.Popen[bytes], target: str, turns: int) -> int:
+    """Wait until the target has half of the turns, or the copy has ended; return the number of turns in the target."""
     store = create_store(target)
     await store.open()
-    try:
-        return (await store.size()).turns
-    finally:
-        await store.close()
+    while (found := (await store.size()).turns) < turns / 2 and process.poll() is None:
+        await asyncio.sleep(LOOK_SECONDS)
+    await store.close()
+    return found
 
 
 async def copy_killed_half_way(source: str, target: str, turns: int) -> str:
     """Copy a journal, killed once; return what to print. Raises SystemExit if the second run fails."""
     began = time.perf_counter()
     first = copy(source, target)
-    while (found := await copied(target)) < turns / 2 and first.poll() is None:
-        await asyncio.sleep(LOOK_SECONDS)
+    found = await half_way(first, target, turns)
     first.kill()
     first.communicate()
     killed, again = time.perf_counter() - began, time.perf_counter()
