@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
-# What runs in this process is imported before, because pytester forgets what is imported while it runs.
-import layercode_app.testing.call  # noqa: F401
-
-from ..processes import ROOT
+from .. import forked
+from ..processes import ROOT, clean_environment
 
 COMMON = ("-p", "layercode_app.testing.plugin", "-p", "no:cacheprovider")
 PLUGIN = (*COMMON, "-p", "no:asyncio")
@@ -28,11 +27,22 @@ async def repeat(turn):
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
     agents = pytester.mkdir("agents")
     (agents / "parrot.py").write_text(AGENT.format(name="parrot"))
     return pytester
+
+
+def run_pytest(project: pytest.Pytester, *options: str, cold: bool = False) -> pytest.RunResult:
+    """Run pytest in the project, in a process of its own.
+
+    In this one, pytester would forget every module that is imported for the first time, and later tests would import it
+    again: what it had changed elsewhere would then be changed by a module that nobody else knows. `cold` starts a new
+    interpreter, in which pytest itself warns of nothing.
+    """
+    begun = time.monotonic()
+    done = forked.run(["-m", "pytest", *options], cwd=project.path, env=clean_environment(), together=True, cold=cold)
+    return pytest.RunResult(done.returncode, done.stdout.splitlines(), [], time.monotonic() - begun)
 
 
 @pytest.mark.slow
@@ -44,7 +54,7 @@ def test_a_test_without_any_configuration_runs(project: pytest.Pytester) -> None
             assert (await call.say("one")).spoken == "You said: one"
         """
     )
-    project.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=1)
+    run_pytest(project, *PLUGIN, "-W", "error", cold=True).assert_outcomes(passed=1)
 
 
 @pytest.mark.slow
@@ -65,7 +75,7 @@ def test_under_anyio_it_runs_as_anyio_runs_it(project: pytest.Pytester) -> None:
             assert (await call.say("one")).spoken == "You said: one"
         """
     )
-    project.runpytest_subprocess(*PLUGIN, "-W", "error").assert_outcomes(passed=1)
+    run_pytest(project, *PLUGIN, "-W", "error", cold=True).assert_outcomes(passed=1)
 
 
 CLOSED = """
@@ -118,13 +128,13 @@ MARKS = {
 def test_every_call_is_closed_and_its_background_work_done(project: pytest.Pytester) -> None:
     pytest.importorskip("pytest_asyncio")
     project.makepyfile(**{name: CLOSED.replace("MARK", mark) for name, mark in MARKS.items()})
-    project.runpytest_inprocess(*ASYNCIO).assert_outcomes(passed=3 * len(MARKS))
+    run_pytest(project, *ASYNCIO).assert_outcomes(passed=3 * len(MARKS))
 
 
 def test_pytest_asyncio_in_its_auto_mode_runs_and_closes_them(project: pytest.Pytester) -> None:
     pytest.importorskip("pytest_asyncio")
     project.makepyfile(CLOSED.replace("MARK", ""))
-    project.runpytest_inprocess(*ASYNCIO, "-o", "asyncio_mode=auto").assert_outcomes(passed=3)
+    run_pytest(project, *ASYNCIO, "-o", "asyncio_mode=auto").assert_outcomes(passed=3)
 
 
 def test_a_test_on_trio_is_told_that_calls_run_on_asyncio(project: pytest.Pytester) -> None:
@@ -139,7 +149,7 @@ def test_a_test_on_trio_is_told_that_calls_run_on_asyncio(project: pytest.Pytest
             await call.say("one")
         """
     )
-    result = project.runpytest_inprocess(*PLUGIN)
+    result = run_pytest(project, *PLUGIN)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*run on asyncio, but this test runs on trio.*"])
 
@@ -154,7 +164,7 @@ def test_a_failure_shows_the_conversation_so_far(project: pytest.Pytester) -> No
             assert "three" in turn.spoken
         """
     )
-    result = project.runpytest_subprocess(*PLUGIN)
+    result = run_pytest(project, *PLUGIN)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["*conversation 1 with parrot*", "caller: one", "agent:  You said: one", "caller: two", "agent:  You said: two"]
@@ -176,11 +186,11 @@ def test_of_several_agents_one_must_be_named(project: pytest.Pytester) -> None:
             assert call.agent.name == "crow"
         """
     )
-    result = project.runpytest_subprocess(*PLUGIN)
+    result = run_pytest(project, *PLUGIN)
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines(["*does not know which agent to talk to; the agents are crow, parrot*"])
     project.makeini("[pytest]\nlayercode_agent = crow")
-    project.runpytest_subprocess(*PLUGIN).assert_outcomes(passed=2)
+    run_pytest(project, *PLUGIN).assert_outcomes(passed=2)
 
 
 def test_loading_the_plugin_imports_nothing_heavy() -> None:
