@@ -18,11 +18,15 @@ from .forked import AsyncProcess
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 100.0
 
+MEASURED_BY = Path(__file__).with_name("programs.coveragerc")
+
 
 def clean_environment(**more: str) -> dict[str, str]:
     """The environment of a child: nothing of ours that would change its settings, but what measures it."""
-    names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE", "SSL_CERT_FILE")
+    names = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_FILE", "SSL_CERT_FILE")
     kept = {name: os.environ[name] for name in names if name in os.environ}
+    if "COVERAGE_PROCESS_START" in os.environ:
+        kept["COVERAGE_PROCESS_START"] = str(MEASURED_BY)
     return {**kept, "PYTHONPATH": str(ROOT), "LOG_DIR": "", "TELEMETRY_ENABLED": "false", **more}
 
 
