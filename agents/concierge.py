@@ -19,7 +19,7 @@ RESERVATION = r"Reserved: [^.]+\."
 
 
 async def reservations(before: Summary | None, transcript: str) -> Summary:
-    """Keep what was reserved in the turns that a long call's history no longer holds."""
+    """Return a summary of the turns that no longer fit the history: what was reserved in them."""
     made = [*(before.facts if before else ()), *re.findall(RESERVATION, transcript)]
     return Summary("The guest asked for places, and the concierge reserved these.", list(dict.fromkeys(made)))
 

@@ -16,7 +16,7 @@ WHAT_FOR = "What is it for: a check-up, a cleaning, or a toothache?"
 
 
 class Visit(Collecting):
-    """What is known of the appointment. The collectors set the fields of their names."""
+    """What is known about the appointment. Each collector sets the field that has its name."""
 
     name: str = ""
     reason: str = ""
@@ -32,14 +32,14 @@ class Visit(Collecting):
 
 
 def stage_of(turn: Turn[Visit]) -> str:
-    """The stage of the call: the first value that is missing, a free time, the booking, or the goodbye."""
+    """Return the stage of the call: the first missing value of VALUES, else time, booking or goodbye."""
     visit = turn.state
     missing = next((one.field for one in VALUES if not getattr(visit, one.field)), "")
     return missing or ("goodbye" if visit.booked else "booking" if (visit.day, visit.time) in visit.free else "time")
 
 
 def next_question(turn: Turn[Visit]) -> str:
-    """What a collector says after its value."""
+    """Go to the stage of the call. Return what to say next, or "" if the stage has no question."""
     visit, stage = turn.state, stage_of(turn)
     turn.go_to(stage)  # also while the caller is asked about a booking: another day must be looked up first
     if stage == "time" and (times := [f"{at:%I:%M %p}" for day, at in visit.free if day == visit.day]):
@@ -99,7 +99,7 @@ agent = VoiceAgent(
 
 @agent.offline
 async def script(scene: Scene) -> AsyncIterator[str | Call]:
-    """What it says without a model. The tools on offer show the stage, and a result that is a question is asked."""
+    """Answer without a model. The tools on offer show the stage. If a tool returns a question, ask it."""
     result = str(scene.answered[-1].result) if scene.answered else ""
     if "book_appointment" in scene.results:
         yield result if "Booked" in result else "Then I have not booked it. Which day or time would suit you better?"

@@ -79,14 +79,14 @@ async def search(ctx: RunContext[Turn], question: str) -> list[Passage]:
 
 @helpdesk.tool
 async def call_back(ctx: RunContext[Turn]) -> str:
-    """Hand the caller to the agent that arranges call backs, once they want one."""
+    """Hand the caller to the agent that arranges callbacks, once the caller wants to be called back."""
     ctx.deps.hand_to("helpdesk_callback", say="A colleague will call you back. At which number?")
     return "handed over"
 
 
 @callback.tool
 async def give_back(ctx: RunContext[Turn], number: str = "") -> str:
-    """Note the number to call, none if the caller wants no call, and give the caller back to the help desk."""
+    """Note the number to call, and hand the caller back to the help desk. Leave the number empty for no call."""
     noted = f"We will call {' '.join(number)}." if number else "All right, no call."
     if number:
         ctx.deps.data({"call_back": number})

@@ -60,8 +60,8 @@ async def _gone(reader: asyncio.StreamReader) -> None:
 async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
     """Send a turn, disconnect, and return the time of the disconnect.
 
-    If `after` is below 1, it is the delay in seconds after the first speech. From 1 on, its fraction is the delay after
-    the request.
+    If `after` is below 1, disconnect that many seconds after the first speech. From 1 on, only its fractional part
+    counts: disconnect that many seconds after the request.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/api/agent", f"c-{text}", text))
@@ -77,7 +77,7 @@ async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
 
 
 async def measure(port: int, model: Model, name: str, *, after: float, count: int, gap: float) -> bool:
-    """Abort turns every `gap` seconds, and print how long the model's sockets took to close. Return whether in time."""
+    """Abort turns every `gap` seconds. Print how fast the model's sockets closed, and return whether all met the aim."""
     begun: dict[str, float] = {}
 
     async def one(number: int) -> None:

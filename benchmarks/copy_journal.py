@@ -33,7 +33,7 @@ LOOK_SECONDS = 0.2
 
 
 async def fill_source(url: str, turns: int) -> None:
-    """Write the turns, a state for every tenth conversation, totals, and jobs that wait."""
+    """Write the turns, a state for every tenth conversation, totals, and jobs that are not due yet."""
     store = create_store(url)
     await store.open()
     await fill(store, turns, 50)

@@ -1,15 +1,15 @@
-"""Measure a large PostgreSQL journal: turns in it, a report on it, and turns with a database 2 ms away.
+"""Measure a large PostgreSQL journal: the cost of turns, a report, and turns with the database 2 ms away.
 
     python -m benchmarks.large_journal [--turns 1000000]
 
-The journal is filled by SQL with copies of 2,000 turns, spread evenly over the last 70 days, so that a tenth of them are in
-the last 7. Then, in one run:
+The journal is filled by SQL with copies of 2,000 turns, spread evenly over the last 70 days, so a tenth of them is from
+the last 7 days. One run measures:
 
-- a conversation of 1,000 turns: turn 1,000 against turn 10. Aim: at most 1.2.
-- `report --since 7d`: seconds and peak memory, in a journal of a tenth of the turns and in the whole one. Aim: the memory
-  is the same, at most 1.2 times.
-- the first word of an agent without a model, with the database next to the server and 2 ms away: the median and p99. A
-  turn waits for one round trip to the database before its first word.
+- the CPU time of turn 1,000 of a conversation, compared with its turn 10. Aim: at most 1.2 times as much.
+- the seconds and the peak memory of `report --since 7d`, first with a tenth of the turns in the journal, then with all.
+  Aim: at most 1.2 times as much memory with all turns.
+- the median and p99 of the time to the first word of an agent without a model, with the database next to the server and
+  2 ms away. A turn waits for one round trip to the database before its first word.
 
 Needs PostgreSQL. The server waits for the disk at each commit, except while the journal is filled.
 """
@@ -126,7 +126,7 @@ async def first_words(url: str) -> list[float]:
 
 
 async def link_away(server: PostgresServer) -> None:
-    """Print the first word with the database near and 2 ms away."""
+    """Print the time to the first word, with the database next to the server and 2 ms away."""
     async with faulty_link(server.port) as link:
         url = f"postgresql://test@127.0.0.1:{link.port}/postgres"
         for name, delay in (("next to the server", 0.0), ("2 ms away", AWAY_SECONDS)):

@@ -119,8 +119,8 @@ async def drive(
 ) -> Measured:
     """Let each caller hold one conversation of `turns` turns; without `remembering`, each turn is a new conversation.
 
-    The callers arrive within `spread` seconds. A turn fails if its answer is not a 200, says nothing, does not end with
-    the end of this turn, or is not complete after `limit` seconds.
+    The callers arrive within `spread` seconds. A turn fails if its answer is not a 200, says nothing, or does not end
+    with the turn's own `response.end`. After `limit` seconds in all, turns that are not complete have failed.
     """
     measured = Measured()
     loop = asyncio.get_running_loop()

@@ -1,10 +1,10 @@
-"""Measure how much of each model request repeats the beginning of the request before, over a call of 300 turns.
+"""Measure how much of each model request repeats the beginning of the previous request, over a call of 300 turns.
 
     python -m benchmarks.prefix [TURNS]
 
 Uses the real turn engine with a SQLite journal. A PydanticAI agent has instructions of 600 tokens and calls a tool in
 every third turn. Each request is written out as a provider reads it: tools, instructions, then the messages. All
-characters before the first difference from the last request are shared; providers cache these. "Turn by turn" drops
+characters before the first difference from the previous request are shared; providers cache these. "Turn by turn" drops
 the oldest turn once the budget is used up, as earlier releases did; "in steps" is this release. Both have the same
 budget, 8,000 tokens by default. Aim: 90 % of the tokens are shared on average, with the newest turns in every request.
 """
@@ -48,7 +48,7 @@ RESULT = {"item": "rye bread", "price": 4.2, "in stock": 12, "allergens": ["glut
 
 @dataclass
 class Measured:
-    """The requests of one call: the share of each that repeats the request before, and the size of its history."""
+    """The requests of one call: the share of each that repeats the previous request, and the tokens of its history."""
 
     shares: list[float] = field(default_factory=list)
     histories: list[int] = field(default_factory=list)

@@ -38,7 +38,7 @@ class StepError(Exception):
 
 
 class Workshop:
-    """The tools that make and check projects. Each workshop that runs at the same time has another `bench` number."""
+    """The tools that make and check projects. Workshops that run at the same time have different `bench` numbers."""
 
     def __init__(self, bench: int = 1, place: Path = PLACE) -> None:
         self.place = place
@@ -140,7 +140,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 
 
 async def _hold_a_turn(url: str, secret: str, agent: str) -> None:
-    """Send one signed turn. The answer to the caller's first words must be the answer in the agent's conversation."""
+    """Send one signed turn: the first line of the agent's test conversation. Raises StepError for a wrong answer."""
     line = CONVERSATIONS.get(agent, DEFAULT)[0]
     async with WebhookClient(f"{url}/api/agent", secret) as client, client.deliver(message(line.say)) as answer:
         if not answer.is_stream:

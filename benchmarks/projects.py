@@ -72,7 +72,7 @@ def known() -> dict[tuple[str, tuple[str, ...]], Result]:
 
 
 def take(workshop: Workshop, agent: str, extras: tuple[str, ...], commit: str) -> Result:
-    """Take one project from `new` to `make run`, and return the result."""
+    """Make and check one project, from `new` to `make run`, and return the result."""
     steps: dict[str, float] = {}
     problem = ""
     try:
@@ -84,7 +84,7 @@ def take(workshop: Workshop, agent: str, extras: tuple[str, ...], commit: str) -
 
 
 def take_all(wanted: Iterable[tuple[str, tuple[str, ...]]], *, minutes: float, jobs: int) -> None:
-    """Take every project that has not passed in its current form."""
+    """Make and check every project that has not passed with the files that `new` writes now."""
     seen = known()
     todo = [one for one in wanted if one not in seen or seen[one].problem or seen[one].digest != digest(*one)]
     PLACE.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
     python -m benchmarks.sampled SAMPLES.jsonl SECONDS run --agent echo …
 
 A sample has the memory, files, threads, tasks, and the sizes of all caches and of all containers in the package's
-modules and objects, by name. Objects are found through references, so objects that the garbage collector skips count.
+modules and objects, by name. Objects are found through references, even if the garbage collector does not track them.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def ours(*, with_agent: bool = False, holding: bool = False, model: str | None =
 
 
 def bare() -> Any:
-    """For uvicorn's factory."""
+    """Return the bare echo app."""
     return bare_echo
 
 
@@ -142,17 +142,17 @@ bare_agent_holding = bare_agent
 
 
 def ours_holding() -> Any:
-    """For uvicorn's factory."""
+    """Return our echo server, which keeps the stream open if the caller says `hold`."""
     return ours(holding=True)
 
 
 def ours_with_agent_holding() -> Any:
-    """For uvicorn's factory."""
+    """Return our server with the agent, whose model keeps the stream open if the caller says `hold`."""
     return ours(with_agent=True)
 
 
 def ours_with_agent() -> Any:
-    """For uvicorn's factory."""
+    """Return our server with the agent of the TTFS benchmark."""
     return ours(with_agent=True)
 
 

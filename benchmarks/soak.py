@@ -1,4 +1,4 @@
-"""Run mixed traffic for 15 minutes. The server must use as much at the end as after the first minutes.
+"""Run mixed traffic for 15 minutes. At the end, the server must use hardly more resources than after the first minutes.
 
     timeout 1200 python -m benchmarks.soak [SECONDS] [PAGE.html]
 

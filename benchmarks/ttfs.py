@@ -4,8 +4,8 @@
 
 Every request is a signed turn of a new conversation, because the bare app has no history. The model streams ten words,
 ten milliseconds apart. Callers arrive spread over the time of one turn, then all at once. Aims with 1, 10 and 50
-callers: at most 1.3 times the bare app's p50, and 1.2 times its p99. The last row compares this server with a guard,
-which takes half as long as the reply, to this server without a guard.
+callers: at most 1.3 times the bare app's p50, and 1.2 times its p99. In the last row, this server has a guard, which
+takes half as long as the reply, and is compared with this server without a guard.
 """
 
 from __future__ import annotations

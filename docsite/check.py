@@ -13,7 +13,7 @@ LOADING_LINKS = {"stylesheet", "preload", "preconnect", "prefetch", "dns-prefetc
 
 
 class _Page(HTMLParser):
-    """Collects what a page links to, what it loads, and the names that can be linked to."""
+    """Collects the links of a page, the files that it loads, and the anchors that links may point to."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -40,7 +40,10 @@ def stage(root: Path, folder: Path) -> None:
 
 
 def on_site(text: str, source: str, place: str) -> str:
-    """Return a page's text with the links of the file `source` made relative to its `place` on the site."""
+    """Return a page's text with its links rewritten for the site.
+
+    `source` is the path of the page's file in the repository, and `place` is the path of the page on the site.
+    """
 
     def moved(match: re.Match[str]) -> str:
         target = site_page(posixpath.normpath(posixpath.join(posixpath.dirname(source), match["target"])))

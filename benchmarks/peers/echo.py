@@ -82,7 +82,7 @@ def keep(result: Result, measure: str, measured: Measured, **more: float) -> Non
 
 
 def _journal(result: Result, server: Running, expected: int) -> None:
-    """Check that a peer with a journal stored every turn. One more turn was its first answer, at the start."""
+    """Check that a peer with a journal stored the `expected` turns, and the one turn that it answered at its start."""
     journal = Path(server.folder, "journal.sqlite3")
     if not journal.is_file():
         return

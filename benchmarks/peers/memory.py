@@ -49,7 +49,7 @@ def _round(result: Result, streams: int, model_url: str, core: int | None) -> No
 
 
 async def _hold(server: Running, streams: int) -> tuple[float, float] | None:
-    """Return when all streams had spoken, and the resident kilobytes; None if some did not speak."""
+    """Return the time when all streams had spoken, and the resident memory in kilobytes; None if some did not speak."""
     gate = asyncio.Semaphore(AT_ONCE)
     writers: list[asyncio.StreamWriter] = []
     run = time.time_ns()

@@ -1,7 +1,8 @@
 """Serve the model that all peers use: OpenAI's streamed chat completions, so light that it does not affect the figures.
 
-The load gets ten words, ten milliseconds apart; "hold" gets one word and then nothing. Any other caller is told what
-they said so far or, after a question, what they said before it. This shows whether a backend has the history.
+The answer to "hello there", which the load generator says, has ten words, ten milliseconds apart. The answer to "hold"
+is one word, and then nothing. Any other caller is told what they said so far or, after a question, what they said
+before it. This shows whether a backend has the history.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ END_SECONDS = 1.0
 
 @dataclass
 class Running:
-    """A running peer; `started` is the number of seconds from its start to its first 200."""
+    """A running peer; `started` is the number of seconds from its start to its first answer with HTTP 200."""
 
     peer: Peer
     port: int

@@ -1,4 +1,4 @@
-"""Measure the start-up: from the start of the process to its first 200 for a signed turn."""
+"""Measure the start-up: from the start of the process to its first answer with HTTP 200 to a signed turn."""
 
 from __future__ import annotations
 

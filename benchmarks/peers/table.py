@@ -113,9 +113,9 @@ def machine(results: Sequence[Result], *, rounds: int, seconds: float) -> str:
     load = f"; the system load was {os.getloadavg()[0]:.1f} at the end" if hasattr(os, "getloadavg") else ""
     return (
         f"Medians of {rounds} alternating round{'s' if rounds > 1 else ''}, {seconds / 60:.0f} minutes in all, on {os.cpu_count()} cores ({cpu}), "
-        f"{platform.system()}{load}. Each peer had one core to itself, callers and model another. The model streams "
-        f"{TOKENS} words {TOKEN_SECONDS * 1000:.0f} ms apart over HTTP, the same for every peer. Memory is at "
-        f"{memory.STREAMS:,} streams, opened {memory.AT_ONCE} at a time after a warm-up."
+        f"{platform.system()}{load}. Each peer had one core to itself; the callers and the model shared another core. "
+        f"The model streams {TOKENS} words {TOKEN_SECONDS * 1000:.0f} ms apart over HTTP, the same for every peer. "
+        f"Memory is measured with {memory.STREAMS:,} open streams, which are opened {memory.AT_ONCE} at a time after a warm-up."
     )
 
 

@@ -1,4 +1,4 @@
-"""Write the page of errors from their classes, their categories and the fixes that the code names."""
+"""Write the page of errors from the error classes, the error categories, and the fixes for both."""
 
 from __future__ import annotations
 

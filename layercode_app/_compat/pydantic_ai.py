@@ -13,10 +13,10 @@ UNKNOWN: Final = object()
 
 
 def default_instrumentation() -> Any:
-    """Return what `Agent.instrument_all` was last given: settings, True or False; UNKNOWN if it is not exposed.
+    """Return the argument of the last call of `Agent.instrument_all`: settings, True or False.
 
-    With UNKNOWN, our settings are always set again. The turn's tools and PydanticAI's spans are then two capabilities
-    instead of one.
+    Return UNKNOWN if this release does not expose it. Then our settings are always set again, and a turn's run has two
+    capabilities, TurnTools and PydanticAI's instrumentation, instead of one that combines them.
     """
     from pydantic_ai import Agent
 
@@ -59,7 +59,7 @@ def _unwrapped(parts: Sequence[Any] | None) -> list[Any]:
 
 
 def system_prompts(agent: Any) -> list[Any]:
-    """Return the system prompts of an agent and its functions that create some; empty if they are not exposed."""
+    """Return an agent's system prompts, and its functions that return system prompts; empty if they are not exposed."""
     return [*getattr(agent, "_system_prompts", ()), *getattr(agent, "_system_prompt_functions", ())]
 
 

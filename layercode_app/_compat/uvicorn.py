@@ -72,8 +72,8 @@ _known: dict[type, bool] = {}
 def server_of_this_process() -> uvicorn.Server | None:
     """Return the uvicorn server of this process, or None if it is not found.
 
-    The server is found through its signal handler, which is one of its methods; in a worker process there is no other
-    way. If it is not found, uvicorn's signal handlers stay in place.
+    The SIGTERM handler is a method of the server, so the server is found through this handler. A worker process has no
+    other way to find it. If the server is not found, uvicorn's signal handlers stay in place.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return server if isinstance(server, uvicorn.Server) else None

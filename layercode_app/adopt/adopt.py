@@ -97,8 +97,8 @@ def write(adopted: Adopted, folder: Path, *, force: bool = False) -> None:
     taken = [path for path in adopted.files if (folder / path).exists()]
     if taken and not force:
         raise ConfigurationError(
-            f"{', '.join(taken)}: exists already, and nothing was written. Choose another name with --name, or replace "
-            "it with --force."
+            f"Nothing was written, because this would overwrite {', '.join(taken)}. Choose another name with --name, "
+            "or allow it with --force."
         )
     before = {path: (folder / path).read_bytes() for path in taken if (folder / path).is_file()}
     try:

@@ -43,7 +43,10 @@ def _kinds(output: Any) -> Iterator[Any]:
 
 
 def has_functions(output: Any) -> bool:
-    """Return whether a function creates the output. To make an example, do not call it: it may have side effects."""
+    """Return whether a function creates the output.
+
+    Such a function is not called to make an example, because it may have side effects.
+    """
     from pydantic_ai import TextOutput, ToolOutput
 
     if isinstance(output, list | tuple):

@@ -1,4 +1,4 @@
-"""A model wrapper with a timeout for the first token, and retries of requests that failed before it.
+"""A model wrapper with a timeout for the first token. It retries requests that failed before their first token.
 
 A retry is possible even after tools ran or words were spoken in the same turn. PydanticAI has a similar timeout and
 similar retries, but its timeout costs time for each piece of the stream. Here each request has one timer instead.

@@ -1,7 +1,7 @@
 """Combine two capabilities in one: PydanticAI's instrumentation for the spans, and TurnTools for the tool calls.
 
 PydanticAI calls every capability at about thirty points of a run, each with a new context, even if the capability does
-nothing there. With spans recorded, a second capability would cost as much as the spans.
+nothing there. A second capability would therefore take as much time as the recording of the spans.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`Confirm`: the question before a tool runs, from the argument `confirm=` of `VoiceAgent` or a tool's description."""
+"""`Confirm`: the question that the caller is asked before a tool runs.
+
+The question comes from the argument `confirm=` of `VoiceAgent`, or else from the tool's description.
+"""
 
 from __future__ import annotations
 

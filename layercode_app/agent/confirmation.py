@@ -89,7 +89,7 @@ def waiting(turn: Turn[Any, Any], *, for_model: bool) -> Pending | None:
 
 
 class Decision:
-    """Decide pending calls by the message after the question. Call `without_model`, then `run_input`, then `end`."""
+    """Decides the pending calls by the caller's answer. Call `without_model`, then `run_input`, then `end`."""
 
     def __init__(self, voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], pending: Pending) -> None:
         self._turn = turn
@@ -112,9 +112,9 @@ class Decision:
         return blank
 
     def _unheard(self) -> str:
-        """Return the unheard end of the last reply, which may have details, such as the total, before the question.
+        """Return the part of the last reply that the caller did not hear: the question, and any details before it.
 
-        Return "" if the reply was cut off, or does not end with the question.
+        Return "" if the reply was cut off, or if this part does not end with the question.
         """
         last = self._turn.last
         rest = "" if last is None or was_cut_off(last) else rest_of(last)

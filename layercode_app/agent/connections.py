@@ -62,7 +62,10 @@ class Connections:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _open_parts(self, voice: VoiceAgent[Any, Any]) -> Iterator[tuple[str, asyncio.Event]]:
-        """Start to open an agent's parts. Yield each part's name, and an event that is set once it opened or failed."""
+        """Start to open an agent's parts. Yield the name and an event for each part.
+
+        The event is set once the part is open or has failed to open.
+        """
         servers = _tool_servers(voice)
         for toolset in servers:
             yield self._open_server(toolset, voice)

@@ -91,9 +91,9 @@ def check_remember(remember: object) -> None:
 
 
 def check_dependencies(name: str, agent: Any, deps: object, *, state: Any, metadata: Any) -> None:
-    """Raise DeveloperError if the result of `deps` is not of the agent's `deps_type`.
+    """Raise DeveloperError if the agent would get dependencies that do not fit its `deps_type`.
 
-    Without `deps`, the agent gets the Turn. Then check that the Turn fits `deps_type`, with its state and metadata.
+    The dependencies are the result of `deps`. Without `deps`, they are the Turn, whose state and metadata must fit too.
 
     Raises HookError if `deps` takes other arguments than the turn.
     """

@@ -36,9 +36,9 @@ class DeferredModel(WrapperModel):
 
 @contextmanager
 def models_deferred() -> Iterator[dict[str, None]]:
-    """Make `pydantic_ai.models.infer_model` return a DeferredModel for a model without its API key, within the block.
+    """Within the block, make `pydantic_ai.models.infer_model` return a DeferredModel if a model's API key is missing.
 
-    Yields a dictionary. Each such model adds its name as a key.
+    Yields a dictionary. Its keys are the names of the models that were replaced so far.
     """
     _install()
     names: dict[str, None] = {}

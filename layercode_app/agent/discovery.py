@@ -59,10 +59,10 @@ class Found:
         return replace(self, agents=agents, files=files, failed=failed)
 
     def default(self) -> str:
-        """Return the name of the project's only agent, even if its file failed, or STARTER if the project has no agent.
+        """Return the name of the default agent: the project's only agent, or STARTER if the project has no agent.
 
-        If several agents are in one file, the default is the agent that is named after the file. Raises
-        ConfigurationError if the project has several agents, and none of them is the default.
+        An agent whose file failed counts too. If all agents are in one file, the default is the agent that is named
+        after the file. Raises ConfigurationError if there are several agents and no default.
         """
         own = sorted({*self.own(), *(path.stem for path in self.failed if not _is_shipped(path))})
         # The other agents of a file are those to which its agent hands a call.

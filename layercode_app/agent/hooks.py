@@ -68,8 +68,10 @@ async def speak_answer(
 ) -> None:
     """Speak the answer of a hook or a greeting: a text, a stream of pieces, or None for nothing.
 
-    `say_last` speaks an answer that is one text, because no other text follows in the turn. Pieces of a stream are
-    always sent at once with `say`, because the next piece may be slow. Raises HookError for an answer of another type.
+    If `say_last` is given, it speaks an answer that is one text, because no other text follows in the turn. Pieces of a
+    stream are always sent at once with `say`, because the next piece may be slow.
+
+    Raises HookError for an answer of another type.
     """
     if not isinstance(answer, AsyncGeneratorType) and inspect.isawaitable(answer):
         answer = await answer

@@ -1,4 +1,4 @@
-"""Import a module by its name. A module that does not exist gets another error than a module that fails."""
+"""Import a module by its name. The error for a missing module differs from the error for a module that fails."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ def prompt_of(turn: Turn[Any, Any], *, listening: bool = False) -> str | None:
 
     `listening` means that the message consists only of listening sounds.
 
-    A blank transcript, such as speech recognition sends for a cough, is never a prompt: models refuse blank text, and
-    some refuse every later request whose history contains it.
+    A blank transcript is never a prompt. Speech recognition may send one for a cough, for example. Models refuse blank
+    text, and some refuse every later request whose history contains it.
     """
     if listening and turn.last is not None and was_cut_off(turn.last):
         return LISTENED

@@ -182,7 +182,7 @@ def shared_providers() -> Iterator[None]:
 
 
 def missing_variables(error: Exception) -> list[str]:
-    """Return the environment variables that are missing according to the error from creating a model.
+    """Return the environment variables that an error from creating a model reports as missing.
 
     Returns [] if the error has another cause.
     """
@@ -190,7 +190,7 @@ def missing_variables(error: Exception) -> list[str]:
 
 
 def _said(message: str) -> str:
-    """Shorten PydanticAI's message to its first sentence, and add the expected format for an unknown model.
+    """Return the first sentence of PydanticAI's message. If the model is unknown, add the expected format.
 
     A message with a suggestion ("Did you mean") stays unchanged.
     """

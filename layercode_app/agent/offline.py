@@ -90,7 +90,7 @@ class Scene:
 
     @property
     def when(self) -> str:
-        """The first time in the caller's text, such as "tomorrow at seven"; empty if there is none. English only."""
+        """The first date or time of day in the caller's text, such as "tomorrow at seven"; "" if none. English only."""
         return sentence.when(self.text)
 
     @property
@@ -129,7 +129,7 @@ def _check_progress(call: Call, scene: Scene) -> None:
 
 
 def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> FunctionModel:
-    """Return a model that plays the script. Without a script it says that it is offline and repeats the caller."""
+    """Return a model that plays the script. Without one, the model says that it is offline and repeats the caller."""
     from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
     from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 
@@ -164,7 +164,7 @@ def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> Funct
 
 
 def scene_of(messages: Sequence[ModelMessage], info: AgentInfo) -> Scene:
-    """Build the scene from the messages of a request. Texts with a prefix in NOTES are not the caller's words."""
+    """Build the scene from a request's messages. A text that begins with a prefix of NOTES is not from the caller."""
     from pydantic_ai.messages import ToolCallPart, ToolReturnPart, UserPromptPart
 
     texts: list[str] = []

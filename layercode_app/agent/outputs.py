@@ -50,7 +50,10 @@ def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
 
 
 def warn_of_outputs(name: str, agent: AbstractAgent[Any, Any], *, speak: bool) -> None:
-    """Warn about an output validator, because it delays the first word. With `speak`, no reply is streamed anyway."""
+    """Warn about an output validator, because it delays the first word.
+
+    With `speak` there is no warning, because then no reply is streamed in any case.
+    """
     if speak:
         return
     if _validators(agent):

@@ -1,4 +1,4 @@
-"""Recognise messages that consist only of known phrases, whatever their case, punctuation and repetition."""
+"""Recognise messages that consist only of known phrases. Case, punctuation and repetition do not matter."""
 
 from __future__ import annotations
 

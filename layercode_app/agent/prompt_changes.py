@@ -27,7 +27,10 @@ def note_changes(turn: Turn[Any, Any], parameters: Any, *, remembers: bool) -> N
 
 
 def _before(turn: Turn[Any, Any], remembers: bool) -> dict[str, str]:
-    """Return the digests of this agent's last turn that called a model. Record whether the history was cut since."""
+    """Return the prompt digests of this agent's last turn that called a model.
+
+    If the history was cut since that turn, add "history" to the record's `prompt_changes`.
+    """
     record = turn.record
     past = turn.past if remembers else ()
     known = next((one for one in reversed(past) if one.prompt and one.agent == record.agent), None)
@@ -44,9 +47,9 @@ def _note(record: TurnRecord, name: str) -> None:
 
 
 def _instructions(parameters: Any) -> str:
-    """Return the instructions that stand before the messages, and that may change there.
+    """Return the instructions that would change the beginning of the request if their text changed.
 
-    Parts with `on_change="append"` are left out: their first text stays, and PydanticAI adds a new text at the end.
+    Parts with `on_change="append"` are left out: their first text stays, and PydanticAI appends a new text at the end.
     """
     parts = parameters.instruction_parts or ()
     return "\n\n".join(part.content for part in parts if part.on_change != "append" or part.id is None)

@@ -33,7 +33,7 @@ from .voice_agent import VoiceAgent
 async def run_with_retries(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], writer: SpeechWriter, given: RunInput
 ) -> None:
-    """Run the agent, and retry the run if it failed before the model's first word was spoken or a tool was called."""
+    """Run the agent. Retry a run that failed before any word of the model was spoken and before any tool was called."""
     retries = Retries(turn)
     while True:
         try:

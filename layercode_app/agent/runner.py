@@ -134,7 +134,7 @@ class AgentRunner:
             await self._answer_message(turn, listening=listening)
 
     async def _decided(self, turn: Turn[Any, Any]) -> bool:
-        """Handle the message as the caller's answer if tool calls wait for one. Return whether it was handled."""
+        """If tool calls wait for the caller's answer, handle the message as that answer. Return whether that was so."""
         from .confirmation import Decision, waiting
 
         hooked = "message" in self.voice.hooks or self.voice.agent is None

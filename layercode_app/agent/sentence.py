@@ -19,7 +19,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def when(text: str) -> str:
-    """Return the first time in a sentence, such as "tomorrow at seven"; empty if there is none."""
+    """Return the first date or time of day in a sentence, such as "tomorrow at seven"; "" if there is none."""
     found = _WHEN.search(text)
     return found[0] if found else ""
 

@@ -71,7 +71,7 @@ class SpeechWriter:
     # --- text that is spoken once the response is complete
 
     async def release(self) -> None:
-        """Speak the held text of the last response. Validators do not check it, such as when tool calls follow."""
+        """Speak the held text of the last response without validation, for example before tool calls."""
         text, self._held = "".join(self._held), []
         await self._speak_whole(text, "model")
 

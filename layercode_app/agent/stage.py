@@ -30,9 +30,9 @@ class Stage:
         instructions: Instructions for the model in this stage, added after the agent's own: a text, or a function of
             the turn that returns a text.
         tools: The tools of this stage: functions, PydanticAI tools and toolsets, and names of the agent's own tools.
-            If no stage lists a tool of the agent, the tool is available in every stage.
-        then: The next stage. For one or several names, the model gets the tool `next_stage`. A function of the turn
-            returns the next stage's name, or None to stay; it is called after each tool and each reply.
+            A tool of the agent that no stage lists is available in every stage.
+        then: The next stage. If it is one or several names, the model gets the tool `next_stage`. If it is a function
+            of the turn, it returns the next stage's name, or None to stay; it is called after each tool and each reply.
 
     Raises DeveloperError or HookError for an argument of the wrong type.
 

@@ -12,7 +12,10 @@ from .message_prompt import TAKEN_OVER
 
 
 def taken_over(turn: Turn[Any, Any]) -> RunInput:
-    """Return the input of the new agent's run: the first agent's messages of this turn, and a note of what it said."""
+    """Return the input of the new agent's run: the first agent's messages of this turn, and a note.
+
+    The note quotes the words of the first agent.
+    """
     flow, spoken = turn.live.flow, turn.live.spoken.runs()
     said = "".join(part.text for part in spoken if part.source != "filler").strip()
     heard = "" if is_blank(said) else f" after it had said {said!r}"

@@ -1,4 +1,4 @@
-"""Keep an agent's MCP servers open while it is served, and reopen a lost server with exponential backoff.
+"""Keep an agent's MCP servers open while the agent is served, and reopen a lost server with exponential backoff.
 
 A turn never opens a server itself, so a server that hangs or is down does not delay the caller. The model still sees
 the last known tools of the server. Calling one of them fails at once, with a message for the model.
@@ -45,7 +45,7 @@ LOST = (
 
 
 class ToolServer:
-    """One MCP server. The service keeps it open with `keep`, and turns list and call its tools."""
+    """One MCP server. The service keeps it open with `keep`. A turn uses `list_tools` and `call_tool`."""
 
     def __init__(self, toolset: AbstractToolset[Any], agent: str) -> None:
         self.toolset = toolset
@@ -158,7 +158,7 @@ class ToolServer:
             raise ToolFailed(LOST) from error
 
     async def _ready(self) -> bool:
-        """Return whether the server is open. Wait up to WAIT_SECONDS for it unless its last attempt to open failed."""
+        """Return whether the server is open. Wait up to WAIT_SECONDS until it is, unless the last attempt failed."""
         if not self._opened.is_set() and not self._failures:
             await _within(WAIT_SECONDS, self._opened.wait())
         return self._opened.is_set()

@@ -64,7 +64,7 @@ class TurnTools(AbstractCapability[Any]):
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Replace the toolsets of MCP servers by the servers that are already open; leave out tools of other stages."""
+        """Use the MCP servers that are already open instead of their toolsets, and leave out tools of other stages."""
         servers, kept = self.voice.tool_servers, toolset
         if servers:
             from .tool_servers import KeptTools
@@ -83,12 +83,15 @@ class TurnTools(AbstractCapability[Any]):
         return args
 
     async def handle_deferred_tool_calls(self, ctx: Any, *, requests: Any) -> Any:
-        """Approve the calls that the caller was asked about and that the model repeats after the caller's answer."""
+        """Approve the calls that the caller was asked about, if the model repeats them after the caller's answer."""
         agreed = [call.tool_call_id for call in requests.approvals if await self._agreed(call)]
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
 
     async def _agreed(self, call: Any) -> bool:
-        """Return whether the caller was asked the same question about this call. One question approves one run."""
+        """Return whether the caller was asked about this call, and its question is still the same.
+
+        An offered call is approved only once.
+        """
         offered = self.offered
         if self._left is None:
             calls = offered.calls if offered else ()

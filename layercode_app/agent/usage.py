@@ -37,7 +37,7 @@ def requesting(running: Any, turn: Turn[Any, Any]) -> Iterator[None]:
 
 
 def _describe(turn: Turn[Any, Any], call: ModelCall, added: Sequence[Any]) -> None:
-    """Fill in a request's model and usage from its response, which is among the messages that the run has added."""
+    """Fill in the model and usage of a request. Its response is among `added`, the messages since the request began."""
     response = next((message for message in reversed(added) if message.kind == "response"), None)
     before = [one.model for one in turn.record.requests if not one.stage and one.status == "done"]
     if before:
@@ -98,7 +98,7 @@ def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> 
 
 
 def _sent_back(part: Any) -> bool:
-    """Return whether a tool or a validator asked the model to try again. Older messages use the kind `retry-prompt`."""
+    """Return whether a tool or a validator asked the model to try again. Older messages have a `retry-prompt` part."""
     return part.part_kind in ("retry-feedback", "retry-prompt") or getattr(part, "outcome", "") == "retried"
 
 

@@ -97,12 +97,13 @@ class VoiceAgent(Hooks, Generic[StateT, MetadataT]):
         stages: The parts of a call, in order; each `Stage` has its own instructions and tools.
         summary: Whether older turns that no longer fit the history become a running summary. True uses the model of the
             setting LAYERCODE_SUMMARY_MODEL, else the agent's own. A name or a model selects another model. Or pass an
-            async function of the previous summary (or None) and the transcript since then that returns the new one.
+            async function that gets the previous summary (or None) and the transcript since then, and returns the new
+            summary.
         remember: A function of the turn that returns the caller's id, such as a customer number, or None. Notes about
             the caller are then kept from call to call in `turn.notes`. After each call, a model adds more notes.
-        judges: Names of stock judges, questions of your own, or a dictionary of questions by the names of their scores.
-            After a call, the model of the setting LAYERCODE_JUDGE_MODEL, else the agent's own, answers them about the
-            whole call. The answers become scores of the call's last turn.
+        judges: Names of stock judges, questions of your own, or a dictionary that maps names of scores to questions.
+            After a call, the model of the setting LAYERCODE_JUDGE_MODEL, else the agent's own, answers the questions
+            about the whole call. The answers become scores of the call's last turn.
         judge_sample: The share of calls that are judged, from 0 to 1.
         notices: Whether to tell the browser the name and status of each tool call when it starts and ends.
         speakable: Whether to remove markdown, emoji and link syntax from the model's text while it streams.

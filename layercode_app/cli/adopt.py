@@ -41,7 +41,7 @@ def adopt(
 def _show(adopted: Adopted) -> None:
     from ..output.terminal import print_line
 
-    print_line(f"{adopted.name} is {adopted.address} as a voice agent:")
+    print_line(f"Wrote voice agent {adopted.name}, which uses {adopted.address}:")
     for path in adopted.files:
         print_line(f"  {path}")
     if adopted.fill_in:

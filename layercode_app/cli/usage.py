@@ -29,7 +29,7 @@ class VisibleErrors(TyperGroup):
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, with our own suggestion in the error: Typer would suggest any similar name."""
+        """Find the command. An error has our own suggestion, because Typer would suggest any similar name."""
         self.suggest_commands = False
         try:
             return super().resolve_command(ctx, args)
@@ -59,7 +59,7 @@ def _visible() -> Iterator[None]:
 
 
 def _suggest_option(error: Any) -> None:
-    """Replace Typer's list of similar options with the one that was probably meant, if there is one."""
+    """Replace Typer's list of similar options with our own suggestion, or with none if no option is similar enough."""
     if not hasattr(error, "possibilities") or error.ctx is None:
         return
     known = [name for param in error.ctx.command.params for name in (*param.opts, *param.secondary_opts)]

@@ -42,7 +42,7 @@ def _exact(text: str, options: Mapping[str, Sequence[str]]) -> set[str]:
 
 
 def _named(tokens: Sequence[str], options: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return the options that occur in the words. A name inside a longer name that also occurs does not count."""
+    """Return the options that occur in the words. If one found name contains another, only the longer one counts."""
     text = f" {' '.join(tokens)} "
     found = {name: form for name, aliases in options.items() for form in _forms(name, aliases) if f" {form} " in text}
     return {

@@ -27,7 +27,7 @@ _ENDINGS = (
 
 
 def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
-    """Return the code that was heard, in capitals. Drop signs such as dashes if it fits `pattern` only without them."""
+    """Return the code that was heard, in capitals. Drop signs such as dashes if `pattern` only matches without them."""
     tokens = _tokens(heard)
     start = next((at for at in range(len(tokens)) if tokens[at] not in LEAD | NOISE), len(tokens))
     if doubtful(tokens[start:]):
@@ -123,7 +123,7 @@ class Code(Collector[str]):
         return written(heard)
 
     def say_part(self, heard: str) -> str:
-        """Read the beginning of a code back."""
+        """Read back the beginning of a code."""
         return spelled(written(heard))
 
     def from_json(self, kept: Any) -> str:

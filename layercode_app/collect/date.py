@@ -60,7 +60,7 @@ def _written(text: str, today: date, direction: Direction, day_first: bool) -> R
 
 
 def _checked(found: date, today: date, direction: Direction, match: re.Match[str] | None) -> Result[date]:
-    """Return a question if the weekday does not fit the date, or if the date is not in the right direction."""
+    """Return the date. If it does not match the weekday that was said, or `direction`, return a question."""
     given = match.groupdict() if match else {}
     weekday = given.get("weekday")
     if weekday and given.get("day") and found.weekday() != DAYS[weekday]:

@@ -65,7 +65,7 @@ def _ago(match: re.Match[str], today: date, direction: Direction) -> date | None
 
 
 def _weekday(number: int, today: date, weeks: int) -> date:
-    """Return the next date with this weekday, which may be today, plus this number of weeks."""
+    """Return the date `weeks` weeks after the next day with this weekday. The next such day may be today."""
     return today + timedelta(days=(number - today.weekday()) % 7 + 7 * weeks)
 
 
@@ -80,7 +80,7 @@ def _named_day(match: re.Match[str], today: date, direction: Direction) -> date 
 
 
 def _of_month(match: re.Match[str], today: date, direction: Direction) -> date | None:
-    """Read a day of this, the next or the last month. The month's last day may be said as "last day" or "end"."""
+    """Read a day of this, the next or the previous month, including "the last day" and "the end"."""
     start = _shifted(today.replace(day=1), {"this": 0, "the": 0, "next": 1, "last": -1}[match["which"]], "month")
     if match["day"] in ("last", "last day", "end"):
         return _shifted(start, 1, "month") - timedelta(days=1)

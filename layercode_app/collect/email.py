@@ -162,7 +162,7 @@ def say(value: str) -> str:
 
 
 def spell(value: str) -> str:
-    """Spell the part before the at with example words, and say the rest."""
+    """Spell the part before "@" with example words, and say the rest."""
     local, _, domain = value.partition("@")
     return f"{with_example_words(local)}, at {address(domain)}"
 
@@ -184,7 +184,7 @@ class Email(Collector[str]):
         return say(value)
 
     def spell(self, value: str) -> str:
-        """Spell the part before the at with example words."""
+        """Spell the part before "@" with example words, and say the rest."""
         return spell(value)
 
     def part(self, heard: str) -> str:
@@ -192,7 +192,7 @@ class Email(Collector[str]):
         return written(heard)
 
     def say_part(self, heard: str) -> str:
-        """Read the beginning of an address back."""
+        """Read back the beginning of an address."""
         return address(written(heard))
 
     def from_json(self, kept: Any) -> str:

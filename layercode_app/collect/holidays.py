@@ -38,7 +38,7 @@ HOLIDAYS: dict[str, Callable[[int], date]] = {
 
 
 def holiday(name: str, today: date, *, past: bool = False) -> date | None:
-    """Return the next day with this name, or with `past` the last one. Return None if the name is not known."""
+    """Return the next day with this name, or with `past` the most recent one. Return None for an unknown name."""
     make = HOLIDAYS.get(name)
     if make is None:
         return None

@@ -60,7 +60,7 @@ def _trimmed(tokens: Sequence[str]) -> list[str]:
 
 
 def _whole_phrase(tokens: Sequence[str]) -> Decimal | None:
-    """Return the number that all of the words together name; None if they do not name one."""
+    """Return the number if all of the words together form one number, else None."""
     if tokens[:1] in (["minus"], ["negative"], ["-"]):
         value = _whole_phrase(tokens[1:])
         return None if value is None else -value

@@ -116,7 +116,7 @@ class Phone(Collector[str]):
         return _written(split(heard))
 
     def say_part(self, heard: str) -> str:
-        """Read the beginning of a number back."""
+        """Read back the beginning of a number."""
         return say_part(heard)
 
     def from_json(self, kept: Any) -> str:

@@ -10,7 +10,7 @@ ValueT = TypeVar("ValueT")
 
 @dataclass(frozen=True)
 class Understood(Generic[ValueT]):
-    """A value that was understood. It is right only once the caller has confirmed it."""
+    """A value that was understood. It may be wrong until the caller has confirmed it."""
 
     value: ValueT
 

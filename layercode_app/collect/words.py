@@ -95,7 +95,7 @@ def _is_small(word: str) -> bool:
 
 
 def _joins(current: int, value: int, after: bool) -> bool:
-    """Return whether a small number continues the one before it: 40 and 2, 100 and 45, but not 4 and 15."""
+    """Return whether `value` continues the number `current`: 40 and 2, 100 and 45, but not 4 and 15."""
     if current < 0:
         return True
     if not after or value == 0:

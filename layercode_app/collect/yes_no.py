@@ -39,7 +39,7 @@ def understand(heard: str) -> Result[bool]:
 
 
 def _answers(tokens: list[str]) -> set[bool]:
-    """Return the answers in the words: yes is True, no is False. Any other word makes the answer unclear: return both."""
+    """Return the answers in the words: True for yes, False for no. If any other word is not a filler, return both."""
     found: set[bool] = set()
     at = 0
     while at < len(tokens):
@@ -60,7 +60,7 @@ def say(value: bool) -> str:
 
 
 class YesNo(Collector[bool]):
-    """Collects a yes or no. The agent reads it back, but asks the caller to confirm it only with `confirm=True`."""
+    """Collects a yes or no. The agent reads the answer back. With `confirm=True`, the caller must also confirm it."""
 
     label: ClassVar[str] = "answer"
 

@@ -96,13 +96,13 @@ async def write_notes(store: Store, key: str, added: Sequence[str], removed: Ite
 
 
 def _move(fact: str, source: list[str], target: list[str]) -> None:
-    """Move a fact from `source` to `target`: of several changes to one fact in a turn, the last one counts."""
+    """Add a fact to `target` and remove it from `source`, so that the last change of a fact in a turn counts."""
     source[:] = [other for other in source if _field(other) != _field(fact)]
     target.append(_plain(fact))
 
 
 def _plain(fact: str) -> str:
-    """Return a fact as one line of at most LONGEST_NOTE characters, all of which every store can save."""
+    """Return a fact as one line of at most LONGEST_NOTE characters, without unpaired surrogates."""
     return " ".join(well_formed(fact).split())[:LONGEST_NOTE].rstrip()
 
 

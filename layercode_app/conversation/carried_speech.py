@@ -45,7 +45,7 @@ def hand_to(running: LiveTurn | None, said: Carried) -> bool:
 
 
 def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) -> None:
-    """Speak the waiting output, separated by a space from the turn's own words. With `first` those words follow it."""
+    """Speak the waiting output after the turn's own words, or with `first` before them. A space separates the two."""
     for said in waiting:
         for content in said.get("data", ()):
             live.emit(DATA, content)

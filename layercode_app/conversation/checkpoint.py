@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Checkpoint:
     """The parts of a turn that are saved before it ends.
 
-    A checkpoint has no reference to its turn: the turn refers to its checkpoint, so the two would form a cycle.
+    The turn refers to its checkpoint. A checkpoint has no reference back to the turn, to avoid a reference cycle.
     """
 
     services: Services

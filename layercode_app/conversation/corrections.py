@@ -1,4 +1,4 @@
-"""Correct the records of earlier turns to what the caller heard, even of turns that are not saved yet."""
+"""Correct the records of earlier turns so that they match what the caller heard, even if they are not saved yet."""
 
 from __future__ import annotations
 

@@ -99,9 +99,9 @@ async def _patiently(read: Callable[[], Awaitable[T]]) -> T:
 
 
 async def displace(store: Store, turn: TurnRecord) -> bool:
-    """Ask another worker to stop an older turn. If the worker does not stop the turn, mark it as ended.
+    """Ask another worker to stop an older turn. If the worker does not stop the turn, mark the turn as ended.
 
-    Return whether the worker ended it. A mark is less certain: the worker may still overwrite it with its own record.
+    Return whether the worker itself ended the turn. If it did not, it may still overwrite the mark with its own record.
     """
     if await store.held_elsewhere(turn):
         await store.signal(turn.owner, Signal("stop", *turn.key))
@@ -143,7 +143,7 @@ def _supersede(record: TurnRecord) -> None:
 
 
 def begin_again(record: TurnRecord) -> None:
-    """Prepare the record for a new attempt of the turn: move the text that the dead worker spoke into `before`."""
+    """Prepare the record for a new attempt of the turn. `before` gets the text that the dead worker has spoken."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes = None, ""
     # Tools that have run do not run again, so the tasks that they may have added must stay.

@@ -1,4 +1,4 @@
-"""Prepare the history of a turn before it speaks: end older turns, and correct them to what the caller heard."""
+"""Prepare the history of a turn before it speaks: end older turns, and correct them to match what the caller heard."""
 
 from __future__ import annotations
 

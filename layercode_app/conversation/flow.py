@@ -1,8 +1,8 @@
 """The current agent and stage of a conversation, kept in the journal with the conversation's state.
 
 Their keys in the state begin with `layercode.`, which no field name of a state model can contain. They are part of the
-state, so they are saved together with the turn. An agent that took over a call has its own fields, under keys with its
-name.
+state, so they are saved together with the turn. An agent that took over a call has its own fields; their keys contain
+its name.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
 
 
 def check_known(name: str, known: Sequence[str], message: str) -> None:
-    """Raise DeveloperError if the name is not known. The error has `message`, the most similar name and all names."""
+    """Raise DeveloperError if the name is not known. Its text has `message`, a similar name if any, and all names."""
     if name not in known:
         meant = nearest(name, known)
         hint = f" Did you mean {meant!r}?" if meant else ""

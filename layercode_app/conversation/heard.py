@@ -21,8 +21,8 @@ def heard_text(spoken: str, context: InterruptionContext) -> str:
     """Return the part of the spoken text that the caller heard, according to the platform's report in `context`.
 
     Words are compared, because the platform may have changed white space; the result keeps the white space of
-    `spoken`. If the platform's text is not the beginning of the spoken text, return it unchanged: the platform knows
-    what it played.
+    `spoken`. If `spoken` does not begin with the platform's text, return the platform's text, because the platform
+    knows what it played.
     """
     if context.text_heard is None:
         return spoken if context.words_heard is None else _first_words(spoken, context.words_heard)
@@ -58,7 +58,10 @@ def correct(record: TurnRecord, context: InterruptionContext) -> None:
 
 
 def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:
-    """If all attempts together begin with the heard text, split it into the part of earlier attempts and the rest."""
+    """Compare the heard text with all attempts, and divide it between the earlier attempts and this one.
+
+    Change nothing if the joined text of the attempts does not begin with the heard text.
+    """
     whole, end = record.before + record.spoken_text, len(record.before)
     heard = heard_text(whole, context)
     if whole.startswith(heard):

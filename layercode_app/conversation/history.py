@@ -72,7 +72,7 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Leave out the retry feedback on drafts that were dropped: feedback that does not follow a reply."""
+    """Drop each retry feedback whose reply was dropped, that is, each one that does not follow a response."""
     kept: list[ModelMessage] = []
     for message in messages:
         follows_reply = bool(kept) and kept[-1].kind == "response"
@@ -93,7 +93,7 @@ class ParsedMessages:
         self.size = 0
 
     def get(self, messages: bytes) -> list[ModelMessage]:
-        """Parse this JSON, or take it from the cache, and return the messages in a form that every provider accepts."""
+        """Return the messages in this JSON, parsed or from the cache, in a form that every provider accepts."""
         found = self._kept.get(messages)
         if found is not None:
             self._kept.move_to_end(messages)

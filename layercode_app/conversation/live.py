@@ -180,7 +180,7 @@ class LiveTurn:
             self._waking = asyncio.get_running_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
-        """Send frames that no flush has sent: words of tools and hooks, and earlier frames for new listeners."""
+        """Send the frames that no flush has sent, such as words of tools and hooks, or all frames to a new listener."""
         self._waking = None
         if all(listener.up_to_date(self.frames) for listener in self._listeners):
             return

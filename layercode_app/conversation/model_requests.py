@@ -32,7 +32,7 @@ def begin(live: LiveTurn, model: str, *, stage: str = "") -> ModelCall:
 def end(live: LiveTurn, call: ModelCall, status: Ending) -> None:
     """Record that a request has ended.
 
-    If the record already has `MAX_REQUESTS` rows, add the request's usage to the last row of its model instead.
+    If the record already has `MAX_REQUESTS` rows, add the request's usage to the last row with the same model instead.
     """
     call.status, call.ended_ms = status, live.elapsed_ms()
     kept = live.record.requests
@@ -98,7 +98,7 @@ class Hedge:
 def insert_hedge(live: LiveTurn, hedge: Hedge, now: float) -> None:
     """Add a row for the request that lost. The two rows are in the order in which the requests were sent.
 
-    If the lost request was cancelled, its tokens are counted as unknown: it costs money, but does not report them.
+    If that request was cancelled, its tokens count as unknown: they cost money, but the provider did not report them.
     """
     call = live.run.request
     if call is None:

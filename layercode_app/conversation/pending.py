@@ -1,8 +1,13 @@
 """Tool calls that wait for the caller's answer: how they are kept in a turn's record, and what the model is told.
 
-The record of the turn that asked keeps the calls in `pending`: `question`, the spoken text; `calls`, each with `id`,
-`name` and `args`; `heard`, whether the caller has heard the question in an earlier turn; `stage`, the agent's stage in
-which the model made the calls, if the agent has stages. Only the next turn may run or drop the calls.
+The turn that asks the question keeps the calls in its record, in the object `pending` with these keys:
+
+- `question`: the spoken text
+- `calls`: the calls, each with `id`, `name` and `args`
+- `heard`: whether the caller heard the question in an earlier turn
+- `stage`: the agent's stage in which the model made the calls; missing if the agent has no stages
+
+Only the next turn may run or drop the calls.
 """
 
 from __future__ import annotations
@@ -32,7 +37,7 @@ class Pending:
         return ", ".join(dict.fromkeys(str(call["name"]) for call in self.calls))
 
     def kept(self, *, heard: bool) -> Json:
-        """Return the calls in the form of `pending`, for the record of another turn."""
+        """Return the calls in the form of a turn record's `pending`."""
         stage = {"stage": self.stage} if self.stage else {}
         return {"question": self.question, "calls": list(self.calls), "heard": heard} | stage
 

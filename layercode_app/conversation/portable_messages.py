@@ -1,9 +1,9 @@
 """Convert messages to a form that every provider accepts: text, tool calls and results, without a provider's ids.
 
-A provider refuses ids and signatures if the messages around them changed: OpenAI refuses a function call without its
-reasoning item, Anthropic refuses thinking that was moved. Messages change when a reply is cut to what was heard, when
-the history is trimmed to a token budget, and when another model is the fallback. Providers need the reasoning of the
-current turn only, and PydanticAI's run sends that itself.
+A provider refuses ids and signatures if the messages around them changed. For example, OpenAI refuses a function call
+without its reasoning item, and Anthropic refuses thinking that was moved. Messages change when a reply is cut to what
+was heard, when the history is trimmed to a token budget, and when a fallback model takes over. Providers need the
+reasoning of the current turn only, and PydanticAI's run sends that itself.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _WORDS = {"user-prompt": "[The caller said nothing.]", "tool-return": "(no outpu
 def portable(message: ModelMessage) -> ModelMessage:
     """Copy a message of an earlier turn without provider-specific data and without blank texts.
 
-    Reasoning, native tools and files are removed. Signed reasoning in a response with tool calls is kept here, because
-    Anthropic requires it if the turn ended with such a call; see `without_reasoning`.
+    Reasoning, native tools and files are removed. The exception is signed reasoning in a response with tool calls:
+    Anthropic requires it if this is the last response of the turn. Otherwise `without_reasoning` removes it later.
     """
     return _with_words(message) if message.kind == "request" else _portable_response(message)
 

@@ -98,7 +98,10 @@ class Work:
             raise
 
     def _hand_back(self) -> None:
-        """Hand the call back if the agent that took it over cannot be prepared. Otherwise every turn would fail."""
+        """If this agent took the call over but cannot be prepared, hand the call back to an earlier agent.
+
+        Otherwise every later turn would fail too.
+        """
         live, name = self.live, self.agent.name
         if name == (self.first or name):
             return
@@ -164,8 +167,9 @@ class Work:
         return flow
 
     async def save(self, *, total: float, end: Frame | None = None, left: Sequence[Carried] = ()) -> None:
-        """Save the record and the state, enqueue the agent's tasks, and keep the output `left` for the next turn.
+        """Save the record and the state, and enqueue the agent's tasks.
 
+        `left` is output that was not spoken; it is stored for the next turn.
         If the journal is unavailable, log the error and retry later.
         """
         live, record = self.live, self.live.record

@@ -58,7 +58,7 @@ def was_cut_off(turn: TurnRecord) -> bool:
 
 
 def _end_of_heard(turn: TurnRecord) -> int | None:
-    """Return where the heard words end in the spoken text; None if the platform's text does not match it."""
+    """Return where the heard words end in the spoken text; None if the spoken text does not begin with these words."""
     spoken, heard = turn.spoken_text, turn.heard_text
     if heard is None:
         return len(spoken)
@@ -98,7 +98,7 @@ def _speech_from(turn: TurnRecord, at: int) -> Iterator[Speech]:
 
 
 def joined(turns: Iterable[TurnRecord]) -> list[TurnRecord]:
-    """Return the turns. Each turn that resumed the reply of the previous turn is joined to that turn."""
+    """Join each turn that resumed the reply of the previous turn to that turn, and return the resulting turns."""
     result: list[TurnRecord] = []
     previous = ""
     for turn in turns:

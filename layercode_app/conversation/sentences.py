@@ -11,7 +11,10 @@ _END = re.compile(
 
 
 def to_sentence_end(text: str) -> tuple[str, bool]:
-    """Return the text up to the end of its first sentence and True, or the whole text and False if none ends."""
+    """Return the text up to the end of its first sentence, and True.
+
+    If no sentence ends in the text, return the whole text, and False.
+    """
     found = _END.search(text)
     return (text[: found.end()], True) if found else (text, False)
 

@@ -30,7 +30,7 @@ SESSION_END = "session_end"
 
 
 class SessionHandler:
-    """Handles the events that are not turns. Each answer is JSON, and does not wait for a running turn."""
+    """Handles the events that are not turns. Each event is answered with JSON, even while a turn is running."""
 
     def __init__(self, services: Services, jobs: Jobs, running: Mapping[str, LiveTurn]) -> None:
         self._services = services

@@ -57,9 +57,9 @@ class SpokenText:
     # --- halves of characters
 
     def half_is_of_another(self, source: Source, response: int) -> bool:
-        """Return whether the held-back half of a character is from another source or response than the next text.
+        """Return whether a half character is held back that the next text cannot complete.
 
-        Then the next text cannot complete it.
+        The next text cannot complete it if it is from another source or another response than the half.
         """
         return bool(self.half) and self._half_of != (source, response)
 
@@ -91,7 +91,7 @@ class SpokenText:
         return bool(self._pieces) and not ends_sentence("".join(text for _, _, text in self._pieces[-LAST_PIECES:]))
 
     def runs(self) -> list[Speech]:
-        """Return the text, joined into runs of one source and model response."""
+        """Return the spoken text, with neighbouring pieces of the same source and model response joined into one."""
         return [
             Speech(source, response, "".join([text for _, _, text in run]))
             for (source, response), run in groupby(self._pieces, _SPOKEN_BY)

@@ -1,4 +1,4 @@
-"""The running summary of a long call: which turns it covers, and how the model reads it before the history.
+"""The running summary of the earlier turns of a long call. The model receives it before the newer turns.
 
 It is kept in the conversation's state. Its text stays the same until a newer summary replaces it. So consecutive
 requests begin with the same text, which the provider's prompt cache can serve.

@@ -54,7 +54,7 @@ class Timeout:
 def under(context: AbstractContextManager[Any], work: Awaitable[T]) -> Generator[Any, Any, T]:
     """Await work in a context, such as a Timeout. The context is entered only when the work first suspends.
 
-    Most work with a timeout never suspends, such as reading a body that has arrived, or answering without a model.
+    Most work that has a timeout never suspends: for example, the body has already arrived, or no model is called.
     """
     steps = work.__await__()
     try:

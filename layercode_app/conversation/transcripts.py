@@ -12,7 +12,7 @@ from .heard import correct
 
 
 async def reconcile(store: Store, event: SessionEnd) -> int:
-    """Correct each turn whose reply is shorter in the transcript than what was sent; return their number.
+    """Correct each turn of which the transcript shows less than was sent, and return how many were corrected.
 
     Raises StoreError.
     """
@@ -32,7 +32,7 @@ async def reconcile(store: Store, event: SessionEnd) -> int:
 
 
 def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tuple[TurnRecord, str]]:
-    """Yield each turn whose transcript line is only the beginning of what was sent, with that line, in order.
+    """Yield each turn that was not played to its end, together with its line in the transcript.
 
     Each line is matched to the next turn whose spoken text begins with it. A line that matches no remaining turn, for
     example because of its spelling, is skipped. A turn that was corrected during the call is matched but not yielded,

@@ -225,11 +225,11 @@ class Turn(Generic[StateT, MetadataT]):
         self.say(say)
 
     def hand_to(self, agent: str, *, say: str = "", now: bool = False) -> None:
-        """Let another agent of the server answer from the next turn on; with `now`, also the rest of this turn.
+        """Let another agent of the server answer from the next turn on, or from now on with `now`.
 
         The other agent gets the history of the call, and uses its own state, prompt, tools and model. With `say` or
-        `now` the current agent says nothing more once its running tools have ended. Raises DeveloperError if the server
-        has no such agent.
+        `now`, the current agent says nothing more once its running tools have ended. Raises DeveloperError if the
+        server has no such agent.
         """
         handed = hand_over(self._live, agent, now=now, quiet=bool(say))
         if handed and say:
@@ -260,7 +260,8 @@ class Turn(Generic[StateT, MetadataT]):
     def span(self, name: str, **attributes: AttributeValue) -> AbstractContextManager[Span]:
         """Time a custom stage of this turn: `with turn.span("look up", table="bookings"):`.
 
-        The journal stores how long the stage took, and the tokens and cost of its requests through `helper_model`.
+        The journal stores how long the stage took, and what its requests to helper models (`turn.helper_model`) used:
+        the tokens and the cost.
         """
         return staged(self._live, name, attributes)
 

@@ -151,7 +151,7 @@ class Run(Work):
     # --- ending
 
     async def _end(self) -> None:
-        """Save the turn, then send `response.end`, so that a client that gets the end can rely on the journal."""
+        """Save the turn, then send `response.end`, so that the journal has the turn when the client gets the end."""
         live, record = self.live, self.live.record
         if live.stopping is None:  # A turn that was stopped sends nothing more.
             live.end_text()
@@ -197,7 +197,10 @@ class _Listened(Timeout):
 
 
 def apology(agent: AgentProtocol, limits: Limits, *, out_of_time: bool = False, called: bool = False) -> str:
-    """Return the apology for a turn that failed. `out_of_time`: it timed out. `called`: it had called a tool."""
+    """Return the apology for a turn that failed.
+
+    `out_of_time` tells whether the turn timed out, and `called` whether it had called a tool.
+    """
     own, common = agent.apology, limits.apology
     if out_of_time:
         own, common = agent.timeout_apology, limits.timeout_apology

@@ -27,10 +27,10 @@ Voice = VoiceAgent[Any, Any]
 
 @dataclass
 class Loaded:
-    """The result of a load: the agents, the chosen one first, and the failed files with their tracebacks.
+    """The loaded agents, and the files that failed to load, with their tracebacks.
 
-    The project's own agents come before the shipped `examples`. `kept` holds the failed files whose last good version
-    still answers.
+    The chosen or default agent comes first, then the project's other agents, then the shipped `examples`. `kept` holds
+    the failed files whose last good version still answers.
     """
 
     voices: list[Voice] = field(default_factory=list)
@@ -81,7 +81,10 @@ class AgentFiles:
         return agents[chosen] if chosen in agents else found.get(chosen)
 
     def _default(self, found: Found, own: Sequence[str]) -> str:
-        """Return the default agent, or the first of several. If a file is added later, still return the same agent."""
+        """Return the name of the default agent, or of the first agent if several exist and none is the default.
+
+        If a file is added later, still return the same agent.
+        """
         if self._answers not in own:
             try:
                 self._answers = found.default()

@@ -49,9 +49,9 @@ OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
 class DevApp:
     """The development server, all on one port. `url` is its address, such as http://127.0.0.1:8000.
 
-    The other arguments are for the emulator: its `voice`, its `recordings` folder of WAV files, its initial `faults`,
-    the `session_timeout` in seconds of silence after which it ends a call, and its `transcriber` of speech. Turns are
-    saved as scenarios and tests in the folder `project`.
+    `voice`, `recordings` (the folder for WAV files), `transcriber` and the initial `faults` are those of the emulator.
+    It ends a call after `session_timeout` seconds of silence. Turns are saved as scenarios and tests in the folder
+    `project`.
 
     Raises DeveloperError if the chosen agent cannot be loaded at all.
     """

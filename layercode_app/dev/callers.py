@@ -69,7 +69,7 @@ class CallersFound:
 def find_callers(project: Path, agent_folders: Iterable[Path], names: Mapping[str, str]) -> CallersFound:
     """Read the scenario files of the project, then those beside agent files. This blocks, so call it in a thread.
 
-    `names` maps what a scenario file gives as its agent, such as `package.module:attribute`, to the agent's name.
+    `names` maps the value of `agent` in a scenario file, such as `package.module:attribute`, to the agent's name.
     """
     found = CallersFound()
     for path, shown in _files(project, agent_folders):

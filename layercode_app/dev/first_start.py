@@ -45,7 +45,7 @@ def warn_of_git(settings: Settings, env_file: Path | str = ENV_FILE) -> None:
     taken += [f"{folder}/" for folder in folders if _taken_in(folder / "any")]
     if taken:
         logger.warning(
-            "git would add {}, with the webhook secret or transcripts. Add to .gitignore: {}",
+            "git would add {}, which may contain the webhook secret or transcripts. Add to .gitignore: {}",
             " and ".join(taken),
             " ".join(taken),
         )

@@ -24,7 +24,10 @@ async def goal_for_page(store: Store, asked: GoalRequest) -> Json:
 
 
 async def scenario_for_page(store: Store, project: Path, asked: ReviewScenarioRequest) -> Json:
-    """Write a scenario from a call into the project; return its path and what was replaced. Raises DeveloperError."""
+    """Write a scenario from a call into the project; return its path and the personal details that were replaced.
+
+    Raises DeveloperError.
+    """
     turns = await turns_of(store, asked.conversation_id, bodies=True)
     written = await asyncio.to_thread(save_review_scenario, turns, goal=asked.goal, project=project)
     return {"path": written.path.as_posix(), "replaced": list(written.replaced)}

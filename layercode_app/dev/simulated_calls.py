@@ -42,7 +42,7 @@ _ID = re.compile(re.escape(PREFIX) + r"(.+)-[0-9a-f]{8}")
 
 @dataclass
 class Held:
-    """A simulated call: what was asked, and the call itself."""
+    """A simulated call, together with the request that started it."""
 
     asked: SimulationRequest
     conversation_id: str
@@ -69,9 +69,10 @@ class Held:
 
 
 class SimulatedCalls:
-    """The simulated calls of a development server. `watches` gets the watch of each running call.
+    """The simulated calls of a development server.
 
-    `find` reads the scenario files again, so that a change in them needs no restart.
+    `watches` is a dictionary, by conversation id, to which the watch of each running call is added. `find` reads the
+    scenario files again, so that a change in them needs no restart.
     """
 
     def __init__(
@@ -206,9 +207,9 @@ def _mind(spec: CallerSpec, model: str) -> Mind:
 
 
 def names_of(app: LayerCode, chosen: str) -> Mapping[str, str]:
-    """Return each name that scenario files may use, with the agent's own name.
+    """Map each name that a scenario file may use for an agent to the agent's own name.
 
-    If `chosen` is `package.module:attribute`, it stands for the first agent.
+    If `chosen` is `package.module:attribute`, it is another name of the first agent.
     """
     names = {name: name for name in app.agents}
     return names | ({chosen: next(iter(app.agents))} if ":" in chosen else {})

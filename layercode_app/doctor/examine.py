@@ -35,9 +35,10 @@ class Examination:
 
 
 async def examine(*, agent: str | None = None, offline: bool = False) -> Examination:
-    """Run all checks. One sends a request to the model of `agent`, or by default to the models of the project's agents.
+    """Run all checks. If the settings are wrong, no other check runs.
 
-    `offline` skips the checks that need the network. If the settings are wrong, no other check runs.
+    The model of `agent` is checked by a request; without `agent`, the models of the project's agents are checked.
+    `offline` skips the checks that need the network.
     """
     try:
         settings = load_settings()

@@ -77,7 +77,7 @@ async def _ask(name: str, label: str, model: Any) -> Finding:
 
 
 def _cut_short(error: Exception) -> bool:
-    """Return whether the model failed only because of the limit of one token; then the model works."""
+    """Return whether the request failed only because of its limit of one token, which means that the model works."""
     text = str(error).lower()
     return "max_tokens" in text or "max_output_tokens" in text or "token limit" in text
 

@@ -95,14 +95,17 @@ class Emulator:
         return agent
 
     def change_agent(self, agent_id: object, changes: AgentChanges) -> AgentSpec:
-        """Change an agent and return it. An id that only the default agent served gets an agent of its own."""
+        """Change an agent and return it. If only the default agent served this id, add an agent with this id."""
         agent = self.agent(agent_id)
         changes.apply(agent)
         self.agents[agent.id] = agent
         return agent
 
     def session_of(self, agent_id: str, session_id: str) -> Session | None:
-        """Return a session of an agent, or None. Sessions of unknown ids also count as those of the default agent."""
+        """Return a session of an agent, or None.
+
+        If no agent has the agent id of the session, the session belongs to the default agent too.
+        """
         session = self.sessions.get(session_id)
         if session is None:
             return None

@@ -170,11 +170,11 @@ class Listening:
 
 
 def delta(kind: str, text: str, turn_id: str) -> dict[str, Any]:
-    """Return a transcript message. All have `delta_counter` 0, so that a client replaces each one by the next."""
+    """Return a transcript message. Its `delta_counter` is always 0, so that clients replace the previous message."""
     return {"type": kind, "content": text, "turn_id": f"user-{turn_id}", "delta_counter": 0}
 
 
 def send_transcript(send: Callable[[dict[str, Any]], None], text: str, turn_id: str) -> None:
-    """Send a text as the caller's transcript, also as a delta: the official templates read only deltas."""
+    """Send a text as the caller's transcript, and also as a delta, because the official templates read only deltas."""
     send(delta("user.transcript.delta", text, turn_id))
     send({"type": "user.transcript", "content": text, "turn_id": f"user-{turn_id}"})

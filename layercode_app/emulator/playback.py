@@ -1,4 +1,4 @@
-"""Compute from the audio sent how much of a reply was played, and split text into segments to speak. No IO."""
+"""Compute how much of a reply was played, and split text into segments to speak. Both without IO."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Playback:
         self._words = [(min(end, now), place) for end, place in self._words]
 
     def heard(self, now: float) -> str:
-        """Return the text played by now, up to the last word that was played completely."""
+        """Return the text that has been played until `now`, up to the last word that was played completely."""
         return self.text[: max((place for end, place in self._words if end <= now), default=0)]
 
     def cut(self, now: float) -> None:

@@ -1,4 +1,7 @@
-"""The recording of a session: a 16 kHz WAV with the caller on the left, and the agent as heard on the right."""
+"""The recording of a session: a 16 kHz WAV with the caller in the left channel and the agent in the right channel.
+
+The agent's audio is what the caller heard: it ends where the caller interrupted.
+"""
 
 from __future__ import annotations
 

@@ -12,9 +12,10 @@ from .turn import AssistantTurn
 
 
 class Report:
-    """The report of one session. Times are epoch seconds.
+    """The report of one session. Its times are epoch seconds.
 
-    The times in `turns` are of the session's clock. The function `wall` converts them to epoch seconds.
+    The times in the argument `turns` of the methods are from the session's clock. The function `wall` converts them to
+    epoch seconds.
     """
 
     def __init__(self, grant: Grant, session_id: str, *, recorded: bool, ip_address: str) -> None:

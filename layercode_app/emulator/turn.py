@@ -111,7 +111,7 @@ class AssistantTurn:
         return out
 
     def cut(self, by: Literal["user", "disconnect"], now: float) -> list[Output]:
-        """Interrupt the turn: only what has been played by now counts as heard."""
+        """Interrupt the turn: only what has been played until `now` counts as heard."""
         out: list[Output] = [Abort(self.id)] if self._streaming else []
         self._streaming = False
         self._held.clear()

@@ -51,7 +51,7 @@ class Received(NamedTuple):
 
 
 class Answer:
-    """A backend's answer, with status and headers received. The body is read as it arrives, once."""
+    """A backend's answer whose status and headers have arrived. The body is read as it arrives, and only once."""
 
     def __init__(self, response: httpx.Response, elapsed: Callable[[], float]) -> None:
         self._response = response

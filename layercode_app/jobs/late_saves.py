@@ -43,7 +43,7 @@ class LateSaves:
         """The turns that are not saved yet, by conversation and turn id, oldest first."""
 
     def keep(self, record: TurnRecord, state: dict[str, Json], jobs: Sequence[Job]) -> None:
-        """Retry in the background to save a turn, its changes to the state and its jobs."""
+        """Keep a turn, its changes to the state and its jobs, and try in the background to save them."""
         kept = self.waiting[record.key] = _Kept(clone(record), state, jobs)
         kept.task = self._start(self._try(kept))
 

@@ -20,7 +20,7 @@ def task_name(function: Callable[..., Awaitable[Any]]) -> str:
     if name is None:
         shown = getattr(function, "__qualname__", repr(function))
         raise HookError(
-            f"turn.background({shown}): expected a coroutine, such as {shown}(...), or a task of the agent: "
-            f"put @agent.task above {shown}."
+            f"turn.background({shown}): expected a coroutine, such as {shown}(...), or a task of the agent. "
+            f"To make {shown} a task, put @agent.task above it."
         )
     return str(name)

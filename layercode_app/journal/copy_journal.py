@@ -94,9 +94,9 @@ async def _write(target: Store, record: TurnRecord) -> bool:
 
 
 async def _taken_over(target: Store, stored: TurnRecord) -> bool:
-    """Claim a turn that an earlier copy had begun; return false if the turn's owner stays alive.
+    """Claim a turn that an earlier copy had begun; return false if that copy is still running.
 
-    A copy that was killed seems alive until its lease ends.
+    A copy that was killed seems to run until its lease ends, so wait that long.
     """
     deadline = time.monotonic() + DEAD_AFTER_SECONDS
     while await target.alive(stored.owner):
@@ -160,7 +160,10 @@ async def _compare(source: Store, target: Store, copied: Copied, step: Callable[
 
 
 def _holds(copy: Json, original: Json) -> bool:
-    """Return whether the copy has every field of the original; calls served by the target may have added others."""
+    """Return whether the copy has every field of the original, with the same value.
+
+    The copy may have more fields, because the target may have served calls since.
+    """
     return all(sorted_json(copy[part] | original[part]) == sorted_json(copy[part]) for part in ("state", "metadata"))
 
 

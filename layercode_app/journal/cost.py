@@ -22,7 +22,7 @@ class Priced(Protocol):
 
     @property
     def usage(self) -> Mapping[str, int]:
-        """The numbers of tokens and requests, by name."""
+        """The counts of tokens and requests, by name."""
 
     @property
     def cost(self) -> float | None:

@@ -16,9 +16,9 @@ def crash(record: TurnRecord) -> None:
 
 
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
-    """Add a note to a turn that was cut off: the tools that it had called, for the model of later turns.
+    """Add a note to a turn that was cut off, which tells the model in later turns which tools the turn had called.
 
-    `cut_by` names what cut the turn off.
+    `cut_by` is the cause, as the note names it.
     """
     if not record.tools:
         return

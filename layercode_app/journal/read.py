@@ -25,9 +25,10 @@ async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) 
 
 
 async def summary_of(store: Store, conversation_id: str) -> Json:
-    """Return the running summary of a conversation, or None: a dictionary with `text`, `facts` and `until`.
+    """Return the running summary of a conversation, or None if it has no summary.
 
-    `until` is the position of the last turn that the summary covers.
+    The summary is a dictionary with `text`, `facts` and `until`. `until` is the position of the last turn that the
+    summary covers.
     """
     return (await store.conversation(conversation_id)).state.get(SUMMARY)
 

@@ -260,7 +260,7 @@ class TurnRecord:
 def clone(record: TurnRecord) -> TurnRecord:
     """Copy a record, including its lists and dictionaries.
 
-    Their items are shared, except for tool calls, stages and requests, which change while the turn runs.
+    The items in them are not copied, except tool calls, stages and requests, which change while the turn runs.
     """
     copy = TurnRecord(*_all_of(record))
     for name in _LISTS:

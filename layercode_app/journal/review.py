@@ -1,4 +1,4 @@
-"""Save or remove a person's verdict on a call: the score `review` of one of its turns."""
+"""Save or remove a person's verdict on a call. It is stored as the score `review` of one of the call's turns."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def _reviewed(turns: list[TurnRecord]) -> TurnRecord | None:
 
 
 def judged(turn: TurnRecord) -> dict[str, bool | str]:
-    """Return the verdicts of the judges on a turn, by the judges' names: true, false or "maybe"."""
+    """Return the judges' verdicts on a turn, by the judges' names. A verdict is true, false or "maybe"."""
     scores = turn.scores.items()
     return {name: score["value"] for name, score in scores if isinstance(score, dict) and "judge" in score}

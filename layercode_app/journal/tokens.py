@@ -38,7 +38,7 @@ def characters_of(messages: Sequence[ModelMessage]) -> int:
 
 
 def characters_of_turn(record: TurnRecord) -> int:
-    """Count the characters of a turn in later prompts; an interrupted reply counts as it was heard."""
+    """Count the characters of a turn in later prompts. Of an interrupted reply, only the heard part is counted."""
     besides = len(record.before) + sum(map(len, record.notes)) + _added(record)
     if not record.messages:
         return len(record.user_text) + len(record.heard) + besides
@@ -54,7 +54,7 @@ def characters_of_turn(record: TurnRecord) -> int:
 
 
 def _added(record: TurnRecord) -> int:
-    """Return the maximum number of characters that the history adds because of a turn's kind and status."""
+    """Return the maximum number of characters that the history adds to a greeting and to an interrupted turn."""
     interrupted = record.status is Status.INTERRUPTED or record.status is Status.SUPERSEDED
     return NOTE_CHARACTERS * (interrupted + (record.kind is Kind.GREETING))
 

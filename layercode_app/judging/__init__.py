@@ -1,1 +1,1 @@
-"""Judge calls: stock questions, one in each Markdown file of this folder, and the model that answers them."""
+"""Let a model judge calls by answering questions. Each Markdown file of this folder holds one stock question."""

@@ -1,4 +1,4 @@
-"""Format a whole call for judges: instructions, every turn with its tools and their results, and the end."""
+"""Format a whole call as text for judges: the instructions, the transcript, and the outcomes and state at the end."""
 
 from __future__ import annotations
 

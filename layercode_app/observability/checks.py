@@ -1,4 +1,4 @@
-"""Check the settings of sinks before anything starts. The only later sign of a wrong one is a sink without data."""
+"""Check the settings of sinks before anything starts. Later, the only sign of a wrong setting is missing data."""
 
 from __future__ import annotations
 

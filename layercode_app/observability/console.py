@@ -27,9 +27,9 @@ LONGEST_ID = 24
 
 
 def add(*, level: str, brief: bool, **options: Any) -> int:
-    """Add a handler for lines of at least `level`, and return its number.
+    """Add a handler for lines of at least `level`, and return its Loguru id.
 
-    With `brief`, an error is shown with its message, and its traceback only with the frames in the agent's files.
+    With `brief`, errors are shown with their messages, and tracebacks show only the frames in the agent's files.
     """
 
     def format_line(record: Record) -> str:

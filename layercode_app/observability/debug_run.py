@@ -16,16 +16,16 @@ verbose = False
 
 
 class _LoggedFrames(list[Any]):
-    """The frames of a turn. Each is logged when it is added, so that a turn that hangs shows how far it got."""
+    """The frames of a turn. Each is logged when it is appended, so that a turn that hangs shows how far it got."""
 
     def append(self, frame: Frame) -> None:
-        """Add a frame and log it."""
+        """Append a frame and log it."""
         super().append(frame)
         logger.debug("frame {} at {} ms{}", frame.type, frame.at_ms, _content(frame.content))
 
 
 def new_frames() -> list[Any]:
-    """Return an empty list for a turn's frames. In a debug run, the list logs each frame that is added."""
+    """Return an empty list for a turn's frames. In a debug run, the list logs each frame that is appended."""
     return _LoggedFrames() if verbose else []
 
 

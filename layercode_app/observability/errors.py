@@ -59,7 +59,10 @@ def _refined(category: str, error: BaseException) -> str:
 
 
 def _raised_by_model_code(error: BaseException) -> bool:
-    """Return whether code that parses models' answers raised the error, such as for a list in place of an object."""
+    """Return whether code that parses models' answers raised the error.
+
+    Such code fails, for example, if an answer is a list in place of an object.
+    """
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

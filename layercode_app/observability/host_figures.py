@@ -1,4 +1,4 @@
-"""Read on demand the CPU, memory, disk and network of the host, and the CPU and memory of the serving processes."""
+"""Measure the CPU, memory, disk and network of the host, and the CPU and memory of the serving processes, on demand."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Restore our settings of PydanticAI's spans. If we have none, turn content off in the agent file's settings.
+    """Restore our settings of PydanticAI's spans. If we set none, turn content off in the settings of the agent file.
 
     Returns whether the agent file had turned content on.
     """

@@ -54,8 +54,8 @@ class JsonSink:
     def write_plain(self, message: str, fields: dict[str, Any], foreign: str, where: tuple[str, int]) -> None:
         """Write a line at INFO with the usual content, but without creating a Loguru record, which is slow.
 
-        In an event loop, all lines of one iteration are written with one system call: turns that are saved in one
-        transaction end together, and a system call per line would double the cost of logging them.
+        In an event loop, all lines of one iteration are written with one system call. Turns that are saved in
+        one transaction end together, and a system call per line would double the cost of logging them.
 
         `foreign` repeats those values of `fields` that come from elsewhere, such as a model's name. Only these values
         and the ids need to be checked for secrets and phone numbers.
@@ -105,7 +105,7 @@ class JsonSink:
 
 
 def _checked(ids: Mapping[str, str], foreign: str) -> tuple[str, str]:
-    """Return two texts to check for secrets: the ids that only this turn has, and the values that recur in others."""
+    """Return two texts to check for secrets: the ids of this turn alone, and the values that recur in other turns."""
     own = "\n".join([ids.get("turn_id", ""), ids.get("trace_id", ""), ids.get("span_id", "")])
     shared = [ids.get("conversation_id", ""), ids.get("session_id", ""), ids.get("agent", ""), foreign]
     return own, "\n".join(shared)

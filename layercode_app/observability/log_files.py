@@ -187,7 +187,7 @@ def _begun(path: Path, now: float) -> float:
 
 
 def _in_use(path: Path, name: str) -> bool:
-    """Return whether the file belongs to a live worker. A newer process with the worker's id does not count."""
+    """Return whether the file belongs to a live worker. A newer process with the same process id does not count."""
     pid = path.name.removeprefix(f"{name}.").removesuffix(".log")
     if not pid.isdecimal() or not alive(int(pid)):
         return False

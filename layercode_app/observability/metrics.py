@@ -129,7 +129,7 @@ def record_turn(record: TurnRecord) -> None:
 
 
 def _latency_rows(record: TurnRecord, agent: str, status: str) -> Iterator[Row]:
-    """Yield the interruption of an interrupted turn, or the latencies of an answered one; nothing for a failed turn."""
+    """Yield a count for an interrupted turn, the latencies for an answered turn, and nothing for a failed turn."""
     if status in ("interrupted", "superseded"):
         yield INTERRUPTIONS, 1, (agent,)
     elif status != "failed":

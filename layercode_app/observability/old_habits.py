@@ -1,4 +1,4 @@
-"""Recognise removed calls from older guides by the error that they raise, and suggest the replacement."""
+"""Recognise code from older guides that uses removed functions, by the error it raises, and suggest a replacement."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HABITS: tuple[tuple[str, str, str], ...] = (
 
 
 def instead_of(errors: Iterable[BaseException]) -> str:
-    """Return advice on the removed call that raised one of these errors, or "" if no removed call did."""
+    """Return advice on how to replace the outdated code that raised one of these errors; "" if none is known."""
     for error in errors:
         names = {base.__name__ for base in type(error).__mro__}
         for kind, pattern, advice in HABITS:

@@ -1,4 +1,4 @@
-"""Merge, over all processes of a host, the metrics that agent files create themselves with the Prometheus client."""
+"""Merge the metrics that agent files create with the Prometheus client, over all processes of a host."""
 
 from __future__ import annotations
 

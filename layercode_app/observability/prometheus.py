@@ -29,7 +29,10 @@ MOST_WAITING = 10_000
 
 
 class Prometheus:
-    """Records metrics for Prometheus. Shows those of all processes that use `folder`, or if it is None, of this one."""
+    """Records metrics for Prometheus, and shows those of all processes that use `folder`.
+
+    If `folder` is None, only the metrics of this process are shown.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._sums = Sums()
@@ -63,7 +66,7 @@ class Prometheus:
                 self._files.write({"sums": sums, "registry": own_registry.dump()})
 
     def _add_waiting(self) -> None:
-        """Add the queued rows to the sums. The calling code must hold `_sums_lock`: a scrape must miss nothing."""
+        """Add the queued rows to the sums. The calling code must hold `_sums_lock`, so that a scrape misses nothing."""
         for metric, values, amounts in self._take():
             self._sums.add(metric, values, amounts)
 
@@ -78,7 +81,10 @@ class Prometheus:
         return taken.values()
 
     def text(self) -> bytes:
-        """Return the body of `/metrics`: the figures of every process, including dead ones, and the host's."""
+        """Return the body of `/metrics`.
+
+        With a folder, it contains the figures of all processes, including dead ones, and of the host.
+        """
         from prometheus_client import CollectorRegistry, generate_latest
 
         # The client is imported by now, so its registry is read even if no agent file uses it; then the dump is empty.

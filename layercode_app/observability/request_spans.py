@@ -1,4 +1,4 @@
-"""Record the span of every request, also of refused requests, from receipt to the last byte of the response."""
+"""Record a span for every request, refused or not, from its receipt to the last byte of the response."""
 
 from __future__ import annotations
 

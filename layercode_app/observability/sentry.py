@@ -59,7 +59,7 @@ def configure(settings: Settings) -> None:
 
 
 def _listen() -> int:
-    """Add a log handler that reports errors, and return its number."""
+    """Add a log handler that reports errors, and return its Loguru id."""
     return logger.add(_Handler(level=logger.level("ERROR").no), level="ERROR", format=_title, diagnose=False)
 
 

@@ -64,7 +64,7 @@ _traced = False
 
 
 def set_up() -> bool:
-    """Return whether tracing is set up, by us or by the host of an embedded app. Once true, stay true."""
+    """Return whether tracing is set up, by us or by the host of an embedded app. Once True, the result stays True."""
     global _traced
     # Getting the provider searches the environment each time, which costs as much as a turn's log line.
     if not _traced and provider_may_be_set():

@@ -34,7 +34,7 @@ class Asking(Protocol):
 def running(
     agent: str, event: Asking, *, received: float, verified: float, turn_id: str | None
 ) -> AbstractContextManager[Any]:
-    """Open the span of an event, from request to last byte of the response. Meanwhile, a turn counts as active."""
+    """Open the span of an event, from request to last byte of the response. A turn counts as active until then."""
 
     def attributes() -> Mapping[str, str]:
         return {
@@ -137,7 +137,7 @@ def _some(record: TurnRecord) -> dict[str, Any]:
 
 
 def _add_request(fields: dict[str, Any], request: context.Request) -> str:
-    """Add the fields of the turn's HTTP request, which then needs no separate line. Return their text."""
+    """Add the fields of the turn's HTTP request, which then needs no separate line. Return their values as one text."""
     request.logged = True
     fields["method"], fields["path"], fields["http_status"] = request.method, request.path, request.status
     if not request.headers:

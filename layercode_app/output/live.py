@@ -29,8 +29,8 @@ def can_redraw() -> bool:
 def live_view(draw: Callable[[int, int], Sequence[Line]]) -> Iterator[None]:
     """Show lines on stdout until the block ends, then remove them. Lines that are too long are cut.
 
-    `draw` gets the width and height of the terminal and returns what to show. A thread calls it, so the view also moves
-    on while the block does not return to the event loop. Other output of the block appears above the view.
+    `draw` gets the width and height of the terminal and returns what to show. A thread calls it, so the view is
+    redrawn even while the block keeps the event loop busy. Other output of the block appears above the view.
     """
     from rich.live import Live
 
@@ -62,7 +62,7 @@ def cells_of(text: str) -> int:
 
 
 def padded(text: str, width: int) -> str:
-    """Return the text with exactly this many columns: with spaces at its end, or cut and with an ellipsis."""
+    """Return the text with exactly this many columns: padded with spaces, or cut and ended with an ellipsis."""
     from rich.cells import set_cell_size
 
     return set_cell_size(text, width) if cells_of(text) <= width else set_cell_size(text, width - 1) + "…"

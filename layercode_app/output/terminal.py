@@ -92,7 +92,7 @@ def width() -> int | None:
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print JSON. If stdout cannot encode the text, characters become JSON escapes."""
+    """Print JSON. If stdout cannot encode the text, all characters outside ASCII are printed as JSON escapes."""
     text = json_text(value, indent=indent)
     _write((text if _encodable(text) == text else json.dumps(value, indent=indent, default=str)) + "\n")
 

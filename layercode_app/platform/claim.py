@@ -70,7 +70,7 @@ class Claim:
 
     @classmethod
     def read(cls, file: Path) -> Claim | None:
-        """Return the claim in the file, or None if there is none. If the file is unreadable, log it and return None."""
+        """Return the claim in the file. Return None if there is no file, or after logging an error if it is invalid."""
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:

@@ -67,7 +67,7 @@ class PlatformClient:
         found = answer.get("agents")
         if not isinstance(found, list):
             raise PlatformAPIError(
-                "The platform answered GET agents without a list `agents`. Check LAYERCODE_API_URL.", status=ANSWERED
+                "The platform's answer to GET agents has no list `agents`. Check LAYERCODE_API_URL.", status=ANSWERED
             )
         return [_read(AgentInfo, item) for item in found if _has_id(item)]
 
@@ -135,7 +135,7 @@ def _id(value: str) -> str:
 
 
 def _inner(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the agent's fields, also from an answer of the form `{"agent": {…}}`."""
+    """Return the agent's fields from an answer. They may be nested, as in `{"agent": {…}}`."""
     inner = answer.get("agent")
     return {**answer, **inner} if isinstance(inner, dict) and "id" not in answer else answer
 

@@ -34,11 +34,11 @@ class AgentInfo(_Answer):
 
     @property
     def webhook_places(self) -> dict[str, str]:
-        """The webhook's URLs, by the agent's field that contains each. The first URL takes precedence."""
+        """The URLs of the agent's webhook, by the name of the field that holds each URL. The first takes precedence."""
         return webhook_places(self.own_url, self.config or {})
 
     def contradictions(self) -> dict[str, str]:
-        """Return the webhook's URLs that differ from the first one, by the agent's field that contains each."""
+        """Return the URLs in `webhook_places` that differ from the first one, by the name of the field."""
         return {place: url for place, url in self.webhook_places.items() if not same_url(url, self.webhook_url)}
 
 

@@ -36,7 +36,10 @@ def _plugin_urls(plugins: object) -> Iterator[str]:
 
 
 def _url_in(value: object) -> str | None:
-    """Return the URL in a value, else None. The value may be the URL, or an object with `url`, also as JSON text."""
+    """Return the URL in a value, else None. The value may be the URL, or an object with the field `url`.
+
+    The object may also be encoded as a JSON text.
+    """
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             value = json.loads(value)

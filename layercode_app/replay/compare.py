@@ -25,7 +25,7 @@ class Pair:
 
 @dataclass(slots=True)
 class Fork:
-    """The result of a fork. `number` is the forked turn's number from 1, the greeting included."""
+    """The result of a fork. `number` is the number of the forked turn, counted from 1 and including the greeting."""
 
     conversation_id: str
     turn_id: str

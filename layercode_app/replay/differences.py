@@ -76,7 +76,7 @@ class Comparison:
         return " ".join(text.casefold().split()) if self.semantic else text
 
     def _instructions(self) -> Iterator[Difference]:
-        """Yield the differences of the prompts. Yield none if a model answered: its words show the effect.
+        """Yield the differences of the prompts. Yield none if the replay calls a model: its words show the effect.
 
         A prompt may depend on a tool's side effects, so if tools did not run, only the first prompt is compared.
         """

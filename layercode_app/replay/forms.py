@@ -12,7 +12,7 @@ LAST_DIGITS = re.compile(rf"(?:(?:{_TOKEN.pattern})[\s,.-]*)+$", re.IGNORECASE)
 
 
 def key_of(kind: str, found: str) -> str:
-    """Return a key that is equal for all forms of a detail: an e-mail address, or the last 7 digits of a number."""
+    """Return a key that all forms of a detail share: the e-mail address, or the last 7 digits of the number."""
     if "address" in kind:
         return re.sub(r"\s+at\s+", "@", re.sub(r"\s+dot\s+", ".", found.casefold()))
     return digits_in(found)[-7:]
@@ -29,7 +29,7 @@ def _digit(token: str) -> str:
 
 
 def fictional(count: int, number: int) -> str:
-    """Return the last `count` digits of fictional telephone number `number`; number 0 is 202-555-0100."""
+    """Return the last `count` digits of a fictional telephone number. `number` selects it: 0 is 202-555-0100."""
     return f"{'1' * count}202555{100 + number % 100:04d}"[-count:]
 
 

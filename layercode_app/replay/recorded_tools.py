@@ -45,7 +45,7 @@ class Recordings:
                     self._calls[_key(call)].append(call)
 
     def __call__(self, call: ToolCall) -> Awaitable[Any] | None:
-        """Return the recorded answer to a tool call; None lets `next_stage` run, which changes only the stage."""
+        """Return the recorded answer to a tool call. Return None to run `next_stage`, which changes only the stage."""
         return None if call.name == NEXT_STAGE else self._answer(call)
 
     async def _answer(self, call: ToolCall) -> Any:
@@ -65,7 +65,10 @@ class Recordings:
         return self._typed(call.name, recorded.result)
 
     def _take(self, call: ToolCall) -> ToolCall | None:
-        """Return the next recording of this call, or None if there is none. The last recording is used repeatedly."""
+        """Return the next recording of this call, or None if the call was never recorded.
+
+        When only one recording is left, it is used for all further calls.
+        """
         known = self._calls.get(_key(call))
         if not known:
             return None
@@ -80,7 +83,7 @@ class Recordings:
 
 
 def own_first(turns: Sequence[TurnRecord], turn: TurnRecord) -> list[TurnRecord]:
-    """Return the turns with `turn` first, so that its recordings are used before those of other turns."""
+    """Return the turns with `turn` moved to the front, so that its recordings are used before those of other turns."""
     return [turn, *(other for other in turns if other is not turn)]
 
 

@@ -96,7 +96,7 @@ def _is_file(path: Path) -> bool:
 
 
 def read_export(path: Path) -> Recording:
-    """Return the recording in a file. Raises ConfigurationError, which says how to export the call again."""
+    """Return the recording in a file. Raises ConfigurationError if the file cannot be read or is not an export."""
     try:
         text = path.read_text(encoding="utf-8")
         page = _EMBEDDED.search(text)
@@ -106,7 +106,7 @@ def read_export(path: Path) -> Recording:
         raise ConfigurationError(f"{path}: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
-            f"{path} is not a call as this version exports it ({type(error).__name__}: {error}). "
+            f"{path} is not a call in the export format of this version ({type(error).__name__}: {error}). "
             "Export it again with `sessions export ID -o FILE`."
         ) from error
     if not turns:
@@ -145,7 +145,7 @@ def responses_of(turn: TurnRecord) -> list[Any]:
 def was_stopped(turn: TurnRecord) -> bool:
     """Return whether the turn ended before its reply was complete.
 
-    A turn does not count as stopped if its reply was complete, but the caller did not hear all of it.
+    If the reply was complete but the caller did not hear all of it, the turn does not count as stopped.
     """
     if turn.error == CRASHED:
         return True
@@ -162,7 +162,10 @@ def _whole(turn: TurnRecord) -> bool:
 
 
 def said(turn: TurnRecord) -> str:
-    """Return the spoken text without fillers, which depend on timing. Where needed, spaces separate the other parts."""
+    """Return the spoken text without fillers, which depend on timing.
+
+    A space is inserted where two parts from different sources or model responses would touch.
+    """
     text, last = "", None
     for part in turn.speech:
         if part.source == "filler":

@@ -130,7 +130,7 @@ class StandIns:
         return re.compile("|".join(patterns), re.IGNORECASE)
 
     def _learn(self, turn: TurnRecord) -> None:
-        """Register the caller's details: from their words, metadata and phone numbers."""
+        """Register the details in the caller's words, in the metadata, and in the two phone numbers of the call."""
         event = turn.event or {}
         self.caller(turn.user_text)
         self.metadata(turn.metadata)
@@ -162,7 +162,7 @@ class StandIns:
         return self._note(kind, found, formed(kind, found, number))
 
     def _part(self, found: str) -> str:
-        """Replace a few digits if they are part of a number of the caller."""
+        """Replace a few digits if they are part of a known personal number of the caller, such as a phone number."""
         digits = digits_in(found)
         for whole, number in self._numbers.items():
             if (at := whole.rfind(digits)) >= 0:

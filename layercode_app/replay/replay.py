@@ -138,7 +138,7 @@ async def replay(
 def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
     """Return the agent's current version, computed with the offline model. Return None if a real model was recorded.
 
-    A version depends on the model's name, so it could not be compared with the versions in such a recording.
+    The model's name is part of a version, so the current version could not be compared with the recorded ones.
     """
     if voice.agent is None:
         return voice.fingerprint
@@ -149,7 +149,7 @@ def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
 
 @asynccontextmanager
 async def _model(voice: VoiceAgent[Any, Any], name: str | None) -> AsyncIterator[Model | None]:
-    """Open the model that answers, with its connections; None if the recording answers."""
+    """Yield the model `name` with open connections. Yield None if no model is named, so that the recording answers."""
     model = None if name is None else Rehearsal(voice, model=name).model
     if model is None:
         yield None

@@ -50,14 +50,14 @@ class RecordedModel:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the agent made more requests than were recorded, in a turn that was recorded without an error."""
+        """Whether the agent made more requests than were recorded. False if the recorded turn ended with an error."""
         return self.asked > self.recorded and self._turn.error is None
 
     def model(self) -> Model:
         """Return the PydanticAI model.
 
-        It has the name of the offline model. If the turn's model has this name, `turn.helper_model` returns it for
-        helper agents too, so they call no real model.
+        It has the name of the offline model. Because of this name, `turn.helper_model` returns it for helper agents
+        too, so they call no real model.
         """
         from pydantic_ai.models.function import FunctionModel
 

@@ -21,9 +21,10 @@ def is_turn(record: TurnRecord) -> bool:
 
 
 def is_counted(record: TurnRecord) -> bool:
-    """Return whether reports and alerts count the record: a turn, or page data with an outcome, score or usage.
+    """Return whether reports and alerts count the record.
 
-    The hostile calls that `check` makes are not counted.
+    They count turns, and data sent by the page if handling it recorded an outcome, a score or usage. The hostile calls
+    that `check` makes are not counted.
     """
     if record.conversation_id.startswith(CHECKED):
         return False

@@ -51,7 +51,10 @@ class Wanted:
 
     @property
     def described(self) -> str:
-        """The filter in words, for a message, such as ` agent 'bakery', that period`; empty if every line passes."""
+        """The filter in words, for the end of a message; empty if every line passes.
+
+        It begins with a space, such as in `" agent 'bakery', that period"`.
+        """
         asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
         parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]
         parts += [f"level {self.level.upper()} and above"] if self.level.upper() != LEVELS[0] else []

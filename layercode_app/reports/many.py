@@ -1,4 +1,4 @@
-"""Count millions of values and names in bounded or little memory."""
+"""Count millions of values and names in little memory."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from heapq import merge
 
 MOST_EXACT = 10_000
-"""Up to this number, values are kept as they are."""
+"""Fewer values than this are kept as they are."""
 DIGITS = 3
 """The significant digits to which more values are rounded: percentiles are then at most 0.5% off."""
 MOST_UNSORTED = 10_000
 
 
 class Values:
-    """Many numbers, for percentiles and means. More than `MOST_EXACT` numbers are rounded to `DIGITS` digits."""
+    """Numbers for percentiles and means. Each full batch of `MOST_EXACT` numbers is rounded to `DIGITS` digits."""
 
     __slots__ = ("_exact", "_rounded", "total")
 
@@ -39,7 +39,7 @@ class Values:
         return len(self._exact) + self._rounded.total()
 
     def __iter__(self) -> Iterator[float]:
-        """Yield all numbers, in no order."""
+        """Yield all numbers, in no particular order."""
         yield from self._exact
         yield from self._rounded.elements()
 

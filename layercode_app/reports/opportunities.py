@@ -1,4 +1,4 @@
-"""Find where money or time could be saved, each with the measured figure."""
+"""Find opportunities to save money or time, and state the measured figure of each one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _Spending:
 
 @dataclass
 class _Prompts:
-    """The number of turns with a history, and how often each part of their prompts changed, by conversation."""
+    """The number of turns with a history, and how often each part of the prompt changed in each conversation."""
 
     turns: int = 0
     changes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))

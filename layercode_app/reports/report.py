@@ -102,7 +102,10 @@ async def make_report(store: Store, *, since: float = 0.0, by: By = "agent") -> 
 
 
 async def _scores_of_calls(store: Store, since: float) -> dict[str, set[str]]:
-    """Return the scores of each call, such as `task_completed no`. Each score groups all turns of its calls."""
+    """Return the scores of each call, such as `task_completed no`.
+
+    In a report by score, each score is a group that contains all turns of the calls with this score.
+    """
     found: dict[str, set[str]] = {}
     async for record in store.turns(since=since, bodies=False):
         for name, score in record.scores.items() if is_counted(record) else ():

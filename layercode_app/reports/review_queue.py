@@ -58,7 +58,10 @@ class CallSeen:
         self.review = record.scores.get(REVIEW, self.review)
 
     def faults(self) -> Iterator[str]:
-        """Yield this call's faults, the most serious first. `review_queue` compares cost and speed between calls."""
+        """Yield this call's faults, the most serious first.
+
+        High cost and slow answers are not included: `review_queue` finds them by comparing calls.
+        """
         yield from (f"judged no: {name}" for name in self.judged_no)
         if self.failed:
             yield f"{counted(self.failed, 'turn')} failed"

@@ -53,7 +53,11 @@ class Tools:
 
 
 def requests(record: TurnRecord) -> Iterator[tuple[str, int, Cost]]:
-    """Yield a tuple for each model request of a turn: the tools whose results it contains, its tokens and its cost."""
+    """Yield a key, the tokens and the cost of each model request of a turn.
+
+    The key names the tools whose results the request contains, or is ANSWER or RETRY. All requests made inside tools
+    are yielded together, with the key INSIDE.
+    """
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 
     messages = ModelMessagesTypeAdapter.validate_json(record.messages) if record.messages else []

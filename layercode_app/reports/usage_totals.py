@@ -12,7 +12,10 @@ PREFIX = "usage/"
 
 
 def totals_of(record: TurnRecord) -> dict[str, dict[str, float]]:
-    """Return what a turn adds to each total, by key: the turn is counted once, the usage for each model."""
+    """Return what a turn adds to each total, by key.
+
+    The turn itself counts only for the model that answered. Tokens and cost count for each model that used them.
+    """
     totals = {_key(record, record.model): _counts(record)}
     if record.usage or record.cost:
         for share in record.shares:

@@ -144,7 +144,10 @@ def pauses(record: TurnRecord) -> list[tuple[float, float]]:
 
 
 def waits_in(record: TurnRecord, start: float, end: float) -> list[tuple[str, float]]:
-    """Return the milliseconds that each step took between two times, longest first; steps of one label are summed."""
+    """Return the milliseconds that each step took between two times, longest first.
+
+    Steps with the same label are added up.
+    """
     found: dict[str, float] = {}
     for step in attributed(record, start, end):
         if step.own_ms > 0:

@@ -1,6 +1,6 @@
 """Prepare a waterfall for drawing: rows of bars, and the marks of the first words.
 
-The dev page and the page of `eval` draw these rows, so that both show a turn alike.
+The dev page and the page of `eval` draw these rows, so that both show a turn in the same way.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A step or a row of speech. `took_ms` is its duration; for the answer's speech, the time at which it began."""
+    """A step or a row of speech.
+
+    `took_ms` is the duration, except in the row of the answer's speech: there it is the time at which the speech began.
+    """
 
     name: str
     label: str

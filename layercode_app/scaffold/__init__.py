@@ -1,1 +1,1 @@
-"""New projects: the possible answers, the files made from them, and writing and updating those files."""
+"""Create and update projects: check the answers that describe a project, render its files, and write them."""

@@ -32,7 +32,7 @@ class Answers:
     model: str | None = None
     extras: tuple[str, ...] = ()
     wheel: Wheel | None = None
-    """The wheel of this package to put into the project; None if the project installs it from an index."""
+    """The wheel of this package to put into the project; None if the project installs this package from elsewhere."""
 
     @property
     def module(self) -> str:

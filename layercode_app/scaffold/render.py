@@ -72,9 +72,10 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
 
 
 def _local(answers: Answers) -> Iterator[File]:
-    """Yield LOCAL_FILE, if this version of layercode-app is in no package index: it tells the Makefile what to install.
+    """Yield LOCAL_FILE if layercode-app was installed from a local checkout or wheel.
 
-    A project that contains a wheel of layercode-app does not need the file, because each machine installs that wheel.
+    The file tells the Makefile of the project to install layercode-app from there. A project that contains a wheel of
+    layercode-app does not need the file, because each machine installs that wheel.
     """
     if answers.wheel is None and (path := local_source()) is not None:
         yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{_own_extras(answers)} @ {path.resolve().as_uri()}\n")

@@ -27,7 +27,7 @@ Action = Literal["add", "change", "merge", "beside", "remove", "keep"]
 class Step:
     """What an update does with the file `path`. `before` is its present text, `text` the new one, and `why` the reason.
 
-    A step without `text` and `binary` deletes the file. The action `keep` changes nothing.
+    The action `keep` changes nothing. Any other step that has neither `text` nor `binary` deletes the file.
     """
 
     action: Action
@@ -131,7 +131,8 @@ def _wheels(folder: Path, kept: Kept, files: list[File]) -> Iterator[Step]:
 def _read(folder: Path, path: str) -> str | None:
     """Return the text of a file, or None if it does not exist.
 
-    A binary file or a file outside the project gives a text that no generated file has.
+    For a link, a file outside the project, or a file that cannot be read as text, return a text that no generated file
+    has.
     """
     whole = folder / path
     if not whole.exists() and not whole.is_symlink():

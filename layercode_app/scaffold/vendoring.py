@@ -15,8 +15,9 @@ _COMMIT = "Commit it, so that the project can be installed on other machines too
 
 @dataclass(frozen=True)
 class Vendoring:
-    """Where a project gets this package from: `wheel`, which is put into the project, or elsewhere if that is None.
+    """The source from which a project installs this package.
 
+    The source is `wheel`, which is put into the project. If `wheel` is None, it is a package index or a local path.
     `why` explains the choice, and may be empty.
     """
 
@@ -25,10 +26,10 @@ class Vendoring:
 
 
 def choose(vendor: bool | None) -> Vendoring:
-    """Return the wheel with `--vendor`, and no wheel with `--no-vendor`.
+    """Return the source of the package: the wheel if `vendor` is true (`--vendor`), no wheel if it is false.
 
-    With None, return the wheel if the package index does not have this version and the wheel can be built. Raises
-    ConfigurationError if `--vendor` is given and the wheel cannot be built.
+    If `vendor` is None, return the wheel if the package index does not have this version and the wheel can be built.
+    Raises ConfigurationError if `--vendor` is given and the wheel cannot be built.
     """
     if vendor is None:
         return _by_index()

@@ -114,7 +114,7 @@ async def send_error(send: Send, status: int, reason: str, headers: list[tuple[b
 def secured(send: Send) -> Send:
     """Return a `send` that adds the security headers that an answer does not set itself.
 
-    An HTML page gets no policy on what it may load, on framing or on caching.
+    For an HTML page, the headers that restrict its content, framing and caching are not added.
     """
 
     async def send_secured(message: Message) -> None:

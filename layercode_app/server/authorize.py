@@ -32,7 +32,7 @@ Hook: TypeAlias = Callable[[AuthorizeRequest], Awaitable[Any]]
 
 
 class Authorize:
-    """The authorize endpoint. It stores the metadata of a new session, which the turns of its conversation receive.
+    """The authorize endpoint. It stores the metadata of a new session for the turns of its conversation.
 
     `hooks` are the `on_authorize` hooks of the agent that answers at the agent route.
     """

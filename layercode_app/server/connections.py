@@ -106,7 +106,10 @@ class BoundedConnection(CycleConnection):
         super().data_received(data)
 
     def on_message_begin(self) -> None:
-        """Note whether the request follows another one in the same data: then its head is not counted yet."""
+        """Note whether the request follows another request in the same data.
+
+        If it does, `_head_bytes` does not include the head of the new request yet.
+        """
         self._uncounted = self._completed
         super().on_message_begin()
 
@@ -123,7 +126,7 @@ class BoundedConnection(CycleConnection):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer 431 if an uncounted head was too large, else 400, because the data is not valid HTTP."""
+        """Answer 431 if an uncounted head was too large. Otherwise answer 400: the data is not valid HTTP."""
         if self._uncounted and self.parsed_bytes() > self._bounds.head_bytes:
             self._head_bytes = self.parsed_bytes()
             self._refuse(431, self._too_large)
@@ -138,7 +141,7 @@ class BoundedConnection(CycleConnection):
         )
 
     def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:
-        """Return the `receive` and `send` of a request: ours, which are made from those of uvicorn."""
+        """Return our own `receive` and `send` for a request. They wrap those of uvicorn."""
         return BodyReceive(cycle, receive), StreamSend(cycle, send)
 
     def _await(self, what: Literal["head", "body"]) -> None:
@@ -176,7 +179,7 @@ class BoundedConnection(CycleConnection):
             self._end("the client does not read the answer")
 
     def _refuse(self, status: int, reason: str) -> None:
-        """Answer with an error and close the connection; only close it if no byte of a request has arrived."""
+        """Answer with an error and close the connection. If no byte of a request has arrived, send no answer."""
         self._awaited = None
         if self.transport.is_closing():
             return

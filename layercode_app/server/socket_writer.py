@@ -29,7 +29,7 @@ class StreamSend:
         """The head of the response. It waits for the first chunk, so that both are sent in one write and one packet."""
 
     async def __call__(self, message: Message) -> None:
-        """Send a message. After `START` a chunk must follow at once, because the head waits for it."""
+        """Send a message. `START` is held back and sent with the first chunk, so a chunk must follow it at once."""
         cycle = self._cycle
         if cycle.flow.write_paused or cycle.disconnected:
             await self._as_uvicorn(message)

@@ -22,8 +22,8 @@ def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, s
     """Export the variables of `.env` to the environment, so that a model provider's SDK finds its key.
 
     A variable that is already set in the environment takes precedence over the file. Only commands such as `run` and
-    `dev` call this, never an embedded app. Returns the variables that this call set. If the file
-    has changed since, call this again with these variables as `exported`, so that they are updated.
+    `dev` call this, never an embedded app. Returns the variables that this call set. If the file has changed since,
+    call this again with these variables as `exported`, so that they are updated.
     """
     from dotenv import dotenv_values
 
@@ -36,14 +36,20 @@ def export_env_file(env_file: Path | str = ENV_FILE, *, exported: Mapping[str, s
 
 
 def overlay(values: Mapping[str, str]) -> None:
-    """Set environment variables for libraries that read only these. Variables that are already set stay unchanged."""
+    """Set variables for libraries that read their options only from the environment.
+
+    Variables that are already set stay unchanged.
+    """
     for name, value in values.items():
         os.environ.setdefault(name, value)
 
 
 @contextmanager
 def overlaid(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a library that reads only these. Restore the variables when the block ends."""
+    """Set variables for a library that reads its options only from the environment.
+
+    Restore the variables when the block ends.
+    """
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
         (),
         "LAYERCODE_WEBHOOK_SECRET",
         "Platform",
-        "Webhook secret, from the platform's dashboard; comma-separate several during a rotation.",
+        "Webhook secret from the platform's dashboard, or several during a rotation, comma-separated.",
     )
     agent_secrets: dict[str, SecretStr] = _setting(
         {},
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         60.0,
         "LAYERCODE_TUNNEL_TIMEOUT",
         "Tunnel",
-        "Seconds to wait for the tunnel to print its URL, and then again for that URL to reach this server.",
+        "Seconds to wait for the tunnel to print its URL, and at most as long again for that URL to reach this server.",
     )
 
     # --- Emulator

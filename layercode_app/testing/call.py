@@ -108,12 +108,12 @@ class AgentCall:
         playing: bool = False,
         required: bool = True,
     ) -> None:
-        """Interrupt the next reply after a number of words (int), seconds (float), or once a text was heard (str).
+        """Interrupt the next reply after some words (int), after some seconds (float), or after a text was heard (str).
 
         With `in_tool`, the caller disconnects as soon as a tool starts. Without `after` and `in_tool`, the caller
         disconnects before the first word. With `playing`, the agent completes its reply and the caller interrupts the
-        playback: the agent learns this only from the next message. If the reply ends before the interruption, the turn
-        raises CallError; with `required=False`, the turn ends normally instead.
+        playback: the agent learns this only from the next message. If the reply ends before the interruption, `say` or
+        `greet` raises CallError; with `required=False`, it returns the complete turn instead.
         """
         self._cut = Cut(after, in_tool=in_tool, playing=playing, required=required)
 
@@ -165,9 +165,10 @@ class AgentCall:
         function: Callable[..., Any] | None = None,
         **answer: Any,
     ) -> None:
-        """Mock a tool: `mock("weather", returns="sunny")`, `raises=error`, or a function of the tool's arguments.
+        """Mock a tool: `mock("weather", returns="sunny")`, `mock("weather", raises=error)`, `mock("weather", fake)`.
 
-        Raises DeveloperError if the agent has no such tool, because a misspelt mock would let the real tool run.
+        `fake` is a function of the tool's arguments. Raises DeveloperError if the agent has no such tool, because a
+        misspelt mock would let the real tool run.
         """
         check_tool(self.agent, tool)
         self._mocks.set(tool, function, **answer)

@@ -19,7 +19,7 @@ class Point(Enum):
 
 
 class Cut:
-    """One interruption: after words (int), after seconds (float), once a text was heard (str), or at once (None)."""
+    """An interruption: after some words (int), after some seconds (float), after a text was heard (str), or at once."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ _UNSET = object()
 
 
 class Mocks:
-    """The mocked tools of one call by name, with their answers."""
+    """The mocked tools of one call, with their answers."""
 
     def __init__(self) -> None:
         self._answers: dict[str, Callable[..., Any]] = {}
@@ -33,7 +33,7 @@ class Mocks:
         returns: Any = _UNSET,
         raises: BaseException | None = None,
     ) -> None:
-        """Mock a tool: give a function (sync or async) that takes the tool's arguments, a return value, or an error.
+        """Mock a tool with a return value, an error, or a function (sync or async) that takes the tool's arguments.
 
         Raises TypeError unless exactly one of the three is given.
         """

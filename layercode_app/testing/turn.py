@@ -112,7 +112,7 @@ class HeardTurn:
 
 
 def is_part(wanted: Any, whole: Any) -> bool:
-    """Return whether `whole` matches `wanted`. Its objects may have more fields; lists must match item by item."""
+    """Return whether `whole` matches `wanted`. Objects in `whole` may have more fields; lists match item by item."""
     if isinstance(wanted, Mapping):
         return isinstance(whole, Mapping) and all(
             name in whole and is_part(value, whole[name]) for name, value in wanted.items()

@@ -1,8 +1,8 @@
 """Evaluate alert rules periodically, in one worker at a time.
 
 A rule sends one message when it starts to fire, and one when it recovers. The state of the rules is stored in the
-alerts job: it survives restarts, and all workers on all hosts share it. Each message is a separate job: a channel
-that is down is retried and delays nothing else.
+alerts job: it survives restarts, and all workers on all hosts share it. Each message is a separate job, so a
+channel that is down delays no other message. Its message is retried.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Alerts:
 
 
 async def send_test(settings: Settings) -> dict[str, str | None]:
-    """Send a test message to every channel. Return the error by channel name, None for success.
+    """Send a test message to every channel. Return the error of each channel by name; None means success.
 
     Raises ConfigurationError for an invalid rule or channel.
     """
@@ -138,7 +138,10 @@ async def send_test(settings: Settings) -> dict[str, str | None]:
 
 
 def fires(rule: Rule, reading: Reading, limit: float | None, *, before: bool) -> bool:
-    """Return whether a rule fires now. With too few turns the state stays as `before`: no traffic is not a recovery."""
+    """Return whether a rule fires now.
+
+    With too few turns the state stays as `before`, because a lack of traffic does not mean that the rule recovered.
+    """
     if reading.value is None or limit is None or reading.turns < rule.at_least:
         return before
     if rule.broken_by(reading.value, limit):

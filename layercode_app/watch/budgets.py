@@ -1,7 +1,7 @@
 """Enforce the budgets of a conversation and of a day: log a warning first, then refuse turns.
 
-A conversation's spending is stored in its turns' records, a day's in the usage totals. Both count the turns of all
-workers and hosts. A budget is checked before a turn, so the turn that crosses it is still answered.
+A conversation's spending is stored in the records of its turns, and a day's spending in the usage totals. Both count
+the turns of all workers and hosts. A budget is checked before a turn, so the turn that crosses it is still answered.
 """
 
 from __future__ import annotations

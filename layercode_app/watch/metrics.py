@@ -25,7 +25,7 @@ Reader: TypeAlias = Callable[[Tally, str], Value]
 
 @dataclass(frozen=True)
 class Metric:
-    """The computation of a metric. A metric that `grows` is a sum, so a window twice as long doubles it."""
+    """The computation of a metric. If `grows` is true, the metric is a sum, which grows with the window's length."""
 
     read: Reader
     grows: bool = False

@@ -1,6 +1,6 @@
 """Count, per minute, the requests that were refused before they became a turn.
 
-A burst of refusals may be an attack, so a refusal is only added in memory and written with the next batch.
+A burst of refusals may be an attack, so refusals are counted in memory, and the counts are written in batches.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class System:
 
 
 def _figures() -> dict[str, float]:
-    """Return the CPU, memory and disk in use as shares, and the bytes sent and received since boot."""
+    """Return the used share of CPU, memory and disk, and the number of bytes sent and received since boot."""
     import psutil
 
     network, disk = psutil.net_io_counters(), psutil.disk_usage(".")

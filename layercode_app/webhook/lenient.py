@@ -17,8 +17,8 @@ SHOWN = 5
 def drop_unreadable(fields: dict[str, Any], error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Delete each optional value that the error names; return the names of the deleted values.
 
-    The list is empty if only required values are wrong. As little as possible is deleted: of a nested object only the
-    wrong field, and of a list only the wrong item or the item with a wrong required field.
+    The list is empty if only required values are wrong. As little as possible is deleted. In a nested object, this
+    is only the wrong field. In a list, it is only the item that is wrong or has a wrong required field.
     """
     errors = error.errors(include_url=False, include_input=False)
     paths = {_optional(each["loc"][1:], model) for each in errors} - {()}

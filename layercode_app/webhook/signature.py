@@ -37,7 +37,7 @@ def verify(
     `tolerance` seconds.
 
     Several secrets allow rotation. An empty secret never matches, because anyone could sign with it. Every `v1` is
-    compared with every secret, in constant time, so the duration does not reveal which of them nearly matched.
+    compared with every secret, in constant time, so the time taken does not reveal a near match.
     """
     stated, candidates = _parse(header)
     fits = False
@@ -57,7 +57,7 @@ def verify(
 
 
 def _out_of_time(skew: float, tolerance: float, *, fits: bool) -> str:
-    """Return the error text: it blames the clock if the signature matches (`fits`), and the secret if not."""
+    """Return the error text. If the signature matches (`fits`), the text blames the clock, and otherwise the secret."""
     when, ours = ("old", "ahead") if skew > 0 else ("in the future", "behind")
     reason = f"The signature's time is {abs(skew):.0f} s {when}; at most {tolerance:.0f} s is accepted. "
     if fits:

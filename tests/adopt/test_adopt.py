@@ -224,7 +224,7 @@ def test_it_says_what_to_fill_in_and_what_to_do_next(project: Path) -> None:
     code, printed = run("adopt", "shop.support:desk", cwd=project)
     assert code == 0, printed
     assert printed.splitlines() == [
-        "front_desk is shop.support:desk as a voice agent:",
+        "Wrote voice agent front_desk, which uses shop.support:desk:",
         "  agents/front_desk.py",
         "  tests/test_front_desk.py",
         "  evals/front_desk.yaml",
@@ -255,7 +255,7 @@ def test_no_file_is_overwritten_but_with_force(project: Path) -> None:
     (project / "agents" / "helper.py").write_text("mine = 1\n")
     code, printed = run("adopt", "shop.one", cwd=project)
     assert code == 2
-    assert "agents/helper.py, evals/helper.yaml: exists already, and nothing was written" in printed
+    assert "would overwrite agents/helper.py, evals/helper.yaml" in " ".join(printed.split())
     assert "--name" in printed
     assert "--force" in printed
     assert not (project / "tests" / "test_helper.py").exists()

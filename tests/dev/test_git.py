@@ -39,7 +39,7 @@ async def test_the_folders_that_dev_makes_are_left_out_and_the_secret_is_warned_
     assert list((tmp_path / "logs").glob("*.log"))
     assert git(tmp_path, "ls-files", "--others", "--exclude-standard").split() == [".env", "output.txt"]
     (warning,) = [line for line in printed.splitlines() if "git would add" in line]
-    assert "git would add .env, with" in warning
+    assert "git would add .env, which" in warning
     assert "layercode/" not in warning
 
 
@@ -48,7 +48,7 @@ async def test_folders_that_were_there_are_warned_of_until_they_are_ignored(tmp_
     project = tmp_path / "below"
     for name in (".layercode", "logs"):
         (project / name).mkdir(parents=True)
-    assert "git would add .env and .layercode/ and logs/, with" in await started(project, LOG_DIR="logs")
+    assert "git would add .env and .layercode/ and logs/, which" in await started(project, LOG_DIR="logs")
     assert not (project / "logs" / ".gitignore").exists(), "not ours to decide"
     (tmp_path / ".gitignore").write_text(".env\n.layercode/\nlogs/\n")
     (project / "output.txt").unlink()

@@ -136,7 +136,7 @@ async def test_what_cannot_be_replayed_exits_with_2(bakery: tuple[str, ...], tmp
     for words, message in (
         (["replay", "nobody", *rest], "'nobody' is not in the journal"),
         (["replay", tmp_path / "none.json", *rest], "no such file"),
-        (["replay", tmp_path / "wrong.json", *rest], "is not a call as this version exports it"),
+        (["replay", tmp_path / "wrong.json", *rest], "is not a call in the export format of this version"),
         (["replay", tmp_path / "empty.json", *rest], "holds no turns"),
         (["replay", tmp_path / "silent.json", *rest], "holds no turn that can be answered again"),
         (["replay", conversation, "--model", "banana", *rest], "--model banana"),

@@ -1,4 +1,4 @@
-"""A bare ASGI app, the lower limit for any framework: HMAC, frames and `run_stream_events`, but no history."""
+"""A bare ASGI app, the baseline for any framework: HMAC, frames and `run_stream_events`, but no history."""
 
 from __future__ import annotations
 

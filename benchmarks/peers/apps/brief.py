@@ -1,4 +1,4 @@
-"""The agent of our server and of the bare app. The command, or MODEL, names its model."""
+"""The agent of our server and of the bare app. The option --model, or the variable MODEL, names its model."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A FastAPI backend as in the platform's guide: one route, a dictionary for the history, and a generator.
 
-It does more than necessary: history is kept by conversation, the model's client is asynchronous, the access log is
-off, events are validated, and events that are not turns are acknowledged. With ECHO=1 it calls no model.
+The app does more than the guide requires: it keeps a history for each conversation, its model client is asynchronous,
+its access log is off, and it validates events and acknowledges those that are not turns. With ECHO=1 it calls no model.
 """
 
 from __future__ import annotations

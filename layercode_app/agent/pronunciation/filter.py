@@ -39,7 +39,7 @@ class Lexicon:
         self._by_char: dict[str, list[Kind]] = {}
 
     def beginning(self, char: str, word: str) -> list[Kind]:
-        """Return the kinds of tokens that may begin with `char`, where `word` is the spoken part of the same word."""
+        """Return the kinds of tokens that may begin with `char`. `word` is the spoken part of the same word."""
         if not word:
             if char not in self._by_char and char.isascii():
                 self._by_char[char] = going_on(self._first, char)
@@ -112,7 +112,7 @@ class Pronouncer:
         pending.extendleft(reversed(held[end:]))
 
     def _said(self, held: str) -> tuple[str, int]:
-        """Return the words for the longest token at the start of the held text, and its length; "" and 0 for none."""
+        """Return the words for the longest token at the start of the held text, and the token's length, or ("", 0)."""
         matches = [(match, kind) for kind in self._begun if (match := kind.full.match(held))]
         for match, kind in sorted(matches, key=lambda pair: (not pair[1].preferred, -_end(pair[0]))):
             end = _end(match)

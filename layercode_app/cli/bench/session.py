@@ -40,7 +40,7 @@ def run_bench(
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """Return uvloop's event loop if it is installed: it leaves more CPU time to a server on the same machine."""
+    """Return uvloop's event loop, which leaves more CPU time to a local server, or None if uvloop is not installed."""
     try:
         import uvloop
     except ImportError:

@@ -64,7 +64,7 @@ def _session() -> PromptSession[str]:
 
 
 def _output() -> Output | None:
-    """Return the terminal's output, or None if it cannot move the cursor: the session then uses a plain prompt."""
+    """Return the terminal's output, or None if the terminal cannot move the cursor. None selects a plain prompt."""
     from prompt_toolkit.output import create_output
     from prompt_toolkit.output.vt100 import Vt100_Output
     from prompt_toolkit.utils import is_dumb_terminal

@@ -47,7 +47,10 @@ class Steps:
         print_line(f"1. API key: written to {ENV_FILE}")
 
     def find_agent(self, agent_id: str | None, *, create: bool, template: str | None) -> None:
-        """Use the agent with this id or the id in the settings; else let the user pick an agent, or create one."""
+        """Use the agent with `agent_id`, else with the id in the settings, else let the user pick or create an agent.
+
+        With `create` and without `agent_id`, always create an agent.
+        """
         settings = load_settings()
         wanted = agent_id or (None if create else settings.agent_id)
         if wanted:

@@ -20,7 +20,7 @@ def evaluate(
     agents: AgentsDir = None,
     agent: Annotated[
         list[str] | None,
-        typer.Option(help="Override the agent that the files name. Repeat it to compare agents side by side."),
+        typer.Option(help="Override the agent named in the files. Repeat it to compare agents side by side."),
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -67,7 +67,7 @@ def evaluate(
     if not files:
         raise typer.BadParameter("give at least one scenario file", param_hint="FILE")
     if judges and not judge:
-        raise typer.BadParameter("name the model that judges with --judge", param_hint="--judges")
+        raise typer.BadParameter("needs --judge with the model that answers the questions", param_hint="--judges")
     if str(files[0]) == "judge-check":
         from .judge_check import judge_check
 

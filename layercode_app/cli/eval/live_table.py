@@ -33,7 +33,7 @@ AROUND = 2
 
 
 class LiveTable:
-    """Draws the progress of an evaluation for a terminal of any size. It begins to count the time when it is made.
+    """Draws the progress of an evaluation for a terminal of any size. The clock starts when the object is created.
 
     It pads its columns itself, because a Rich `Table` takes five times as long and the runs wait during each redraw.
     """
@@ -70,7 +70,7 @@ class LiveTable:
 def _table(shown: Sequence[Row], rows: Sequence[Row], width: int) -> list[Line]:
     """Return the head and a line for each row.
 
-    The widths follow from all rows, so that the columns stand still when other rows are shown.
+    The column widths are calculated from all rows, so that they stay the same when other rows are shown.
     """
     narrow = width < NARROW
     names = _names(rows, narrow=narrow)
@@ -92,7 +92,7 @@ def _pairs(cells: Sequence[Cell]) -> list[tuple[str, str]]:
 
 
 def _line_of(pairs: Sequence[tuple[str, str]], names: Sequence[int], figures: Sequence[int]) -> Line:
-    """Pad each cell to its column: names on the left, figures on the right. The last column has no width."""
+    """Pad each cell except the last to the width of its column. Names are left-aligned, figures right-aligned."""
     line: Line = []
     for number, (text, style) in enumerate(pairs):
         if number < len(names):
@@ -130,7 +130,7 @@ def _figures(row: Row, figures: Sequence[str]) -> list[Cell]:
 
 
 def _now(row: Row) -> Cell:
-    """Return how many runs are running and the turns that they are at, or why none is running."""
+    """Return how many runs are running and which turns they have reached, or why no run is running."""
     if turns := row.turns:
         first, last = max(1, turns[0]), max(1, turns[-1])
         at = f"turn {first}" if first == last else f"turns {first}-{last}"

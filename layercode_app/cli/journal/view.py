@@ -52,7 +52,7 @@ def copy_and_print(source_url: str, target_url: str, *, as_json: bool) -> None:
     """Copy a journal and print what was copied. Exits with 1 if the copy differs."""
     if source_url == target_url:
         raise ConfigurationError(
-            f"FROM and TO are the same journal; expected two stores: {target_url.partition('@')[2] or target_url}"
+            f"FROM and TO are the same journal, {target_url.partition('@')[2] or target_url}; expected two journals."
         )
 
     async def work(source: Store) -> Copied:
@@ -76,14 +76,14 @@ def copy_and_print(source_url: str, target_url: str, *, as_json: bool) -> None:
 
 def _print_copied(copied: Copied) -> None:
     there = f" ({copied.already:,} were already there)" if copied.already else ""
-    print_line(f"Copied {counted(copied.turns, 'turn')}{there}, {counted(copied.jobs, 'job')}, state and metadata of "
-               f"{counted(copied.conversations, 'conversation')}.")  # fmt: skip
+    print_line(f"Copied {counted(copied.turns, 'turn')}{there}, {counted(copied.jobs, 'job')}, and the state and "
+               f"metadata of {counted(copied.conversations, 'conversation')}.")  # fmt: skip
     if copied.running:
         print_line(f"{counted(copied.running, 'turn')} still running in the source. Stop the servers and copy again.")
     if copied.newer:
         print_line(
-            f"{counted(copied.newer, 'conversation')} went on in the target after an earlier copy. The target's state "
-            "and metadata of them were kept."
+            f"{counted(copied.newer, 'conversation')} went on in the target after an earlier copy. State and metadata "
+            "in the target were not overwritten."
         )
     if not copied.different:
         print_line("The copy equals the source.")
@@ -141,7 +141,7 @@ def _print_findings(found: Findings) -> None:
         print_line(f"  overdue: {job.name} {shortened(job.id, 80)}, {counted(job.attempts, 'attempt')}")
     if found.late:
         print_line(
-            f"{counted(len(found.late), 'job')} overdue by over {LATE_SECONDS / 60:g} minutes. Is a server running?"
+            f"{counted(len(found.late), 'job')} more than {LATE_SECONDS / 60:g} minutes overdue. Is a server running?"
         )
 
 

@@ -49,9 +49,9 @@ def _shortened(value: Json, characters: int, items: int, deep: int = 0) -> Json:
 
 
 def page(rows: Sequence[Json], *, offset: int, more: bool, most: int = ANSWER_BYTES) -> dict[str, Json]:
-    """Return the rows that fit into an answer, and the next offset unless they are the last rows.
+    """Return the rows that fit into an answer, and the offset of the next row if there is one.
 
-    `more` tells that other rows follow `rows`.
+    `more` means that there are further rows after `rows`.
     """
     shown: list[Json] = []
     left = most

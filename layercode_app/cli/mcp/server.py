@@ -50,7 +50,7 @@ def make_server(settings: Settings, *, agents_dir: Path | None = None, allow_run
 
 @asynccontextmanager
 async def _without_prints(_: MCPServer) -> AsyncIterator[None]:
-    """Redirect the prints of agent files to stderr. The SDK would write buffered prints to stdout when it ends."""
+    """Redirect to stderr what agent files print. The SDK would write buffered output to stdout when the server ends."""
     with printing_to_stderr():
         yield
 

@@ -77,12 +77,12 @@ class Tools:
     async def search_conversations(
         self,
         text: Annotated[
-            str, Field(min_length=2, max_length=200, description="Text in what was said, tools or errors.")
+            str, Field(min_length=2, max_length=200, description="Text to find in spoken words, tools or errors.")
         ],
         limit: Limit = 10,
         offset: Annotated[int, Field(ge=0, le=FURTHEST, description="Number of newest conversations to skip.")] = 0,
     ) -> str:
-        """Search what callers and agents said, tools, errors and outcomes. Personal details are not found."""
+        """Search recorded speech, tools, errors and outcomes. Personal details are masked, so they cannot be found."""
         async with self._journal() as journal:
             found = await search(journal, text, limit=limit, offset=offset)
             return json_text(fitted(found, ANSWER_BYTES))

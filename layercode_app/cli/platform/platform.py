@@ -90,7 +90,7 @@ def recording(session_id: SessionId, output: Annotated[Path, typer.Option("-o", 
 @app.command()
 def call(from_number: Annotated[str, typer.Option("--from", help="One of your numbers, such as +14155550100.")],
          to_number: Annotated[str, typer.Option("--to", help="Number to call.")], agent_id: AgentId = None,
-         agent: Annotated[str | None, typer.Option("--agent", help="Agent of your server to take the call.")] = None,
+         agent: Annotated[str | None, typer.Option("--agent", help="Agent on your server that takes the call.")] = None,
          var: Annotated[list[str], typer.Option("--var", help="Metadata of the call, NAME=VALUE; repeatable.")] = [],  # noqa: B006
          store: StoreUrl = None,
          yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Run `replay`: find the recording and the agent, then replay it without logs or write a scenario."""
+"""Run `replay`: find the recording, then either replay it with logging disabled, or write a scenario."""
 
 from __future__ import annotations
 

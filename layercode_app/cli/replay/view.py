@@ -66,7 +66,7 @@ def _notes(replay: Replay) -> list[str]:
         lines.append("The file is masked, so prompts and tools may differ. Export it with --unredacted to avoid that.")
     if replay.today is not None and [replay.today] != replay.versions:
         lines.append(
-            f"The agent has changed since: recorded with version {', '.join(replay.versions)}, now {replay.today}."
+            f"The agent has changed: recorded with version {', '.join(replay.versions)}, now version {replay.today}."
         )
     return lines
 

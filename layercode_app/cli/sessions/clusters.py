@@ -1,4 +1,4 @@
-"""Print groups of calls by what the callers asked for, and which groups no scenario covers."""
+"""Group calls by what the callers asked for, and show which groups no scenario covers."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _topics(model: str | None, calls: Sequence[Asked]) -> list[str] | None:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    """Return the caller's words in each scenario below a folder, by `FILE: NAME`."""
+    """Return the caller's words in each scenario below a folder. The keys are `FILE: NAME` of the scenarios."""
     paths = sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))) if folder.is_dir() else []
     return {f"{path.stem}: {one.name}": _words(one) for path in paths for one in load(path).scenarios}
 

@@ -61,7 +61,7 @@ def make(given: Given) -> list[Step]:
 
 
 def _answers(given: Given, kept: Kept) -> Answers:
-    """Return the project's saved answers with the added extras, all of them checked again."""
+    """Return the project's saved answers plus the extras of --with. Check all values again."""
     from ...scaffold.answers import Answers, check_extras, check_model, check_name
     from ...scaffold.vendored_wheel import build
 

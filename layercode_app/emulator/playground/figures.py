@@ -68,7 +68,7 @@ def cut_text(turn: TurnRecord) -> str:
 
 
 def _counted(values: Iterable[float]) -> dict[str, float | None] | None:
-    """Return the percentiles and the number of values; None without values."""
+    """Return the percentiles and the count of the values; None if there are no values."""
     known = list(values)
     return {**percentiles(known), "count": len(known)} if known else None
 

@@ -13,7 +13,7 @@ MOST_CHARACTERS = 20_000
 
 
 class SimulationRequest(BaseModel):
-    """A request to call an agent with a simulated caller: that of a scenario, or a persona with a goal."""
+    """A request to call an agent with a simulated caller: the caller of a scenario, or a persona with a goal."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -28,9 +28,9 @@ class LazyHistory(Sequence[TurnRecord]):
 
     @abstractmethod
     def newest_may_ask(self) -> bool:
-        """Return whether the newest turn may have tool calls that wait for the caller's answer, without decoding it.
+        """Return whether the newest turn may have tool calls that wait for the caller's answer.
 
-        True may be wrong; False is certain.
+        The turn is not decoded for this. True may be wrong; False is certain.
         """
 
 
@@ -168,8 +168,8 @@ class Store(ABC):
         """Write the record, and these fields of the conversation's state, in one atomic step.
 
         Nothing is written if another worker owns the turn by now, if the turn was deleted, or if the stored turn has
-        ended but `record` is still running. The last case occurs when a save is sent again after a lost answer, and
-        the end of the turn is saved before it.
+        ended but `record` is still running. The last case occurs when a save is sent again because its answer was
+        lost, and the end of the turn was saved meanwhile.
         """
 
     @abstractmethod
@@ -182,10 +182,10 @@ class Store(ABC):
 
     @abstractmethod
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
-        """Return the newest turns within a budget of estimated tokens, at least one, oldest first and without frames.
+        """Return the newest turns that fit the budget of estimated tokens, oldest first and without frames.
 
-        `before` is a position: only earlier turns are returned. The result begins where the newest turn's own history
-        began, as long as that fits the budget; see `history_steps.py`.
+        At least one turn is returned. `before` is a position: only earlier turns are returned. The result begins where
+        the newest turn's own history began, as long as that fits the budget; see `history_steps.py`.
         """
 
     @abstractmethod
@@ -307,5 +307,5 @@ def tokens_of(record: TurnRecord) -> int:
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:
-    """Return whether an earlier release counted these tokens. It counted the JSON syntax too, so count them again."""
+    """Return whether `tokens` may include JSON syntax, which earlier releases counted. If so, count them again."""
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

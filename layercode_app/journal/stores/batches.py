@@ -1,4 +1,4 @@
-"""Send operations to a server in batches: those of one event loop tick share a round trip."""
+"""Send operations to a server in batches. The operations of one event loop tick share a round trip."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Batches(Generic[T]):
         self._scheduled = False
 
     def add(self, key: str, operation: T) -> None:
-        """Send an operation in the next batch. If its key is in flight, send it after that."""
+        """Send an operation in the next batch, or later if an operation with the same key is still in flight."""
         self._waiting.append((key, operation))
         if not self._scheduled:
             self._scheduled = True

@@ -54,7 +54,7 @@ class GroupCommit:
     def run(self, operation: Operation[T]) -> asyncio.Future[T]:
         """Run an operation in the next batch; return a future that gets its result after the commit.
 
-        The future raises StoreError if SQLite failed, and any other error as the operation raised it.
+        The future raises StoreError if SQLite failed. Any other error of the operation is raised unchanged.
         """
         done: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append((operation, done))

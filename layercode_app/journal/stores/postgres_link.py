@@ -1,8 +1,8 @@
-"""Batched statements to a PostgreSQL server: those of one event loop tick share a round trip, with a timeout.
+"""Send statements to a PostgreSQL server in batches. The statements of one event loop tick share a round trip.
 
-A batch is one transaction. If a statement fails, each operation of the batch runs again in a separate transaction, so
-that a failed operation does not fail the others. No statement is prepared, so a connection pooler may move each
-transaction to another connection.
+Round trips have a timeout. A batch is one transaction. If a statement fails, each operation of the batch runs again in
+a separate transaction, so that a failed operation does not fail the others. No statement is prepared, so a connection
+pooler may move each transaction to another connection.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Link:
         return connection
 
     def explain(self, error: Exception) -> StoreError:
-        """Return the error for the caller, with the server's reason and without its password."""
+        """Return a StoreError that contains the server's name and the reason, but not the password."""
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         # Errors that the server sent have a SQLSTATE; its classes 08 and 57 are problems of the connection.
         state = getattr(error, "sqlstate", None) or "08"
@@ -221,7 +221,7 @@ def _break(connection: Connection) -> None:
 
 
 def component_of(url: str) -> str:
-    """Return the server's name for messages, without its password. Raises ConfigurationError for an invalid URL."""
+    """Return host, port and database from the URL, for messages. Raises ConfigurationError for an invalid URL."""
     try:
         parts = conninfo_to_dict(url)
     except psycopg.Error:

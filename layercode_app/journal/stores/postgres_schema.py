@@ -1,7 +1,8 @@
 """The tables and functions of the PostgreSQL journal, and the migrations that create them.
 
 All of them are in the schema `layercode`. Every statement names the schema, because a connection pooler may reset the
-search path. Each change of a conversation is one function, so that it is one statement, whose plan the server caches.
+search path. Each operation that changes a conversation calls one function, so it is sent as a single statement, and the
+server caches the plans of the statements in the function.
 """
 
 from __future__ import annotations
@@ -242,7 +243,7 @@ VERSION = len(MIGRATIONS)
 async def prepare(connection: psycopg.AsyncConnection[Any]) -> None:
     """Migrate the schema to this release's version, in one transaction. Only one worker at a time migrates.
 
-    Raises psycopg.Error, also if the schema belongs to a newer release.
+    Raises psycopg.Error if the migration fails, or if the schema belongs to a newer release.
     """
     if await _version(connection) == VERSION:
         return

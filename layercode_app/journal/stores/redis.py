@@ -239,7 +239,7 @@ class RedisStore(Store):
         return max(await self._forget(conversation_id, ""), 0)
 
     async def _forget(self, conversation_id: str, before: str) -> int:
-        """Delete a conversation; return its number of turns, or -1 if it was used since `before` and stays."""
+        """Delete a conversation; return its number of turns. If it was used since `before`, keep it and return -1."""
         gone = int(await self._script(lua.FORGET, conversation_id, before))
         if gone >= 0:
             await self._run(("ZREM", SPOKEN, conversation_id), ("ZREM", ESTABLISHED, conversation_id))
@@ -321,7 +321,7 @@ def _load(turn: list[bytes]) -> TurnRecord:
 
 
 def _fitting(newest_first: list[list[bytes]], tokens: int) -> list[TurnRecord]:
-    """Return the turns of the history within the token budget, at least one, oldest first."""
+    """Return the turns of the history that fit the token budget, oldest first; at least one turn."""
     chosen: list[TurnRecord] = []
     sizes: list[int] = []
     for turn in newest_first:

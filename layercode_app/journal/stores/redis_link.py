@@ -1,4 +1,4 @@
-"""Batched commands to a Redis server: those of one event loop tick share a round trip, with a timeout."""
+"""Send commands to a Redis server in batches. The commands of one event loop tick share a round trip."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Link:
     async def run(self, *commands: Command, key: str = "") -> list[Any]:
         """Run commands in order and return their replies. Calls with the same `key` run in order too.
 
-        Raises StoreError. A command may wait for earlier round trips. From then on, its round trip times out after
-        ANSWER_SECONDS.
+        Raises StoreError. A round trip times out after ANSWER_SECONDS, but a command may first wait for earlier round
+        trips.
         """
         loop = asyncio.get_running_loop()
         operation = _Operation(commands, [loop.create_future() for _ in commands])
@@ -63,7 +63,7 @@ class Link:
         return [await reply for reply in operation.replies]
 
     async def script(self, text: str, keys: Sequence[str], *arguments: Any, before: Sequence[Command] = ()) -> Any:
-        """Run a Lua script and return its reply; the commands `before` run first, in the same round trip.
+        """Run a Lua script and return its reply. The commands in `before` run before it, in the same round trip.
 
         Scripts with the same first key run in order.
         """
@@ -113,7 +113,7 @@ _digests: dict[str, str] = {}
 
 
 def component_of(url: str) -> str:
-    """Return the server's name for messages, without its password. Raises ConfigurationError for an invalid URL."""
+    """Return host, port and database from the URL, for messages. Raises ConfigurationError for an invalid URL."""
     try:
         parse_url(url)
         parts = urlsplit(url)

@@ -251,7 +251,7 @@ class SQLiteStore(Store):
         self._receive = receive
 
     async def _poll_signals(self) -> None:
-        """Receive signals after another worker has written. Checking `data_version` for that takes two microseconds."""
+        """Check for signals when another worker has written. Reading `data_version` takes two microseconds."""
         seen = None
         while self._connection is not None:
             try:

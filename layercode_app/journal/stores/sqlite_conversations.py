@@ -46,7 +46,7 @@ def newest(db: sqlite3.Connection, limit: int) -> list[Summary]:
 
 
 def size(db: sqlite3.Connection) -> tuple[int, int, float | None]:
-    """Return the number of turns, of conversations with turns, and the start of the first turn."""
+    """Return the number of turns, the number of conversations with turns, and the time when the first turn began."""
     row = db.execute("SELECT count(*), count(DISTINCT conversation_id), min(started_at) FROM turns").fetchone()
     return row[0], row[1], row[2]
 

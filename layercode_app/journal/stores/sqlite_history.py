@@ -26,7 +26,7 @@ WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC L
 
 
 def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: int | None) -> list[Row]:
-    """Return the turns of the history within the token budget, at least one, oldest first and without frames."""
+    """Return the turns of the history that fit the token budget, oldest first, without frames; at least one turn."""
     # Limit the rows to those that may fit: the sqlite3 module reads one row ahead, messages included.
     most = max(tokens // LEAST_TOKENS, 1)
     cursor = db.execute(_NEWEST, (conversation_id, END_OF_JOURNAL if before is None else before, most))
@@ -36,7 +36,7 @@ def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: in
 
 
 def first_row(rows: Sequence[Row], tokens: int) -> int:
-    """Return the index of the row at which the history begins; `rows` fit the token budget, oldest first."""
+    """Return the index of the row at which the history begins. `rows` are those that fit the budget, oldest first."""
     if len(rows) < 2:
         return 0
     starts = (from_json(row[1]).get("history_start", 0) for row in reversed(rows))
@@ -44,7 +44,7 @@ def first_row(rows: Sequence[Row], tokens: int) -> int:
 
 
 def _fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:
-    """Return the rows that fit the token budget, at least one, oldest first."""
+    """Return the rows that fit the token budget, oldest first; at least one row."""
     chosen: list[Row] = []
     for row in map(_counted, newest_first):
         tokens -= row[-1]
@@ -87,7 +87,7 @@ class LazyRecords(LazyHistory):
         return self._records[index]
 
     def newest_may_ask(self) -> bool:
-        """Look for the field's name in the stored JSON. A match in another field only causes a needless decoding."""
+        """Look for the name `pending` in the stored JSON. If it occurs elsewhere, the turn is decoded needlessly."""
         return bool(self._rows) and _PENDING in self._rows[-1][1]
 
     def running(self) -> list[TurnRecord]:

@@ -1,4 +1,4 @@
-"""Collect secrets, such as tokens, in the metadata that callers send. They are recognised by their field names."""
+"""Find secrets, such as tokens, in the metadata that callers send. They are recognised by their field names."""
 
 from __future__ import annotations
 

@@ -157,7 +157,10 @@ def masked_pieces(pieces: Sequence[str], whole: str = "") -> list[str]:
 
 
 def _places(whole: str, masked: str) -> Callable[[int], int]:
-    """Return a function that maps a position in `whole` to `masked`; from within a masked word, to the mask's end."""
+    """Return a function that maps a position in `whole` to one in `masked`.
+
+    A position within a masked word is mapped to the end of the mask.
+    """
     old, new = _WORD.findall(whole), _WORD.findall(masked)
     starts, news = _starts(old), _starts(new)
     blocks = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()

@@ -84,7 +84,7 @@ def capture_content() -> bool:
 
 
 def secret_values(environment: Mapping[str, str]) -> list[str]:
-    """Return the values of environment variables whose names end like that of a secret, such as `_KEY`."""
+    """Return the values of environment variables whose names end in `_KEY`, `_TOKEN` and the like."""
     endings = ("_KEY", "_TOKEN", "_SECRET", "_SECRETS", "_PASSWORD", "_DSN")
     return [value for name, value in environment.items() if name.upper().endswith(endings)]
 
@@ -165,7 +165,7 @@ _SIGNS = ("+", '"', "=", "@", " ", "k-", "k_", "xox", "gh", "pylf_")
 
 
 def hides() -> bool:
-    """Return whether errors' messages are hidden in this task: in work for a caller they may quote the caller."""
+    """Return whether the messages of errors are hidden in this task, because they may quote a caller."""
     return not _capture and context.for_a_caller()
 
 

@@ -31,8 +31,8 @@ LAST_CHUNK_SECONDS = 1.0
 class Heard:
     """The answer to one turn.
 
-    `ttfs` is the time of the first speech, `total` that of `response.end`: milliseconds since the turn began, or None
-    if the event did not arrive.
+    `ttfs` is the time of the first speech, and `total` is the time of `response.end`. Both are milliseconds since the
+    turn began, or None if the event did not arrive.
     """
 
     status: int = 0

@@ -73,7 +73,7 @@ async def measure(
 ) -> list[Series]:
     """Measure webhooks alternately, so that a change in the machine's speed affects all of them alike.
 
-    Every round measures each webhook once per kind of arrivals; every second round goes in reverse order.
+    Each round measures every webhook once per kind of arrivals. Rounds alternate between forward and reverse order.
     """
     found = [Series(target.name, target.url, kind) for kind in arrivals for target in targets]
     order = [(series, target) for series, target in zip(found, [*targets] * len(arrivals), strict=True)]

@@ -48,7 +48,10 @@ def figures(result: Result) -> Rows:
 
 
 def ratio_rows(result: Result) -> tuple[list[str], Rows]:
-    """Return the heads and rows of a table: each webhook's ratios to the first webhook. A single webhook has none."""
+    """Return the column headings and the rows of a table with the ratios of each webhook to the first webhook.
+
+    The first webhook has no column.
+    """
     found = ratios(result.series)
     both = result.arrivals == "both"
     heads = [f"{one['target']}, {one['arrivals']}" if both else one["target"] for one in found]

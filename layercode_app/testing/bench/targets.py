@@ -44,7 +44,7 @@ class Serving:
 
 @contextmanager
 def open_targets(names: Sequence[str], *, secret: str, serving: Serving) -> Iterator[list[Target]]:
-    """Open a target for each name, which is a URL or an agent, in this order.
+    """Open one target for each name, in the given order. A name is a URL or an agent.
 
     Agents are served until the block ends or SIGTERM arrives. `secret` signs the requests to URLs. Raises
     AgentNotFoundError, ConfigurationError or DeveloperError if an agent cannot be served.
@@ -89,7 +89,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextmanager
 def _served(agent: str, label: str, serving: Serving) -> Iterator[Target]:
-    """Serve an agent by `run` in a separate process, with a temporary journal and without telemetry or alerts."""
+    """Start `run` for an agent in a separate process, with a temporary journal and without telemetry or alerts."""
     with TemporaryDirectory(prefix="layercode-bench-", ignore_cleanup_errors=True) as folder:
         port, secret, output = free_port(), f"bench-{secrets.token_hex(16)}", Path(folder, "output.txt")
         command = [sys.executable, "-m", "layercode_app", "run", "--agent", agent, "--host", "127.0.0.1"]

@@ -54,7 +54,7 @@ class Used:
 
 
 class Server:
-    """The processes of a webhook: those with the given ids and their children, which are looked up for each sample."""
+    """The processes of a webhook: those with the given ids, and the children that they have when a sample is taken."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids

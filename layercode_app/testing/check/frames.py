@@ -16,7 +16,7 @@ MANGLED = ("Ã¼", "Ã©", "ä½", "ðŸ", "\ufffd")
 @check(
     "frames.content-type",
     "the answer is text/event-stream",
-    why="the platform speaks no other content type",
+    why="the platform does not speak an answer of another content type",
     fix="Send Content-Type: text/event-stream.",
 )
 async def content_type(probe: Probe) -> None:
@@ -58,7 +58,7 @@ async def types(probe: Probe) -> None:
 @check(
     "frames.turn-id",
     "every event carries the turn_id of its request",
-    why="the platform drops the speech of another turn, and the caller hears silence",
+    why="the platform drops speech that has the turn_id of another turn, and the caller hears silence",
     fix="Copy turn_id from the request into every event, including response.end.",
 )
 async def turn_id(probe: Probe) -> None:
@@ -72,7 +72,7 @@ async def turn_id(probe: Probe) -> None:
 @check(
     "frames.end",
     "response.end is sent exactly once",
-    why="without it the turn never ends for the caller; a second one ends the next turn",
+    why="without response.end the turn never ends for the caller; a second response.end ends the next turn",
     fix="Send response.end in one place, in a `finally` block.",
 )
 async def end(probe: Probe) -> None:
@@ -86,7 +86,7 @@ async def end(probe: Probe) -> None:
     "frames.end-last",
     "response.end is the last event",
     why="speech after the end is not spoken",
-    fix="Wait for everything that speaks before you send response.end.",
+    fix="Send response.end only after every task that speaks has finished.",
 )
 async def end_last(probe: Probe) -> None:
     """Check that no event follows `response.end` in the sample answer."""
@@ -102,7 +102,7 @@ async def end_last(probe: Probe) -> None:
     fix="Flush every event. Look for a middleware, compression or proxy that buffers the answer.",
 )
 async def streams(probe: Probe) -> None:
-    """Fail if the answer has a Content-Length, is compressed, or brings all speech at once after a wait."""
+    """Fail if the answer has a Content-Length or is compressed, or if all speech arrives at once after a delay."""
     sample = (await probe.sample()).needs_stream()
     if "content-length" in sample.headers:
         raise FailedError("the answer has a Content-Length, so it was complete before it was sent")

@@ -55,7 +55,7 @@ class Exchange:
         return f"{self.status} {shown!r}"
 
     def needs_stream(self) -> Exchange:
-        """Return this exchange. Raises FailedError unless it is a 200 with events."""
+        """Return this exchange. Raises FailedError unless its status is 200 and it has events."""
         if self.error or self.status != 200:
             raise FailedError(f"expected 200 and a stream, got {self.summary}")
         if not self.frames:
@@ -63,13 +63,13 @@ class Exchange:
         return self
 
     def needs_whole_turn(self) -> Exchange:
-        """Return this exchange. Raises FailedError unless it is a 200 with events, one of them `response.end`."""
+        """Return this exchange. Raises FailedError unless its status is 200 and its events include `response.end`."""
         if END not in [frame.type for frame in self.needs_stream().frames]:
             raise FailedError("the stream has no response.end")
         return self
 
     def needs_json(self) -> Any:
-        """Return the JSON of an acknowledgement, None for an empty body. Raises FailedError for any other answer."""
+        """Return the JSON of an acknowledgement; None if its body is empty. Raises FailedError for any other answer."""
         if self.error or not 200 <= self.status < 300 or self.is_stream:
             kind = "a stream" if self.is_stream else self.summary
             raise FailedError(f"expected 200 and JSON, got {kind}")
@@ -116,8 +116,8 @@ class Probe:
     async def post(self, body: bytes, headers: Mapping[str, Any]) -> Exchange:
         """Post these bytes with these headers. Failures are recorded in the exchange.
 
-        After a crash a server may close the connection silently, so the next request on this connection is lost. Then
-        that request is sent once more.
+        A server that crashed may have closed the connection silently. So if a request fails right after an answer with
+        a 5xx status, the request is sent once more.
         """
         after_a_crash = self._crashed
         exchange = await self._post(body, headers)
@@ -159,7 +159,7 @@ class Probe:
         return exchange
 
     def sign(self, body: bytes, *, timestamp: int | None = None) -> str:
-        """Return the valid signature header of a body, for now or for another time in epoch seconds."""
+        """Return a valid signature header for a body. It is signed now, or at `timestamp` (epoch seconds)."""
         return sign(body, self._client.secret, timestamp=timestamp)
 
 

@@ -44,10 +44,10 @@ async def right(probe: Probe) -> None:
     "signature.raw-bytes",
     "the signature is verified over the raw bytes",
     why="the platform formats JSON differently from your language, so real calls would be refused at random",
-    fix="Verify the raw bytes of the request before parsing; never serialize them again.",
+    fix="Verify the signature over the raw bytes of the request, not over JSON that you parsed and serialized again.",
 )
 async def raw_bytes(probe: Probe) -> None:
-    """Send a signed body whose white space, escapes and numbers differ between JSON writers."""
+    """Send a signed body with white space, escapes and numbers that another JSON library would write differently."""
     event = probe.talk().event("message", text="Grüße 2.0", metadata={"ratio": 2.0, "10": 1, "9": 1e-7})
     body = json.dumps(event, indent=3, ensure_ascii=False).replace("ü", "\\u00fc", 1).encode()
     (await probe.post(body, {HEADER: probe.sign(body)})).needs_stream()
@@ -98,7 +98,7 @@ async def time_is_signed(probe: Probe) -> None:
     fix="Refuse if t is more than 300 s in the past.",
 )
 async def stale(probe: Probe) -> None:
-    """Send signatures just over the limit and a day old."""
+    """Send two signatures: one is 330 seconds old, the other a day."""
     body = _body(probe)
     for age in (330, DAY):
         await _refused(probe, probe.sign(body, timestamp=int(time.time()) - age), body=body)
@@ -111,7 +111,7 @@ async def stale(probe: Probe) -> None:
     fix="Refuse if t is more than 300 s in the future: compare the absolute difference.",
 )
 async def future(probe: Probe) -> None:
-    """Send signatures just over the limit and a day ahead."""
+    """Send two signatures from the future: one is 330 seconds ahead, the other a day."""
     body = _body(probe)
     for ahead in (330, DAY):
         await _refused(probe, probe.sign(body, timestamp=int(time.time()) + ahead), body=body)
@@ -138,7 +138,7 @@ async def tolerance(probe: Probe) -> None:
     fix="Collect all v1 parts, and accept the request if one of them is valid.",
 )
 async def rotation(probe: Probe) -> None:
-    """Send the valid v1 part before an invalid one, then after it."""
+    """Send two headers with a valid and an invalid v1 part: the valid part comes first in one, last in the other."""
     for parts in ("{right},{wrong}", "{wrong},{right}"):
         body = _body(probe)
         stated, _, digest = probe.sign(body).partition(",")

@@ -66,7 +66,10 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
 
 
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
-    """Return whether NONSENSE gets the same answer as ASK did, apart from words that occur in these two questions."""
+    """Return whether the agent gives NONSENSE the same answer as ASK. Words of these two questions are ignored.
+
+    `spoken` is the answer to ASK.
+    """
     nonsense = (await probe.talk().say(NONSENSE)).spoken
     return _own_words(spoken) == _own_words(nonsense)
 
@@ -172,7 +175,7 @@ async def interrupted_early(probe: Probe) -> None:
     fix="Do not block: use async clients, no global lock, and enough workers.",
 )
 async def at_once(probe: Probe) -> None:
-    """Compare one caller alone with many at once. Fail only if the many are much slower in each of several tries."""
+    """Compare the time for one caller with that for many at once. Fail if the latter is much longer in every try."""
     alone = together = 0.0
     for _ in range(TRIES):
         alone, together = await _one_and_all(probe)
@@ -182,7 +185,7 @@ async def at_once(probe: Probe) -> None:
 
 
 async def _one_and_all(probe: Probe) -> tuple[float, float]:
-    """Return the seconds for one caller alone, and for all callers at once."""
+    """Return the seconds until one caller is answered, and until all of several concurrent callers are answered."""
     begun = time.perf_counter()
     (await probe.talk().say("Hello, number 0")).needs_whole_turn()
     alone = time.perf_counter() - begun

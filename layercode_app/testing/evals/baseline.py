@@ -21,8 +21,7 @@ def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
     """Return a line for each result that is worse than the baseline by more than chance.
 
     Raises ConfigurationError if the baseline cannot be read. A scenario that is not in the baseline must pass in every
-    run. If a scenario has fewer than FEWEST_RUNS runs, now or in the baseline, any lower
-    pass rate counts as worse.
+    run. If a scenario has fewer than FEWEST_RUNS runs, now or in the baseline, any lower pass rate counts as worse.
     """
     known = _read(baseline)
     found = [(row, known.get(_key(row)) or known.get(("", *_key(row)[1:]))) for row in rows]
@@ -52,7 +51,7 @@ def _has_few(row: Row, before: Row) -> bool:
 
 
 def _least_chance(row: Row, before: Row) -> float:
-    """Return the chance of the largest possible difference for these numbers of runs: before all passed, now none."""
+    """Return the chance of the worst result that these numbers of runs allow: all runs passed before, and none now."""
     return chance_of_fewer(0, row["runs"], before["runs"], before["runs"])
 
 

@@ -45,13 +45,16 @@ def chance_of_fewer(passed: int, runs: int, before: int, runs_before: int) -> fl
 
 
 def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) -> float:
-    """Return the chance of this or a rarer difference between equally good agents (two-sided Fisher's exact test)."""
+    """Return the chance that equally good agents differ like this, or in a less likely way.
+
+    This is the two-sided Fisher's exact test.
+    """
     weights = _weights(runs, other + passed, runs_other)
     return sum(weight for weight in weights.values() if weight <= weights[passed]) / sum(weights.values())
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Return the number of ways to reach each possible number of passes of the first agent.
+    """Return a dictionary: each possible number of passes of the first agent, and how many ways lead to it.
 
     Both agents together passed `passed_together` times.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Summarize each agent, scenario and model: runs, passed runs, statistics of passing, and median TTFS in ms."""
+    """Summarize each agent, scenario and model: runs, passed runs, pass rate statistics, and median TTFS in ms."""
     groups: dict[tuple[str, str, str], list[Played]] = {}
     for one in played:
         groups.setdefault((one.agent, one.scenario, one.model), []).append(one)

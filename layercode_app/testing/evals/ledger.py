@@ -54,7 +54,10 @@ class Ledger:
         return found
 
     def add(self, run: Play, played: Played) -> None:
-        """Save a finished run, unless its caller or judge gave no answer: `--resume` plays such a run again."""
+        """Save a finished run.
+
+        A run whose caller or judge gave no answer is not saved, so that `--resume` plays it again.
+        """
         self.spent += played.spent
         if self._path is not None and not played.errors:
             with self._path.open("a", encoding="utf-8") as file:
@@ -102,7 +105,7 @@ def _read(path: Path) -> dict[str, Played]:
         except (ValueError, KeyError, TypeError) as error:
             if number < len(lines):
                 raise ConfigurationError(
-                    f"--resume: {path}:{number} is no finished run ({error}); delete the file to begin anew."
+                    f"--resume: {path}:{number} is not a finished run ({error}); delete the file to begin anew."
                 ) from error
             # Remove the incomplete line, because further runs are appended to the file.
             path.write_text("".join(f"{whole}\n" for whole in lines[:-1]), encoding="utf-8")

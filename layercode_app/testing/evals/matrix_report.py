@@ -35,7 +35,7 @@ def show_matrix(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def matrix_table(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str], list[list[str]]]:
-    """Return the title, heads and rows of the table, for a page."""
+    """Return the title, the column headings and the rows of the table, for a page."""
     heads = ["interruption", *(f"{row['agent']} {row['model']}".strip() + f": {row['scenario']}" for row in rows)]
     return "Interruptions survived", heads, [[kind, *(_cell(row, kind) for row in rows)] for kind in DRILLS]
 

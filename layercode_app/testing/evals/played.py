@@ -72,7 +72,7 @@ class Played:
 
     @staticmethod
     def says_no(verdict: dict[str, Any]) -> str:
-        """Return the answer "no" of a judge as a reason."""
+        """Return the text of a reason for a verdict "no" of a judge."""
         return f"the judge says no to {verdict['question']!r}: {verdict['reason']}"
 
     @property
@@ -81,7 +81,7 @@ class Played:
         return (self.cost or 0.0) + self.helper_cost
 
     def to_json(self, *, whole: bool = False) -> dict[str, Any]:
-        """Return a dictionary for JSON. Without `whole` it has the transcript, but no times and tools of each turn."""
+        """Return a dictionary for JSON. Without `whole`, it has the transcript, but not the turns' tools and times."""
         told = {**vars(self), "passed": self.passed, "reasons": self.reasons}
         return told if whole else {name: value for name, value in told.items() if name != "conversation"}
 

@@ -25,7 +25,7 @@ def show_reliability(played: Sequence[Played]) -> None:
 
 
 def reliability_table(played: Sequence[Played]) -> tuple[str, list[str], list[list[str]]]:
-    """Return the title, heads and rows of the table, for a page."""
+    """Return the title, the column headings and the rows of the table, for a page."""
     return "Reliability", [*HEADS], [_cells(row) for row in reliability(played)]
 
 

@@ -1,4 +1,4 @@
-"""Report an evaluation: on the terminal or as JSON, in files, against a baseline; and decide whether it passed."""
+"""Print an evaluation or its JSON, write its files, compare it with a baseline, and decide whether it passed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def _write(played: Sequence[Played], rows: list[dict[str, object]], files: Mappi
 
 def _tell_unpriced(requests: int) -> None:
     if requests:
-        print_line(f"{counted(requests, 'model request')} without a known price: costs and --max-cost leave them out.")
+        print_line(
+            f"{counted(requests, 'model request')} without a known price: not included in the costs or in --max-cost."
+        )
 
 
 def _tell(skipped: int, excused: bool) -> None:

@@ -48,12 +48,12 @@ class Step(Part):
     metadata: dict[str, Any] = Field(default={}, description="Metadata of this event, merged with the scenario's.")
     expect: Expectation = Expectation()
     judge: str | None = Field(
-        default=None, description="A question about the turn to a judge model. The answer yes passes."
+        default=None, description="A question about the turn for a judge model. Only the answer no fails."
     )
 
 
 class Scenario(Part):
-    """One conversation: either fixed `turns`, or a simulated `caller` and what must be done by the `end`."""
+    """One conversation: fixed `turns` or a simulated `caller`. `end` is what must be true when the call is over."""
 
     name: str
     turns: list[Step] = Field(default=[], description="The caller's turns in a fixed order.")
@@ -66,8 +66,8 @@ class Scenario(Part):
     mock: dict[str, Any] = Field(default={}, description="Answers by tool name. The tools named here do not run.")
     notes: dict[str, list[str]] = Field(
         default={},
-        description="Notes from earlier calls about callers, by the id that `remember` returns. Calls on the dev page "
-        "have the server's own notes instead.",
+        description="Notes on callers from earlier calls. The keys are the callers' ids, as `remember` returns them. "
+        "Calls on the dev page have the server's own notes instead.",
     )
     history_tokens: int | None = Field(
         default=None,

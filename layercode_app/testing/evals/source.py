@@ -1,4 +1,4 @@
-"""Hash the source code that affects a run: the agents' folders, and the modules that scenario files name."""
+"""Hash the source code that affects a run: the agents' folders, and the packages that scenario files refer to."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_written_to_keeps_no_runs(tmp_path: Path) -> Non
 def test_a_broken_file_of_runs_is_a_clear_error(file: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
     path.write_text('{"key": 1}\n{}\n')
-    with pytest.raises(ConfigurationError, match=r"runs\.jsonl:1 is no finished run"):
+    with pytest.raises(ConfigurationError, match=r"runs\.jsonl:1 is not a finished run"):
         Ledger(path, resume=True)
     assert Ledger(tmp_path / "none" / "runs.jsonl", resume=True).spent == 0
 

@@ -269,10 +269,10 @@ async def test_a_model_that_raises_is_an_error_of_its_run() -> None:
         ("caller: {goal: g, behaviour: {interrupts: 2}}", "less than or equal to 1"),
         ("caller: {goal: g, max_turns: 0}", "greater than or equal to 1"),
         ("caller: {goal: g}, end: {outcome: [x]}", "end.outcome: Extra inputs"),
-        ("caller: {goal: g}, end: {unsaid: ['(sorry|apolog']}", "to find it as a text, write \\(sorry\\|apolog"),
-        ("caller: {goal: g}, end: {said: ['$5 (about']}", "'$5 (about' is no regular expression"),
-        ("caller: {script: [{when: '*', say: x}]}", "'*' is no regular expression"),
-        ("turns: [{say: b, expect: {matches: ['[a']}}]", "'[a' is no regular expression"),
+        ("caller: {goal: g}, end: {unsaid: ['(sorry|apolog']}", "to find it as plain text, write \\(sorry\\|apolog"),
+        ("caller: {goal: g}, end: {said: ['$5 (about']}", "'$5 (about' is not a regular expression"),
+        ("caller: {script: [{when: '*', say: x}]}", "'*' is not a regular expression"),
+        ("turns: [{say: b, expect: {matches: ['[a']}}]", "'[a' is not a regular expression"),
     ],
 )
 def test_a_wrong_caller_is_refused_with_the_place(tmp_path: Path, scenario: str, message: str) -> None:

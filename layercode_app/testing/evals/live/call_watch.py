@@ -40,7 +40,10 @@ def watch_for(voice: VoiceAgent[Any, Any], answers: Mapping[str, Any]) -> CallWa
 
 
 class WatchedRunner(AgentRunner):
-    """An agent runner that tells each simulated call's watch what happens. `watches` holds them by conversation id."""
+    """An agent runner that mocks the tools of simulated calls, and reports what happens to the `CallWatch` of each.
+
+    `watches` maps conversation ids to these objects.
+    """
 
     def __init__(self, voice: VoiceAgent[Any, Any], *, watches: Mapping[str, CallWatch]) -> None:
         super().__init__(voice)

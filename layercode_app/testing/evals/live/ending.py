@@ -26,7 +26,7 @@ class Ending:
 
     @property
     def came_to_an_end(self) -> bool:
-        """Whether one of the two sides ended the call, so that its result can be graded."""
+        """Whether the caller or the agent ended the call. Other calls are not graded."""
         return self.how in ("goal reached", "caller", "agent", "max_turns")
 
 
@@ -55,7 +55,7 @@ def ending_of(account: Account, spec: CallerSpec, closed_because: str | None) ->
 
 
 def failed(error: BaseException, *, script: object) -> Ending:
-    """Return the end of a call whose caller raised an error. If `script` is a function's address, the text names it."""
+    """Return the end of a call whose caller raised an error. If `script` is a string, the text names it."""
     who = f"The caller's script {script}" if isinstance(script, str) else "The caller"
     return Ending("failed", f"{who} raised {type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}.")
 

@@ -80,7 +80,10 @@ class Line:
         return turn.accepted and words >= step.interrupt
 
     async def _stay_silent(self) -> HeardTurn | None:
-        """Wait. The platform sends the agent nothing, so a silent caller's turn is in no journal."""
+        """Wait, and return an empty turn, or None if the connection closed.
+
+        The platform sends the agent no event while a caller is silent, so the journal has no record of this turn.
+        """
         await asyncio.sleep(SILENT_SECONDS)
         self._silences += 1
         return HeardTurn(f"silence-{self._silences}", "", 0) if self.closed_because is None else None

@@ -34,7 +34,7 @@ END_SECONDS: Final = 10.0
 
 @dataclass(frozen=True)
 class LiveCaller:
-    """A simulated caller: the scenario that describes them, their mind, and the seed of their behaviour."""
+    """A simulated caller: scenario, `caller:` spec, the mind that chooses the words, and the seed of the behaviour."""
 
     scenario: Scenario
     spec: CallerSpec
@@ -68,7 +68,7 @@ class LiveCall:
         self._stopping.set()
 
     async def hold(self, conversation_id: str) -> None:
-        """Hold the call to its end, hang up, and grade it."""
+        """Run the call to its end, hang up, and grade the call if the caller or the agent ended it."""
         began = time.monotonic()
         try:
             self.ending = await self._talk()

@@ -43,7 +43,7 @@ def _number_places(words: list[str]) -> list[int]:
 
 
 def halves(line: str) -> list[str]:
-    """Return a sentence as two messages, cut at the pause nearest to its middle; one message if it has one word."""
+    """Split a sentence into two messages, at the pause or else the space nearest to its middle; keep one word whole."""
     places = [found.span() for found in _PAUSES.finditer(line)] or [found.span() for found in re.finditer(r"\s+", line)]
     if not places:
         return [line]

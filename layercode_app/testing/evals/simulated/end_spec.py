@@ -37,7 +37,7 @@ class End(Part):
     )
     judge: list[str] | str = Field(
         default=[],
-        description="Questions about the whole conversation, names of stock judges, or `all`. The answer yes passes.",
+        description="Questions about the whole call, names of stock judges, or `all`. Only the answer no fails.",
     )
 
     @property

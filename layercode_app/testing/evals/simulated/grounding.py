@@ -18,9 +18,9 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def ungrounded(turns: Sequence[HeardTurn], records: Sequence[TurnRecord]) -> Iterator[tuple[int, str]]:
-    """Yield each amount that the agent said before it was known: the turn's number, and the amount's text.
+    """Yield the turn's number and the text of each amount that the agent said without a source.
 
-    Known amounts come from tool arguments and results, the caller's words, the greeting and the prompt.
+    Sources are the prompt, the greeting, and the caller's words, tool arguments and tool results so far.
     """
     known = _prompted(records)
     for place, turn in enumerate(turns, 1):

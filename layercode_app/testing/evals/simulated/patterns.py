@@ -25,7 +25,7 @@ def _checked(pattern: str) -> str:
         _compiled(pattern)
     except re.error as error:
         raise ValueError(
-            f"{pattern!r} is no regular expression ({error}); to find it as a text, write {re.escape(pattern)}"
+            f"{pattern!r} is not a regular expression ({error}); to find it as plain text, write {re.escape(pattern)}"
         ) from error
     return pattern
 

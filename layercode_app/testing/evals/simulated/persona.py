@@ -63,7 +63,10 @@ class Persona:
         return self._bounded(understood(answer))
 
     def _bounded(self, move: Move) -> Move:
-        """Return the move, or hang up if the model has said the same line, or nothing, MOST_SAME times in a row."""
+        """Return the move, or a move that hangs up if the model repeats itself.
+
+        It repeats itself if it said the same line, or nothing, MOST_SAME times in a row.
+        """
         if move.last:
             self._end = Move(None, reached=move.reached)
         if move.say is None or move.last:

@@ -47,7 +47,7 @@ class Rules:
         return Move(None, self._waited())
 
     def _waited(self) -> str:
-        """Return why the caller hung up with lines left to say; empty if no line is left."""
+        """Return why the caller hung up although lines are left; empty if no line is left."""
         if not self._left:
             return ""
         return f"the caller hung up, because {self._left[0].when!r} was not heard; they still had to say {self._left[0].say!r}"

@@ -131,7 +131,7 @@ class SimulatedCaller:
         return Hearing(" ".join(turn.heard for turn in new), exchanges, broke_in, self._spec.facts, random)
 
     def _say(self, move: Move, planned: Plan, random: Random, turns: int) -> Step:
-        """Return the step that says the line. Of a line that is split, return the first half and queue the second.
+        """Return the step that says the line. If the line is split, return the first half and queue the second.
 
         The planned interruption or sound applies to the reply to the last part.
         """
