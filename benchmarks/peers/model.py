@@ -77,7 +77,10 @@ class Model(asyncio.Protocol):
         self._received += data
         head, gap, body = self._received.partition(b"\r\n\r\n")
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        if gap and len(body) >= int(lengths[0].split(b":")[1]):
+        if gap and not lengths:  # a request without a body, which opens the connection before the first turn
+            self._received = b""
+            self._transport.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        elif gap and len(body) >= int(lengths[0].split(b":")[1]):
             self._received = b""
             self._transport.write(HEAD)
             self._speak(iter(reply(json.loads(body)["messages"])))

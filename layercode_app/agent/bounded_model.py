@@ -21,6 +21,7 @@ from pydantic_ai.settings import ModelSettings
 
 from .._compat.pydantic_ai import can_replace_events, replace_events
 from ..conversation.timeout import Timeout
+from .first_words import LaterPieces
 from .models import falls_back
 from .replayed_events import ReplayedEvents
 from .retry import Retries
@@ -92,7 +93,8 @@ class BoundedModel(WrapperModel):
                 if can_replace_events(stream):
                     events = aiter(stream)
                     first = await anext(events, None)
-                    replace_events(stream, ReplayedEvents(first, events))
+                    later = LaterPieces(events, self._retries.has_spoken)
+                    replace_events(stream, ReplayedEvents(first, later))
         except TimeoutError as error:
             raise ModelRequestTimeout(self.model_name, self._seconds, setting=SETTING) from error
         return stream

@@ -39,7 +39,7 @@ async def run_with_retries(
         try:
             return await _run_once(voice, turn, writer, retries, given)
         except Exception as error:  # errors that are not transient are raised again
-            if turn.live.spoken.by_model or turn.record.tools or not await retries.again(error):
+            if retries.has_spoken() or turn.record.tools or not await retries.again(error):
                 raise
             turn.live.spoken.drop_half()
 

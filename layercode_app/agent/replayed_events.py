@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 
@@ -27,6 +27,7 @@ class ReplayedEvents:
         return first
 
     async def aclose(self) -> None:
-        """Close the stream's events."""
-        if isinstance(self._events, AsyncGenerator | ReplayedEvents):
-            await self._events.aclose()
+        """Close the stream's events, if they can be closed."""
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            await close()

@@ -41,6 +41,10 @@ class Retries:
         self._pauses = list(RETRY_SECONDS)
         self._stalls = 0
 
+    def has_spoken(self) -> bool:
+        """Return whether the model's words were spoken in this turn."""
+        return self._turn.live.spoken.by_model
+
     async def again(self, error: Exception) -> bool:
         """Return whether to retry after this error. If so, first count the retry and wait for the backoff."""
         if not transient(error):

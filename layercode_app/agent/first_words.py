@@ -1,0 +1,86 @@
+"""First words first: when the event loop is busy, answers that have begun to speak wait for those that have not.
+
+A caller hears the silence before the first word. Later words come faster than they are spoken, so they can wait for
+some milliseconds. An event loop knows no priorities: each step towards a first word waits until the loop has worked off
+all that arrived before it. So in each iteration of the loop, only one answer that has begun may process its next piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+
+class Turnstile:
+    """Lets one task pass in each iteration of the event loop. The other tasks wait, in order of arrival."""
+
+    __slots__ = ("_loop", "_passed", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._passed = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def pass_through(self) -> None:
+        """Return at once if nobody has passed in this iteration of the loop. Otherwise, wait for an iteration."""
+        if self._passed:
+            waiting = self._loop.create_future()
+            self._waiting.append(waiting)
+            await waiting
+        else:
+            self._passed = True
+            self._loop.call_soon(self._open)
+
+    def _open(self) -> None:
+        """Let the next task pass. `call_soon` calls this again in the next iteration, until no task waits."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():  # A task that was cancelled while it waited does not pass.
+                waiting.set_result(None)
+                self._loop.call_soon(self._open)
+                return
+        self._passed = False
+
+
+_turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, Turnstile] = WeakKeyDictionary()
+
+
+def turnstile() -> Turnstile:
+    """Return the turnstile of the running event loop."""
+    loop = asyncio.get_running_loop()
+    found = _turnstiles.get(loop)
+    if found is None:
+        found = _turnstiles[loop] = Turnstile(loop)
+    return found
+
+
+class LaterPieces:
+    """Iterates over the events of a model's stream. Once `spoke()` is true, each event passes the turnstile."""
+
+    __slots__ = ("_events", "_spoke", "_turnstile")
+
+    def __init__(self, events: AsyncIterator[Any], spoke: Callable[[], bool]) -> None:
+        self._events = events
+        self._spoke = spoke
+        self._turnstile = turnstile()
+
+    def __aiter__(self) -> LaterPieces:
+        return self
+
+    def __anext__(self) -> Awaitable[Any]:
+        # Until the first word, return the stream's own awaitable: this adds no coroutine to an event.
+        return self._pass() if self._spoke() else self._events.__anext__()
+
+    async def _pass(self) -> Any:
+        event = await self._events.__anext__()
+        await self._turnstile.pass_through()
+        return event
+
+    async def aclose(self) -> None:
+        """Close the stream's events, if they can be closed."""
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            await close()
