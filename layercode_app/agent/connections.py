@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from .._compat.openai import http_client, keep_idle, wrap_transports
+from .._compat.openai_requests import keep_copies, send_json_as_is
 from .._compat.pydantic_ai import resolves_per_run
 from .models import models_of, single_models
 from .resent_requests import ResendingTransport
@@ -55,6 +56,8 @@ class Connections:
             client = http_client(model)
             keep_idle(client, self._idle_seconds)
             wrap_transports(client, ResendingTransport)
+            if keep_copies(getattr(getattr(model, "provider", None), "client", None)):
+                send_json_as_is()
 
     async def close(self) -> None:
         """Close all connections."""

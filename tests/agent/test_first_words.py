@@ -66,8 +66,8 @@ async def test_no_piece_waits_before_the_first_word_and_the_stream_is_closed() -
         finally:
             closed.append(True)
 
-    for spoke in (False, True):
-        events = LaterPieces(pieces(), lambda spoke=spoke: spoke)
+    for spoke in (lambda: False, lambda: True):
+        events = LaterPieces(pieces(), spoke)
         assert await anext(aiter(events)) == "one"
         await events.aclose()
     assert closed == [True, True]

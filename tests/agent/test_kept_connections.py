@@ -13,12 +13,15 @@ from urllib.parse import urlsplit
 import httpx
 import httpx2
 import pytest
+from openai import AsyncOpenAI
+from openai.resources.chat.completions import completions
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app._compat.openai import has_idle_connection, http_client, wrap_transports
+from layercode_app._compat.openai_requests import CONVERTER
 from layercode_app.agent import open_calls
 from layercode_app.agent.models import models_of, single_models
 from layercode_app.agent.open_calls import OpenCalls
@@ -254,3 +257,27 @@ async def test_agents_of_one_provider_share_their_connections(tmp_path: Path, mo
             another = LayerCode(VoiceAgent("one", Agent()), settings=given)
     first, second = (next(single_models(models_of(one.agents.values()))).provider for one in (app, another))
     assert first is not second, "the next start may have another key"
+
+
+async def test_each_request_is_sent_by_the_same_client_without_converting_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[Any] = []
+    converted: list[Any] = []
+    make: Any = vars(AsyncOpenAI)["with_options"]
+
+    def with_options(self: Any, **options: Any) -> Any:
+        copied.append(self)
+        return make(self, **options)
+
+    async def convert(data: Any, expected: Any) -> Any:
+        converted.append(data)
+        return data
+
+    monkeypatch.setattr(AsyncOpenAI, "with_options", with_options)
+    monkeypatch.setattr(completions, CONVERTER, convert)
+    async with an_agent() as (agent, _), calling(LayerCode(agent, settings=settings(tmp_path))) as caller:
+        for _ in range(3):
+            assert (await caller.say("hello")).spoken == "Good day."
+    assert len(copied) == 1
+    assert converted == []
