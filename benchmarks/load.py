@@ -12,10 +12,12 @@ from typing import cast
 from layercode_app.webhook import HEADER, sign
 
 SECRET = "test-bench"
+TEXT = "hello there"
+"""What callers say, unless told otherwise."""
 _ids = count(1)
 
 
-def request(path: str, conversation_id: str, text: str = "hello there") -> bytes:
+def request(path: str, conversation_id: str, text: str = TEXT) -> bytes:
     """Return a new signed turn, as the bytes of an HTTP request."""
     turn = f"bench-{time.time_ns()}-{next(_ids)}"
     event = {
@@ -116,6 +118,7 @@ async def drive(
     spread: float = 0.0,
     remembering: bool = True,
     limit: float = 120.0,
+    text: str = TEXT,
 ) -> Measured:
     """Let each caller hold one conversation of `turns` turns; without `remembering`, each turn is a new conversation.
 
@@ -126,7 +129,7 @@ async def drive(
     loop = asyncio.get_running_loop()
     run = time.time_ns()
     plans = [
-        [request(path, f"c-{run}-{caller}-{0 if remembering else turn}") for turn in range(turns)]
+        [request(path, f"c-{run}-{caller}-{0 if remembering else turn}", text) for turn in range(turns)]
         for caller in range(callers)
     ]
 

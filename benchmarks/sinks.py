@@ -92,14 +92,15 @@ def server(env: Mapping[str, str]) -> Iterator[tuple[int, psutil.Process]]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait(port)
+            wait_until_served(port)
             yield port, psutil.Process(process.pid)
         finally:
             process.terminate()
             process.wait(20)
 
 
-def _wait(port: int) -> None:
+def wait_until_served(port: int) -> None:
+    """Wait until a server answers on the port. Exits the program if none does within 40 s."""
     deadline = time.monotonic() + 40
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):

@@ -23,6 +23,8 @@ from .catalogue import ROOT
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 COMMON = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-test"}
 REMEMBERED_WORDS = 12
+THIRTY, ORDER = "thirty words please", "order thirty words please"
+"""What callers say to hear thirty words, without or after a call of the tool `order`."""
 
 
 def _chunk(payload: str) -> bytes:
@@ -42,7 +44,17 @@ def _end() -> bytes:
     return b"".join(map(_chunk, chunks)) + b"0\r\n\r\n"
 
 
+def _call() -> bytes:
+    function = {"name": "order", "arguments": '{"item": "words", "count": 30}'}
+    delta = {
+        "role": "assistant",
+        "tool_calls": [{"index": 0, "id": "call-1", "type": "function", "function": function}],
+    }
+    return _chunk(json.dumps(COMMON | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}))
+
+
 WORDS = [_piece(f"word{number} ") for number in range(TOKENS)]
+CALL = _call()
 END = _end()
 
 
@@ -53,6 +65,10 @@ def reply(messages: list[dict[str, Any]]) -> list[bytes]:
         return WORDS[:1]
     if said[-1].startswith("hello there"):
         return [*WORDS, END]
+    if said[-1] == ORDER and messages[-1]["role"] == "user":
+        return [CALL, END]
+    if said[-1] in (THIRTY, ORDER):
+        return [*WORDS * 3, END]
     before = said[:-1] if said[-1].endswith("?") else said
     heard = " then ".join(" ".join(text.split()[:REMEMBERED_WORDS]) for text in before)
     return [*(_piece(word + " ") for word in f"So far you said: {heard or 'nothing'}.".split()), END]
