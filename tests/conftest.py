@@ -133,13 +133,19 @@ def warned() -> Iterator[list[str]]:
 
 
 LONGEST = (
-    "scaffold/test_two_commands.py", "scaffold/test_colleague.py", "strict_models/test_property.py", "scaffold/test_projects.py",
-    "emulator/test_turns_any_order.py", "conversation/test_property.py", "watch/test_hosts.py",
-    "e2e/test_hundred_calls.py", "testing/test_check.py", "platform/test_tunnel.py", "conversation/test_aborted_requests.py",
-    "server/test_shutdown.py", "testing/test_bench.py", "hardening/test_fuzz.py", "hardening/test_fuzz_emulator.py",
-    "observability/test_faults.py", "observability/test_log_files.py", "e2e/test_dev_page_looks.py",
-    "e2e/test_dev_page.py", "observability/test_spans.py", "testing/test_plugin.py", "strict_models/test_conversations.py",
-    "agents/test_gallery.py", "observability/test_overrides.py", "agent/test_hanging_models.py",
+    "scaffold/test_two_commands.py", "scaffold/test_colleague.py", "strict_models/test_property.py",
+    "docsite/test_tutorial.py", "scaffold/test_projects.py", "agents/test_simulated.py",
+    "journal/stores/test_turns.py", "e2e/test_dev_page.py", "e2e/test_dev_page_looks.py", "platform/test_tunnel.py",
+    "observability/test_log_files.py", "journal/stores/test_fault_table.py", "conversation/test_history_steps.py",
+    "journal/stores/test_workers.py", "adopt/test_adopt.py", "e2e/test_fork_page.py",
+    "agents/test_first_sentences.py", "testing/test_check.py", "testing/test_plugin.py", "e2e/test_hostile_pages.py",
+    "observability/test_spans.py", "journal/stores/test_corrected.py", "e2e/test_simulated_page.py",
+    "scaffold/test_readme.py", "watch/test_hosts.py", "journal/stores/test_kept_tasks.py", "server/test_hosts.py",
+    "e2e/test_review_page.py", "journal/stores/test_processes.py", "e2e/test_official_client.py",
+    "collect/test_collectors.py", "server/test_killed.py", "server/test_shutdown.py", "observability/test_faults.py",
+    "agent/test_hanging_models.py", "testing/test_bench.py", "emulator/test_hearing.py",
+    "conversation/test_summaries.py", "conversation/test_property.py", "dev/test_simulated_calls.py",
+    "agents/test_gallery.py",
 )  # fmt: skip
 """The files that take longest. A worker that began one last would be waited for by all others."""
 
