@@ -105,7 +105,7 @@ def serving(side: Side, model: str) -> Iterator[tuple[int, psutil.Process]]:
 
 
 def cost(side: Side, port: int, process: psutil.Process) -> float:
-    """Return the milliseconds of CPU per turn, including what is exported afterwards."""
+    """Return the milliseconds of CPU per turn, including the time to export telemetry afterwards."""
     before = _cpu_seconds(process)
     measured = asyncio.run(drive(port, side.path, callers=CALLERS, turns=TURNS, remembering=False, text=side.text))
     if measured.failures:

@@ -1,7 +1,7 @@
 """Save the work that the OpenAI client does before each request: it is more than that of all other parts of a turn.
 
 The client compares each value of a request with the types that its parameter may have. With 30 earlier turns that takes
-20 ms for Chat Completions and 40 ms for Responses, in which the event loop serves nobody. The values that PydanticAI
+20 ms for Chat Completions and 40 ms for Responses, in which the event loop does nothing else. The values that PydanticAI
 gives are JSON, which this comparison leaves as they are.
 """
 
@@ -52,7 +52,7 @@ def keep_copies(client: Any) -> bool:
         retries = options["max_retries"]
         found = copies.get(retries)
         if found is None or not _is_as(client, found[0]):
-            # What the client is when the copy is made. Whoever changes the client later gets another copy.
+            # The client's attributes at the time of the copy. If they change later, another copy is made.
             found = copies[retries] = (dict(vars(client)), make(**options))
         return found[1]
 

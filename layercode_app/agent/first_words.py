@@ -25,7 +25,7 @@ class Turnstile:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def pass_through(self) -> None:
-        """Return at once if nobody has passed in this iteration of the loop. Otherwise, wait for an iteration."""
+        """Return at once if no task has passed in this iteration of the loop. Otherwise, wait in line."""
         if self._passed:
             waiting = self._loop.create_future()
             self._waiting.append(waiting)

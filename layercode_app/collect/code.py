@@ -27,7 +27,10 @@ _ENDINGS = (
 
 
 def understand(heard: str, *, pattern: str = "[A-Z0-9]{3,20}") -> Result[str]:
-    """Return the code that was heard, in capitals. Drop signs such as dashes if `pattern` only matches without them."""
+    """Return the code that was heard, in capitals.
+
+    Punctuation such as dashes is dropped if `pattern` matches only the code without it.
+    """
     tokens = _tokens(heard)
     start = next((at for at in range(len(tokens)) if tokens[at] not in LEAD | NOISE), len(tokens))
     if doubtful(tokens[start:]):

@@ -74,7 +74,7 @@ async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> N
 
 
 async def forget(store: Store, conversation_id: str, spoken: Sequence[Carried]) -> None:
-    """Remove the spoken output from the journal; output added since then stays. Raises StoreError."""
+    """Remove `spoken` from the journal. Output that was added after `spoken` was read stays. Raises StoreError."""
     async with _keeping.setdefault(conversation_id, asyncio.Lock()):
         waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
         await store.establish(conversation_id, {KEY: waiting[len(spoken) :] or None})

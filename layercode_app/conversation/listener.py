@@ -99,4 +99,4 @@ class Listener:
 
 
 async def _nowhere(frames: Sequence[Frame]) -> None:
-    """Discard frames: the `send` of a released listener."""
+    """Discard frames. A released listener uses this function as its `send`."""

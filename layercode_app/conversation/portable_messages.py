@@ -48,7 +48,7 @@ def _portable_response(response: ModelResponse) -> ModelResponse:
 
 
 def _portable_part(part: Any, called: bool) -> Any:
-    """Return the part in its portable form, or None to drop it; `called` is whether its response called tools."""
+    """Return the part in its portable form, or None to drop it; `called` says whether the response with this part called tools."""
     if part.part_kind == "text":
         return None if is_blank(part.content) else type(part)(part.content)
     if part.part_kind == "tool-call":

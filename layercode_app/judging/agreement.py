@@ -67,7 +67,7 @@ async def answered(labels: Sequence[Label], judge: Judge | None, concurrency: in
     """
     if judge is None and any(label.answer is None for label in labels):
         raise ConfigurationError(
-            "A label has no `answer`, so a judge must give it. Name the judge's model with --judge."
+            "At least one label has no `answer`, so a judge must answer. Name the judge's model with --judge."
         )
     places = asyncio.Semaphore(concurrency)
 

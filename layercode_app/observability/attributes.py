@@ -72,7 +72,7 @@ def _remember(known: dict[Any, bytes], key: Any, made: bytes) -> bytes:
 
 
 def key_values(attributes: Mapping[str, Any] | None) -> list[KeyValue]:
-    """Convert attributes to `KeyValue` messages. Texts with lone surrogates and numbers over 64 bits are left out."""
+    """Convert attributes to `KeyValue` messages. Numbers over 64 bits, and texts with lone surrogates, are left out."""
     found = []
     for key, value in (attributes or {}).items():
         try:

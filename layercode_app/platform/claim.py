@@ -140,7 +140,7 @@ def _kept(file: Path, agent_id: str) -> Claim | None:
     if claim.previous is not None:
         raise ConfigurationError(
             f"The webhook of {claim.agent_id} could not be restored, and only {file} has its previous URL: "
-            f"{claim.previous}. Start again with that agent and its LAYERCODE_API_KEY, or run `layercode-create-app "
+            f"{claim.previous}. Run this command again with that agent and its LAYERCODE_API_KEY, or run `layercode-create-app "
             f"platform agents set-webhook {claim.agent_id} {claim.previous}` and delete the file."
         )
     return None

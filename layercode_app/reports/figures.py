@@ -64,7 +64,7 @@ def counted_percentiles(values: Collection[float]) -> dict[str, float | None]:
 
 
 def milliseconds(value: float | None) -> str:
-    """Format milliseconds for people: `950 ms`, and from 10,000 ms on in seconds."""
+    """Format milliseconds for people: `950 ms`; 10,000 ms or more are shown in seconds."""
     if value is None:
         return "-"
     return f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"

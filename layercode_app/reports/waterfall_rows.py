@@ -69,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A line through all rows: the first word, or the first word of the answer if a filler came before it."""
+    """A vertical line at the time of the first word, or of the answer's first word if a filler came before it."""
 
     name: Literal["first word", "answer", "apology"]
     at_ms: float

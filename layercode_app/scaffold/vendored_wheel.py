@@ -90,7 +90,7 @@ def _is_code(path: PurePosixPath) -> bool:
 
 
 def _checkout_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name in the wheel and the path of each file of a checkout that belongs in the wheel.
+    """For each file of a checkout that belongs in the wheel, yield its name in the wheel and its path.
 
     These are the files of the package, and the files of other folders that pyproject.toml lists.
     """

@@ -17,7 +17,7 @@ class _Window:
 class SlidingWindow:
     """Allows `amount` requests of a key in `seconds`.
 
-    Requests of the previous fixed window count in proportion to the part of it that the sliding window still covers.
+    Each request of the previous fixed window is weighted by the fraction of that window that the sliding window covers.
     """
 
     def __init__(self, *, clock: Callable[[], float]) -> None:

@@ -37,7 +37,7 @@ def run_pytest(project: pytest.Pytester, *options: str, cold: bool = False) -> p
     """Run pytest in the project, in a process of its own.
 
     In this one, pytester would forget every module that is imported for the first time, and later tests would import it
-    again: what it had changed elsewhere would then be changed by a module that nobody else knows. `cold` starts a new
+    again: what it had changed elsewhere would then be changed by a module that no other module knows. `cold` starts a new
     interpreter, in which pytest itself warns of nothing.
     """
     begun = time.monotonic()

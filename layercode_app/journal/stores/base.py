@@ -24,7 +24,7 @@ It is called again, with the new record, if another process has changed the stor
 
 
 class LazyHistory(Sequence[TurnRecord]):
-    """Earlier turns whose records are decoded when the first of them is read."""
+    """Earlier turns. All their records are decoded at the first access to any of them."""
 
     @abstractmethod
     def newest_may_ask(self) -> bool:

@@ -122,7 +122,8 @@ def _without_known(text: str) -> str:
 def is_clean(text: str, usual: str = "") -> bool:
     """Return whether two texts contain no secrets and no phone numbers.
 
-    For ordinary ids a quick check is enough. `usual` is a text that recurs, such as a path, so its result is cached.
+    A quick check recognizes ordinary ids without a full search. The result for `usual`, a text that recurs, such as a
+    path, is cached.
     """
     return not _holds_known(f"{text}\n{usual}") and _looks_clean(text) and _looks_usual(usual)
 

@@ -55,7 +55,10 @@ def ending_of(account: Account, spec: CallerSpec, closed_because: str | None) ->
 
 
 def failed(error: BaseException, *, script: object) -> Ending:
-    """Return the end of a call whose caller raised an error. If `script` is a string, the text names it."""
+    """Return the ending of a call in which the code of the simulated caller raised `error`.
+
+    If `script` is a string, the ending's text includes it.
+    """
     who = f"The caller's script {script}" if isinstance(script, str) else "The caller"
     return Ending("failed", f"{who} raised {type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}.")
 

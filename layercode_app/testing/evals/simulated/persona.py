@@ -28,6 +28,7 @@ the agent. Say nothing when you wait. As soon as your goal is reached, or cannot
 
 
 class CallerMove(BaseModel):
+    # The model that plays the caller gets this docstring with the schema.
     """What you do next."""
 
     action: Literal["say", "silent", "hang_up", "goal_reached"] = Field(
