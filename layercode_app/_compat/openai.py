@@ -26,6 +26,18 @@ def keep_idle(client: Any, seconds: float) -> bool:
     return bool(pools)
 
 
+def use_http2(client: Any) -> bool:
+    """Let an HTTP client use HTTP/2 with servers that offer it; return whether that was possible.
+
+    The only public way is an argument of the client's constructor, which the provider's SDK calls. If the pool does not
+    expose the setting, requests use HTTP/1.1.
+    """
+    pools = [pool for pool in _pools(client) if hasattr(pool, "_http2")]
+    for pool in pools:
+        pool._http2 = True
+    return bool(pools)
+
+
 def wrap_transports(client: Any, wrapper: Callable[[Any], Any]) -> bool:
     """Wrap the transports of an HTTP client, including those for proxies; return whether that was possible.
 

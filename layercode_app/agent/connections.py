@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from .._compat.openai import http_client, keep_idle, wrap_transports
+from .._compat.openai import http_client, keep_idle, use_http2, wrap_transports
 from .._compat.openai_requests import keep_copies, send_json_as_is
 from .._compat.pydantic_ai import resolves_per_run
+from ..exceptions import ConfigurationError
 from .models import models_of, single_models
 from .resent_requests import ResendingTransport
 
@@ -30,11 +32,16 @@ class Connections:
     """Opens and closes the agents' connections.
 
     Each connection has its own task, because a context must be exited in the task that entered it. Idle connections to
-    the models' providers are kept for `idle_seconds`.
+    the models' providers are kept for `idle_seconds`, and use HTTP/2 with `http2`.
+
+    Raises ConfigurationError if HTTP/2 is wanted, but its package is not installed.
     """
 
-    def __init__(self, idle_seconds: float = KEEP_SECONDS) -> None:
+    def __init__(self, idle_seconds: float = KEEP_SECONDS, *, http2: bool = False) -> None:
+        if http2 and find_spec("h2") is None:
+            raise ConfigurationError("LAYERCODE_MODEL_HTTP2 needs the package h2: pip install 'layercode-app[http2]'")
         self._idle_seconds = idle_seconds
+        self._http2 = http2
         self._closing = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: dict[int, ToolServer] = {}
@@ -56,6 +63,8 @@ class Connections:
         for model in single_models(models_of(voices)):
             client = http_client(model)
             keep_idle(client, self._idle_seconds)
+            if self._http2:
+                use_http2(client)
             wrap_transports(client, ResendingTransport)
             if keep_copies(getattr(getattr(model, "provider", None), "client", None)):
                 send_json_as_is()

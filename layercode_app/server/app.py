@@ -236,12 +236,15 @@ class LayerCode:
             if not self._started:
                 with spans.upkeep():
                     await self._journal.open()
-                self._connections = Connections(self.settings.model_keep_alive)
+                self._connections = self._new_connections()
                 await self._connections.open(self.agents.values())
                 metrics.declare(self.agents)
                 with spans.upkeep():
                     self.jobs.start()
                 self._started = True
+
+    def _new_connections(self) -> Connections:
+        return Connections(self.settings.model_keep_alive, http2=self.settings.model_http2)
 
     async def reconnect(self) -> None:
         """Open the current agents' connections, then close the old ones.
@@ -252,7 +255,7 @@ class LayerCode:
             return
         before, running = self._connections, list(self.turns.running.values())
         ends = [asyncio.create_task(turn.ended.wait()) for turn in running]
-        self._connections = Connections(self.settings.model_keep_alive)
+        self._connections = self._new_connections()
         try:
             await self._connections.open(self.agents.values())
             if ends:

@@ -195,6 +195,12 @@ class Settings(BaseSettings):
         "Agents",
         "Seconds that an idle connection to a model's provider stays open, for the next turns.",
     )
+    model_http2: bool = _setting(
+        False,
+        "LAYERCODE_MODEL_HTTP2",
+        "Agents",
+        "Use HTTP/2 with providers that support it: all calls share one connection. Needs layercode-app[http2].",
+    )
     history_tokens: int = _setting(
         8000,
         "LAYERCODE_HISTORY_TOKENS",
