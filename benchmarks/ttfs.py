@@ -3,9 +3,9 @@
     python -m benchmarks.ttfs
 
 Every request is a signed turn of a new conversation, because the bare app has no history. The model streams ten words,
-ten milliseconds apart. Callers arrive spread over the time of one turn, then all at once. Aims with 1, 10 and 50
-callers: at most 1.3 times the bare app's p50, and 1.2 times its p99. In the last row, this server has a guard, which
-takes half as long as the reply, and is compared with this server without a guard.
+ten milliseconds apart. Callers arrive spread over the time of one turn, then all at once. Aims: at most 1.3 times the
+bare app's p50 and 1.2 times its p99; with 50 callers, at most 1.05 times both. In the last row, this server has a guard,
+which takes half as long as the reply, and is compared with this server without a guard.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .servers import TOKEN_SECONDS, TOKENS, serving
 ROUNDS = 3
 CALLERS = (1, 10, 50)
 TURNS = {1: 15, 10: 8, 50: 6}
+AIMS = {1: ("1.3", "1.2"), 10: ("1.3", "1.2"), 50: ("1.05", "1.05")}
 
 
 def main() -> int:
@@ -41,7 +42,7 @@ def main() -> int:
             uvloop.run(drive(port, "/api/agent", callers=10, turns=3))
         for callers in CALLERS:
             for arrivals, spread in (("spread", TOKENS * TOKEN_SECONDS), ("at once", 0.0)):
-                failures += compare(bare, ours, callers, arrivals, spread)
+                failures += compare(bare, ours, callers, arrivals, spread, aims=AIMS[callers])
         failures += compare(ours, guarded, 10, "guard", TOKENS * TOKEN_SECONDS, other="without", aims=("-", "-"))
     return int(failures > 0)
 
@@ -54,7 +55,7 @@ def compare(
     spread: float,
     *,
     other: str = "bare",
-    aims: tuple[str, str] = ("1.3", "1.2"),
+    aims: tuple[str, str],
 ) -> int:
     """Compare both sides with this many callers, over several rounds. Return the number of failed turns."""
     pairs: list[tuple[Measured, Measured]] = []
