@@ -17,55 +17,55 @@ from weakref import WeakKeyDictionary
 class Turnstile:
     """Lets one task pass in each iteration of the event loop. The other tasks wait, in order of arrival."""
 
-    __slots__ = ("_loop", "_passed", "_waiting")
+    __slots__ = ("_passed", "_waiting")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._passed = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def pass_through(self) -> None:
+    async def pass_through(self, loop: asyncio.AbstractEventLoop) -> None:
         """Return at once if no task has passed in this iteration of the loop. Otherwise, wait in line."""
         if self._passed:
-            waiting = self._loop.create_future()
+            waiting = loop.create_future()
             self._waiting.append(waiting)
             await waiting
         else:
             self._passed = True
-            self._loop.call_soon(self._open)
+            loop.call_soon(self._open, loop)
 
-    def _open(self) -> None:
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the next task pass. `call_soon` calls this again in the next iteration, until no task waits."""
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():  # A task that was cancelled while it waited does not pass.
                 waiting.set_result(None)
-                self._loop.call_soon(self._open)
+                loop.call_soon(self._open, loop)
                 return
         self._passed = False
 
 
 _turnstiles: WeakKeyDictionary[asyncio.AbstractEventLoop, Turnstile] = WeakKeyDictionary()
+"""A turnstile for each event loop. It does not refer to its loop, which could never be deleted otherwise."""
 
 
-def turnstile() -> Turnstile:
-    """Return the turnstile of the running event loop."""
-    loop = asyncio.get_running_loop()
+def turnstile_of(loop: asyncio.AbstractEventLoop) -> Turnstile:
+    """Return the turnstile of an event loop."""
     found = _turnstiles.get(loop)
     if found is None:
-        found = _turnstiles[loop] = Turnstile(loop)
+        found = _turnstiles[loop] = Turnstile()
     return found
 
 
 class LaterPieces:
     """Iterates over the events of a model's stream. Once `spoke()` is true, each event passes the turnstile."""
 
-    __slots__ = ("_events", "_spoke", "_turnstile")
+    __slots__ = ("_events", "_loop", "_spoke", "_turnstile")
 
     def __init__(self, events: AsyncIterator[Any], spoke: Callable[[], bool]) -> None:
         self._events = events
         self._spoke = spoke
-        self._turnstile = turnstile()
+        self._loop = asyncio.get_running_loop()
+        self._turnstile = turnstile_of(self._loop)
 
     def __aiter__(self) -> LaterPieces:
         return self
@@ -76,7 +76,7 @@ class LaterPieces:
 
     async def _pass(self) -> Any:
         event = await self._events.__anext__()
-        await self._turnstile.pass_through()
+        await self._turnstile.pass_through(self._loop)
         return event
 
     async def aclose(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 from pydantic_ai import Agent
@@ -13,18 +15,24 @@ from pydantic_ai.models.function import FunctionModel
 
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app.agent import bounded_model
-from layercode_app.agent.first_words import LaterPieces, turnstile
+from layercode_app.agent.first_words import LaterPieces, turnstile_of
 
 from ..calling import Caller, calling, settings
 
 pytestmark = pytest.mark.anyio
 
 
+async def passing() -> None:
+    """Pass the turnstile of the test's event loop."""
+    loop = asyncio.get_running_loop()
+    await turnstile_of(loop).pass_through(loop)
+
+
 async def test_one_passes_in_each_iteration_in_order_of_arrival() -> None:
     passed: list[int] = []
 
     async def go(number: int) -> None:
-        await turnstile().pass_through()
+        await passing()
         passed.append(number)
 
     tasks = [asyncio.create_task(go(number)) for number in range(20)]
@@ -40,20 +48,30 @@ async def test_one_passes_in_each_iteration_in_order_of_arrival() -> None:
 
 async def test_who_is_alone_never_waits() -> None:
     for _ in range(5):
-        coroutine = turnstile().pass_through()
+        coroutine = passing()
         with pytest.raises(StopIteration):
             coroutine.send(None)
         await asyncio.sleep(0)
 
 
 async def test_a_task_that_was_cancelled_lets_the_next_one_pass() -> None:
-    tasks = [asyncio.create_task(turnstile().pass_through()) for _ in range(5)]
+    tasks = [asyncio.create_task(passing()) for _ in range(5)]
     await asyncio.sleep(0)
     for task in tasks[1:4]:
         task.cancel()
     async with asyncio.timeout(10):
         results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [type(None), *[asyncio.CancelledError] * 3, type(None)]
+
+
+def test_a_loop_that_has_ended_is_forgotten() -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(passing())
+    loop.close()
+    ended = ref(loop)
+    del loop
+    gc.collect()
+    assert ended() is None
 
 
 async def test_no_piece_waits_before_the_first_word_and_the_stream_is_closed() -> None:
