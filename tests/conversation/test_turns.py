@@ -132,7 +132,7 @@ async def test_a_tool_over_its_time_fails_for_the_model_and_the_turn_goes_on(tmp
 
 
 async def test_a_turn_over_its_time_ends_with_its_own_apology(tmp_path: Path) -> None:
-    shop = Shop(turn_timeout=0.1, timeout_apology="That takes too long.")
+    shop = Shop(turn_timeout=1, timeout_apology="That takes too long.")
     app = LayerCode(shop.voice, settings=settings(tmp_path))
     async with calling(app) as caller:
         reply = await caller.say("order", turn_id="t")
