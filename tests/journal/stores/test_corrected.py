@@ -88,7 +88,10 @@ async def test_if_the_worker_dies_that_was_to_stop_it(worker: Open) -> None:
     await until(lambda: bool(running.running))
     await begun_and_left(dying, "new")
     await admit(TurnHandler(here), counter(soon()), message("new", "one"))
-    await asyncio.wait_for(cut, 10)
+    await asyncio.wait([cut], timeout=10)
+    assert cut.done(), (
+        f"was not stopped; its record: {await heard_of(here, 'old')}, alive: {await here.alive(first.owner)}"
+    )
     assert await heard_of(here, "old") == (Status.SUPERSEDED, "one")
     await running.drain()
 
