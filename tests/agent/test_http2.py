@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Provider:
         self.asked: list[str] = []
         self.connections: set[Any] = set()
         self._writers: list[asyncio.StreamWriter] = []
+        self._forwarding: set[asyncio.Task[None]] = set()
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -64,12 +65,19 @@ class Provider:
         """Forward connections to this port; give the port that they are made to."""
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task: Any = asyncio.current_task()
+            self._forwarding.add(task)
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
             self._writers.append(writer)
             await forward(reader, writer, far_reader, far_writer)
+            for one in (writer, far_writer):
+                with suppress(OSError):
+                    await one.wait_closed()
 
         async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
             yield server.sockets[0].getsockname()[1]
+            self.hang_up()
+            await asyncio.gather(*self._forwarding, return_exceptions=True)
 
     @asynccontextmanager
     async def served(self, folder: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
