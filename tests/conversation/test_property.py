@@ -197,6 +197,8 @@ class Conversation(StoreMachine):
             "assistant_turn_id": past.turn_id,
         }
         past.heard = _prefix_of_words(past.heard, len(heard.split()))
+        if not heard:
+            past.before = ""  # No word was heard of the whole turn, whose earlier attempt belongs to it.
 
     @precondition(lambda self: self.context and self.world.truth and self.world.truth[-1].unheard)
     @rule(again=strategies.booleans())

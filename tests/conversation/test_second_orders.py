@@ -155,3 +155,9 @@ def test_what_the_platform_says_of_a_turn_with_two_attempts(heard: str, known: s
     record = twice_begun()
     correct(record, InterruptionContext(previous_turn_interrupted=True, text_heard=heard))
     assert transcript(messages_of(record))[1] == ("assistant", known)
+
+
+def test_a_turn_of_which_nothing_was_heard_has_no_words_of_its_first_attempt_either() -> None:
+    record = twice_begun()
+    correct(record, InterruptionContext(previous_turn_interrupted=True, text_heard="", words_heard=0))
+    assert [role for role, _ in transcript(messages_of(record))] == ["user"]
