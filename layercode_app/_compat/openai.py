@@ -11,7 +11,12 @@ def http_client(model: Any) -> Any | None:
 
     With None, the connection to the provider is not opened early, but by the first request.
     """
-    return getattr(getattr(getattr(model, "provider", None), "client", None), "_client", None)
+    return getattr(provider_client(model), "_client", None)
+
+
+def provider_client(model: Any) -> Any | None:
+    """Return the client of a model's provider, such as an AsyncOpenAI, or None if the model has none."""
+    return getattr(getattr(model, "provider", None), "client", None)
 
 
 def keep_idle(client: Any, seconds: float) -> bool:

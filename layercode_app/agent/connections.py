@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from .._compat.openai import http_client, keep_idle, use_http2, wrap_transports
+from .._compat.openai import http_client, keep_idle, provider_client, use_http2, wrap_transports
 from .._compat.openai_requests import keep_copies, send_json_as_is
 from .._compat.pydantic_ai import resolves_per_run
 from ..exceptions import ConfigurationError
@@ -66,7 +66,7 @@ class Connections:
             if self._http2:
                 use_http2(client)
             wrap_transports(client, ResendingTransport)
-            if keep_copies(getattr(getattr(model, "provider", None), "client", None)):
+            if keep_copies(provider_client(model)):
                 send_json_as_is()
 
     async def close(self) -> None:

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from .replayed_events import WrappedEvents
+
 
 class Turnstile:
     """Lets one task pass in each iteration of the event loop. The other tasks wait, in order of arrival."""
@@ -56,19 +58,16 @@ def turnstile_of(loop: asyncio.AbstractEventLoop) -> Turnstile:
     return found
 
 
-class LaterPieces:
+class LaterPieces(WrappedEvents):
     """Iterates over the events of a model's stream. Once `spoke()` is true, each event passes the turnstile."""
 
-    __slots__ = ("_events", "_loop", "_spoke", "_turnstile")
+    __slots__ = ("_loop", "_spoke", "_turnstile")
 
     def __init__(self, events: AsyncIterator[Any], spoke: Callable[[], bool]) -> None:
-        self._events = events
+        super().__init__(events)
         self._spoke = spoke
         self._loop = asyncio.get_running_loop()
         self._turnstile = turnstile_of(self._loop)
-
-    def __aiter__(self) -> LaterPieces:
-        return self
 
     def __anext__(self) -> Awaitable[Any]:
         # Until the first word, return the stream's own awaitable: this adds no coroutine to an event.
@@ -78,9 +77,3 @@ class LaterPieces:
         event = await self._events.__anext__()
         await self._turnstile.pass_through(self._loop)
         return event
-
-    async def aclose(self) -> None:
-        """Close the stream's events, if they can be closed."""
-        close = getattr(self._events, "aclose", None)
-        if close is not None:
-            await close()

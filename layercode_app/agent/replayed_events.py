@@ -1,22 +1,37 @@
-"""Iterate over all events of a stream whose first event was already read."""
+"""Wrap the events of a model's stream, such as one whose first event was already read."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any
+from typing import Any, Self
 
 
-class ReplayedEvents:
-    """Iterates over a stream's events, including the first event, which was already read (None if there was none)."""
+class WrappedEvents:
+    """The events of a stream. A subclass defines how the next event is read (`__anext__`)."""
 
-    __slots__ = ("_events", "_first")
+    __slots__ = ("_events",)
 
-    def __init__(self, first: Any, events: AsyncIterator[Any]) -> None:
-        self._first = first
+    def __init__(self, events: AsyncIterator[Any]) -> None:
         self._events = events
 
-    def __aiter__(self) -> ReplayedEvents:
+    def __aiter__(self) -> Self:
         return self
+
+    async def aclose(self) -> None:
+        """Close the stream's events, if they can be closed."""
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class ReplayedEvents(WrappedEvents):
+    """Iterates over a stream's events, including the first event, which was already read (None if there was none)."""
+
+    __slots__ = ("_first",)
+
+    def __init__(self, first: Any, events: AsyncIterator[Any]) -> None:
+        super().__init__(events)
+        self._first = first
 
     def __anext__(self) -> Awaitable[Any]:
         # Return the stream's own awaitable: this adds no coroutine to each event.
@@ -25,9 +40,3 @@ class ReplayedEvents:
     async def _take_first(self) -> Any:
         first, self._first = self._first, None
         return first
-
-    async def aclose(self) -> None:
-        """Close the stream's events, if they can be closed."""
-        close = getattr(self._events, "aclose", None)
-        if close is not None:
-            await close()
