@@ -30,17 +30,19 @@ LIBRARIES = (
     "pydantic_ai", "pydantic_ai.models.function", "pydantic_ai.models.openai", "logfire", "sentry_sdk", "uvicorn",
     "uvicorn.protocols.http.httptools_impl", "uvicorn.lifespan.on", "uvicorn.loops.auto", "starlette.applications",
     "httpx", "typer", "rich.console", "rich.table", "rich.progress", "jinja2", "limits", "orjson", "redis.asyncio",
-    "genai_prices", "websockets", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "watchfiles", "coverage",
+    "genai_prices", "websockets", "opentelemetry.exporter.otlp.proto.http.trace_exporter", "watchfiles",
 )  # fmt: skip
 NOT_OURS = {"layercode_app.__main__", "layercode_app.testing.plugin"}
 """Modules that run on import, or that pytest wants to import itself."""
 
 
-def main(descriptor: int) -> dict[str, Any] | None:
-    """Serve requests until the client is gone; in a forked child, return its request."""
+def main(descriptor: int, measured: bool) -> dict[str, Any] | None:
+    """Serve requests until the client is gone; in a forked child, return its request. `measured` prepares coverage."""
     import_everything()
-    # Coverage asks for the stack as it starts. The first time, that resolves the path of every module: a fifth of a second.
-    inspect.stack()
+    if measured:
+        importlib.import_module("coverage")
+        # It asks for the stack as it starts. The first time, that resolves every module's path: a fifth of a second.
+        inspect.stack()
     gc.collect()
     gc.freeze()
     control = socket.socket(fileno=descriptor)
@@ -192,7 +194,7 @@ ending: list[int] = []
 if __name__ == "__main__":
     # Registered before any import registers a handler, so that it is the last to run.
     atexit.register(lambda: leave(*ending))
-    asked = main(int(sys.argv[1]))
+    asked = main(int(sys.argv[1]), measured=sys.argv[2] == "measured")
     assert asked is not None
     become(asked)
     ending.append(exit_code(asked["arguments"]))

@@ -164,10 +164,11 @@ def _fork_server() -> socket.socket:
 
 @cache
 def _started_server() -> socket.socket:
+    measured = "measured" if "COVERAGE_PROCESS_START" in os.environ else "not measured"
     # Packets, so that the requests of two threads stay two.
     mine, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     process = subprocess.Popen(
-        [sys.executable, "-c", WITHOUT_ITS_FOLDER, SERVER, str(theirs.fileno())],
+        [sys.executable, "-c", WITHOUT_ITS_FOLDER, SERVER, str(theirs.fileno()), measured],
         pass_fds=[theirs.fileno()],
         env={k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE_", "LAYERCODE_", "OTEL_"))},
         stdin=subprocess.DEVNULL,

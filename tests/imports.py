@@ -32,12 +32,14 @@ class Import(NamedTuple):
 def modules(pattern: str = "*.py") -> tuple[tuple[str, ast.Module], ...]:
     """Every module of the package whose file matches: its path inside the package, and its syntax tree."""
     # The trees are a million objects that stay. Looking through them for garbage takes three times as long as parsing.
+    enabled = gc.isenabled()
     gc.disable()
     try:
         return tuple(_modules(pattern))
     finally:
         gc.freeze()
-        gc.enable()
+        if enabled:  # While tests are collected, it is off, and stays off.
+            gc.enable()
 
 
 def _modules(pattern: str) -> Iterator[tuple[str, ast.Module]]:

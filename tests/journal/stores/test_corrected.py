@@ -97,6 +97,7 @@ async def test_if_the_worker_dies_that_was_to_stop_it(worker: Open) -> None:
     assert cut.done(), (
         f"was not stopped; its record: {await heard_of(here, 'old')}, alive: {await here.alive(first.owner)}"
     )
+    await cut
     assert await heard_of(here, "old") == (Status.SUPERSEDED, "one")
     await running.drain()
 
