@@ -30,6 +30,7 @@ from tests.ports import free_port
 from tests.processes import clean_environment
 
 from .load import SECRET, drive
+from .running import cpu_seconds
 
 AGENT = '''
 """Streams words."""
@@ -54,6 +55,8 @@ SETTLE_SECONDS = 0.8
 TOKEN = "pylf_v1_us_testtoken0123456789abcdef"
 OFF = {"TELEMETRY_ENABLED": "false", "LOG_LEVEL": "ERROR", "LOG_DIR": ""}
 ON = {"TELEMETRY_ENABLED": "true"}
+RUN = ("layercode_app", "run", "--host", "127.0.0.1")
+"""The module that serves agents, and its options."""
 
 
 def configurations(url: str) -> dict[str, dict[str, str]]:
@@ -74,33 +77,42 @@ def configurations(url: str) -> dict[str, dict[str, str]]:
     }
 
 
+Served = tuple[int, psutil.Process]
+"""A server: its port and process."""
+
+
 @contextlib.contextmanager
-def server(env: Mapping[str, str]) -> Iterator[tuple[int, psutil.Process]]:
-    """Run a server. Yield its port and process."""
+def server(env: Mapping[str, str]) -> Iterator[Served]:
+    """Run a server of the agents."""
+    with started((*RUN, "--agent", "short"), AGENT, env) as served:
+        yield served
+
+
+@contextlib.contextmanager
+def started(module: Sequence[str], agent: str, env: Mapping[str, str]) -> Iterator[Served]:
+    """Run a module that serves on the port of its option --port, in a folder with this agent file."""
     port = free_port()
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "500", "LAYERCODE_WEBHOOK_SECRET": SECRET}
     with tempfile.TemporaryDirectory() as folder:
         agents = Path(folder, "agents")
         agents.mkdir()
-        (agents / "words.py").write_text(AGENT)
-        command = [sys.executable, "-m", "layercode_app", "run", "--agent", "short", "--host", "127.0.0.1"]
+        (agents / "agent.py").write_text(agent)
         process = subprocess.Popen(
-            [*command, "--port", str(port)],
+            [sys.executable, "-m", *module, "--port", str(port)],
             cwd=folder,
             env=clean_environment(**{**quick, **env}),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_until_served(port)
+            _wait(port)
             yield port, psutil.Process(process.pid)
         finally:
             process.terminate()
             process.wait(20)
 
 
-def wait_until_served(port: int) -> None:
-    """Wait until a server answers on the port. Exits the program if none does within 40 s."""
+def _wait(port: int) -> None:
     deadline = time.monotonic() + 40
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
@@ -115,10 +127,6 @@ async def _drive(port: int, agent: str, turns: int) -> list[float]:
     if measured.failures:
         raise SystemExit(f"{measured.failures} turns failed")
     return measured.first
-
-
-Served = tuple[int, psutil.Process]
-"""A server: its port and process."""
 
 
 def costs(chosen: Sequence[str]) -> int:
@@ -167,18 +175,13 @@ def _against_off(environment: Mapping[str, str]) -> Cost:
 
 def _in_turns(servers: Sequence[Served], agent: str) -> list[float]:
     """Return the milliseconds of CPU per turn of each server, including what it exports afterwards."""
-    before = [_cpu_seconds(process) for _, process in servers]
+    before = [cpu_seconds(process) for _, process in servers]
     for number in range(SLICES):
         for port, _ in servers if number % 2 else reversed(servers):
             asyncio.run(_drive(port, agent, TURNS[agent]))
     time.sleep(SETTLE_SECONDS)
-    used = [_cpu_seconds(process) - at_first for (_, process), at_first in zip(servers, before, strict=True)]
+    used = [cpu_seconds(process) - at_first for (_, process), at_first in zip(servers, before, strict=True)]
     return [seconds * 1000 / (SLICES * TURNS[agent] * CALLERS) for seconds in used]
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 def faults() -> int:

@@ -12,24 +12,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psutil
 
 from tests.observability.collectors import collecting
-from tests.ports import free_port
-from tests.processes import clean_environment
 
-from .load import SECRET, drive
+from .load import drive
 from .peers.model import ORDER, THIRTY, model_server
+from .running import cpu_seconds
 from .servers import agent_app
-from .sinks import OFF, configurations, wait_until_served
+from .sinks import OFF, RUN, configurations, started
 
 ROUNDS, CALLERS, TURNS = 5, 8, 5
 SETTLE_SECONDS = 0.8
@@ -54,10 +50,10 @@ agent = VoiceAgent("spoken", talk)
 
 
 class Side(NamedTuple):
-    """A server to measure: its name, its command without the port, its path, and what its callers say."""
+    """A server to measure: its name, the module that serves it, its path, and what its callers say."""
 
     name: str
-    command: Sequence[str]
+    module: Sequence[str]
     path: str
     text: str
     env: dict[str, str]
@@ -65,64 +61,33 @@ class Side(NamedTuple):
 
 def sides(collector: str) -> list[Side]:
     """Return the servers; the first one is what the others are compared with."""
-    run = ("layercode_app", "run", "--agent", "spoken", "--host", "127.0.0.1", "--port")
-    ours, environments = "/api/agents/spoken", configurations(collector)
-    guide = (
-        "uvicorn",
-        "benchmarks.peers.apps.fastapi_guide:app",
-        "--log-level",
-        "warning",
-        "--no-access-log",
-        "--port",
-    )
+    run, ours, environments = (*RUN, "--agent", "spoken"), "/api/agents/spoken", configurations(collector)
+    guide = ("uvicorn", "benchmarks.peers.apps.fastapi_guide:app", "--log-level=warning", "--no-access-log")
     return [
-        Side("bare PydanticAI", ("benchmarks.spoken_turn", "--serve"), "/api/agent", ORDER, {}),
+        Side("bare PydanticAI", ("benchmarks.spoken_turn",), "/api/agent", ORDER, {}),
         Side("run, no sinks", run, ours, ORDER, OFF),
         Side("run, all sinks", run, ours, ORDER, environments["all on"]),
         Side("FastAPI guide, no tool", guide, "/webhook", THIRTY, {}),
     ]
 
 
-@contextlib.contextmanager
-def serving(side: Side, model: str) -> Iterator[tuple[int, psutil.Process]]:
-    """Start one side. Yield its port and its process."""
-    port = free_port()
-    given = {"OPENAI_BASE_URL": model, "OPENAI_API_KEY": "test-key", "LAYERCODE_WEBHOOK_SECRET": SECRET}
-    with tempfile.TemporaryDirectory() as folder:
-        (agents := Path(folder, "agents")).mkdir()
-        (agents / "spoken.py").write_text(AGENT)
-        environment = clean_environment(**{**given, "OTEL_BSP_SCHEDULE_DELAY": "500", **side.env})
-        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(
-            [sys.executable, "-m", *side.command, str(port)], cwd=folder, env=environment, **quiet
-        )
-        try:
-            wait_until_served(port)
-            yield port, psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
 def cost(side: Side, port: int, process: psutil.Process) -> float:
     """Return the milliseconds of CPU per turn, including the time to export telemetry afterwards."""
-    before = _cpu_seconds(process)
+    before = cpu_seconds(process)
     measured = asyncio.run(drive(port, side.path, callers=CALLERS, turns=TURNS, remembering=False, text=side.text))
     if measured.failures:
         raise SystemExit(f"{side.name}: {measured.failures} turns failed")
     time.sleep(SETTLE_SECONDS)
-    return (_cpu_seconds(process) - before) * 1000 / (CALLERS * TURNS)
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+    return (cpu_seconds(process) - before) * 1000 / (CALLERS * TURNS)
 
 
 def main() -> int:
     """Measure all sides alternately, and print the CPU per turn and the ratios. Return 1 if the aim is missed."""
     with collecting() as collector, model_server() as model, contextlib.ExitStack() as stack:
-        servers = [(side, *stack.enter_context(serving(side, model))) for side in sides(collector.url)]
+        keys = {"OPENAI_BASE_URL": model, "OPENAI_API_KEY": "test-key"}
+        servers = [
+            (side, *stack.enter_context(started(side.module, AGENT, keys | side.env))) for side in sides(collector.url)
+        ]
         found: dict[str, list[float]] = {side.name: [] for side, _, _ in servers}
         for number in range(ROUNDS + 1):
             for side, port, process in servers:
@@ -150,7 +115,7 @@ def serve_bare(port: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--serve"]:
+    if sys.argv[1:2] == ["--port"]:
         serve_bare(int(sys.argv[2]))
     else:
         sys.exit(main())

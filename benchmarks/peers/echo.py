@@ -11,6 +11,7 @@ import psutil
 import uvloop
 
 from ..load import Measured, drive
+from ..running import cpu_seconds
 from .catalogue import Mode
 from .install import NotRunError
 from .process import Running, running
@@ -29,9 +30,9 @@ def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int
             uvloop.run(drive(server.port, server.peer.path, callers=WARM_CALLERS, turns=WARM_TURNS))
         for _ in range(rounds):
             for result, server in servers:
-                before = cpu_seconds(server.pid)
+                before = cpu_seconds(psutil.Process(server.pid))
                 measured = burst(server.port, server.peer.path)
-                spent = cpu_seconds(server.pid) - before
+                spent = cpu_seconds(psutil.Process(server.pid)) - before
                 keep(result, MEASURE, measured, cpu_us=spent * 1e6 / max(len(measured.total), 1))
         for result, server in servers:
             _journal(result, server, WARM_CALLERS * WARM_TURNS + rounds * CALLERS * TURNS)
@@ -55,12 +56,6 @@ def start_all(
         else:
             servers.append((result, server))
     return servers
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU seconds that a process has used so far. A busy machine hardly changes this figure."""
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
 
 
 def keep(result: Result, measure: str, measured: Measured, **more: float) -> None:
