@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -33,6 +32,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from layercode_app import LayerCode, VoiceAgent
 from layercode_app.agent.open_calls import OpenCalls
 from tests.calling import Caller, calling, settings
+from tests.certificates import localhost_certificate
 from tests.model_server import ModelServer
 from tests.serving import serve
 
@@ -95,10 +95,7 @@ class FarTLS:
 
 def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     """Make a certificate for localhost. Return its file and the SSL context of a server that uses it."""
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    make += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(make, check=True, capture_output=True)
+    certificate, key = localhost_certificate(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     return certificate, context

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -23,10 +23,10 @@ from layercode_app._compat.openai import use_http2
 from layercode_app.agent import connections
 
 from ..calling import Caller, calling, settings
-from ..forwarding import forward
+from ..certificates import localhost_certificate
+from ..forwarding import Link
 from ..model_server import ModelServer
 from ..ports import free_port
-from ..support import need_program
 
 pytestmark = pytest.mark.anyio
 
@@ -45,8 +45,6 @@ class Provider:
         self._all_asked = asyncio.Barrier(callers)
         self.asked: list[str] = []
         self.connections: set[Any] = set()
-        self._writers: list[asyncio.StreamWriter] = []
-        self._forwarding: set[asyncio.Task[None]] = set()
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -55,55 +53,18 @@ class Provider:
             await self._all_asked.wait()
         await self._model.app(scope, receive, send)
 
-    def hang_up(self) -> None:
-        """Drop all connections."""
-        for writer in self._writers:
-            writer.transport.abort()
-
-    @asynccontextmanager
-    async def _link(self, port: int) -> AsyncIterator[int]:
-        """Forward connections to this port; give the port that they are made to."""
-
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task: Any = asyncio.current_task()
-            self._forwarding.add(task)
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-            self._writers.append(writer)
-            await forward(reader, writer, far_reader, far_writer)
-            for one in (writer, far_writer):
-                with suppress(OSError):
-                    await one.wait_closed()
-
-        async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
-            yield server.sockets[0].getsockname()[1]
-            self.hang_up()
-            await asyncio.gather(*self._forwarding, return_exceptions=True)
-
     @asynccontextmanager
     async def served(self, folder: Path) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
-        certificate, key = folder / "certificate.pem", folder / "key.pem"
-        make = [
-            need_program("openssl"),
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "1",
-            "-subj",
-            "/CN=localhost",
-        ]
-        make += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
-        subprocess.run(make, check=True, capture_output=True)
+        certificate, key = localhost_certificate(folder)
         config, port, ended = Config(), free_port(), asyncio.Event()
         config.bind = [f"127.0.0.1:{port}"]
         config.certfile, config.keyfile, config.alpn_protocols = str(certificate), str(key), self._offered
         config.errorlog = None
         serving = asyncio.create_task(serve(self.app, config, shutdown_trigger=ended.wait))
         try:
-            async with self._link(port) as near:
-                yield f"https://localhost:{near}/v1", ssl.create_default_context(cafile=certificate)
+            self.link = Link(f"https://127.0.0.1:{port}")
+            async with self.link.listening() as near:
+                yield f"https://localhost:{urlsplit(near).port}/v1", ssl.create_default_context(cafile=certificate)
         finally:
             ended.set()
             await serving
@@ -154,7 +115,7 @@ async def test_a_connection_that_was_lost_costs_no_answer(tmp_path: Path) -> Non
     async with _calling(provider, tmp_path, model_http2=True) as caller:
         for _ in range(3):
             assert (await caller.say("hello")).spoken == "Good day."
-            provider.hang_up()
+            provider.link.hang_up()
     assert provider.asked == ["2"] * 3
     assert len(provider.connections) == 3
 

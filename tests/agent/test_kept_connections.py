@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import httpx2
@@ -29,6 +28,7 @@ from layercode_app.agent.resent_requests import ResendingTransport
 from layercode_app.webhook import parse_event
 
 from ..calling import calling, settings
+from ..forwarding import Link
 from ..model_server import ModelServer
 from ..serving import serve
 
@@ -36,50 +36,6 @@ pytestmark = pytest.mark.anyio
 
 IDLE = 0.2
 """How long the client of the test keeps an idle connection by itself; 5 seconds is the default."""
-
-
-class Link:
-    """Forwards TCP connections to the model's server, and counts them."""
-
-    def __init__(self, target: str) -> None:
-        self._host, self._port = str(urlsplit(target).hostname), int(urlsplit(target).port or 0)
-        self.opened = 0
-        self._writers: list[asyncio.StreamWriter] = []
-        self._forwarding: set[asyncio.Task[None]] = set()
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
-        async with server:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            self.hang_up()
-            await asyncio.gather(*self._forwarding, return_exceptions=True)
-
-    def hang_up(self) -> None:
-        """Close all connections, as a provider does with idle ones."""
-        for writer in self._writers:
-            writer.close()
-        self._writers.clear()
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.opened += 1
-        task: Any = asyncio.current_task()
-        self._forwarding.add(task)
-        task.add_done_callback(self._forwarding.discard)
-        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
-        self._writers += [writer, far_writer]
-        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer), return_exceptions=True)
-        for one in (writer, far_writer):
-            one.close()
-            with suppress(OSError):
-                await one.wait_closed()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
 
 
 @asynccontextmanager
