@@ -95,7 +95,7 @@ def _marks(waterfall: Waterfall) -> Iterator[Mark]:
 
 def _of_step(step: Step) -> Row:
     took = step.own_ms if step.kind == "rest" else step.ended_ms - step.started_ms
-    return Row(step.name, step.label, COLORS[step.kind], _bars(step), took, step.status)
+    return Row(step.name, step.label, COLORS[step.kind], _bars(step), round(took, 3), step.status)
 
 
 def _bars(step: Step) -> list[Bar]:
@@ -112,4 +112,4 @@ def _of_said(said: Said) -> Row:
     took = sum(bar.to_ms - bar.from_ms for bar in bars) if is_filler else said.at_ms[0]
     label = "a filler covered the wait" if is_filler else f"sent to be spoken in {counted(len(said.at_ms), 'piece')}"
     every = -(-len(said.at_ms) // MOST_TICKS)
-    return Row(said.name, label, "speech", bars, took, at=not is_filler, ticks=said.at_ms[1:-1][::every])
+    return Row(said.name, label, "speech", bars, round(took, 3), at=not is_filler, ticks=said.at_ms[1:-1][::every])

@@ -42,7 +42,8 @@ def embedded(page: str) -> dict[str, object]:
 
 def test_the_page_needs_nothing_and_shows_no_personal_detail() -> None:
     page = export_page([a_turn()])
-    assert "0199" not in page
+    assert "555 0199" not in page
+    assert "5550199" not in page
     assert "ada@example.com" not in page
     assert "test-key-123" not in page
     assert "Two at 4.80 euros, in 2026." in page

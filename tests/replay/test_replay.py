@@ -119,7 +119,9 @@ async def test_an_exported_file_is_replayed_like_the_journal(bakery: tuple[str, 
         code, result = await run_json("replay", tmp_path / name, *store)
         assert (code, differing(result), len(result["turns"])) == (0, {}, 5)
         assert result["masked"] is (name == "m.json")
-    assert "0199" not in (tmp_path / "m.json").read_text()
+    # Not the last digits alone, which a time or an id can have too.
+    masked = (tmp_path / "m.json").read_text()
+    assert [number for number in ("555 0199", "5550199") if number in masked] == []
     change(tmp_path / "changed/bakery.py", '"croissant": 2.4', '"croissant": 2.5')
     code, result = await run_json("replay", tmp_path / "call.json", "--run-tools", *store)
     assert (code, differing(result)[2][0]["came"]) == (1, "The basket comes to 5 euros.")
