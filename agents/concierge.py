@@ -63,7 +63,7 @@ async def reserve(ctx: RunContext[Turn], what: str, when: str) -> str:
 
 @concierge.tool_plain
 async def suggest(kind: str) -> list[str]:
-    """Suggest places near the hotel that guests have liked."""
+    """Suggest nearby places that guests of the hotel have liked."""
     places = {
         "restaurant": ["the Blue Door, for fish", "Casa Lima, for a long evening"],
         "museum": ["the Maritime Museum", "the Print House"],

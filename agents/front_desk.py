@@ -32,7 +32,7 @@ class Visit(Collecting):
 
 
 def stage_of(turn: Turn[Visit]) -> str:
-    """Return the stage of the call: the first missing value of VALUES, else time, booking or goodbye."""
+    """Return the stage of the call: the first field of VALUES that is empty, or else time, booking or goodbye."""
     visit = turn.state
     missing = next((one.field for one in VALUES if not getattr(visit, one.field)), "")
     return missing or ("goodbye" if visit.booked else "booking" if (visit.day, visit.time) in visit.free else "time")
@@ -56,7 +56,7 @@ VALUES = (name, reason, day)
 
 
 async def find_times(ctx: RunContext[Turn[Visit]]) -> str:
-    """Look up the free times of the caller's day."""
+    """Look up the free times on the day that the caller wants."""
     visit, wanted = ctx.deps.state, ctx.deps.state.day or now().date()
     await asyncio.sleep(2)
     slots = [dt.datetime.combine(wanted, at) for at in TIMES if wanted.weekday() < 5]

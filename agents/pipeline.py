@@ -76,7 +76,7 @@ async def improve(ctx: RunContext[Turn], job: str, pitch: str) -> str:
 
 
 async def stage(ctx: RunContext[Turn], worker: Agent[None, OutputT], prompt: str) -> OutputT:
-    """Run one stage with the coach's model. Its span and the journal have its time, tokens and cost."""
+    """Run one stage with the coach's model. The stage's span and the journal show its time, tokens and cost."""
     with ctx.deps.span(f"stage {worker.name}"):
         result = await worker.run(prompt, model=ctx.deps.helper_model())
     used = result.usage

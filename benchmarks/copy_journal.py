@@ -1,11 +1,11 @@
-"""Copy a journal from SQLite to PostgreSQL to Redis and back to SQLite, killing each copy half way once.
+"""Copy a journal from SQLite to PostgreSQL to Redis and back to SQLite. Kill each copy half way, then run it again.
 
     python -m benchmarks.copy_journal [--turns 100000]
 
-Each copy is the command `journal copy` in a process of its own. It is killed with kill -9 when the target has half of the
-turns, and run again; the command compares its copy with the source. In the end the last journal is compared with the first
-one here, independently: all turns with their messages and frames, the state of all conversations, totals and jobs. Needs
-PostgreSQL and redis-server.
+Each copy is the command `journal copy` in a separate process. It is killed with kill -9 when the target has half of the
+turns. The command is then run again, and compares its copy with the source. In the end, this benchmark compares the
+last journal with the first one: all turns with their messages and frames, the state of all conversations, totals and
+jobs. Needs PostgreSQL and redis-server.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ async def half_way(process: subprocess.Popen[bytes], target: str, turns: int) ->
 
 
 async def copy_killed_half_way(source: str, target: str, turns: int) -> str:
-    """Copy a journal, killed once; return what to print. Raises SystemExit if the second run fails."""
+    """Kill a copy half way, and run it again. Return the line to print. Raises SystemExit if the second run fails."""
     began = time.perf_counter()
     first = copy(source, target)
     found = await half_way(first, target, turns)
@@ -98,7 +98,7 @@ async def contents(store: Store) -> tuple[dict[str, list[Any]], dict[str, Any], 
 
 
 async def is_equal(first: str, last: str) -> bool:
-    """Return whether two journals hold the same, and print how much that is."""
+    """Return whether two journals have the same contents. Print the number of turns, states, totals and jobs."""
     found = []
     for url in (first, last):
         store = create_store(url)

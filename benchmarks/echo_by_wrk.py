@@ -1,10 +1,11 @@
-"""Measure echo turns with wrk, whose load generator is not the limit: this server against a bare ASGI app.
+"""Measure echo turns of this server and of a bare ASGI app with wrk, a load generator that is faster than both.
 
     python -m benchmarks.echo_by_wrk
 
 Needs wrk (Debian: apt install wrk). Every request is a new signed turn, made in advance and read from a file by wrk's
 script. The servers have one core, wrk has another. Aims: at least 0.35 of the bare app's throughput, and at most 4
-times its p99. `benchmarks.echo` also counts the turns in the journal; here the bare app is faster, because wrk is.
+times its p99. `benchmarks.echo` also counts the turns in the journal, but its slower load generator limits
+the bare app.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class Found(NamedTuple):
 
 
 def main() -> int:
-    """Measure both servers alternately, each round with new ones. Print medians and ratios; return 1 on a miss."""
+    """Measure both servers alternately; start them anew for each round. Print medians and ratios.
+
+    Return 1 if an aim was missed, else 0.
+    """
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed; on Debian: apt install wrk")
     rounds = [(_measure("bare"), _measure("ours")) for _ in range(ROUNDS)]

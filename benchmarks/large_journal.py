@@ -1,4 +1,4 @@
-"""Measure a large PostgreSQL journal: the cost of turns, a report, and turns with the database 2 ms away.
+"""Measure a large PostgreSQL journal: the cost of a turn, the cost of a report, and a database that is 2 ms away.
 
     python -m benchmarks.large_journal [--turns 1000000]
 

@@ -46,7 +46,7 @@ def rss(pid: int) -> float:
 
 
 async def measure(name: str, factory: str) -> list[float]:
-    """Print the kilobytes per call for each number of calls. Return the figures of each round with the most calls."""
+    """Print the kilobytes per call for each number of calls. Return one figure per round for the largest number."""
     with tempfile.TemporaryDirectory() as folder, serving(factory, folder) as (port, pid):
         await hold(port, pid, 200)
         last: list[float] = []

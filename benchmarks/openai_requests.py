@@ -1,9 +1,10 @@
-"""Measure the CPU that the OpenAI client takes to prepare a request in a long call, with and without its conversion.
+"""Measure the CPU that the OpenAI client needs to prepare a request in a long call.
 
     python -m benchmarks.openai_requests
 
-Each earlier turn has a question, a tool call, its result and an answer. Both sides get the same request, alternately.
-The agent's server sends JSON without the conversion (layercode_app/_compat/openai_requests.py).
+By default, the client converts each value of a request. Our server skips this conversion, because the values are JSON
+already (layercode_app/_compat/openai_requests.py). Both ways are measured alternately, with the same request. Each
+earlier turn of the call has a question, a tool call, its result and an answer.
 """
 
 from __future__ import annotations

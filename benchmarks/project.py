@@ -53,7 +53,7 @@ class Workshop:
         }
 
     def set_up(self) -> None:
-        """Build the wheel of this checkout, and install it and uv into the tools."""
+        """Build the wheel of this checkout. Install the wheel and uv into the environment `tools`."""
         dist = self.place / "dist"
         shutil.rmtree(dist, ignore_errors=True)
         self.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)], ROOT)

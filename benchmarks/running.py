@@ -87,7 +87,10 @@ def running(
     program: Sequence[str] = ("layercode_app",),
     **environment: str,
 ) -> Iterator[Running]:
-    """Serve the gallery's agents, with `folder` as working directory. `program` is the module that runs the command."""
+    """Serve the gallery's agents with the command `run`, with `folder` as working directory.
+
+    `program` is the module to start with `python -m`, followed by the module's own arguments.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -90,7 +90,7 @@ def server(env: Mapping[str, str]) -> Iterator[Served]:
 
 @contextlib.contextmanager
 def started(module: Sequence[str], agent: str, env: Mapping[str, str]) -> Iterator[Served]:
-    """Run a module that serves on the port of its option --port, in a folder with this agent file."""
+    """Run a server module, which must accept the option --port, in a folder with this agent file."""
     port = free_port()
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "500", "LAYERCODE_WEBHOOK_SECRET": SECRET}
     with tempfile.TemporaryDirectory() as folder:

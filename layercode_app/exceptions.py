@@ -20,7 +20,7 @@ LayerCodeError
 ├── ModelStalledError        a model paused for too long within its answer
 ├── JudgeError                the judge model did not answer
 ├── CallerError               the model or function of a simulated caller gave no answer
-├── PlatformAPIError          the platform's REST API refused a call or could not be reached
+├── PlatformAPIError          the platform's REST API refused a request or could not be reached
 └── StoreError                the journal cannot be read or written at present
 """
 
@@ -52,7 +52,7 @@ class AgentImportError(DeveloperError):
 
 
 class MissingExtraError(DeveloperError):
-    """An optional library is missing. The message names the extra of this package that installs it."""
+    """An optional library is not installed. The message names the extra to install."""
 
 
 class HookError(DeveloperError):
@@ -133,7 +133,7 @@ class CallerError(LayerCodeError):
 
 
 class PlatformAPIError(LayerCodeError):
-    """The platform's REST API refused a call, or could not be reached.
+    """The platform's REST API refused a request, or could not be reached.
 
     `status` is the HTTP status, None without a response; `reason` is the text of the response, without the API key;
     `unreachable` is True if no connection was made.

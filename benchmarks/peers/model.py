@@ -1,4 +1,6 @@
-"""Serve the model that all peers use: OpenAI's streamed chat completions, so light that it does not affect the figures.
+"""Serve the model that all peers use, with the streaming Chat Completions API of OpenAI.
+
+The server needs so little CPU that it does not affect the figures.
 
 The answer to "hello there", which the load generator says, has ten words, ten milliseconds apart. The answer to "hold"
 is one word, and then nothing. Any other caller is told what they said so far or, after a question, what they said

@@ -1,4 +1,4 @@
-"""Write the page of commands from the command line itself."""
+"""Write the page of commands from their definitions in `layercode_app.cli`."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _fields(model: Any, only: set[str] | None = None) -> str:
 
 
 def _type(annotation: Any) -> str:
-    """Return the name of a type for readers of JSON."""
+    """Return a short name of a type: without module names and `Annotated`, and "time" for a datetime."""
     text = str(getattr(annotation, "__name__", annotation)) if isinstance(annotation, type) else str(annotation)
     for long, short in (("typing.", ""), ("datetime.datetime", "time"), ("layercode_app.webhook.events.", "")):
         text = text.replace(long, short)

@@ -61,7 +61,8 @@ def wrap_transports(client: Any, wrapper: Callable[[Any], Any]) -> bool:
 def has_idle_connection(client: Any) -> bool:
     """Return whether an HTTP client has an idle open connection for its next request.
 
-    If the pool does not expose its connections, the result is False, and more requests are sent than needed.
+    If the pool does not expose its connections, the result is False. Then a HEAD request is sent to open a connection
+    even if one is open.
     """
     return any(
         connection.is_idle() and not connection.has_expired()

@@ -23,7 +23,7 @@ class Parameter:
 
 
 def is_made(deps_type: Any) -> bool:
-    """Return whether `deps=` is needed: the agent has dependencies, and these are not the turn itself."""
+    """Return whether the agent needs `deps=`, because it has a dependency type other than `Turn`."""
     return deps_type not in (None, NoneType, object, Any) and not is_turn(deps_type)
 
 

@@ -35,7 +35,7 @@ def find_existing(address: str) -> Existing:
     """Return the agent at an address. Without `:agent` the module must have exactly one agent.
 
     Raises AgentNotFoundError, which lists the module's agents; AgentImportError with the module's own traceback; and
-    ConfigurationError for a malformed address or a VoiceAgent.
+    ConfigurationError if the address is malformed or belongs to a VoiceAgent.
     """
     module_name, _, attribute = address.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), attribute or "_")):

@@ -1,4 +1,4 @@
-"""Find the types that an agent's output may have, and make an example of a model's answer with that output."""
+"""Find the types that an agent's output may have, and make example arguments for an output tool."""
 
 from __future__ import annotations
 

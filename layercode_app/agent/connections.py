@@ -77,7 +77,7 @@ class Connections:
     def _open_parts(self, voice: VoiceAgent[Any, Any]) -> Iterator[tuple[str, asyncio.Event]]:
         """Start to open an agent's parts. Yield the name and an event for each part.
 
-        The event is set once the part is open or has failed to open.
+        The event is set when the part is open or has failed to open.
         """
         servers = _tool_servers(voice)
         for toolset in servers:
@@ -107,7 +107,7 @@ class Connections:
 
 
 def _tool_servers(voice: VoiceAgent[Any, Any]) -> list[Any]:
-    """Return those MCP servers of an agent that all its runs share."""
+    """Return the MCP servers that all runs of an agent share."""
     return [leaf for leaf in _toolsets(voice) if _is_tool_server(leaf)]
 
 
@@ -126,12 +126,12 @@ def _toolsets(voice: VoiceAgent[Any, Any]) -> list[Any]:
 
 
 def _parts(voice: VoiceAgent[Any, Any]) -> list[Any]:
-    """Return the parts of an agent to enter: its models and its toolsets, without MCP servers."""
+    """Return an agent's models and toolsets, which must be entered; without the MCP servers that all runs share."""
     return [*models_of([voice]), *(leaf for leaf in _toolsets(voice) if not _is_tool_server(leaf))]
 
 
 async def _keep(part: Any, name: str, opened: asyncio.Event, closing: asyncio.Event) -> None:
-    """Keep a part open until `closing` is set. `opened` is set once the part is open or has failed to open."""
+    """Keep a part open until `closing` is set. Set `opened` when the part is open or has failed to open."""
     try:
         async with part:
             opened.set()

@@ -31,8 +31,9 @@ def transient(error: BaseException) -> bool:
 class Retries:
     """The retries of one turn, counted for each response of the model.
 
-    A request that failed before its first token is retried alone, even after tools have run or words were spoken. For a
-    response that broke off later, the whole turn is run again. Both kinds count against the same limit.
+    If a request failed before its first token, only that request is retried, even after tools have run or words were
+    spoken. If a response broke off later, the agent's whole run is repeated, unless the model's words were spoken or a
+    tool was called. Both kinds of retries count against the same limit.
     """
 
     def __init__(self, turn: Turn[Any, Any]) -> None:

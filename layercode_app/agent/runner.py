@@ -174,7 +174,10 @@ class AgentRunner:
         return waits(turn) if callable(waits) else waits
 
     def _greets_now(self, turn: Turn[Any, Any]) -> bool:
-        """Return whether the greeting, which waited until the other side spoke, is due now. Record it as spoken."""
+        """Return whether to speak the greeting now, because it waited until the other side spoke first.
+
+        If so, record the greeting as spoken.
+        """
         flow, waits = turn.live.flow, self.voice.greeting_waits
         if not waits or flow is None or self.voice.greeting is None or is_blank(turn.text) or not self._waits(turn):
             return False

@@ -30,7 +30,7 @@ class Stage:
         instructions: Instructions for the model in this stage, added after the agent's own: a text, or a function of
             the turn that returns a text.
         tools: The tools of this stage: functions, PydanticAI tools and toolsets, and names of the agent's own tools.
-            A tool of the agent that no stage lists is available in every stage.
+            Tools of the agent that are not listed in any stage are available in every stage.
         then: The next stage. If it is one or several names, the model gets the tool `next_stage`. If it is a function
             of the turn, it returns the next stage's name, or None to stay; it is called after each tool and each reply.
 
@@ -65,7 +65,7 @@ class Stage:
 
     @property
     def own_names(self) -> frozenset[str]:
-        """The names of the agent's own tools that this stage lists."""
+        """The names of the agent's own tools that are listed in this stage."""
         return frozenset(tool for tool in self.tools if isinstance(tool, str))
 
     def told(self, turn: Turn[Any, Any]) -> str:

@@ -59,6 +59,6 @@ def _next_stage(following: tuple[str, ...], turn: Turn[Any, Any]) -> Tool[Any]:
 def without_other_stages(
     voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], toolset: AbstractToolset[Any]
 ) -> AbstractToolset[Any]:
-    """Return the toolset without the agent's tools that only other stages list."""
+    """Return the toolset without those of the agent's tools that are listed only in other stages."""
     stages = voice.stages
     return toolset.filtered(lambda ctx, tool: tool.name not in stages.claimed or tool.name in stages.of(turn).own_names)

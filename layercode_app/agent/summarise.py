@@ -58,7 +58,7 @@ def check_summary(given: object) -> None:
 
 
 def enqueue_summary(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> None:
-    """If the history has become long, add a job that summarises the older turns once this turn is saved."""
+    """If the history has become long, add a job that summarises the older turns. It runs after this turn is saved."""
     until = due(turn.past, turn.record, turn.tokens)
     if until:
         turn.live.add_task(SUMMARY, {"until": until, "turn": turn.turn_id, "tokens": turn.tokens})
@@ -147,7 +147,7 @@ async def _new_summary(voice: VoiceAgent[Any, Any], before: Summary | None, tran
 
 
 def count_summary(record: TurnRecord, result: Any) -> None:
-    """Add the usage and cost of the run that wrote a summary or notes to the record of a turn."""
+    """Add the usage and cost of a run, which wrote a summary or notes, to the record of a turn."""
     at = record.timings.get("total", 0.0)
     for response in (message for message in result.new_messages() if message.kind == "response"):
         usage, price = response.usage, price_of(response)

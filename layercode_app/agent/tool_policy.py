@@ -43,7 +43,10 @@ class ToolPolicy:
 
 
 def policies_of(tools: Mapping[str, Any] | None) -> dict[str, ToolPolicy]:
-    """Return a ToolPolicy for each named tool. A text sets `interruption`. Raises DeveloperError for other values."""
+    """Return a ToolPolicy for each named tool. If the value is a text, it becomes the policy's `interruption`.
+
+    Raises DeveloperError for other values.
+    """
     return {name: _policy(name, given) for name, given in (tools or {}).items()}
 
 

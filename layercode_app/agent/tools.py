@@ -88,9 +88,9 @@ class TurnTools(AbstractCapability[Any]):
         return DeferredToolResults(approvals=dict.fromkeys(agreed, True)) if agreed else None
 
     async def _agreed(self, call: Any) -> bool:
-        """Return whether the caller was asked about this call, and its question is still the same.
+        """Return whether the caller was asked about this call, and the question would be the same now.
 
-        An offered call is approved only once.
+        The result is True at most once for the same tool and arguments.
         """
         offered = self.offered
         if self._left is None:

@@ -98,7 +98,7 @@ def write_down(running: Any, turn: Turn[Any, Any], lead: Sequence[Any] = ()) -> 
 
 
 def _sent_back(part: Any) -> bool:
-    """Return whether a tool or a validator asked the model to try again. Older messages have a `retry-prompt` part."""
+    """Return whether a tool or a validator asked the model to try again. `retry-prompt` is the deprecated kind."""
     return part.part_kind in ("retry-feedback", "retry-prompt") or getattr(part, "outcome", "") == "retried"
 
 
@@ -118,7 +118,7 @@ def _with_helpers(
 
 
 def write_down_helpers(turn: Turn[Any, Any]) -> None:
-    """Record the usage of helpers that no run has recorded, such as those of an `on_message` hook."""
+    """Record the helpers' usage that no run has recorded, such as the usage in an `on_message` hook."""
     helpers, turn.live.run.helpers = turn.live.run.helpers, None
     if helpers is not None:
         _add(turn.record, helpers.usage, helpers.cost)

@@ -1,4 +1,4 @@
-"""`agents`: list the agents and the files that failed to import."""
+"""`agents`: list the agents, and list the files that failed to import."""
 
 from __future__ import annotations
 

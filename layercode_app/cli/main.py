@@ -1,7 +1,7 @@
 """The command line: the commands in their groups, and how errors are printed.
 
-Exit codes: 0 success, 1 failure, 2 usage or configuration error, 3 agent not found. Commands import what they need
-when they run, so that `--help` is fast.
+Exit codes: 0 success, 1 failure, 2 usage or configuration error, 3 agent not found. A command imports its modules only
+when it runs, so that `--help` is fast.
 """
 
 from __future__ import annotations

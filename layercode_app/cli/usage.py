@@ -29,7 +29,7 @@ class VisibleErrors(TyperGroup):
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command. An error has our own suggestion, because Typer would suggest any similar name."""
+        """Find the command. If it is unknown, the error contains our own suggestion instead of Typer's."""
         self.suggest_commands = False
         try:
             return super().resolve_command(ctx, args)

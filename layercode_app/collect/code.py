@@ -77,7 +77,10 @@ def _written(tokens: Sequence[str]) -> str:
 
 
 def _sign(tokens: Sequence[str], at: int) -> tuple[str, int] | None:
-    """Read digits or a letter at index `at`. "oh" next to digits is 0. Return it and the index after it, or None."""
+    """Read digits or a letter at index `at`. Return the characters and the index after them, or None.
+
+    "oh" next to digits is read as 0.
+    """
     read = digits(tokens, at) if tokens[at] != "o" else None
     if read is None and tokens[at] == "o" and any(word.isdigit() for word in tokens[max(0, at - 1) : at + 2]):
         return "0", at + 1

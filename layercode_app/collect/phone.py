@@ -19,7 +19,7 @@ AGAIN = "I did not get a phone number. Please say it digit by digit."
 def understand(heard: str, *, region: str = "US") -> Result[str]:
     """Return the number that was heard, in international form such as +14155550199.
 
-    `region` is the country of a number without a country code, such as US.
+    `region` is the country, such as US, of a number that has no country code.
     """
     tokens = split(re.sub(r"[().\u2011/-]", " ", heard))
     first = next((at for at, word in enumerate(tokens) if word == "+" or digits(tokens, at)), len(tokens))
@@ -92,7 +92,7 @@ def say_part(heard: str) -> str:
 class Phone(Collector[str]):
     """Collects a telephone number, also in parts, and checks that it can exist.
 
-    `region` is the country of a number without a country code, such as US.
+    `region` is the country, such as US, of a number that has no country code.
     """
 
     label: ClassVar[str] = "phone number"

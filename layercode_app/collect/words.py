@@ -40,7 +40,7 @@ def split(heard: str) -> list[str]:
 
 
 def without(tokens: Sequence[str], lead: Collection[str], trail: Collection[str] = ()) -> list[str]:
-    """Drop noise at both ends, words in `lead` at the start, and words in `trail` at the end."""
+    """Drop words of NOISE at both ends. Also drop words of `lead` at the start, and words of `trail` at the end."""
     start, end = 0, len(tokens)
     while start < end and (tokens[start] in NOISE or tokens[start] in lead):
         start += 1

@@ -14,7 +14,7 @@ from .turn import Turn
 
 
 class AgentProtocol(Protocol):
-    """The interface of an agent that the turn handler needs."""
+    """The interface that the turn handler needs from an agent."""
 
     @property
     def name(self) -> str:

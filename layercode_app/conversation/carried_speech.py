@@ -59,7 +59,7 @@ def speak(live: LiveTurn, waiting: Sequence[Carried], *, first: bool = False) ->
 
 
 def taken_from(metadata: Mapping[str, Json]) -> tuple[dict[str, Json], list[Carried]]:
-    """Split the metadata: return the rest of it, and the output that waits in it for the next turn."""
+    """Return the metadata without the output for the next turn, and that output separately."""
     return {name: value for name, value in metadata.items() if name != KEY}, list(metadata.get(KEY) or ())
 
 
@@ -74,7 +74,7 @@ async def keep(store: Store, conversation_id: str, said: Sequence[Carried]) -> N
 
 
 async def forget(store: Store, conversation_id: str, spoken: Sequence[Carried]) -> None:
-    """Remove `spoken` from the journal. Output that was added after `spoken` was read stays. Raises StoreError."""
+    """Remove the output in `spoken` from the journal, and keep newer output. Raises StoreError."""
     async with _keeping.setdefault(conversation_id, asyncio.Lock()):
         waiting = (await store.conversation(conversation_id)).metadata.get(KEY) or []
         await store.establish(conversation_id, {KEY: waiting[len(spoken) :] or None})

@@ -34,7 +34,7 @@ LOOKS_PER_SIGN_OF_LIFE = 20
 
 
 class CrashedTurnError(LayerCodeError):
-    """A worker died during the turn after tools had started, so the turn is not run again."""
+    """A worker died during a turn that had already started tools, so the turn is not run again."""
 
 
 async def repeat(known: TurnRecord, listener: Listener) -> None:
@@ -44,7 +44,7 @@ async def repeat(known: TurnRecord, listener: Listener) -> None:
 
 
 async def join(live: LiveTurn, listener: Listener) -> None:
-    """Send a turn that runs in this worker to another listener, from its first frame to its last."""
+    """Send all frames of a turn that runs in this worker to another listener."""
     live.add(listener)
     listener.watch()
     await listener.catch_up(live.frames)
@@ -56,7 +56,7 @@ async def join(live: LiveTurn, listener: Listener) -> None:
 
 
 async def follow(store: Store, known: TurnRecord, listener: Listener) -> bool:
-    """Send a turn that another worker runs to a listener, by polling the journal for its frames.
+    """Send the frames of another worker's turn to a listener, by polling the journal for new frames.
 
     Return False if that worker died. The listener then starts over at the first frame, even if it has received some.
     Raises StoreError if the journal is unavailable.
@@ -186,7 +186,7 @@ async def _publish(live: LiveTurn, store: Store) -> None:
 
 
 async def finish_late(store: Store, turn: TurnRecord, call: ToolCall) -> None:
-    """Record how a tool that outlived its turn ended; with policy `finish_and_tell`, add a note for the model."""
+    """Record the result of a tool that ended after its turn. Policy `finish_and_tell` also adds a note for the model."""
 
     def change(record: TurnRecord) -> None:
         for stored in record.tools:

@@ -14,7 +14,7 @@ from .playback import Playback, was_said
 
 @dataclass(frozen=True)
 class Filler:
-    """The filler texts of an agent, and the silences after which they are spoken."""
+    """The filler texts of an agent, and how long a turn must be silent before one is spoken."""
 
     texts: tuple[str, ...] | None = None
     """The texts, spoken one after another; None means the texts in the settings."""
@@ -37,7 +37,7 @@ class Fillers:
         self._playback = Playback(live)
 
     def start(self) -> None:
-        """Start to speak fillers whenever the turn is silent."""
+        """Start the timer. From now on, a filler is spoken when the turn has been silent for too long."""
         if self._filler.tools:
             self._live.run.tool_started = self._tool_started
         self._sleep()
@@ -48,11 +48,14 @@ class Fillers:
             self._timer.cancel()
 
     def due(self) -> float | None:
-        """Return when the next filler is due, in milliseconds since the request; None if there will be none."""
+        """Return the time of the next filler, in milliseconds since the request; None if there will be none."""
         return self._end_of_silence() if self._next_text() is not None else None
 
     def _end_of_silence(self) -> float | None:
-        """Return when the silence becomes too long; None if words were spoken and no fillers are wanted after them."""
+        """Return the time at which the silence becomes too long, in milliseconds since the request.
+
+        Return None if words were spoken and no fillers are wanted after them.
+        """
         after = self._filler.after * 1000
         if not self._live.spoken.begun:
             return after

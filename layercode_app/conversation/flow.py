@@ -55,7 +55,10 @@ def own_fields(stored: Mapping[str, Json], scope: str = "") -> dict[str, Json]:
 
 
 def check_known(name: str, known: Sequence[str], message: str) -> None:
-    """Raise DeveloperError if the name is not known. Its text has `message`, a similar name if any, and all names."""
+    """Raise DeveloperError if the name is not known.
+
+    The error's text consists of `message`, a known name that is similar (if there is one), and all known names.
+    """
     if name not in known:
         meant = nearest(name, known)
         hint = f" Did you mean {meant!r}?" if meant else ""

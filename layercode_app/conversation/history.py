@@ -72,7 +72,10 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Drop each retry feedback whose reply was dropped, that is, each one that does not follow a response."""
+    """Drop messages that contain only retry feedback, unless they directly follow a response.
+
+    Such feedback belongs to a response that was dropped.
+    """
     kept: list[ModelMessage] = []
     for message in messages:
         follows_reply = bool(kept) and kept[-1].kind == "response"

@@ -25,7 +25,8 @@ class Watcher(Protocol):
 class Listener:
     """A receiver of a turn's frames. Its owner calls `leave` when the client has disconnected.
 
-    If it is expensive to detect a disconnect, pass a `watcher`. It watches only from `watch` to `rest`.
+    If it is expensive to detect a disconnect, pass a `watcher`. The watcher works only after a call of `watch`, until
+    `rest` is called.
     """
 
     __slots__ = ("_idle", "_on_leave", "_send", "_sending", "_sent", "_watcher", "left")
@@ -53,7 +54,7 @@ class Listener:
             self._on_leave(self)
 
     def attach(self, on_leave: Callable[[Listener], None]) -> None:
-        """Call `on_leave` when this listener leaves, or now if it already has."""
+        """Call `on_leave` when the client disconnects, or immediately if it has already disconnected."""
         self._on_leave = on_leave
         if self.gone:
             on_leave(self)

@@ -85,7 +85,7 @@ class LiveTurn:
             self.record.timings.setdefault("ttft", request.first_ms)
 
     def add_task(self, name: str, arguments: dict[str, Json]) -> None:
-        """Record a call of one of the current agent's tasks. The call is enqueued as a job when the turn ends."""
+        """Record that one of the current agent's tasks was called. A job for it is enqueued when the turn ends."""
         call = {"number": self._tasks, "task": name, "arguments": arguments, "agent": self.record.agent}
         self.record.tasks.append(call)
         self._tasks += 1
@@ -180,7 +180,7 @@ class LiveTurn:
             self._waking = asyncio.get_running_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
-        """Send the frames that no flush has sent, such as words of tools and hooks, or all frames to a new listener."""
+        """Send the frames that no flush has sent, such as words of tools and hooks. A new listener gets all frames."""
         self._waking = None
         if all(listener.up_to_date(self.frames) for listener in self._listeners):
             return
@@ -220,7 +220,10 @@ class LiveTurn:
     # --- the end
 
     def say_goodbye(self, text: str, *, at_once: bool = False) -> None:
-        """Say a goodbye at the end of the sentence, or at once, then stop, because the server is shutting down."""
+        """Say a goodbye after the current sentence, then stop the turn. Used when the server shuts down.
+
+        With `at_once`, do not wait for the end of the sentence.
+        """
         self.goodbye = text
         if self.stopping is None and (at_once or not self.spoken.begun or not self.spoken.in_mid_sentence):
             self._say_goodbye(text)

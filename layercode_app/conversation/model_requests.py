@@ -79,7 +79,7 @@ def insert_attempts(live: LiveTurn, call: ModelCall, attempts: Sequence[ModelReq
 
 @dataclass(frozen=True, slots=True)
 class Hedge:
-    """The result of a hedge: a request that was sent twice. Times are seconds of the event loop's clock."""
+    """What happened when a request was hedged, that is, sent twice. Times are seconds of the event loop's clock."""
 
     model: str
     """The model of the second request."""

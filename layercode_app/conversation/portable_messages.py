@@ -48,7 +48,10 @@ def _portable_response(response: ModelResponse) -> ModelResponse:
 
 
 def _portable_part(part: Any, called: bool) -> Any:
-    """Return the part in its portable form, or None to drop it; `called` says whether the response with this part called tools."""
+    """Return the part in its portable form, or None to drop it.
+
+    `called` tells whether the response that contains this part has tool calls.
+    """
     if part.part_kind == "text":
         return None if is_blank(part.content) else type(part)(part.content)
     if part.part_kind == "tool-call":

@@ -1,6 +1,6 @@
 """Prepare the turn for an event that an agent answers, and save its results.
 
-Turns that speak (`turn_lifecycle.py`) and data from the page (`data_events.py`) begin and end in the same way.
+Both turns that speak (`turn_lifecycle.py`) and data events from the page (`data_events.py`) use this module.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ def _speech_from(turn: TurnRecord, at: int) -> Iterator[Speech]:
 
 
 def joined(turns: Iterable[TurnRecord]) -> list[TurnRecord]:
-    """Join each turn that resumed the reply of the previous turn to that turn, and return the resulting turns."""
+    """Return the turns, with each interrupted reply and its continuation joined into one turn."""
     result: list[TurnRecord] = []
     previous = ""
     for turn in turns:

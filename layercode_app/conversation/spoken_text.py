@@ -57,9 +57,9 @@ class SpokenText:
     # --- halves of characters
 
     def half_is_of_another(self, source: Source, response: int) -> bool:
-        """Return whether a half character is held back that the next text cannot complete.
+        """Return whether the next text cannot complete the held-back half of a character; False if there is no half.
 
-        The next text cannot complete it if it is from another source or another response than the half.
+        Only text of the same source and the same model response can complete the character.
         """
         return bool(self.half) and self._half_of != (source, response)
 

@@ -12,9 +12,9 @@ from .heard import correct
 
 
 async def reconcile(store: Store, event: SessionEnd) -> int:
-    """Correct each turn of which the transcript shows less than was sent, and return how many were corrected.
+    """Correct each turn that, according to the transcript, was not played to its end.
 
-    Raises StoreError.
+    Return the number of corrected turns. Raises StoreError.
     """
     said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
     if not said:

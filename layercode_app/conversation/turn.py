@@ -225,10 +225,10 @@ class Turn(Generic[StateT, MetadataT]):
         self.say(say)
 
     def hand_to(self, agent: str, *, say: str = "", now: bool = False) -> None:
-        """Let another agent of the server answer from the next turn on, or from now on with `now`.
+        """Let another agent of the server answer from the next turn on; with `now`, also the rest of this turn.
 
         The other agent gets the history of the call, and uses its own state, prompt, tools and model. With `say` or
-        `now`, the current agent says nothing more once its running tools have ended. Raises DeveloperError if the
+        `now`, the current agent says nothing more after its running tools have ended. Raises DeveloperError if the
         server has no such agent.
         """
         handed = hand_over(self._live, agent, now=now, quiet=bool(say))

@@ -41,7 +41,11 @@ class Loaded:
 
 @dataclass
 class AgentFiles:
-    """The source of a development server's agents. `chosen` is a name, package.module:attribute, or empty."""
+    """Finds and loads the agents of a development server.
+
+    `chosen` is the name of the agent to serve first, or its address `package.module:attribute`. If it is empty, the
+    default agent is first.
+    """
 
     chosen: str
     agents_dir: Path | None = None
@@ -114,7 +118,7 @@ def _import_again(address: str) -> Voice:
 
 
 def describe(voice: Voice, *, example: bool = False) -> dict[str, Json]:
-    """Return an agent as the dev page lists it. `example` is true for a shipped agent."""
+    """Describe an agent for the list on the dev page. `example` is true for a shipped agent."""
     model = voice.model or (voice.agent.model if voice.agent else None)
     name = "" if voice.agent is None else str(getattr(model, "model_name", model))
     return {

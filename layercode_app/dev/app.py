@@ -49,8 +49,8 @@ OWN_PATHS = ("/dev/", "/v1/", "/emulator/")
 class DevApp:
     """The development server, all on one port. `url` is its address, such as http://127.0.0.1:8000.
 
-    `voice`, `recordings` (the folder for WAV files), `transcriber` and the initial `faults` are those of the emulator.
-    It ends a call after `session_timeout` seconds of silence. Turns are saved as scenarios and tests in the folder
+    `voice`, `recordings` (the folder for WAV files), `transcriber` and the initial `faults` are passed to the emulator,
+    which ends a call after `session_timeout` seconds of silence. Turns are saved as scenarios and tests in the folder
     `project`.
 
     Raises DeveloperError if the chosen agent cannot be loaded at all.

@@ -16,14 +16,14 @@ FOLDER = "evals"
 
 @dataclass(frozen=True)
 class FileCaller:
-    """A scenario with a simulated caller, and its file as the page shows it."""
+    """A scenario with a simulated caller, and the name of the scenario's file for the page."""
 
     agent: str
     file: str
     scenario: Scenario
 
     def to_json(self) -> Json:
-        """Return the caller as the page lists it."""
+        """Return the caller as JSON for the page's list of callers."""
         spec = self.scenario.caller
         assert spec is not None
         return {

@@ -199,7 +199,7 @@ def _mind(spec: CallerSpec, model: str) -> Mind:
     if spec.script is not None:
         return scripted_mind(spec, invoke=in_thread)
     if not model:
-        raise ConfigurationError("A model plays this caller. Name one, such as openai:gpt-5-mini.")
+        raise ConfigurationError("A model plays this caller. Choose the model, such as openai:gpt-5-mini.")
     try:
         return Persona(spec, named_model(model, "The caller's model"))
     except MissingKeyError as error:
@@ -207,9 +207,9 @@ def _mind(spec: CallerSpec, model: str) -> Mind:
 
 
 def names_of(app: LayerCode, chosen: str) -> Mapping[str, str]:
-    """Map each name that a scenario file may use for an agent to the agent's own name.
+    """Return a dictionary from each agent name in a scenario file to the name of the loaded agent.
 
-    If `chosen` is `package.module:attribute`, it is another name of the first agent.
+    If `chosen` is `package.module:attribute`, it is included as another name of the first agent.
     """
     names = {name: name for name in app.agents}
     return names | ({chosen: next(iter(app.agents))} if ":" in chosen else {})

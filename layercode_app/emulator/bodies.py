@@ -30,5 +30,5 @@ async def read(request: Request, model: type[ModelT], *, parse: Callable[[bytes]
 
 
 def json_answer(value: Json, status: int = 200) -> Response:
-    """Return an answer with a JSON body that no cache keeps."""
+    """Return an answer with a JSON body and the header `Cache-Control: no-store`."""
     return Response(to_json(value), status, {"cache-control": "no-store"}, "application/json")

@@ -67,7 +67,7 @@ class TextCaller:
         return await self._turn({"type": "session.start"} | NO_TEXT, "")
 
     async def say(self, text: str) -> Reply:
-        """Say something and return the reply. Cancelling this call interrupts the agent, as a barge-in would."""
+        """Say something and return the reply. If this method is cancelled, the agent is interrupted (a barge-in)."""
         self._note("user", text)
         event: dict[str, Any] = {"type": "message", "text": text}
         if self._last is not None and self._last.interrupted:

@@ -55,7 +55,7 @@ class Deliveries:
         task.add_done_callback(lambda _: self._running.pop(what.turn_id, None))
 
     def abort(self, turn_id: str) -> None:
-        """Close the connection of a turn's webhook, once its request is sent."""
+        """Close the connection of a turn's webhook as soon as the request has been sent completely."""
         if running := self._running.get(turn_id):
             self._closing = self._spawn(self._close(*running))
 
@@ -72,7 +72,7 @@ class Deliveries:
         await self._post(self._session, event, _ignore)
 
     async def settle(self, *, within: float) -> None:
-        """Wait up to `within` seconds for running deliveries, then cancel the rest."""
+        """Wait up to `within` seconds for running deliveries, then cancel those that have not ended."""
         if pending := set(self._tasks):
             _, late = await asyncio.wait(pending, timeout=within)
             for task in late:

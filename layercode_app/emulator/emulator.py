@@ -34,9 +34,9 @@ class Emulator:
     """LayerCode's platform on this machine. Each request of a client or a backend is a method.
 
     With `any_agent`, the default agent also serves unknown ids; this is on by default if no other `agents` are given.
-    `recordings` is the folder for WAV files, None for no recordings. `transcriber` transcribes the callers' audio;
-    without one a transcript says that speech recognition is off. Refused requests raise PlatformAPIError with the
-    status that the platform would answer.
+    `recordings` is the folder for WAV files, None for no recordings. `transcriber` transcribes the callers' audio.
+    Without a transcriber, the client gets a transcript that says that speech recognition is off. Refused requests raise
+    PlatformAPIError with the status that the platform would answer.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Emulator:
     def session_of(self, agent_id: str, session_id: str) -> Session | None:
         """Return a session of an agent, or None.
 
-        If no agent has the agent id of the session, the session belongs to the default agent too.
+        The default agent also has the sessions with an unknown agent id.
         """
         session = self.sessions.get(session_id)
         if session is None:
@@ -202,7 +202,7 @@ class Emulator:
         return session
 
     async def close(self, session: Session, reason: str = "") -> None:
-        """Close a session. Cancelling this call does not stop the closing."""
+        """Close a session. If this method is cancelled, closing continues in the background."""
         if self._open.get(session.conversation_id) is session:
             del self._open[session.conversation_id]
         hang_up = self._hang_ups.pop(session.id, None)

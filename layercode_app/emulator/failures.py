@@ -53,7 +53,7 @@ def quiet(event: dict[str, Any], seconds: float, *, answered: bool) -> str:
 
 
 class Quiet:
-    """A timer that reports once if the backend sends nothing for `QUIET_SECONDS`, before or during its answer."""
+    """A timer that reports a backend that sends nothing for `QUIET_SECONDS`, at most once for each answer."""
 
     def __init__(self, event: dict[str, Any], tell: Callable[[str], None]) -> None:
         self._event, self._tell = event, tell

@@ -93,7 +93,7 @@ def _is_index(key: Any) -> bool:
 
 
 def _number(value: float) -> str:
-    """Format a number as ECMAScript's Number::toString. Python's repr already yields the same shortest digits."""
+    """Format a number like ECMAScript's Number::toString. Python's repr already yields the same shortest digits."""
     try:
         number = float(value)
     except OverflowError:

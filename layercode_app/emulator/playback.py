@@ -60,7 +60,7 @@ def _until(pcm: bytes, seconds: float) -> bytes:
 
 
 class Segmenter:
-    """Splits text that arrives in pieces of any size into segments to speak. The joined segments are the same text."""
+    """Splits text into segments to speak. The text arrives in pieces of any size; no character is lost or added."""
 
     def __init__(self) -> None:
         self._rest = ""

@@ -154,7 +154,7 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """Close the connection of this turn's webhook, because the caller interrupted the turn or left."""
+    """Close the connection of this turn's webhook, because the caller interrupted the turn or disconnected."""
 
     turn_id: str
 

@@ -52,7 +52,7 @@ def duration(pcm: bytes) -> float:
 
 
 def chunks(pcm: bytes) -> Iterator[bytes]:
-    """Split audio into pieces of half a second. A rest that is too short for clients is added to the last piece."""
+    """Split audio into pieces of half a second. A remainder too short for clients is added to the last piece."""
     for start in range(0, len(pcm), _CHUNK_BYTES):
         rest = len(pcm) - start - _CHUNK_BYTES
         if 0 < rest < MINIMUM_BYTES:

@@ -136,7 +136,7 @@ def pick_transcriber(stt: str | None, *, key: str | None = None, model: str = "w
 
 
 def transcriber_of(settings: Settings) -> Transcriber | None:
-    """Return the transcriber that the settings name, or None. Raises ConfigurationError as `pick_transcriber` does."""
+    """Return the transcriber from the settings, or None. Raises ConfigurationError like `pick_transcriber`."""
     key = None if settings.stt_key is None else settings.stt_key.get_secret_value()
     return pick_transcriber(settings.stt, key=key, model=settings.stt_model)
 

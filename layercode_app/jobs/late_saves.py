@@ -30,8 +30,9 @@ class _Kept:
 
 
 class LateSaves:
-    """Saves ended turns in the background, if they could not be saved at once. A failed save is retried several times.
+    """Retries in the background to save turns that could not be saved when they ended.
 
+    A turn is given up after a fixed number of retries.
     If the process dies before a turn is saved, the changes of that turn are lost.
     """
 
@@ -70,7 +71,7 @@ class LateSaves:
         return pending
 
     def obey(self, signal: Signal) -> None:
-        """Try now to save the turn that the signal names, because another worker waits for the end of that turn."""
+        """Try now to save the turn of this signal, because another worker waits for the end of that turn."""
         kept = self.waiting.get((signal.conversation_id, signal.turn_id))
         if kept is not None and signal.kind != "unfollow":
             self._start(self._save(kept, awaited=signal.kind == "stop"))
@@ -101,7 +102,7 @@ class LateSaves:
         self._give_up(kept, "the journal is still down")
 
     async def _save(self, kept: _Kept, *, awaited: bool = False) -> bool:
-        """Save a pending turn; return whether it is saved now, by this or another call.
+        """Save a pending turn; return whether it is saved. Another task may have saved it in the meantime.
 
         `awaited` means that a newer turn waits for this save before it runs.
         """

@@ -123,7 +123,7 @@ async def _copy_fields(source: Store, target: Store, copied: Copied) -> None:
 
 
 async def _went_on(source: Store, target: Store, conversation_id: str) -> bool:
-    """Return whether the newest turn of the conversation in the target is missing in the source."""
+    """Return whether the target's newest turn of this conversation is missing in the source."""
     newest = await target.history(conversation_id, tokens=0)
     return bool(newest) and await source.get(*newest[-1].key) is None
 
@@ -162,7 +162,7 @@ async def _compare(source: Store, target: Store, copied: Copied, step: Callable[
 def _holds(copy: Json, original: Json) -> bool:
     """Return whether the copy has every field of the original, with the same value.
 
-    The copy may have more fields, because the target may have served calls since.
+    The copy may have more fields, because the target may have served calls in the meantime.
     """
     return all(sorted_json(copy[part] | original[part]) == sorted_json(copy[part]) for part in ("state", "metadata"))
 

@@ -1,4 +1,4 @@
-"""Mark the turn of a dead worker as failed, and note its tool calls for the model of later turns."""
+"""Mark a turn as failed after its worker died, and note its tool calls for the model in later turns."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def crash(record: TurnRecord) -> None:
 
 
 def note_tools(record: TurnRecord, *, cut_by: str = "a restart of the system") -> None:
-    """Add a note to a turn that was cut off, which tells the model in later turns which tools the turn had called.
+    """Add a note about the tool calls of a turn that was cut off. The model reads this note in later turns.
 
-    `cut_by` is the cause, as the note names it.
+    `cut_by` is the cause that the note states.
     """
     if not record.tools:
         return

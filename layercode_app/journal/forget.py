@@ -1,4 +1,7 @@
-"""Delete a conversation from the journal, its write-ahead log, the recordings and the exports."""
+"""Delete a conversation from the journal, with its recordings and exports.
+
+The SQLite store also empties its write-ahead log, which may still contain deleted text.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def export_path(conversation_id: str, ending: str, folder: Path = EXPORTS) -> Pa
 
 
 def caller_id(key: str) -> str:
-    """Return the conversation id under which the notes of a caller are stored.
+    """Return the conversation id under which the notes about a caller are stored.
 
     The notes are the state of this conversation, which has no turns.
     """
@@ -60,13 +63,13 @@ def caller_id(key: str) -> str:
 
 
 async def notes_of(store: Store, key: str) -> list[str]:
-    """Return all notes of a caller, oldest first. Raises StoreError."""
+    """Return all notes about a caller, oldest first. Raises StoreError."""
     state = (await store.conversation(caller_id(key))).state
     return [text for _, text in sorted((note["at"], note["text"]) for note in state.values() if note["text"])]
 
 
 async def forget_notes(store: Store, key: str) -> None:
-    """Delete the notes of a caller, and the pending jobs that would add more. Raises StoreError."""
+    """Delete the notes about a caller, and the pending jobs that would add more. Raises StoreError."""
     for job in await store.pending_jobs():
         if job.payload.get("task") in (NOTES, NOTES_OF_CALL) and job.payload["arguments"]["key"] in (
             key,
@@ -91,7 +94,7 @@ async def forget(
 
 
 def _is_plain(session_id: str) -> bool:
-    """Return whether a session id is safe as a file name: it came from a request, so it may contain a path."""
+    """Return whether a session id is safe as a file name. Session ids come from requests and may contain a path."""
     return session_id.replace("-", "").replace("_", "").isalnum()
 
 

@@ -18,7 +18,7 @@ LEAST_DOLLARS = 1e-9
 
 
 class Shared(Priced, Protocol):
-    """A turn whose usage and cost `shares_of` can sum by model."""
+    """The interface of a turn that is passed to `shares_of`."""
 
     @property
     def requests(self) -> Sequence[Priced]:

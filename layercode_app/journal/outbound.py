@@ -13,7 +13,7 @@ DIRECTION, OUTBOUND = "direction", "outbound"
 
 
 async def prepare_call(store: Store, conversation_id: str, metadata: Mapping[str, str], agent: str | None) -> None:
-    """Store the metadata of an outbound call and the agent that will answer it. Call this before its first turn."""
+    """Store an outbound call's metadata and the name of its agent. This must happen before the call's first turn."""
     await store.establish(conversation_id, {DIRECTION: OUTBOUND, **metadata})
     if agent is not None:
         await store.save_state(conversation_id, {AGENT: agent})

@@ -132,7 +132,7 @@ class ModelCall:
 
     @property
     def answers(self) -> bool:
-        """Whether this is a request of the agent itself that did not lose the race against a second request."""
+        """Whether the agent itself, not a helper agent, made this request. Of a hedged pair, only the winner counts."""
         return not self.stage and self.hedge not in ("lost", "slow")
 
 

@@ -1,4 +1,4 @@
-"""Encode and decode a turn's record as JSON for the stores. The JSON is kept small, as each turn is written twice."""
+"""Encode and decode a turn's record as JSON for the stores. The JSON is compact, because each turn is written twice."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def sorted_json(value: Json) -> bytes:
 
 
 def from_json(data: bytes | str) -> Json:
-    """Decode JSON that `to_json` wrote, including lone surrogates and oversized numbers from older versions."""
+    """Decode JSON that `to_json` wrote. JSON of older versions may contain lone surrogates and oversized numbers."""
     return load_json(data)
 
 
 def _most(record: TurnRecord) -> dict[str, Json]:
     """Return the fields that nearly every turn has.
 
-    They are listed one by one: a loop over all fields, most of them empty, takes three times as long.
+    The code names each field, because a loop over all fields takes three times as long, and most fields are empty.
     """
     return {
         "conversation_id": record.conversation_id,

@@ -12,11 +12,11 @@ REVIEW = "review"
 
 
 async def save_review(store: Store, conversation_id: str, *, good: bool, note: str = "") -> TurnRecord:
-    """Save a verdict on a call; it replaces an earlier verdict. Return the turn on which it was saved.
+    """Save a verdict on a call, and return the turn on which it was saved. An earlier verdict is replaced.
 
-    A new verdict is saved on the last turn that a judge scored, so that reports can compare the two verdicts. If no
-    judge scored the call, it is saved on the last turn. Raises NotRecordedError for an unknown call, and
-    ConfigurationError if nothing was said in it.
+    The first verdict on a call is saved on the last turn that a judge scored, so that reports can compare it with the
+    judge's verdict. If no judge scored the call, it is saved on the last turn. Raises NotRecordedError for an unknown
+    call, and ConfigurationError if nothing was said in the call.
     """
     turn = _reviewed(await turns_of(store, conversation_id))
     if turn is None:

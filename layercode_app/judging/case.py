@@ -11,7 +11,7 @@ from ..output.visible import visible, visible_lines
 
 
 def written_case(instructions: str, transcript: str, outcomes: Sequence[str], state: Json, *, goal: str = "") -> str:
-    """Return the text that a judge reads. Texts of the call are indented, so they cannot pass for our headings."""
+    """Return the text that a judge reads. Texts of the call are indented, so that none looks like our headings."""
     parts = [
         goal and f"The caller's goal: {visible(goal)}",
         f"The agent's instructions:\n    {visible_lines(instructions or '(not known)', indent='    ')}",

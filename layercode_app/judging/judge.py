@@ -1,4 +1,4 @@
-"""A model that answers a question about a turn with yes, no or maybe, and its reason."""
+"""A judge: a model that answers a question about a call with yes, no or maybe, and gives a reason."""
 
 from __future__ import annotations
 

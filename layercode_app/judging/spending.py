@@ -59,7 +59,7 @@ async def answer_of(
 
 
 def _spend(messages: Iterable[Any]) -> None:
-    """Add the cost of the model responses in these messages."""
+    """Add the cost of the model responses in these messages to the `Spent` of the current `counting` block."""
     from pydantic_ai.messages import ModelResponse
 
     spent = _spent.get()

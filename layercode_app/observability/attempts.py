@@ -18,7 +18,7 @@ def attempt(sink: str, set_up: Callable[[], object]) -> bool:
         raise
     except Exception as error:  # noqa: BLE001 - no error of a library may end a call
         reason = f"{type(error).__name__}: {masking.clean(str(error))}"
-        logger.warning("{} cannot be set up; calls continue without it: {}. {}", sink, reason, _ADVICE)
+        logger.warning("{} cannot be set up: {}. Calls continue without it. {}", sink, reason, _ADVICE)
         return False
     return True
 

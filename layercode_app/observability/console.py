@@ -1,4 +1,4 @@
-"""Write log lines for people to stderr: time, level, agent and turn, message, error."""
+"""Write readable log lines to stderr: time, level, agent and turn, message, error."""
 
 from __future__ import annotations
 

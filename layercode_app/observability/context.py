@@ -87,7 +87,7 @@ def enter(turn: Identified) -> None:
 
 @contextmanager
 def within(work: Identified) -> Iterator[None]:
-    """Set the turn or job that this task works on until the block ends."""
+    """Set the turn or job on which this task works, for the duration of the block."""
     token = _current.set(work)
     isolate()
     try:
@@ -133,7 +133,7 @@ def ids() -> Mapping[str, str]:
 
 
 def _span_id() -> str:
-    """Return the id of the current span, such as that of a tool within the turn; "" if there is none."""
+    """Return the id of the current span, which may be a tool's span within the turn; "" if there is none."""
     from opentelemetry.trace import get_current_span
 
     context = get_current_span().get_span_context()

@@ -70,7 +70,7 @@ class Target:
         return _Metrics(OTLPMetricExporter(**self._options("metrics")), self)
 
     def attempt(self, export: Callable[[], bool], *, signal: Signal) -> bool:
-        """Run an export. Record whether it succeeded, and return that. If the target is closed, only return False."""
+        """Run an export; record and return whether it succeeded. If the target is closed, only return False."""
         if self.closed:
             return False
         try:

@@ -105,14 +105,14 @@ class JsonSink:
 
 
 def _checked(ids: Mapping[str, str], foreign: str) -> tuple[str, str]:
-    """Return two texts to check for secrets: the ids of this turn alone, and the values that recur in other turns."""
+    """Return two texts to check for secrets: ids that only this turn has, and values that recur in other turns."""
     own = "\n".join([ids.get("turn_id", ""), ids.get("trace_id", ""), ids.get("span_id", "")])
     shared = [ids.get("conversation_id", ""), ids.get("session_id", ""), ids.get("agent", ""), foreign]
     return own, "\n".join(shared)
 
 
 class Clock:
-    """The local time as text. The part that changes once a second is cached, because it is most of the work."""
+    """The local time as text. All but the microseconds is cached for a second, because formatting it is slow."""
 
     def __init__(self) -> None:
         self._second = (-1, "", "")

@@ -1,4 +1,4 @@
-"""Write rotating files of JSON lines. Each worker has its own file, so that no worker loses another's lines.
+"""Write rotating files of JSON lines. Each worker has its own file, because rotating a shared file would lose lines.
 
 `layercode-app.PID.log` is the current file, `layercode-app.PID.TIME.log` a rotated file. Files are not compressed,
 because compression would stall the calls. Each worker deletes files that are too old, including files of ended workers.

@@ -1,6 +1,7 @@
-"""Restore the sinks that code at the top of an agent file replaced, and log a warning.
+"""Undo changes that the import of an agent file makes to our sinks, and log a warning.
 
-Such code is often copied from a guide. It would send transcripts to a sink, or leave a sink without log lines.
+Code that makes such changes is often copied from a guide. It would send transcripts to a sink, or leave a sink without
+log lines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Merge the metrics that agent files create with the Prometheus client, over all processes of a host."""
+"""Merge the Prometheus metrics that agent files create, over all processes of a host."""
 
 from __future__ import annotations
 

@@ -116,7 +116,11 @@ class Pipeline(SpanProcessor):
 
 
 def clean_span(span: ReadableSpan) -> ReadableSpan:
-    """Return the span without secrets, phone numbers and, unless captured, content. Return a clean span unchanged."""
+    """Return a copy of a span in which secrets and phone numbers are masked.
+
+    Content is removed too, unless LAYERCODE_CAPTURE_CONTENT is true. The span itself is returned if its attributes are
+    clean and it has no events and no status description.
+    """
     attributes = span.attributes or {}
     cleaned = _clean_attributes(attributes)
     if cleaned is attributes and not span.events and not span.status.description:
@@ -167,7 +171,7 @@ def _clean_value(key: str, value: Any) -> Any:
 
 
 def _clean_member(name: str, value: Any) -> Any:
-    """Redact a value within an attribute. If its name is that of a secret, such as `token`, mask the whole text."""
+    """Redact a value within an attribute. If its name suggests a secret, as `token` does, mask the whole text."""
     hidden = isinstance(value, str) and is_secret_name(name)
     return masking.MASK if hidden else _clean_value(name, value)
 

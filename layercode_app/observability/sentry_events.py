@@ -75,7 +75,7 @@ def _mask(event: Event) -> None:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """Mask secrets and phone numbers. If `name` is that of a secret, such as `token`, mask the whole text."""
+    """Mask secrets and phone numbers. If `name` suggests a secret, as "token" does, mask the whole text."""
     if isinstance(value, str):
         return masking.MASK if value and is_secret_name(name) else masking.clean(value)
     if isinstance(value, Mapping):

@@ -73,7 +73,7 @@ def set_up() -> bool:
 
 
 def span(name: str, attributes: Mapping[str, AttributeValue] | None = None) -> AbstractContextManager[Span]:
-    """Open the span of a stage of the current turn. If the turn is not recorded, do nothing."""
+    """Open the span of a stage of the current turn. If the current span is not recorded, do nothing."""
     return _span(name, attributes) if recording() else NOTHING
 
 

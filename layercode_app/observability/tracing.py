@@ -128,7 +128,7 @@ def _targets(settings: Settings, environment: Mapping[str, str]) -> list[Target]
 
 
 def signals_sent(environment: Mapping[str, str]) -> list[Signal]:
-    """Return the signals that have an OTLP endpoint. It may be the common endpoint or that of the signal alone."""
+    """Return the signals that have an OTLP endpoint, either the common endpoint or a separate one."""
     common = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     return [one for one in SIGNALS if common or environment.get(f"OTEL_EXPORTER_OTLP_{one.upper()}_ENDPOINT")]
 

@@ -1,4 +1,4 @@
-"""Print an agent's words piece by piece, wrapped and indented so that they cannot pass for our own output."""
+"""Print an agent's words piece by piece, wrapped and indented so that they do not look like our own output."""
 
 from __future__ import annotations
 

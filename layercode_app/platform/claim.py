@@ -70,7 +70,7 @@ class Claim:
 
     @classmethod
     def read(cls, file: Path) -> Claim | None:
-        """Return the claim in the file. Return None if there is no file, or after logging an error if it is invalid."""
+        """Return the claim in the file, or None if the file is missing or invalid. Log an error for an invalid file."""
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -157,8 +157,8 @@ async def _claim(client: PlatformClient, agent_id: str, url: str, kept: Claim | 
 async def _give_back(client: PlatformClient, file: Path) -> bool:
     """Restore the webhook of the claim in the file, and delete the claim. Returns whether the claim was deleted.
 
-    A claim is also deleted if the platform refuses it for good (400 or 404). After any other failure it stays for the
-    next start.
+    The claim is also deleted if the platform answers 400 or 404, unless the claim belongs to another account. After any
+    other failure the claim stays for the next start.
     """
     claim = Claim.read(file)
     if claim is None:

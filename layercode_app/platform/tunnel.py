@@ -52,7 +52,7 @@ class Tunnel:
 
     @classmethod
     def from_settings(cls, settings: Settings, target: str) -> Tunnel:
-        """Return a tunnel with these settings to the local URL `target`."""
+        """Return a tunnel to the local URL `target`, configured by the settings."""
         command, pattern = settings.tunnel_command, settings.tunnel_pattern
         return cls(command, target, pattern=pattern, log_dir=settings.log_dir)
 

@@ -64,7 +64,10 @@ class Comparison:
         return [*found, *self._ending()]
 
     def words(self) -> Difference | None:
-        """Return the difference of the words, if any. If the recorded turn was stopped, later words are ignored."""
+        """Return the difference of the words, if any.
+
+        If the recorded turn was stopped, the replay's text is cut to the length of the recorded text for this check.
+        """
         recorded, came = self._plain(said(self.old)), self._plain(said(self.new))
         if was_stopped(self.old):
             came = came[: len(recorded)]

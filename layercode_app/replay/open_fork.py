@@ -23,7 +23,7 @@ async def fork_recorded(
     agents_dir: Path | None = None,
     agent: str | None = None,
 ) -> Fork:
-    """Fork a conversation of the journal. `agent` names the agent that answers; by default it is that of the last turn.
+    """Fork a conversation of the journal. By default the agent of the last turn answers; `agent` names another one.
 
     Raises NotRecordedError if the journal does not have the conversation, and all errors that `fork` raises.
     """

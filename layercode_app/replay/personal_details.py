@@ -1,4 +1,4 @@
-"""Find personal details in a recording: in metadata, tool calls and data, and names in the caller's words."""
+"""Find personal details in a recording: values in metadata, tool calls and data, and names that the caller said."""
 
 from __future__ import annotations
 

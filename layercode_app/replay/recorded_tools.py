@@ -23,8 +23,8 @@ NOT_RUN = "{name} was not run: this is a rehearsal of a recorded call, and the r
 class Recordings:
     """Answers a tool call with the recorded result of the same tool for the same arguments.
 
-    `types` has the tools' return types by name; recorded JSON results are converted to them. A result is delayed as
-    long as the tool took, but at most `longest` seconds.
+    `types` maps the name of a tool to its return type. Recorded results are JSON, and are converted to these types. A
+    result is delayed as long as the tool took, but at most `longest` seconds.
     """
 
     def __init__(
@@ -45,7 +45,10 @@ class Recordings:
                     self._calls[_key(call)].append(call)
 
     def __call__(self, call: ToolCall) -> Awaitable[Any] | None:
-        """Return the recorded answer to a tool call. Return None to run `next_stage`, which changes only the stage."""
+        """Return the recorded answer to a tool call.
+
+        Return None for a call of `next_stage`, so that this tool runs: it changes only the stage.
+        """
         return None if call.name == NEXT_STAGE else self._answer(call)
 
     async def _answer(self, call: ToolCall) -> Any:

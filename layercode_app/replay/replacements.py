@@ -28,7 +28,10 @@ _PATTERNS = {name.replace(" ", "_").replace("-", "_"): (name, pattern) for name,
 
 
 class StandIns:
-    """Replaces the personal details of one conversation and the texts in `also`, but not the texts in `keep`."""
+    """Replaces the personal details in one conversation.
+
+    The texts in `also` are replaced too. The texts in `keep` are never replaced.
+    """
 
     def __init__(self, turns: Sequence[TurnRecord], *, also: Iterable[str] = (), keep: Iterable[str] = ()) -> None:
         self._replaced: Counter[tuple[str, str, str]] = Counter()

@@ -138,7 +138,8 @@ async def replay(
 def _version(recording: Recording, voice: VoiceAgent[Any, Any]) -> str | None:
     """Return the agent's current version, computed with the offline model. Return None if a real model was recorded.
 
-    The model's name is part of a version, so the current version could not be compared with the recorded ones.
+    The model's name is part of a version. So a version with the offline model always differs from a version that was
+    recorded with a real model.
     """
     if voice.agent is None:
         return voice.fingerprint
@@ -225,7 +226,7 @@ async def _refused(turn: ReplayedTurn, recording: Recording, judge: Judge) -> st
 
 
 def _transcript(recording: Recording, turn: ReplayedTurn) -> str:
-    """Return the transcript: the call as heard before this turn, then the replayed turn."""
+    """Return a transcript: the earlier turns as the caller heard them, then the replayed turn."""
     assert turn.new is not None
     lines: list[str] = []
     for past in recording.spoken[: turn.number - 1]:

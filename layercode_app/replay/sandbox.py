@@ -22,7 +22,7 @@ from ..webhook import TurnEvent, parse_event
 
 
 class Sandbox:
-    """The conversation before one turn, under a new id. Turns that are answered in the sandbox are added to it."""
+    """A copy of the conversation before one turn, with a new id. `answer` adds further turns to this copy."""
 
     def __init__(self, turn: TurnRecord, limits: Limits | None) -> None:
         self.conversation_id = f"fork-{uuid4().hex[:8]}-{turn.conversation_id}"[:512]

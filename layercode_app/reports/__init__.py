@@ -1,1 +1,1 @@
-"""Read the journal and the log files: figures, reports, explanations, exports, log lines."""
+"""Make figures, reports, explanations and exports from the journal, and find lines in the log files."""

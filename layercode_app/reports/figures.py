@@ -23,8 +23,8 @@ def is_turn(record: TurnRecord) -> bool:
 def is_counted(record: TurnRecord) -> bool:
     """Return whether reports and alerts count the record.
 
-    They count turns, and data sent by the page if handling it recorded an outcome, a score or usage. The hostile calls
-    that `check` makes are not counted.
+    They count turns that have ended. An event with data from the page counts if its record has an outcome, a score or
+    usage. The hostile calls that `check` makes are not counted.
     """
     if record.conversation_id.startswith(CHECKED):
         return False

@@ -116,7 +116,7 @@ def _read(path: Path, wanted: Wanted) -> Iterator[Line]:
 
 
 class Follower:
-    """Reads the lines that are written from now on, also after a rotation and by new workers."""
+    """Reads the lines that are written from now on. It continues after a rotation, and includes new workers."""
 
     def __init__(self, folder: Path, wanted: Wanted) -> None:
         self._folder = folder

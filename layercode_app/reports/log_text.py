@@ -1,4 +1,4 @@
-"""Format the fields of a log line for people, such as a turn's tokens and cost."""
+"""Format the fields of a log line, such as a turn's tokens and cost, for a terminal."""
 
 from __future__ import annotations
 

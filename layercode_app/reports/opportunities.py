@@ -153,7 +153,7 @@ class Sightings:
                     "expensive models",
                     f"{agent} on {model}",
                     f"{dollars(each)} a turn over {spent.turns} turns; {cheapest[2]} costs {dollars(cheapest[0])} "
-                    f"({cheapest[1]})",
+                    f"a turn with the agent {cheapest[1]}",
                     f"Try {cheapest[2]} on the same calls: `fork` a conversation with it, or run your evals.",
                 )
 

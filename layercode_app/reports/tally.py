@@ -164,7 +164,7 @@ class Tally:
         return len(self.successful) / len(self.conversations) if self.outcomes else None
 
     def times(self, metric: str, part: str = "all") -> Collection[float]:
-        """Return the milliseconds of a metric in the turns of the slice `part`, one of SLICES."""
+        """Return a metric's values, in milliseconds, for the turns of the slice whose name is `part` (see SLICES)."""
         return self.latencies.get((metric, part), ())
 
     def as_json(self) -> Json:

@@ -55,8 +55,8 @@ class Tools:
 def requests(record: TurnRecord) -> Iterator[tuple[str, int, Cost]]:
     """Yield a key, the tokens and the cost of each model request of a turn.
 
-    The key names the tools whose results the request contains, or is ANSWER or RETRY. All requests made inside tools
-    are yielded together, with the key INSIDE.
+    If the request contains results of tools, its key has the names of these tools. Otherwise the key is ANSWER or
+    RETRY. All requests made inside tools are yielded together, with the key INSIDE.
     """
     from pydantic_ai.messages import ModelMessagesTypeAdapter
 

@@ -93,7 +93,7 @@ def said_in(record: TurnRecord, end: float) -> list[Said]:
 
 
 def _covered(words: Iterable[Word], end: float) -> list[tuple[float, float]]:
-    """Return each time from a filler to the next word of the answer, or to the end."""
+    """Return the intervals that fillers cover: each lasts from a filler to the next word of the answer, or to `end`."""
     groups = [(source, next(group).at_ms) for source, group in groupby(words, lambda word: word.source == "filler")]
     ends = [at for _, at in groups[1:]] + [end]
     return [(at, until) for (is_filler, at), until in zip(groups, ends, strict=True) if is_filler]

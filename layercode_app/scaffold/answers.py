@@ -138,7 +138,7 @@ def check_known(option: str, value: str, known: Collection[str]) -> None:
 
 
 def check_model(model: str | None) -> None:
-    """Raise ConfigurationError unless the model is PROVIDER:NAME of a known provider, `offline` or None."""
+    """Raise ConfigurationError unless the model is None, `offline`, or PROVIDER:NAME with a known provider."""
     if model is None or model == "offline":
         return
     provider, _, name = model.partition(":")

@@ -48,7 +48,7 @@ class Kept(BaseModel):
 
 
 def keep(answers: Answers, files: dict[str, str]) -> Kept:
-    """Return the answers file of a project that this version generates; `files` maps paths to texts."""
+    """Return the answers file for a project with these generated files; `files` maps paths to texts."""
     given = KeptAnswers(
         name=answers.name, agent=answers.agent, model=answers.model, vendor=answers.wheel is not None,
         **{"with": answers.extras},

@@ -10,7 +10,7 @@ from .kept import digest
 
 
 def made_text(folder: Path, path: str, made: str) -> str | None:
-    """Find the text with the digest `made` in the git history of a file. Return None if it is not there."""
+    """Search a file's git history for the text whose digest is `made`. Return None if it is not there."""
     listed = output(folder, "log", "--all", "--format=", "--raw", "--no-abbrev", "--no-renames", "--", path)
     blobs = [line.split()[3] for line in reversed((listed or "").splitlines()) if line.startswith(":")]
     texts = (output(folder, "cat-file", "blob", blob) for blob in dict.fromkeys(blobs) if blob.strip("0"))

@@ -29,7 +29,7 @@ OWN = {".env", "logs/.gitkeep", "wheels/.gitkeep", LOCAL_FILE}
 
 @dataclass(frozen=True)
 class File:
-    """A file to write. Only its owner can read a `private` one."""
+    """A file to write. If it is `private`, only its owner can read it."""
 
     path: PurePosixPath
     text: str

@@ -93,7 +93,7 @@ def _changed_by_both(folder: Path, kept: Kept, path: str, now: str, new: str) ->
     if merged is not None:
         return Step("merge", path, now, merged, "your changes and the new ones") if merged != now else None
     beside = next(name for name in _names_beside(path) if _is_free(_read(folder, name), made, new))
-    return Step("beside", beside, now, new, f"the new version of {path}, which you changed: merge it by hand")
+    return Step("beside", beside, now, new, f"you changed {path}; merge this new version by hand")
 
 
 def _is_free(there: str | None, made: str | None, new: str) -> bool:
@@ -107,7 +107,7 @@ def _names_beside(path: str) -> Iterator[str]:
 
 
 def _own(folder: Path, files: list[File]) -> Iterator[Step]:
-    """Yield steps for the files without a digest: create missing folders, and update LOCAL_FILE."""
+    """Yield the steps that create missing folders, and the step that adds, changes or removes LOCAL_FILE."""
     for file in files:
         path = str(file.path)
         if file.path.name == ".gitkeep" and not (folder / file.path.parent).exists():

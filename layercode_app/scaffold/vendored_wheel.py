@@ -92,7 +92,7 @@ def _is_code(path: PurePosixPath) -> bool:
 def _checkout_files(root: Path) -> Iterator[tuple[str, Path]]:
     """For each file of a checkout that belongs in the wheel, yield its name in the wheel and its path.
 
-    These are the files of the package, and the files of other folders that pyproject.toml lists.
+    The wheel contains the files of the package, and the other files and folders that pyproject.toml adds to it.
     """
     try:
         build = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]

@@ -1,1 +1,1 @@
-"""Stage 5, the ASGI app and its server: receive webhooks, pass them to the other stages, and send the answers."""
+"""The ASGI app and its server, stage 5 of a request: receive webhooks, pass them to the other stages, and answer."""

@@ -59,7 +59,7 @@ class LayerCode:
     Args:
         agents: VoiceAgents; a bare PydanticAI agent is wrapped in one.
         settings: The settings; by default they are read from the environment, `.env` and `layercode.toml`.
-        store: The journal's store; by default the store that the settings name.
+        store: The journal's store; by default the store at the URL in LAYERCODE_STORE.
         model: Override every agent's model; "offline" plays their scripts.
         offline_without_key: Play an agent's script if its model has no key, for development. By default a missing key
             is an error.

@@ -15,7 +15,7 @@ REOPEN_SECONDS = 1.0
 
 
 class Journal:
-    """A store that may be unavailable when the server starts. `opened` is awaited once the store is open.
+    """A store that may be unavailable when the server starts. When the store is open, `opened` is awaited.
 
     If `opened` raises StoreError in the first attempt, `open` raises it too. In later attempts, which run in the
     background, a StoreError only leads to the next attempt.

@@ -38,7 +38,7 @@ def undo(*, env_file: Path, undo_file: Path = UNDO_FILE) -> list[str]:
 
 
 def change(values: Values, *, env_file: Path) -> None:
-    """Set or remove variables like `set_values`, but save nothing for `undo`.
+    """Set variables, or remove those whose value is None. Unlike `set_values`, save nothing for `undo`.
 
     Raises ConfigurationError for a multi-line value.
     """

@@ -37,7 +37,7 @@ def make_private(path: Path) -> None:
 
 
 def _for_its_owner(path: str, flags: int) -> int:
-    """Open a file that only its owner can read, like all files in the journal's folder."""
+    """Open a file. If this creates the file, only its owner can read it, like all files in the journal's folder."""
     return os.open(path, flags, 0o600)
 
 

@@ -1,4 +1,4 @@
-"""Find the version of the user's project, which logs, spans and errors report as the service's version."""
+"""Find the version of the user's project. It is the service version in logs, spans and error reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOOLKIT = "layercode-app"
 
 
 def service_version(settings: Settings, *, folder: Path | None = None) -> str:
-    """Return the service's version: SERVICE_VERSION, else that of the project in `folder` (by default ".").
+    """Return SERVICE_VERSION if it is set, else the version in the pyproject.toml of `folder` (by default ".").
 
     If pyproject.toml has no version, or is missing (in a container image, for example), return the version of the
     installed distribution with the project's name. If the project has no name, SERVICE_NAME is used as its name. Return

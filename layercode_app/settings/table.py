@@ -70,7 +70,8 @@ class Settings(BaseSettings):
         None,
         "LAYERCODE_HANDOFF_URL",
         "Platform",
-        "URL that turn.handoff() posts to, signed with the webhook secret; if empty, only the journal stores handoffs.",
+        "URL to which turn.handoff() posts a notice, signed with the webhook secret; if empty, handoffs are stored only "
+        "in the journal.",
     )
 
     # --- Tunnel
@@ -181,7 +182,7 @@ class Settings(BaseSettings):
         None,
         "LAYERCODE_JUDGE_MODEL",
         "Agents",
-        "Model that judges calls of agents with judges=[...] after their end; default the agent's own.",
+        "Model that judges ended calls, for agents with judges=[...]; default the agent's own.",
     )
     judge_max_cost: float = _setting(
         1.0,

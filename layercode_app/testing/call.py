@@ -167,14 +167,14 @@ class AgentCall:
     ) -> None:
         """Mock a tool: `mock("weather", returns="sunny")`, `mock("weather", raises=error)`, `mock("weather", fake)`.
 
-        `fake` is a function of the tool's arguments. Raises DeveloperError if the agent has no such tool, because a
-        misspelt mock would let the real tool run.
+        `fake` is a function that takes the tool's arguments. Raises DeveloperError if the agent has no such tool,
+        because a mock with a misspelt name would let the real tool run.
         """
         check_tool(self.agent, tool)
         self._mocks.set(tool, function, **answer)
 
     def use_model(self, model: Any) -> None:
-        """Use this model from the next turn on, such as `scripted(...)`."""
+        """From the next turn on, use this model, such as `scripted(...)`."""
         self.agent.use_model(model)
 
     async def state(self) -> dict[str, Json]:
@@ -230,7 +230,7 @@ class AgentCall:
         turn.error = self._seen.errors.get(turn.turn_id)
 
     async def _leave_at_once(self, event: dict[str, Json]) -> None:
-        """Close the connection once the turn has begun, before any of its speech is read."""
+        """Close the connection as soon as the turn has begun, before any of its speech is read."""
         async with asyncio.TaskGroup() as tasks:
             delivering = tasks.create_task(self._drop(event))
             while self.app.turns.running.get(self.conversation_id) is None and not delivering.done():
@@ -238,7 +238,7 @@ class AgentCall:
             delivering.cancel()
 
     async def _leave_in_tool(self, event: dict[str, Json], turn: HeardTurn, cut: Cut) -> None:
-        """Close the connection once a tool has started; a tool that takes no time may have finished by then."""
+        """Close the connection as soon as a tool has started. A very fast tool may have finished by then."""
         self._seen.tool_started.clear()
         listening = asyncio.create_task(self._hear_all(event, turn))
         waiting = asyncio.create_task(self._seen.tool_started.wait())

@@ -127,7 +127,7 @@ def is_part(wanted: Any, whole: Any) -> bool:
 
 
 def _assign(wanted: list[Called], calls: list[ToolCall]) -> bool:
-    """Return whether every expectation can be matched with a different call."""
+    """Return whether every expectation can be matched with a call, without using a call twice."""
     if not wanted:
         return True
     first, *rest = wanted

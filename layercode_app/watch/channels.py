@@ -51,7 +51,7 @@ class Channels:
         return cls(urls)
 
     def check(self, name: str, setting: str) -> str:
-        """Return the name if the channel exists. Raises ConfigurationError, which names `setting`, if it does not."""
+        """Return the name if the channel exists. Otherwise raise ConfigurationError with `setting` in its message."""
         if name in self.urls:
             return name
         known = ", ".join(sorted(self.urls)) or "none"

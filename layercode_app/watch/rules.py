@@ -143,7 +143,7 @@ def _limit(name: str, metric: str, text: str) -> tuple[float, float | None]:
 
 
 def _check_unit(name: str, metric: str, text: str, unit: str, limit: float) -> None:
-    """Raise ConfigurationError for a limit in a wrong unit: the metric would always or never exceed it."""
+    """Raise ConfigurationError if the limit's unit is wrong, because the metric would always or never exceed it."""
     if metric.startswith("p") and metric[1:].isdigit():
         if unit not in ("s", "ms"):
             raise _wrong(name, f"{text!r}: {metric} is a time; expected a limit such as 2s or 800ms")

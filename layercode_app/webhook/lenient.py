@@ -1,4 +1,4 @@
-"""Drop the optional fields of an event whose values are invalid, so that the event can be parsed."""
+"""Drop the invalid values of an event's optional fields, so that the event can be parsed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SHOWN = 5
 def drop_unreadable(fields: dict[str, Any], error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Delete each optional value that the error names; return the names of the deleted values.
 
-    The list is empty if only required values are wrong. As little as possible is deleted. In a nested object, this
-    is only the wrong field. In a list, it is only the item that is wrong or has a wrong required field.
+    The list is empty if only required values are wrong. As little as possible is deleted: the innermost
+    optional field or list item in which the error is.
     """
     errors = error.errors(include_url=False, include_input=False)
     paths = {_optional(each["loc"][1:], model) for each in errors} - {()}
@@ -41,7 +41,7 @@ def tell_dropped(fields: Mapping[str, Any], dropped: Sequence[str]) -> None:
 
 
 def _optional(location: Path, model: type[BaseModel] | None) -> Path:
-    """Return the longest prefix of the path that ends at an optional field or a list item; empty if there is none."""
+    """Return the path up to its last optional field or list item; empty if it has neither."""
     longest: Path = ()
     for end, part in enumerate(location, 1):
         field = model.model_fields.get(part) if model is not None and isinstance(part, str) else None

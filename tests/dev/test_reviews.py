@@ -252,5 +252,5 @@ async def test_a_call_that_is_answering_cannot_be_reviewed(tmp_path: Path) -> No
                 await asyncio.sleep(0.01)
         verdict = {"conversation_id": session.conversation_id, "good": True}
         refused = await http.post("/dev/api/reviews", json=verdict)
-        assert (refused.status_code, "still answering" in refused.json()["error"]) == (409, True)
+        assert (refused.status_code, "still running" in refused.json()["error"]) == (409, True)
         await app.emulator.close(session)

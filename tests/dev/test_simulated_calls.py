@@ -276,7 +276,7 @@ async def test_what_cannot_start_is_refused_in_words(tmp_path: Path, monkeypatch
     assert errors.keys() == refused.keys()
     assert "has no scenario 'nothing' with a `caller` for agent 'shop'" in errors["nothing"]
     assert "'missing' is None; expected a function" in errors["no such function"]
-    assert "Name one, such as openai:gpt-5-mini" in errors["a model"]
+    assert "Choose the model, such as openai:gpt-5-mini" in errors["a model"]
     assert "OPENAI_API_KEY is not set. Put it into .env" in errors["a model "]
     assert "caler" in errors["x"]
     assert "no scenario" in errors["elsewhere"]

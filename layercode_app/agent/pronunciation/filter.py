@@ -1,8 +1,8 @@
 """The streaming filter: hold back a token until it is complete, then return its words.
 
 The filter reads one character at a time, so the size of the pieces does not change the result. An ordinary word is
-returned immediately, even at the start of a token such as `ann@example.com`. The rest of that token is returned as
-words once it is complete.
+returned immediately, even at the start of a token such as `ann@example.com`. The remaining part of that token is held
+back until the token is complete, and is then returned as words.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KINDS = [*CALENDAR_KINDS, *CONTACT_KINDS, *NUMBER_KINDS, *ABBREVIATION_KINDS]
 
 
 class Lexicon:
-    """The kinds of tokens that a filter says as words, prepared once for all responses of an agent."""
+    """The kinds of tokens that a filter says as words. All responses of an agent share one lexicon."""
 
     def __init__(self, kinds: Sequence[Kind], *, day_first: bool = False) -> None:
         self.day_first = day_first

@@ -45,7 +45,10 @@ async def _say(caller: TextCaller, texts: list[str], printed: Printed, app: Laye
 
 
 async def _failed(reply: Reply, app: LayerCode | None) -> bool:
-    """Return whether a turn failed: from its record or, without `app`, from an apology that ends the reply."""
+    """Return whether a turn failed.
+
+    With `app`, the turn's record decides. Without it, a turn counts as failed if its reply ends with an apology.
+    """
     if app is not None:
         record = await app.store.get(reply.conversation_id, reply.turn_id)
         return record is None or record.status is Status.FAILED

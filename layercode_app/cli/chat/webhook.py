@@ -33,7 +33,7 @@ class ChatOptions:
 
 @asynccontextmanager
 async def open_webhook(options: ChatOptions) -> AsyncIterator[tuple[str, str, LayerCode | None]]:
-    """Yield the webhook's URL, its secret, and the server started for this chat, or None if a URL was given."""
+    """Yield the webhook's URL, its secret, and the server of this chat. The server is None if a URL was given."""
     if options.url is not None:
         yield options.url, webhook_secret(options.secret), None
         return

@@ -77,7 +77,7 @@ class Steps:
         return agents[number - 1] if number else None
 
     def _keep(self, agent: AgentInfo, settings: Settings) -> None:
-        """Write the agent's id and secret. Ask for a missing secret: the platform showed it once and never again."""
+        """Write the agent's id and secret. Ask for a missing secret, because the platform shows it only once."""
         values: dict[str, str | None] = {AGENT_ID: agent.id} if settings.agent_id != agent.id else {}
         known = [secret.get_secret_value() for secret in settings.webhook_secret]
         of_platform = [secret for secret in known if not secret.startswith(DEV_PREFIX)]

@@ -29,7 +29,10 @@ def print_json(found: Examination) -> None:
 
 
 def print_report(found: Examination, *, settings: bool) -> None:
-    """Print one line for each finding, with the fix of a problem below it."""
+    """Print the findings, with a fix for each problem. Then print the settings.
+
+    Settings with their default value are printed only with `settings`.
+    """
     for finding in found.findings:
         mark, style = MARKS[finding.state]
         print_line((mark, style), f"  {finding.name}: {finding.detail}")

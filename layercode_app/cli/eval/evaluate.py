@@ -35,7 +35,7 @@ def evaluate(
     interruptions: Annotated[
         str | None,
         typer.Option(
-            help="`matrix` plays each simulated scenario with each of six interruptions, instead of its own behaviour."
+            help="`matrix` plays each simulated scenario with each of six interruptions, and ignores `behaviour`."
         ),
     ] = None,
     max_cost: Annotated[

@@ -107,7 +107,7 @@ def _line_of(pairs: Sequence[tuple[str, str]], names: Sequence[int], figures: Se
 def _names(rows: Sequence[Row], *, narrow: bool) -> dict[str, list[str]]:
     """Return the columns that name a row: the scenario, and the agent and the model if there are several.
 
-    A narrow terminal shows the scenario alone if it is enough to tell the rows apart.
+    A narrow terminal shows only the scenario if no two rows have the same scenario.
     """
     found = {
         "scenario": [visible(row.scenario) for row in rows],

@@ -141,7 +141,7 @@ def _print_findings(found: Findings) -> None:
         print_line(f"  overdue: {job.name} {shortened(job.id, 80)}, {counted(job.attempts, 'attempt')}")
     if found.late:
         print_line(
-            f"{counted(len(found.late), 'job')} more than {LATE_SECONDS / 60:g} minutes overdue. Is a server running?"
+            f"{counted(len(found.late), 'job')} overdue for over {LATE_SECONDS / 60:g} minutes. Is a server running?"
         )
 
 

@@ -96,7 +96,7 @@ def _agent(agent: AgentInfo) -> dict[str, str | None]:
 
 
 def warn_of_contradictions(agent: AgentInfo) -> None:
-    """Warn on stderr about each field of the agent whose webhook URL differs from `agent.webhook_url`."""
+    """Warn on stderr if other fields of the agent contain a webhook URL that differs from `agent.webhook_url`."""
     for place, url in agent.contradictions().items():
         print_line(f"Warning: {place} is still {url}. If calls go there, change it in the dashboard.", err=True)
 

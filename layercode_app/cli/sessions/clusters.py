@@ -40,7 +40,7 @@ def print_clusters(
 
 
 def _remarks(found: Sequence[Cluster], calls: Sequence[Asked], *, limit: int, scenarios: Path) -> Iterator[str]:
-    """Yield notes about calls and groups that the table does not show."""
+    """Yield notes on groups that the table omits, on calls without a group, and on groups without a scenario."""
     grouped = sum(len(one.calls) for one in found)
     if rest := sum(len(one.calls) for one in found[limit:]):
         yield f"{counted(len(found) - limit, 'smaller group')} with {counted(rest, 'call')} not shown; see --limit."
@@ -83,7 +83,7 @@ def _topics(model: str | None, calls: Sequence[Asked]) -> list[str] | None:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    """Return the caller's words in each scenario below a folder. The keys are `FILE: NAME` of the scenarios."""
+    """Return the caller's words and goal in each scenario below a folder. Each key is `FILE: NAME`."""
     paths = sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))) if folder.is_dir() else []
     return {f"{path.stem}: {one.name}": _words(one) for path in paths for one in load(path).scenarios}
 

@@ -78,7 +78,7 @@ def print_conversation(turns: Sequence[TurnRecord], *, as_json: bool) -> None:
 
 
 def print_summary(summary: Json) -> None:
-    """Print the summary of a long conversation and its facts. Print nothing if `summary` is None."""
+    """Print the summary text and the facts of a long conversation. Print nothing if `summary` is None."""
     if summary is None:
         return
     print_line()

@@ -52,12 +52,12 @@ def _row(call: CallSeen) -> Json:
 async def give_verdict(source: Source, asked: ReviewRequest) -> Json:
     """Save or remove the verdict on a call, and tell the open pages. Return the verdict.
 
-    Raises NotRecordedError for an unknown call, ConfigurationError if nothing was said in it, and PlatformAPIError if it
-    is still running: the end of a running turn would overwrite the verdict.
+    Raises NotRecordedError for an unknown call, and ConfigurationError if nothing was said in the call. Raises
+    PlatformAPIError if one of its turns is still running, because the end of that turn would overwrite the verdict.
     """
     call = asked.conversation_id
     if any(source.running(call, turn.turn_id) for turn in await turns_of(source.store, call)):
-        raise PlatformAPIError("This call is still answering. Review it when it has ended.", status=409)
+        raise PlatformAPIError("A turn of this call is still running. Review the call when it has ended.", status=409)
     if asked.good is None:
         await remove_review(source.store, call)
         review = None

@@ -28,9 +28,9 @@ class LazyHistory(Sequence[TurnRecord]):
 
     @abstractmethod
     def newest_may_ask(self) -> bool:
-        """Return whether the newest turn may have tool calls that wait for the caller's answer.
+        """Return whether the newest turn may have tool calls that wait for an answer from the person who calls.
 
-        The turn is not decoded for this. True may be wrong; False is certain.
+        The turn is not decoded for this check. True may be wrong; False is certain.
         """
 
 
@@ -250,7 +250,7 @@ class Store(ABC):
 
     @abstractmethod
     async def drop_totals(self, prefix: str, *, before: str) -> None:
-        """Delete the totals of keys that begin with `prefix` and sort before `before`."""
+        """Delete the totals of keys that begin with `prefix` and are less than `before`."""
 
     # --- other workers
 
@@ -293,7 +293,7 @@ class Store(ABC):
 
     @abstractmethod
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
-        """Mark a job as done, or reschedule it for `retry_at` (epoch seconds) with its `attempts` and `error`."""
+        """Mark a job as done. With `retry_at` (epoch seconds), reschedule it, and save its `attempts` and `error`."""
 
 
 LEAST_TOKENS = 64
@@ -307,5 +307,8 @@ def tokens_of(record: TurnRecord) -> int:
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:
-    """Return whether `tokens` may include JSON syntax, which earlier releases counted. If so, count them again."""
+    """Return whether `tokens` may be the count of an earlier release.
+
+    Such a count includes JSON syntax, so the tokens must be counted again.
+    """
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

@@ -122,5 +122,5 @@ async def totals(link: Link, prefix: str) -> dict[str, dict[str, float]]:
 
 
 async def drop_totals(link: Link, prefix: str, before: str) -> None:
-    """Delete the totals of keys that begin with `prefix` and sort before `before`."""
+    """Delete the totals of keys that begin with `prefix` and are less than `before`."""
     await link.run(_TOTALS, (_DROP, (storable(before), storable(prefix))))

@@ -136,7 +136,10 @@ class Link:
             await connection.close()
 
     async def _send(self, batch: list[_Operation]) -> None:
-        """Run a batch and set its operations' results. Raises _Lost if the connection broke, else psycopg.Error."""
+        """Run a batch and set the results of its operations.
+
+        Raises _Lost if the connection broke, and psycopg.Error for any other failure.
+        """
         async with self._connection() as connection:
             try:
                 async with bounded(connection, ANSWER_SECONDS):

@@ -32,7 +32,7 @@ L = TypeVar("L", bound=_Link)
 
 
 class Presence(ABC, Generic[L]):
-    """Renews this worker's lease and receives its signals. Both resume by themselves after an outage."""
+    """Renews this worker's lease and receives its signals. Both tasks resume by themselves after an outage."""
 
     errors: ClassVar[tuple[type[Exception], ...]]
     """The errors that an outage raises; the tasks restart after them."""
@@ -65,7 +65,7 @@ class Presence(ABC, Generic[L]):
 
     @abstractmethod
     async def listen(self) -> None:
-        """Receive signals until the connection breaks; set `_subscribed` once signals can arrive."""
+        """Receive signals until the connection breaks; set `_subscribed` as soon as signals can arrive."""
 
     async def start(self, link: L) -> None:
         """Set the lease and subscribe to the signals. Raises StoreError."""

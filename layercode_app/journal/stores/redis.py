@@ -2,7 +2,7 @@
 
 Durability depends on the server's settings: with `appendonly yes` a power cut loses at most the last second.
 Each write renews the time to live of its conversation, so a conversation expires one retention period after its last
-write. Its id stays in two indexes until `prune`. Jobs and totals have no time to live.
+write. The id of an expired conversation stays in two indexes until `prune`. Jobs and totals have no time to live.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class RedisStore(Store):
     async def _places(self, conversation_id: str | None, since: float) -> list[tuple[float, str, str]]:
         """Return (position, conversation id, turn id) of every turn of a conversation.
 
-        Without a conversation id, return those of all conversations with a turn since `since`.
+        Without a conversation id, return every turn of all conversations that had a turn since `since`.
         """
         if conversation_id is not None:
             names = [conversation_id]

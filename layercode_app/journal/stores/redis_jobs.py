@@ -1,7 +1,7 @@
 """Jobs and totals in the Redis journal. All jobs share one cluster slot, and so do all totals.
 
-Each time is sent together with the current time of its host. The scripts convert the time to the clock of Redis, so the
-hosts' clocks need not agree.
+A command that contains a time also contains the host's current time. The scripts convert the time to the clock of
+Redis, so the hosts' clocks need not agree.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ async def totals(link: Link, prefix: str) -> dict[str, dict[str, float]]:
 
 
 async def drop_totals(link: Link, prefix: str, before: str) -> None:
-    """Delete the totals of keys that begin with `prefix` and sort before `before`."""
+    """Delete the totals of keys that begin with `prefix` and are less than `before`."""
     for key in await _keys_from(link, prefix):
         if key < before:
             await link.run(("DEL", f"{_TOTALS}:of:{key}"), ("ZREM", f"{_TOTALS}:keys", key))

@@ -3,7 +3,7 @@
 A conversation has nine keys with its id as their hash tag, so that they share a cluster slot and expire together:
 
 - `meta`, `head`, `messages`, `frames`: hashes by turn id.
-- `speaking`, `order`: sorted sets of turn ids by position, of the speaking turns and of all turns.
+- `speaking`, `order`: sorted sets of turn ids by position. `speaking` holds only speaking turns, `order` all turns.
 - `state`, `metadata`: hashes by field.
 - `info`: a hash with the agent, the times of the first and last turn, and of the last write of state or metadata.
 

@@ -16,7 +16,7 @@ INBOX_SECONDS = 60
 
 
 class Worker(Presence[Link]):
-    """Renews this worker's key and receives its signals. Both resume by themselves after an outage."""
+    """Renews this worker's key and receives its signals. Both tasks resume by themselves after an outage."""
 
     errors = (StoreError, RedisError, OSError, TimeoutError)
 

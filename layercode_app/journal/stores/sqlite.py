@@ -251,7 +251,7 @@ class SQLiteStore(Store):
         self._receive = receive
 
     async def _poll_signals(self) -> None:
-        """Check for signals when another worker has written. Reading `data_version` takes two microseconds."""
+        """Poll `data_version`, which takes two microseconds. If another worker has written, check for signals."""
         seen = None
         while self._connection is not None:
             try:

@@ -95,7 +95,7 @@ class Checkpointer:
         self.truncate()
 
     def truncate(self) -> None:
-        """Copy the write-ahead log into the database and empty it, unless other workers block that."""
+        """Copy the write-ahead log into the database and empty the log, unless other workers block that."""
         # Copy most of the log while writers continue, so that they wait only for the rest.
         self._checkpoint("PASSIVE")
         self.cutting = True

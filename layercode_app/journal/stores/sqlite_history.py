@@ -87,7 +87,10 @@ class LazyRecords(LazyHistory):
         return self._records[index]
 
     def newest_may_ask(self) -> bool:
-        """Look for the name `pending` in the stored JSON. If it occurs elsewhere, the turn is decoded needlessly."""
+        """Look for the key `pending` in the stored JSON.
+
+        If only other data of the turn, such as a tool's result, has this key, the turn is decoded needlessly.
+        """
         return bool(self._rows) and _PENDING in self._rows[-1][1]
 
     def running(self) -> list[TurnRecord]:

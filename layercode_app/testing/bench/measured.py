@@ -109,7 +109,7 @@ class Measured:
 
 @dataclass
 class Series:
-    """The rounds of one webhook with one kind of arrivals. Each figure is the median over the rounds."""
+    """All rounds of one webhook with the same kind of arrivals. Each figure is the median over the rounds."""
 
     target: str
     url: str

@@ -1,1 +1,1 @@
-"""Conformance checks for any LayerCode webhook, in any language, from outside over HTTP."""
+"""Conformance checks over HTTP, for LayerCode webhooks written in any programming language."""

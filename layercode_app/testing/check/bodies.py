@@ -60,7 +60,7 @@ async def not_an_object(probe: Probe) -> None:
     "bodies.fields",
     "an event without a required field is refused with 400",
     why="if an incomplete event is accepted, its sender does not notice the mistake",
-    fix="Validate type, session_id and conversation_id, and turn_id and text of a message.",
+    fix="Validate type, session_id and conversation_id of every event, and also turn_id and text of a message.",
     severity="warning",
 )
 async def fields(probe: Probe) -> None:

@@ -13,7 +13,7 @@ SIGNS = {"passed": ("pass", "green"), "failed": ("FAIL", "bold red"), "skipped":
 
 
 def show(report: Report) -> None:
-    """Print a table of the checks, then for each failed one what failed, why it matters and how to fix it."""
+    """Print a table of the checks. For each failed check, print what failed, why it matters and how to fix it."""
     rows: list[list[Cell]] = [[_sign(one), one.check.name, _line(one)] for one in report.outcomes]
     print_table(plain_table(("", "check", ""), rows))
     for outcome in report.failed:

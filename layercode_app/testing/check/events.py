@@ -63,7 +63,7 @@ async def session_start_newer(probe: Probe) -> None:
     fix="Answer 200 and JSON, never a stream. Accept any JSON value in `data`.",
 )
 async def data(probe: Probe) -> None:
-    """Send `data` events with an object, a list, a text, a number and null. Send one more event without a turn id."""
+    """Send five `data` events: an object, a list, a text, a number and null. Then send one without a turn id."""
     talk = probe.talk()
     for content in ({"clicked": 1}, [1], "text", 2.5, None):
         try:

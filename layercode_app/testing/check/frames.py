@@ -102,7 +102,7 @@ async def end_last(probe: Probe) -> None:
     fix="Flush every event. Look for a middleware, compression or proxy that buffers the answer.",
 )
 async def streams(probe: Probe) -> None:
-    """Fail if the answer has a Content-Length or is compressed, or if all speech arrives at once after a delay."""
+    """Fail if the answer has a Content-Length or is compressed, or if all speech arrives together after a delay."""
     sample = (await probe.sample()).needs_stream()
     if "content-length" in sample.headers:
         raise FailedError("the answer has a Content-Length, so it was complete before it was sent")
@@ -111,7 +111,7 @@ async def streams(probe: Probe) -> None:
         raise FailedError(f"the answer is compressed ({sample.headers['content-encoding']}), which buffers it")
     spoken = [frame.at_ms for frame in sample.frames if frame.type == TTS]
     if len(spoken) >= FRAMES and spoken[0] >= BUFFERED_MS and sample.frames[-1].at_ms - spoken[0] <= AT_ONCE_MS:
-        raise FailedError(f"{len(spoken)} pieces arrived at once, after {spoken[0]:.0f} ms")
+        raise FailedError(f"{len(spoken)} pieces arrived together, after {spoken[0]:.0f} ms")
 
 
 @check(

@@ -32,7 +32,10 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one check. `detail` says what failed or why it was skipped; `died` is true if the webhook died."""
+    """The outcome of one check.
+
+    `detail` says what failed or why the check was skipped. `died` is true if the webhook died.
+    """
 
     check: Check
     status: Literal["passed", "failed", "skipped"]

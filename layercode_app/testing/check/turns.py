@@ -66,7 +66,7 @@ async def _recalls(probe: Probe, asked: Exchange, word: str, what: str) -> None:
 
 
 async def _is_evaded(probe: Probe, spoken: str) -> bool:
-    """Return whether the agent gives NONSENSE the same answer as ASK. Words of these two questions are ignored.
+    """Return whether the agent answers the questions ASK and NONSENSE alike. Words of the questions are ignored.
 
     `spoken` is the answer to ASK.
     """
@@ -175,7 +175,10 @@ async def interrupted_early(probe: Probe) -> None:
     fix="Do not block: use async clients, no global lock, and enough workers.",
 )
 async def at_once(probe: Probe) -> None:
-    """Compare the time for one caller with that for many at once. Fail if the latter is much longer in every try."""
+    """Compare the time to answer one caller with the time to answer many concurrent callers.
+
+    Fail if the concurrent callers take much longer in every try.
+    """
     alone = together = 0.0
     for _ in range(TRIES):
         alone, together = await _one_and_all(probe)

@@ -54,7 +54,7 @@ def chance_of_difference(passed: int, runs: int, other: int, runs_other: int) ->
 
 
 def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]:
-    """Return a dictionary: each possible number of passes of the first agent, and how many ways lead to it.
+    """Return, for each possible number of passes of the first agent, the number of ways in which it can occur.
 
     Both agents together passed `passed_together` times.
     """

@@ -1,4 +1,4 @@
-"""Reports of evaluations: a summary per agent, scenario and model, tables and JUnit."""
+"""Reports of evaluations: tables, JUnit XML, and a summary for each agent, scenario and model."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Played:
 
     @staticmethod
     def says_no(verdict: dict[str, Any]) -> str:
-        """Return the text of a reason for a verdict "no" of a judge."""
+        """Return the sentence that reports a judge's verdict "no"."""
         return f"the judge says no to {verdict['question']!r}: {verdict['reason']}"
 
     @property

@@ -45,7 +45,7 @@ class Row:
 class Progress:
     """Counts runs while an evaluation plays them. A display may read it from another thread at any time.
 
-    A display costs the runs no time: each run only hands over its list of turns, which grows during the call.
+    A display does not slow the runs down: each run only hands over its list of turns, which grows during the call.
     """
 
     def __init__(self, files: Sequence[ScenarioFile], models: Sequence[str | None], repeat: int) -> None:

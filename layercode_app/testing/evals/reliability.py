@@ -56,8 +56,8 @@ def counts(runs: Sequence[Played]) -> list[tuple[int, int]]:
 def comparisons(played: Sequence[Played]) -> list[dict[str, Any]]:
     """Compare each agent and model with the first: the difference of pass rates, and whether it is more than chance.
 
-    Only runs that both have played are compared. If the budget ran out, one may have played fewer scenarios, and not
-    all scenarios are equally hard.
+    Only runs that both sides have played are compared, because the scenarios are not equally hard, and one side may
+    have played fewer of them if the budget ran out.
     """
     groups = list(_groups(played).items())
     found = []
@@ -82,7 +82,7 @@ def comparisons(played: Sequence[Played]) -> list[dict[str, Any]]:
 
 
 def _shared(runs: Sequence[Played], others: Sequence[Played]) -> list[bool]:
-    """Return whether each run passed. Runs whose scenario and number are not among the others are left out."""
+    """Return True or False (passed or not) for each run whose scenario and number also occur in `others`."""
     known = {(one.scenario, one.number) for one in others}
     return [one.passed for one in runs if (one.scenario, one.number) in known]
 

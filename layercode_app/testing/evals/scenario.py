@@ -26,7 +26,9 @@ class Expectation(Part):
         default=None,
         description="The expected tool calls, in any order, by name or with some arguments; [] expects no calls.",
     )
-    data: list[Any] = Field(default=[], description="Data that the browser must receive; fields may be left out.")
+    data: list[Any] = Field(
+        default=[], description="Data that the browser must receive; fields that you leave out are not compared."
+    )
     within_ms: float | None = None
     hangup: bool | None = None
 
@@ -43,12 +45,13 @@ class Step(Part):
         default=False, description="Interrupt only the playback: the reply is complete, with all its tools and data."
     )
     must_interrupt: bool = Field(
-        default=True, description="Fail if the reply ends before the interruption. If false, the caller hears it all."
+        default=True,
+        description="Fail if the reply ends before the interruption. If false, the caller hears the whole reply.",
     )
     metadata: dict[str, Any] = Field(default={}, description="Metadata of this event, merged with the scenario's.")
     expect: Expectation = Expectation()
     judge: str | None = Field(
-        default=None, description="A question about the turn for a judge model. Only the answer no fails."
+        default=None, description='A question about the turn for a judge model. Only "no" is a failure.'
     )
 
 
@@ -66,8 +69,8 @@ class Scenario(Part):
     mock: dict[str, Any] = Field(default={}, description="Answers by tool name. The tools named here do not run.")
     notes: dict[str, list[str]] = Field(
         default={},
-        description="Notes on callers from earlier calls. The keys are the callers' ids, as `remember` returns them. "
-        "Calls on the dev page have the server's own notes instead.",
+        description="Notes about callers, as if earlier calls had saved them. The keys are the callers' ids, as "
+        "`remember` returns them. Calls on the dev page have the server's own notes instead.",
     )
     history_tokens: int | None = Field(
         default=None,

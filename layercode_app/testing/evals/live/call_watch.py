@@ -40,9 +40,9 @@ def watch_for(voice: VoiceAgent[Any, Any], answers: Mapping[str, Any]) -> CallWa
 
 
 class WatchedRunner(AgentRunner):
-    """An agent runner that mocks the tools of simulated calls, and reports what happens to the `CallWatch` of each.
+    """An agent runner that mocks the tools of simulated calls, and reports each call's events to its `CallWatch`.
 
-    `watches` maps conversation ids to these objects.
+    `watches` maps conversation ids to `CallWatch` objects.
     """
 
     def __init__(self, voice: VoiceAgent[Any, Any], *, watches: Mapping[str, CallWatch]) -> None:

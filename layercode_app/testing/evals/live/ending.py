@@ -34,7 +34,7 @@ STOPPED = Ending("stopped", "You stopped the call.")
 
 
 def ending_of(account: Account, spec: CallerSpec, closed_because: str | None) -> Ending:
-    """Return the end of a call that was neither stopped nor failed."""
+    """Return the end of a call that was not stopped and did not fail."""
     why = sentence(account.unfinished)
     match account.hung_up:
         case "goal reached":

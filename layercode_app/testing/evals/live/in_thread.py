@@ -10,7 +10,10 @@ from typing import Any
 
 
 async def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return the function's result. If the wait is cancelled, the thread goes on, and does not delay the exit."""
+    """Return the function's result.
+
+    If the wait is cancelled, the thread goes on, but the process can exit before the thread ends.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
 

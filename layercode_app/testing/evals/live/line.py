@@ -1,4 +1,4 @@
-"""The simulated caller's end of an emulated call: say a line, listen to the reply, and speak over it."""
+"""The simulated caller's side of an emulated call: say a line, listen to the reply, and speak over it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class Line:
         self._session = emulator.open(grant, send=self._receive, hang_up=self._hung_up)
 
     async def take(self, step: Step) -> HeardTurn | None:
-        """Take one step, and return the turn once it is over. Return None if the connection closed first."""
+        """Take one step, wait until its turn is over, and return the turn.
+
+        Return None if the connection closed before the turn began, or while the caller stayed silent.
+        """
         if step.say is not None and not step.say.strip():
             return await self._stay_silent()
         known = len(self._session.turns)
@@ -61,7 +64,7 @@ class Line:
         await self._emulator.close(self._session)
 
     async def _listen(self, turn: AssistantTurn, step: Step) -> None:
-        """Wait until the turn is over, and interrupt it once if the step says so."""
+        """Wait until the turn is over, and interrupt it at the point that the step gives, if any."""
         waiting = True
         while not turn.over and self.closed_because is None:
             if waiting and self._is_due(turn, step):

@@ -14,7 +14,7 @@ _PAUSES = re.compile(r"(?<=[,;.!?])\s+|\s+(?=(?:and|but|because|or)\b)", re.IGNO
 
 
 def hesitate(line: str, random: Random) -> str:
-    """Return the line with one hesitation, with its beginning repeated, or with a number that is corrected at once."""
+    """Return the line with one hesitation, with its beginning repeated, or with a number corrected immediately."""
     words = line.split()
     ways: list[Callable[[list[str], Random], list[str]]] = [_with_sound, _begun_twice]
     if _number_places(words):
@@ -43,7 +43,10 @@ def _number_places(words: list[str]) -> list[int]:
 
 
 def halves(line: str) -> list[str]:
-    """Split a sentence into two messages, at the pause or else the space nearest to its middle; keep one word whole."""
+    """Split a sentence into two messages, at the pause nearest to its middle, or at a space if it has no pause.
+
+    A single word is not split.
+    """
     places = [found.span() for found in _PAUSES.finditer(line)] or [found.span() for found in re.finditer(r"\s+", line)]
     if not places:
         return [line]

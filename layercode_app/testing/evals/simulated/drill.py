@@ -50,7 +50,7 @@ def drilled_line(spec: CallerSpec, run: int) -> int:
 
 
 def matrix(file: ScenarioFile) -> ScenarioFile:
-    """Return a file with each simulated scenario once per kind of interruption.
+    """Return a file with one copy of each simulated scenario for each kind of interruption.
 
     Raises ConfigurationError if no scenario is simulated.
     """

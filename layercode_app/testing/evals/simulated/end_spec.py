@@ -25,7 +25,9 @@ class End(Part):
     outcomes: list[str] = Field(default=[], description="Outcomes that must happen, each as often as it is listed.")
     tools: list[EndCall | str] = Field(default=[], description="Tools that must succeed, by name or with arguments.")
     absent_tools: list[str] = Field(default=[], description="Tools that must not be called.")
-    data: list[Any] = Field(default=[], description="Data that the browser must receive; fields may be left out.")
+    data: list[Any] = Field(
+        default=[], description="Data that the browser must receive; fields that you leave out are not compared."
+    )
     said: list[Pattern] = Field(default=[], description="Texts or regular expressions that the caller must hear.")
     unsaid: list[Pattern] = Field(default=[], description="Texts or regular expressions that must not be spoken.")
     grounded: bool = Field(
@@ -37,7 +39,7 @@ class End(Part):
     )
     judge: list[str] | str = Field(
         default=[],
-        description="Questions about the whole call, names of stock judges, or `all`. Only the answer no fails.",
+        description='Questions about the whole call, names of stock judges, or `all`. Only "no" is a failure.',
     )
 
     @property

@@ -20,7 +20,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 def ungrounded(turns: Sequence[HeardTurn], records: Sequence[TurnRecord]) -> Iterator[tuple[int, str]]:
     """Yield the turn's number and the text of each amount that the agent said without a source.
 
-    Sources are the prompt, the greeting, and the caller's words, tool arguments and tool results so far.
+    Sources are the prompt, the greeting, the arguments and results of tools so far, and the caller's words so far.
     """
     known = _prompted(records)
     for place, turn in enumerate(turns, 1):

@@ -19,8 +19,8 @@ def mind_of(file: ScenarioFile, model: Any) -> Callable[[CallerSpec], Mind]:
     for scenario in file.scenarios:
         if scenario.caller is not None and scenario.caller.script is None and model is None:
             raise ConfigurationError(
-                f"scenario {scenario.name!r}: its caller has a goal and no `script`. Name the model that plays the caller "
-                "with --caller-model, or give the caller a `script`."
+                f"scenario {scenario.name!r}: its caller has a goal and no `script`. Use --caller-model to name the "
+                "model that plays the caller, or give the caller a `script`."
             )
 
     known = named_model(model, "--caller-model") if isinstance(model, str) else model

@@ -105,7 +105,7 @@ class SimulatedCaller:
         return self._break_in(move.say, planned, heard) or self._say(move, planned, random, len(heard))
 
     def _break_in(self, say: str, planned: Plan, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the step if its reply must be interrupted; None before the first and after the last interruption."""
+        """Return the step that makes the drill's next interruption; None if no interruption is due in this turn."""
         if not self._drill or self._turn < self._drill_from:
             return None
         if sum(turn.interrupted for turn in heard) >= self._drill.times:
@@ -121,7 +121,7 @@ class SimulatedCaller:
         return Step(say="")
 
     def _note(self, turns: int, said: str, behaviours: list[str]) -> None:
-        """Record the words and behaviours of the turn that follows `turns` turns. The greeting counts as a turn."""
+        """Record the words and behaviours of a new turn. `turns` counts the turns before it, with the greeting."""
         self.account.behaviours.append({"turn": turns + 1, "said": said, "behaviours": behaviours})
 
     def _hearing(self, heard: Sequence[HeardTurn], random: Random) -> Hearing:
