@@ -93,7 +93,7 @@ async def costs(name: str, url: str) -> None:
 
 
 class Growth:
-    """One conversation with a PydanticAI agent. The time in its model is measured."""
+    """One conversation with a PydanticAI agent. The time that its model takes is measured."""
 
     def __init__(self, store: Store, conversation_id: str, history_tokens: int, *, spending: str = "") -> None:
         self._conversation_id = conversation_id

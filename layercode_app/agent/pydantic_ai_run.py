@@ -116,7 +116,8 @@ def _history(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any], given: RunInput)
 def _model_settings(voice: VoiceAgent[Any, Any], turn: Turn[Any, Any]) -> tuple[Any, float]:
     """Return the settings of the model's requests, and the first-token timeout that BoundedModel applies (0: none).
 
-    PydanticAI applies the timeout itself if the agent's settings have it, or if several models may answer a request.
+    If the agent's own settings have a first-token timeout, or if several models may answer a request, PydanticAI applies
+    the timeout instead, and 0 is returned.
     Retries by the provider's client are off by default, because they add seconds of silence; `Retries` replaces them.
     """
     settings = {"max_retries": 0, **voice.model_settings}

@@ -74,7 +74,7 @@ def _distribution() -> Distribution:
 
 
 def _package_files(dist: Distribution) -> dict[str, bytes]:
-    """Return the files of the package and of the shipped agents by name, from the installation or from the checkout."""
+    """Return the files of the package and of the shipped agents, by path, from the installation or from the checkout."""
     listed = {str(path): Path(str(dist.locate_file(path))) for path in dist.files or () if _is_code(path)}
     here = listed.get(f"{_PACKAGE.name}/__init__.py")
     if here is None or here.resolve() != _PACKAGE.resolve() / "__init__.py":

@@ -26,7 +26,7 @@ class PendingTotals:
         self._stopping = False
 
     def add(self, key: str, amounts: Mapping[str, float]) -> None:
-        """Add amounts to the totals under a key, with the next batch."""
+        """Queue amounts. The next batch adds them to the totals under the key."""
         self._add(key, amounts)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write(), name="pending-totals")

@@ -81,7 +81,7 @@ def _is_year(value: int, last: str) -> bool:
 
 
 def say_ordinal(match: re.Match[str], place: Place) -> str | None:
-    """Say a number with st, nd, rd or th."""
+    """Say a number that is written with st, nd, rd or th: 21st becomes "twenty-first"."""
     return ordinal(int(match["n"].replace(",", "")))
 
 

@@ -321,7 +321,7 @@ def _load(turn: list[bytes]) -> TurnRecord:
 
 
 def _fitting(newest_first: list[list[bytes]], tokens: int) -> list[TurnRecord]:
-    """Return the turns of the history that fit the token budget, oldest first; at least one turn."""
+    """Return the newest turns that fit the token budget, at least one, in the order in which they began."""
     chosen: list[TurnRecord] = []
     sizes: list[int] = []
     for turn in newest_first:

@@ -26,7 +26,7 @@ WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC L
 
 
 def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: int | None) -> list[Row]:
-    """Return the turns of the history that fit the token budget, oldest first, without frames; at least one turn."""
+    """Return the newest turns that fit the token budget, at least one, in the order they began, without frames."""
     # Limit the rows to those that may fit: the sqlite3 module reads one row ahead, messages included.
     most = max(tokens // LEAST_TOKENS, 1)
     cursor = db.execute(_NEWEST, (conversation_id, END_OF_JOURNAL if before is None else before, most))
@@ -44,7 +44,7 @@ def first_row(rows: Sequence[Row], tokens: int) -> int:
 
 
 def _fitting(newest_first: Iterable[Row], tokens: int) -> list[Row]:
-    """Return the rows that fit the token budget, oldest first; at least one row."""
+    """Return the newest rows that fit the token budget, at least one, in the order in which their turns began."""
     chosen: list[Row] = []
     for row in map(_counted, newest_first):
         tokens -= row[-1]
