@@ -86,7 +86,7 @@ async def call_back(ctx: RunContext[Turn]) -> str:
 
 @callback.tool
 async def give_back(ctx: RunContext[Turn], number: str = "") -> str:
-    """Note the number to call, and hand the caller back to the help desk. Leave the number empty for no call."""
+    """Note the number to call, and hand the caller back to the help desk. Leave the number empty for no callback."""
     noted = f"We will call {' '.join(number)}." if number else "All right, no call."
     if number:
         ctx.deps.data({"call_back": number})

@@ -67,14 +67,14 @@ def known(ctx: RunContext[Turn[Intake]]) -> str:
 
 @intake.tool
 async def save_time(ctx: RunContext[Turn[Intake]], time: str) -> str:
-    """Save when to call back, in the caller's words."""
+    """Record when to call back, in the caller's words."""
     ctx.deps.state.time = time
     return ctx.deps.state.next_question()
 
 
 @intake.tool
 async def finish(ctx: RunContext[Turn[Intake]]) -> str:
-    """End the call, once the caller has confirmed everything."""
+    """End the call after the caller has confirmed everything."""
     form = ctx.deps.state
     if form.missing:
         raise ModelRetry(f"Not yet: {', '.join(form.missing)} missing.")

@@ -1,4 +1,4 @@
-"""Pipeline: improves a caller's pitch for a job in stages: evaluate, plan, implement, verify."""
+"""Pipeline: works in stages (evaluate, plan, implement, verify) to improve a caller's pitch for a job."""
 
 import re
 from collections.abc import AsyncIterator

@@ -60,8 +60,8 @@ async def _gone(reader: asyncio.StreamReader) -> None:
 async def abort(port: int, text: str, *, after: float, reset: bool) -> float:
     """Send a turn, disconnect, and return the time of the disconnect.
 
-    If `after` is below 1, disconnect that many seconds after the first speech. From 1 on, only its fractional part
-    counts: disconnect that many seconds after the request.
+    If `after` is below 1, disconnect that many seconds after the first speech. If it is 1 or more, disconnect
+    after the request instead; the fractional part is the number of seconds.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request("/api/agent", f"c-{text}", text))

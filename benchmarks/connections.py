@@ -1,4 +1,4 @@
-"""Count new connections and time the first word, over a TLS link with a round trip of 40 ms.
+"""Count new connections, and measure the time to the first word, over a TLS link with a round trip of 40 ms.
 
     python -m benchmarks.connections [TURNS]
 
@@ -102,7 +102,7 @@ def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float = 0.0) -> None:
-    """Forward bytes, each `delay` seconds after they arrived."""
+    """Forward bytes from `reader` to `writer`, with a delay of `delay` seconds."""
     loop = asyncio.get_running_loop()
     while data := await reader.read(65_536):
         loop.call_later(delay, writer.write, data) if delay else writer.write(data)

@@ -39,9 +39,9 @@ class Pair(NamedTuple):
 
 
 def measure() -> Pair:
-    """Drive two new servers alternately, because the speed of a shared machine changes by the second.
+    """Drive two new servers alternately, because the speed of a shared machine changes from second to second.
 
-    The servers are new each time, because two equal processes differ by some percent for their whole life.
+    New servers are started each time, because one of two identical processes may be some percent slower until it ends.
     """
     pair = Pair([], [], 0)
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
@@ -82,7 +82,7 @@ def rate(results: list[Measured]) -> float:
 
 
 def percentile(results: list[Measured], percent: float) -> float:
-    """Return a percentile of the turns' milliseconds: the median over the slices."""
+    """Compute a percentile of the turns' milliseconds in each slice, and return the median of these percentiles."""
     return statistics.median(one.percentile(percent) for one in results)
 
 

@@ -1,9 +1,10 @@
-"""Measure how much longer the first caller of a new server waits than the fifth, with `run` and a model over HTTP.
+"""Measure how much longer the first caller of a new server waits than the callers after it.
 
     python -m benchmarks.first_turn
 
-Measures the time to first speech of turns 1 to 5 of a new server, each in a new conversation, for both OpenAI APIs. The
-model is on this machine and answers at once. Aim: the first turn takes at most twice the median of the others.
+Measures the time to first speech of turns 1 to 5 of a new server, each in a new conversation, for both OpenAI APIs.
+`run` starts the server. The model is an HTTP server on this machine and answers at once. Aim: the first turn takes at
+most twice the median of the others.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python -m benchmarks.hedging [TURNS]
 
 Uses the real turn engine with a SQLite journal and two callers; each turn is a new conversation. The model's first
-token comes after 0.2 to 0.4 s, but in one of 20 requests, chosen at random, after 3 s. Both sides get the same delays.
-A hedged request is sent again after 0.6 s. Aims: the p99 of the first word is at most the hedge's delay plus the p50
-plus 100 ms, with at most 7 % more requests. Medians of three rounds.
+token comes after 0.2 to 0.4 s, but in one of 20 requests, chosen at random, after 3 s. Each round is played with and
+without hedging, with the same random seed. A hedged request is sent again after 0.6 s. Aims: the p99 of the first word
+is at most the hedge's delay plus the p50 plus 100 ms, with at most 7 % more requests. Medians of three rounds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MOST_EXTRA = 0.07
 
 @dataclass
 class Side:
-    """One round of one side: milliseconds to the first word, extra requests per turn, and second requests that won."""
+    """One round, with or without hedging: ms to the first word, extra requests per turn, second requests that won."""
 
     p50: float
     p99: float
@@ -52,7 +52,7 @@ class Side:
 
 
 async def measure(turns: int, hedge_after: float, seed: int, folder: str) -> Side:
-    """Let the callers speak their turns, and measure them."""
+    """Play one round: let the callers speak all turns, and measure the turns."""
     delays = random.Random(seed)
     requests = 0
 

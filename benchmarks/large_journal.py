@@ -1,4 +1,4 @@
-"""Measure a large PostgreSQL journal: the cost of a turn, the cost of a report, and a database that is 2 ms away.
+"""Measure a large PostgreSQL journal: the cost of a turn, the cost of a report, and the effect of a database 2 ms away.
 
     python -m benchmarks.large_journal [--turns 1000000]
 
@@ -8,10 +8,10 @@ the last 7 days. One run measures:
 - the CPU time of turn 1,000 of a conversation, compared with its turn 10. Aim: at most 1.2 times as much.
 - the seconds and the peak memory of `report --since 7d`, first with a tenth of the turns in the journal, then with all.
   Aim: at most 1.2 times as much memory with all turns.
-- the median and p99 of the time to the first word of an agent without a model, with the database next to the server and
-  2 ms away. A turn waits for one round trip to the database before its first word.
+- the median and p99 of the time to the first word of an agent without a model: first with the database next to the
+  server, then with the database 2 ms away. A turn waits for one round trip to the database before its first word.
 
-Needs PostgreSQL. The server waits for the disk at each commit, except while the journal is filled.
+Needs PostgreSQL. PostgreSQL waits for the disk at each commit, except while the journal is filled.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def multiply(url: str, first: int, last: int) -> None:
 
 
 async def sample(url: str) -> None:
-    """Write the turns that are copied."""
+    """Write the sample turns, which `multiply` copies."""
     store = create_store(url)
     await store.open()
     await fill(store, SAMPLES, 50)
@@ -126,7 +126,7 @@ async def first_words(url: str) -> list[float]:
 
 
 async def link_away(server: PostgresServer) -> None:
-    """Print the time to the first word, with the database next to the server and 2 ms away."""
+    """Print the time to the first word twice: with the database next to the server, and with the database 2 ms away."""
     async with faulty_link(server.port) as link:
         url = f"postgresql://test@127.0.0.1:{link.port}/postgres"
         for name, delay in (("next to the server", 0.0), ("2 ms away", AWAY_SECONDS)):

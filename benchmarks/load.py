@@ -54,7 +54,7 @@ class Measured:
 
 
 class _Connection(asyncio.Protocol):
-    """Sends its requests one after another, and times the first speech and the end of each answer."""
+    """Sends its requests one after another. Measures when the first speech and the end of each answer arrive."""
 
     def __init__(self, requests: list[bytes], measured: Measured, pause: float) -> None:
         self._requests = iter(requests)

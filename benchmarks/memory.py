@@ -3,7 +3,8 @@
     python -m benchmarks.memory
 
 After a warm-up, a number of callers listen to an endless stream. The growth of the process is divided by their number,
-in several rounds. Aims: at most 20 KB per call without a model, and at most 1.15 times the bare app with PydanticAI.
+in several rounds. Aims: at most 20 KB per call without a model; with the agent, at most 1.15 times the bare app's
+memory.
 """
 
 from __future__ import annotations

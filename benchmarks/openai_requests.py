@@ -64,7 +64,7 @@ async def milliseconds(convert: Any, body: dict[str, Any], expected: Any) -> flo
 
 
 async def compare(name: str, converting: Any, plain: Any, make: Any) -> None:
-    """Print both sides for each length of a call."""
+    """Print the CPU time with and without the conversion, for each length of a call."""
     for turns in TURNS:
         body = make(turns)
         found: list[tuple[float, float]] = []

@@ -4,9 +4,12 @@
 
 Uses the real turn engine with a SQLite journal. A PydanticAI agent has instructions of 600 tokens and calls a tool in
 every third turn. Each request is written out as a provider reads it: tools, instructions, then the messages. All
-characters before the first difference from the previous request are shared; providers cache these. "Turn by turn" drops
-the oldest turn once the budget is used up, as earlier releases did; "in steps" is this release. Both have the same
-budget, 8,000 tokens by default. Aim: 90 % of the tokens are shared on average, with the newest turns in every request.
+characters before the first difference from the previous request are shared; providers cache these.
+
+When the history exceeds its token budget, the oldest turns are dropped. Two ways are compared: "turn by turn" drops as
+few turns as possible, as earlier releases did, and "in steps" drops many turns at a time, as this release does. Both
+have the same budget, 8,000 tokens by default. Aim: 90 % of the tokens are shared on average, and every request contains
+the newest turns.
 """
 
 from __future__ import annotations
@@ -48,7 +51,10 @@ RESULT = {"item": "rye bread", "price": 4.2, "in stock": 12, "allergens": ["glut
 
 @dataclass
 class Measured:
-    """The requests of one call: the share of each that repeats the previous request, and the tokens of its history."""
+    """The measurements of one call. `shares` has the part of each request that repeats the previous request.
+
+    `histories` has the number of tokens in each request's messages.
+    """
 
     shares: list[float] = field(default_factory=list)
     histories: list[int] = field(default_factory=list)

@@ -93,7 +93,7 @@ class Workshop:
         yield "run", time.monotonic() - began
 
     def _install(self) -> None:
-        """Install the project from the cache; if a package is missing there, with downloads."""
+        """Install the project from the cache. If that fails, for example for a missing package, allow downloads."""
         make = ["make", ".venv/.installed"]
         try:
             self.run(make, self.folder, UV_OFFLINE="1")

@@ -56,9 +56,10 @@ class Running:
         return [line for line in self.log.read_text(errors="replace").splitlines() if _is_error(line)]
 
     def report(self, *, grown: float) -> bool:
-        """Print the memory by quarter, after a warm-up, and the errors. Return whether all is well.
+        """Print the errors, and the memory in each quarter of the run. Return whether all is well.
 
-        The last quarter may be at most `grown` megabytes above the second; during the first quarter, caches fill.
+        The first tenth of the run is a warm-up and does not count. The last quarter may be at most `grown` megabytes
+        above the second. The first quarter is not compared, because caches fill during it.
         """
         warm, rest = self.memory[: len(self.memory) // 10], self.memory[len(self.memory) // 10 :]
         quarters = [statistics.median(rest[len(rest) * n // 4 : len(rest) * (n + 1) // 4]) for n in range(4)]

@@ -1,9 +1,10 @@
-"""Run a command with a thread that writes, every few seconds, what the process keeps in memory.
+"""Run a command, and write every few seconds what its process keeps in memory. A thread of the process does this.
 
     python -m benchmarks.sampled SAMPLES.jsonl SECONDS run --agent echo …
 
-A sample has the memory, files, threads, tasks, and the sizes of all caches and of all containers in the package's
-modules and objects, by name. Objects are found through references, even if the garbage collector does not track them.
+A sample has the memory, the numbers of files, threads and tasks, and the names and sizes of all caches and containers
+in the package's modules and objects. Objects are found through references, even if the garbage collector does not track
+them.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def bare_agent() -> Any:
 
 
 def agent_app(model: Any) -> Any:
-    """Return a bare ASGI app that answers with the PydanticAI agent `model`."""
+    """Return a bare ASGI app that answers with `model`, which is a PydanticAI agent."""
     from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -30,7 +30,7 @@ CONCURRENCY = 8
 
 
 def calls(turns: int) -> ScenarioFile:
-    """Return a scenario: a caller of the bakery who orders again and again, with every behaviour."""
+    """Return a scenario: a caller orders from the bakery again and again, and sometimes interrupts or hesitates."""
     said = [{"say": LINES[number % len(LINES)]} for number in range(turns - 1)]
     behaviour = {"interrupts": 0.2, "backchannels": 0.1, "hesitates": 0.2, "misheard": 0.1}
     caller = {"script": [*said, {"say": "That's all, order it"}], "behaviour": behaviour, "max_turns": turns + 8}

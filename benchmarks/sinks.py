@@ -60,7 +60,7 @@ RUN = ("layercode_app", "run", "--host", "127.0.0.1")
 
 
 def configurations(url: str) -> dict[str, dict[str, str]]:
-    """Return the environment of each server, by name."""
+    """Return the environment variables of each configuration, by its name."""
     logfire = {"LOGFIRE_TOKEN": TOKEN, "LOGFIRE_BASE_URL": url}
     otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
     sentry = {"SENTRY_DSN": url.replace("://", "://public@") + "/1"}
@@ -83,14 +83,14 @@ Served = tuple[int, psutil.Process]
 
 @contextlib.contextmanager
 def server(env: Mapping[str, str]) -> Iterator[Served]:
-    """Run a server of the agents."""
+    """Run a server with the agents of this benchmark."""
     with started((*RUN, "--agent", "short"), AGENT, env) as served:
         yield served
 
 
 @contextlib.contextmanager
 def started(module: Sequence[str], agent: str, env: Mapping[str, str]) -> Iterator[Served]:
-    """Run a server module, which must accept the option --port, in a folder with this agent file."""
+    """Run a server module in a new folder that contains this agent file. The module must accept the option --port."""
     port = free_port()
     quick = {"OTEL_BSP_SCHEDULE_DELAY": "500", "LAYERCODE_WEBHOOK_SECRET": SECRET}
     with tempfile.TemporaryDirectory() as folder:
@@ -161,9 +161,10 @@ class Cost(NamedTuple):
 
 
 def _against_off(environment: Mapping[str, str]) -> Cost:
-    """Measure one round with two new servers, because two equal processes differ by some percent for their whole life.
+    """Measure one round: a server with this environment against a server with all sinks off.
 
-    The servers run a few turns alternately, because the speed of a shared machine changes by the second.
+    Each round starts new servers, because two equal processes differ by some percent as long as they run. The servers
+    run a few turns alternately, because the speed of a shared machine changes by the second.
     """
     with server(OFF) as base, server(environment) as other:
         for port, _ in (base, other):

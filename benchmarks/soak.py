@@ -3,8 +3,9 @@
     timeout 1200 python -m benchmarks.soak [SECONDS] [PAGE.html]
 
 Callers hold conversations of five turns with the echo agent, the bakery and the concierge (PydanticAI, tools, state and
-history), and four long calls. Some turns are interrupted, some sent twice. Calls send data, feedback, metadata with new
-names and events of unknown types, and begin and end as on the platform. A scraper reads /metrics.
+history). In addition, four calls to the bakery last until the end. Some turns are interrupted, some sent twice. Calls
+send data, feedback, metadata with new names and events of unknown types, and begin and end as on the platform. A
+scraper reads /metrics.
 
 A page plots memory, files, threads, tasks, caches, label sets, locks, journal and logs. Each of them has a limit.
 """

@@ -1,7 +1,7 @@
 """Order the pages by the four kinds of Diátaxis, and within each kind in the order that a reader needs.
 
-The place of a page decides its kind: `docs/*.md` are how-to pages, and each folder is another kind. A how-to page that
-is not in `HOW_TO` is listed after the others.
+The folder of a page decides its kind: pages directly in `docs/` are how-to pages, and each subfolder holds one of the
+other kinds. A how-to page that is not in `HOW_TO` is listed after the others.
 """
 
 from __future__ import annotations

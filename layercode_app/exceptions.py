@@ -44,7 +44,7 @@ class AgentNotFoundError(DeveloperError):
 
 
 class AgentImportError(DeveloperError):
-    """An agent file failed to import. `traceback` is the traceback of that file, or the message if there is none."""
+    """An agent file failed to import. `traceback` is the file's traceback, or the message if there is no traceback."""
 
     def __init__(self, message: str, *, traceback: str = "") -> None:
         super().__init__(message)

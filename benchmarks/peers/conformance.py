@@ -1,4 +1,4 @@
-"""Check conformance: run `layercode-create-app check` on each peer, with its model."""
+"""Check conformance: run `layercode-create-app check` on each peer. The peers run with a model."""
 
 from __future__ import annotations
 

@@ -45,7 +45,10 @@ Needs = Python | Node | None
 
 
 def install(key: str, needs: Needs, *, python: str | None = None) -> dict[str, str]:
-    """Install what a peer needs, unless it is there, and return the versions. Raises NotRunError with the reason."""
+    """Install the packages that a peer needs, unless an earlier run installed them. Return the installed versions.
+
+    Raises NotRunError with the reason.
+    """
     folder = BUILD / key
     if needs is None:
         return _own_versions() if key == "ours" else {k: v for k, v in _own_versions().items() if k != OWN[0]}

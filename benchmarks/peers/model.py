@@ -1,10 +1,11 @@
-"""Serve the model that all peers use, with the streaming Chat Completions API of OpenAI.
+"""Serve the model that all peers use. The server speaks OpenAI's streaming Chat Completions API.
 
 The server needs so little CPU that it does not affect the figures.
 
-The answer to "hello there", which the load generator says, has ten words, ten milliseconds apart. The answer to "hold"
-is one word, and then nothing. Any other caller is told what they said so far or, after a question, what they said
-before it. This shows whether a backend has the history.
+The load generator says "hello there", and the answer has ten words, ten milliseconds apart. The answer to "hold" is one
+word, and its stream stays open. `THIRTY` and `ORDER` are answered with thirty words, `ORDER` after a tool call. The
+answer to any other text repeats what the caller has said so far, but leaves out the last text if it is a question. This
+shows whether a backend has the history.
 """
 
 from __future__ import annotations

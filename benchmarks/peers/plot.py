@@ -1,4 +1,6 @@
-"""Draw the results as one SVG: bars for single figures, lines for the first speech over the number of callers.
+"""Draw the results as one SVG with bar charts and line charts.
+
+The lines show how the time to first speech changes with the number of callers; the bars show all other figures.
 
 Colour-blind people can distinguish the colours (the palette of Okabe and Ito). Lines also have different markers.
 """

@@ -45,7 +45,7 @@ def cores() -> tuple[int | None, int | None]:
 
 
 def allow_files(wanted: int = 16_384) -> int:
-    """Raise this process's limit of open files to this number or the maximum, and return the limit."""
+    """Raise this process's limit of open files to `wanted`, or to the maximum if that is lower; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft < allowed:

@@ -38,7 +38,10 @@ class Result:
         return statistics.median(figures[figure] for figures in rounds)
 
     def ratio(self, other: Result, measure: str, figure: str) -> float | None:
-        """Return the median of the ratios of each round. Noise in one round affects both sides alike."""
+        """Divide the figure by the other peer's figure in each round, and return the median of these ratios.
+
+        Noise in a round affects both peers alike, and so hardly changes the ratio.
+        """
         if self.median(measure, figure) is None or other.median(measure, figure) is None:
             return None
         pairs = zip(self.rounds[measure], other.rounds[measure], strict=False)

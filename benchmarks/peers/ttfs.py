@@ -24,7 +24,7 @@ def name(callers: int, arrivals: str) -> str:
 
 
 def measure(results: Sequence[Result], *, rounds: int, model_url: str, core: int | None) -> None:
-    """Start all peers, then measure them alternately, for each number of callers, who arrive spread or at once."""
+    """Start all peers. Measure them alternately, for each number of callers and each kind of arrivals in ARRIVALS."""
     with ExitStack() as stack:
         servers = start_all(stack, results, MEASURE, "model", model_url, core)
         for _, server in servers:

@@ -21,6 +21,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 
 def pages() -> dict[str, str]:
-    """Return the Markdown of every generated page, by the name of its file in `reference/`."""
+    """Return the Markdown of every generated page. Each key is the name of the page's file in `reference/`."""
     written = {f"{name}.md": page() for name, page in PAGES.items()}
     return {**written, **agents.pages()}

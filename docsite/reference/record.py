@@ -1,4 +1,4 @@
-"""Write the page of a turn's record from its dataclasses and their docstrings."""
+"""Write the page about the record of a turn. Its texts come from the dataclasses of the record and their docstrings."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ TEXTS = {
 
 
 def page() -> str:
-    """Return the page: a table for the record and for each of its parts."""
+    """Return the page: one table for the record, and one table for each part of the record."""
     parts = [INTRODUCTION, "## Fields\n", _table(TurnRecord)]
     for part in (Speech, ToolCall, Stage, ModelCall, Frame):
         parts += [f"## {part.__name__}\n", class_text(part) + "\n", _table(part)]

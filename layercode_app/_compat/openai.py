@@ -22,8 +22,8 @@ def provider_client(model: Any) -> Any | None:
 def keep_idle(client: Any, seconds: float) -> bool:
     """Set how long an HTTP client keeps idle connections open; return whether that was possible.
 
-    The client has this setting only as an argument of its constructor, and the provider's SDK has called that already.
-    So the setting is changed in the client's connection pool. If the pool does not expose it, idle connections are
+    The client accepts this setting only in its constructor, which the provider's SDK has already called. So the
+    setting is changed in the client's connection pool. If the pool does not expose the setting, idle connections are
     closed after the client's default of 5 s.
     """
     pools = [pool for pool in _pools(client) if hasattr(pool, "_keepalive_expiry")]
@@ -35,8 +35,8 @@ def keep_idle(client: Any, seconds: float) -> bool:
 def use_http2(client: Any) -> bool:
     """Let an HTTP client use HTTP/2 with servers that offer it; return whether that was possible.
 
-    The client has this setting only as an argument of its constructor, and the provider's SDK has called that already.
-    So the setting is changed in the client's connection pool. If the pool does not expose it, requests use HTTP/1.1.
+    The client accepts this setting only in its constructor, which the provider's SDK has already called. So the
+    setting is changed in the client's connection pool. If the pool does not expose the setting, requests use HTTP/1.1.
     """
     pools = [pool for pool in _pools(client) if hasattr(pool, "_http2")]
     for pool in pools:
@@ -47,8 +47,8 @@ def use_http2(client: Any) -> bool:
 def wrap_transports(client: Any, wrapper: Callable[[Any], Any]) -> bool:
     """Wrap the transports of an HTTP client, including those for proxies; return whether that was possible.
 
-    Transports that are wrapped already stay as they are. The client takes transports only as arguments of its
-    constructor, so they are replaced in the client. If it does not expose them, nothing changes.
+    Transports that are wrapped already stay as they are. The client accepts transports only in its constructor, which
+    has already been called. So the client's private attributes are changed. If it does not have them, nothing changes.
     """
     if not hasattr(client, "_transport"):
         return False
@@ -62,8 +62,8 @@ def wrap_transports(client: Any, wrapper: Callable[[Any], Any]) -> bool:
 def has_idle_connection(client: Any) -> bool:
     """Return whether an HTTP client has an idle open connection for its next request.
 
-    If the pool does not expose its connections, the result is False. Then a HEAD request is sent to open a connection
-    even if one is open.
+    If the pool does not expose its connections, the result is False. In that case, a HEAD request is sent although a
+    connection may be open.
     """
     return any(
         connection.is_idle() and not connection.has_expired()

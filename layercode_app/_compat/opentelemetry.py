@@ -27,7 +27,8 @@ def provider_may_be_set() -> bool:
 def send_encoded(exporter: OTLPSpanExporter) -> Callable[[bytes], bool] | None:
     """Return a function that sends encoded spans through the exporter's client and returns whether that succeeded.
 
-    Returns None if the exporter has no such client. Its public `export` encodes the spans itself, but more slowly.
+    Returns None if the exporter has no such client. Then call the exporter's public `export`, which encodes the spans
+    itself, but more slowly.
     """
     export = getattr(getattr(exporter, "_client", None), "export", None)
     return None if export is None else lambda encoded: bool(export(encoded).success)

@@ -10,8 +10,9 @@ from sentry_sdk.transport import HttpTransport
 class AnsweredTransport(HttpTransport):
     """A version of Sentry's HTTP transport that calls `on_delivered` after each event that Sentry accepted.
 
-    The SDK has a public hook only for dropped events. In a release without the private method, `on_delivered` is never
-    called: the beginning of an outage is still logged, but not its end.
+    The SDK has a public hook only for dropped events, so this class overrides a private method of the SDK. In an SDK
+    release without that method, `on_delivered` is never called: the beginning of an outage is still logged, but not its
+    end.
     """
 
     def on_delivered(self) -> None:

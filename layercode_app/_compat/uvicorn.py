@@ -21,8 +21,8 @@ FLOW = ("resume_reading", "write_paused")
 class CycleConnection(HttpToolsProtocol):
     """An HTTP connection that lets a subclass replace the `receive` and `send` of each request.
 
-    If uvicorn lacks the private method or has another kind of cycle, its own `receive` and `send` are used. They are
-    slower, and drop the body of a client that has already disconnected.
+    If uvicorn lacks the private method `_start_asgi_task`, or has another kind of cycle, uvicorn's own `receive` and
+    `send` are used. They are slower, and drop the body of a client that has already disconnected.
     """
 
     def channels(self, cycle: Any, receive: Any, send: Any) -> tuple[Any, Any]:

@@ -49,7 +49,10 @@ scenarios:
 
 @dataclass(frozen=True)
 class Adopted:
-    """The files of an adopted agent by path, relative to the project's folder, and what is left to do."""
+    """An adopted agent: the files to write, and what the user must still fill in.
+
+    `files` maps each path, relative to the project's folder, to the file's text.
+    """
 
     name: str
     address: str

@@ -102,6 +102,6 @@ class AgentFile:
 
 
 def _call(made: str, needed: list[Parameter]) -> str:
-    """Return the call that creates the dependencies, as a hint with types: `Deps(user: str, limit: int = ...)`."""
+    """Return a hint that shows how to create the dependencies: `Deps(user: str, limit: int = ...)`."""
     shown = [f"{one.name}: {one.kind}" if one.kind else one.name for one in needed]
     return f"{made}({', '.join(part + ('' if one.required else ' = ...') for part, one in zip(shown, needed, strict=True))})"

@@ -1,4 +1,4 @@
-"""Inspect an agent's dependency type: whether each turn must create it, and with which arguments."""
+"""Inspect an agent's dependency type: must each turn create an instance, and with which arguments?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Parameter:
 
 
 def is_made(deps_type: Any) -> bool:
-    """Return whether the agent needs `deps=`, because it has a dependency type other than `Turn`."""
+    """Return whether the agent has a dependency type other than `Turn`. Such an agent needs `deps=`."""
     return deps_type not in (None, NoneType, object, Any) and not is_turn(deps_type)
 
 

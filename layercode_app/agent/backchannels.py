@@ -1,4 +1,4 @@
-"""Backchannels: the sounds of a listener, such as "mhm" and "right", and the reply that continues after them."""
+"""Recognise backchannels (listening sounds such as "mhm" or "right"), and continue the reply that they interrupted."""
 
 from __future__ import annotations
 

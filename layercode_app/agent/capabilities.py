@@ -37,7 +37,7 @@ class TracedTurnTools(Instrumentation):
         return await self.tools.before_model_request(ctx, await super().before_model_request(ctx, request_context))
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Replace the toolsets of MCP servers by the servers that are already open; leave out tools of other stages."""
+        """Wrap MCP toolsets so that the run uses the servers that are already open. Leave out tools of other stages."""
         return self.tools.get_wrapper_toolset(toolset)
 
     async def wrap_tool_execute(self, ctx: Any, *, call: Any, tool_def: Any, args: Any, handler: Any) -> Any:

@@ -31,10 +31,10 @@ START_SECONDS = 2.0
 class Connections:
     """Opens and closes the agents' connections.
 
-    Each connection has its own task, because a context must be exited in the task that entered it. Idle connections to
-    the models' providers are kept for `idle_seconds`, and use HTTP/2 with `http2`.
+    Each connection has its own task, because a context must be exited in the task that entered it. Connections to the
+    models' providers are kept for `idle_seconds` when they are idle. They use HTTP/2 if `http2` is true.
 
-    Raises ConfigurationError if HTTP/2 is wanted, but its package is not installed.
+    Raises ConfigurationError if `http2` is true but the package for HTTP/2 is not installed.
     """
 
     def __init__(self, idle_seconds: float = KEEP_SECONDS, *, http2: bool = False) -> None:
@@ -126,7 +126,7 @@ def _toolsets(voice: VoiceAgent[Any, Any]) -> list[Any]:
 
 
 def _parts(voice: VoiceAgent[Any, Any]) -> list[Any]:
-    """Return an agent's models and toolsets, which must be entered; without the MCP servers that all runs share."""
+    """Return an agent's models and toolsets, except the MCP servers that all runs share."""
     return [*models_of([voice]), *(leaf for leaf in _toolsets(voice) if not _is_tool_server(leaf))]
 
 

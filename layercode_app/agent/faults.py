@@ -1,4 +1,4 @@
-"""Find mistakes in an agent that show only after its file has run, because tools are registered after the agent."""
+"""Find mistakes in an agent after its file has run, because tools are registered after the agent is created."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""First words first: when the event loop is busy, answers that have begun to speak wait for those that have not.
+"""Give the first word of an answer priority over the later words of other answers when the event loop is busy.
 
-A caller hears the silence before the first word. Later words come faster than they are spoken, so they can wait for
-some milliseconds. An event loop knows no priorities: each step towards a first word waits until the loop has worked off
-all that arrived before it. So in each iteration of the loop, only one answer that has begun may process its next piece.
+A caller hears the silence before the first word. Later words arrive faster than they are spoken, so they can wait for
+some milliseconds. An event loop has no priorities: it processes everything in the order of arrival. So in each
+iteration of the loop, only one of the answers that already have their first word may process its next piece.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def turnstile_of(loop: asyncio.AbstractEventLoop) -> Turnstile:
 
 
 class LaterPieces(WrappedEvents):
-    """Iterates over the events of a model's stream. Once `spoke()` is true, each event passes the turnstile."""
+    """Iterates over the events of a model's stream. After `spoke()` becomes true, each event waits at the turnstile."""
 
     __slots__ = ("_loop", "_spoke", "_turnstile")
 

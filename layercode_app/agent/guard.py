@@ -1,4 +1,4 @@
-"""Run guards concurrently with the model. They check the caller's words while it answers, and can stop the reply."""
+"""Run guards, which check the caller's words while the model answers, and can stop the reply."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ Note: TypeAlias = Callable[[Hedge], None]
 def hedged(model: Any, second: Model | None, after: float, note: Note) -> Any:
     """Wrap a model so that a request without a first token after `after` seconds is sent again, to `second` if given.
 
-    An instrumented model stays outermost. The offline model, and any model if `after` is 0, is returned unchanged.
+    If the model is an InstrumentedModel, the wrapper is put around the model inside it. The offline model, and any
+    model if `after` is 0, is returned unchanged.
     """
     if not after or getattr(model, "model_name", "") == MODEL_NAME:
         return model
@@ -89,7 +90,7 @@ class _Race:
         self._won: _Request | None = None
 
     async def winner(self, after: float, again: Callable[[], _Request]) -> StreamedResponse:
-        """Return the stream that begins first. Raises the first request's error if no request begins.
+        """Return the stream that begins first. Raises the first request's error if neither stream begins.
 
         `again` sends the second request. It is called after `after` seconds without an event.
         """

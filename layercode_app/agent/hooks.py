@@ -68,8 +68,8 @@ async def speak_answer(
 ) -> None:
     """Speak the answer of a hook or a greeting: a text, a stream of pieces, or None for nothing.
 
-    If `say_last` is given, it speaks an answer that is one text, because no other text follows in the turn. Pieces of a
-    stream are always sent at once with `say`, because the next piece may be slow.
+    `say` speaks each piece of a stream at once, because the next piece may be slow. If the answer is one text,
+    `say_last` speaks it (or `say`, if `say_last` is not given), because no other text follows in the turn.
 
     Raises HookError for an answer of another type.
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def instructions_of(agent: AbstractAgent[Any, Any]) -> list[Any]:
-    """Return the agent's own instructions in order: texts, parts and functions."""
+    """Return the agent's own instructions (texts, parts and functions) in their original order."""
     return instructions(getattr(agent, "wrapped", agent))
 
 

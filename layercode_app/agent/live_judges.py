@@ -38,13 +38,13 @@ LONGEST_CALL = 60_000
 
 @dataclass(frozen=True)
 class LiveJudges:
-    """The questions that are asked about ended calls, by score name, and the share of calls that are judged."""
+    """The questions about ended calls, keyed by score name, and the share of calls that are judged."""
 
     questions: Mapping[str, str] = field(default_factory=dict)
     sample: float = 0.0
 
     def choose(self, conversation_id: str, session_id: str) -> bool:
-        """Return whether a call is in the sample. The result is the same if its end event is delivered again."""
+        """Return whether a call is in the sample. If the call's end event is delivered again, the result is the same."""
         digest = hashlib.sha256(f"{conversation_id}\0{session_id}".encode("utf-8", "surrogatepass")).digest()
         return bool(self.questions) and int.from_bytes(digest[:8], "big") / 2**64 < self.sample
 

@@ -88,7 +88,7 @@ def choose_model(
 
 
 def _choose_summary_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
-    """Set the model that writes summaries: the agent's own `summary`, else `name`, the setting's value."""
+    """Set the model that writes summaries: the agent's own `summary`, or else `name` (from LAYERCODE_SUMMARY_MODEL)."""
     setting = "LAYERCODE_SUMMARY_MODEL"
     if isinstance(voice.summary, str):
         setting, name = f"The summary model of agent {voice.name!r},", voice.summary
@@ -119,7 +119,10 @@ def _named_or_none(name: str | None, setting: str, rest: str, *, skip: bool) -> 
 
 
 def _choose_second_model(voice: VoiceAgent[Any, Any], name: str | None, *, skip: bool) -> None:
-    """Set the model for repeats of slow requests: the agent's own `hedge_model`, else `name`, the setting's value."""
+    """Set the model for repeats of slow requests: the agent's own `hedge_model`, or else `name`.
+
+    `name` is the value of LAYERCODE_HEDGE_MODEL.
+    """
     setting = "LAYERCODE_HEDGE_MODEL"
     if isinstance(voice.hedge_model, str):
         setting, name = f"The hedge_model of agent {voice.name!r},", voice.hedge_model
@@ -148,7 +151,7 @@ def own_model(agent: Any) -> Model | str | None:
 
 @cache
 def _warn_once(warning: str) -> None:
-    """Log a warning once: a server loads many agents, and a missing key affects all of them."""
+    """Log each warning only once, although a missing key affects every agent that a server loads."""
     logger.warning("{}", warning)
 
 

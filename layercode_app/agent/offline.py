@@ -129,7 +129,7 @@ def _check_progress(call: Call, scene: Scene) -> None:
 
 
 def offline_model(script: Script | None, *, pace: float = PACE_SECONDS) -> FunctionModel:
-    """Return a model that plays the script. Without one, the model says that it is offline and repeats the caller."""
+    """Return a model that plays the script. Without a script, it says that it is offline and repeats the caller's text."""
     from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
     from pydantic_ai.models.function import DeltaToolCall, FunctionModel
 

@@ -27,7 +27,7 @@ SILENT_SECONDS = 900.0
 
 
 async def connect(voices: Iterable[VoiceAgent[Any, Any]]) -> None:
-    """Open a connection to each provider that has no idle connection, by a HEAD request. Errors are ignored."""
+    """Send a HEAD request to each provider that has no idle connection, to open one. Errors are ignored."""
     with spans.upkeep():
         clients = {
             id(client): (client, model) for model in single_models(models_of(voices)) if (client := http_client(model))

@@ -59,8 +59,8 @@ def _refuse_external(turn: Turn[Any, Any], calls: Sequence[Any], *, say: bool) -
         args = call.args_as_dict()
         turn.record.tools.append(ToolCall(call.tool_call_id, call.tool_name, args, now, now, "failed", NOT_RUN))
     turn.log.error(
-        "The agent deferred {} to another program, which a voice call cannot wait for, so it was not run. "
-        "To change what the caller hears, pass speak=... to VoiceAgent.",
+        "The agent deferred tool calls to another program: {}. A voice call cannot wait for them, so they were not "
+        "run. To change what the caller hears, pass speak=... to VoiceAgent.",
         ", ".join(call.tool_name for call in calls),
     )
     turn.record.impact = "refusal"

@@ -32,7 +32,7 @@ def may_defer(agent: AbstractAgent[Any, Any]) -> bool:
 
 
 def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
-    """Return the agent's output types plus `DeferredToolRequests`, for calls that wait for an approval."""
+    """Return the agent's output types plus `DeferredToolRequests`, for tool calls that wait for an approval."""
     from pydantic_ai import DeferredToolRequests
 
     own = agent.output_type
@@ -40,7 +40,7 @@ def with_deferred(agent: AbstractAgent[Any, Any]) -> list[Any]:
 
 
 def fault_of_validators(name: str, agent: AbstractAgent[Any, Any]) -> str:
-    """Return an error message if a run of the agent cannot end with calls that wait for an approval, else ""."""
+    """Return an error message if a run of the agent cannot end with tool calls that wait for an approval, else ""."""
     if may_defer(agent) or not _validators(agent):
         return ""
     return (

@@ -23,7 +23,10 @@ def dump_messages(messages: Sequence[ModelMessage]) -> bytes:
 
 
 def clean_response(response: ModelResponse) -> ModelResponse:
-    """Join surrogate pairs in a response, and replace unpaired surrogates. Without any, return the same response."""
+    """Return a response with surrogate pairs joined and unpaired surrogates replaced.
+
+    If the response has no surrogates, the same object is returned.
+    """
     parts: list[Any] = [_cleaned_part(part) for part in response.parts]
     same = all(one is other for one, other in zip(parts, response.parts, strict=True))
     return response if same else replace(response, parts=parts)

@@ -47,9 +47,10 @@ def _note(record: TurnRecord, name: str) -> None:
 
 
 def _instructions(parameters: Any) -> str:
-    """Return the instructions that would change the beginning of the request if their text changed.
+    """Return the instructions that PydanticAI sends at the beginning of the request even if their text has changed.
 
-    Parts with `on_change="append"` are left out: their first text stays, and PydanticAI appends a new text at the end.
+    Parts with an id and `on_change="append"` are left out: their first text stays at the beginning, and PydanticAI
+    appends a changed text at the end.
     """
     parts = parameters.instruction_parts or ()
     return "\n\n".join(part.content for part in parts if part.on_change != "append" or part.id is None)

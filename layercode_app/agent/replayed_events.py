@@ -1,4 +1,4 @@
-"""Wrap the events of a model's stream, such as one whose first event was already read."""
+"""Wrap the event stream of a model, for example to return a first event that was already read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class WrappedEvents:
 
 
 class ReplayedEvents(WrappedEvents):
-    """Iterates over a stream's events, including the first event, which was already read (None if there was none)."""
+    """Iterates over all events of a stream. `first` is the event that was already read; None if the stream is empty."""
 
     __slots__ = ("_first",)
 

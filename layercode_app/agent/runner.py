@@ -174,7 +174,7 @@ class AgentRunner:
         return waits(turn) if callable(waits) else waits
 
     def _greets_now(self, turn: Turn[Any, Any]) -> bool:
-        """Return whether to speak the greeting now, because it waited until the other side spoke first.
+        """Return whether the greeting waited for the first words of the other side, and is due now.
 
         If so, record the greeting as spoken.
         """

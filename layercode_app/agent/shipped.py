@@ -1,4 +1,8 @@
-"""The folders of the shipped agents. They are not in `discovery`, because importing it would slow down `new`."""
+"""The folders of the shipped agents.
+
+They are not defined in `discovery`, because the command `new` needs them, and importing `discovery` would slow `new`
+down.
+"""
 
 from __future__ import annotations
 

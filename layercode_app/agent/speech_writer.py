@@ -42,7 +42,7 @@ class SpeechWriter:
         await self._write(self._filter.feed(text))
 
     async def break_off(self) -> None:
-        """Speak the text that the filter has held back, because a tool call or reasoning follows."""
+        """Speak the text that the filter still holds back. Called when a tool call or reasoning follows the text."""
         if text := self._filter.release():
             await self._write(text)
 
@@ -51,7 +51,7 @@ class SpeechWriter:
         await self._thinking.said()
 
     async def pause(self) -> None:
-        """Speak the text that the filter has held back, because the response has ended."""
+        """Speak the text that the filter still holds back. Called at the end of a response."""
         await self._write(self._filter.flush())
 
     async def _write(self, text: str) -> None:

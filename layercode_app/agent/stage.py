@@ -104,7 +104,7 @@ class Stages:
 
     @cached_property
     def toolsets(self) -> dict[str, AbstractToolset[Any]]:
-        """The toolset of each stage, by the stage's name, without `next_stage`."""
+        """The toolset of each stage, by the stage's name. The tool `next_stage` is not included."""
         return {name: _toolset(stage) for name, stage in self.by_name.items()}
 
     def follow(self, turn: Turn[Any, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Remove reasoning that a model writes into its text, between `<think>` tags or similar ones, while it streams.
+"""Remove reasoning from a model's text while the text streams. Reasoning is text between `<think>` or similar tags.
 
 Text without such tags is unchanged. Characters that may begin a tag are held back only until the next characters
 decide. So no word is delayed, and the size of the pieces does not change the result.

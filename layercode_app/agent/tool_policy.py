@@ -20,7 +20,7 @@ class ToolPolicy:
         filler: One or several texts to say when the caller hears nothing while the tool runs. They are said before the
             agent's own fillers, and each at most once a turn.
         interruption: What an interruption does to the running tool: "cancel" stops it, "finish" lets it finish, and
-            "finish_and_tell" also tells the model its result in the next turn.
+            "finish_and_tell" also tells the model the tool's result in the next turn.
 
     Raises DeveloperError for another value.
 

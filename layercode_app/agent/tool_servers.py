@@ -171,7 +171,7 @@ class KeptTools(WrapperToolset[Any]):
     server: ToolServer
 
     async def __aenter__(self) -> KeptTools:
-        """Do not open the server: the run would wait for a server that hangs."""
+        """Do not open the server, because the run would then wait if the server hangs."""
         return self
 
     async def __aexit__(self, *args: object) -> None:

@@ -1,7 +1,7 @@
 """Run the tool calls of a turn: record them first, apply a timeout, and cancel or finish them on interruption.
 
 A call that repeats a running call with the same arguments waits for that call's result. The capability also removes
-blank text, and reasoning within the text, from the model's responses.
+blank text from the model's responses, and moves reasoning out of their text.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class TurnTools(AbstractCapability[Any]):
         return request_context
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
-        """Use the MCP servers that are already open instead of their toolsets, and leave out tools of other stages."""
+        """Reuse the MCP servers that are already open, so that the run does not open them; hide other stages' tools."""
         servers, kept = self.voice.tool_servers, toolset
         if servers:
             from .tool_servers import KeptTools

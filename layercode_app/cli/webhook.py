@@ -8,7 +8,7 @@ import typer
 
 
 def url_of(argument: str | None, option: str | None, *, agent: str = "") -> str | None:
-    """Return the completed URL, given as argument or as `--url`; None if neither is given.
+    """Complete the URL from the argument or from `--url`, and return it; return None if neither is given.
 
     Raises ConfigurationError for a value that is not an address, and BadParameter if both are given.
     """
@@ -21,7 +21,7 @@ def url_of(argument: str | None, option: str | None, *, agent: str = "") -> str 
 
 
 def required_url(argument: str | None, option: str | None) -> str:
-    """Return the completed URL. Raises BadParameter if none is given."""
+    """Complete the URL from the argument or from `--url`, and return it. Raises BadParameter if neither is given."""
     url = url_of(argument, option)
     if url is None:
         raise missing("URL", "the address of the webhook is missing")

@@ -25,7 +25,7 @@ def letter(tokens: Sequence[str], at: int, *, words: bool = False, sounds: bool 
     """Read one spelled letter, perhaps repeated. Return it and the index after it, or None if there is none.
 
     `words` also accepts words of the spelling alphabet, such as "bravo". `sounds` also accepts names of letters, such
-    as "bee". Leave them off where these words may be meant literally.
+    as "bee". Leave both options off where these words may be meant literally.
     """
     word = tokens[at]
     more = tokens[at + 1] if at + 1 < len(tokens) else ""
@@ -54,7 +54,7 @@ def _after_example(tokens: Sequence[str], at: int, found: str) -> int:
 
 
 def respelled(tokens: Sequence[str]) -> list[str]:
-    """Replace a word by the spelling after it: "smith spelled s m y t h" becomes "smyth"."""
+    """Replace a word with the spelling that follows it: "smith spelled s m y t h" becomes "smyth"."""
     text = list(tokens)
     for mark in ("spelled", "spelt", "spelling"):
         if mark in text[1:]:

@@ -25,7 +25,7 @@ class Collecting(BaseModel):
     """The base of a state model for collectors: `class Intake(Collecting): email: str = ""`.
 
     `collected` has an Answer for each collector, by the collector's `field`. If the state model has a field of the same
-    name, that field gets the value once the value is confirmed.
+    name, that field gets the value as soon as the value is confirmed.
     """
 
     collected: dict[str, Answer] = {}

@@ -39,7 +39,10 @@ def understand(heard: str) -> Result[bool]:
 
 
 def _answers(tokens: list[str]) -> set[bool]:
-    """Return the answers in the words: True for yes, False for no. If any other word is not a filler, return both."""
+    """Return the answers in the words: True for yes, False for no.
+
+    If a word is neither part of an answer nor a filler, return both.
+    """
     found: set[bool] = set()
     at = 0
     while at < len(tokens):

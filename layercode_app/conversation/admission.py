@@ -31,8 +31,8 @@ from .turn_lifecycle import Run
 class TurnHandler(Draining):
     """Answers the turns that reach this worker.
 
-    `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns the agents to which a call
-    can be handed over, by name.
+    `finished` is called for each ended turn, for logs, spans and metrics. `agents` returns a mapping from names to
+    the agents to which a call can be handed over.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class TurnHandler(Draining):
         store.on_signal(self._obey)
 
     async def drain(self, seconds: float = 0.0, goodbye: str = "") -> None:
-        """Refuse new turns, and let running ones continue for up to `seconds`. Then end the rest with the goodbye.
+        """Refuse new turns, and wait up to `seconds` for running turns to end. Then end the others with the goodbye.
 
         Finally, retry the pending saves one last time.
         """

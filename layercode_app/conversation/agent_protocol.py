@@ -76,7 +76,7 @@ class AgentProtocol(Protocol):
 
 
 class EventAgentProtocol(AgentProtocol, Protocol):
-    """The interface of an agent that also handles events without speech."""
+    """The interface of an agent that also handles events that get no spoken answer."""
 
     async def answer_data(self, turn: Turn[Any, Any], event: Data) -> Json:
         """Handle data from the page, and return the JSON for the page."""

@@ -73,7 +73,7 @@ class CallerNotes:
 
 
 async def read_notes(store: Store, key: str) -> CallerNotes:
-    """Return the newest notes on a caller, oldest first. Raises StoreError."""
+    """Return the newest notes on a caller, sorted from old to new. Raises StoreError."""
     return CallerNotes(key, (await notes_of(store, key))[-MOST_NOTES:])
 
 

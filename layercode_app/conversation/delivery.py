@@ -143,7 +143,7 @@ def _supersede(record: TurnRecord) -> None:
 
 
 def begin_again(record: TurnRecord) -> None:
-    """Prepare the record for a new attempt of the turn. `before` gets the text that the dead worker has spoken."""
+    """Prepare the record for a new attempt of the turn. Add the text that the dead worker has spoken to `before`."""
     spoken = record.before + record.spoken_text
     record.pending, record.resumes = None, ""
     # Tools that have run do not run again, so the tasks that they may have added must stay.

@@ -1,4 +1,4 @@
-"""Drain a worker at shutdown: refuse new turns, let running turns finish, and end the rest with a goodbye."""
+"""Drain a worker at shutdown: refuse new turns and wait for running ones. Turns that take too long end with a goodbye."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepare the history of a turn before it speaks: end older turns, and correct them to match what the caller heard."""
+"""Prepare a turn's history before the agent speaks: end older turns, and correct their text to what was heard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .corrections import Corrections
 async def settle(store: Store, event: TurnEvent, begun: Begun, corrections: Corrections, *, tokens: int) -> None:
     """End older turns that still run, apply the event's interruption, and reload the history if either changed it.
 
-    A turn that is taken over from a dead worker does all of this again, because that worker may not have done it.
+    If a turn is taken over from a dead worker, all of this is repeated, because that worker may not have finished it.
     """
     record = begun.record
     slow = [turn for turn in begun.displaced if not await delivery.displace(store, turn)]

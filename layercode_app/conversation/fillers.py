@@ -14,7 +14,7 @@ from .playback import Playback, was_said
 
 @dataclass(frozen=True)
 class Filler:
-    """The filler texts of an agent, and how long a turn must be silent before one is spoken."""
+    """The filler texts of an agent, and how long a turn must be silent before a filler is spoken."""
 
     texts: tuple[str, ...] | None = None
     """The texts, spoken one after another; None means the texts in the settings."""
@@ -68,7 +68,7 @@ class Fillers:
         return max(last + every, played) + pause
 
     def _next_text(self) -> str | None:
-        """Return the next text that this turn has not said, from the running tools first; None if there is none."""
+        """Return the next text that was not yet said in this turn, or None. Texts of running tools come first."""
         return next((text for text in self._candidates() if not was_said(self._live, text)), None)
 
     def _candidates(self) -> Iterator[str]:
@@ -79,7 +79,7 @@ class Fillers:
         yield from self._texts
 
     def _tool_started(self) -> None:
-        """Restart the timer. It may have stopped because all texts were used up, but the new tool may have its own."""
+        """Restart the timer. It may have stopped because all texts were used up, but the new tool may add texts."""
         self.stop()
         self._sleep()
 

@@ -58,7 +58,7 @@ def correct(record: TurnRecord, context: InterruptionContext) -> None:
 
 
 def _correct_all(record: TurnRecord, context: InterruptionContext) -> None:
-    """Compare the heard text with all attempts, and divide it between the earlier attempts and this one.
+    """Compare the heard text with all attempts, and divide it between the earlier attempts and the current attempt.
 
     Change nothing if the joined text of the attempts does not begin with the heard text.
     """
@@ -89,7 +89,7 @@ def _heard_of_attempt(record: TurnRecord) -> list[Speech]:
 
 
 def as_heard(messages: Sequence[ModelMessage], speech: Sequence[Speech]) -> list[ModelMessage]:
-    """Return the portable messages of a turn with the text of each response replaced by what was heard of it.
+    """Replace the text of each response in a turn's portable messages by the part that was heard.
 
     Tool calls and their results stay, because they happened. A response with no parts left is dropped. Speech after the
     last response becomes a response at the end.

@@ -1,4 +1,4 @@
-"""Meter the model of a helper agent: count its requests for the turn, and for the stages in which they are made."""
+"""Count the requests of a helper agent's model towards the turn and the stages in which they are made."""
 
 from __future__ import annotations
 

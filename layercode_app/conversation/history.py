@@ -72,9 +72,9 @@ def _stored(turn: TurnRecord) -> list[ModelMessage]:
 
 
 def _without_stale_feedback(messages: Sequence[ModelMessage]) -> list[ModelMessage]:
-    """Drop messages that contain only retry feedback, unless they directly follow a response.
+    """Drop messages that contain only retry feedback and do not directly follow a response.
 
-    Such feedback belongs to a response that was dropped.
+    The response that caused this feedback has been dropped.
     """
     kept: list[ModelMessage] = []
     for message in messages:

@@ -64,7 +64,7 @@ def _was_heard(last: TurnRecord, question: str) -> bool:
 
 
 def results_of(turn: TurnRecord) -> dict[str, str]:
-    """Return a tool result for each call that still waits for the caller, by call id: "Not run yet: …"."""
+    """Return tool results ("Not run yet: …") for the calls that wait for the caller's answer, keyed by call id."""
     if not turn.pending:
         return {}
     text = (

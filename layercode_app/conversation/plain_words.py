@@ -1,4 +1,4 @@
-"""Reduce spoken text to its plain words, so that spellings of the same words are equal."""
+"""Reduce spoken text to its plain words, so that different spellings of the same words become equal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _STRETCHED = re.compile(r"(\w)\1{2,}")
 
 
 def plain_words(text: str) -> str:
-    """Return the words in lower case, separated by single spaces: "Uh-huh, okaaay!" is "uh huh okaay"."""
+    """Return a text's words in lower case, separated by single spaces: "Uh-huh, okaaay!" becomes "uh huh okaay"."""
     lower = unicodedata.normalize("NFKC", text).casefold()
     return _STRETCHED.sub(r"\1\1", _BETWEEN.sub(" ", lower)).strip()

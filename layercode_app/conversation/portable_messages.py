@@ -61,7 +61,7 @@ def _portable_part(part: Any, called: bool) -> Any:
 
 
 def without_reasoning(messages: list[ModelMessage]) -> list[ModelMessage]:
-    """Return the portable messages of a turn without reasoning, unless its last response called tools."""
+    """Remove the reasoning from a turn's portable messages, unless the turn's last response called tools."""
     responses = [message for message in messages if message.kind == "response"]
     if responses and any(part.part_kind == "tool-call" for part in responses[-1].parts):
         return messages

@@ -1,6 +1,6 @@
-"""Prepare the turn for an event that an agent answers, and save its results.
+"""Prepare the turn for an event that an agent answers, and save the turn's results.
 
-Both turns that speak (`turn_lifecycle.py`) and data events from the page (`data_events.py`) use this module.
+This module is used for turns that speak (`turn_lifecycle.py`), and for data events from the page (`data_events.py`).
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Services:
     `refusal` returns the text to speak instead of the answer when a budget is used up. `finished` is called with the
     record of each turn that has ended. `saves` are the running saves of stopped turns; `drain` waits for them. `late`
     retries failed saves until the journal is available. `failed` is called with the error that ended a turn, before the
-    turn is saved; `dev` uses it to keep the error's description in the record. `agents` returns the agents to which a
-    call can be handed over, by name.
+    turn is saved; `dev` uses it to keep the error's description in the record. `agents` returns a dictionary of the
+    agents to which a call can be handed over; its keys are the agents' names.
     """
 
     store: Store

@@ -91,7 +91,7 @@ class SessionHandler:
         await self._notify(agent, event)
 
     async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
-        """Enqueue a separate job for the notes on the caller, so that its retries do not run the hooks again."""
+        """Enqueue the notes on the caller as a separate job, whose retries do not run the hooks again."""
         key = (await self._store.conversation(event.conversation_id)).state.get(CALLER)
         if key:
             payload = {"task": NOTES_OF_CALL, "arguments": {"key": key, "session_id": event.session_id}}
@@ -133,8 +133,8 @@ def _record(agent: AgentProtocol, event: Event) -> TurnRecord:
 def _key(event: Event) -> str:
     """Return the key that duplicate deliveries of an event share.
 
-    Data and unknown events may repeat on purpose, so each delivery gets a new key. The others happen once per session,
-    and `session.update` once per recording status.
+    Data events and unknown events may repeat on purpose, so each delivery gets a new key. A `session.update` happens
+    once per recording status, and each other event once per session.
     """
     if isinstance(event, Data | UnknownEvent):
         return f"{event.type[:64]}-{uuid4().hex}"

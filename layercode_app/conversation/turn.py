@@ -127,7 +127,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def past(self) -> Sequence[TurnRecord]:
-        """The earlier turns that fit the token budget of the history, oldest first.
+        """The newest earlier turns that fit the token budget of the history. The list begins with the oldest of them.
 
         Raises DeveloperError for an agent without a model, unless it was created with `history=True`.
         """
@@ -175,7 +175,7 @@ class Turn(Generic[StateT, MetadataT]):
 
     @property
     def asked(self) -> TurnRecord | None:
-        """The turn before this one if its tool calls wait for the caller's answer, else None."""
+        """The previous turn if it has tool calls that wait for the caller's answer, else None."""
         if isinstance(self._past, LazyHistory) and not self._past.newest_may_ask():
             return None
         return self.last if self.last is not None and self.last.pending else None
@@ -225,7 +225,7 @@ class Turn(Generic[StateT, MetadataT]):
         self.say(say)
 
     def hand_to(self, agent: str, *, say: str = "", now: bool = False) -> None:
-        """Let another agent of the server answer from the next turn on; with `now`, also the rest of this turn.
+        """Let another agent of the server answer from the next turn on, or from now on if `now` is true.
 
         The other agent gets the history of the call, and uses its own state, prompt, tools and model. With `say` or
         `now`, the current agent says nothing more after its running tools have ended. Raises DeveloperError if the

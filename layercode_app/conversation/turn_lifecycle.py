@@ -85,7 +85,7 @@ class Run(Work):
         return fillers
 
     def _refuse_to_repeat_tools(self) -> None:
-        """Raise CrashedTurnError if a crashed attempt called tools: running them again might book a second table."""
+        """Raise CrashedTurnError if a crashed attempt called tools. Another attempt might book a second table."""
         record = self.live.record
         if record.attempt > 1 and record.tools:
             note_tools(record)
@@ -117,7 +117,7 @@ class Run(Work):
         return turn
 
     def _end_cut_answer(self) -> None:
-        """Record that the provider cut the answer off, and speak a closing text if it ended in mid-sentence."""
+        """Record that the provider cut the answer off. Speak a closing text if the answer ended in mid-sentence."""
         record = self.live.record
         last = next((call for call in reversed(record.requests) if call.answers), None)
         if last is None or last.finish not in CUT or last.status != "done":

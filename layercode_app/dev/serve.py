@@ -111,7 +111,7 @@ async def _serve(options: DevOptions) -> None:
 
 
 def _off(app: DevApp, options: DevOptions) -> list[str]:
-    """Return the features of the page that are off, each with how to turn it on."""
+    """Return the page's features that are off. Each text also tells how to turn the feature on."""
     silent = options.voice is None and isinstance(app.emulator.voice, Silence)
     return ["the page's voice (install espeak-ng)"] if silent else []
 

@@ -33,7 +33,10 @@ def _in_scenarios(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _in_tests(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield agent and text from test files marked with `agent("…")`: from CONVERSATION and from `call.say("…")`."""
+    """Yield (agent, text) for each text that a test file says to its agent.
+
+    The file must name exactly one agent with `agent("…")`. The texts are in CONVERSATION and in `call.say("…")`.
+    """
     for path in sorted(folder.glob("test_*.py")):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))

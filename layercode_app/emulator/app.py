@@ -47,7 +47,7 @@ def create_emulator(
     Raises ConfigurationError for an invalid webhook URL. `notices` is called with one line for each event that a person
     should see, such as a failed webhook.
 
-    The base URL of the emulated platform is `http://<host>:<port>/v1`. `app.state.emulator` is the Emulator behind it,
+    The base URL of the emulated platform is `http://<host>:<port>/v1`. `app.state.emulator` is the app's Emulator,
     with its `feed`, `faults` and `sessions`. If you mount the app without running its lifespan, call
     `emulator.aclose()` at the end.
     """

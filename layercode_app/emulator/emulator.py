@@ -33,7 +33,7 @@ _RESERVED = {HEADER, "content-type", "content-length", "content-encoding", "tran
 class Emulator:
     """LayerCode's platform on this machine. Each request of a client or a backend is a method.
 
-    With `any_agent`, the default agent also serves unknown ids; this is on by default if no other `agents` are given.
+    With `any_agent`, the default agent also serves unknown ids; `any_agent` is on by default if `agents` is empty.
     `recordings` is the folder for WAV files, None for no recordings. `transcriber` transcribes the callers' audio.
     Without a transcriber, the client gets a transcript that says that speech recognition is off. Refused requests raise
     PlatformAPIError with the status that the platform would answer.
@@ -95,7 +95,10 @@ class Emulator:
         return agent
 
     def change_agent(self, agent_id: object, changes: AgentChanges) -> AgentSpec:
-        """Change an agent and return it. If only the default agent served this id, add an agent with this id."""
+        """Change an agent and return it.
+
+        If the id is unknown but the default agent serves unknown ids, an agent with this id is added.
+        """
         agent = self.agent(agent_id)
         changes.apply(agent)
         self.agents[agent.id] = agent
@@ -126,7 +129,7 @@ class Emulator:
         """Grant a session of a new or an existing conversation. Earlier keys of the conversation become invalid.
 
         An unknown `conversation_id` is accepted, because backends keep conversations for longer than an emulator runs.
-        Raises PlatformAPIError for an unknown agent, an invalid header, or while the fault `status` is on.
+        Raises PlatformAPIError if the agent is unknown, if a header is invalid, or if the fault `status` is on.
         """
         self.refuse_on_demand()
         agent = self.agent(agent_id)
@@ -160,7 +163,7 @@ class Emulator:
             raise PlatformAPIError(reason, status=status)
 
     def redeem(self, key: str | None) -> Grant:
-        """Return the grant of a client's key. Raises PlatformAPIError (401) if it is wrong, replaced or expired."""
+        """Return the grant of a client's key. Raises PlatformAPIError (401) for a wrong, replaced or expired key."""
         grant = self._grants.get(key or "")
         if grant is None or grant.expires_at < steady_clock.now():
             raise PlatformAPIError("The client_session_key is wrong, replaced or expired", status=401)

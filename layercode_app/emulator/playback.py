@@ -13,7 +13,7 @@ _LONGEST = 300
 
 
 class Playback:
-    """A model of the client's loudspeaker, on which pieces of audio play one after another as they arrive."""
+    """A model of the client's loudspeaker. It plays one piece of audio after another, in the order of arrival."""
 
     def __init__(self) -> None:
         self.text = ""

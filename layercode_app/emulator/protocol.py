@@ -112,7 +112,7 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The time that `TurnManager.wake_at` named has come."""
+    """The time in `TurnManager.wake_at` has been reached."""
 
 
 FromClient: TypeAlias = (

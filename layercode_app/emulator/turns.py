@@ -91,7 +91,7 @@ class TurnManager:
 
     @property
     def wake_at(self) -> float | None:
-        """The time at which the next `Tick` is due; None if none is."""
+        """The time at which the next `Tick` is due; None if no `Tick` is due."""
         if self.over or self._ending:
             return None
         own = self._current.wake_at(self._quiet_until) if self._current else None

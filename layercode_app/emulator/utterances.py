@@ -41,8 +41,8 @@ Found: TypeAlias = Began | Ended
 class Utterances:
     """Splits audio into pieces of speech.
 
-    If the client signals when the caller begins and stops speaking, call `begin` and `finish` at these signals. With
-    `told`, only a signal begins a piece; otherwise loud audio begins one too.
+    If the client signals when the caller begins and stops speaking, call `begin` and `finish` at these signals. If
+    `told` is true, only the client's signal begins a piece; otherwise loud audio begins one too.
     """
 
     def __init__(self, *, told: bool = False) -> None:

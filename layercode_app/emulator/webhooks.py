@@ -144,7 +144,9 @@ class WebhookClient:
         timestamp: int | None = None,
         on_sent: Callable[[], None] | None = None,
     ) -> AbstractAsyncContextManager[Answer]:
-        """Post an event, signed now or at `timestamp` (Unix seconds); use as an async context manager.
+        """Post a signed event; use as an async context manager.
+
+        `timestamp` is the time in the signature (Unix seconds); by default, it is the current time.
 
         `on_sent` is called when the whole request is sent. Entering raises DeliveryError if no answer comes, but not
         for a status other than 2xx.

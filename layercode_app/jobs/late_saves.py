@@ -44,7 +44,7 @@ class LateSaves:
         """The turns that are not saved yet, by conversation and turn id, oldest first."""
 
     def keep(self, record: TurnRecord, state: dict[str, Json], jobs: Sequence[Job]) -> None:
-        """Keep a turn, its changes to the state and its jobs, and try in the background to save them."""
+        """Keep a turn, its jobs and its changes to the state, and try in the background to save all of them."""
         kept = self.waiting[record.key] = _Kept(clone(record), state, jobs)
         kept.task = self._start(self._try(kept))
 
@@ -71,7 +71,7 @@ class LateSaves:
         return pending
 
     def obey(self, signal: Signal) -> None:
-        """Try now to save the turn of this signal, because another worker waits for the end of that turn."""
+        """Try now to save the turn that the signal is about, because another worker waits for the end of that turn."""
         kept = self.waiting.get((signal.conversation_id, signal.turn_id))
         if kept is not None and signal.kind != "unfollow":
             self._start(self._save(kept, awaited=signal.kind == "stop"))

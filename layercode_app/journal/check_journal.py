@@ -1,4 +1,4 @@
-"""Check a journal: records that cannot be read, turns whose worker died, and overdue jobs."""
+"""Check a journal for records that cannot be read, turns whose worker died, and overdue jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a turn: the data that history, deduplication, replay, reports and the dev page read.
+"""The record of a turn. History, deduplication, replay, reports and the dev page are based on it.
 
 Times are epoch seconds. Fields that end in `_ms`, and everything in `timings`, are milliseconds since the request was
 received.
@@ -95,7 +95,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Stage:
-    """A part of the turn that `turn.span` timed; `usage` and `cost` are the sums over its model requests."""
+    """A part of the turn, timed by `turn.span`; `usage` and `cost` are the sums over its model requests."""
 
     name: str
     started_ms: float

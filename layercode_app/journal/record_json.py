@@ -65,7 +65,7 @@ _AT_FIRST = _few_of(_new)
 
 
 def dump_head(record: TurnRecord) -> bytes:
-    """Encode the record as JSON without its messages and frames, which stores keep separately."""
+    """Encode the record as JSON without its messages and frames. The stores keep these two separately."""
     head = _most(record)
     if record.speech:
         head["speech"] = [{"source": p.source, "response": p.response, "text": p.text} for p in record.speech]

@@ -15,8 +15,8 @@ async def save_review(store: Store, conversation_id: str, *, good: bool, note: s
     """Save a verdict on a call, and return the turn on which it was saved. An earlier verdict is replaced.
 
     The first verdict on a call is saved on the last turn that a judge scored, so that reports can compare it with the
-    judge's verdict. If no judge scored the call, it is saved on the last turn. Raises NotRecordedError for an unknown
-    call, and ConfigurationError if nothing was said in the call.
+    judge's verdict. If no judge scored the call, the verdict is saved on the last turn. Raises NotRecordedError for an
+    unknown call, and ConfigurationError if nothing was said in the call.
     """
     turn = _reviewed(await turns_of(store, conversation_id))
     if turn is None:

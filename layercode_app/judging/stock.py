@@ -23,7 +23,7 @@ def stock() -> dict[str, str]:
 
 
 def questions(asked: Iterable[str]) -> dict[str, str]:
-    """Return the questions to ask, by the names that reports show. The name of your own question is its text.
+    """Return the questions to ask, by the names shown in reports. The name of your own question is its text.
 
     Raises ConfigurationError for a name that no stock judge has.
     """

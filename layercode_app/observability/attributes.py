@@ -1,4 +1,4 @@
-"""Encode span attributes as OTLP by hand: a protobuf message for each attribute costs five times as much."""
+"""Encode span attributes as OTLP, mostly without protobuf message objects, which would take five times as long."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def isolate_with(begin: Callable[[], None]) -> None:
 
 
 def isolate() -> None:
-    """Give this task and its subtasks separate data in sinks such as Sentry, so that data of callers is not mixed."""
+    """Give this task and its subtasks separate data in sinks such as Sentry, so that callers' data is not mixed."""
     if _Isolation.begin is not None:
         _Isolation.begin()
 

@@ -109,7 +109,8 @@ def _flags(context: SpanContext | None) -> int:
 def _whole(text: str) -> str:
     """Replace lone surrogates, which cannot be encoded.
 
-    A model may put one into a tool's name, and the error would lose the whole batch of spans.
+    A model may put one into a tool's name. Without the replacement, the encoder would raise an error, and the whole
+    batch of spans would be lost.
     """
     return text if text.isascii() else text.encode(errors="replace").decode()
 

@@ -1,6 +1,6 @@
 """Trace what an agent calls: the model, tools, HTTP, Redis and SQL, if the libraries are installed.
 
-No trace headers are added to requests, except to the hosts listed in LAYERCODE_TRACE_HOSTS.
+Only requests to the hosts listed in LAYERCODE_TRACE_HOSTS get a trace header.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _instrument_agents() -> None:
 
 
 class _Own:
-    """The settings for PydanticAI's spans that this module has set."""
+    """The settings that this module has set for PydanticAI's spans."""
 
     settings: InstrumentationSettings | None = None
 
@@ -78,7 +78,7 @@ def restore(agents: Iterable[Any]) -> bool:
 
 
 def _restore_default(agents: Any) -> bool:
-    """Restore our settings of PydanticAI's spans. If we set none, turn content off in the settings of the agent file.
+    """Restore our settings for PydanticAI's spans. If we have none, turn content off in the agent file's settings.
 
     Returns whether the agent file had turned content on.
     """
@@ -99,7 +99,7 @@ def _restore_default(agents: Any) -> bool:
 
 
 def _hide_content(part: Any) -> bool:
-    """Remove content from the spans of an agent or a model. Return whether it was on before."""
+    """Turn content off in the spans of an agent or a model. Return whether content was on before."""
     settings = getattr(part, "instrumentation_settings", None) or getattr(part, "instrument", None)
     if settings is True:
         part.instrument = None
@@ -108,7 +108,7 @@ def _hide_content(part: Any) -> bool:
 
 
 def _without_content(settings: Any) -> bool:
-    """Turn content off in settings for PydanticAI's spans. Return whether it was on before."""
+    """Turn content off in settings for PydanticAI's spans. Return whether content was on before."""
     if not getattr(settings, "include_content", False):
         return False
     settings.include_content = settings.include_binary_content = False
@@ -133,13 +133,13 @@ def _version(library: str) -> Version:
 
 
 class _Propagate:
-    """Adds the trace header to requests to the hosts in LAYERCODE_TRACE_HOSTS."""
+    """Adds the trace header to each request whose host is listed in LAYERCODE_TRACE_HOSTS."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = {host.lower() for host in hosts}
 
     def __call__(self, span: Any, request: Any) -> None:
-        """Add `traceparent` to a request to a listed host."""
+        """Add `traceparent` to the request if its host is listed."""
         url = request.url
         host = str(getattr(url, "host", None) or url[1].decode()).lower()
         if host not in self._hosts:
@@ -153,5 +153,5 @@ class _Propagate:
                 request.headers.append((name.encode(), value.encode()))
 
     async def asynchronous(self, span: Any, request: Any) -> None:
-        """Add `traceparent` to a request to a listed host. Asynchronous HTTP clients call this method."""
+        """Add `traceparent` to the request if its host is listed. Asynchronous HTTP clients call this method."""
         self(span, request)

@@ -68,7 +68,7 @@ class JsonSink:
         self._write_soon(ids.get("agent"), line + b"\n")
 
     def _same(self, where: tuple[str, int]) -> bytes:
-        """Return the part that all lines from one place in the code share, as JSON without braces."""
+        """Return the part that is the same in all lines from one place in the code, as JSON without braces."""
         known = self._places.get(where)
         if known is None:
             logger, number = where

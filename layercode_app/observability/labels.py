@@ -14,7 +14,7 @@ Values = tuple[str, ...]
 
 
 class Labels:
-    """The sets of label values that a sink has stored, by metric."""
+    """The sets of label values that a sink has stored for each metric."""
 
     def __init__(self) -> None:
         self._known: dict[str, dict[Values, Values]] = {}

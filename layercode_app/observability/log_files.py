@@ -2,8 +2,8 @@
 
 `layercode-app.PID.log` is the current file, `layercode-app.PID.TIME.log` a rotated file. Files are not compressed,
 because compression would stall the calls. Each worker deletes files that are too old, including files of ended workers.
-For rotation, a file is as old as its first line, so that files also rotate if the server restarts often. For deletion,
-it is as old as its last line.
+For rotation, the age of a file counts from its first line, so that files also rotate if the server restarts often. For
+deletion, the age counts from the last line.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class RotatingFile:
 
 
 def _begun(path: Path, now: float) -> float:
-    """Return the time of a file's first line, or of its last change if the line has no time."""
+    """Return the time of a file's first line. If the line has no time, return when the file was last changed."""
     with path.open("rb") as file:
         found = _TIME.search(file.read(_HEAD).partition(b"\n")[0])
     try:

@@ -107,7 +107,7 @@ def _add_json(sink: JsonSink, level: str, alone: bool) -> int:
 
 
 def flush() -> None:
-    """Write the waiting lines of turns now, not in the next iteration of the event loop."""
+    """Write the buffered log lines of turns now, not in the next iteration of the event loop."""
     for sink in list(_alone.values()):
         sink.flush()
 

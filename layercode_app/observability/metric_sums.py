@@ -60,7 +60,7 @@ class Sums:
         return series if (series.kind, series.labels) == (kind, names) else None
 
     def dump(self, *, gauges: bool = True) -> dict[str, Any]:
-        """Return the sums as JSON values. A process that ends passes `gauges=False` to leave its gauges out."""
+        """Return the sums as JSON values. When a process ends, it passes `gauges=False` to leave its gauges out."""
         return {
             name: [one.kind, one.description, one.labels, [[*pair] for pair in one.sums.items()]]
             for name, one in self._series.items()

@@ -39,7 +39,12 @@ TOOL_CALLS = Metric("layercode.tool.calls", "counter", "Tool calls that ended.",
 TOOL_DURATION = Metric("layercode.tool.duration", "histogram", "Duration of a tool call.", ("agent", "tool"), "s")
 TOKENS = Metric("layercode.tokens", "counter", "Tokens by type.", ("agent", "model", "type"))
 COST = Metric("layercode.cost", "counter", "Cost in dollars of requests with a known price.", ("agent", "model"))
-HEDGES = Metric("layercode.model.hedges", "counter", "Slow model requests sent a second time.", ("agent", "won"))
+HEDGES = Metric(
+    "layercode.model.hedges",
+    "counter",
+    "Model requests sent a second time because the first was slow.",
+    ("agent", "won"),
+)
 JUDGEMENTS = Metric("layercode.judgements", "counter", "Answers of live judges.", ("agent", "judge", "answer"))
 RETRIES = Metric("layercode.model.retries", "counter", "Retries after model errors.", ("agent", "recovered"))
 VALIDATION_RETRIES = Metric(

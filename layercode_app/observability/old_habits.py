@@ -1,4 +1,7 @@
-"""Recognise code from older guides that uses removed functions, by the error it raises, and suggest a replacement."""
+"""Recognise outdated code by the error that it raises, and suggest a replacement.
+
+Such code follows older guides and uses functions that were removed.
+"""
 
 from __future__ import annotations
 

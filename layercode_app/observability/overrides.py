@@ -1,7 +1,7 @@
 """Undo changes that the import of an agent file makes to our sinks, and log a warning.
 
-Code that makes such changes is often copied from a guide. It would send transcripts to a sink, or leave a sink without
-log lines.
+The code that makes such changes is often copied from a guide. Without the undo, transcripts would be sent to a sink, or
+a sink would get no log lines.
 """
 
 from __future__ import annotations

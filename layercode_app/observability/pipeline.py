@@ -55,7 +55,7 @@ class Pipeline(SpanProcessor):
         self._verdicts: OrderedDict[int, bool] = OrderedDict()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Set the ids of the current turn on a child span, including spans of tools and of the user's code."""
+        """Set the ids of the current turn on a child span, such as a span of a tool or of the user's code."""
         turn = context.current()
         if turn is not None and span.parent is not None:
             span.set_attributes({"gen_ai.conversation.id": turn.conversation_id, "layercode.turn.id": turn.turn_id})
@@ -142,7 +142,7 @@ def clean_span(span: ReadableSpan) -> ReadableSpan:
 
 
 def _clean_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Redact the attributes. Return the same object if a single check of all texts finds nothing to redact."""
+    """Redact the attributes. If one check of all texts together finds nothing to redact, return the same object."""
     copied = plain(attributes)
     if not CONTENT_KEYS.isdisjoint(copied) and not masking.capture_content():
         return {key: _clean_value(key, value) for key, value in copied.items() if key not in CONTENT_KEYS}

@@ -74,7 +74,7 @@ def configure(
 
 
 def _common(settings: Settings) -> dict[str, str]:
-    """Return the fields of every JSON line. The version is left out if the project has none."""
+    """Return the fields that every JSON line contains. The version is left out if the project has none."""
     version = environment.service_version(settings)
     found = {"service": settings.service_name, "version": version, "environment": settings.app_env}
     return {name: value for name, value in found.items() if value or name != "version"}
@@ -129,7 +129,7 @@ def _open_metrics(settings: Settings) -> None:
 
 
 def keep_metrics() -> None:
-    """Record metrics in an embedded app, for `/metrics` and for OpenTelemetry if the host has set it up."""
+    """Record metrics in an embedded app. `/metrics` shows them; OpenTelemetry gets them too if the host app uses it."""
     with _Sinks.lock:
         if _Sinks.prometheus is None:
             from .prometheus import Prometheus

@@ -16,7 +16,7 @@ from .logs import write_turn
 
 
 class Asking(Protocol):
-    """The attributes of an event that this module reads."""
+    """The event attributes that this module reads."""
 
     @property
     def type(self) -> str:

@@ -1,7 +1,7 @@
-"""Log uncaught errors of tasks, callbacks, threads and finalizers without quoting callers.
+"""Log uncaught errors of tasks, callbacks, threads and finalizers, without quoting the person who calls.
 
-Python handles these errors outside of the turn in which they occurred, and would print their whole text. Only our own
-servers install these hooks; an embedded app does not change the hooks of its host.
+Python handles these errors outside of the turn in which they occurred, and would print the whole text of the errors.
+Only our own servers install these hooks; an embedded app does not change the hooks of its host.
 """
 
 from __future__ import annotations

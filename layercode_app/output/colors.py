@@ -10,5 +10,5 @@ FILE = Path(__file__).with_name("colors.css")
 
 @cache
 def colors() -> str:
-    """Return the style sheet that defines the colours as custom properties, for light and dark."""
+    """Return the style sheet that defines the colours as custom properties, for light and dark mode."""
     return FILE.read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ REDRAWS_PER_SECOND = 4
 
 
 def can_redraw() -> bool:
-    """Return whether stdout is a terminal on which lines can be redrawn. A pipe and a dumb terminal cannot."""
+    """Return whether stdout is a terminal that can redraw lines: not a pipe, and not a dumb terminal."""
     out = make_console()
     return sys.stdout.isatty() and out.is_interactive and not out.is_dumb_terminal
 
@@ -55,7 +55,7 @@ def live_view(draw: Callable[[int, int], Sequence[Line]]) -> Iterator[None]:
 
 
 def cells_of(text: str) -> int:
-    """Return the columns of the terminal that a text takes. Some letters take two."""
+    """Return the width of a text in columns of the terminal. Some characters are two columns wide."""
     from rich.cells import cell_len
 
     return cell_len(text)

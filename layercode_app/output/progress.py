@@ -12,7 +12,7 @@ LONGEST = 60
 
 @contextmanager
 def steps(what: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
-    """Show a progress bar of `total` steps, unless `quiet`; call the yielded function after each step."""
+    """Show a progress bar of `total` steps, unless `quiet`. Each call of the yielded function advances it one step."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -24,7 +24,7 @@ def steps(what: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[]
 
 @contextmanager
 def bytes_bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show the progress of a download; call the yielded function with the bytes received and the total."""
+    """Show the progress of a download. The yielded function takes the number of received bytes and the total."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 

@@ -1,7 +1,8 @@
 """Make text safe to show: control characters and text direction marks become visible symbols.
 
-Callers choose words, ids and metadata, and a prompt injection can make a model say anything. An escape sequence can
-clear the screen or write the clipboard, a line end can forge a line, and a direction override can reverse a line.
+The words, ids and metadata of a call are not trusted, and a prompt injection can make a model say anything. An escape
+sequence can clear the screen or write the clipboard, a line end can forge a line, and a direction override can reverse
+a line.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""A client of the platform's REST API, and the tunnel that makes this machine reachable for its webhooks."""
+"""A client of the platform's REST API, and the tunnel through which the platform's webhooks reach this machine."""

@@ -61,7 +61,7 @@ async def _gone(pid: int, seconds: float) -> bool:
 
 
 def _only_zombies(group: int) -> bool:
-    """Return whether all processes of a group are zombies. Some containers have no init that removes zombies."""
+    """Return whether all processes of a group are zombies. In a container without an init, zombies are not removed."""
     states = [words for stat in Path("/proc").glob("[0-9]*/stat") if (words := _words(stat))]
     members = [state for state, _, of, *_ in states if of == str(group)]
     return bool(states) and all(state == "Z" for state in members)
@@ -76,7 +76,7 @@ def _words(stat: Path) -> list[str]:
 
 
 def _send(pid: int, number: int) -> bool:
-    """Signal a group. Returns false if no process is left, or only processes that we may not signal."""
+    """Signal a process group. Returns false if the group has no process that we have permission to signal."""
     try:
         os.killpg(pid, number)
     except ProcessLookupError:

@@ -126,7 +126,7 @@ def _has_id(item: object) -> bool:
     """Return whether a listed agent has an id. An agent without an id is logged and skipped."""
     if isinstance(item, dict) and isinstance(item.get("id"), str | int):
         return True
-    logger.warning("The platform listed an agent without an id, which is ignored: {!r}", str(item)[:80])
+    logger.warning("Ignored an agent that the platform listed without an id: {!r}", str(item)[:80])
     return False
 
 

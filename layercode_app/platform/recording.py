@@ -30,7 +30,7 @@ class _Part:
 
     @classmethod
     def of(cls, target: Path, session_id: str) -> _Part:
-        """Return the part of a session's recording. Its files are named after the session, so parts never mix."""
+        """Return the `_Part` of a session. Its file names contain the session id, so recordings are never mixed."""
         name = f"{target.name}.{quote(session_id, safe='')}"
         return cls(target.with_name(f"{name}.part"), target.with_name(f"{name}.version"))
 

@@ -25,7 +25,7 @@ class Pair:
 
 @dataclass(slots=True)
 class Fork:
-    """The result of a fork. `number` is the number of the forked turn, counted from 1 and including the greeting."""
+    """The result of a fork. `number` is the number of the forked turn. The first turn, usually the greeting, is 1."""
 
     conversation_id: str
     turn_id: str
@@ -112,7 +112,7 @@ def totals(turns: Iterable[TurnRecord]) -> dict[str, Json]:
 
 
 def diff(old: str, new: str) -> list[dict[str, str]]:
-    """Compare two texts word by word. Return runs of text, each of the kind `same`, `removed` or `added`, in order."""
+    """Compare two texts word by word. Return pieces of text in order, each of the kind `same`, `removed` or `added`."""
     left, right = _PIECES.findall(old), _PIECES.findall(new)
     runs: list[dict[str, str]] = []
     for kind, a, b, c, d in _changes(left, right):

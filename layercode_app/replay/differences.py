@@ -79,8 +79,9 @@ class Comparison:
         return " ".join(text.casefold().split()) if self.semantic else text
 
     def _instructions(self) -> Iterator[Difference]:
-        """Yield the differences of the prompts. Yield none if the replay calls a model: its words show the effect.
+        """Yield the differences of the prompts.
 
+        If the replay calls a model, nothing is yielded, because the words then show the effect of a changed prompt.
         A prompt may depend on a tool's side effects, so if tools did not run, only the first prompt is compared.
         """
         if not self.recorded_model:

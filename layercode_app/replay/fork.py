@@ -44,8 +44,8 @@ async def fork(
 ) -> Fork:
     """Answer a recorded turn again, with changes: other words of the caller, another prompt or another model.
 
-    `changes.say` may list the caller's words for further turns too, and with `changes.rest` the recorded turns after
-    them are answered as well.
+    `changes.say` may list the caller's words for several turns. With `changes.rest`, the recorded turns after these are
+    answered again too.
 
     `at` is the turn's number, from 1, or its id.
 

@@ -51,7 +51,10 @@ class StandIns:
 
     @property
     def replaced(self) -> list[dict[str, Json]]:
-        """The replacements and their counts. `original` is only the first letter; `by` is None for a cut-out detail."""
+        """The replacements and their counts.
+
+        `original` is only the first letter of the detail. `by` is None if the detail was cut out.
+        """
         return [
             {"kind": kind, "original": shown, "by": by or None, "times": times}
             for (kind, shown, by), times in sorted(self._replaced.items())
@@ -133,7 +136,7 @@ class StandIns:
         return re.compile("|".join(patterns), re.IGNORECASE)
 
     def _learn(self, turn: TurnRecord) -> None:
-        """Register the details in the caller's words, in the metadata, and in the two phone numbers of the call."""
+        """Register the details in the caller's words and the metadata. Also register the call's two phone numbers."""
         event = turn.event or {}
         self.caller(turn.user_text)
         self.metadata(turn.metadata)

@@ -245,7 +245,7 @@ def _no_model() -> AbstractContextManager[None]:
 
 
 class _Caller(Listener):
-    """Simulates the caller of a recorded turn. If the turn was stopped, this caller leaves at the same place."""
+    """Simulates the caller of a recorded turn. If the recorded turn was stopped, the replay stops at the same place."""
 
     def __init__(self, old: TurnRecord, tools: Callable[[ToolCall], Awaitable[Json] | None] | None) -> None:
         super().__init__(self._hear)

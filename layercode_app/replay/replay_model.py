@@ -1,4 +1,4 @@
-"""Provide the model of a replay, which returns the recorded answers. No real model is called."""
+"""The model of a replay. It returns the recorded answers, and calls no real model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class NothingRecordedError(LayerCodeError):
 class RecordedModel:
     """A model that answers the requests of one turn in order, as the recorded model did.
 
-    `script` answers helper agents if the turn was recorded offline, since recordings do not hold their answers.
+    A recording does not contain the answers that helper agents got. If the turn was recorded offline, `script`
+    provides these answers.
     """
 
     def __init__(self, turn: TurnRecord, *, conversation_id: str, script: Script | None) -> None:

@@ -32,17 +32,17 @@ INSTRUCTIONS = (
 
 @dataclass(frozen=True)
 class Written:
-    """A scenario that was written: its file in the project, and the replaced personal details with their counts."""
+    """A scenario that was written: its file in the project, and each replaced personal detail with its count."""
 
     path: Path
     replaced: Sequence[dict[str, Json]]
 
 
 def save_review_scenario(turns: Sequence[TurnRecord], *, goal: str, project: Path) -> Written:
-    """Write a scenario from a call into the project's `evals`, named after the agent and the caller's goal.
+    """Write a scenario from a call into a new file in the project's folder `evals`.
 
-    An existing file is never changed. Raises ConfigurationError if no scenario can be made from the call, or if the
-    file cannot be written.
+    The file is named after the agent and the caller's goal. An existing file is never changed. Raises
+    ConfigurationError if no scenario can be made from the call, or if the file cannot be written.
     """
     stand_ins = StandIns(turns)
     name = f"{slug(turns[-1].agent)}_{slug(StandIns(turns).caller(goal))}"
@@ -61,7 +61,7 @@ def review_scenario(
     """
     if is_blank(goal):
         raise ConfigurationError(
-            "The caller's goal is empty; expected what they wanted, such as: order two croissants."
+            "The caller's goal is empty. Write what the caller wanted, such as: order two croissants."
         )
     said = [
         stand_ins.caller(turn.user_text) for turn in turns if turn.kind is Kind.MESSAGE and not is_blank(turn.user_text)

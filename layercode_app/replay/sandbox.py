@@ -22,7 +22,7 @@ from ..webhook import TurnEvent, parse_event
 
 
 class Sandbox:
-    """A copy of the conversation before one turn, with a new id. `answer` adds further turns to this copy."""
+    """A copy of a conversation before one turn. The copy has a new id, and `answer` adds further turns to it."""
 
     def __init__(self, turn: TurnRecord, limits: Limits | None) -> None:
         self.conversation_id = f"fork-{uuid4().hex[:8]}-{turn.conversation_id}"[:512]

@@ -1,4 +1,4 @@
-"""Explain why a turn failed or was slow, silent or cut, from its record alone."""
+"""Explain from a turn's record alone why the turn failed, or why it was slow, silent or cut short."""
 
 from __future__ import annotations
 

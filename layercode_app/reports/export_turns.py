@@ -1,4 +1,4 @@
-"""Export the turns of a period as rows, streamed from the journal, as JSON lines or Parquet."""
+"""Export the turns of a period from the journal, one row per turn, as JSON lines or Parquet."""
 
 from __future__ import annotations
 

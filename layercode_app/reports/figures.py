@@ -16,7 +16,7 @@ DAY_SECONDS = 86_400
 
 
 def is_turn(record: TurnRecord) -> bool:
-    """Return whether the record is a greeting or a message that has ended, and not another event."""
+    """Return whether the record is a turn that has ended. Only greetings and messages are turns."""
     return record.finished and record.kind in (Kind.GREETING, Kind.MESSAGE)
 
 

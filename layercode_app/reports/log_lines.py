@@ -1,4 +1,4 @@
-"""Read the JSON log files of all workers, rotated files included, in order of time."""
+"""Read the lines of all workers' JSON log files, including rotated files, in order of time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Wanted:
     def described(self) -> str:
         """The filter in words, for the end of a message; empty if every line passes.
 
-        It begins with a space, such as in `" agent 'bakery', that period"`.
+        A text that is not empty begins with a space. An example is `" agent 'bakery', that period"`.
         """
         asked = {"conversation": self.conversation, "turn": self.turn, "agent": self.agent}
         parts = [f"{name} {value!r}" for name, value in asked.items() if value is not None]
@@ -92,7 +92,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def newest(folder: Path, wanted: Wanted, *, limit: int) -> list[Line]:
-    """Return the `limit` newest lines that pass the filter `wanted`, oldest first.
+    """Return the `limit` newest lines that pass the filter `wanted`, sorted from old to new.
 
     Raises ConfigurationError if the folder does not exist.
     """

@@ -79,9 +79,9 @@ def seconds_of(text: str, setting: str = "--since") -> float:
 
 
 def beginning(since: str | None) -> float:
-    """Parse `--since` into epoch seconds: a duration back from now, or a UTC day such as 2026-01-31. Return 0 for "".
+    """Parse `--since` into epoch seconds. Return 0 if `since` is empty.
 
-    Raises ConfigurationError for anything else.
+    `since` is a UTC day such as 2026-01-31, or a duration that ends now. Raises ConfigurationError for anything else.
     """
     if not since:
         return 0.0
@@ -178,7 +178,7 @@ def _count_models(groups: dict[str, Tally], record: TurnRecord, *, first: bool) 
 
 
 async def _forgotten(store: Store, report: Report) -> dict[str, dict[str, float]]:
-    """Return the usage of deleted turns by day: the stored totals, minus the turns that are still in the journal."""
+    """Return, for each day, the usage of deleted turns: the stored totals minus the turns still in the journal."""
     from .usage_totals import totals_by_day
 
     gone: dict[str, dict[str, float]] = {}

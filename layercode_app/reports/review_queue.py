@@ -91,7 +91,7 @@ CallT = TypeVar("CallT", bound=CallSeen)
 
 
 async def calls_seen(store: Store, kind: type[CallT], *, since: float = 0.0) -> list[CallT]:
-    """Return the calls that reports count, as objects of the class `kind`, in the order in which they began."""
+    """Return the calls that are counted in reports, in the order in which they began, as objects of class `kind`."""
     calls: dict[str, CallT] = {}
     async for record in store.turns(since=since, bodies=False):
         if is_turn(record) and is_counted(record):

@@ -76,7 +76,7 @@ def groups_of(vectors: Sequence[Vector]) -> list[list[int]]:
 
 
 def _assigned(vectors: Sequence[Vector], centres: list[Vector]) -> list[list[int]]:
-    """Put each vector into the group of the nearest centre, or begin a group with it if none is similar."""
+    """Put each vector into the group of the nearest centre, or begin a group with it if no centre is similar."""
     groups: list[list[int]] = [[] for _ in centres]
     # Each text is compared only with centres that share a word with it, which is fast even with many groups.
     having: defaultdict[str, dict[int, float]] = defaultdict(dict)

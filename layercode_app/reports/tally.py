@@ -149,7 +149,10 @@ class Tally:
 
     @property
     def recovery_rate(self) -> float | None:
-        """Of the turns that failed or that a retry saved, the share that was saved; None if there are no such turns."""
+        """The number of turns that a retry saved, divided by the number of saved and failed turns together.
+
+        None if there are no such turns.
+        """
         troubled = self.recovered + self.failed
         return self.recovered / troubled if troubled else None
 

@@ -25,7 +25,7 @@ class Word:
 
 @dataclass(slots=True)
 class Said:
-    """A row of speech: the answer with the intervals in which it was sent, or the time that fillers covered."""
+    """A row of speech: the intervals in which the answer was sent, or the intervals that fillers covered."""
 
     name: Literal["filler", "speech"]
     runs: list[tuple[float, float]]
@@ -79,7 +79,7 @@ def gaps(record: TurnRecord, least_ms: float) -> list[tuple[float, float]]:
 
 
 def said_in(record: TurnRecord, end: float) -> list[Said]:
-    """Return the rows of speech: the time that fillers covered, then the answer, split at silences."""
+    """Return the row of the fillers, then the row of the answer. The answer's intervals are split at silences."""
     words = words_of(record)
     fillers = [word for word in words if word.source == "filler"]
     answer = [word for word in words if word.source != "filler"]

@@ -41,7 +41,7 @@ class Answers:
 
     @property
     def provider(self) -> str | None:
-        """The provider of the model; None without a model or with the offline script."""
+        """The provider of the model; None if there is no model, or if the model is `offline`."""
         return self.model.partition(":")[0] if self.model and ":" in self.model else None
 
 
@@ -79,7 +79,8 @@ def check_place(where: str) -> tuple[Path, str]:
 def check_extras(extras: Sequence[str]) -> tuple[str, ...]:
     """Return the extras in a fixed order, with the extras that they depend on.
 
-    Raises ConfigurationError for an unknown extra, and for both `redis` and `postgres`: a project has one journal.
+    Raises ConfigurationError for an unknown extra. Also raises it if both `redis` and `postgres` are given, because a
+    project has one journal.
     """
     for extra in extras:
         check_known("--with", extra, EXTRAS)
@@ -123,7 +124,8 @@ def _suggestion(name: str) -> str:
 def _check_folder(folder: Path) -> None:
     if folder.exists() or folder.is_symlink():
         raise ConfigurationError(
-            f"{folder} exists already, and nothing is overwritten. Choose another name, or run `new .` inside it."
+            f"{folder} exists already, and nothing is overwritten. Choose another name, or run `new .` inside that "
+            "folder."
         )
     if not folder.parent.is_dir():
         raise ConfigurationError(f"{folder.parent} is not a folder. Create it first, or give only a name.")

@@ -110,7 +110,7 @@ def _checkout_files(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _metadata_files(dist: Distribution) -> dict[str, bytes]:
-    """Return the metadata files, without those that describe one installation: records, source and installer."""
+    """Return the wheel's metadata files. Files that describe one installation, such as INSTALLER, are left out."""
     listed = {str(PurePosixPath(*path.parts[1:])): path for path in dist.files or () if path.parts[0] == _INFO}
     wanted = [name for name in listed if name in ("METADATA", "entry_points.txt") or name.startswith("licenses/")]
     files = {f"{_INFO}/{name}": Path(str(dist.locate_file(listed[name]))).read_bytes() for name in wanted}

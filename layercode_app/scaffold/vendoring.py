@@ -17,7 +17,8 @@ _COMMIT = "Commit it, so that the project can be installed on other machines too
 class Vendoring:
     """The source from which a project installs this package.
 
-    The source is `wheel`, which is put into the project. If `wheel` is None, it is a package index or a local path.
+    `wheel` is put into the project and installed from there. If `wheel` is None, the project installs the package from
+    a package index or a local path.
     `why` explains the choice, and may be empty.
     """
 

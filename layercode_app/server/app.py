@@ -123,7 +123,7 @@ class LayerCode:
 
     @property
     def agents(self) -> dict[str, VoiceAgent[Any, Any]]:
-        """The agents that answer, by name; the first one answers at the agent route."""
+        """The agents of this app, keyed by name. The first one answers at the agent route."""
         return {name: runner.voice for name, runner in self.runners.items()}
 
     def use(self, *agents: VoiceAgent[Any, Any] | Any) -> None:

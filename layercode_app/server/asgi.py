@@ -67,7 +67,7 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int, seconds: floa
         raise BodyTimeoutError(f"The body did not arrive within {seconds:g} s.") from None
     body: bytes = first.get("body", b"")
     if first["type"] == "http.disconnect":
-        raise DisconnectedError("The client closed the connection before its body had arrived.")
+        raise DisconnectedError("The client closed the connection before the whole body had arrived.")
     if first.get("more_body", False):
         body += await _rest(receive, limit - len(body), seconds)
     if len(body) > limit:
@@ -83,7 +83,7 @@ async def _rest(receive: Receive, room: int, seconds: float) -> bytes:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise DisconnectedError("The client closed the connection before its body had arrived.")
+                    raise DisconnectedError("The client closed the connection before the whole body had arrived.")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 if size > room:

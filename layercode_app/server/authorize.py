@@ -1,8 +1,8 @@
 """`POST /api/authorize`: a browser requests a session key, and we get it from the platform with the API key.
 
 Each session costs the owner money. So we accept only listed pages, listed agents, a limited rate for each client and a
-small body of known fields, and run the agent's `on_authorize` hooks before we call the platform. The API key appears in
-no answer and no log.
+small body of known fields. Before we call the platform, we also run the agent's `on_authorize` hooks. The API key
+appears in no answer and no log.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ MODULE = "pydantic_ai.models.openai"
 
 
 def stand_ins(models: Iterable[Model]) -> list[Model]:
-    """Return a model with canned answers for each class of OpenAI model among these models."""
+    """For each class of OpenAI model among these models, return one model of that class with canned answers."""
     kinds = {type(model): model for model in single_models(models) if type(model).__module__.startswith(MODULE)}
     return [_stand_in(model) for model in kinds.values()]
 

@@ -1,4 +1,4 @@
-"""Tune Python's garbage collector, so that it does not scan the objects made at start-up again and again."""
+"""Tune Python's garbage collector, so that it does not repeatedly scan the objects made at start-up."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class BoundedConnection(CycleConnection):
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        """Pass data to the parser, and refuse a head that exceeds its limit, however the client splits it."""
+        """Pass data to the parser, and refuse a head that is too large, even if it arrives in small pieces."""
         if self._awaited is None:
             # Blank lines before a request count too: they keep a connection from being idle.
             self._await("head")

@@ -28,7 +28,7 @@ async def serving(app: LayerCode) -> AsyncIterator[str]:
 
 
 class _EmbeddedServer(uvicorn.Server):
-    """A server that leaves signals to the surrounding program."""
+    """A uvicorn server without signal handlers: the program that runs it handles the signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

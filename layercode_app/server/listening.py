@@ -1,4 +1,4 @@
-"""Run uvicorn in this process or in worker processes, and report the port as soon as it listens."""
+"""Run uvicorn in this process or in worker processes, and report the port as soon as uvicorn listens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Told = Callable[[int], None]
 
 
 class ListeningServer(uvicorn.Server):
-    """A uvicorn server that calls `told` with its port once it listens."""
+    """A uvicorn server that calls `told` with the port as soon as the server listens."""
 
     def __init__(self, config: uvicorn.Config, told: Told) -> None:
         super().__init__(config)

@@ -28,7 +28,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def listen_from(host: str, port: int) -> socket.socket:
-    """Bind a TCP socket to a port, or to the next free one if it is taken, and reserve it at once.
+    """Bind a TCP socket to a port and listen on it. If the port is taken, use the next port that is free.
 
     Raises ConfigurationError if the port cannot be used for another reason, or if none of the next ports is free.
     """
@@ -66,7 +66,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def _is_free(host: str, port: int) -> bool:
-    """Return whether no other program uses the port; it may still be unusable for another reason."""
+    """Return True unless another program uses the port. A free port may still be unusable for another reason."""
     try:
         _bound(host, port).close()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Answer the probe of `--tunnel`, `connect` and `doctor`: frames with pauses between them, without a turn."""
+"""Answer the probe of `--tunnel`, `connect` and `doctor`: send frames with pauses between them, and start no turn."""
 
 from __future__ import annotations
 

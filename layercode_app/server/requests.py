@@ -14,7 +14,7 @@ from ..stream.event_stream import Message, Send
 from .asgi import Scope
 
 PROBES = ("/health", "/ready", "/metrics")
-"""Paths that monitoring requests every few seconds; they are logged at DEBUG level only."""
+"""Paths that monitoring systems request every few seconds; they are logged at DEBUG level only."""
 LONGEST_PATH = 200
 _REASONS = {404: "no such path", 405: "method not allowed"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -68,7 +68,7 @@ class _During:
 
 
 def _trace_refusal(request: context.Request) -> None:
-    """Create a span for a refused request that has none yet. Do nothing for monitoring requests."""
+    """Create a span for a refused request that has none yet, unless a monitoring system sent the request."""
     if not request.path.endswith(PROBES):
         request.refusal = request.refusal or _REASONS.get(request.status or 0, "")
         request_spans.refused(request)

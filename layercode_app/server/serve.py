@@ -200,7 +200,7 @@ def _connect_models(app: LayerCode) -> None:
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
-    """Return uvicorn's options, the same for every kind of process that it starts."""
+    """Return uvicorn's options. They are the same with one process, with several workers and with reload."""
     return {
         "host": settings.host,
         "port": settings.port,

@@ -14,7 +14,7 @@ WORKER_OPTIONS = "LAYERCODE_WORKER_OPTIONS"
 
 
 def environment() -> Mapping[str, str]:
-    """Return the process's environment, for code that passes it to a child or needs variables other than settings."""
+    """Return the process's environment, for code that starts a process or needs other variables than settings."""
     return os.environ
 
 

@@ -29,7 +29,7 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Create a file that only its owner can read, with its folders; an existing file gets the same permissions."""
+    """Create a file that only its owner can read. Create missing folders too. An existing file becomes private."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
     if path.is_file():  # Not a device, such as /dev/null.

@@ -1,4 +1,4 @@
-"""Find settings that are ignored: misspelt names in the environment, `.env` and `layercode.toml`, and broken lines."""
+"""Find ignored settings: misspelt names in the environment, `.env` or `layercode.toml`, and broken lines in `.env`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _is_misspelt(name: str) -> bool:
 
 
 def _blank_lines(text: str) -> int:
-    """Return the number of blank lines before a statement: the parser makes them part of the statement."""
+    """Return the number of blank lines before a statement. The parser returns them as part of the statement."""
     return len(text) - len(text.lstrip("\n"))
 
 

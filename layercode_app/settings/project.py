@@ -28,7 +28,7 @@ def service_version(settings: Settings, *, folder: Path | None = None) -> str:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """Return the tables `project` and `tool.poetry` of pyproject.toml as one; {} if there is neither."""
+    """Return the tables `project` and `tool.poetry` of pyproject.toml, merged into one. Return {} if neither exists."""
     import tomllib
 
     try:

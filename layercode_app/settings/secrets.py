@@ -25,7 +25,7 @@ def fault_of(secret: str) -> str:
 
 
 def refuse_faulty_secrets(settings: Settings) -> None:
-    """Raise ConfigurationError for an empty, damaged or placeholder secret. The error does not show its value."""
+    """Raise ConfigurationError for an empty, damaged or placeholder secret. The error does not show the secret."""
     for name, source, secret in _secrets(settings):
         if fault := fault_of(secret):
             raise ConfigurationError(

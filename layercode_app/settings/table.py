@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         r"https://[a-z0-9-]+\.trycloudflare\.com",
         "LAYERCODE_TUNNEL_PATTERN",
         "Tunnel",
-        "Regular expression that finds the public URL in the command's output.",
+        "Regular expression that finds the public URL in the output of the tunnel command.",
     )
     tunnel_url: str | None = _setting(
         None, "LAYERCODE_TUNNEL_URL", "Tunnel", "Public URL of the tunnel, if it never changes."
@@ -94,7 +94,7 @@ class Settings(BaseSettings):
         60.0,
         "LAYERCODE_TUNNEL_TIMEOUT",
         "Tunnel",
-        "Seconds to wait for the tunnel to print its URL, and at most as long again for that URL to reach this server.",
+        "Timeout in seconds, applied twice: until the tunnel prints its URL, and then until that URL reaches this server.",
     )
 
     # --- Emulator
@@ -130,8 +130,8 @@ class Settings(BaseSettings):
         (),
         "LAYERCODE_AUTHORIZE_FIELDS",
         "Authorize",
-        "Fields of the page's request to forward to the platform, besides agent_id, conversation_id, metadata and "
-        "sdk_version; comma-separated.",
+        "Fields of the page's request that are forwarded to the platform, besides agent_id, conversation_id, metadata "
+        "and sdk_version; comma-separated.",
     )
     authorize_rate: Rate = _setting(
         "20/minute",
@@ -235,15 +235,15 @@ class Settings(BaseSettings):
         8.0,
         "LAYERCODE_FIRST_TOKEN_TIMEOUT",
         "Conversation",
-        "Seconds within which a model must begin its answer, thinking included; then the request is retried or sent to "
-        "the fallback. 0 is no limit.",
+        "Seconds until a model must send its first token, which may belong to its reasoning. If the token comes later, "
+        "the request is retried or sent to the fallback. 0 is no limit.",
     )
     piece_timeout: float = _setting(
         6.0,
         "LAYERCODE_PIECE_TIMEOUT",
         "Conversation",
-        "Seconds that a model may pause within an answer; then the turn ends with an apology, or the request is "
-        "retried if nothing was spoken. 0 is no limit.",
+        "Seconds that a model may pause within an answer. After a longer pause, the request is retried if nothing was "
+        "spoken and no tool was called; otherwise the turn ends with an apology. 0 is no limit.",
     )
     filler: str = _setting(
         FILLERS,

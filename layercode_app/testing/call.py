@@ -131,7 +131,7 @@ class AgentCall:
         return await self._acknowledged(events.data(content, **fields))
 
     async def update(self, **fields: Json) -> Json:
-        """Send a `session.update`, such as a finished recording, and return the JSON response."""
+        """Send a `session.update`, for example about a finished recording, and return the JSON response."""
         return await self._acknowledged(events.session_update(**fields))
 
     async def end(self, **fields: Json) -> Json:

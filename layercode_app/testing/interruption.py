@@ -37,8 +37,8 @@ class Cut:
         """For an interruption after seconds or in a tool: whether it came before the reply ended. Otherwise False."""
         if playing and isinstance(after, float):
             raise ValueError(
-                f"interrupt(after={after}, playing=True): expected words (int) or a text (str), because the reply is "
-                "complete before it is interrupted"
+                f"interrupt(after={after}, playing=True): expected a number of words (int) or a text (str), because "
+                "the reply is complete before it is interrupted"
             )
         self.point = Point.TOOL if in_tool else Point.TEXT if playing and not after else _point(after)
 

@@ -2,7 +2,7 @@
 
 A rule sends one message when it starts to fire, and one when it recovers. The state of the rules is stored in the
 alerts job: it survives restarts, and all workers on all hosts share it. Each message is a separate job, so a
-channel that is down delays no other message. Its message is retried.
+channel that is down delays no messages of other channels. A message that could not be sent is retried.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Alerts:
 
 
 async def send_test(settings: Settings) -> dict[str, str | None]:
-    """Send a test message to every channel. Return the error of each channel by name; None means success.
+    """Send a test message to every channel. Return a dictionary from channel name to error; None means success.
 
     Raises ConfigurationError for an invalid rule or channel.
     """

@@ -1,4 +1,4 @@
-"""Detect changes of the host's clock. A rule is not evaluated if the clock was changed during its window."""
+"""Detect changes of the host's clock. An alert rule is not evaluated while its window contains such a change."""
 
 from __future__ import annotations
 

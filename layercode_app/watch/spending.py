@@ -1,4 +1,4 @@
-"""Compute what a conversation has spent: each turn's record stores the sum of all turns before it.
+"""Compute what a conversation has spent. Each turn's record stores the sum that all turns before it have spent.
 
 Only the turns since the newest record with such a sum are read: usually one, however long the call is. If no record
 has a sum yet, because no budget was set, the whole conversation is read once.
@@ -44,8 +44,9 @@ def cost_and_tokens(record: TurnRecord | None) -> tuple[float, float]:
 async def spent_before(store: Store, record: TurnRecord, history: Sequence[TurnRecord]) -> Spent:
     """Return what all turns before this one spent.
 
-    `history` holds the newest earlier turns, as they were in the journal when this turn began. If no earlier turn still
-    runs, the sum is final, and is stored in this turn's record. Raises StoreError.
+    `history` holds the newest earlier turns, as they were in the journal when this turn began. The sum is final if every
+    summed turn has ended, or began more than LATE_SECONDS before this one. A final sum is stored in this turn's record.
+    Raises StoreError.
     """
     spent, settled, tokens = Spent(), True, READ_TOKENS
     while history:

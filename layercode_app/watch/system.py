@@ -1,6 +1,6 @@
-"""Sample the CPU, memory, disk and network of every host, if a rule uses them.
+"""Sample the CPU, memory, disk and network of every host, if an alert rule uses these metrics.
 
-Each worker adds its samples to the journal's totals by minute and host, so that any worker can evaluate all hosts.
+Each worker adds its samples to totals in the journal, one per minute and host. So any worker can evaluate all hosts.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class System:
     async def between(self, name: str, since: float, until: float) -> float | None:
         """Return the mean of a metric between two times (epoch seconds) on the host with the highest mean.
 
-        Returns None without samples.
+        Returns None if there are no samples.
         """
         first, last = _key(since), _key(until)
         hosts: dict[str, list[float]] = {}

@@ -14,7 +14,7 @@ def echo() -> Any:
 
 
 def with_agent() -> Any:
-    """Return an app with the same agent as ours, with a model over HTTP."""
+    """Return an app that runs the same agent as our server. MODEL names the model, which is called over HTTP."""
     from pydantic_ai.models import infer_model
 
     from .brief import agent

@@ -1,1 +1,1 @@
-"""Say numbers, money, dates, addresses and abbreviations of a streamed text as words."""
+"""Replace numbers, money, dates, addresses and abbreviations in a streamed text with spoken words."""

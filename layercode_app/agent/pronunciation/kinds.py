@@ -1,4 +1,4 @@
-"""Types that describe the kinds of tokens and how they are said. The tables create them, and the filter uses them."""
+"""Types that describe the kinds of tokens and how tokens are said. The tables create the kinds that the filter uses."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def say_vulgar(match: re.Match[str], place: Place) -> str | None:
 
 
 def say_decade(match: re.Match[str], place: Place) -> str | None:
-    """Say a decade: 1990s, the 90s. Without "the" or a similar word before it, 30s means seconds."""
+    """Say a decade: 1990s, the 90s. "30s" means 30 seconds unless a word such as "the" or "early" precedes it."""
     if len(match["n"]) == 2 and not match["cut"] and place.last not in ("the", "early", "late", "mid"):
         return None
     return decade(int(match["n"]))

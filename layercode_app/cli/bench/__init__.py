@@ -1,1 +1,1 @@
-"""`bench`: measure the time to first speech and the throughput of webhooks."""
+"""`bench`: measure the throughput of webhooks and their time to first speech."""

@@ -11,7 +11,7 @@ from ...output.visible import json_text
 
 
 class Printed:
-    """Prints replies: as text while they arrive, or as JSON once they are complete."""
+    """Prints replies: as text while they arrive, or as JSON when they are complete."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json

@@ -82,7 +82,7 @@ async def _converse(caller: TextCaller, lines: Lines, printed: Printed, interrup
 
 
 async def _end_after_error(caller: TextCaller) -> None:
-    """End the session if the backend still answers. If not, only the error that ended the chat is raised."""
+    """Try to end the session. Ignore a failure, so that only the error that ended the chat is raised."""
     try:
         await caller.end()
     except DeliveryError:

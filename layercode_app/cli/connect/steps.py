@@ -77,7 +77,10 @@ class Steps:
         return agents[number - 1] if number else None
 
     def _keep(self, agent: AgentInfo, settings: Settings) -> None:
-        """Write the agent's id and secret. Ask for a missing secret, because the platform shows it only once."""
+        """Write the agent's id and webhook secret to `.env`, and ask the user for the secret if it is missing.
+
+        The platform shows the secret only when the agent is created.
+        """
         values: dict[str, str | None] = {AGENT_ID: agent.id} if settings.agent_id != agent.id else {}
         known = [secret.get_secret_value() for secret in settings.webhook_secret]
         of_platform = [secret for secret in known if not secret.startswith(DEV_PREFIX)]
@@ -145,7 +148,7 @@ def tell_of_first_call(app: LayerCode) -> None:
 
 
 def restore() -> None:
-    """Restore the agent's webhook if it still points here, and restore `.env`."""
+    """Restore `.env`, and also the agent's webhook if it still has the tunnel's URL."""
     from ...platform.claim import repair
 
     settings = load_settings()

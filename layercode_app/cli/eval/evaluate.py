@@ -14,7 +14,7 @@ def evaluate(
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Scenario files (YAML). Or the word `judge-check`, then files of people's labels (JSON lines)."
+            help="Scenario files (YAML). Or the word `judge-check`, then files with human labels (JSON lines)."
         ),
     ] = None,
     agents: AgentsDir = None,
@@ -57,7 +57,7 @@ def evaluate(
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of scenario files.")] = False,
 ) -> None:
-    """Evaluate an agent with scenarios: turns, expectations, and a judge model for what code cannot decide."""
+    """Evaluate an agent with scenarios of turns and expectations. A judge model decides what cannot be checked by code."""
     from ...output.terminal import print_json
     from ...testing.evals import scenario
 

@@ -19,7 +19,7 @@ def judge_check(files: Sequence[Path], judge: str | None, *, concurrency: int, a
     from ...settings import export_env_file
 
     if not files:
-        raise typer.BadParameter("give at least one file of labels, JSON lines", param_hint="LABELS")
+        raise typer.BadParameter("give at least one JSON Lines file with labels", param_hint="LABELS")
     export_env_file()
     labels = [label for path in files for label in read_labels(path)]
     found = asyncio.run(answered(labels, None if judge is None else named_judge(judge), concurrency))

@@ -103,7 +103,7 @@ def play(
 
 @contextmanager
 def _shown(progress: Progress, ledger: Ledger, *, live: bool) -> Iterator[Callable[[], None]]:
-    """Show the live table on a terminal, else a progress bar; call the yielded function after each run."""
+    """Show the live table on a terminal, else a progress bar. Yield a function that must be called after each run."""
     if live and can_redraw():
         with live_view(LiveTable(progress, ledger).draw):
             yield lambda: None

@@ -25,7 +25,7 @@ def _urgency(row: Row) -> int:
 
 
 def count_others(rows: Sequence[Row], shown: Sequence[Row]) -> str:
-    """Return how many rows are not shown, by what they are doing: `3 waiting, 80 passed`."""
+    """Return the number of hidden rows with each status, such as `3 waiting, 80 passed`."""
     hidden = [_urgency(row) for row in rows if not any(row is one for one in shown)]
     names = ("running", "failed", "waiting", "passed")
     return ", ".join(f"{hidden.count(at)} {name}" for at, name in enumerate(names) if at in hidden)

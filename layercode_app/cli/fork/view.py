@@ -1,4 +1,4 @@
-"""Print a fork: the old and the new turns side by side, with the words that differ."""
+"""Print a fork: the old and the new turns side by side, with the differing words highlighted."""
 
 from __future__ import annotations
 

@@ -34,16 +34,16 @@ class Masked:
         self._stand_ins = StandIns(turns)
 
     def turns(self, turns: Sequence[TurnRecord]) -> list[Json]:
-        """Return turns as `sessions show --json` prints them, masked."""
+        """Mask turns, and return them in the format of `sessions show --json`."""
         rows = from_json(to_json([turn_json(turn) | {"record": whole(turn)} for turn in turns]))
         return [self.row(row) for row in masked_rows(rows)]
 
     def explained(self, turn: TurnRecord) -> Json:
-        """Return a turn as `sessions explain --json` prints it, masked."""
+        """Mask a turn, and return it in the format of `sessions explain --json`."""
         return self.row(from_json(to_json(explain_json(turn))))
 
     def row(self, row: Mapping[str, Json]) -> dict[str, Json]:
-        """Return a row with all of its words masked."""
+        """Mask every field of a row except those in OURS, and remove those in LEFT_OUT."""
         return {
             name: value if name in OURS else self.value(value, name)
             for name, value in row.items()
@@ -51,7 +51,7 @@ class Masked:
         }
 
     def value(self, value: Json, name: str = "") -> Json:
-        """Return a value with personal details and secrets masked, in the names of its fields too."""
+        """Mask personal details and secrets in a value, and in the names of its fields."""
         if isinstance(value, Mapping):
             return {str(self.value(str(key))): self.value(item, str(key)) for key, item in value.items()}
         if isinstance(value, list):

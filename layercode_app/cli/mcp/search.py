@@ -1,4 +1,4 @@
-"""Search the words of recorded conversations, as an assistant sees them: masked."""
+"""Search recorded conversations for a text. Only the masked words, which the assistant sees, are searched."""
 
 from __future__ import annotations
 

@@ -50,7 +50,11 @@ def make_server(settings: Settings, *, agents_dir: Path | None = None, allow_run
 
 @asynccontextmanager
 async def _without_prints(_: MCPServer) -> AsyncIterator[None]:
-    """Redirect to stderr what agent files print. The SDK would write buffered output to stdout when the server ends."""
+    """Redirect the printed output of agent files to stderr.
+
+    The SDK redirects stdout only while the server runs. Without this function, output that is still buffered when the
+    server ends would be written to stdout.
+    """
     with printing_to_stderr():
         yield
 

@@ -65,7 +65,7 @@ class Tools:
             return json_text(told | _rest(rows, offset, limit, len(turns), size(told)))
 
     async def explain_conversation(self, conversation_id: Id, limit: Limit = 20, offset: Offset = 0) -> str:
-        """Explain why each turn of a conversation was slow, silent, cut off or failed, with the steps that took time."""
+        """Explain each turn of a conversation: why it was slow, silent, cut off or failed, and what took time."""
         async with self._journal() as journal:
             turns = await turns_of(journal, _known(conversation_id), bodies=True)
             masked = Masked(turns)
@@ -139,7 +139,7 @@ class Tools:
         model: Model = "",
         rest: Annotated[bool, Field(description="Continue with the caller's recorded words.")] = False,
     ) -> str:
-        """Answer a recorded turn again with other words, prompt or model.
+        """Answer a recorded turn again with other words of the caller, another prompt or another model.
 
         Tools return their recorded results, and the journal is not changed.
         """
@@ -166,7 +166,7 @@ async def _told() -> AsyncIterator[None]:
 
 
 def _known(conversation_id: str) -> str:
-    """Return a conversation's id. Raises ToolError for a text that cannot be one."""
+    """Return the id of a conversation. Raises ToolError for a text that cannot be such an id."""
     if not conversation_id.isprintable() or not 0 < len(conversation_id) <= LONGEST_ID:
         # Cut first: masking a very long text is slow.
         shown = shortened(redact(conversation_id[:LONGEST_ID]), 40)
@@ -179,5 +179,8 @@ def _rest(rows: list[Json], offset: int, limit: int, total: int, used: int) -> d
 
 
 def _group(group: Json, by: By) -> Json:
-    """Return a group of the report, masked. The id of a conversation is not a personal detail."""
+    """Mask the personal details in a group of the report.
+
+    A key that is a conversation id, a model or a version is not masked.
+    """
     return redact(group) | ({"key": group["key"]} if by in ("conversation", "model", "version") else {})

@@ -32,7 +32,7 @@ class Given:
 
     @property
     def asks(self) -> bool:
-        """True if questions may be asked: on a terminal, without --yes and --json."""
+        """True if questions may be asked: on a terminal, if neither --yes nor --json is given."""
         return not self.yes and not self.as_json and person_answers()
 
 

@@ -33,7 +33,7 @@ def run(call: Callable[[PlatformClient, Settings], Awaitable[T]]) -> T:
 
 
 def variables_of(given: Sequence[str]) -> dict[str, str]:
-    """Return the metadata of a call from NAME=VALUE. Raises ConfigurationError for anything else."""
+    """Parse the metadata of a call, given as NAME=VALUE texts. Raises ConfigurationError for any other text."""
     variables: dict[str, str] = {}
     for pair in given:
         name, equals, value = pair.partition("=")

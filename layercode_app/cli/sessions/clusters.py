@@ -1,4 +1,4 @@
-"""Group calls by what the callers asked for, and show which groups no scenario covers."""
+"""Group calls by what the callers asked for, and show the groups that are not covered by a scenario."""
 
 from __future__ import annotations
 

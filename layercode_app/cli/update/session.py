@@ -33,7 +33,7 @@ class Given:
 
     @property
     def asks(self) -> bool:
-        """True if the user must confirm the changes: on a terminal, without --yes, --json and --dry-run."""
+        """True if the user must confirm the changes: on a terminal, if none of --yes, --json and --dry-run is given."""
         return not (self.yes or self.as_json or self.dry_run) and person_answers()
 
 
@@ -114,8 +114,8 @@ def _report(given: Given, kept: Kept, now: Kept, steps: list[Step]) -> None:
         return
     if not now.answers.vendor and (path := local_source()) is not None:
         print_line(
-            f"The project installs {NAME} from {path}, so it can be installed only on this machine. `update --vendor` "
-            "puts the wheel into the project."
+            f"The project installs {NAME} from {path}, so the project can be installed only on this machine. "
+            "`update --vendor` puts the wheel into the project."
         )
     if not steps:
         print_line(f"Up to date with {now.layercode_app}.")

@@ -74,7 +74,7 @@ def _counted(values: Iterable[float]) -> dict[str, float | None] | None:
 
 
 def latency(turns: Sequence[TurnRecord]) -> dict[str, Json]:
-    """Return percentiles of the time to first speech (TTFS) of complete replies. Turns with tools have their own."""
+    """Return percentiles of the time to first speech of complete replies, separately without tools and with tools."""
     answered = [t for t in turns if t.kind is Kind.MESSAGE and t.status is Status.COMPLETE and "ttfs" in t.timings]
     return {
         "ttfs": _counted(t.timings["ttfs"] for t in answered if not t.tools),

@@ -31,8 +31,8 @@ class ReviewRequest(BaseModel):
 async def calls_to_review(store: Store, *, since: str, reviewed: bool) -> Json:
     """Return the calls worth a look, the most serious first. With `reviewed`, include calls that have a verdict.
 
-    `since` is as in `sessions review --since`; all calls count if it is empty. Raises ConfigurationError for a wrong
-    `since`, and StoreError if the journal cannot be read.
+    `since` is as in `sessions review --since`; if it is empty, calls of any age are included. Raises ConfigurationError
+    for a wrong `since`, and StoreError if the journal cannot be read.
     """
     start = beginning(since)
     try:

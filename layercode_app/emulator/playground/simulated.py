@@ -31,7 +31,7 @@ class SimulationRequest(BaseModel):
     @model_validator(mode="after")
     def _names_a_caller(self) -> SimulationRequest:
         if self.file and not self.scenario:
-            raise ValueError("a file without a `scenario`; expected the name of one of its scenarios")
+            raise ValueError("`file` is given, but `scenario` is missing; expected the name of a scenario in this file")
         if not self.file and not self.goal.strip():
             raise ValueError("a persona needs a goal, such as: order two croissants")
         return self
@@ -49,7 +49,7 @@ class SimulatedCallers(Protocol):
         ...
 
     def calls(self) -> list[Json]:
-        """Return the latest calls as JSON, oldest first."""
+        """Return the latest calls as JSON, sorted from oldest to newest."""
         ...
 
     def stop(self, conversation_id: str) -> Json:

@@ -1,4 +1,4 @@
-"""The part of the dev page's API for simulated callers: list, start, stop, and listen to a call."""
+"""The dev page's API for simulated callers: list callers and calls, and start, stop or listen to a call."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ class Begun:
     """The result of beginning a turn.
 
     `outcome` is "new" when the turn was written. Otherwise it is "running" or "finished", and `record` is the turn
-    already stored. `history` holds the newest earlier turns, oldest first, without frames. `displaced` holds the turns
-    of the history that are still running.
+    already stored. `history` holds the newest earlier turns, sorted from old to new, without frames. `displaced` holds
+    the turns of the history that are still running.
     """
 
     outcome: Literal["new", "running", "finished"]
@@ -182,10 +182,10 @@ class Store(ABC):
 
     @abstractmethod
     async def history(self, conversation_id: str, *, tokens: int, before: int | None = None) -> list[TurnRecord]:
-        """Return the newest turns that fit the budget of estimated tokens, oldest first and without frames.
+        """Return the newest turns that fit the budget of estimated tokens, sorted from old to new, without frames.
 
-        At least one turn is returned. `before` is a position: only earlier turns are returned. The result begins where
-        the newest turn's own history began, as long as that fits the budget; see `history_steps.py`.
+        At least one turn is returned. `before` is a position: only earlier turns are returned. If the budget allows,
+        the result begins with the same turn as the history of the newest turn; see `history_steps.py`.
         """
 
     @abstractmethod
@@ -232,7 +232,7 @@ class Store(ABC):
     async def prune(self, before: float) -> int:
         """Delete conversations without a turn since `before` (epoch seconds); return the number of deleted turns.
 
-        For a conversation that never had a turn, the last write of its state or metadata counts.
+        A conversation that never had a turn is deleted if neither its state nor its metadata was written since `before`.
         """
 
     # --- totals
@@ -250,7 +250,7 @@ class Store(ABC):
 
     @abstractmethod
     async def drop_totals(self, prefix: str, *, before: str) -> None:
-        """Delete the totals of keys that begin with `prefix` and are less than `before`."""
+        """Delete the totals of each key that begins with `prefix` and sorts before the key `before`."""
 
     # --- other workers
 
@@ -293,7 +293,7 @@ class Store(ABC):
 
     @abstractmethod
     async def settle(self, job: Job, *, retry_at: float | None = None) -> None:
-        """Mark a job as done. With `retry_at` (epoch seconds), reschedule it, and save its `attempts` and `error`."""
+        """Mark a job as done. With `retry_at` (epoch seconds), reschedule it instead; save its `attempts` and `error`."""
 
 
 LEAST_TOKENS = 64
@@ -307,8 +307,8 @@ def tokens_of(record: TurnRecord) -> int:
 
 
 def counts_json(tokens: int, messages: bytes) -> bool:
-    """Return whether `tokens` may be the count of an earlier release.
+    """Return whether `tokens` may have been counted by an earlier release.
 
-    Such a count includes JSON syntax, so the tokens must be counted again.
+    Earlier releases also counted JSON syntax, so such a turn must be counted again.
     """
     return bool(messages) and tokens >= len(messages) // CHARACTERS_PER_TOKEN

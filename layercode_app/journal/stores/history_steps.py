@@ -19,9 +19,9 @@ KEPT_SHARE = 0.5
 def first_of(positions: Sequence[int], tokens: Sequence[int], starts: Iterable[int], budget: int) -> int:
     """Return the index of the turn at which the history begins.
 
-    `positions` and `tokens` are those of the newest turns that fit the budget, oldest first. `starts` yields the
-    positions at which the histories of these turns began, newest turn first; 0 means unknown. If all are unknown, the
-    history begins at the first turn.
+    `positions` and `tokens` describe the newest turns that fit the budget, sorted from old to new. `starts` yields the
+    positions at which the histories of these turns began, beginning with the newest turn; 0 means unknown. If all are
+    unknown, the history begins at the first turn.
     """
     start = next(filter(None, starts), 0)
     if not start:

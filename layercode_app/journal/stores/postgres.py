@@ -308,7 +308,7 @@ def _load(row: tuple[Any, ...]) -> TurnRecord:
 
 
 def _stepped(rows: Rows, tokens: int) -> list[TurnRecord]:
-    """Return the turns of the history from `rows`, the newest that fit the token budget, in the order they began."""
+    """Return the turns of the history, oldest first. `rows` are the newest turns that fit the token budget."""
     turns = [_load(row[:-1]) for row in rows]
     starts = [turn.history_start for turn in reversed(turns)]
     return turns[first_of([turn.position for turn in turns], [row[-1] for row in rows], starts, tokens) :]

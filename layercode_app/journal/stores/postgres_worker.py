@@ -55,7 +55,7 @@ class Worker(Presence[Link]):
             self.receive(signal_of(body))
 
     async def listen(self) -> None:
-        """Receive signals whenever this worker is notified. If no notification ever arrives, poll for them."""
+        """Receive signals whenever this worker is notified. If a test notification does not arrive, poll instead."""
         connection = await self._link.connect()
         try:
             await connection.execute(f"LISTEN {_channel(self.owner)}")

@@ -1,4 +1,4 @@
-"""A worker's presence on a server shared by many hosts: a lease that it renews while it runs, and its signals."""
+"""A worker's presence on a database server that many hosts share: the worker's lease, and the signals sent to it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ L = TypeVar("L", bound=_Link)
 
 
 class Presence(ABC, Generic[L]):
-    """Renews this worker's lease and receives its signals. Both tasks resume by themselves after an outage."""
+    """Renews this worker's lease and receives signals for this worker.
+
+    Both tasks resume by themselves after an outage.
+    """
 
     errors: ClassVar[tuple[type[Exception], ...]]
     """The errors that an outage raises; the tasks restart after them."""

@@ -1,4 +1,4 @@
-"""Jobs and totals in the Redis journal. All jobs share one cluster slot, and so do all totals.
+"""Jobs and totals in the Redis journal. All jobs are in one cluster slot; all totals are in another.
 
 A command that contains a time also contains the host's current time. The scripts convert the time to the clock of
 Redis, so the hosts' clocks need not agree.

@@ -5,7 +5,8 @@ A conversation has nine keys with its id as their hash tag, so that they share a
 - `meta`, `head`, `messages`, `frames`: hashes by turn id.
 - `speaking`, `order`: sorted sets of turn ids by position. `speaking` holds only speaking turns, `order` all turns.
 - `state`, `metadata`: hashes by field.
-- `info`: a hash with the agent, the times of the first and last turn, and of the last write of state or metadata.
+- `info`: a hash with the agent, and the times of the first turn, the last turn, and the last write of the state or the
+  metadata.
 
 A turn's meta is "status owner attempt position tokens revision token saved". The token identifies one call of BEGIN or
 CLAIM: if that call is sent again after a lost reply, its token matches, and the script does not apply it twice. `saved`

@@ -16,7 +16,10 @@ INBOX_SECONDS = 60
 
 
 class Worker(Presence[Link]):
-    """Renews this worker's key and receives its signals. Both tasks resume by themselves after an outage."""
+    """Renews this worker's key and receives signals for this worker.
+
+    Both tasks resume by themselves after an outage.
+    """
 
     errors = (StoreError, RedisError, OSError, TimeoutError)
 
@@ -30,7 +33,7 @@ class Worker(Presence[Link]):
         await self._link.run(("DEL", _key(self.owner), _inbox(self.owner)))
 
     async def send(self, owner: str, signal: Signal) -> None:
-        """Publish a signal to another worker; if it is not subscribed now, put the signal into its inbox."""
+        """Publish a signal to another worker. If that worker is not subscribed, put the signal into its inbox."""
         body = to_json(signal)
         if not (await self._link.run(("PUBLISH", _channel(owner), body)))[0]:
             await self._link.run(("RPUSH", _inbox(owner), body), ("EXPIRE", _inbox(owner), INBOX_SECONDS))

@@ -1,4 +1,4 @@
-"""Conversations in the SQLite journal: state, metadata and deletion; and the signals between workers."""
+"""Read, merge, list and delete conversations in the SQLite journal, and store the signals between workers."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def forget(db: sqlite3.Connection, conversation_id: str) -> int:
 
 
 def forget_silent(db: sqlite3.Connection, names: list[str], before: float) -> int:
-    """Delete the named conversations that had no turn since `before`; return the number of deleted turns."""
+    """Delete those of the given conversations that had no turn since `before`; return the number of deleted turns."""
     return sum(forget(db, name) for name in names if db.execute(_LAST, (name,)).fetchone()[0] < before)
 
 

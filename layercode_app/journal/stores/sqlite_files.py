@@ -45,7 +45,10 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _switch_to_wal(db: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log. SQLite does not wait if another worker holds the lock here, so retry."""
+    """Switch to the write-ahead log, and retry while another worker holds the lock.
+
+    SQLite does not wait for the lock in this statement, whatever the busy timeout.
+    """
     deadline = time.monotonic() + SWITCH_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The history of a conversation in the SQLite journal: its newest turns, decoded when they are read."""
+"""The history of a conversation in the SQLite journal: its newest turns, decoded at the first access."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ WHERE conversation_id = ? AND position < ? AND speaking ORDER BY position DESC L
 
 
 def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: int | None) -> list[Row]:
-    """Return the newest turns that fit the token budget, at least one, in the order they began, without frames."""
+    """Return the turns of the history, oldest first and without their frames.
+
+    `tokens` is the token budget. The newest turn is included even if it alone exceeds the budget.
+    """
     # Limit the rows to those that may fit: the sqlite3 module reads one row ahead, messages included.
     most = max(tokens // LEAST_TOKENS, 1)
     cursor = db.execute(_NEWEST, (conversation_id, END_OF_JOURNAL if before is None else before, most))
@@ -36,7 +39,11 @@ def newest(db: sqlite3.Connection, conversation_id: str, tokens: int, before: in
 
 
 def first_row(rows: Sequence[Row], tokens: int) -> int:
-    """Return the index of the row at which the history begins. `rows` are those that fit the budget, oldest first."""
+    """Return the index of the row at which the history begins.
+
+    `rows` are the newest rows that fit the token budget; the oldest row comes first. The history may begin at a later
+    row, because it is trimmed in steps.
+    """
     if len(rows) < 2:
         return 0
     starts = (from_json(row[1]).get("history_start", 0) for row in reversed(rows))
@@ -87,9 +94,9 @@ class LazyRecords(LazyHistory):
         return self._records[index]
 
     def newest_may_ask(self) -> bool:
-        """Look for the key `pending` in the stored JSON.
+        """Return whether the stored JSON of the newest turn contains the key `pending`, without decoding the JSON.
 
-        If only other data of the turn, such as a tool's result, has this key, the turn is decoded needlessly.
+        True may be wrong, because other data of the turn, such as a tool's result, may contain the same key.
         """
         return bool(self._rows) and _PENDING in self._rows[-1][1]
 

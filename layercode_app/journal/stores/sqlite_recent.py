@@ -37,7 +37,7 @@ class Known:
         self.size = OBJECT_BYTES + len(self.state) + len(self.metadata) + sum(map(size_of, self.rows))
 
     def past(self) -> list[Row]:
-        """Drop the turns that are no longer in the history, but not the newest; return a copy of the remaining rows."""
+        """Drop turns that are no longer in the history, except the newest turn. Return a copy of the remaining rows."""
         rows = self.rows
         while self.used > self.tokens and len(rows) > 1:
             self._drop_oldest()

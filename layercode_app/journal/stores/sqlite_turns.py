@@ -39,7 +39,10 @@ WHERE position {direction} ? AND started_at >= ? {only} ORDER BY position {order
 
 
 def begin(db: sqlite3.Connection, record: TurnRecord, tokens: int, recent: Recent) -> Begun:
-    """Insert a new turn and return its conversation's history, state and metadata; or return the stored turn."""
+    """Insert a new turn and return its conversation's history, state and metadata.
+
+    If the turn is stored already, return the stored turn instead.
+    """
     speaking, row = record.kind in SPEAKING_KINDS, _row_of(record)
     position = _insert(db, record, speaking, row)
     if not position:
@@ -98,8 +101,8 @@ def _values_of(record: TurnRecord, row: Row) -> Values:
 def writing(record: TurnRecord) -> Callable[[sqlite3.Connection, Recent], bool]:
     """Return a function that saves the record as it is now.
 
-    That function returns false if another worker owns the turn by then, if the turn was deleted, or if the stored turn
-    has ended but this record is still running.
+    That function runs later. It returns false if another worker then owns the turn, if the turn was deleted, or if the
+    stored turn has ended but this record is still running.
     """
     # Encode now, not when the batch runs: the record may change before.
     conversation_id, row = record.conversation_id, _row_of(record)

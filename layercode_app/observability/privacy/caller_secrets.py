@@ -1,4 +1,4 @@
-"""Find secrets, such as tokens, in the metadata that callers send. They are recognised by their field names."""
+"""Find secrets, such as tokens, in the metadata of calls. A secret is recognised by the name of its field."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def describe(error: BaseException, trace: TracebackType | None = None) -> str:
 
 
 def brief(error: BaseException, trace: TracebackType | None = None) -> str:
-    """Format an error for the agent's developer on their own terminal: its message, and the frames in their files."""
+    """Format an error for the developer's terminal: the message, and the stack frames that are not library code."""
     return clean("\n".join(_brief(error, trace or error.__traceback__, set())))
 
 

@@ -1,4 +1,4 @@
-"""Count the model requests that a server sent a second time during a round, as its metrics report them."""
+"""Count the model requests that a server sent a second time during a round. The numbers come from its metrics."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ async def session_update(probe: Probe) -> None:
     fix="Answer 200 and JSON. Accept timestamps as milliseconds or ISO text, and missing fields.",
 )
 async def session_end(probe: Probe) -> None:
-    """Send timestamps in both styles, and an event with no optional field."""
+    """Send `session.end` with timestamps as text, with timestamps as milliseconds, and without optional fields."""
     for stamp in (NOW_ISO, NOW_MS):
         transcript = [{"role": role, "text": "Hello", "timestamp": stamp} for role in ("user", "assistant")]
         whole: dict[str, Any] = {

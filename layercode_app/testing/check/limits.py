@@ -7,7 +7,7 @@ from typing import Any
 
 
 class FailedError(Exception):
-    """The webhook failed the check; the message says what the webhook did instead."""
+    """The webhook failed the check; the message says what was wrong."""
 
 
 class SkippedError(Exception):

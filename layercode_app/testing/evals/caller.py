@@ -1,4 +1,4 @@
-"""Callers in an evaluation: a script of turns, or any object that chooses its next words from what it has heard."""
+"""Callers in an evaluation: a script of turns, or any object that chooses its words depending on the replies."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _weights(runs: int, passed_together: int, runs_other: int) -> dict[int, int]
 def more_than_chance(chances: Sequence[float]) -> list[bool]:
     """Return which differences are significant, given the chance of each.
 
-    By Holm's method, the chance that even one is called significant wrongly is at most ALPHA.
+    By Holm's method, the chance that even one difference is wrongly called significant is at most ALPHA.
     """
     found = [False] * len(chances)
     for rank, place in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):

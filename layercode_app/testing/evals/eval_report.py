@@ -1,4 +1,4 @@
-"""Reports of evaluations: tables, JUnit XML, and a summary for each agent, scenario and model."""
+"""Reports of evaluations: tables, JUnit XML, and a summary for each combination of agent, scenario and model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def summary(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Summarize each agent, scenario and model: runs, passed runs, pass rate statistics, and median TTFS in ms."""
+    """Summarize each combination of agent, scenario and model.
+
+    A summary has the runs, passed runs, pass rate statistics, and median TTFS in ms.
+    """
     groups: dict[tuple[str, str, str], list[Played]] = {}
     for one in played:
         groups.setdefault((one.agent, one.scenario, one.model), []).append(one)

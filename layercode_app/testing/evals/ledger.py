@@ -1,4 +1,4 @@
-"""The finished runs of an evaluation: their costs, and a file from which an interrupted evaluation is resumed."""
+"""Save the finished runs of an evaluation and sum their costs. An interrupted evaluation is resumed from the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Ledger:
         settings: Values that affect every run, such as the seed and a hash of the source code. A saved run is reused
             only if they are unchanged.
         resume: Reuse the runs in the file. Otherwise the file is emptied.
-        budget: Maximum dollars for all models together, including those of callers and judges.
+        budget: Maximum dollars for all models together, including those of simulated callers and of judges.
 
     """
 
@@ -74,7 +74,7 @@ class Ledger:
         return self._budget is None or self.spent < self._budget
 
     def skip(self) -> str:
-        """Count a run that is not played, and return the reason."""
+        """Count a run that is not played. Return the reason why it is not played."""
         self.skipped += 1
         return f"not played, because {dollars(self.spent)} of --max-cost {dollars(self._budget or 0)} was spent"
 

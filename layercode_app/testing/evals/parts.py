@@ -1,4 +1,4 @@
-"""Two pydantic models for scenario files: `Part`, the base class of all others, and `ExpectedCall`."""
+"""Pydantic models for scenario files: the base class `Part` and its subclass `ExpectedCall`."""
 
 from __future__ import annotations
 

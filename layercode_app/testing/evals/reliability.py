@@ -12,7 +12,7 @@ from .played import Played
 
 
 def reliability(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Return the figures of each agent and model, in the order they were played."""
+    """Return the figures of each combination of agent and model, in the order in which these were first played."""
     return [{"agent": agent, "model": model, **figures(runs)} for (agent, model), runs in _groups(played).items()]
 
 
@@ -46,7 +46,7 @@ def figures(runs: Sequence[Played]) -> dict[str, Any]:
 
 
 def counts(runs: Sequence[Played]) -> list[tuple[int, int]]:
-    """Return the number of passed runs and of all runs, for each agent, scenario and model."""
+    """Return (passed runs, all runs) for each combination of agent, scenario and model."""
     groups: dict[tuple[str, str, str], list[bool]] = {}
     for one in runs:
         groups.setdefault((one.agent, one.scenario, one.model), []).append(one.passed)
@@ -54,10 +54,11 @@ def counts(runs: Sequence[Played]) -> list[tuple[int, int]]:
 
 
 def comparisons(played: Sequence[Played]) -> list[dict[str, Any]]:
-    """Compare each agent and model with the first: the difference of pass rates, and whether it is more than chance.
+    """Compare the pass rate of each later combination of agent and model with that of the first combination.
 
-    Only runs that both sides have played are compared, because the scenarios are not equally hard, and one side may
-    have played fewer of them if the budget ran out.
+    The result has the difference of the pass rates, and whether it is more than chance. Only runs that both
+    combinations have played are compared: scenarios are not equally hard, and if the budget ran out, one combination
+    may have played fewer of them.
     """
     groups = list(_groups(played).items())
     found = []

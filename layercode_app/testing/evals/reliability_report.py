@@ -16,7 +16,7 @@ HEADS = ("agent", "passed", "95 %", "pass^k", "turns", "cost", "first word p50, 
 
 
 def show_reliability(played: Sequence[Played]) -> None:
-    """Print the figures of each agent and model, and how they compare with the first."""
+    """Print the figures of each agent and model, and compare the pass rates with those of the first row."""
     rows = reliability(played)
     print_line()
     print_table(plain_table(HEADS, [_cells(row) for row in rows]))

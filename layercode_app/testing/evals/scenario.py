@@ -1,4 +1,4 @@
-"""Scenario files as pydantic models: the caller's turns and the expected replies. They also define the JSON schema."""
+"""Pydantic models of scenario files: the caller's turns and the expected replies. Also creates the JSON schema."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Check:
 def checks_of(end: End | None, call: Call, account: Account) -> list[Check]:
     """Return the checks that need no model, graded as in `eval`.
 
-    A call that `max_turns` stopped always fails. Without an `end`, a call also fails if the caller did not get what
+    A call that was stopped by `max_turns` always fails. Without an `end`, a call also fails if the caller did not get what
     they wanted.
     """
     found = list(_of_keys(end, call)) if end else []

@@ -1,4 +1,4 @@
-"""A simulated caller on a running agent: the call is held in real time, can be stopped, and is graded at its end."""
+"""A simulated caller calls a running agent. The call runs in real time, can be stopped, and is graded at its end."""
 
 from __future__ import annotations
 

@@ -43,7 +43,11 @@ def random_of(seed: int, scenario: str, run: int, turn: int) -> Random:
 
 
 def plan(behaviour: Behaviour, random: Random) -> Plan:
-    """Plan one turn. All random numbers are always drawn, so a changed share does not affect the other behaviours."""
+    """Plan one turn.
+
+    All random numbers are always drawn. So a change in how often the caller does one thing does not change the numbers
+    for the other behaviours.
+    """
     chances = [random.random() for _ in range(6)]
     sound, after, playing = random.choice(SOUNDS), random.randint(1, MOST_WORDS), random.random() < 0.5
     interrupts = chances[0] < behaviour.interrupts

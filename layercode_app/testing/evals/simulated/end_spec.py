@@ -23,7 +23,9 @@ class End(Part):
 
     state: dict[str, Any] = Field(default={}, description="Fields that the conversation's state must have at the end.")
     outcomes: list[str] = Field(default=[], description="Outcomes that must happen, each as often as it is listed.")
-    tools: list[EndCall | str] = Field(default=[], description="Tools that must succeed, by name or with arguments.")
+    tools: list[EndCall | str] = Field(
+        default=[], description="Tools that must succeed: names, or names with arguments."
+    )
     absent_tools: list[str] = Field(default=[], description="Tools that must not be called.")
     data: list[Any] = Field(
         default=[], description="Data that the browser must receive; fields that you leave out are not compared."
@@ -39,7 +41,8 @@ class End(Part):
     )
     judge: list[str] | str = Field(
         default=[],
-        description='Questions about the whole call, names of stock judges, or `all`. Only "no" is a failure.',
+        description="Judges of the whole call: your own questions, names of stock judges, or `all`. "
+        'Only the answer "no" is a failure.',
     )
 
     @property

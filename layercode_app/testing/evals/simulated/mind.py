@@ -17,7 +17,7 @@ class Exchange(NamedTuple):
 
 @dataclass(frozen=True)
 class Hearing:
-    """The conversation as the caller knows it: an interrupted reply ends where they interrupted it."""
+    """The conversation as the caller knows it: an interrupted reply ends at the interruption."""
 
     heard: str
     """The agent's words that were heard since the caller's last line."""

@@ -1,4 +1,7 @@
-"""A caller played by a model. The model knows persona, goal, facts and what was heard, but not the agent's prompt."""
+"""Let a model play a caller.
+
+The model knows the caller's persona, goal and facts, and the conversation so far, but not the agent's prompt.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ class CallerMove(BaseModel):
     """What you do next."""
 
     action: Literal["say", "silent", "hang_up", "goal_reached"] = Field(
-        description="`goal_reached` and `hang_up` end the call: everything you wanted is done, or it will not be."
+        description="`goal_reached` and `hang_up` end the call: `goal_reached` if everything you wanted is done, "
+        "and `hang_up` if it will not be done."
     )
     words: str = Field(default="", description="Your words, if you say something.")
 

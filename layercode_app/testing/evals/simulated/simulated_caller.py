@@ -121,7 +121,7 @@ class SimulatedCaller:
         return Step(say="")
 
     def _note(self, turns: int, said: str, behaviours: list[str]) -> None:
-        """Record the words and behaviours of a new turn. `turns` counts the turns before it, with the greeting."""
+        """Record the words and behaviours of a new turn. `turns` counts the turns before it, including the greeting."""
         self.account.behaviours.append({"turn": turns + 1, "said": said, "behaviours": behaviours})
 
     def _hearing(self, heard: Sequence[HeardTurn], random: Random) -> Hearing:
@@ -131,9 +131,9 @@ class SimulatedCaller:
         return Hearing(" ".join(turn.heard for turn in new), exchanges, broke_in, self._spec.facts, random)
 
     def _say(self, move: Move, planned: Plan, random: Random, turns: int) -> Step:
-        """Return the step that says the line. If the line is split, return the first half and queue the second.
+        """Return the step that says the words of `move`. If they are split, return the first half and queue the second.
 
-        The planned interruption or sound applies to the reply to the last part.
+        The planned interruption or sound happens while the agent replies to the last part.
         """
         delivered = deliver(move.say or "", planned, random)
         *first, last = delivered.parts
