@@ -62,7 +62,7 @@ def keep_copies(client: Any) -> bool:
 
 
 def _only_retries(client: Any, options: Mapping[str, Any]) -> bool:
-    """Return whether these options ask for another `max_retries` and nothing else, as PydanticAI does."""
+    """Return whether these options set only `max_retries`. The options that PydanticAI gives set only that."""
     same_http = options.get("http_client") is getattr(client, "_client", None)
     return options.keys() <= {"http_client", "max_retries", "_extra_kwargs"} and (
         isinstance(options.get("max_retries"), int) and same_http and not options.get("_extra_kwargs")

@@ -41,7 +41,7 @@ def table(
 
 
 def plain_table(columns: Iterable[Column | str], rows: Iterable[Sequence[Cell]], **options: Any) -> Table:
-    """Return a table without rules."""
+    """Return a table without borders or lines."""
     return table(columns, rows, box=None, pad_edge=False, **options)
 
 

@@ -205,7 +205,10 @@ async def _restore(client: PlatformClient, claim: Claim) -> None:
 def _tell_of_contradictions(agent: AgentInfo) -> None:
     for place, other in agent.contradictions().items():
         logger.warning(
-            "{} of {} is still {}. If calls go there, change it in the platform's dashboard.", place, agent.id, other
+            "{} of {} is still set to {}. If calls still go to that URL, change this setting in the platform's dashboard.",
+            place,
+            agent.id,
+            other,
         )
 
 

@@ -25,7 +25,7 @@ class Word:
 
 @dataclass(slots=True)
 class Said:
-    """A row of speech: the intervals in which the answer was sent, or the intervals that fillers covered."""
+    """A row of the waterfall chart: the intervals in which the answer was sent, or the intervals that fillers covered."""
 
     name: Literal["filler", "speech"]
     runs: list[tuple[float, float]]

@@ -121,7 +121,7 @@ async def test_a_place_that_still_names_another_webhook_is_told(
     kept = answer(200, {"id": "a1", "webhook_url": NEW, "config": {"endpoint": OLD}})
     far.will_answer(kept)
     async with claimed(client, "a1", NEW, file=tmp_path / "webhook.json"):
-        assert f"config.endpoint of a1 is still {OLD}" in warned[0]
+        assert f"config.endpoint of a1 is still set to {OLD}" in warned[0]
 
 
 async def test_a_webhook_that_the_platform_spells_otherwise_is_ours_and_goes_back(

@@ -18,9 +18,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from loguru import logger
+from pydantic_ai import Agent
 from pydantic_ai.models import Model
 
-from layercode_app import Turn
+from layercode_app import Turn, VoiceAgent
+from layercode_app.agent.connections import Connections
 from layercode_app.conversation.admission import TurnHandler
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.settings.limits import Limits
@@ -291,17 +293,22 @@ def exchanges(lines: list[Line]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(params=ALL, ids=lambda kind: kind.name)
-def machine(request: pytest.FixtureRequest) -> Any:
-    """The conversations of one model server, which serves all of them in one event loop."""
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The conversations of one model server, which serves all of them in one event loop.
+
+    The model is opened as a server opens the models of its agents.
+    """
+    monkeypatch.setattr("layercode_app.agent.retry.RETRY_SECONDS", (0.001, 0.001))
     logger.disable("layercode_app")
     loop = asyncio.new_event_loop()
     server: StrictModel = request.param(lambda asked: None)
     serving = serve(server.app)
     url = loop.run_until_complete(serving.__aenter__())
     model = server.model(url)
-    loop.run_until_complete(model.__aenter__())
+    connections = Connections()
+    loop.run_until_complete(connections.open([VoiceAgent("opened", Agent(model))]))
     yield type(request.param.__name__, (Conversation,), {"loop": loop, "server": server, "model": model})
-    loop.run_until_complete(model.__aexit__(None, None, None))
+    loop.run_until_complete(connections.close())
     loop.run_until_complete(serving.__aexit__(None, None, None))
     loop.close()
     logger.enable("layercode_app")

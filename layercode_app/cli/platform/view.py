@@ -98,7 +98,10 @@ def _agent(agent: AgentInfo) -> dict[str, str | None]:
 def warn_of_contradictions(agent: AgentInfo) -> None:
     """Warn on stderr if other fields of the agent contain a webhook URL that differs from `agent.webhook_url`."""
     for place, url in agent.contradictions().items():
-        print_line(f"Warning: {place} is still {url}. If calls go there, change it in the dashboard.", err=True)
+        print_line(
+            f"Warning: {place} is still set to {url}. If calls still go to that URL, change this setting in the dashboard.",
+            err=True,
+        )
 
 
 def show_session(session: SessionInfo, *, as_json: bool) -> None:

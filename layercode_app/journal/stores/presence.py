@@ -99,7 +99,8 @@ class Presence(ABC, Generic[L]):
     async def alive(self, owner: str) -> bool:
         """Return whether a worker's lease is still valid.
 
-        During an outage, and for LEASE_SECONDS after it, wait for the other worker to renew its lease.
+        During an outage, and for LEASE_SECONDS after it, an expired lease means nothing, because that worker could not
+        renew it. So this waits until the lease is renewed or that time is over.
         """
         loop = asyncio.get_running_loop()
         while not await self.exists(owner):
