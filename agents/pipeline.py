@@ -109,5 +109,5 @@ async def script(scene: Scene) -> AsyncIterator[str | Call]:
 
 
 def asks_for_pitch(text: str) -> bool:
-    """Return whether the caller has named the job but no pitch."""
+    """Return whether the caller has said which job they apply for, but has not given their pitch yet."""
     return JOB.search(text) is not None and not PITCH.search(text)

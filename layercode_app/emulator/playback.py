@@ -67,7 +67,7 @@ class Segmenter:
 
     @property
     def pending(self) -> bool:
-        """Whether there is text that is in no segment yet."""
+        """Whether some of the text that was fed is not yet in a segment to play."""
         return bool(self._rest.strip())
 
     def feed(self, piece: str) -> list[str]:

@@ -34,7 +34,7 @@ def fictional(count: int, number: int) -> str:
 
 
 def formed(kind: str, found: str, number: int) -> str:
-    """Return a replacement in the same form as the detail that was found."""
+    """Return a fictional replacement for a personal detail, in the same form. Each `number` gives another replacement."""
     if kind == "e-mail address":
         return f"caller{number}@example.com"
     if kind == "spoken e-mail address":

@@ -50,7 +50,7 @@ class Lexicon:
 
 
 def going_on(kinds: Sequence[Kind], text: str) -> list[Kind]:
-    """Return those kinds whose tokens may begin with this text."""
+    """Return the kinds of tokens for which this text may be the beginning of a token."""
     return [kind for kind in kinds if kind.prefix.fullmatch(text)]
 
 
