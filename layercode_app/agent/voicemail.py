@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,6 +32,8 @@ FIRST_MESSAGES = 3
 """How many of the other side's first messages in a session may be the greeting of a machine."""
 MOST_TRIES = 3
 """The agent's message is spoken at most this many times. It is repeated if the machine's greeting interrupts it."""
+MODEL_SECONDS = 5.0
+"""The timeout of a model's judgement. When it expires, the call goes on as if a person had answered."""
 _MACHINE = re.compile(
     r"\b(?:leave|record) (?:me |us |your |a )*(?:short |brief |detailed )?(?:message|name|number)"
     r"|\b(?:after|at) the (?:tone|beep|signal)\b|\b(?:voice ?mail|mailbox|answering (?:machine|service))\b"
@@ -138,10 +141,10 @@ async def machine_says(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
     question = (
         "An agent has called a number. Is the text below the recorded greeting of an answering machine, not a person?"
     )
+    judge = Agent(model, output_type=Verdict, instructions=question, name="voicemail")
     try:
-        return (
-            await Agent(model, output_type=Verdict, instructions=question, name="voicemail").run(turn.text)
-        ).output.is_machine
+        async with asyncio.timeout(MODEL_SECONDS):
+            return (await judge.run(turn.text)).output.is_machine
     except Exception as error:  # noqa: BLE001 - the call goes on as if a person had answered
         turn.log.warning("The model that recognises voicemail failed: {}", type(error).__name__)
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..exceptions import ConfigurationError
 from .read import turns_of
-from .record import TurnRecord
+from .record import Status, TurnRecord
 from .stores.base import SPEAKING_KINDS, Store
 
 REVIEW = "review"
@@ -16,11 +16,14 @@ async def save_review(store: Store, conversation_id: str, *, good: bool, note: s
 
     The first verdict on a call is saved on the last turn that a judge scored, so that reports can compare it with the
     judge's verdict. If no judge scored the call, the verdict is saved on the last turn. Raises NotRecordedError for an
-    unknown call, and ConfigurationError if nothing was said in the call.
+    unknown call. Raises ConfigurationError if nothing was said in the call, or if that turn is still running: its end
+    would overwrite the verdict.
     """
     turn = _reviewed(await turns_of(store, conversation_id))
     if turn is None:
         raise ConfigurationError(f"Nothing was said in {conversation_id!r}: there is nothing to review.")
+    if turn.status is Status.RUNNING and await store.alive(turn.owner):
+        raise ConfigurationError(f"A turn of {conversation_id!r} is still running. Review the call when it has ended.")
 
     def change(record: TurnRecord) -> None:
         record.scores[REVIEW] = {"value": good, "comment": note or None}

@@ -138,6 +138,17 @@ async def test_a_function_makes_the_message_and_a_model_judges_what_is_unclear()
     assert asked == ["Ann Smith is not available."]
 
 
+async def test_while_the_model_hangs_the_call_goes_on_as_with_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layercode_app.agent.voicemail.MODEL_SECONDS", 0.01)
+
+    async def hanging(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        await asyncio.sleep(3600)
+        raise AssertionError("not reached")
+
+    async with open_call(calling(voicemail=Voicemail("Hello.", model=FunctionModel(hanging)))) as call:
+        assert (await call.say("Ann Smith is not available.")).spoken == "Fine."
+
+
 async def test_the_command_writes_metadata_and_agent_for_the_call(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

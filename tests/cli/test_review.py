@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from layercode_app.cli.main import app as command
+from layercode_app.exceptions import ConfigurationError
 from layercode_app.journal.record import Kind, Speech, Status, TurnRecord
 from layercode_app.journal.stores import create_store
 from layercode_app.testing import open_call
@@ -127,6 +128,20 @@ async def record(journal: str, *turns: TurnRecord) -> None:
         await store.begin(one, history_tokens=0)
         await store.save(one)
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_a_call_is_reviewed_when_it_has_ended_or_its_worker_is_dead(tmp_path: Path) -> None:
+    journal = f"sqlite:///{tmp_path}/journal.db"
+    store = create_store(journal)
+    await store.open()
+    await store.begin(turn("live", 1, status=Status.RUNNING), history_tokens=0)
+    review = ("sessions", "review", "live", "--good", "--store", journal)
+    refused = await run(*review)
+    assert isinstance(refused.exception, ConfigurationError)
+    assert "'live' is still running. Review the call when it has ended." in str(refused.exception)
+    await store.close()
+    assert (await run(*review)).output == "live: good\n"
 
 
 QUEUE = [

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...exceptions import ConfigurationError
@@ -82,22 +83,25 @@ def _asked(store: str | None, conversation: str) -> bool:
         print_line((KEYS, "dim"))
         match read_key().lower():
             case "g" | "b" as key:
-                decide(store, conversation, good=key == "g", note=note, scenario=ScenarioOptions())
+                _try(partial(decide, store, conversation, good=key == "g", note=note, scenario=ScenarioOptions()))
                 return True
             case "n":
                 note = ask("Note", default="", show_default=False)
             case "s":
                 path = Path(ask("File to write", default="evals/reviewed.yaml"))
-                _try_scenario(store, conversation, ScenarioOptions(path, ask("What did the caller want")))
+                _try(
+                    partial(write_scenario, store, conversation, ScenarioOptions(path, ask("What did the caller want")))
+                )
             case "k":
                 return True
             case "q" | "\x04" | "":
                 return False
 
 
-def _try_scenario(store: str | None, conversation: str, options: ScenarioOptions) -> None:
+def _try(work: Callable[[], None]) -> None:
+    """Do the work, or print why it cannot be done."""
     try:
-        write_scenario(store, conversation, options)
+        work()
     except ConfigurationError as error:
         print_block("", str(error), style="red")
 

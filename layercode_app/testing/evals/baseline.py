@@ -14,7 +14,7 @@ Row: TypeAlias = Mapping[str, Any]
 """The result of a scenario with a model: the number of `runs`, and how many `passed`."""
 TOGETHER = "all scenarios together"
 FEWEST_RUNS = 3
-"""With fewer runs, no difference is significant at 5 %."""
+"""With fewer runs, now or in the baseline, Fisher's exact test is not used."""
 
 
 def regressions(rows: Sequence[Row], baseline: Path) -> list[str]:
