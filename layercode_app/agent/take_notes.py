@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from ..conversation.caller_notes import read_notes, write_notes
+from ..conversation.caller_notes import read_notes, write_notes_of_job
 from ..conversation.turn import Turn
 from ..journal.stores.base import Job, Store
 from ..wellformed import well_formed
@@ -51,10 +51,9 @@ async def take_notes(voice: VoiceAgent[Any, Any], store: Store, job: Job) -> Non
     except Exception as error:  # noqa: BLE001 - notes are optional, so this job must not be retried
         logger.warning("No notes were taken of a caller: {}", type(error).__name__)
         return
-    if not any(waiting.id == job.id for waiting in await store.pending_jobs()):
-        return  # The call or its caller was forgotten while the model wrote.
-    await write_notes(store, key, draft.facts, draft.corrected)
-    await store.update(job.conversation_id, turns[-1].turn_id, lambda record: count_summary(record, result))
+    # The call or its caller may have been forgotten while the model wrote.
+    if await write_notes_of_job(store, job, key, draft.facts, draft.corrected):
+        await store.update(job.conversation_id, turns[-1].turn_id, lambda record: count_summary(record, result))
 
 
 async def _draft(voice: VoiceAgent[Any, Any], known: list[str], transcript: str) -> tuple[Draft, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..blank import is_blank
 from ..journal.forget import caller_id, notes_of
 from ..journal.record import Json
-from ..journal.stores.base import Store
+from ..journal.stores.base import Job, Store
 from ..journal.tokens import CHARACTERS_PER_TOKEN
 from ..wellformed import well_formed
 
@@ -77,10 +77,10 @@ async def read_notes(store: Store, key: str) -> CallerNotes:
     return CallerNotes(key, (await notes_of(store, key))[-MOST_NOTES:])
 
 
-async def write_notes(store: Store, key: str, added: Sequence[str], removed: Iterable[str] = ()) -> None:
-    """Add facts to the notes and remove others. Simultaneous calls cannot overwrite each other's facts.
+async def write_notes(store: Store, key: str, added: Sequence[str], removed: Iterable[str] = ()) -> list[str]:
+    """Add facts to the notes and remove others. Return the facts that were new.
 
-    Raises StoreError.
+    Simultaneous calls cannot overwrite each other's facts. Raises StoreError.
     """
     known = (await store.conversation(caller_id(key))).state
     kept = set(map(_field, added))
@@ -93,6 +93,29 @@ async def write_notes(store: Store, key: str, added: Sequence[str], removed: Ite
     }
     if gone or new:
         await store.save_state(caller_id(key), gone | new)
+    return [str(note["text"]) for note in new.values()]
+
+
+async def write_notes_of_job(
+    store: Store, job: Job, key: str, added: Sequence[str], removed: Iterable[str] = ()
+) -> bool:
+    """Write notes like `write_notes`, unless the job's call or the caller was forgotten; return whether they stayed.
+
+    Forgetting ends the job. If that happens while the notes are written, they are deleted again. Raises StoreError.
+    """
+    if not await _is_pending(store, job):
+        return False
+    new = await write_notes(store, key, added, removed)
+    if await _is_pending(store, job):
+        return True
+    await write_notes(store, key, (), new)
+    if not await notes_of(store, key):
+        await store.forget(caller_id(key))
+    return False
+
+
+async def _is_pending(store: Store, job: Job) -> bool:
+    return any(waiting.id == job.id for waiting in await store.pending_jobs())
 
 
 def _move(fact: str, source: list[str], target: list[str]) -> None:

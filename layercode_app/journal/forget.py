@@ -75,7 +75,7 @@ async def forget_notes(store: Store, key: str) -> None:
             key,
             well_formed(key),
         ):
-            # This deletes the job's body. If `take_notes` runs now, it sees that its job is done, and writes nothing.
+            # This deletes the job's body. If the job runs now, it sees that it is done, and deletes what it has written.
             await store.settle(job)
     await store.forget(caller_id(key))
 

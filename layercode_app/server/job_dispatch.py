@@ -11,7 +11,7 @@ from ..agent.runner import AgentRunner
 from ..agent.summarise import summarise
 from ..agent.take_notes import take_notes
 from ..agent.voice_agent import VoiceAgent
-from ..conversation.caller_notes import write_notes
+from ..conversation.caller_notes import write_notes_of_job
 from ..conversation.session_events import SESSION_END
 from ..conversation.turn import HANDOFF
 from ..exceptions import DeveloperError
@@ -55,7 +55,7 @@ class JobDispatch:
         elif job.name == TASK and job.payload["task"] == SUMMARY:
             await summarise(runner.voice, self.store, job.conversation_id, job.payload["arguments"])
         elif job.name == TASK and job.payload["task"] == NOTES:
-            await write_notes(self.store, **job.payload["arguments"])
+            await write_notes_of_job(self.store, job, **job.payload["arguments"])
         elif job.name == TASK:
             await _run_task(runner.voice, job)
         return None

@@ -183,6 +183,30 @@ async def test_notes_are_not_written_of_what_was_forgotten_while_the_model_wrote
     assert (await store.conversation("caller:ann")).state == {}
 
 
+@pytest.mark.parametrize("forgotten", ["call", "caller"])
+@pytest.mark.parametrize("said", ["note Is allergic to nuts.", "hello"], ids=["by a tool", "after the call"])
+async def test_notes_do_not_stay_of_what_is_forgotten_while_they_are_saved(forgotten: str, said: str) -> None:
+    baker, store, saving = Baker(), MemoryStore(), asyncio.Event()
+    await write_notes(store, "ann", ["Likes seeds."])
+    save = store.save_state
+
+    async def forget_first(conversation_id: str, state: dict[str, Any]) -> None:
+        if conversation_id == "caller:ann" and not saving.is_set():
+            saving.set()
+            await (forget(store, call.conversation_id) if forgotten == "call" else forget_notes(store, "ann"))
+        await save(conversation_id, state)
+
+    store.save_state = forget_first  # type: ignore[method-assign]
+    async with open_call(baker.voice, store=store, **ANN) as call:
+        await call.say(said)
+        if said == "hello":
+            await call.end()
+        await saving.wait()
+        await call.app.jobs.drain(10)
+    left = [note["text"] for note in (await store.conversation("caller:ann")).state.values() if note["text"]]
+    assert left == ([] if forgotten == "caller" else ["Likes seeds."])
+
+
 async def test_notes_that_wait_for_a_worker_are_forgotten_with_their_caller(tmp_path: Path) -> None:
     baker, store = Baker(), create_store(f"sqlite:///{tmp_path}/journal.sqlite3")
     async with open_call(baker.voice, store=store, **ANN) as call:

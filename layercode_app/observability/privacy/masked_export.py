@@ -137,7 +137,7 @@ def _parts(messages: Iterable[Json]) -> list[Json]:
 
 
 def _join(pieces: Sequence[Json], masked: Sequence[Json], name: str, whole: str) -> None:
-    """Mask the texts in field `name` of `pieces` together, as parts of `whole`, and write them into `masked`."""
+    """Mask `whole`, a text whose beginning is cut into the field `name` of `pieces`. Write the masked cuts into `masked`."""
     for into, text in zip(masked, masked_pieces([piece[name] for piece in pieces], whole), strict=True):
         into[name] = text
 
