@@ -14,6 +14,7 @@ from ..conversation.summary import KeptSummary, Summary, bounded, due, summary_i
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError, HookError
 from ..journal.cost import FREE_MODEL, price_of
+from ..journal.forget import save_state_later
 from ..journal.record import ModelCall, TurnRecord
 from ..journal.record_json import to_json
 from ..journal.stores.base import SPEAKING_KINDS, Store
@@ -76,14 +77,12 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
     except Exception as error:  # noqa: BLE001 - the call goes on without a summary, and the next turn enqueues it again
         logger.warning("Summarising the call failed, so its older turns are cut instead: {}", type(error).__name__)
         return
-    if await store.get(conversation_id, str(asked["turn"])) is None:
-        return  # The conversation was forgotten while the model wrote.
     now = summary_in((await store.conversation(conversation_id)).state)
     if now is not None and now.until >= until:
         return  # Another worker was faster. Keep its summary, so that the next requests begin like the previous ones.
     kept = KeptSummary(until, bounded(summary, int(asked["tokens"])))
-    await store.save_state(conversation_id, {SUMMARY: kept.to_json()})
-    if response is not None:
+    stayed = await save_state_later(store, conversation_id, str(asked["turn"]), {SUMMARY: kept.to_json()})
+    if stayed and response is not None:
         await store.update(conversation_id, str(asked["turn"]), lambda record: count_summary(record, response))
 
 

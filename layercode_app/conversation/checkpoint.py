@@ -39,13 +39,16 @@ class Checkpoint:
         await self.services.states.save(self.record, self.state, self.flow)
 
     async def finish_late(self, call: ToolCall) -> None:
-        """Save the effects of a tool that ended after its turn: its result, state changes, notes and tasks."""
+        """Save the effects of a tool that ended after its turn: its result, state changes, notes and tasks.
+
+        If the call was forgotten while the tool ran, nothing is saved.
+        """
         try:
-            await delivery.finish_late(self.services.store, self.record, call)
-            await self._enqueue_notes()
-            await enqueue_tasks(self.record, self.services.enqueue)
+            if await delivery.finish_late(self.services.store, self.record, call):
+                await self._enqueue_notes()
+                await enqueue_tasks(self.record, self.services.enqueue)
         finally:
-            await self.services.states.release(self.record.conversation_id, self.state, self.flow)
+            await self.services.states.release(self.record, self.state, self.flow)
 
     async def _enqueue_notes(self) -> None:
         for job in note_jobs(self.record, self.noted, self.jobs):

@@ -185,8 +185,11 @@ async def _publish(live: LiveTurn, store: Store) -> None:
         await asyncio.sleep(FOLLOW_SECONDS)
 
 
-async def finish_late(store: Store, turn: TurnRecord, call: ToolCall) -> None:
-    """Record the result of a tool that ended after its turn. Policy `finish_and_tell` also adds a note for the model."""
+async def finish_late(store: Store, turn: TurnRecord, call: ToolCall) -> bool:
+    """Record the result of a tool that ended after its turn; return false if the turn was deleted meanwhile.
+
+    The policy `finish_and_tell` also adds a note for the model.
+    """
 
     def change(record: TurnRecord) -> None:
         for stored in record.tools:
@@ -196,4 +199,4 @@ async def finish_late(store: Store, turn: TurnRecord, call: ToolCall) -> None:
         if call.policy == "finish_and_tell" and note not in record.notes:
             record.notes.append(note)
 
-    await store.update(*turn.key, change)
+    return await store.update(*turn.key, change) is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..journal.forget import save_state_later
 from ..journal.record import Json, Status, TurnRecord
 from ..journal.stores.base import Store
 from .flow import Flow
@@ -53,16 +54,16 @@ class LiveStates:
         finally:
             self.let_go(record.conversation_id, state)
 
-    async def release(self, conversation_id: str, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
-        """Save the changes that a tool made after its turn ended, and release the state."""
+    async def release(self, record: TurnRecord, state: LiveState[Any] | None, flow: Flow | None = None) -> None:
+        """Save the changes that a tool made after its turn ended, unless the call was forgotten. Release the state."""
         try:
             changes = state.changes() if state else {}
             moved = flow.changes() if flow else {}
             if changes or moved:
-                await self._store.save_state(conversation_id, changes | moved)
+                await save_state_later(self._store, *record.key, changes | moved)
                 _mark_saved(state, changes, flow)
         finally:
-            self.let_go(conversation_id, state)
+            self.let_go(record.conversation_id, state)
 
     def let_go(self, conversation_id: str, state: LiveState[Any] | None) -> None:
         """Release the state without saving it."""

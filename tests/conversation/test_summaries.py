@@ -191,7 +191,8 @@ async def test_a_summary_that_was_lost_with_its_worker_is_made_by_the_next_one()
     assert FACT in str(speaker.requests[-1])
 
 
-async def test_a_conversation_that_was_forgotten_while_it_was_summed_up_stays_forgotten() -> None:
+@pytest.mark.parametrize("when", ["summed up", "saved"])
+async def test_a_conversation_that_is_forgotten_meanwhile_stays_forgotten(when: str) -> None:
     go, asked = asyncio.Event(), asyncio.Event()
 
     async def own(before: Summary | None, transcript: str) -> Summary:
@@ -205,7 +206,16 @@ async def test_a_conversation_that_was_forgotten_while_it_was_summed_up_stays_fo
         while not asked.is_set():
             await call.say(ANSWER)
             await asyncio.sleep(0.001)
-        await forget(store, call.conversation_id)
+        if when == "summed up":
+            await forget(store, call.conversation_id)
+        else:
+            save = store.save_state
+
+            async def forget_first(conversation_id: str, state: dict[str, Any]) -> None:
+                await forget(store, conversation_id)
+                await save(conversation_id, state)
+
+            store.save_state = forget_first  # type: ignore[method-assign]
         go.set()
         await call.app.jobs.drain(10)
         assert (await store.conversation(call.conversation_id)).state == {}

@@ -14,6 +14,8 @@ from pydantic_ai.messages import ModelMessage, ToolReturnPart, UserPromptPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
 
 from layercode_app import HookError, LayerCode, SessionEnd, Turn, VoiceAgent
+from layercode_app.conversation.states import LiveStates
+from layercode_app.journal.forget import forget
 from layercode_app.journal.record import TurnRecord
 
 from ..calling import Caller, calling, settings
@@ -120,6 +122,37 @@ async def test_a_tool_that_must_finish_outlives_its_turn_and_the_next_one_knows(
     returned = [p.content for m in shop.seen[-1] for p in m.parts if isinstance(p, ToolReturnPart)]
     assert returned == ["order 7 placed"]
     assert ("finished after the interruption" in shop.told()) == (policy == "finish_and_tell")
+
+
+@pytest.mark.parametrize("when", ["while it runs", "while its changes are saved"])
+async def test_a_tool_that_outlives_a_forgotten_call_leaves_nothing(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, released = Shop(tools={"order": "finish"}), asyncio.Event()
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    release, save = LiveStates.release, app.store.save_state
+
+    async def release_and_tell(states: LiveStates, *args: Any) -> None:
+        if when == "while its changes are saved":
+            monkeypatch.setattr(app.store, "save_state", forget_first)
+        await release(states, *args)
+        released.set()
+
+    async def forget_first(conversation_id: str, state: dict[str, Any]) -> None:
+        await forget(app.store, conversation_id)
+        await save(conversation_id, state)
+
+    monkeypatch.setattr(LiveStates, "release", release_and_tell)
+    async with calling(app) as caller:
+        await interrupt_in_the_tool(caller, shop)
+        await ended(app, caller, "ordering")
+        if when == "while it runs":
+            await forget(app.store, caller.conversation_id)
+        shop.proceed.set()
+        await released.wait()
+        kept = await app.store.conversation(caller.conversation_id)
+        assert kept.state == {}
+        assert [turn async for turn in app.store.turns()] == []
 
 
 async def test_a_tool_over_its_time_fails_for_the_model_and_the_turn_goes_on(tmp_path: Path) -> None:
