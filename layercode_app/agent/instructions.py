@@ -27,7 +27,7 @@ def prompt_of(agent: AbstractAgent[Any, Any] | None) -> str:
 
 
 def with_prompt(agent: AbstractAgent[Any, Any], prompt: str) -> list[Any]:
-    """Return the agent's instructions with another prompt. Functions and texts that are not the prompt are kept."""
+    """Return the agent's instructions with the prompt replaced. Functions and texts that are not the prompt are kept."""
     parts = instructions_of(agent)
     places = _prompt_places(parts)
     first = places[0] if places else 0

@@ -26,7 +26,7 @@ class Phrases:
 def _consists_of(words: Sequence[str], phrases: Set[tuple[str, ...]]) -> bool:
     """Return whether the words are a sequence of phrases.
 
-    One phrase may be the beginning of another, so a regular expression could take exponential time.
+    This does not use a regular expression: one phrase may be the beginning of another, so it could take exponential time.
     """
     longest = max(map(len, phrases), default=0)
     ends = {0}

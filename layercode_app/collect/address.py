@@ -155,7 +155,7 @@ def _number(text: str) -> str:
 
 
 def spell(value: str) -> str:
-    """Spell an address with example words, word by word."""
+    """Spell each word of an address with a spelling alphabet, such as "A as in Alpha"."""
     return "; ".join(with_example_words(word) for word in value.replace(",", "").split())
 
 

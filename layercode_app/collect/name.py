@@ -111,7 +111,7 @@ def say(value: str) -> str:
 
 
 def spell(value: str) -> str:
-    """Spell a name with example words, word by word."""
+    """Spell each word of a name with a spelling alphabet, such as "A as in Alpha"."""
     return "; ".join(with_example_words(word) for word in value.split())
 
 

@@ -20,7 +20,7 @@ def job_of(record: TurnRecord, number: int | str, name: str, arguments: dict[str
 
 
 def task_jobs(record: TurnRecord) -> list[Job]:
-    """Build the jobs for the task calls of a turn that are not enqueued yet."""
+    """Build a job for each task call of a turn that has not been enqueued yet."""
     return [
         job_of(record, call["number"], call["task"], call["arguments"], agent=call["agent"]) for call in record.tasks
     ]

@@ -76,7 +76,7 @@ def _check_otel(environment: Mapping[str, str]) -> None:
     protocol = environment.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "http/protobuf"
     if protocol != "http/protobuf":
         raise ConfigurationError(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL {protocol!r}: expected http/protobuf (port 4318 at most collectors)."
+            f"OTEL_EXPORTER_OTLP_PROTOCOL {protocol!r}: expected http/protobuf. Most collectors listen for it on port 4318."
         )
     sampler = environment.get("OTEL_TRACES_SAMPLER")
     if sampler and sampler not in SAMPLERS:

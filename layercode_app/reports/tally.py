@@ -78,7 +78,7 @@ class Tally:
     """Milliseconds by metric and slice."""
 
     def add(self, record: TurnRecord, *, first: bool = False, share: Share | None = None) -> None:
-        """Count a turn. For a record of data from the page, count only its usage and quality.
+        """Count a turn. If the record is of data that the page sent, count only the record's usage and quality.
 
         `first` marks the first answer in its conversation; `share` is counted instead of the record's whole usage.
         """

@@ -73,7 +73,7 @@ class Pronouncer:
         return self._run(deque(piece))
 
     def flush(self) -> str:
-        """Return the text that was held back. The text ends here."""
+        """Return the text that was held back, because no more pieces follow."""
         out: list[str] = []
         while self._held:
             pending = deque[str]()

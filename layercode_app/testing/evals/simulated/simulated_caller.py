@@ -81,7 +81,7 @@ class SimulatedCaller:
         self.account.unfinished = why if unfinished else ""
 
     def _sound(self, heard: Sequence[HeardTurn]) -> Step | None:
-        """Return the step with the listening sound, if one was planned and it cut the last reply; otherwise None."""
+        """Return the step of a planned listening sound if that sound cut the last reply; otherwise None."""
         planned, self._plan = self._plan, None
         sound = self._drill.sound if self._drill else planned.sound if planned else None
         if not (planned and sound and heard[-1].interrupted):
