@@ -30,6 +30,18 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "LOG_DIR": "", "TELEMETRY_ENABLED": "false", **more}
 
 
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:
+        # It ended just now, or this system has no such files.
+        return not Path("/proc").exists()
+
+
 def run(
     *arguments: str, cwd: Path, cold: bool = False, env: Mapping[str, str] | None = None, **more: str
 ) -> tuple[int, str]:

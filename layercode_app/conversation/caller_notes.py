@@ -103,19 +103,15 @@ async def write_notes_of_job(
 
     Forgetting ends the job. If that happens while the notes are written, they are deleted again. Raises StoreError.
     """
-    if not await _is_pending(store, job):
+    if not await store.is_pending(job):
         return False
     new = await write_notes(store, key, added, removed)
-    if await _is_pending(store, job):
+    if await store.is_pending(job):
         return True
     await write_notes(store, key, (), new)
     if not await notes_of(store, key):
         await store.forget(caller_id(key))
     return False
-
-
-async def _is_pending(store: Store, job: Job) -> bool:
-    return any(waiting.id == job.id for waiting in await store.pending_jobs())
 
 
 def _move(fact: str, source: list[str], target: list[str]) -> None:

@@ -59,8 +59,7 @@ class LiveStates:
         try:
             changes = state.changes() if state else {}
             moved = flow.changes() if flow else {}
-            if changes or moved:
-                await save_state_later(self._store, *record.key, changes | moved)
+            if (changes or moved) and await save_state_later(self._store, *record.key, changes | moved):
                 _mark_saved(state, changes, flow)
         finally:
             self.let_go(record.conversation_id, state)

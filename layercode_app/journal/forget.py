@@ -9,9 +9,10 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..exceptions import ConfigurationError
 from ..wellformed import well_formed
 from .read import sessions_in
-from .record import Json
+from .record import Json, Status
 from .stores.base import Store
 
 RECORDINGS = Path(".layercode/recordings")
@@ -83,8 +84,17 @@ async def forget_notes(store: Store, key: str) -> None:
 async def forget(
     store: Store, conversation_id: str, *, recordings: Path = RECORDINGS, exports: Path = EXPORTS
 ) -> Forgotten:
-    """Delete everything that is stored of a conversation. Missing files are not an error. Raises StoreError."""
+    """Delete everything that is stored of a conversation. Missing files are not an error.
+
+    Raises ConfigurationError if one of its turns is still running, because that turn would be stored in part. Raises
+    StoreError.
+    """
     records = [record async for record in store.turns(conversation_id=conversation_id, bodies=False)]
+    for record in records:
+        if record.status is Status.RUNNING and await store.alive(record.owner):
+            raise ConfigurationError(
+                f"A turn of {conversation_id} is still running. Forget the call when it has ended."
+            )
     done = Forgotten(conversation_id, await store.forget(conversation_id))
     paths = [export_path(conversation_id, ending, exports) for ending in ("json", "html")]
     paths += [recordings / f"{session}.wav" for session in sessions_in(records) if _is_plain(session)]

@@ -21,6 +21,7 @@ from layercode_app.agent import tool_servers
 from layercode_app.testing.call import AgentCall, open_call
 
 from ..ports import free_port
+from ..processes import runs
 from ..serving import serve
 from ..waiting import until
 
@@ -62,14 +63,7 @@ def pid_of(spoken: str) -> int:
 async def gone(pid: int) -> None:
     """Wait until a process has ended."""
 
-    def ended() -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
-
-    await until(ended)
+    await until(lambda: not runs(pid))
 
 
 @asynccontextmanager

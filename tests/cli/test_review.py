@@ -131,7 +131,7 @@ async def record(journal: str, *turns: TurnRecord) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_call_is_reviewed_when_it_has_ended_or_its_worker_is_dead(tmp_path: Path) -> None:
+async def test_a_call_is_reviewed_and_forgotten_when_it_has_ended_or_its_worker_is_dead(tmp_path: Path) -> None:
     journal = f"sqlite:///{tmp_path}/journal.db"
     store = create_store(journal)
     await store.open()
@@ -140,8 +140,11 @@ async def test_a_call_is_reviewed_when_it_has_ended_or_its_worker_is_dead(tmp_pa
     refused = await run(*review)
     assert isinstance(refused.exception, ConfigurationError)
     assert "'live' is still running. Review the call when it has ended." in str(refused.exception)
+    kept = await run("sessions", "forget", "live", "--yes", "--store", journal)
+    assert "is still running. Forget the call when it has ended." in str(kept.exception)
     await store.close()
     assert (await run(*review)).output == "live: good\n"
+    assert (await run("sessions", "forget", "live", "--yes", "--store", journal)).exit_code == 0
 
 
 QUEUE = [

@@ -205,6 +205,7 @@ async def test_notes_do_not_stay_of_what_is_forgotten_while_they_are_saved(forgo
         await call.app.jobs.drain(10)
     left = [note["text"] for note in (await store.conversation("caller:ann")).state.values() if note["text"]]
     assert left == ([] if forgotten == "caller" else ["Likes seeds."])
+    assert ("caller:ann" in await store.established()) is bool(left)
 
 
 async def test_notes_that_wait_for_a_worker_are_forgotten_with_their_caller(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Shop:
     def __init__(self, **options: Any) -> None:
         self.started = asyncio.Event()
         self.proceed = asyncio.Event()
+        self.receipts: list[str] = []
         self.seen: list[list[ModelMessage]] = []
         agent = Agent(FunctionModel(stream_function=self._model), deps_type=Turn[Orders])
 
@@ -44,9 +45,14 @@ class Shop:
             self.started.set()
             await self.proceed.wait()
             ctx.deps.state.placed += 1
+            ctx.deps.background(receipt, to="ada")
             return "order 7 placed"
 
         self.voice = VoiceAgent("shop", agent, state=Orders, **options)
+
+        @self.voice.task
+        async def receipt(to: str) -> None:
+            self.receipts.append(to)
 
     async def _model(self, messages: list[ModelMessage], info: AgentInfo) -> Any:
         self.seen.append(messages)
@@ -119,6 +125,7 @@ async def test_a_tool_that_must_finish_outlives_its_turn_and_the_next_one_knows(
         kept = await app.store.conversation(caller.conversation_id)
 
     assert kept.state == {"placed": 1, "tried": 1}
+    assert shop.receipts == ["ada"]
     returned = [p.content for m in shop.seen[-1] for p in m.parts if isinstance(p, ToolReturnPart)]
     assert returned == ["order 7 placed"]
     assert ("finished after the interruption" in shop.told()) == (policy == "finish_and_tell")
@@ -152,7 +159,11 @@ async def test_a_tool_that_outlives_a_forgotten_call_leaves_nothing(
         await released.wait()
         kept = await app.store.conversation(caller.conversation_id)
         assert kept.state == {}
+        assert await app.store.established() == []
         assert [turn async for turn in app.store.turns()] == []
+        if when == "while it runs":
+            assert not any(job.name == "task" for job in await app.store.pending_jobs())
+    assert shop.receipts == [] or when == "while its changes are saved"
 
 
 async def test_a_tool_over_its_time_fails_for_the_model_and_the_turn_goes_on(tmp_path: Path) -> None:

@@ -18,20 +18,13 @@ from layercode_app.server import tunnelling
 from layercode_app.server.tunnelling import TunnelBeside
 
 from ..calling import settings
+from ..processes import runs
 from ..support import need_program
 
 pytestmark = pytest.mark.anyio
 
 URL = "http://127.0.0.1:9"
 SECONDS = 100
-
-
-def runs(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def script(folder: Path, text: str) -> str:

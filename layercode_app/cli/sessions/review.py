@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ...exceptions import ConfigurationError
+from ...exceptions import ConfigurationError, NotRecordedError
 from ...journal.read import turns_of
 from ...journal.record import TurnRecord
 from ...journal.review import save_review
@@ -83,8 +83,8 @@ def _asked(store: str | None, conversation: str) -> bool:
         print_line((KEYS, "dim"))
         match read_key().lower():
             case "g" | "b" as key:
-                _try(partial(decide, store, conversation, good=key == "g", note=note, scenario=ScenarioOptions()))
-                return True
+                if _try(partial(decide, store, conversation, good=key == "g", note=note, scenario=ScenarioOptions())):
+                    return True
             case "n":
                 note = ask("Note", default="", show_default=False)
             case "s":
@@ -98,12 +98,14 @@ def _asked(store: str | None, conversation: str) -> bool:
                 return False
 
 
-def _try(work: Callable[[], None]) -> None:
-    """Do the work, or print why it cannot be done."""
+def _try(work: Callable[[], None]) -> bool:
+    """Do the work and return true, or print why it cannot be done."""
     try:
         work()
-    except ConfigurationError as error:
+    except (ConfigurationError, NotRecordedError) as error:
         print_block("", str(error), style="red")
+        return False
+    return True
 
 
 def write_scenario(store: str | None, conversation: str, options: ScenarioOptions) -> None:

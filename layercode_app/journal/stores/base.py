@@ -288,6 +288,10 @@ class Store(ABC):
         """Return the jobs that are not done, leased ones included."""
 
     @abstractmethod
+    async def is_pending(self, job: Job) -> bool:
+        """Return whether a job is stored and not done."""
+
+    @abstractmethod
     async def renew(self, job: Job, *, until: float) -> None:
         """Extend the lease of a job to `until` (epoch seconds), unless the job is done or deleted."""
 

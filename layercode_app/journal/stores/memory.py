@@ -240,6 +240,9 @@ class MemoryStore(Store):
     async def pending_jobs(self) -> list[Job]:
         return deepcopy(list(self._jobs.values()))
 
+    async def is_pending(self, job: Job) -> bool:
+        return job.id in self._jobs
+
     async def renew(self, job: Job, *, until: float) -> None:
         if job.id in self._jobs:
             self._leased[job.id] = until

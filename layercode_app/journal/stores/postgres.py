@@ -289,6 +289,9 @@ class PostgresStore(Store):
     async def pending_jobs(self) -> list[Job]:
         return await jobs.pending(self._link)
 
+    async def is_pending(self, job: Job) -> bool:
+        return await jobs.is_pending(self._link, job)
+
     async def renew(self, job: Job, *, until: float) -> None:
         await jobs.renew(self._link, job, until)
 

@@ -81,6 +81,12 @@ async def pending(link: Link) -> list[Job]:
     return [Job(**from_json(body)) for (body,) in rows]
 
 
+async def is_pending(link: Link, job: Job) -> bool:
+    """Return whether a job is stored and not done."""
+    sql = "SELECT 1 FROM layercode.jobs WHERE id = %s AND done_at IS NULL"
+    return bool(await link.read(sql, (storable(job.id),)))
+
+
 async def renew(link: Link, job: Job, until: float) -> None:
     """Extend the lease of a job to `until`, unless the job is done."""
     await link.run(_JOBS, (_RENEW, (_from_now(until), storable(job.id))))

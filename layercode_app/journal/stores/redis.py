@@ -235,8 +235,10 @@ class RedisStore(Store):
         return [name.decode() for name in (await self._run(("ZRANGE", ESTABLISHED, 0, -1)))[0]]
 
     async def forget(self, conversation_id: str) -> int:
+        gone = max(await self._forget(conversation_id, ""), 0)
+        # Jobs last: a worker that still found a turn of the conversation may just have enqueued one.
         await jobs.forget(self._link, conversation_id)
-        return max(await self._forget(conversation_id, ""), 0)
+        return gone
 
     async def _forget(self, conversation_id: str, before: str) -> int:
         """Delete a conversation; return its number of turns. If it was used since `before`, keep it and return -1."""
@@ -290,6 +292,9 @@ class RedisStore(Store):
 
     async def pending_jobs(self) -> list[Job]:
         return await jobs.pending(self._link)
+
+    async def is_pending(self, job: Job) -> bool:
+        return await jobs.is_pending(self._link, job)
 
     async def renew(self, job: Job, *, until: float) -> None:
         await jobs.renew(self._link, job, until)

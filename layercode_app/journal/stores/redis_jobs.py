@@ -46,6 +46,11 @@ async def pending(link: Link) -> list[Job]:
     return [Job(**from_json(body)) for body in (await link.run(("HVALS", _keys("")[1])))[0]]
 
 
+async def is_pending(link: Link, job: Job) -> bool:
+    """Return whether a job is stored and not done."""
+    return bool((await link.run(("HEXISTS", _keys("")[1], job.id)))[0])
+
+
 async def renew(link: Link, job: Job, until: float) -> None:
     """Extend the lease of a job to `until`, unless the job is done."""
     await link.script(lua.RENEW, _keys("")[:1], steady_clock.now(), job.id, until)

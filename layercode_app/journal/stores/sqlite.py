@@ -280,6 +280,9 @@ class SQLiteStore(Store):
     async def pending_jobs(self) -> list[Job]:
         return await self._read_beside(jobs.pending)
 
+    async def is_pending(self, job: Job) -> bool:
+        return await self._run(lambda db: jobs.is_pending(db, job))
+
     async def renew(self, job: Job, *, until: float) -> None:
         await self._run(lambda db: jobs.renew(db, job, until))
 

@@ -57,6 +57,11 @@ def pending(db: sqlite3.Connection) -> list[Job]:
     ]
 
 
+def is_pending(db: sqlite3.Connection, job: Job) -> bool:
+    """Return whether a job is stored and not done."""
+    return db.execute("SELECT 1 FROM jobs WHERE id = ? AND done_at IS NULL", (job.id,)).fetchone() is not None
+
+
 def renew(db: sqlite3.Connection, job: Job, until: float) -> None:
     """Extend the lease of a job to `until`, unless the job is done."""
     db.execute("UPDATE jobs SET leased_until = ? WHERE id = ? AND done_at IS NULL", (_uptime(until), job.id))

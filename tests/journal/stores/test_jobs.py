@@ -51,6 +51,20 @@ async def test_a_failed_job_is_due_again_with_its_tries_and_error(store: Store) 
     assert (again.attempts, again.error, again.payload) == (1, "ValueError: no", {"k": 1})
 
 
+async def test_a_job_is_pending_until_it_is_done_or_forgotten(store: Store) -> None:
+    done, forgotten = Job("done", "n", "a", {}, "c"), Job("forgotten", "n", "a", {}, "d")
+    for job in (done, forgotten):
+        assert not await store.is_pending(job)
+        await store.enqueue(job)
+        assert await store.is_pending(job)
+    await store.lease(now=100, seconds=60)
+    assert await store.is_pending(done)
+    await store.settle(done)
+    await store.forget("d")
+    assert not await store.is_pending(done)
+    assert not await store.is_pending(forgotten)
+
+
 async def test_a_forgotten_job_does_not_come_back(store: Store) -> None:
     await store.enqueue(Job("j", "n", "a", {}, "c"))
     job = await store.lease(now=100, seconds=60)
