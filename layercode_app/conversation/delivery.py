@@ -112,8 +112,10 @@ async def displace(store: Store, turn: TurnRecord) -> bool:
         await store.update(*turn.key, _supersede)
     else:
         ended = await store.update(*turn.key, crash)
-        # Enqueue the turn's tasks here, because the tools that added them do not run again.
-        await enqueue_tasks(ended or turn, store.enqueue)
+        # Enqueue the turn's tasks here, because the tools that added them do not run again. A turn that was deleted
+        # meanwhile has no tasks any more.
+        if ended is not None:
+            await enqueue_tasks(ended, store.enqueue)
     return False
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from layercode_app import Message, VoiceAgent
 from layercode_app.conversation.admission import TurnHandler
+from layercode_app.conversation.delivery import displace
 from layercode_app.journal.check_journal import check_journal
 from layercode_app.journal.record import ToolCall
 from layercode_app.journal.stores.base import Job, Store
@@ -88,3 +89,13 @@ async def test_not_if_its_worker_had_enqueued_it(worker: Open) -> None:
     await dies_after_a_tool(dead)
     await deliver(here, "old")
     assert await jobs(here) == ENQUEUED
+
+
+async def test_not_if_the_call_was_forgotten_before_its_turn_is_displaced(worker: Open) -> None:
+    dead, here = await worker(), await worker()
+    await dies_after_a_tool(dead)
+    read = await here.get("c", "old")
+    assert read is not None
+    await here.forget("c")
+    assert not await displace(here, read)
+    assert await jobs(here) == []
