@@ -235,7 +235,15 @@ BEGIN
 END $$;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _ENDED_ONCE)
+_OVERTAKEN = """
+    -- The end has overtaken this earlier save.
+    IF found_status <> 'running' AND save_turn.status = 'running' THEN RETURN 1; END IF;"""
+_CHANGED = """
+    IF expected IS NOT NULL AND found_revision <> expected THEN RETURN -1; END IF;"""
+_CHANGED_AGAIN = _ENDED_ONCE.replace(_OVERTAKEN + _CHANGED, _CHANGED + _OVERTAKEN)
+"""A change to a turn (with an expected revision) that the end has overtaken is made again, to the ended turn."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ENDED_ONCE, _CHANGED_AGAIN)
 """The migrations in order; the first creates version 1. A released migration is never changed."""
 VERSION = len(MIGRATIONS)
 

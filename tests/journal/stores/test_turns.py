@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
+from typing import Any
 
 import pytest
 
 from layercode_app.journal.record import Frame, Kind, Speech, Status, ToolCall, TurnRecord
 from layercode_app.journal.stores.base import LEAST_TOKENS, Store
 
+from .conftest import Open
 from .records import PLENTY, add, begin, ended, turn
 
 pytestmark = pytest.mark.anyio
@@ -163,6 +165,32 @@ async def test_changes_at_once_are_all_kept(store: Store) -> None:
     assert changed is not None
     assert sorted(changed.notes, key=int) == [str(number) for number in range(20)]
     assert await store.get("c", "t") == changed
+
+
+async def test_a_change_that_the_end_overtakes_is_made_to_the_ended_turn(
+    worker: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner ends the turn between another worker's reading and saving it."""
+    owner, other = await worker(), await worker()
+    record = (await begin(owner, turn("c", "t"))).record
+    # SQLite reads and saves a changed turn in one step.
+    save = getattr(other, "_save", None)
+
+    async def end_first(*given: Any) -> Any:
+        assert save is not None
+        monkeypatch.setattr(other, "_save", save)
+        await owner.save(ended(record))
+        return await save(*given)
+
+    if save is None:
+        await owner.save(ended(record))
+    else:
+        monkeypatch.setattr(other, "_save", end_first)
+    changed = await other.update("c", "t", lambda found: found.notes.append("late"))
+    stored = await owner.get("c", "t")
+    assert stored == changed
+    assert stored is not None
+    assert (stored.status, stored.spoken_text, stored.notes) == (Status.COMPLETE, "hi", ["late"])
 
 
 async def test_an_error_in_a_change_reaches_its_caller_and_harms_nobody_else(store: Store) -> None:
