@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..exceptions import ConfigurationError
 from ..wellformed import well_formed
-from .read import sessions_in
-from .record import Json, Status
+from .read import is_running, sessions_in
+from .record import Json
 from .stores.base import Store
 
 RECORDINGS = Path(".layercode/recordings")
@@ -91,7 +91,7 @@ async def forget(
     """
     records = [record async for record in store.turns(conversation_id=conversation_id, bodies=False)]
     for record in records:
-        if record.status is Status.RUNNING and await store.alive(record.owner):
+        if await is_running(store, record):
             raise ConfigurationError(
                 f"A turn of {conversation_id} is still running. Forget the call when it has ended."
             )

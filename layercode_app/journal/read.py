@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from ..exceptions import NotRecordedError
-from .record import Json, TurnRecord
+from .record import Json, Kind, Status, TurnRecord
 from .stores.base import Store
 from .stores.history_steps import SUMMARY
+
+LONGEST_TURN_SECONDS = 600.0
+"""A turn that began longer ago does not count as running: most likely, its end could not be saved."""
+
+
+async def is_running(store: Store, record: TurnRecord) -> bool:
+    """Return whether a worker is running the turn of a record now.
+
+    A record of a session's event does not count: if its hook fails, the record is left as running for a redelivery.
+    """
+    is_recent = time.time() - record.started_at < LONGEST_TURN_SECONDS
+    is_turn = record.status is Status.RUNNING and record.kind is not Kind.SESSION
+    return is_turn and is_recent and await store.alive(record.owner)
 
 
 async def turns_of(store: Store, conversation_id: str, *, bodies: bool = False) -> list[TurnRecord]:

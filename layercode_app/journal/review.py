@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..exceptions import ConfigurationError
-from .read import turns_of
-from .record import Status, TurnRecord
+from .read import is_running, turns_of
+from .record import TurnRecord
 from .stores.base import SPEAKING_KINDS, Store
 
 REVIEW = "review"
@@ -22,7 +22,7 @@ async def save_review(store: Store, conversation_id: str, *, good: bool, note: s
     turn = _reviewed(await turns_of(store, conversation_id))
     if turn is None:
         raise ConfigurationError(f"Nothing was said in {conversation_id!r}: there is nothing to review.")
-    if turn.status is Status.RUNNING and await store.alive(turn.owner):
+    if await is_running(store, turn):
         raise ConfigurationError(f"A turn of {conversation_id!r} is still running. Review the call when it has ended.")
 
     def change(record: TurnRecord) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from layercode_app.cli.main import app as command
 from layercode_app.exceptions import ConfigurationError
+from layercode_app.journal.read import is_running
 from layercode_app.journal.record import Kind, Speech, Status, TurnRecord
 from layercode_app.journal.stores import create_store
 from layercode_app.testing import open_call
@@ -135,7 +137,13 @@ async def test_a_call_is_reviewed_and_forgotten_when_it_has_ended_or_its_worker_
     journal = f"sqlite:///{tmp_path}/journal.db"
     store = create_store(journal)
     await store.open()
-    await store.begin(turn("live", 1, status=Status.RUNNING), history_tokens=0)
+    stuck = turn("live", 0, status=Status.RUNNING)
+    await store.begin(stuck, history_tokens=0)
+    event = turn("live", 1, status=Status.RUNNING, started_at=time.time(), kind=Kind.SESSION)
+    await store.begin(event, history_tokens=0)
+    assert not await is_running(store, stuck), "its end could not be saved"
+    assert not await is_running(store, event), "its hook has failed"
+    await store.begin(turn("live", 2, status=Status.RUNNING, started_at=time.time()), history_tokens=0)
     review = ("sessions", "review", "live", "--good", "--store", journal)
     refused = await run(*review)
     assert isinstance(refused.exception, ConfigurationError)

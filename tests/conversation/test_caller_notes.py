@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from layercode_app import Call, DeveloperError, SessionEnd, StoreError, Turn, VoiceAgent
 from layercode_app.cli.main import app
 from layercode_app.conversation.caller_notes import HEADING, LONGEST_NOTE, MOST_NOTES, read_notes, write_notes
-from layercode_app.journal.forget import forget, forget_notes
+from layercode_app.journal.forget import NOTES_OF_CALL, forget, forget_notes
 from layercode_app.journal.stores import create_store
-from layercode_app.journal.stores.base import Conversation, Store
+from layercode_app.journal.stores.base import Conversation, Job, Store
 from layercode_app.journal.stores.memory import MemoryStore
 from layercode_app.testing import open_call, scripted
 
@@ -168,6 +168,17 @@ def test_forget_shows_and_deletes_the_notes(tmp_path: Path) -> None:
     assert neither.exit_code == 2
 
 
+async def test_forget_also_deletes_the_job_that_would_take_the_first_notes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/journal.sqlite3"
+    store = create_store(url)
+    await store.open()
+    await store.enqueue(Job("j", "task", "a", {"task": NOTES_OF_CALL, "arguments": {"key": "ann"}}, "c"))
+    command = ["sessions", "forget", "--caller", "ann", "--yes", "--store", url]
+    assert (await asyncio.to_thread(CliRunner().invoke, app, command)).exit_code != 0
+    assert await store.pending_jobs() == []
+    await store.close()
+
+
 @pytest.mark.parametrize("forgotten", ["call", "caller"])
 async def test_notes_are_not_written_of_what_was_forgotten_while_the_model_wrote(forgotten: str) -> None:
     go = asyncio.Event()
@@ -186,15 +197,17 @@ async def test_notes_are_not_written_of_what_was_forgotten_while_the_model_wrote
 @pytest.mark.parametrize("forgotten", ["call", "caller"])
 @pytest.mark.parametrize("said", ["note Is allergic to nuts.", "hello"], ids=["by a tool", "after the call"])
 async def test_notes_do_not_stay_of_what_is_forgotten_while_they_are_saved(forgotten: str, said: str) -> None:
-    baker, store, saving = Baker(), MemoryStore(), asyncio.Event()
+    baker, store, saving, saved = Baker(), MemoryStore(), asyncio.Event(), list[str]()
     await write_notes(store, "ann", ["Likes seeds."])
     save = store.save_state
 
     async def forget_first(conversation_id: str, state: dict[str, Any]) -> None:
         if conversation_id == "caller:ann" and not saving.is_set():
             saving.set()
-            await (forget(store, call.conversation_id) if forgotten == "call" else forget_notes(store, "ann"))
+            # Not `forget`, which refuses while a turn runs: this job may run before the end of its turn.
+            await (store.forget(call.conversation_id) if forgotten == "call" else forget_notes(store, "ann"))
         await save(conversation_id, state)
+        saved.append(conversation_id)
 
     store.save_state = forget_first  # type: ignore[method-assign]
     async with open_call(baker.voice, store=store, **ANN) as call:
@@ -203,6 +216,7 @@ async def test_notes_do_not_stay_of_what_is_forgotten_while_they_are_saved(forgo
             await call.end()
         await saving.wait()
         await call.app.jobs.drain(10)
+    assert "caller:ann" in saved
     left = [note["text"] for note in (await store.conversation("caller:ann")).state.values() if note["text"]]
     assert left == ([] if forgotten == "caller" else ["Likes seeds."])
     assert ("caller:ann" in await store.established()) is bool(left)

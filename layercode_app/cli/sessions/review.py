@@ -62,7 +62,10 @@ def decide(store: str | None, conversation: str, *, good: bool | None, note: str
 def walk(store: str | None, found: Sequence[CallSeen]) -> None:
     """Show one call after the other, and take a verdict on each with one key."""
     for place, call in enumerate(found, 1):
-        turns = _turns(store, call.conversation_id)
+        try:
+            turns = _turns(store, call.conversation_id)
+        except NotRecordedError:
+            continue  # It was forgotten since the calls were listed.
         print_line()
         print_line((f"Call {place} of {len(found)}", "bold"))
         for reason in call.reasons:

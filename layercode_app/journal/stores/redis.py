@@ -235,8 +235,9 @@ class RedisStore(Store):
         return [name.decode() for name in (await self._run(("ZRANGE", ESTABLISHED, 0, -1)))[0]]
 
     async def forget(self, conversation_id: str) -> int:
+        await jobs.forget(self._link, conversation_id)
         gone = max(await self._forget(conversation_id, ""), 0)
-        # Jobs last: a worker that still found a turn of the conversation may just have enqueued one.
+        # Once more: a worker that still found a turn of the conversation may have enqueued a job meanwhile.
         await jobs.forget(self._link, conversation_id)
         return gone
 
