@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,9 @@ from pydantic import BaseModel
 from ..blank import is_blank
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
-from ..journal.cost import FREE_MODEL
 from .card_numbers import digit_runs, has_card_number
 from .guard import Guard
+from .verdict import verdict_on
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -26,8 +25,6 @@ SHORTEST = 4
 """A model judges only messages of at least this many words: shorter ones, such as "two, please", are mostly answers."""
 SHORTEST_RUN = 4
 """A caller may say a card number in two messages. This is the minimum number of digits in each message."""
-JUDGE_SECONDS = 5.0
-"""The timeout of a model's judgement. When it expires, the message is allowed."""
 _ATTACKS = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,30}\b(?:instructions?|prompts?|rules|guidelines|directions|"
     r"training|restrictions?|programming|you (?:were|have been) told)\b"
@@ -117,15 +114,6 @@ def _is_short(text: str) -> bool:
 
 async def _allowed(turn: Turn[Any, Any], model: Model | str | None, question: str) -> bool:
     """Return whether the model allows the message; True without a model, or if the model fails or times out."""
-    from pydantic_ai import Agent
-
-    chosen = turn.helper_model(model)
-    if chosen is None or chosen.model_name == FREE_MODEL:
-        return True
-    judge = Agent(chosen, output_type=Verdict, instructions=question, name="guard")
-    try:
-        async with asyncio.timeout(JUDGE_SECONDS):
-            return (await judge.run(turn.text)).output.allowed
-    except Exception as error:  # noqa: BLE001 - an outage of the guard's model must not end every call
-        turn.log.warning("The model of a guard failed, and the message was allowed: {}", type(error).__name__)
-        return True
+    failed = "The model of a guard failed, and the message was allowed: {}"
+    verdict = await verdict_on(turn, model, Verdict, question, name="guard", failed=failed)
+    return verdict is None or verdict.allowed

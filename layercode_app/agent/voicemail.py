@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,9 +15,9 @@ from ..conversation.flow import OPENING
 from ..conversation.plain_words import plain_words
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError
-from ..journal.cost import FREE_MODEL
 from .declaration_checks import check_greeting
 from .tool_policy import texts_of
+from .verdict import verdict_on
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -32,8 +31,6 @@ FIRST_MESSAGES = 3
 """How many of the other side's first messages in a session may be the greeting of a machine."""
 MOST_TRIES = 3
 """The agent's message is spoken at most this many times. It is repeated if the machine's greeting interrupts it."""
-MODEL_SECONDS = 5.0
-"""The timeout of a model's judgement. When it expires, the call goes on as if a person had answered."""
 _MACHINE = re.compile(
     r"\b(?:leave|record) (?:me |us |your |a )*(?:short |brief |detailed )?(?:message|name|number)"
     r"|\b(?:after|at) the (?:tone|beep|signal)\b|\b(?:voice ?mail|mailbox|answering (?:machine|service))\b"
@@ -133,21 +130,13 @@ async def machine_says(voicemail: Voicemail, turn: Turn[Any, Any]) -> bool:
     known = is_machine_text(turn.text, voicemail.phrases)
     if known is not None or voicemail.model is None:
         return bool(known)
-    from pydantic_ai import Agent
-
-    model = turn.helper_model(voicemail.model)
-    if model is None or model.model_name == FREE_MODEL:
-        return False
     question = (
         "An agent has called a number. Is the text below the recorded greeting of an answering machine, not a person?"
     )
-    judge = Agent(model, output_type=Verdict, instructions=question, name="voicemail")
-    try:
-        async with asyncio.timeout(MODEL_SECONDS):
-            return (await judge.run(turn.text)).output.is_machine
-    except Exception as error:  # noqa: BLE001 - the call goes on as if a person had answered
-        turn.log.warning("The model that recognises voicemail failed: {}", type(error).__name__)
-        return False
+    failed = "The model that recognises voicemail failed: {}"
+    verdict = await verdict_on(turn, voicemail.model, Verdict, question, name="voicemail", failed=failed)
+    # Without a verdict, the call goes on as if a person had answered.
+    return verdict is not None and verdict.is_machine
 
 
 def is_machine_text(text: str, phrases: Sequence[str] = ()) -> bool | None:

@@ -132,7 +132,7 @@ async def test_a_guard_whose_model_is_away_or_offline_allows(model: Any) -> None
 
 
 async def test_a_guard_whose_model_hangs_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layercode_app.agent.guards.JUDGE_SECONDS", 0.01)
+    monkeypatch.setattr("layercode_app.agent.verdict.VERDICT_SECONDS", 0.01)
     judge = Judge(hangs=True)
     async with open_call(guarded(stay_on_topic(["bread"], judge.model))) as call:
         turn = await call.say("What do you think about the election?")

@@ -139,7 +139,7 @@ async def test_a_function_makes_the_message_and_a_model_judges_what_is_unclear()
 
 
 async def test_while_the_model_hangs_the_call_goes_on_as_with_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("layercode_app.agent.voicemail.MODEL_SECONDS", 0.01)
+    monkeypatch.setattr("layercode_app.agent.verdict.VERDICT_SECONDS", 0.01)
 
     async def hanging(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         await asyncio.sleep(3600)
