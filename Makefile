@@ -38,12 +38,13 @@ run: $(INSTALLED) ## Start the development server and its page; no account and n
 	$(BIN)/layercode-create-app dev $(ARGS)
 
 test: $(INSTALLED) ## Run all but the slow tests: a few minutes
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not slowest" --hypothesis-profile=quick $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --hypothesis-profile=quick $(ARGS)
 
 test-all: $(INSTALLED) ## Run all tests, the slow ones included
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 check: lint coverage ## Everything a change must pass: format, lint, types, tests with branch coverage
+	$(MAKE) test-all ARGS='-m "slow or repeated or hypothesis"'
 
 lint: $(INSTALLED) ## Check format, lint, words and types
 	$(BIN)/ruff format --check .
@@ -51,9 +52,9 @@ lint: $(INSTALLED) ## Check format, lint, words and types
 	$(BIN)/python -m tests.plain_words
 	$(BIN)/mypy
 
-coverage: $(INSTALLED) ## Run all tests and report branch coverage
+coverage: $(INSTALLED) ## Run all but the slow tests and report branch coverage
 	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage $(MAKE) test-all
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml COVERAGE_FILE=$(CURDIR)/.coverage $(MAKE) test
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

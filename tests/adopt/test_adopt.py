@@ -157,7 +157,7 @@ def test_what_is_written_loads_runs_and_type_checks(project: Path) -> None:
     assert played.count('"passed": true') >= len(names)
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 def test_what_is_written_type_checks_as_it_is_and_filled_in(project: Path) -> None:
     for name in (*NEED_NOTHING, *TO_FILL_IN):
         adopted(project, f"shop.support:{name}", "--name", f"my_{name}")
@@ -200,7 +200,6 @@ def test_a_test_of_what_is_not_filled_in_says_where(project: Path) -> None:
         ("shouting", 'yield Call("final_result", {"text": "Hello"})'),
     ],
 )
-@pytest.mark.slow
 def test_the_types_of_the_agent_decide_what_is_written(name: str, written: str, project: Path) -> None:
     made = adopt(f"shop.support:{name}")
     assert written in made.files[f"agents/{made.name}.py"]
@@ -248,7 +247,6 @@ def test_the_folder_of_agent_files_is_the_projects(project: Path) -> None:
     assert told["files"][0] == "voices/helper.py"
 
 
-@pytest.mark.slow
 def test_no_file_is_overwritten_but_with_force(project: Path) -> None:
     adopted(project, "shop.one")
     (project / "tests" / "test_helper.py").unlink()
@@ -265,7 +263,6 @@ def test_no_file_is_overwritten_but_with_force(project: Path) -> None:
     assert "VoiceAgent" in (project / "agents" / "helper.py").read_text()
 
 
-@pytest.mark.slow
 def test_a_file_that_cannot_be_written_leaves_everything_as_it_was(project: Path) -> None:
     adopted(project, "shop.one")
     (project / "agents" / "helper.py").write_text("mine = 1\n")

@@ -178,7 +178,7 @@ async def test_fillers_cover_a_model_that_hangs_and_stop_at_its_first_word(
     ]
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_no_gap_is_longer_than_4_seconds_with_default_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

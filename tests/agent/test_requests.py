@@ -265,7 +265,6 @@ async def test_a_failed_chain_names_the_models_that_failed(monkeypatch: pytest.M
     assert record.model == MAIN
 
 
-@pytest.mark.slow
 async def test_requests_in_a_loop_do_not_fill_the_journal_and_lose_no_tokens() -> None:
     voice = VoiceAgent("looping")
 

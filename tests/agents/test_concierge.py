@@ -17,7 +17,6 @@ pytestmark = pytest.mark.anyio
 LINE = {"from_phone_number": "+14155550199"}
 
 
-@pytest.mark.slow
 async def test_a_guest_is_known_in_the_next_call() -> None:
     agent, store = find_agent("concierge", AGENTS), MemoryStore()
     async with open_call(agent, store=store, conversation_id="monday") as call:

@@ -24,7 +24,7 @@ def test_every_agent_has_one() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.slowest
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 async def test_it_passes_with_every_seed(path: Path) -> None:
     played = await evaluate(load(path), agents=AGENTS, repeat=times(10), seed=1, concurrency=10)

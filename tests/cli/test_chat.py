@@ -189,7 +189,6 @@ def piped(project: Path, given: bytes) -> tuple[int, str, str]:
         return code, output.read().decode(), errors.read().decode()
 
 
-@pytest.mark.slow
 def test_lines_of_a_file_are_said_with_what_is_no_text_replaced(project: Path) -> None:
     code, output, errors = piped(project, b"one\r\n\ncaf\xe9 ol\xc3\xa9\n" + b"y" * 100_000 + b"\nlast")
     assert code == 0

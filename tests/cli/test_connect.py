@@ -40,7 +40,6 @@ def variables(folder: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-@pytest.mark.slow
 async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> None:
     before = f"# mine\nLAYERCODE_API_KEY={KEY}\nLAYERCODE_WEBHOOK_SECRET=dev-made-up\nLOG_LEVEL=INFO\n"
     (tmp_path / ".env").write_text(before)
@@ -103,7 +102,6 @@ async def test_from_an_empty_env_to_the_first_call_and_back(tmp_path: Path) -> N
         ("dies", None, "Lost connection with the edge"),
     ],
 )
-@pytest.mark.slow
 async def test_it_ends_with_an_error_when_the_tunnel_is_lost(
     tmp_path: Path, how: str, public: str | None, why: str
 ) -> None:

@@ -147,7 +147,6 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_the_table_moves_on_and_is_gone_when_the_report_is_printed(project: Path) -> None:
     with terminal("eval", "calls.yaml", cwd=project) as opened:
         seen = plain(opened.wait_for("turn 2", "1 of 2 runs finished"))

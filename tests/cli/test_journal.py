@@ -42,7 +42,6 @@ def url_of(folder: Path, name: str = "journal") -> str:
     return f"sqlite:///{folder}/{name}.sqlite3"
 
 
-@pytest.mark.slow
 def test_info_shows_the_store_and_its_size(tmp_path: Path) -> None:
     filled(url_of(tmp_path), 25)
     code, printed = run("journal", "info", "--store", url_of(tmp_path), cwd=tmp_path)
@@ -54,7 +53,6 @@ def test_info_shows_the_store_and_its_size(tmp_path: Path) -> None:
     assert found["bytes"] > 1000
 
 
-@pytest.mark.slow
 def test_a_journal_is_copied_to_postgres_and_back(tmp_path: Path, postgres_server: PostgresServer) -> None:
     postgres_server.clear()
     filled(url_of(tmp_path), 25)
@@ -76,7 +74,6 @@ def test_a_journal_is_not_copied_into_itself(tmp_path: Path) -> None:
     assert "same journal" in printed
 
 
-@pytest.mark.slow
 def test_an_export_has_a_masked_row_for_each_turn(tmp_path: Path) -> None:
     filled(url_of(tmp_path), 12)
     code, printed = run("journal", "export", "--store", url_of(tmp_path), cwd=tmp_path)
@@ -94,7 +91,6 @@ def test_an_export_has_a_masked_row_for_each_turn(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o77 == 0
 
 
-@pytest.mark.slow
 def test_parquet_has_the_columns_of_the_rows(tmp_path: Path) -> None:
     filled(url_of(tmp_path), 1100, timings={"ttfs": 10.5}, cost=0.25, usage={"requests": 1})
     file = tmp_path / "turns.parquet"
@@ -117,7 +113,6 @@ def test_parquet_is_not_written_to_stdout(format_: str, tmp_path: Path) -> None:
     assert "--output" in printed
 
 
-@pytest.mark.slow
 def test_check_finds_and_ends_the_turn_of_a_dead_worker(tmp_path: Path) -> None:
     async def die(store: Store) -> None:
         await begin(store, TurnRecord("c", "stuck", Kind.MESSAGE, "a", started_at=1.0))

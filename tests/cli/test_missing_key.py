@@ -159,7 +159,6 @@ def test_the_model_is_the_real_one_once_its_key_is_set(tmp_path: Path, monkeypat
     assert voice.model.model_name == "gpt-5-mini"
 
 
-@pytest.mark.slow
 def test_run_refuses_for_a_helper_agent_too_and_chat_lets_it_answer_offline(tmp_path: Path) -> None:
     project(tmp_path)
     (tmp_path / "agents" / "shop.py").write_text(HELPED)

@@ -22,7 +22,6 @@ def older(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(ROOT), str(folder.parent)])}
 
 
-@pytest.mark.slow
 def test_doctor_warns_of_it(older: dict[str, str], tmp_path: Path) -> None:
     _, printed = run("doctor", "--offline", cwd=tmp_path, COLUMNS="300", env=older)
     assert SAID in printed, printed

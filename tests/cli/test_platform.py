@@ -38,7 +38,6 @@ async def platform(cwd: Path, url: str, *arguments: str, stdin: str = "", **env:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.mark.slow
 async def test_agents_are_listed_made_and_pointed_elsewhere(tmp_path: Path) -> None:
     async with serve(create_emulator("https://old.example", "test-secret", api_key=KEY)) as base:
         url = f"{base}/v1"
@@ -112,7 +111,6 @@ async def test_a_recording_is_written(tmp_path: Path) -> None:
     assert (ran.code, (tmp_path / "call.wav").read_bytes()) == (0, b"RIFF....")
 
 
-@pytest.mark.slow
 async def test_a_call_is_made_only_after_a_yes(tmp_path: Path) -> None:
     options = ("call", "--from", "+15550001", "--to", "+15550002")
     async with far_side(answer(200, {"conversation_id": "c9"})) as far:
@@ -126,7 +124,6 @@ async def test_a_call_is_made_only_after_a_yes(tmp_path: Path) -> None:
     assert far.asked[0].json == {"from_phone_number": "+15550001", "to_phone_number": "+15550002"}
 
 
-@pytest.mark.slow
 async def test_errors_are_one_line_with_a_stable_exit_code(tmp_path: Path) -> None:
     async with far_side(answer(402, {"error": "Insufficient balance"})) as far:
         refused = await platform(tmp_path, far.url, "agents", "create")

@@ -17,7 +17,7 @@ from ..serving import serve
 from ..thoroughness import times
 from ..waiting import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.repeated]
 
 BATCHES, CALLERS = times(12), 25
 IN_THE_MIDDLE = ModelServer(reply=lambda messages: "word " * 2_000, delay=0.1)

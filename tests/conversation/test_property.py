@@ -411,6 +411,7 @@ def _prefix_of_words(text: str, count: int) -> str:
     return text[:end]
 
 
+@pytest.mark.repeated
 @pytest.mark.parametrize("kind", STORES)
 def test_random_conversations(kind: str, request: pytest.FixtureRequest) -> None:
     try_at_random(Conversation, kind, request, examples=40, steps=12)

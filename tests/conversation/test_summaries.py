@@ -95,7 +95,7 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("turns", "budget", "share"), [(90, BUDGET, 0.85), pytest.param(600, 8000, 0.9, marks=pytest.mark.slowest)]
+    ("turns", "budget", "share"), [(90, BUDGET, 0.85), pytest.param(600, 8000, 0.9, marks=pytest.mark.slow)]
 )
 async def test_a_fact_of_turn_3_is_in_the_last_request_and_requests_begin_alike(
     turns: int, budget: int, share: float

@@ -161,6 +161,7 @@ class LongCall(StoreMachine):
             assert kept["facts"] == self.facts[: len(kept["facts"])]
 
 
+@pytest.mark.repeated
 @pytest.mark.parametrize("kind", STORES)
 def test_random_long_calls(kind: str, request: pytest.FixtureRequest) -> None:
     try_at_random(LongCall, kind, request, examples=16, steps=15)

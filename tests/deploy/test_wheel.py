@@ -67,7 +67,7 @@ def test_the_links_of_the_documentation_work_in_the_package(wheel: Path, tmp_pat
     assert [f"{page.name}: {link}" for page, link in local if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 @pytest.mark.parametrize("version", PYTHONS)
 def test_the_wheel_installs_offline_compiles_and_starts(wheel: Path, version: str, tmp_path: Path) -> None:
     def run(*command: str | Path, **env: str) -> str:

@@ -184,7 +184,6 @@ async def test_the_agent_hangs_up(tmp_path: Path) -> None:
     assert call["ending"] == {"how": "agent", "text": "The agent hung up."}
 
 
-@pytest.mark.slow
 async def test_an_impatient_caller_interrupts_and_the_same_seed_does_the_same(tmp_path: Path) -> None:
     write(tmp_path)
     async with dev_server(tmp_path, voice=Silence(pace=20)) as app:
@@ -226,7 +225,6 @@ async def test_a_call_is_stopped_at_any_moment(tmp_path: Path, scenario: str) ->
     assert again.json()["ending"] == over["ending"]
 
 
-@pytest.mark.slow
 async def test_a_persona_is_played_by_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def reply(messages: list[dict[str, Any]]) -> str:
         said = str(messages[-1]["content"])

@@ -15,7 +15,7 @@ from .tutorial import PAGES, Reader
 KNOWN = re.compile(r"skip: \S.{14,}|file: \S+|background: http://\S+|expect")
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_every_step_of_the_tutorial_works(tmp_path: Path) -> None:
     reader = Reader(tmp_path, free_port())

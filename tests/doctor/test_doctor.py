@@ -118,7 +118,6 @@ async def test_offline_asks_nobody(tmp_path: Path) -> None:
     assert (report.code, far.asked) == (0, [])
 
 
-@pytest.mark.slow
 async def test_what_is_broken_is_named_with_its_mend(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents/broken.py").write_text("import no_such_module_at_all\n")
@@ -134,7 +133,6 @@ async def test_what_is_broken_is_named_with_its_mend(tmp_path: Path) -> None:
     assert "no_such_module_at_all" in report.line("agent file broken.py")["detail"]
 
 
-@pytest.mark.slow
 async def test_an_agent_that_there_is_not(tmp_path: Path) -> None:
     report = await doctor(tmp_path, "--offline", "--agent", "nobody", LAYERCODE_WEBHOOK_SECRET=SECRET)
     assert (report.code, report.state("agent")) == (1, "failed")
@@ -156,7 +154,6 @@ async def test_passwords_in_addresses_are_not_shown(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.slow
 async def test_services_that_refuse(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     late = formatdate(1_000_000_000, usegmt=True)
@@ -179,7 +176,6 @@ async def test_services_that_refuse(tmp_path: Path) -> None:
     assert report.code == 1
 
 
-@pytest.mark.slow
 async def test_a_webhook_that_leads_elsewhere_or_has_another_secret(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     async with everything(tmp_path) as env:
@@ -206,7 +202,6 @@ async def test_a_server_of_another_project_is_not_taken_for_this_ones(tmp_path: 
     assert other.line("port")["fix"]
 
 
-@pytest.mark.slow
 async def test_a_port_that_something_else_holds(tmp_path: Path) -> None:
     async with far_side(answer(200, {"status": "ok"})) as far:
         port = far.url.removesuffix("/v1").rpartition(":")[2]

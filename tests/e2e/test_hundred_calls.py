@@ -23,7 +23,7 @@ from ..calling import SECRET, settings
 from ..serving import serve
 from ..thoroughness import times
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.repeated]
 
 CALLS, TURNS = times(100), 5
 WORDS = "one two three four five six seven eight nine ten. "

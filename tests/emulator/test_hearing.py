@@ -291,7 +291,7 @@ async def test_what_is_said_is_a_message_with_its_interim_transcripts(monkeypatc
     assert lines == []
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_speech_interrupts_and_a_client_that_falls_silent_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hearing, "SILENCE_SECONDS", 0.05)
     async with serve(Service(), lifespan="off") as url, heard_by(picked(url), pace=1) as (p, client, _):

@@ -23,7 +23,7 @@ from .hosts import HOSTS, SECRET, Fleet, fleet
 
 CALLS, TURNS = int(os.environ.get("FLEET_CALLS", "0")), 10
 BY_HAND = pytest.mark.skipif(not CALLS, reason="held by hand: FLEET_CALLS=200 pytest tests/fleet")
-pytestmark = [BY_HAND, pytest.mark.anyio, pytest.mark.slowest, pytest.mark.timeout(900)]
+pytestmark = [BY_HAND, pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(900)]
 AT_ONCE = 15
 KILL_SECONDS = 3.0
 

@@ -67,7 +67,7 @@ async def leaves_nothing(agent: VoiceAgent[Any, Any], tmp_path: Path, load: Load
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("name", ["echo", pytest.param("bakery", marks=pytest.mark.slowest)])
+@pytest.mark.parametrize("name", ["echo", pytest.param("bakery", marks=pytest.mark.slow)])
 async def test_a_turn_leaves_nothing_to_the_garbage_collector(left: Left, tmp_path: Path, name: str) -> None:
     await leaves_nothing(find_agent(name, ROOT / "agents"), tmp_path, Load(callers=2, turns=3), left)
 

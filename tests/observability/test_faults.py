@@ -60,9 +60,9 @@ def count_warnings(printed: str) -> dict[str, int]:
     "mood",
     [
         "refused",
-        pytest.param("error", marks=pytest.mark.slowest),
-        pytest.param("garbage", marks=pytest.mark.slowest),
-        pytest.param("hang", marks=pytest.mark.slowest),
+        pytest.param("error", marks=pytest.mark.slow),
+        pytest.param("garbage", marks=pytest.mark.slow),
+        pytest.param("hang", marks=pytest.mark.slow),
     ],
 )
 async def test_turns_go_on_and_each_sink_warns_once(mood: str, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_a_sink_that_comes_back_says_so_and_warns_again_in_the_next_outage
     assert printed.count(works) == 1
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slowest)])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 async def test_sigterm_loses_nothing_of_a_finished_turn(workers: str, tmp_path: Path) -> None:
     turns = 24
     with collecting() as collector:

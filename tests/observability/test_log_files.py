@@ -238,7 +238,7 @@ async def test_a_container_that_may_write_one_folder_only(folder: str, tmp_path:
     else True,
     reason="this machine lets nobody make a mount namespace",
 )
-@pytest.mark.slowest
+@pytest.mark.slow
 def test_a_file_system_that_is_read_only_but_for_one_folder(tmp_path: Path) -> None:
     writable = tmp_path / "writable"
     writable.mkdir()

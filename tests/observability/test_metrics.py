@@ -74,7 +74,7 @@ async def test_interrupted_turns_are_counted_and_kept_out_of_the_latencies(tmp_p
     assert 'layercode_turn_ttfs_seconds_count{agent="observed"}' not in seen
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_two_servers_of_two_workers_show_the_whole_host(tmp_path: Path) -> None:
     folder = str(tmp_path / "metrics")
     for name in ("a", "b"):

@@ -94,7 +94,6 @@ async def play(folder: Path, head: str, **env: str) -> Seen:
             return Seen(ours, theirs, server.printed, lines)
 
 
-@pytest.mark.slow
 async def test_every_sink_is_kept(tmp_path: Path) -> None:
     seen = await play(tmp_path, HEAD + TRACED, OTEL_EXPORTER_OTLP_ENDPOINT="{url}", SENTRY_DSN="{dsn}")
     for advice in ("LOG_LEVEL, LOG_FORMAT or LOG_DIR", "Set SENTRY_DSN", "LOGFIRE_TOKEN", "LAYERCODE_CAPTURE_CONTENT"):
@@ -113,7 +112,7 @@ async def test_every_sink_is_kept(tmp_path: Path) -> None:
     assert seen.theirs.errors() == []
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_the_dsn_of_an_agent_file_is_used_by_the_client_that_masks(tmp_path: Path) -> None:
     seen = await play(tmp_path, HEAD)
     assert any("but its DSN is used" in line["message"] for line in seen.lines)
@@ -123,7 +122,7 @@ async def test_the_dsn_of_an_agent_file_is_used_by_the_client_that_masks(tmp_pat
     assert b"secretly" not in seen.theirs.raw
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_telemetry_that_is_off_stays_off(tmp_path: Path) -> None:
     seen = await play(tmp_path, HEAD, TELEMETRY_ENABLED="false")
     assert seen.theirs.bodies == []

@@ -107,7 +107,6 @@ async def test_no_span_is_sent_where_a_variable_says_so(env: dict[str, str], tmp
     assert collector.spans() == []
 
 
-@pytest.mark.slow
 async def test_the_tail_keeps_failed_and_slow_turns(tmp_path: Path) -> None:
     with collecting() as collector:
         env = {"LAYERCODE_TRACE_RATE": "0", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
@@ -142,7 +141,6 @@ async def ask(turn: Turn) -> str:
 """
 
 
-@pytest.mark.slow
 async def test_requests_have_spans_and_only_listed_hosts_are_sent_the_trace(tmp_path: Path) -> None:
     with collecting() as collector, collecting() as listed, collecting() as other:
         own = listed.url.replace("127.0.0.1", "localhost")

@@ -110,7 +110,6 @@ def test_the_platform(command: Command, words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("path", ["answers", "refuses"])
-@pytest.mark.slow
 def test_a_backend(command: Command, server: str, path: str) -> None:
     url = f"{server}/{path}"
     for more in ((), ("--json",)):

@@ -136,7 +136,7 @@ async def started(
 TAKE = ("--update-webhook", "--yes")
 
 
-@pytest.mark.parametrize("how", ["normal", "late", "noise", pytest.param("stubborn", marks=pytest.mark.slowest)])
+@pytest.mark.parametrize("how", ["normal", "late", "noise", pytest.param("stubborn", marks=pytest.mark.slow)])
 async def test_the_webhook_comes_here_and_goes_back(tmp_path: Path, how: str) -> None:
     async with platform() as api, started(tmp_path, api, how, *TAKE) as run:
         await run.until_webhook(run.ours)
@@ -210,7 +210,6 @@ async def test_what_somebody_changed_meanwhile_stays(tmp_path: Path) -> None:
         assert await run.webhook() == "https://colleague.example"
 
 
-@pytest.mark.slow
 async def test_a_second_process_does_not_take_what_the_first_holds(tmp_path: Path) -> None:
     async with platform() as api, started(tmp_path, api, "normal", *TAKE) as first:
         await first.until_webhook(first.ours)

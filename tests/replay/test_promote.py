@@ -62,7 +62,6 @@ async def test_a_promoted_call_says_nothing_of_the_caller_and_passes_at_once(tmp
     assert isinstance(again.exception, ConfigurationError)
 
 
-@pytest.mark.slow
 async def test_a_call_in_which_everything_is_personal_still_passes(tmp_path: Path) -> None:
     async with open_call(find_agent("phone_intake", AGENTS)) as call:
         await call.greet(from_phone_number="+14155550199")

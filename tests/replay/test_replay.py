@@ -57,7 +57,6 @@ async def test_the_same_agent_differs_in_nothing(bakery: tuple[str, ...]) -> Non
     assert "Not compared in turn 2, 3, 4, 5: data" in shown.stdout
 
 
-@pytest.mark.slow
 async def test_a_changed_tool_is_named_with_what_was_recorded_and_what_came(
     bakery: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -82,7 +81,6 @@ async def test_a_changed_tool_is_named_with_what_was_recorded_and_what_came(
     assert "4 of 5 turns differ." in shown.stdout
 
 
-@pytest.mark.slow
 async def test_a_tool_that_takes_other_arguments_is_a_difference_and_no_crash(
     bakery: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -95,7 +93,6 @@ async def test_a_tool_that_takes_other_arguments_is_a_difference_and_no_crash(
     assert "The agent has changed" in (await run(*bakery)).stdout
 
 
-@pytest.mark.slow
 async def test_another_prompt_is_a_difference_although_the_answers_are_recorded_ones(
     bakery: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -127,7 +124,6 @@ async def test_an_exported_file_is_replayed_like_the_journal(bakery: tuple[str, 
     assert (code, differing(result)[2][0]["came"]) == (1, "The basket comes to 5 euros.")
 
 
-@pytest.mark.slow
 async def test_what_cannot_be_replayed_exits_with_2(bakery: tuple[str, ...], tmp_path: Path) -> None:
     _, conversation, *rest = bakery
     (tmp_path / "wrong.json").write_text('[{"turn_id": "t"}]')
@@ -180,7 +176,6 @@ def found(result: Replay) -> list[tuple[int, str, Any, Any]]:
         ("phone_intake", ["Ada", "It is 415 555 0199", "It is 415 555 0199", "tomorrow", "yes"]),
     ],
 )
-@pytest.mark.slow
 async def test_hooks_helpers_and_hang_ups_are_replayed(name: str, said: list[str]) -> None:
     agent = find_agent(name, AGENTS)
     call = await recorded(agent, *said)

@@ -17,7 +17,7 @@ from .making import clean, made
 from .test_update import committed, git
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.timeout(900)
 def test_make_test_passes_in_the_checkout_of_a_colleague(tmp_path: Path) -> None:

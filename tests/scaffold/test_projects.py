@@ -36,7 +36,7 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {agent: project(root / f"my_{agent}", agent) for agent in AGENTS}
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 def test_every_combination_parses_and_has_the_same_code_as_its_agent(tmp_path: Path) -> None:
     for agent in AGENTS:
         plain: dict[str, str] = {}
@@ -72,7 +72,7 @@ def test_the_code_is_formatted(projects: dict[str, Path]) -> None:
     assert formatted.returncode == 0, formatted.stdout
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 def test_the_code_is_typed_strictly(projects: dict[str, Path], tmp_path: Path) -> None:
     """One call, for one reading of the libraries: a whole project, the agents of all, and the shipped agents."""
     whole = projects["starter"]
@@ -87,7 +87,7 @@ def test_the_code_is_typed_strictly(projects: dict[str, Path], tmp_path: Path) -
     assert checked.returncode == 0, checked.stdout[:2000]
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 def test_the_tests_of_every_agent_pass(projects: dict[str, Path], tmp_path: Path) -> None:
     # All of them in one process, as one project with nine agents: every name in them is the agent's own.
     for folder in projects.values():
@@ -101,7 +101,7 @@ def test_the_tests_of_every_agent_pass(projects: dict[str, Path], tmp_path: Path
     assert f"{3 * len(projects)} passed" in result.stdout
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 def test_the_scenario_of_every_agent_passes(projects: dict[str, Path]) -> None:
     for folder in projects.values():
         scenarios = [str(path.relative_to(folder)) for path in folder.glob("evals/*.yaml")]

@@ -37,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.whl"))
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.timeout(900)
 def test_make_test_and_make_run_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:

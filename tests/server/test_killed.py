@@ -23,7 +23,7 @@ from ..waiting import until
 pytestmark = pytest.mark.anyio
 
 CALLS = 200
-SLOW_ELSEWHERE = ["sqlite", *(pytest.param(kind, marks=pytest.mark.slowest) for kind in SERVERS)]
+SLOW_ELSEWHERE = ["sqlite", *(pytest.param(kind, marks=pytest.mark.slow) for kind in SERVERS)]
 APOLOGY = "Sorry, the test apologises."
 
 

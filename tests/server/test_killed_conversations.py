@@ -18,7 +18,7 @@ from ..journals import journal_url
 from ..served import TEXT
 from ..server_process import SECRET, ServerProcess
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 HEARD = "The tower was built"
 CUT = {"interruption_context": {"previous_turn_interrupted": True, "text_heard": HEARD, "assistant_turn_id": "r1"}}

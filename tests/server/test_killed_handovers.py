@@ -16,7 +16,7 @@ from ..journals import journal_url
 from ..server_process import SECRET, ServerProcess, server_on
 from .leaving import heard_until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -19,7 +19,7 @@ from ..journals import journal_url
 from ..server_process import SECRET, ServerProcess, server_on
 from .leaving import heard_until, killed_at
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 LIKES = "I like rye."
 APOLOGY = "Sorry, I lost that."

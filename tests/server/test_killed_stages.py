@@ -15,7 +15,7 @@ from ..journals import journal_url
 from ..server_process import SECRET, ServerProcess, server_on
 from .leaving import heard_until, killed_at
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 NAME, DAY, DONE = "I have taken down the name", "I have taken down the day", "All is taken down."
 

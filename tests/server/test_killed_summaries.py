@@ -14,7 +14,7 @@ from ..calling import Caller
 from ..journals import journal_url
 from ..server_process import SECRET, ServerProcess, server_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 LONG = "I tell you something long, so that the history is soon full. " * 8
 

@@ -99,7 +99,7 @@ def assert_ended_once(streams: list[Stream]) -> None:
     assert {stream.types[-1] for stream in streams} == {"response.end"}
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_300_streams_finish_within_the_drain_period(tmp_path: Path) -> None:
     async with running(tmp_path, LAYERCODE_DRAIN_SECONDS="300") as server:
         tasks = await begin(server, 300, "1000 0.4")
@@ -180,7 +180,7 @@ async def test_turns_past_the_limit_hear_that_it_is_busy_and_the_others_are_not_
     assert after.spoken == "Word 0, "
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_while_one_worker_drains_the_others_take_the_calls(tmp_path: Path) -> None:
     # A worker is ready only after more than the five seconds that uvicorn would wait for it.
     async with running(tmp_path, "--workers", "2", LAYERCODE_DRAIN_SECONDS="60", LOADING_SECONDS="6") as server:

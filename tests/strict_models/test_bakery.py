@@ -38,7 +38,7 @@ def bakery(model: Any) -> Any:
     return voice
 
 
-KINDS = [pytest.param(kind, marks=() if kind is StrictResponses else pytest.mark.slowest) for kind in ALL]
+KINDS = [pytest.param(kind, marks=() if kind is StrictResponses else pytest.mark.slow) for kind in ALL]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -331,7 +331,7 @@ def test_random_conversations(machine: Any) -> None:
     hold(machine, 10)
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_2000_random_conversations(machine: Any) -> None:
     hold(machine, 500)

@@ -91,7 +91,6 @@ async def test_every_turn_is_measured_and_every_caller_has_a_conversation() -> N
     assert sorted(map(len, server.said.values())) == [3, 3, 3, 3]
 
 
-@pytest.mark.slow
 async def test_what_is_said_may_be_given() -> None:
     server = Server()
     async with serve(server) as url:
@@ -99,7 +98,6 @@ async def test_what_is_said_may_be_given() -> None:
     assert list(server.said.values()) == [["One", "Two", "One"]]
 
 
-@pytest.mark.slow
 async def test_callers_who_are_together_wait_for_each_other() -> None:
     server = Timed()
     async with serve(server) as url:
@@ -109,7 +107,6 @@ async def test_callers_who_are_together_wait_for_each_other() -> None:
     assert second[0] > first[-1]
 
 
-@pytest.mark.slow
 async def test_interrupted_turns_are_kept_out_of_the_times() -> None:
     async with serve(Server()) as url:
         measured = await bench(target(url), Load(callers=4, turns=5, interrupt=0.5), seed=1)
@@ -117,7 +114,6 @@ async def test_interrupted_turns_are_kept_out_of_the_times() -> None:
     assert len(measured.total) == 20 - measured.interrupted
 
 
-@pytest.mark.slow
 async def test_failures_are_counted_by_what_they_are() -> None:
     load = Load(callers=2, turns=1, timeout=30)
     async with serve(frames.NeverEnds()) as url:
@@ -129,7 +125,6 @@ async def test_failures_are_counted_by_what_they_are() -> None:
     assert (await bench(target(f"http://127.0.0.1:{free_port()}"), load)).errors == {"unreachable": 2}
 
 
-@pytest.mark.slow
 async def test_an_answer_that_does_not_come_is_an_error() -> None:
     async def silent(scope: Any, receive: Any, send: Any) -> None:
         while scope["type"] == "http" and (await receive())["type"] != "http.disconnect":
@@ -139,7 +134,6 @@ async def test_an_answer_that_does_not_come_is_an_error() -> None:
         assert (await bench(target(url), Load(callers=2, turns=1, timeout=0.2))).errors == {"timeout": 2}
 
 
-@pytest.mark.slow
 async def test_an_agent_that_never_speaks_is_an_error() -> None:
     async def mute(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -155,7 +149,6 @@ async def test_an_agent_that_never_speaks_is_an_error() -> None:
     assert (measured.turns, measured.ttfs) == (0, [])
 
 
-@pytest.mark.slow
 async def test_a_connection_that_the_server_closed_is_opened_again() -> None:
     server = HangsUp()
     async with await asyncio.start_server(server.answer, "127.0.0.1", 0) as listening:
@@ -203,7 +196,7 @@ def test_what_was_not_measured_has_no_ratio() -> None:
     assert remote.to_json()["server"] is None
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_rounds_alternate_and_every_first_turn_is_not_counted() -> None:
     one, two = Timed(), Timed()
     async with serve(one) as first, serve(two) as second:
@@ -286,7 +279,7 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
     assert [path.name for path in tmp_path.iterdir()] == ["bench.html"]
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 def test_agents_are_served_for_the_measurement_and_compared(compared: dict[str, Any]) -> None:
     names = [(one["target"], one["arrivals"]) for one in compared["targets"]]
     assert names == [("echo", "spread"), ("bakery", "spread"), ("echo", "together"), ("bakery", "together")]
@@ -299,7 +292,6 @@ def test_agents_are_served_for_the_measurement_and_compared(compared: dict[str, 
     assert not [words for words in left if "layercode_app run" in words]
 
 
-@pytest.mark.slow
 def test_an_unknown_agent_and_a_missing_secret(tmp_path: Path) -> None:
     def run(*words: str) -> tuple[int, str]:
         done = forked.run(["-m", "layercode_app", "bench", *words], cwd=tmp_path, env=clean_environment())
@@ -344,7 +336,6 @@ def test_people_see_the_figures_and_what_failed() -> None:
     assert not re.search(r"<script|https?://(?!x)", page)
 
 
-@pytest.mark.slow
 async def test_requests_that_the_server_sent_twice_are_shown(tmp_path: Path) -> None:
     sent = 0
 

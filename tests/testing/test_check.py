@@ -111,7 +111,7 @@ def test_every_fault_has_its_check() -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [pytest.param(fault, marks=[pytest.mark.slowest] if fault in SLOW else []) for fault in FOUND_BY],
+    [pytest.param(fault, marks=[pytest.mark.slow] if fault in SLOW else []) for fault in FOUND_BY],
     ids=lambda fault: fault.__name__,
 )
 async def test_a_planted_fault_is_found(fault: type[Server]) -> None:
@@ -122,7 +122,6 @@ async def test_a_planted_fault_is_found(fault: type[Server]) -> None:
     assert report.failed[0].detail
 
 
-@pytest.mark.slow
 async def test_a_right_server_passes() -> None:
     async with serve(Server()) as url:
         report = await run_checks(url, SECRET, limits=PATIENT)
@@ -151,8 +150,8 @@ async def test_our_server_passes_with_every_store(store: str, tmp_path: Path, re
     [
         "echo",
         "bakery",
-        pytest.param("concierge", marks=pytest.mark.slowest),
-        pytest.param("helpdesk", marks=pytest.mark.slowest),
+        pytest.param("concierge", marks=pytest.mark.slow),
+        pytest.param("helpdesk", marks=pytest.mark.slow),
         "phone_intake",
     ],
 )

@@ -34,7 +34,7 @@ async def call(url: str, conversation: str) -> str:
         return (await Caller(client, conversation).say("hello")).spoken
 
 
-@pytest.mark.slowest
+@pytest.mark.slow
 async def test_an_alert_fires_once_and_a_budget_is_counted_once(tmp_path: Path, journal: str) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "priced.py").write_text(AGENT)

@@ -77,7 +77,6 @@ async def test_a_lock_that_stays_becomes_an_error_and_then_recovers(
     assert (await begin(store, turn())).outcome == "new"
 
 
-@pytest.mark.slow
 async def test_the_write_ahead_log_is_bounded_under_sustained_writes(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

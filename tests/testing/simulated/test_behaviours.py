@@ -31,7 +31,6 @@ async def calls(agent: str, seed: int) -> list[Played]:
 
 
 @pytest.mark.anyio
-@pytest.mark.slow
 async def test_the_same_seed_gives_the_same_behaviours_turn_by_turn_with_any_agent() -> None:
     first, again, other_agent = await calls("echo", 7), await calls("echo", 7), await calls("bakery", 7)
     assert [one.behaviours for one in first] == [one.behaviours for one in again]

@@ -14,7 +14,7 @@ from layercode_app import Call, Scene, Turn, VoiceAgent
 from layercode_app.testing.evals.run_scenarios import Played, evaluate
 from layercode_app.testing.evals.scenario import ScenarioFile
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slowest]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SEEDS = range(10)
 SCENARIO = {
