@@ -8,7 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,7 @@ from .event_loops import no_loop_left_open
 from .pgbouncer import PgBouncer
 from .postgres_server import PostgresServer
 from .redis_server import RedisServer
+from .scheduling import FileByFile, place
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -132,24 +133,6 @@ def warned() -> Iterator[list[str]]:
     logger.remove(sink)
 
 
-LONGEST = (
-    "scaffold/test_two_commands.py", "scaffold/test_colleague.py", "strict_models/test_property.py",
-    "docsite/test_tutorial.py", "scaffold/test_projects.py", "agents/test_simulated.py",
-    "journal/stores/test_turns.py", "e2e/test_dev_page.py", "e2e/test_dev_page_looks.py", "platform/test_tunnel.py",
-    "observability/test_log_files.py", "journal/stores/test_fault_table.py", "conversation/test_history_steps.py",
-    "journal/stores/test_workers.py", "adopt/test_adopt.py", "e2e/test_fork_page.py",
-    "agents/test_first_sentences.py", "testing/test_check.py", "testing/test_plugin.py", "e2e/test_hostile_pages.py",
-    "observability/test_spans.py", "journal/stores/test_corrected.py", "e2e/test_simulated_page.py",
-    "scaffold/test_readme.py", "watch/test_hosts.py", "journal/stores/test_kept_tasks.py", "server/test_hosts.py",
-    "e2e/test_review_page.py", "journal/stores/test_processes.py", "e2e/test_official_client.py",
-    "collect/test_collectors.py", "server/test_killed.py", "server/test_shutdown.py", "observability/test_faults.py",
-    "agent/test_hanging_models.py", "testing/test_bench.py", "emulator/test_hearing.py",
-    "conversation/test_summaries.py", "conversation/test_property.py", "dev/test_simulated_calls.py",
-    "agents/test_gallery.py",
-)  # fmt: skip
-"""The files that take longest. A worker that began one last would be waited for by all others."""
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
     """Fail a test that leaves an event loop open, rather than the one in which the loop is collected."""
@@ -159,5 +142,10 @@ def pytest_runtest_call() -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the files that take longest first."""
-    order = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0].removeprefix("tests/"), len(LONGEST)))
+    items.sort(key=lambda item: place(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileByFile | None:
+    """Replace xdist's own way to keep the tests of a file together."""
+    return FileByFile(config, log) if config.getvalue("dist") == "loadfile" else None

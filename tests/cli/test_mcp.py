@@ -19,6 +19,8 @@ from layercode_app.journal.stores.history_steps import SUMMARY
 from layercode_app.journal.stores.sqlite import SQLiteStore
 from layercode_app.wellformed import dump_json
 
+from ..processes import clean_environment
+
 pytestmark = pytest.mark.anyio
 
 NAME, EMAIL, PHONE, CARD = "Marigold Featherstone", "marigold@flowers.example", "+1 415 555 0123", "4242 4242 4242 4242"
@@ -117,7 +119,7 @@ async def write(folder: Path, turns: list[TurnRecord]) -> None:
 async def serving(folder: Path, *options: str) -> AsyncIterator[Client]:
     """The official client of a server in a folder."""
     command = ["-m", "layercode_app", "mcp", "--store", f"sqlite:///{folder}/journal.sqlite3", *options]
-    server = StdioServerParameters(command=sys.executable, args=command, cwd=folder)
+    server = StdioServerParameters(command=sys.executable, args=command, cwd=folder, env=clean_environment())
     with (folder / "stderr").open("w") as errors:
         async with Client(stdio_client(server, errlog=errors), read_timeout_seconds=120) as client:
             yield client
@@ -198,7 +200,6 @@ async def test_without_allow_run_nothing_runs(project: Path) -> None:
             assert not ok
 
 
-@pytest.mark.slow
 async def test_scenarios_and_forks_run_when_allowed(project: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(project, "--allow-run") as client:
         told = await answer(client, "run_scenario", file="evals/shop.yaml")

@@ -20,7 +20,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # A microphone that beeps, for the contexts that may use one; without a window nobody could be asked.
+    # A microphone that beeps, for the contexts that may use one; without a window there is no question.
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
@@ -28,7 +28,9 @@ ARGUMENTS = [
 
 def program() -> str:
     """The browser's path. Chromium without windows comes first: a page costs two thirds of the CPU in it."""
-    return need_program("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return need_program(
+        "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
+    )
 
 
 @asynccontextmanager
