@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.async_api import Browser, Route, expect
 
 from layercode_app.journal.record import Status, TurnRecord
 
+from ..dev.serving import AGENTS
 from .dev_page import DevPage, dev_page
 
 pytestmark = pytest.mark.anyio
@@ -191,6 +193,36 @@ async def test_a_reload_of_page_or_agents_loses_nothing(tmp_path: Path, browser:
         await page.click("text=Continue this call")
         await dev.heard(3)
         assert {turn.conversation_id for turn in await recorded(dev)} == {(await recorded(dev))[0].conversation_id}
+
+
+@pytest.mark.slow
+async def test_the_focus_stays_when_what_has_it_is_drawn_again(tmp_path: Path, browser: Browser) -> None:
+    agents = Path(shutil.copytree(AGENTS, tmp_path / "agents"))
+    async with dev_page(tmp_path, browser, pace=30, agents=agents) as dev:
+        page, toast = dev.page, dev.page.locator(".toast")
+        await page.goto(dev.app.url)
+        await page.click("text=Who is calling?")
+        simulate = page.locator('[data-simulate="shop"]')
+        await simulate.focus()
+        dev.app.reload(dev.app.layercode.settings)
+        await expect(toast).to_have_text("Agents reloaded.")
+        await expect(simulate).to_be_focused()
+        await expect(page.locator("details.who-calls")).to_have_attribute("open", "")
+
+        file = agents / "shop.py"
+        file.write_text(file.read_text().replace("sells cakes", "sells bread"))
+        dev.app.reload(dev.app.layercode.settings)
+        await expect(page.locator(".agent-card").first).to_contain_text("Sells bread")
+        await expect(simulate).to_be_focused()
+
+        await dev.call("shop")
+        row = page.locator(".call")
+        await row.focus()
+        for text in ("one cake please", "another cake please"):
+            before = await row.text_content()
+            await page.evaluate("text => { say.value = text; say.form.requestSubmit(); }", text)
+            await expect(row).not_to_have_text(before or "")
+            await expect(row).to_be_focused()
 
 
 @pytest.mark.slow

@@ -29,10 +29,8 @@ export class CallList {
     fill(this.latency, latency(all));
     options(this.kind, [["", "All calls"], ...Object.entries(KINDS).map(([kind, name]) => [kind, `${name} (${conversations.filter((call) => call[kind]).length})`])]);
     options(this.agent, [["", "All agents"], ...[...new Set(conversations.map((call) => call.agent))].sort().map((name) => [name, name])]);
-    const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.conversation : null;
     const found = conversations.filter((call) => (!this.kind.value || call[this.kind.value]) && (!this.agent.value || call.agent === this.agent.value));
     fill(this.list, found.length ? byDay(found).map(([name, calls]) => this.group(name, calls)) : this.nothing());
-    if (focused) this.list.querySelector(`[data-conversation="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   group(name, calls) {

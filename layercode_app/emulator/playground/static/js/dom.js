@@ -34,9 +34,17 @@ export function h(tag, props, ...children) {
   return element;
 }
 
+// Replace what is in an element. If the focus is on something that is there again, it stays on it.
 export function fill(element, ...children) {
+  const focused = element.contains(document.activeElement) && element !== document.activeElement ? identity(document.activeElement) : null;
   element.replaceChildren(...shown(children));
+  if (focused) Array.from(element.querySelectorAll("a, button, input, select, summary, textarea, [tabindex]")).find((one) => identity(one) === focused)?.focus({ preventScroll: true });
   return element;
+}
+
+function identity(element) {
+  const named = [...["id", "name", "href", "aria-label"].map((name) => element.getAttribute(name)), ...Object.values(element.dataset)];
+  return [element.tagName, ...named, named.some(Boolean) ? "" : element.textContent].join("\n");
 }
 
 // Make an element equal to another one in place, so that clicks, focus and selection survive. Elements of another turn

@@ -125,8 +125,8 @@ function draw() {
 }
 
 function drawTalk() {
-  if (state.missing) return fill(scroller, missingView(state.missing, { onCalls: () => view("calls"), onStart: () => open("") }));
-  if (!state.conversationId) return fill(scroller, startView(state.agents, (name) => startCall(name), (name) => simulate(name)));
+  if (state.missing) return drawPage(state.missing, () => missingView(state.missing, { onCalls: () => view("calls"), onStart: () => open("") }));
+  if (!state.conversationId) return drawPage(JSON.stringify(state.agents), () => startView(state.agents, (name) => startCall(name), (name) => simulate(name)));
   const all = turns();
   if (state.following) {
     const last = all.filter(isSpoken).at(-1);
@@ -138,6 +138,14 @@ function drawTalk() {
   else fill(scroller, drawn);
   if (state.following) follower.place();
   byId("to-now").hidden = !onScreen() || follower.near;
+}
+
+// Draw a page without a call, unless it is there and shows the same: what was opened on it would close.
+let pageDrawn = null;
+function drawPage(shows, page) {
+  if (pageDrawn === shows && scroller.firstElementChild?.classList.contains("start")) return;
+  pageDrawn = shows;
+  fill(scroller, page());
 }
 
 // A new call is not in the journal yet. It gets a header anyway, so that nothing moves when its row arrives.
