@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from pydantic_ai import Agent
@@ -24,8 +25,11 @@ IN_THE_MIDDLE = ModelServer(reply=lambda messages: "word " * 2_000, delay=0.1)
 BEFORE_THE_FIRST_TOKEN = ModelServer(reply=lambda messages: "never", delay=600)
 
 
-def sockets() -> int:
-    return len(psutil.Process().net_connections("tcp"))
+def sockets(*urls: httpx.URL) -> int:
+    """How many connections this process has to or from these servers. What other tests left open is none of them."""
+    ports = {url.port for url in urls}
+    connections = psutil.Process().net_connections("tcp")
+    return sum(bool(ports & {getattr(end, "port", None) for end in (one.laddr, one.raddr)}) for one in connections)
 
 
 async def interrupt(caller: Caller, model: ModelServer, name: str) -> None:
@@ -59,12 +63,13 @@ async def test_interruptions_end_the_models_requests(
         async with calling(app) as caller:
             await interrupt(caller, model, "warm-up")
             await until(lambda: not app.turns.running)
-            tasks, open_sockets = len(asyncio.all_tasks()), sockets()
+            tasks, open_sockets = len(asyncio.all_tasks()), sockets(httpx.URL(url), caller.client.url)
+            assert open_sockets > 0
             for batch in range(BATCHES):
                 await interrupt(caller, model, str(batch))
             await until(lambda: not app.turns.running)
             await until(lambda: len(asyncio.all_tasks()) <= tasks)
-            await until(lambda: sockets() <= open_sockets)
+            await until(lambda: sockets(httpx.URL(url), caller.client.url) <= open_sockets)
             statuses = [record.status async for record in app.store.turns()]
     assert model.open_streams == 0
     assert len(model.requests) == len(statuses) == (BATCHES + 1) * CALLERS
