@@ -25,7 +25,7 @@ SPREAD = {
     "conversation/test_property.py", "conversation/test_summary_property.py", "testing/simulated/test_broken_agents.py",
     "server/test_shutdown.py", "journal/stores/test_fault_table.py",
 }  # fmt: skip
-"""Files whose tests take long and share nothing: any worker may run any of them."""
+"""Files whose tests take long and share nothing that does: any worker may run any of them."""
 _PLACES = {name: place for place, name in enumerate(LONGEST)}
 
 
