@@ -14,7 +14,6 @@ from ..conversation.summary import KeptSummary, Summary, bounded, due, summary_i
 from ..conversation.turn import Turn
 from ..exceptions import DeveloperError, HookError
 from ..journal.cost import FREE_MODEL, price_of
-from ..journal.forget import save_state_later
 from ..journal.record import ModelCall, TurnRecord
 from ..journal.record_json import to_json
 from ..journal.stores.base import SPEAKING_KINDS, Store
@@ -81,8 +80,8 @@ async def summarise(voice: VoiceAgent[Any, Any], store: Store, conversation_id: 
     if now is not None and now.until >= until:
         return  # Another worker was faster. Keep its summary, so that the next requests begin like the previous ones.
     kept = KeptSummary(until, bounded(summary, int(asked["tokens"])))
-    stayed = await save_state_later(store, conversation_id, str(asked["turn"]), {SUMMARY: kept.to_json()})
-    if stayed and response is not None:
+    saved = await store.save_state(conversation_id, {SUMMARY: kept.to_json()}, turn_id=str(asked["turn"]))
+    if saved and response is not None:
         await store.update(conversation_id, str(asked["turn"]), lambda record: count_summary(record, response))
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ..journal.forget import save_state_later
 from ..journal.record import Json, Status, TurnRecord
 from ..journal.stores.base import Store
 from .flow import Flow
@@ -59,8 +58,10 @@ class LiveStates:
         try:
             changes = state.changes() if state else {}
             moved = flow.changes() if flow else {}
-            if (changes or moved) and await save_state_later(self._store, *record.key, changes | moved):
-                _mark_saved(state, changes, flow)
+            if changes or moved:
+                conversation_id, turn_id = record.key
+                if await self._store.save_state(conversation_id, changes | moved, turn_id=turn_id):
+                    _mark_saved(state, changes, flow)
         finally:
             self.let_go(record.conversation_id, state)
 

@@ -103,24 +103,6 @@ async def forget(
     return done
 
 
-async def save_state_later(store: Store, conversation_id: str, turn_id: str, state: dict[str, Json]) -> bool:
-    """Save fields of a conversation's state after a turn has ended; return whether they stayed.
-
-    If the conversation was forgotten since that turn, or is forgotten during this call, they do not stay. Raises
-    StoreError.
-    """
-    if await store.get(conversation_id, turn_id) is None:
-        return False
-    await store.save_state(conversation_id, state)
-    if await store.get(conversation_id, turn_id) is not None:
-        return True
-    # If the conversation has new turns, it has gone on since, and the state is theirs.
-    async for _ in store.turns(conversation_id=conversation_id, bodies=False):
-        return False
-    await store.forget(conversation_id)
-    return False
-
-
 def _is_plain(session_id: str) -> bool:
     """Return whether a session id is safe as a file name. Session ids come from requests and may contain a path."""
     return session_id.replace("-", "").replace("_", "").isalnum()

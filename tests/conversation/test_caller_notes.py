@@ -113,11 +113,11 @@ class Unsteady(MemoryStore):
 
     failed = False
 
-    async def save_state(self, conversation_id: str, state: dict[str, Any]) -> None:
+    async def save_state(self, conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
         if conversation_id.startswith("caller:") and not self.failed:
             self.failed = True
             raise StoreError("away")
-        await super().save_state(conversation_id, state)
+        return await super().save_state(conversation_id, state, turn_id=turn_id)
 
 
 async def test_notes_that_are_tried_again_do_not_run_the_hooks_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,13 +201,14 @@ async def test_notes_do_not_stay_of_what_is_forgotten_while_they_are_saved(forgo
     await write_notes(store, "ann", ["Likes seeds."])
     save = store.save_state
 
-    async def forget_first(conversation_id: str, state: dict[str, Any]) -> None:
+    async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
         if conversation_id == "caller:ann" and not saving.is_set():
             saving.set()
             # Not `forget`, which refuses while a turn runs: this job may run before the end of its turn.
             await (store.forget(call.conversation_id) if forgotten == "call" else forget_notes(store, "ann"))
-        await save(conversation_id, state)
+        stayed = await save(conversation_id, state, turn_id=turn_id)
         saved.append(conversation_id)
+        return stayed
 
     store.save_state = forget_first  # type: ignore[method-assign]
     async with open_call(baker.voice, store=store, **ANN) as call:

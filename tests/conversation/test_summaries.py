@@ -211,9 +211,9 @@ async def test_a_conversation_that_is_forgotten_meanwhile_stays_forgotten(when: 
         else:
             save = store.save_state
 
-            async def forget_first(conversation_id: str, state: dict[str, Any]) -> None:
+            async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
                 await forget(store, conversation_id)
-                await save(conversation_id, state)
+                return await save(conversation_id, state, turn_id=turn_id)
 
             store.save_state = forget_first  # type: ignore[method-assign]
         go.set()

@@ -145,9 +145,9 @@ async def test_a_tool_that_outlives_a_forgotten_call_leaves_nothing(
         await release(states, *args)
         released.set()
 
-    async def forget_first(conversation_id: str, state: dict[str, Any]) -> None:
+    async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
         await forget(app.store, conversation_id)
-        await save(conversation_id, state)
+        return await save(conversation_id, state, turn_id=turn_id)
 
     monkeypatch.setattr(LiveStates, "release", release_and_tell)
     async with calling(app) as caller:

@@ -213,8 +213,12 @@ class Store(ABC):
         """Merge these fields into the conversation's metadata."""
 
     @abstractmethod
-    async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
-        """Merge these fields into the conversation's state."""
+    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
+        """Merge these fields into the conversation's state; return whether they were saved.
+
+        With `turn_id`, they are saved only if this turn is stored, in one atomic step. So nothing is saved if the
+        conversation was forgotten after that turn, even if it has gone on since.
+        """
 
     @abstractmethod
     async def conversations(self, *, limit: int = 50) -> list[Summary]:

@@ -161,8 +161,11 @@ class MemoryStore(Store):
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         self._kept(conversation_id).metadata.update(deepcopy(metadata))
 
-    async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
+    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
+        if turn_id is not None and (conversation_id, turn_id) not in self._turns:
+            return False
         self._kept(conversation_id).state.update(deepcopy(state))
+        return True
 
     def _kept(self, conversation_id: str) -> Conversation:
         self._touched[conversation_id] = time.time()

@@ -45,6 +45,14 @@ _BEGIN = "SELECT layercode.begin_turn(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::js
 _CLAIM = "SELECT layercode.claim_turn(%s, %s, %s, %s, %s, %s)"
 _SAVE = "SELECT layercode.save_turn(%s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s::text[], %s::bytea[], %s)"
 _MERGE = "SELECT layercode.merge_fields(%s, %s, %s::text[], %s::bytea[], %s)"
+_MERGE_AFTER_TURN = """
+SELECT layercode.merge_fields(%s, %s, %s::text[], %s::bytea[], %s) FROM (
+    SELECT 1 FROM layercode.conversations AS c WHERE c.conversation_id = %s AND EXISTS (
+        SELECT 1 FROM layercode.turns AS t WHERE t.conversation_id = c.conversation_id AND t.turn_id = %s
+    ) FOR UPDATE
+) AS locked
+"""
+"""Like `_MERGE`, but only if a turn is stored. `forget` takes the same lock, and deletes the locked row."""
 _FORGET = "SELECT layercode.forget(%s, %s)"
 _FIELDS = "SELECT part, name, value FROM layercode.fields WHERE conversation_id = %s"
 _GET = f"SELECT {_WHOLE} FROM layercode.turns WHERE conversation_id = %s AND turn_id = %s"  # noqa: S608
@@ -224,12 +232,16 @@ class PostgresStore(Store):
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         await self._merge(conversation_id, "metadata", metadata)
 
-    async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
-        await self._merge(conversation_id, "state", state)
+    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
+        return await self._merge(conversation_id, "state", state, turn_id)
 
-    async def _merge(self, conversation_id: str, part: str, values: dict[str, Json]) -> None:
-        row = (storable(conversation_id), part, *_columns(values), time.time())
-        await self._run(conversation_id, (_MERGE, row))
+    async def _merge(
+        self, conversation_id: str, part: str, values: dict[str, Json], turn_id: str | None = None
+    ) -> bool:
+        name = storable(conversation_id)
+        row = (name, part, *_columns(values), time.time())
+        after = () if turn_id is None else (name, storable(turn_id))
+        return bool((await self._run(conversation_id, (_MERGE_AFTER_TURN if after else _MERGE, row + after)))[0])
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         rows = await self._link.read(_LIST, (limit,))

@@ -199,13 +199,18 @@ class RedisStore(Store):
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         await self._merge(conversation_id, {}, metadata)
 
-    async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
-        await self._merge(conversation_id, state, {})
+    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
+        return await self._merge(conversation_id, state, {}, turn_id)
 
-    async def _merge(self, conversation_id: str, state: dict[str, Json], metadata: dict[str, Json]) -> None:
+    async def _merge(
+        self, conversation_id: str, state: dict[str, Json], metadata: dict[str, Json], turn_id: str | None = None
+    ) -> bool:
         now = time.time()
-        fields = (self._keep, repr(now), len(state), *_pairs(state), *_pairs(metadata))
-        await self._script(lua.MERGE, conversation_id, *fields, before=(("ZADD", ESTABLISHED, now, conversation_id),))
+        needed = (0, "") if turn_id is None else (1, turn_id)
+        fields = (*needed, self._keep, repr(now), len(state), *_pairs(state), *_pairs(metadata))
+        # A conversation with turns is in the other index.
+        listed = () if turn_id is not None else (("ZADD", ESTABLISHED, now, conversation_id),)
+        return bool(await self._script(lua.MERGE, conversation_id, *fields, before=listed))
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         found: list[Summary] = []

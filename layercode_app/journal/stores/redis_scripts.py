@@ -152,8 +152,9 @@ HISTORY = _COMMON + "return history(ARGV[1], ARGV[2])"
 MERGE = (
     _COMMON
     + """
-local seconds, now, fields = ARGV[1], ARGV[2], tonumber(ARGV[3])
-for i = 4, #ARGV, 2 do redis.call("HSET", i < 4 + fields * 2 and STATE or METADATA, ARGV[i], ARGV[i + 1]) end
+local needs_turn, turn, seconds, now, fields = unpack(ARGV, 1, 5)
+if needs_turn == "1" and redis.call("HEXISTS", META, turn) == 0 then return 0 end
+for i = 6, #ARGV, 2 do redis.call("HSET", i < 6 + fields * 2 and STATE or METADATA, ARGV[i], ARGV[i + 1]) end
 redis.call("HSET", INFO, "touched_at", now)
 keep(seconds)
 return 1

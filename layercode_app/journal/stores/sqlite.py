@@ -196,8 +196,14 @@ class SQLiteStore(Store):
     async def establish(self, conversation_id: str, metadata: dict[str, Json]) -> None:
         await self._change(conversation_id, lambda db: conversations.merge(db, conversation_id, {}, metadata))
 
-    async def save_state(self, conversation_id: str, state: dict[str, Json]) -> None:
-        await self._change(conversation_id, lambda db: conversations.merge(db, conversation_id, state, {}))
+    async def save_state(self, conversation_id: str, state: dict[str, Json], *, turn_id: str | None = None) -> bool:
+        def merge(db: sqlite3.Connection) -> bool:
+            if turn_id is not None and not turns.is_stored(db, conversation_id, turn_id):
+                return False
+            conversations.merge(db, conversation_id, state, {})
+            return True
+
+        return await self._change(conversation_id, merge)
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         return await self._read_beside(lambda db: conversations.newest(db, limit))

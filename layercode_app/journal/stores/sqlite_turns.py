@@ -32,6 +32,7 @@ WHERE position = ? AND owner = ? AND (status = 'running' OR ? <> 'running')
 """
 _CLAIM = "UPDATE turns SET owner = ?, head = ? WHERE position = ?"
 _GET = f"SELECT {WHOLE} FROM turns WHERE conversation_id = ? AND turn_id = ?"  # noqa: S608
+_IS_STORED = "SELECT 1 FROM turns WHERE conversation_id = ? AND turn_id = ?"
 _PAGE = """
 SELECT {columns} FROM turns
 WHERE position {direction} ? AND started_at >= ? {only} ORDER BY position {order} LIMIT ?
@@ -121,6 +122,11 @@ def get(db: sqlite3.Connection, conversation_id: str, turn_id: str) -> TurnRecor
     """Return a whole turn, or None."""
     row = db.execute(_GET, (conversation_id, turn_id)).fetchone()
     return load(row) if row else None
+
+
+def is_stored(db: sqlite3.Connection, conversation_id: str, turn_id: str) -> bool:
+    """Return whether a turn is stored."""
+    return db.execute(_IS_STORED, (conversation_id, turn_id)).fetchone() is not None
 
 
 def update(db: sqlite3.Connection, conversation_id: str, turn_id: str, change: Change) -> TurnRecord | None:

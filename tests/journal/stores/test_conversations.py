@@ -40,6 +40,20 @@ async def test_fields_written_at_once_are_all_kept(store: Store) -> None:
     assert kept.metadata == {f"m{number}": number for number in range(20)}
 
 
+async def test_a_state_of_a_turn_is_saved_only_while_the_turn_is_stored(store: Store) -> None:
+    await add(store, turn("c", "t"))
+    assert await store.save_state("c", {"x": 1}, turn_id="t")
+    assert not await store.save_state("c", {"x": 2}, turn_id="another")
+    assert not await store.save_state("another", {"x": 3}, turn_id="t")
+    assert (await store.conversation("c")).state == {"x": 1}
+    await store.forget("c")
+    assert not await store.save_state("c", {"x": 4}, turn_id="t")
+    assert await store.established() == []
+    await add(store, turn("c", "next"))
+    assert not await store.save_state("c", {"x": 5}, turn_id="t")
+    assert (await store.conversation("c")).state == (await store.conversation("another")).state == {}
+
+
 async def test_an_unknown_conversation_is_empty(store: Store) -> None:
     kept = await store.conversation("nobody")
     assert (kept.conversation_id, kept.state, kept.metadata) == ("nobody", {}, {})

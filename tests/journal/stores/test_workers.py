@@ -65,6 +65,15 @@ async def test_changes_by_two_workers_at_once_are_all_kept(worker: Open) -> None
     assert len((await stores[1].conversation("c")).state) == 30
 
 
+async def test_a_call_forgotten_by_one_worker_keeps_no_state_that_another_saves(worker: Open) -> None:
+    a, b = await worker(), await worker()
+    for number in range(30):
+        await add(a, turn("c", f"t{number}"))
+        await asyncio.gather(a.forget("c"), b.save_state("c", {"x": number}, turn_id=f"t{number}"))
+        assert (await a.conversation("c")).state == {}
+        assert await b.established() == []
+
+
 async def test_a_job_is_leased_by_one_worker(worker: Open) -> None:
     a, b = await worker(), await worker()
     for number in range(10):
