@@ -39,7 +39,7 @@ async def source(tmp_path: Path) -> Any:
             f"c{number % 7}", f"t{number}", user_text=f"{number} {ALL}", messages=b'[{"kind":"request","parts":[]}]'
         )
         record.tools = [ToolCall("1", "look_up", {"what": HALF}, 1.0, 2.0, "done", {"found": number})]
-        await add(store, record)
+        await store.save(await add(store, record), state={"seats": 2} if number == 3 else None)
     await store.save_state("c1", {"basket": {"rolls": 3}, ALL: "x"})
     await store.establish("silent", {"user": "ann"})
     await store.enqueue(Job("j", "session_end", "a", {"text": ALL}, "c1", due_at=steady_clock.now() + 100))

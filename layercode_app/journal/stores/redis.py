@@ -35,7 +35,7 @@ first delivery.
 SPOKEN = "layercode:conversations"
 """Sorted set of the conversations with turns, scored by the start of the last turn."""
 ESTABLISHED = "layercode:established"
-"""Sorted set of conversations, scored by the last write of state or metadata."""
+"""Sorted set of conversations, scored by the last write of state or metadata without a turn."""
 PAGE = 200
 
 
@@ -237,7 +237,17 @@ class RedisStore(Store):
         ]
 
     async def established(self) -> list[str]:
-        return [name.decode() for name in (await self._run(("ZRANGE", ESTABLISHED, 0, -1)))[0]]
+        listed = [name.decode() for name in (await self._run(("ZRANGE", ESTABLISHED, 0, -1)))[0]]
+        return list(dict.fromkeys(listed + await self._spoken_with_fields()))
+
+    async def _spoken_with_fields(self) -> list[str]:
+        """Return the conversations with turns that have state or metadata. Turns save their state without ESTABLISHED."""
+        found, names = [], await self._spoken(0.0)
+        for start in range(0, len(names), PAGE):
+            some = names[start : start + PAGE]
+            lengths = await self._run(*[("HLEN", key) for name in some for key in _keys(name)[6:8]])
+            found += [name for name, counts in zip(some, _two_by_two(lengths), strict=True) if any(counts)]
+        return found
 
     async def forget(self, conversation_id: str) -> int:
         await jobs.forget(self._link, conversation_id)

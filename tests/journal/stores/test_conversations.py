@@ -40,6 +40,15 @@ async def test_fields_written_at_once_are_all_kept(store: Store) -> None:
     assert kept.metadata == {f"m{number}": number for number in range(20)}
 
 
+async def test_a_state_is_listed_however_it_was_saved(store: Store) -> None:
+    await add(store, turn("only a turn"))
+    record = (await begin(store, turn("with a turn"))).record
+    await store.save(ended(record), state={"x": 1})
+    await store.save_state("alone", {"x": 1})
+    await store.establish("metadata", {"x": 1})
+    assert sorted(await store.established()) == ["alone", "metadata", "with a turn"]
+
+
 async def test_a_state_of_a_turn_is_saved_only_while_the_turn_is_stored(store: Store) -> None:
     await add(store, turn("c", "t"))
     assert await store.save_state("c", {"x": 1}, turn_id="t")
