@@ -185,7 +185,7 @@ class TurnHandler(Draining):
         return not await self.store.held_elsewhere(known) and await self.store.claim(known)
 
     def _obey(self, signal: Signal) -> None:
-        if signal.kind == "heard":
+        if signal.kind in ("heard", "scores"):
             self._corrections.receive(signal, self._running)
             return
         self.late.obey(signal)

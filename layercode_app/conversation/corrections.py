@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeAlias
 
 from loguru import logger
 
@@ -14,6 +14,7 @@ from ..journal.record import TurnRecord
 from ..journal.stores.base import Signal, Store
 from ..webhook import InterruptionContext
 from .heard import correct
+from .late_scores import add_scores
 from .live import LiveTurn
 
 Key: TypeAlias = tuple[str, str]
@@ -53,22 +54,28 @@ class Corrections:
         await self._store.signal(turn.owner, Signal("heard", *turn.key, heard=heard))
 
     def receive(self, signal: Signal, running: Mapping[str, LiveTurn]) -> None:
-        """Apply a correction that another worker sent: now, or when the turn has ended."""
+        """Apply a correction, or scores, that another worker sent: now, or when the turn has ended."""
         key = (signal.conversation_id, signal.turn_id)
-        context = InterruptionContext.model_validate(signal.heard or {})
         live = running.get(signal.conversation_id)
+        if signal.kind == "scores":
+            self._start(add_scores(self._store, self._late, live, key, signal.scores or {}), "Scores", key)
+            return
+        context = InterruptionContext.model_validate(signal.heard or {})
         if live is not None and live.record.key == key:
             self._keep(context, key)
-            return
-        task = asyncio.get_running_loop().create_task(self._correct_received(context, key), name="correction")
+        else:
+            self._start(self._correct(context, key), "What was heard", key)
+
+    def _start(self, change: Coroutine[Any, Any, bool], what: str, key: Key) -> None:
+        task = asyncio.get_running_loop().create_task(self._logged(change, what, key), name="correction")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _correct_received(self, context: InterruptionContext, key: Key) -> None:
+    async def _logged(self, change: Coroutine[Any, Any, bool], what: str, key: Key) -> None:
         try:
-            await self._correct(context, key)
+            await change
         except StoreError as error:
-            logger.warning("What was heard of turn {} could not be saved: {}", key[1], error)
+            logger.warning("{} of turn {} could not be saved: {}", what, key[1], error)
 
     async def _correct(self, context: InterruptionContext, key: Key) -> bool:
         """Correct the turn's record in a pending save, or else in the journal. Return whether the record was found."""

@@ -38,7 +38,7 @@ async def answer(work: Work, agent: EventAgentProtocol, event: Data, running: Ca
         await work.recall(turn)
         answered = await within(work.services.limits.hook_timeout, agent.answer_data(turn, event), "data")
         if (feedback := feedback_in(event.data)) is not None:
-            recorded = await take_feedback(work.services.store, event.conversation_id, feedback)
+            recorded = await take_feedback(work.services, running(), event.conversation_id, feedback)
             answered = recorded if answered is None else answered
         record.status = Status.COMPLETE
     except BaseException as error:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..journal.record import Json, TurnRecord
-from ..journal.stores.base import Store
+from ..journal.record import Json
+from .late_scores import add_scores
+from .live import LiveTurn
+from .prepare_and_save import Services
 
 NAME = "feedback"
 """The key of feedback in the event's data, and the name of the score."""
@@ -29,18 +31,18 @@ def feedback_in(data: Json) -> Json | None:
     return data.get(NAME) if isinstance(data, dict) else None
 
 
-async def take_feedback(store: Store, conversation_id: str, given: Json) -> Json:
-    """Record feedback as a score of the turn that it names; return the answer for the page. Raises StoreError."""
+async def take_feedback(services: Services, running: LiveTurn | None, conversation_id: str, given: Json) -> Json:
+    """Record feedback as a score of the turn that it names; return the answer for the page. Raises StoreError.
+
+    `running` is the conversation's running turn in this worker, if any.
+    """
     try:
         feedback = Feedback.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"][:1]) or NAME
         return {"error": f"feedback is invalid: {where}: {first['msg']}."}
-
-    def change(record: TurnRecord) -> None:
-        record.scores[NAME] = {"value": feedback.score, "comment": feedback.comment}
-
-    if await store.update(conversation_id, feedback.turn_id, change) is None:
-        return {"error": "feedback names an unknown turn."}
-    return {NAME: "recorded"}
+    key, scores = (conversation_id, feedback.turn_id), {NAME: {"value": feedback.score, "comment": feedback.comment}}
+    if await add_scores(services.store, services.late, running, key, scores):
+        return {NAME: "recorded"}
+    return {"error": "feedback names an unknown turn."}

@@ -75,12 +75,14 @@ class Summary:
 class Signal:
     """A message to another worker about a turn that it runs."""
 
-    kind: Literal["stop", "follow", "unfollow", "heard"]
+    kind: Literal["stop", "follow", "unfollow", "heard", "scores"]
     conversation_id: str
     turn_id: str
     status: Status = Status.SUPERSEDED
     heard: dict[str, Json] | None = None
     """What the caller heard of the turn, as the platform's event tells it; for the kind "heard"."""
+    scores: dict[str, Json] | None = None
+    """Scores to add to the turn's record; for the kind "scores"."""
 
 
 @dataclass(slots=True)

@@ -100,6 +100,5 @@ def drop_signals(db: sqlite3.Connection, alive: list[str]) -> None:
 def signal_of(body: bytes) -> Signal:
     """Decode a signal that `to_json` encoded."""
     values = from_json(body)
-    return Signal(
-        values["kind"], values["conversation_id"], values["turn_id"], Status(values["status"]), values.get("heard")
-    )
+    turn = values["conversation_id"], values["turn_id"], Status(values["status"])
+    return Signal(values["kind"], *turn, values.get("heard"), values.get("scores"))
