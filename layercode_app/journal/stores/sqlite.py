@@ -24,7 +24,8 @@ from . import sqlite_totals as totals
 from . import sqlite_turns as turns
 from .base import Begun, Change, Conversation, Job, Signal, Size, Store, Summary
 from .group_commit import GroupCommit
-from .sqlite_files import Checkpointer, WorkerLock, check_pages, connect, worker_alive
+from .sqlite_checkpoints import Checkpointer
+from .sqlite_files import WorkerLock, check_pages, connect, worker_alive
 from .sqlite_history import HEADS, WHOLE, load, newest
 from .sqlite_recent import Recent
 from .sqlite_schema import prepare

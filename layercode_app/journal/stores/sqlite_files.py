@@ -6,24 +6,16 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-import threading
 import time
 from pathlib import Path
 from uuid import uuid4
 
 from ...settings import make_folder
 
-CHECKPOINT_SECONDS = 0.5
-PASSIVE_BYTES = 1 << 20
-"""Above this size the write-ahead log is copied into the database, while writers continue."""
-TRUNCATE_BYTES = 64 << 20
-"""Above this size the log is also truncated, while writers wait. This bounds the file."""
 SWITCH_SECONDS = 5.0
 """Maximum time for which a new worker waits for others that create the journal at the same time."""
 CHECK_SECONDS = 3.0
 """Maximum duration of the page check. Of a large file, only a part is checked in this time."""
-TRUNCATE_SECONDS = 1.0
-"""Maximum time for which a blocked checkpoint is retried."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -74,53 +66,6 @@ def check_pages(db: sqlite3.Connection) -> None:
         db.set_progress_handler(None, 0)
     if found != "ok":
         raise sqlite3.DatabaseError(f"the file is malformed: {found}")
-
-
-class Checkpointer:
-    """Checkpoints the write-ahead log in a separate thread: on the event loop, the fsync would stall calls."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._log = path.with_name(path.name + "-wal")
-        self._stopped = threading.Event()
-        self.cutting = False
-        """Whether this worker's writers must wait: without a pause in the writes, truncation would never succeed."""
-        self._thread = threading.Thread(target=self._run, name="journal-checkpoint", daemon=True)
-
-    def start(self) -> None:
-        """Start to watch the log's size."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the thread, and truncate the log one last time."""
-        self._stopped.set()
-        self._thread.join()
-        self.truncate()
-
-    def truncate(self) -> None:
-        """Copy the write-ahead log into the database and empty the log, unless other workers block that."""
-        # Copy most of the log while writers continue, so that they wait only for the rest.
-        self._checkpoint("PASSIVE")
-        self.cutting = True
-        try:
-            self._checkpoint("TRUNCATE")
-        finally:
-            self.cutting = False
-
-    def _run(self) -> None:
-        while not self._stopped.wait(CHECKPOINT_SECONDS):
-            size = self._log.stat().st_size if self._log.exists() else 0
-            if size > TRUNCATE_BYTES:
-                self.truncate()
-            elif size > PASSIVE_BYTES:
-                self._checkpoint("PASSIVE")
-
-    def _checkpoint(self, mode: str) -> None:
-        deadline = time.monotonic() + TRUNCATE_SECONDS
-        with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(connect(self._path)) as db:
-            # Retry often: SQLite's own busy handler sleeps so long that busy writers always get in first.
-            while db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0] and time.monotonic() < deadline:
-                time.sleep(0.0005)
 
 
 class WorkerLock:
