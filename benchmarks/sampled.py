@@ -30,7 +30,7 @@ _roots: list[Any] = []
 
 
 def held(roots: Iterable[Any]) -> Counter[str]:
-    """Return the sizes of the containers, by `Owner.name`. The sizes of containers with the same name are summed."""
+    """Return the sizes of the containers that the roots and this package's modules hold, summed by `Owner.name`."""
     found: Counter[str] = Counter()
     seen: set[int] = set()
     waiting = [*roots, *_modules()]

@@ -90,7 +90,7 @@ class ToolServer:
         finally:
             self.tried.set()
         if self._failures:
-            logger.info("The MCP server {} is open after {} failed attempts", self._name, self._failures)
+            logger.info("The MCP server {} is connected after {} failed attempts", self._name, self._failures)
         self._failures = 0
         self._opened.set()
         return True

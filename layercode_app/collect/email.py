@@ -144,7 +144,7 @@ def _written(tokens: Sequence[str]) -> str:
 
 
 def written(heard: str) -> str:
-    """Return the characters of a part of an address."""
+    """Return a part of an e-mail address as it is written, from the words in which it was said."""
     return _written(_without_lead(respelled(_phrases(split(heard)))))
 
 
@@ -188,7 +188,7 @@ class Email(Collector[str]):
         return spell(value)
 
     def part(self, heard: str) -> str:
-        """Return the characters of a part of an address."""
+        """Return a part of an e-mail address as it is written, from the words in which it was said."""
         return written(heard)
 
     def say_part(self, heard: str) -> str:

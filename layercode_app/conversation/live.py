@@ -180,7 +180,7 @@ class LiveTurn:
             self._waking = asyncio.get_running_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
-        """Send the frames that no flush has sent, such as words of tools and hooks. A new listener gets all frames."""
+        """Send each listener the frames that it has not got yet, such as the words of tools and hooks."""
         self._waking = None
         if all(listener.up_to_date(self.frames) for listener in self._listeners):
             return

@@ -57,7 +57,7 @@ class SpokenText:
     # --- halves of characters
 
     def half_is_of_another(self, source: Source, response: int) -> bool:
-        """Return whether the next text cannot complete the held-back half of a character; False if there is no half.
+        """Return whether half of a character is held back that text of this source and response cannot complete.
 
         Only text of the same source and the same model response can complete the character.
         """

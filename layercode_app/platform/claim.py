@@ -123,9 +123,9 @@ async def repair(client: PlatformClient, *, file: Path = FILE) -> bool:
 
 
 def _kept(file: Path, agent_id: str) -> Claim | None:
-    """Return this agent's claim from an earlier run that could not restore the webhook, or None.
+    """Return the claim in the file if it is this agent's; its run could not restore the webhook. Otherwise return None.
 
-    Raises ConfigurationError if the new claim would overwrite the only record of another agent's webhook.
+    Raises ConfigurationError if the file is the only record of another agent's webhook, so that it is not overwritten.
     """
     if not file.exists():
         return None
@@ -173,7 +173,9 @@ async def _give_back(client: PlatformClient, file: Path) -> bool:
             return False
         logger.error("The webhook of {} cannot be restored to {}: {}", claim.agent_id, claim.previous, error)
     except TimeoutError:
-        logger.error("The webhook of {} will be restored at the next start: the platform is too slow.", claim.agent_id)
+        logger.error(
+            "The platform is too slow, so the webhook of {} will be restored at the next start.", claim.agent_id
+        )
         return False
     claim.forget(file)
     return True

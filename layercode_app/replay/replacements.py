@@ -91,7 +91,7 @@ class StandIns:
     def expected(self, value: Json) -> Json:
         """Return a value of the agent, such as tool arguments, in the form that a scenario expects.
 
-        A text, number or list with a cut-out detail becomes OMITTED; a mapping drops such parts.
+        A text, number or list that contains a removed detail becomes OMITTED. A mapping leaves out such values.
         """
         if isinstance(value, Mapping):
             known = {name: item for name, item in value.items() if not is_secret_name(str(name))}

@@ -93,7 +93,7 @@ class Tally:
         self._time(record, first)
 
     def add_helper(self, share: Share) -> None:
-        """Count the usage of a model that only helper agents called in a turn."""
+        """Count a model's usage in a turn in which helper agents called the model, and the agent itself did not."""
         self.helped += 1
         self._count_usage(share)
 

@@ -74,8 +74,8 @@ def _agent(answers: Answers, template: Template) -> Iterator[File]:
 def _local(answers: Answers) -> Iterator[File]:
     """Yield LOCAL_FILE if layercode-app was installed from a local checkout or wheel.
 
-    The file tells the Makefile of the project to install layercode-app from there. A project that contains a wheel of
-    layercode-app does not need the file, because each machine installs that wheel.
+    The file tells the Makefile of the project to install layercode-app from there. Nothing is yielded for a project
+    that contains a copy of the wheel, because each machine installs that copy.
     """
     if answers.wheel is None and (path := local_source()) is not None:
         yield File(PurePosixPath(LOCAL_FILE), f"{NAME}{_own_extras(answers)} @ {path.resolve().as_uri()}\n")

@@ -27,7 +27,7 @@ def bench(
         typer.Option(help="spread (each caller at its own pace), together (all callers send turn n at once), or both."),
     ] = "spread",
     ramp: Annotated[
-        float, typer.Option(min=0, help="With spread: seconds between the first and the last caller.")
+        float, typer.Option(min=0, help="With --arrivals spread: seconds between the first and the last caller.")
     ] = 0.0,
     think: Annotated[float, typer.Option(min=0, help="Seconds that a caller waits before the next turn.")] = 0.0,
     interrupt: Annotated[float, typer.Option(min=0, max=1, help="Share of turns that the caller interrupts.")] = 0.0,

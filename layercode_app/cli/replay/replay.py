@@ -21,10 +21,11 @@ def replay(
     promote: Annotated[
         Path | None, typer.Option(help="Write a scenario for `eval` instead, without personal data.")
     ] = None,
-    remove: Annotated[list[str] | None, typer.Option(help="With --promote: replace this text too. Repeatable.")] = None,
-    keep: Annotated[
-        list[str] | None, typer.Option(help="With --promote: do not replace this text. Repeatable.")
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(help="With --promote: also replace this personal detail by an invented one. Repeatable."),
     ] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="With --promote: keep this detail. Repeatable.")] = None,
     agent: Annotated[str | None, typer.Option(help="Use this agent. Default: the one that answered last.")] = None,
     agents: AgentsDir = None,
     store: StoreUrl = None,
