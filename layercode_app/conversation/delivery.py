@@ -120,7 +120,7 @@ async def displace(store: Store, turn: TurnRecord) -> bool:
 
 
 async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
-    """Wait until another worker has ended a turn; return False after `DISPLACE_SECONDS`, or if that worker died."""
+    """Wait until its worker has ended a turn; return False after `DISPLACE_SECONDS`, or if that worker died."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + DISPLACE_SECONDS
     looks = 0

@@ -8,27 +8,35 @@ from functools import partial
 from ..journal.record import TurnRecord
 from ..journal.stores.base import SPEAKING_KINDS, Store
 from ..webhook import InterruptionContext, SessionEnd
+from .delivery import wait_until_ended
 from .heard import correct
 
 
 async def reconcile(store: Store, event: SessionEnd) -> int:
     """Correct each turn that, according to the transcript, was not played to its end.
 
-    Return the number of corrected turns. Raises StoreError.
+    A turn that is still running is awaited for a short time, because a caller who hangs up also interrupts it. Return
+    the number of corrected turns. Raises StoreError.
     """
     said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
     if not said:
         return 0
-    turns = [
-        turn
-        async for turn in store.turns(conversation_id=event.conversation_id)
-        if turn.session_id == event.session_id and turn.kind in SPEAKING_KINDS
-    ]
+    turns = await _spoken_in(store, event)
+    running = [turn for turn in turns if not turn.finished]
+    for turn in running:
+        await wait_until_ended(store, turn)
+    if running:
+        turns = await _spoken_in(store, event)
     shorter = list(shortened(turns, said))
     for turn, text in shorter:
         context = InterruptionContext(previous_turn_interrupted=True, text_heard=text)
         await store.update(*turn.key, partial(correct, context=context))
     return len(shorter)
+
+
+async def _spoken_in(store: Store, event: SessionEnd) -> list[TurnRecord]:
+    turns = store.turns(conversation_id=event.conversation_id)
+    return [turn async for turn in turns if turn.session_id == event.session_id and turn.kind in SPEAKING_KINDS]
 
 
 def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tuple[TurnRecord, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +328,30 @@ async def test_the_end_of_a_session_corrects_what_was_not_played_and_runs_its_ho
     assert (record.status, record.heard_text) == ("interrupted", "It is a long")
     assert len(ended_sessions) == 1
     assert ended_sessions[0].transcript[0].text == "tell me"
+
+
+async def test_the_end_of_a_session_corrects_a_turn_that_is_still_running(tmp_path: Path) -> None:
+    agent, told, go_on = VoiceAgent("teller"), asyncio.Event(), asyncio.Event()
+
+    @agent.on_message
+    async def tell(turn: Turn) -> AsyncIterator[str]:
+        yield "It is a long "
+        told.set()
+        await go_on.wait()
+        yield "story about a fox."
+
+    app = LayerCode(agent, settings=settings(tmp_path))
+    end = {"type": "session.end", "transcript": [{"role": "assistant", "text": "It is a"}]}
+    async with calling(app) as caller:
+        telling = asyncio.create_task(caller.say("tell me", turn_id="t"))
+        await told.wait()
+        ending = asyncio.create_task(caller.send(end))
+        await until(lambda: app.store.get(caller.conversation_id, f"session.end-{caller.session_id}-"))
+        go_on.set()
+        assert (await telling).spoken == "It is a long story about a fox."
+        await ending
+        record = await ended(app, caller, "t")
+    assert (record.status, record.heard_text) == ("interrupted", "It is a")
 
 
 async def test_a_resumed_conversation_can_be_greeted_differently(tmp_path: Path) -> None:
