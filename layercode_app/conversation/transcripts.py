@@ -13,20 +13,18 @@ from .heard import correct
 
 
 async def reconcile(store: Store, event: SessionEnd) -> int:
-    """Correct each turn that, according to the transcript, was not played to its end.
+    """Wait for the end of the session's turns, and correct each that, by the transcript, was not played to its end.
 
-    A turn that is still running is awaited for a short time, because a caller who hangs up also interrupts it. Return
-    the number of corrected turns. Raises StoreError.
+    A turn may still run, because a caller who hangs up also interrupts it. It is awaited for a short time, so that the
+    jobs of this event find all that was said. Return the number of corrected turns. Raises StoreError.
     """
-    said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
-    if not said:
-        return 0
     turns = await _spoken_in(store, event)
     running = [turn for turn in turns if not turn.finished]
     for turn in running:
         await wait_until_ended(store, turn)
     if running:
         turns = await _spoken_in(store, event)
+    said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
     shorter = list(shortened(turns, said))
     for turn, text in shorter:
         context = InterruptionContext(previous_turn_interrupted=True, text_heard=text)
@@ -35,7 +33,7 @@ async def reconcile(store: Store, event: SessionEnd) -> int:
 
 
 async def _spoken_in(store: Store, event: SessionEnd) -> list[TurnRecord]:
-    turns = store.turns(conversation_id=event.conversation_id)
+    turns = store.turns(conversation_id=event.conversation_id, bodies=False)
     return [turn async for turn in turns if turn.session_id == event.session_id and turn.kind in SPEAKING_KINDS]
 
 
