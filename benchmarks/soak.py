@@ -51,7 +51,7 @@ PAUSE = 0.02
 SAYS = ("Two croissants please", "What is on the menu?", "And a coffee", "Remove one croissant", "A table at seven")
 GROWN_MB, GROWN_FEW = 8.0, 10
 LOG_MB, LOG_KEPT = 2, "1 minute"
-JOURNAL_KB, LOG_AHEAD_MB = 12.0, 64.0
+JOURNAL_KB, LOG_AHEAD_MB = 12.0, 80.0
 """Limits: kilobytes of a turn in the journal, and megabytes of the whole write-ahead log."""
 SMALLEST = 200
 """The size of the smallest messages of a turn, in bytes."""

@@ -177,7 +177,7 @@ class MemoryStore(Store):
 
     async def conversations(self, *, limit: int = 50) -> list[Summary]:
         found = [
-            Summary(key, turns[0].agent, _speaking(turns), turns[0].started_at, turns[-1].started_at)
+            Summary(key, turns[0].agent, _speaking(turns), min(map(_start, turns)), max(map(_start, turns)))
             for key, turns in self._by_conversation.items()
         ]
         return sorted(found, key=lambda summary: summary.last_at, reverse=True)[:limit]
@@ -197,7 +197,7 @@ class MemoryStore(Store):
         return len(gone)
 
     async def prune(self, before: float) -> int:
-        stale = [key for key, turns in self._by_conversation.items() if turns[-1].started_at < before]
+        stale = [key for key, turns in self._by_conversation.items() if max(map(_start, turns)) < before]
         stale += [key for key, at in self._touched.items() if at < before and key not in self._by_conversation]
         return sum([await self.forget(key) for key in stale])
 
@@ -260,6 +260,10 @@ class MemoryStore(Store):
         elif job.id in self._jobs:
             job.due_at = retry_at or steady_clock.now()
             self._jobs[job.id] = deepcopy(job)
+
+
+def _start(turn: TurnRecord) -> float:
+    return turn.started_at
 
 
 def _speaking(turns: Iterable[TurnRecord]) -> int:

@@ -10,8 +10,11 @@ from ..record_json import from_json, to_json
 from .base import Conversation, Signal, Summary
 
 _LIST = """
-SELECT conversation_id, agent, sum(speaking), min(started_at), max(started_at) FROM turns
-GROUP BY conversation_id ORDER BY max(started_at) DESC LIMIT ?
+SELECT conversation_id, (SELECT agent FROM turns WHERE position = first), spoken, started_at, last_at FROM (
+    SELECT conversation_id, min(position) AS first, sum(speaking) AS spoken, min(started_at) AS started_at,
+        max(started_at) AS last_at
+    FROM turns GROUP BY conversation_id ORDER BY last_at DESC LIMIT ?
+) ORDER BY last_at DESC
 """
 _SILENT = """
 SELECT conversation_id FROM turns GROUP BY conversation_id HAVING max(started_at) < :before
