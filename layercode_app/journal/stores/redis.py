@@ -35,7 +35,7 @@ first delivery.
 SPOKEN = "layercode:conversations"
 """Sorted set of the conversations with turns, scored by the start of the last turn."""
 ESTABLISHED = "layercode:established"
-"""Sorted set of conversations, scored by the last write of state or metadata without a turn."""
+"""Sorted set of conversations, scored by the last write of state or metadata. Turns do not add their conversation."""
 PAGE = 200
 
 
@@ -241,7 +241,7 @@ class RedisStore(Store):
         return list(dict.fromkeys(listed + await self._spoken_with_fields()))
 
     async def _spoken_with_fields(self) -> list[str]:
-        """Return the conversations with turns that have state or metadata. Turns save their state without ESTABLISHED."""
+        """Return the conversations with turns that have state or metadata."""
         found, names = [], await self._spoken(0.0)
         for start in range(0, len(names), PAGE):
             some = names[start : start + PAGE]

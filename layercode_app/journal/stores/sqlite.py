@@ -19,6 +19,7 @@ from loguru import logger
 from ...exceptions import StoreError
 from ..record import Json, TurnRecord, assign
 from . import sqlite_conversations as conversations
+from . import sqlite_forgotten as forgotten
 from . import sqlite_jobs as jobs
 from . import sqlite_totals as totals
 from . import sqlite_turns as turns
@@ -75,7 +76,7 @@ class SQLiteStore(Store):
             connection.execute("PRAGMA busy_timeout=5000")
             prepare(connection)
             self._lock.take()
-            conversations.drop_signals(connection, self._lock.others())
+            conversations.drop_signals(connection, [*self._lock.others(), forgotten.OWNER])
             connection.execute("PRAGMA busy_timeout=0")
         except BaseException:
             self._lock.release()
@@ -213,8 +214,12 @@ class SQLiteStore(Store):
         return await self._read_beside(conversations.established)
 
     async def forget(self, conversation_id: str) -> int:
-        gone = await self._change(conversation_id, lambda db: conversations.forget(db, conversation_id))
-        # Otherwise the deleted text would stay in the write-ahead log until the next checkpoint.
+        def forget_one(db: sqlite3.Connection) -> int:
+            forgotten.mark(db)
+            return conversations.forget(db, conversation_id)
+
+        gone = await self._change(conversation_id, forget_one)
+        # Otherwise the deleted text would stay in the write-ahead log until it is overwritten.
         await asyncio.to_thread(self._checkpointer.truncate)
         return gone
 
@@ -230,6 +235,7 @@ class SQLiteStore(Store):
 
     def _forget_silent(self, db: sqlite3.Connection, batch: list[str], before: float) -> int:
         self._recent.clear()
+        forgotten.mark(db)
         return conversations.forget_silent(db, batch, before)
 
     # --- totals

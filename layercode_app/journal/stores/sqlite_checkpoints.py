@@ -1,4 +1,4 @@
-"""Checkpoint the write-ahead log of the SQLite journal: copy it into the database, so that writers can reuse its file."""
+"""Checkpoint the write-ahead log of the SQLite journal: copy it into the database, so that the log can be reused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from . import sqlite_forgotten as forgotten
 from .sqlite_files import connect
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.04, 0.5
@@ -19,26 +20,29 @@ The copying thread competes with the event loop for the CPU. If both need the sa
 several milliseconds at a time. A small copy delays turns by one such slice at most, and then waits for the disk.
 """
 LEAST_BYTES = 1 << 20
-"""Below this size, the log is not copied."""
+"""A log file below this size is not copied."""
 RESTART_BYTES = 64 << 20
-"""Above this size, writers wait until the whole log is copied, and then write it from its beginning.
+"""If the log holds more than this, writers wait until it is copied, and then write it from its beginning.
 
-This bounds the file. The log is not truncated, because a file that grows again is slower than one that is overwritten.
-Only a log of twice this size, to which it grows while a long read needs it, is truncated.
+This bounds the file, except during a long read that needs the log. The log is not truncated, because a file that grows
+again is slower than one that is overwritten. Only a file of twice this size, as after a long read, is truncated.
 """
 RESTART_SECONDS, TRUNCATE_SECONDS = 0.05, 1.0
 """Maximum time for which a blocked restart or truncation is retried while writers wait. Readers of the log block it."""
 
 
 class Checkpointer:
-    """Checkpoints the write-ahead log in a separate thread: on the event loop, the fsync would stall calls."""
+    """Checkpoints the write-ahead log in a separate thread: on the event loop, the fsync would stall calls.
+
+    Each worker has one. While one of them copies, the others wait.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._log = path.with_name(path.name + "-wal")
         self._stopped = threading.Event()
         self._copied = 0
-        self._owes_truncation = False
+        self._one_cut = threading.Lock()
         self.cutting = False
         """Whether this worker's writers must wait: without a pause in the writes, a restart would hardly succeed."""
         self._thread = threading.Thread(target=self._run, name="journal-checkpoint", daemon=True)
@@ -54,59 +58,67 @@ class Checkpointer:
         self.truncate()
 
     def truncate(self) -> None:
-        """Copy the write-ahead log into the database and empty the log.
-
-        If a read blocks that for longer than TRUNCATE_SECONDS, the log is emptied later.
-        """
-        self._owes_truncation = True
+        """Copy the write-ahead log into the database and empty the log, unless a read blocks that for too long."""
         with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(connect(self._path)) as db:
             # Copy most of the log while writers continue, so that they wait only for the rest.
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            self._owes_truncation = not self._cut(db, "TRUNCATE", TRUNCATE_SECONDS)
+            self._truncate(db, TRUNCATE_SECONDS)
 
     def _run(self) -> None:
-        while not self._stopped.wait(LONGEST_WAIT):
+        while not self._stopped.is_set():
             with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(connect(self._path)) as db:
                 self._keep_copying(db)
+            self._stopped.wait(LONGEST_WAIT)
 
     def _keep_copying(self, db: sqlite3.Connection) -> None:
         """Checkpoint until this worker stops. Raises sqlite3.Error or OSError."""
         wait, page_bytes = LONGEST_WAIT, int(db.execute("PRAGMA page_size").fetchone()[0])
         while not self._stopped.wait(wait):
-            if self._log.stat().st_size < LEAST_BYTES and not self._owes_truncation:
+            size, mark = self._log.stat().st_size, forgotten.newest(db)
+            if size < LEAST_BYTES and not mark:
                 wait = LONGEST_WAIT
                 continue
             pages, written = self._copy(db)
             wait = min(max(wait * PAGES_AT_ONCE / max(pages, 1), SHORTEST_WAIT), LONGEST_WAIT)
-            if not self._bounded(db, written * page_bytes):
-                # Let writers go on before the next attempt.
-                wait = LONGEST_WAIT
+            if written is None:
+                # To hold up writers now would be in vain.
+                continue
+            if mark or size > 2 * RESTART_BYTES:
+                self._truncate(db, RESTART_SECONDS)
+            elif written * page_bytes > RESTART_BYTES:
+                self._cut(db, "RESTART", RESTART_SECONDS)
 
-    def _bounded(self, db: sqlite3.Connection, written: int) -> bool:
-        """Restart or truncate a log with too many bytes. Return false if a read blocked that."""
-        if self._owes_truncation or written > 2 * RESTART_BYTES:
-            self._owes_truncation = not self._cut(db, "TRUNCATE", RESTART_SECONDS)
-            return not self._owes_truncation
-        return written <= RESTART_BYTES or self._cut(db, "RESTART", RESTART_SECONDS)
+    def _copy(self, db: sqlite3.Connection) -> tuple[int, int | None]:
+        """Copy the log while writers continue; return the number of new pages, and of all pages in the log.
 
-    def _copy(self, db: sqlite3.Connection) -> tuple[int, int]:
-        """Copy the log while writers continue; return the number of new pages, and of all pages in the log."""
-        _, written, copied = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        The latter is None if not the whole log was copied, because a read needs a part of it, or because another worker
+        is copying it.
+        """
+        busy, written, copied = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if busy or written < 0:
+            return 0, None
         # After a restart, the log is counted from its beginning.
         new = copied - self._copied if copied >= self._copied else copied
         self._copied = copied
-        return new, written
+        return new, written if copied == written else None
+
+    def _truncate(self, db: sqlite3.Connection, seconds: float) -> None:
+        """Truncate the log. If that succeeds, it holds no forgotten text any more."""
+        mark = forgotten.newest(db)
+        if self._cut(db, "TRUNCATE", seconds) and mark:
+            forgotten.clear(db, mark)
 
     def _cut(self, db: sqlite3.Connection, mode: str, seconds: float) -> bool:
         """Copy the whole log while this worker's writers wait; return whether that succeeded in this time."""
-        deadline = time.monotonic() + seconds
-        self.cutting = True
-        try:
-            while blocked := bool(db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]):
-                if time.monotonic() > deadline:
-                    break
-                # Retry often: SQLite's own busy handler sleeps so long that busy writers always get in first.
-                time.sleep(0.0005)
-            return not blocked
-        finally:
-            self.cutting = False
+        with self._one_cut:
+            deadline = time.monotonic() + seconds
+            self.cutting = True
+            try:
+                while blocked := bool(db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]):
+                    if time.monotonic() > deadline:
+                        break
+                    # Retry often: SQLite's own busy handler sleeps so long that busy writers always get in first.
+                    time.sleep(0.0005)
+                return not blocked
+            finally:
+                self.cutting = False

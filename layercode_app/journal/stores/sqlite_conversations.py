@@ -95,9 +95,9 @@ def take_signals(db: sqlite3.Connection, owner: str) -> list[Signal]:
     return [signal_of(body) for _, body in rows]
 
 
-def drop_signals(db: sqlite3.Connection, alive: list[str]) -> None:
-    """Delete the signals for workers that are no longer alive."""
-    db.execute(f"DELETE FROM signals WHERE owner NOT IN ({', '.join('?' * len(alive))})", alive)  # noqa: S608
+def drop_signals(db: sqlite3.Connection, kept: list[str]) -> None:
+    """Delete the signals for all owners but these."""
+    db.execute(f"DELETE FROM signals WHERE owner NOT IN ({', '.join('?' * len(kept))})", kept)  # noqa: S608
 
 
 def signal_of(body: bytes) -> Signal:

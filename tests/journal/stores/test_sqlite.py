@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from layercode_app.exceptions import StoreError
-from layercode_app.journal.stores import group_commit, sqlite_checkpoints, sqlite_files
+from layercode_app.journal.stores import group_commit, sqlite_files
 from layercode_app.journal.stores.base import Job, Signal
 from layercode_app.journal.stores.sqlite import SQLiteStore
 
@@ -75,82 +75,6 @@ async def test_a_lock_that_stays_becomes_an_error_and_then_recovers(
         await store.ping()
     other.close()
     assert (await begin(store, turn())).outcome == "new"
-
-
-@pytest.fixture
-def busy_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_checkpoints, "LONGEST_WAIT", 0.02)
-    monkeypatch.setattr(sqlite_checkpoints, "SHORTEST_WAIT", 0.002)
-    monkeypatch.setattr(sqlite_checkpoints, "RESTART_BYTES", 4 << 20)
-
-
-async def write_turns(store: SQLiteStore, times: int) -> None:
-    """Write ten turns at once, this many times; each turn has 50 KB of messages."""
-    for _ in range(times):
-        await asyncio.gather(*[add(store, turn(messages=b"m" * 50_000)) for _ in range(10)])
-
-
-@pytest.mark.usefixtures("busy_checkpoints")
-async def test_the_write_ahead_log_is_bounded_under_sustained_writes(path: Path) -> None:
-    store = SQLiteStore(path)
-    await store.open()
-    largest, log = 0, path.with_name(path.name + "-wal")
-    for _ in range(100):
-        await write_turns(store, 1)
-        largest = max(largest, log.stat().st_size)
-    await store.close()
-    assert path.stat().st_size > 48 << 20
-    assert largest < 32 << 20
-    assert not log.exists()
-
-
-@pytest.mark.usefixtures("busy_checkpoints")
-async def test_writers_go_on_while_a_reader_needs_the_write_ahead_log(path: Path) -> None:
-    store = SQLiteStore(path)
-    await store.open()
-    log = path.with_name(path.name + "-wal")
-    await write_turns(store, 1)
-    reader = sqlite3.connect(path, isolation_level=None)
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM turns").fetchone()
-    await write_turns(store, 20)
-    assert log.stat().st_size > 16 << 20
-    reader.execute("COMMIT")
-    reader.close()
-    async with asyncio.timeout(60):
-        while log.stat().st_size > 8 << 20:
-            await write_turns(store, 1)
-    await store.close()
-
-
-async def test_what_was_forgotten_is_in_no_file(store: SQLiteStore, path: Path) -> None:
-    await add(store, turn("gone", user_text="unmistakable words"))
-    assert any(b"unmistakable" in file.read_bytes() for file in path.parent.glob("journal*") if file.is_file())
-    await store.forget("gone")
-    assert not any(b"unmistakable" in file.read_bytes() for file in path.parent.glob("journal*") if file.is_file())
-
-
-@pytest.mark.usefixtures("busy_checkpoints")
-async def test_what_was_forgotten_during_a_long_read_is_in_no_file_afterwards(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sqlite_checkpoints, "TRUNCATE_SECONDS", 0.01)
-    store = SQLiteStore(path)
-    await store.open()
-    await add(store, turn("gone", user_text="unmistakable words"))
-    reader = sqlite3.connect(path, isolation_level=None)
-    reader.execute("BEGIN")
-    reader.execute("SELECT count(*) FROM turns").fetchone()
-    await store.forget("gone")
-    log = path.with_name(path.name + "-wal")
-    assert b"unmistakable" in log.read_bytes()
-    reader.execute("COMMIT")
-    reader.close()
-    async with asyncio.timeout(60):
-        while log.stat().st_size:
-            await asyncio.sleep(0.01)
-    assert b"unmistakable" not in path.read_bytes()
-    await store.close()
 
 
 async def test_a_job_that_another_worker_did_does_not_come_back_with_what_was_said(

@@ -1,0 +1,30 @@
+"""Mark that the write-ahead log may hold text of a forgotten conversation, until any worker has truncated the log.
+
+The marks are rows among the signals, so that they outlive a process that ends before it could truncate the log.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+OWNER = "truncate the log"
+"""Stands for the worker to which a signal is sent; ids of workers are hexadecimal."""
+
+
+def mark(db: sqlite3.Connection) -> None:
+    """Add a mark, in the transaction that deletes the conversation."""
+    db.execute("INSERT INTO signals (owner, body) VALUES (?, x'')", (OWNER,))
+
+
+def newest(db: sqlite3.Connection) -> int:
+    """Return the newest mark, or 0 if there is none."""
+    return int(db.execute("SELECT coalesce(max(id), 0) FROM signals WHERE owner = ?", (OWNER,)).fetchone()[0])
+
+
+def clear(db: sqlite3.Connection, newest_mark: int) -> None:
+    """Delete the marks up to this one, after the log was truncated. This may wait for other writers, up to a second."""
+    db.execute("PRAGMA busy_timeout=1000")
+    try:
+        db.execute("DELETE FROM signals WHERE owner = ? AND id <= ?", (OWNER, newest_mark))
+    finally:
+        db.execute("PRAGMA busy_timeout=0")
