@@ -1,4 +1,4 @@
-"""Correct the records of earlier turns so that they match what the caller heard, even if they are not saved yet."""
+"""Change the records of earlier turns, even if they are not saved yet: to what the caller heard, and by scores."""
 
 from __future__ import annotations
 

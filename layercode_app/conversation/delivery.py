@@ -28,7 +28,7 @@ FOLLOW_SECONDS = 0.05
 PATIENCE_SECONDS = 3.0
 """Seconds that a follower of a turn waits for an unavailable journal before the caller hears the apology."""
 DISPLACE_SECONDS = 2.0
-"""Seconds that a newer turn waits for another worker to stop the older turn."""
+"""Seconds that a newer turn waits for another worker to stop the older turn, and `session.end` for running turns."""
 LOOKS_PER_SIGN_OF_LIFE = 20
 """While waiting for a turn to end: the number of checks for its end between two checks that its worker is alive."""
 
@@ -120,13 +120,21 @@ async def displace(store: Store, turn: TurnRecord) -> bool:
 
 
 async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
-    """Wait until its worker has ended a turn; return False after `DISPLACE_SECONDS`, or if that worker died."""
+    """Wait until a turn is ended by its worker; return False after `DISPLACE_SECONDS`, or if that worker died."""
+    return await wait_until(store, turn, lambda current: current.finished, DISPLACE_SECONDS)
+
+
+async def wait_until(store: Store, turn: TurnRecord, true: Callable[[TurnRecord], bool], seconds: float) -> bool:
+    """Wait until the stored record of a turn fulfils a condition, or is deleted.
+
+    Return False after this time, or if the turn's worker died.
+    """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + DISPLACE_SECONDS
+    deadline = loop.time() + seconds
     looks = 0
     while loop.time() < deadline:
         current = await store.get(*turn.key)
-        if current is None or current.finished:
+        if current is None or true(current):
             return True
         looks += 1
         # Whether the worker is alive is checked less often, because SQLite needs a thread for this check.
@@ -165,7 +173,7 @@ def obey(signal: Signal, running: Mapping[str, LiveTurn], store: Store) -> None:
         live.followed += 1
         if live.publisher is None:
             live.publisher = asyncio.get_running_loop().create_task(_publish(live, store))
-    else:
+    elif signal.kind == "unfollow":
         live.unfollow()
 
 

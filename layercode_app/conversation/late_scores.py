@@ -1,4 +1,4 @@
-"""Add scores to a turn after it has begun, wherever its record is: in the journal, in a pending save, or still running."""
+"""Add scores to a turn after it has begun, even while it is running or its save is pending."""
 
 from __future__ import annotations
 

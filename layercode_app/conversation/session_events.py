@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from loguru import logger
 
+from ..exceptions import StoreError
 from ..jobs.queue import Jobs
 from ..journal.forget import NOTES_OF_CALL
 from ..journal.record import Json, Kind, Status, TurnRecord
@@ -69,14 +71,28 @@ class SessionHandler:
         """Process an event unless an earlier delivery of it has been processed completely."""
         begun = await self._store.begin(record, history_tokens=0)
         if begun.outcome == "new" or (begun.outcome == "running" and await self._taken_over(begun.record)):
+            await self._try(agent, event, begun.record)
+
+    async def _try(self, agent: EventAgentProtocol, event: Event, record: TurnRecord) -> None:
+        """Process an event and save that it is done, or that it failed: then any worker may try it again."""
+        try:
             await self._take_note(agent, event)
-            begun.record.status, begun.record.ended_at = Status.COMPLETE, time.time()
-            await self._store.save(begun.record)
+        except Exception as error:
+            record.error = type(error).__name__
+            with suppress(StoreError):
+                await self._store.save(record)
+            raise
+        record.status, record.error, record.ended_at = Status.COMPLETE, None, time.time()
+        await self._store.save(record)
 
     async def _taken_over(self, known: TurnRecord) -> bool:
         """Claim an event whose earlier delivery failed or whose worker died; return whether that succeeded."""
-        if await self._store.held_elsewhere(known) and await delivery.wait_until_ended(self._store, known):
-            return False
+        # The first delivery may itself wait for a running turn, and then for its hooks.
+        patience = delivery.DISPLACE_SECONDS + self._services.limits.hook_timeout
+        if await self._store.held_elsewhere(known) and await delivery.wait_until(self._store, known, _tried, patience):
+            tried = await self._store.get(*known.key)
+            if tried is None or tried.finished:
+                return False
         return await self._store.claim(known)
 
     async def _take_note(self, agent: EventAgentProtocol, event: Event) -> None:
@@ -115,6 +131,10 @@ class SessionHandler:
         if kind not in self._unknown and len(self._unknown) < 1000:
             self._unknown.add(kind)
             logger.info("Events of type {!r} are only acknowledged. To handle them, use @agent.on_event.", kind[:80])
+
+
+def _tried(record: TurnRecord) -> bool:
+    return record.finished or record.error is not None
 
 
 def _record(agent: AgentProtocol, event: Event) -> TurnRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -13,17 +14,16 @@ from .heard import correct
 
 
 async def reconcile(store: Store, event: SessionEnd) -> int:
-    """Wait for the end of the session's turns, and correct each that, by the transcript, was not played to its end.
+    """Wait up to `DISPLACE_SECONDS` until the session's turns have ended, then correct them by the transcript.
 
-    A turn may still run, because a caller who hangs up also interrupts it. It is awaited for a short time, so that the
-    jobs of this event find all that was said. Return the number of corrected turns. Raises StoreError.
+    A turn may still be running, because the caller may hang up while the agent speaks. Each turn that was not played to
+    its end is corrected. Return the number of corrected turns. Raises StoreError.
     """
     turns = await _spoken_in(store, event)
     running = [turn for turn in turns if not turn.finished]
-    for turn in running:
-        await wait_until_ended(store, turn)
     if running:
-        turns = await _spoken_in(store, event)
+        await asyncio.gather(*[wait_until_ended(store, turn) for turn in running])
+        turns = [turn for turn in await _spoken_in(store, event) if turn.finished]
     said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
     shorter = list(shortened(turns, said))
     for turn, text in shorter:
