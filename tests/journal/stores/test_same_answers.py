@@ -42,7 +42,7 @@ class Both:
 
     async def step(self) -> None:
         await self.dice.choice(
-            [self.begin, self.save, self.save, self.change, self.fields, self.job, self.total, self.gone]
+            [self.begin, self.save, self.save, self.claim, self.change, self.fields, self.job, self.total, self.gone]
         )()
 
     async def begin(self) -> None:
@@ -79,6 +79,17 @@ class Both:
             record.scores["s"] = value
 
         same([await store.update(*key, score) is not None for store in self.stores])
+
+    async def claim(self) -> None:
+        key, stale = self.some_turn(), self.dice.random() < 0.3
+        answers = []
+        for store in self.stores:
+            record = await store.get(*key)
+            if record is not None:
+                record.attempt -= stale
+                answers.append((await store.claim(record), plain(record)))
+        if answers:
+            same(answers)
 
     async def fields(self) -> None:
         name, fields = self.dice.choice(NAMES), {self.dice.choice("xyzü"): self.dice.random()}
