@@ -17,6 +17,7 @@ import pytest
 from layercode_app import ConfigurationError
 from layercode_app.observability.log_files import RotatingFile, parse_retention, parse_rotation
 
+from ..full_disk import needs_mounts
 from ..processes import ROOT
 from .observed import observed
 
@@ -232,12 +233,7 @@ async def test_a_container_that_may_write_one_folder_only(folder: str, tmp_path:
     assert len(others) == (0 if folder == "/proc" else 1), others
 
 
-@pytest.mark.skipif(
-    subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0
-    if os.path.exists("/usr/bin/unshare")  # noqa: PTH110
-    else True,
-    reason="this machine lets nobody make a mount namespace",
-)
+@needs_mounts
 @pytest.mark.slow
 def test_a_file_system_that_is_read_only_but_for_one_folder(tmp_path: Path) -> None:
     writable = tmp_path / "writable"
