@@ -1,4 +1,4 @@
-"""Change the records of earlier turns, even if they are not saved yet: to what the caller heard, and by scores."""
+"""Change the records of earlier turns that may not be saved yet: to what the caller heard, or to add scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_EARLY = 1000
 
 
 class Corrections:
-    """Applies the interruptions that platform events report.
+    """Applies the interruptions that platform events report, and the scores that other workers send.
 
     An interruption may arrive before the record of its turn is saved: the turn's own event may not have arrived yet, or
     the turn's worker may be slow. Such an early correction is kept, and applied when the turn has ended.

@@ -124,8 +124,8 @@ async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
     return await wait_until(store, turn, lambda current: current.finished, DISPLACE_SECONDS)
 
 
-async def wait_until(store: Store, turn: TurnRecord, true: Callable[[TurnRecord], bool], seconds: float) -> bool:
-    """Wait until the stored record of a turn fulfils a condition, or is deleted.
+async def wait_until(store: Store, turn: TurnRecord, condition: Callable[[TurnRecord], bool], seconds: float) -> bool:
+    """Wait until the stored record of a turn meets a condition, or is deleted.
 
     Return False after this time, or if the turn's worker died.
     """
@@ -134,7 +134,7 @@ async def wait_until(store: Store, turn: TurnRecord, true: Callable[[TurnRecord]
     looks = 0
     while loop.time() < deadline:
         current = await store.get(*turn.key)
-        if current is None or true(current):
+        if current is None or condition(current):
             return True
         looks += 1
         # Whether the worker is alive is checked less often, because SQLite needs a thread for this check.
