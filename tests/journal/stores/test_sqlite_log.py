@@ -86,6 +86,16 @@ async def test_the_write_ahead_log_is_written_anew_under_sustained_writes(
     assert size > 4 << 20 or ("TRUNCATE", True) in cuts
 
 
+async def test_the_write_ahead_log_is_bounded_under_sustained_writes(store: SQLiteStore, path: Path) -> None:
+    largest = 0
+    for _ in range(100):
+        await write_turns(store, 1)
+        largest = max(largest, log_of(path).stat().st_size)
+    await store.close()
+    assert path.stat().st_size > 48 << 20
+    assert largest < 32 << 20
+
+
 async def test_two_workers_that_write_bound_the_write_ahead_log(
     store: SQLiteStore, path: Path, cuts: list[Cut]
 ) -> None:
