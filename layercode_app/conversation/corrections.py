@@ -83,7 +83,7 @@ class Corrections:
         def change(record: TurnRecord) -> None:
             correct(record, context)
 
-        return await self._late.change(key, change) or await self._store.update(*key, change) is not None
+        return await self._late.update(key, change) is not None
 
     def _keep(self, context: InterruptionContext, key: Key) -> None:
         self._early[key] = context

@@ -22,9 +22,7 @@ async def add_scores(
 
     if running is not None and running.record.key == key:
         change(running.record)
-    if await late.change(key, change):
-        return True
-    turn = await store.update(*key, change)
+    turn = await late.update(key, change)
     if turn is None:
         return False
     if not turn.finished and await store.held_elsewhere(turn):

@@ -89,10 +89,9 @@ class SessionHandler:
         """Claim an event whose earlier delivery failed or whose worker died; return whether that succeeded."""
         # The first delivery may itself wait for a running turn, and then for its hooks.
         patience = delivery.DISPLACE_SECONDS + self._services.limits.hook_timeout
-        if await self._store.held_elsewhere(known) and await delivery.wait_until(self._store, known, _tried, patience):
-            tried = await self._store.get(*known.key)
-            if tried is None or tried.finished:
-                return False
+        if await self._store.held_elsewhere(known):
+            await delivery.wait_until(self._store, known, _tried, patience)
+        # An event that was completed meanwhile cannot be claimed.
         return await self._store.claim(known)
 
     async def _take_note(self, agent: EventAgentProtocol, event: Event) -> None:

@@ -59,16 +59,18 @@ class LateSaves:
                 break
         return next((kept.record for kept in waiting if kept.record.turn_id == turn_id), None)
 
-    async def change(self, key: tuple[str, str], change: Callable[[TurnRecord], None]) -> bool:
-        """Change the record of a pending save; return False if no save of this turn is pending."""
+    async def update(self, key: tuple[str, str], change: Callable[[TurnRecord], None]) -> TurnRecord | None:
+        """Change the record of a turn in its pending save, or else in the journal.
+
+        Return the changed record, or None when there is no such turn. Raises StoreError.
+        """
         kept = self.waiting.get(key)
-        if kept is None:
-            return False
-        async with kept.saving:
-            pending = self.waiting.get(key) is kept
-            if pending:
-                change(kept.record)
-        return pending
+        if kept is not None:
+            async with kept.saving:
+                if self.waiting.get(key) is kept:
+                    change(kept.record)
+                    return kept.record
+        return await self._store.update(*key, change)
 
     def obey(self, signal: Signal) -> None:
         """Try now to save the turn that the signal is about, because another worker waits for the end of that turn."""

@@ -45,13 +45,13 @@ _BEGIN = "SELECT layercode.begin_turn(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s::js
 _CLAIM = "SELECT layercode.claim_turn(%s, %s, %s, %s, %s, %s)"
 _SAVE = "SELECT layercode.save_turn(%s, %s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s::text[], %s::bytea[], %s)"
 _MERGE = "SELECT layercode.merge_fields(%s, %s, %s::text[], %s::bytea[], %s)"
-_MERGE_AFTER_TURN = """
-SELECT layercode.merge_fields(%s, %s, %s::text[], %s::bytea[], %s) FROM (
+_MERGE_AFTER_TURN = f"""
+{_MERGE} FROM (
     SELECT 1 FROM layercode.conversations AS c WHERE c.conversation_id = %s AND EXISTS (
         SELECT 1 FROM layercode.turns AS t WHERE t.conversation_id = c.conversation_id AND t.turn_id = %s
     ) FOR UPDATE
 ) AS locked
-"""
+"""  # noqa: S608
 """Like `_MERGE`, but only if a turn is stored. `forget` takes the same lock, and deletes the locked row."""
 _FORGET = "SELECT layercode.forget(%s, %s)"
 _FIELDS = "SELECT part, name, value FROM layercode.fields WHERE conversation_id = %s"

@@ -62,7 +62,7 @@ class Checkpointer:
         with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(connect(self._path)) as db:
             # Copy most of the log while writers continue, so that they wait only for the rest.
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            self._truncate(db, TRUNCATE_SECONDS)
+            self._truncate(db, forgotten.newest(db), TRUNCATE_SECONDS)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -84,7 +84,7 @@ class Checkpointer:
                 # To hold up writers now would be in vain.
                 continue
             if mark or size > 2 * RESTART_BYTES:
-                self._truncate(db, RESTART_SECONDS)
+                self._truncate(db, mark, RESTART_SECONDS)
             elif written * page_bytes > RESTART_BYTES:
                 self._cut(db, "RESTART", RESTART_SECONDS)
 
@@ -102,9 +102,8 @@ class Checkpointer:
         self._copied = copied
         return new, written if copied == written else None
 
-    def _truncate(self, db: sqlite3.Connection, seconds: float) -> None:
-        """Truncate the log. If that succeeds, it holds no forgotten text any more."""
-        mark = forgotten.newest(db)
+    def _truncate(self, db: sqlite3.Connection, mark: int, seconds: float) -> None:
+        """Truncate the log. If that succeeds, it holds no text that was forgotten before this mark any more."""
         if self._cut(db, "TRUNCATE", seconds) and mark:
             forgotten.clear(db, mark)
 

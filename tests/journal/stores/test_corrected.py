@@ -65,6 +65,13 @@ def speaks(handler: TurnHandler) -> bool:
     return any(live.frames for live in handler.running.values())
 
 
+async def begun_to_speak(handler: TurnHandler, go_on: asyncio.Event) -> asyncio.Task[str]:
+    """Let the worker begin the turn "old", whose second half waits for `go_on`; return it once it has said something."""
+    speaking = asyncio.create_task(admit(handler, counter(go_on), message("old")))
+    await until(lambda: speaks(handler))
+    return speaking
+
+
 def soon() -> asyncio.Event:
     event = asyncio.Event()
     event.set()
@@ -89,8 +96,7 @@ async def test_if_the_worker_dies_that_was_told(worker: Open) -> None:
 async def test_if_the_worker_dies_that_was_to_stop_it(worker: Open) -> None:
     first, dying, here = await worker(), await worker(), await worker()
     running = TurnHandler(first)
-    cut = asyncio.create_task(admit(running, counter(asyncio.Event()), message("old")))
-    await until(lambda: speaks(running))
+    cut = await begun_to_speak(running, asyncio.Event())
     await begun_and_left(dying, "new")
     await admit(TurnHandler(here), counter(soon()), message("new", "one"))
     await asyncio.wait([cut], timeout=10)
@@ -107,8 +113,7 @@ async def test_if_its_own_worker_is_slow(worker: Open, hears_of_it: str) -> None
     first, here = await worker(), await worker()
     slow, signals, go_on = TurnHandler(first), list[Signal](), asyncio.Event()
     first.on_signal(signals.append)
-    speaking = asyncio.create_task(admit(slow, counter(go_on), message("old")))
-    await until(lambda: speaks(slow))
+    speaking = await begun_to_speak(slow, go_on)
     await admit(TurnHandler(here), counter(soon()), message("new", "one"))
     assert await heard_of(here, "old") == (Status.SUPERSEDED, "one")
 

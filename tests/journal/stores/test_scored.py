@@ -14,7 +14,7 @@ from layercode_app.journal.stores.base import Signal, Store
 
 from .admitted import admit
 from .conftest import Open
-from .test_corrected import counter, message, soon, speaks, until
+from .test_corrected import begun_to_speak, counter, message, soon, until
 
 pytestmark = pytest.mark.anyio
 
@@ -36,8 +36,7 @@ async def stored(store: Store) -> TurnRecord:
 async def test_while_it_runs_here(worker: Open) -> None:
     here, go_on = await worker(), asyncio.Event()
     handler = TurnHandler(here)
-    speaking = asyncio.create_task(admit(handler, counter(go_on), message("old")))
-    await until(lambda: speaks(handler))
+    speaking = await begun_to_speak(handler, go_on)
     await give(handler)
     # In case this worker dies now.
     assert (await stored(here)).scores == SCORES
@@ -52,8 +51,7 @@ async def test_while_it_runs_on_another_worker(worker: Open, hears_of_it: str) -
     first, here = await worker(), await worker()
     runs, signals, go_on = TurnHandler(first), list[Signal](), asyncio.Event()
     first.on_signal(signals.append)
-    speaking = asyncio.create_task(admit(runs, counter(go_on), message("old")))
-    await until(lambda: speaks(runs))
+    speaking = await begun_to_speak(runs, go_on)
     await give(TurnHandler(here))
     assert (await stored(here)).scores == SCORES
     await until(lambda: bool(signals))
