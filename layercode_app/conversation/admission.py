@@ -47,9 +47,9 @@ class TurnHandler(Draining):
         agents: Callable[[], Mapping[str, AgentProtocol]] = dict,
     ) -> None:
         self.store = store
-        self.states = LiveStates(store)
         enqueue = enqueue or store.enqueue
         self.late = LateSaves(store, enqueue)
+        self.states = LiveStates(store, self.late)
         self._corrections = Corrections(store, self.late)
         self.services = Services(
             store, limits or Limits(), self.states, background, finished, refusal, enqueue, self.late, agents=agents

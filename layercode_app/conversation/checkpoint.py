@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..journal.forget import NOTES
 from ..journal.record import ToolCall, TurnRecord
 from ..journal.stores.base import Job
 from ..journal.task_jobs import enqueue_tasks, job_of
-from . import delivery
 from .caller_notes import CallerNotes
 from .flow import Flow
 from .state import LiveState
@@ -44,7 +44,7 @@ class Checkpoint:
         If the call was forgotten while the tool ran, nothing is saved.
         """
         try:
-            if await delivery.finish_late(self.services.store, self.record, call):
+            if await self.services.late.update(self.record.key, partial(_note_result, call)) is not None:
                 await self._enqueue_notes()
                 await enqueue_tasks(self.record, self.services.enqueue)
         finally:
@@ -53,6 +53,16 @@ class Checkpoint:
     async def _enqueue_notes(self) -> None:
         for job in note_jobs(self.record, self.noted, self.jobs):
             await self.services.enqueue(job)
+
+
+def _note_result(call: ToolCall, record: TurnRecord) -> None:
+    """Copy the result of a tool into the record. The policy `finish_and_tell` also adds a note for the model."""
+    for stored in record.tools:
+        if stored.id == call.id:
+            stored.status, stored.result, stored.ended_ms = call.status, call.result, call.ended_ms
+    note = f"[{call.name} finished after the interruption: {call.result}]"
+    if call.policy == "finish_and_tell" and note not in record.notes:
+        record.notes.append(note)
 
 
 def note_jobs(record: TurnRecord, noted: Sequence[CallerNotes], jobs: list[Job]) -> list[Job]:

@@ -15,7 +15,7 @@ from loguru import logger
 
 from ..exceptions import LayerCodeError, StoreError
 from ..journal.crashed_turn import crash, note_tools
-from ..journal.record import END, Frame, Status, ToolCall, TurnRecord
+from ..journal.record import END, Frame, Status, TurnRecord
 from ..journal.stores.base import Signal, Store
 from ..journal.task_jobs import enqueue_tasks
 from .listener import Listener
@@ -124,10 +124,12 @@ async def wait_until_ended(store: Store, turn: TurnRecord) -> bool:
     return await wait_until(store, turn, lambda current: current.finished, DISPLACE_SECONDS)
 
 
-async def wait_until(store: Store, turn: TurnRecord, condition: Callable[[TurnRecord], bool], seconds: float) -> bool:
-    """Wait until the stored record of a turn meets a condition, or is deleted.
+async def wait_until(
+    store: Store, turn: TurnRecord, condition: Callable[[TurnRecord], bool], seconds: float, *, pause: float = 0.01
+) -> bool:
+    """Wait until the stored record of a turn meets a condition, or is deleted. `pause` is the time between two checks.
 
-    Return False after this time, or if the turn's worker died.
+    Return False after `seconds`, or if the turn's worker died.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
@@ -140,7 +142,7 @@ async def wait_until(store: Store, turn: TurnRecord, condition: Callable[[TurnRe
         # Whether the worker is alive is checked less often, because SQLite needs a thread for this check.
         if looks % LOOKS_PER_SIGN_OF_LIFE == 0 and not await store.alive(turn.owner):
             return False
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
     return False
 
 
@@ -193,20 +195,3 @@ async def _publish(live: LiveTurn, store: Store) -> None:
                     )
                 away = True
         await asyncio.sleep(FOLLOW_SECONDS)
-
-
-async def finish_late(store: Store, turn: TurnRecord, call: ToolCall) -> bool:
-    """Record the result of a tool that ended after its turn; return false if the turn was deleted meanwhile.
-
-    The policy `finish_and_tell` also adds a note for the model.
-    """
-
-    def change(record: TurnRecord) -> None:
-        for stored in record.tools:
-            if stored.id == call.id:
-                stored.status, stored.result, stored.ended_ms = call.status, call.result, call.ended_ms
-        note = f"[{call.name} finished after the interruption: {call.result}]"
-        if call.policy == "finish_and_tell" and note not in record.notes:
-            record.notes.append(note)
-
-    return await store.update(*turn.key, change) is not None

@@ -26,7 +26,7 @@ from .data_events import within
 from .flow import CALLER
 from .live import LiveTurn
 from .prepare_and_save import Services, Work
-from .transcripts import reconcile
+from .transcripts import LATEST_SECONDS, reconcile
 
 SESSION_END = "session_end"
 
@@ -98,12 +98,18 @@ class SessionHandler:
         if isinstance(event, SessionStart | Welcome) and (event.metadata or event.custom_metadata):
             await self._store.establish(event.conversation_id, (event.metadata or {}) | (event.custom_metadata or {}))
         if isinstance(event, SessionEnd):
-            await reconcile(self._store, event)
+            await self._reconcile(event)
             payload = event.model_dump(mode="json", exclude_none=True)
             job_id = f"{SESSION_END}-{agent.name}-{event.conversation_id}-{event.session_id}"
             await self._jobs.enqueue(Job(job_id, SESSION_END, agent.name, payload, event.conversation_id))
             await self._note_caller(agent, event)
         await self._notify(agent, event)
+
+    async def _reconcile(self, event: SessionEnd) -> None:
+        """Correct the session's turns from its transcript. For turns that run on for long, this happens later."""
+        store, late = self._store, self._services.late
+        if not await reconcile(store, late, event, seconds=delivery.DISPLACE_SECONDS):
+            self._jobs.background(reconcile(store, late, event, seconds=LATEST_SECONDS))
 
     async def _note_caller(self, agent: EventAgentProtocol, event: SessionEnd) -> None:
         """Enqueue the notes on the caller as a separate job, whose retries do not run the hooks again."""

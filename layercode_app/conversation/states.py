@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ..jobs.late_saves import LateSaves
 from ..journal.record import Json, Status, TurnRecord
 from ..journal.stores.base import Store
 from .flow import Flow
@@ -15,8 +16,9 @@ from .state import LiveState
 class LiveStates:
     """Shares one state object among all turns and tools that run in a conversation at the same time, and saves it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, late: LateSaves) -> None:
         self._store = store
+        self._late = late
         self._states: dict[tuple[str, str], LiveState[Any]] = {}
 
     def enter(
@@ -58,10 +60,8 @@ class LiveStates:
         try:
             changes = state.changes() if state else {}
             moved = flow.changes() if flow else {}
-            if changes or moved:
-                conversation_id, turn_id = record.key
-                if await self._store.save_state(conversation_id, changes | moved, turn_id=turn_id):
-                    _mark_saved(state, changes, flow)
+            if (changes or moved) and await self._late.save_state(record.key, changes | moved):
+                _mark_saved(state, changes, flow)
         finally:
             self.let_go(record.conversation_id, state)
 

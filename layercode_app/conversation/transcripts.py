@@ -6,35 +6,53 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from ..jobs.late_saves import LateSaves
 from ..journal.record import TurnRecord
 from ..journal.stores.base import SPEAKING_KINDS, Store
 from ..webhook import InterruptionContext, SessionEnd
-from .delivery import wait_until_ended
+from .delivery import wait_until
 from .heard import correct
 
+LATEST_SECONDS = 300.0
+"""Maximum seconds that a turn may run after the end of its session and still be corrected."""
 
-async def reconcile(store: Store, event: SessionEnd) -> int:
-    """Wait up to `DISPLACE_SECONDS` until the session's turns have ended, then correct them by the transcript.
 
-    A turn may still be running, because the caller may hang up while the agent speaks. Each turn that was not played to
-    its end is corrected. Return the number of corrected turns. Raises StoreError.
+async def reconcile(store: Store, late: LateSaves, event: SessionEnd, *, seconds: float) -> bool:
+    """Wait up to `seconds` until the session's turns have ended, then correct those that were not played to their end.
+
+    A turn may still be running, because the caller may hang up while the agent speaks. Return whether all turns have
+    ended; the others are not corrected. Raises StoreError.
     """
-    turns = await _spoken_in(store, event)
-    running = [turn for turn in turns if not turn.finished]
-    if running:
-        await asyncio.gather(*[wait_until_ended(store, turn) for turn in running])
-        turns = [turn for turn in await _spoken_in(store, event) if turn.finished]
+    turns = await _spoken_in(store, late, event)
+    if not all(turn.finished for turn in turns):
+        await _wait_for(turns, store, late, seconds)
+        turns = await _spoken_in(store, late, event)
+    ended = [turn for turn in turns if turn.finished]
     said = [entry.text for entry in event.transcript if entry.role in ("assistant", "agent") and entry.text.strip()]
-    shorter = list(shortened(turns, said))
-    for turn, text in shorter:
+    for turn, text in shortened(ended, said):
         context = InterruptionContext(previous_turn_interrupted=True, text_heard=text)
-        await store.update(*turn.key, partial(correct, context=context))
-    return len(shorter)
+        await late.update(turn.key, partial(correct, context=context))
+    return len(ended) == len(turns)
 
 
-async def _spoken_in(store: Store, event: SessionEnd) -> list[TurnRecord]:
+async def _wait_for(turns: Sequence[TurnRecord], store: Store, late: LateSaves, seconds: float) -> None:
+    def ended(current: TurnRecord) -> bool:
+        return current.finished or late.pending(current.key) is not None
+
+    # A short wait delays the answer to the event, so it checks more often.
+    pause = min(seconds / 200, 0.25)
+    running = [turn for turn in turns if not turn.finished]
+    await asyncio.gather(*[wait_until(store, turn, ended, seconds, pause=pause) for turn in running])
+
+
+async def _spoken_in(store: Store, late: LateSaves, event: SessionEnd) -> list[TurnRecord]:
+    """Return the turns of the session that spoke. If the save of a turn is pending, return its unsaved record."""
     turns = store.turns(conversation_id=event.conversation_id, bodies=False)
-    return [turn async for turn in turns if turn.session_id == event.session_id and turn.kind in SPEAKING_KINDS]
+    return [
+        late.pending(turn.key) or turn
+        async for turn in turns
+        if turn.session_id == event.session_id and turn.kind in SPEAKING_KINDS
+    ]
 
 
 def shortened(turns: Sequence[TurnRecord], said: Sequence[str]) -> Iterable[tuple[TurnRecord, str]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,13 +64,38 @@ class LateSaves:
 
         Return the changed record, or None when there is no such turn. Raises StoreError.
         """
-        kept = self.waiting.get(key)
-        if kept is not None:
-            async with kept.saving:
-                if self.waiting.get(key) is kept:
-                    change(kept.record)
-                    return kept.record
+        async with self._held(key) as kept:
+            if kept is not None:
+                change(kept.record)
+                return kept.record
         return await self._store.update(*key, change)
+
+    async def save_state(self, key: tuple[str, str], changes: dict[str, Json]) -> bool:
+        """Save changes to the state that were made after a turn: in its pending save, or else in the journal.
+
+        Return False if there is no such turn. Raises StoreError.
+        """
+        async with self._held(key) as kept:
+            if kept is not None:
+                kept.state |= changes
+                return True
+        conversation_id, turn_id = key
+        return await self._store.save_state(conversation_id, changes, turn_id=turn_id)
+
+    def pending(self, key: tuple[str, str]) -> TurnRecord | None:
+        """Return the record of a turn that has ended and whose save is pending, else None."""
+        kept = self.waiting.get(key)
+        return None if kept is None else kept.record
+
+    @asynccontextmanager
+    async def _held(self, key: tuple[str, str]) -> AsyncIterator[_Kept | None]:
+        """Keep the pending save of a turn from being written inside the `async with`; None if there is none."""
+        kept = self.waiting.get(key)
+        if kept is None:
+            yield None
+            return
+        async with kept.saving:
+            yield kept if self.waiting.get(key) is kept else None
 
     def obey(self, signal: Signal) -> None:
         """Try now to save the turn that the signal is about, because another worker waits for the end of that turn."""

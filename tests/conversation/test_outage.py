@@ -11,36 +11,16 @@ import pytest
 from pydantic import BaseModel
 
 from layercode_app import Data, LayerCode, Turn, VoiceAgent
-from layercode_app.exceptions import StoreError
 from layercode_app.jobs import late_saves
-from layercode_app.journal.record import Json, TurnRecord
 
 from ..calling import Caller, calling, settings
+from .outage import Outage
 
 pytestmark = pytest.mark.anyio
 
 
 class Counted(BaseModel):
     turns: int = 0
-
-
-class Outage:
-    """Whether ended turns can be saved in the journals of these apps."""
-
-    def __init__(self, *apps: LayerCode) -> None:
-        self.over = False
-        for app in apps:
-            self._reach(app)
-
-    def _reach(self, app: LayerCode) -> None:
-        save = app.store.save
-
-        async def unless_away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
-            if record.finished and not self.over:
-                raise StoreError("away")
-            await save(record, state=state)
-
-        app.store.save = unless_away  # type: ignore[method-assign]
 
 
 class Parrot:

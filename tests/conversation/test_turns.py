@@ -3,167 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from pydantic_ai import Agent, RunContext
-from pydantic_ai.messages import ModelMessage, ToolReturnPart, UserPromptPart
-from pydantic_ai.models.function import AgentInfo, DeltaToolCall, FunctionModel
+from pydantic_ai import Agent
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from layercode_app import HookError, LayerCode, SessionEnd, Turn, VoiceAgent
-from layercode_app.conversation.states import LiveStates
-from layercode_app.journal.forget import forget
-from layercode_app.journal.record import TurnRecord
+from layercode_app import HookError, LayerCode, Turn, VoiceAgent
 
-from ..calling import Caller, calling, settings
+from ..calling import calling, settings
 from ..thoroughness import times
+from .shop import Shop, ended, until
 
 pytestmark = pytest.mark.anyio
-
-
-class Orders(BaseModel):
-    placed: int = 0
-    tried: int = 0
-
-
-class Shop:
-    """An agent whose tool waits until it is let go; its model calls the tool when the caller orders."""
-
-    def __init__(self, **options: Any) -> None:
-        self.started = asyncio.Event()
-        self.proceed = asyncio.Event()
-        self.receipts: list[str] = []
-        self.seen: list[list[ModelMessage]] = []
-        agent = Agent(FunctionModel(stream_function=self._model), deps_type=Turn[Orders])
-
-        @agent.tool
-        async def order(ctx: RunContext[Turn[Orders]]) -> str:
-            ctx.deps.state.tried += 1
-            self.started.set()
-            await self.proceed.wait()
-            ctx.deps.state.placed += 1
-            ctx.deps.background(receipt, to="ada")
-            return "order 7 placed"
-
-        self.voice = VoiceAgent("shop", agent, state=Orders, **options)
-
-        @self.voice.task
-        async def receipt(to: str) -> None:
-            self.receipts.append(to)
-
-    async def _model(self, messages: list[ModelMessage], info: AgentInfo) -> Any:
-        self.seen.append(messages)
-        last = messages[-1].parts[-1]
-        if isinstance(last, UserPromptPart) and last.content == "order":
-            yield "One moment. "
-            yield {1: DeltaToolCall(name="order", json_args="{}", tool_call_id=f"call-{len(messages)}")}
-        else:
-            yield "Anything else?"
-
-    def told(self) -> str:
-        """All that the last request told the model."""
-        return "\n".join(str(getattr(part, "content", "")) for message in self.seen[-1] for part in message.parts)
-
-
-async def interrupt_in_the_tool(caller: Caller, shop: Shop) -> None:
-    ids = {"conversation_id": caller.conversation_id, "session_id": "s"}
-    event = {"type": "message", "turn_id": "ordering", "text": "order", **ids}
-    async with caller.client.deliver(event):
-        await shop.started.wait()
-
-
-async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    for _ in range(300):
-        if found := await condition():
-            return found
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never happened")
-
-
-async def ended(app: LayerCode, caller: Caller, turn_id: str) -> TurnRecord:
-    async def found() -> TurnRecord | None:
-        record = await app.store.get(caller.conversation_id, turn_id)
-        return record if record is not None and record.finished else None
-
-    record = await until(found)
-    assert isinstance(record, TurnRecord)
-    return record
-
-
-async def test_a_tool_is_cancelled_with_its_turn_and_its_half_done_work_is_undone(tmp_path: Path) -> None:
-    shop = Shop()
-    app = LayerCode(shop.voice, settings=settings(tmp_path))
-    async with calling(app) as caller:
-        await interrupt_in_the_tool(caller, shop)
-        record = await ended(app, caller, "ordering")
-        await caller.say("hello")
-        kept = await app.store.conversation(caller.conversation_id)
-
-    assert [(call.name, call.status) for call in record.tools] == [("order", "cancelled")]
-    assert kept.state == {"placed": 0, "tried": 0}
-    assert "interrupted" in shop.told()
-
-
-@pytest.mark.parametrize("policy", ["finish", "finish_and_tell"])
-async def test_a_tool_that_must_finish_outlives_its_turn_and_the_next_one_knows(policy: str, tmp_path: Path) -> None:
-    shop = Shop(tools={"order": policy})
-    app = LayerCode(shop.voice, settings=settings(tmp_path))
-    async with calling(app) as caller:
-        await interrupt_in_the_tool(caller, shop)
-        await ended(app, caller, "ordering")
-        shop.proceed.set()
-
-        async def done() -> bool:
-            record = await app.store.get(caller.conversation_id, "ordering")
-            return record is not None and record.tools[0].status == "done"
-
-        await until(done)
-        await caller.say("hello")
-        kept = await app.store.conversation(caller.conversation_id)
-
-    assert kept.state == {"placed": 1, "tried": 1}
-    assert shop.receipts == ["ada"]
-    returned = [p.content for m in shop.seen[-1] for p in m.parts if isinstance(p, ToolReturnPart)]
-    assert returned == ["order 7 placed"]
-    assert ("finished after the interruption" in shop.told()) == (policy == "finish_and_tell")
-
-
-@pytest.mark.parametrize("when", ["while it runs", "while its changes are saved"])
-async def test_a_tool_that_outlives_a_forgotten_call_leaves_nothing(
-    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop, released = Shop(tools={"order": "finish"}), asyncio.Event()
-    app = LayerCode(shop.voice, settings=settings(tmp_path))
-    release, save = LiveStates.release, app.store.save_state
-
-    async def release_and_tell(states: LiveStates, *args: Any) -> None:
-        if when == "while its changes are saved":
-            monkeypatch.setattr(app.store, "save_state", forget_first)
-        await release(states, *args)
-        released.set()
-
-    async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
-        await forget(app.store, conversation_id)
-        return await save(conversation_id, state, turn_id=turn_id)
-
-    monkeypatch.setattr(LiveStates, "release", release_and_tell)
-    async with calling(app) as caller:
-        await interrupt_in_the_tool(caller, shop)
-        await ended(app, caller, "ordering")
-        if when == "while it runs":
-            await forget(app.store, caller.conversation_id)
-        shop.proceed.set()
-        await released.wait()
-        kept = await app.store.conversation(caller.conversation_id)
-        assert kept.state == {}
-        assert await app.store.established() == []
-        assert [turn async for turn in app.store.turns()] == []
-        if when == "while it runs":
-            assert not any(job.name == "task" for job in await app.store.pending_jobs())
-    assert shop.receipts == [] or when == "while its changes are saved"
 
 
 async def test_a_tool_over_its_time_fails_for_the_model_and_the_turn_goes_on(tmp_path: Path) -> None:
@@ -294,73 +149,6 @@ async def test_a_function_that_is_no_task_is_refused_with_the_mend(tmp_path: Pat
     async with calling(LayerCode(agent, settings=settings(tmp_path))) as caller:
         await caller.say("x")
     assert "@agent.task" in refused[0]
-
-
-async def test_the_end_of_a_session_corrects_what_was_not_played_and_runs_its_hook_once(tmp_path: Path) -> None:
-    agent = VoiceAgent("teller")
-    ended_sessions: list[SessionEnd] = []
-
-    @agent.on_message
-    async def tell(turn: Turn) -> str:
-        return "It is a long story about a fox."
-
-    @agent.on_session_end
-    async def note(event: SessionEnd) -> None:
-        ended_sessions.append(event)
-
-    app = LayerCode(agent, settings=settings(tmp_path))
-    end = {
-        "type": "session.end",
-        "duration": 1200,
-        "transcript": [
-            {"role": "user", "text": "tell me", "timestamp": 1_700_000_000_000},
-            {"role": "assistant", "text": "It is a long", "timestamp": "2026-01-01T00:00:00Z"},
-        ],
-    }
-    async with calling(app) as caller:
-        await caller.say("tell me", turn_id="t")
-        await caller.send(end)
-        await caller.send(end)
-        await until(lambda: _has([str(event) for event in ended_sessions], 1))
-        await asyncio.sleep(0.1)
-        record = await ended(app, caller, "t")
-
-    assert (record.status, record.heard_text) == ("interrupted", "It is a long")
-    assert len(ended_sessions) == 1
-    assert ended_sessions[0].transcript[0].text == "tell me"
-
-
-@pytest.mark.parametrize("transcript", [[], [{"role": "assistant", "text": "It is a"}]])
-async def test_the_end_of_a_session_waits_for_its_turn_and_corrects_it(transcript: list[Any], tmp_path: Path) -> None:
-    agent, told, go_on = VoiceAgent("teller"), asyncio.Event(), asyncio.Event()
-    spoken: list[str] = []
-
-    @agent.on_message
-    async def tell(turn: Turn) -> AsyncIterator[str]:
-        yield "It is a long "
-        told.set()
-        await go_on.wait()
-        yield "story about a fox."
-
-    @agent.on_session_end
-    async def note(event: SessionEnd) -> None:
-        record = await app.store.get(event.conversation_id, "t")
-        spoken.append(record.spoken_text if record else "")
-
-    app = LayerCode(agent, settings=settings(tmp_path))
-    end = {"type": "session.end", "transcript": transcript}
-    async with calling(app) as caller:
-        telling = asyncio.create_task(caller.say("tell me", turn_id="t"))
-        await told.wait()
-        ending = asyncio.create_task(caller.send(end))
-        await until(lambda: app.store.get(caller.conversation_id, f"session.end-{caller.session_id}-"))
-        go_on.set()
-        assert (await telling).spoken == "It is a long story about a fox."
-        await ending
-        await until(lambda: _has(spoken, 1))
-        record = await ended(app, caller, "t")
-    assert spoken == ["It is a long story about a fox."]
-    assert record.heard == ("It is a" if transcript else spoken[0])
 
 
 async def test_a_resumed_conversation_can_be_greeted_differently(tmp_path: Path) -> None:

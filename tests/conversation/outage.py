@@ -1,0 +1,26 @@
+"""An outage of the journal that begins when a turn ends: the turn could begin, but its end cannot be saved."""
+
+from __future__ import annotations
+
+from layercode_app import LayerCode
+from layercode_app.exceptions import StoreError
+from layercode_app.journal.record import Json, TurnRecord
+
+
+class Outage:
+    """Whether ended turns can be saved in the journals of these apps."""
+
+    def __init__(self, *apps: LayerCode) -> None:
+        self.over = False
+        for app in apps:
+            self._reach(app)
+
+    def _reach(self, app: LayerCode) -> None:
+        save = app.store.save
+
+        async def unless_away(record: TurnRecord, *, state: dict[str, Json] | None = None) -> None:
+            if record.finished and not self.over:
+                raise StoreError("away")
+            await save(record, state=state)
+
+        app.store.save = unless_away  # type: ignore[method-assign]

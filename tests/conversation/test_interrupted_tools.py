@@ -1,0 +1,129 @@
+"""A tool that is interrupted is cancelled and its changes undone, or it outlives its turn and the next turn knows."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_ai.messages import ToolReturnPart
+
+from layercode_app import LayerCode
+from layercode_app.conversation.states import LiveStates
+from layercode_app.jobs import late_saves
+from layercode_app.journal.forget import forget
+
+from ..calling import calling, settings
+from .outage import Outage
+from .shop import Shop, ended, interrupt_in_the_tool, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_tool_is_cancelled_with_its_turn_and_its_half_done_work_is_undone(tmp_path: Path) -> None:
+    shop = Shop()
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await interrupt_in_the_tool(caller, shop)
+        record = await ended(app, caller, "ordering")
+        await caller.say("hello")
+        kept = await app.store.conversation(caller.conversation_id)
+
+    assert [(call.name, call.status) for call in record.tools] == [("order", "cancelled")]
+    assert kept.state == {"placed": 0, "tried": 0, "last": ""}
+    assert "interrupted" in shop.told()
+
+
+@pytest.mark.parametrize("policy", ["finish", "finish_and_tell"])
+async def test_a_tool_that_must_finish_outlives_its_turn_and_the_next_one_knows(policy: str, tmp_path: Path) -> None:
+    shop = Shop(tools={"order": policy})
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    async with calling(app) as caller:
+        await interrupt_in_the_tool(caller, shop)
+        await ended(app, caller, "ordering")
+        shop.proceed.set()
+
+        async def done() -> bool:
+            record = await app.store.get(caller.conversation_id, "ordering")
+            return record is not None and record.tools[0].status == "done"
+
+        await until(done)
+        await caller.say("hello")
+        kept = await app.store.conversation(caller.conversation_id)
+
+    assert kept.state == {"placed": 1, "tried": 1, "last": "placed"}
+    assert shop.receipts == ["ada"]
+    returned = [p.content for m in shop.seen[-1] for p in m.parts if isinstance(p, ToolReturnPart)]
+    assert returned == ["order 7 placed"]
+    assert ("finished after the interruption" in shop.told()) == (policy == "finish_and_tell")
+
+
+@pytest.mark.parametrize("when", ["while it runs", "while its changes are saved"])
+async def test_a_tool_that_outlives_a_forgotten_call_leaves_nothing(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, released = Shop(tools={"order": "finish"}), asyncio.Event()
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    release, save = LiveStates.release, app.store.save_state
+
+    async def release_and_tell(states: LiveStates, *args: Any) -> None:
+        if when == "while its changes are saved":
+            monkeypatch.setattr(app.store, "save_state", forget_first)
+        await release(states, *args)
+        released.set()
+
+    async def forget_first(conversation_id: str, state: dict[str, Any], *, turn_id: str | None = None) -> bool:
+        await forget(app.store, conversation_id)
+        return await save(conversation_id, state, turn_id=turn_id)
+
+    monkeypatch.setattr(LiveStates, "release", release_and_tell)
+    async with calling(app) as caller:
+        await interrupt_in_the_tool(caller, shop)
+        await ended(app, caller, "ordering")
+        if when == "while it runs":
+            await forget(app.store, caller.conversation_id)
+        shop.proceed.set()
+        await released.wait()
+        kept = await app.store.conversation(caller.conversation_id)
+        assert kept.state == {}
+        assert await app.store.established() == []
+        assert [turn async for turn in app.store.turns()] == []
+        if when == "while it runs":
+            assert not any(job.name == "task" for job in await app.store.pending_jobs())
+    assert shop.receipts == [] or when == "while its changes are saved"
+
+
+async def test_a_tool_that_outlives_a_turn_whose_save_is_pending_keeps_its_effects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(late_saves, "PAUSES", (60.0,))
+    shop = Shop(tools={"order": "finish_and_tell"})
+    app = LayerCode(shop.voice, settings=settings(tmp_path))
+    outage = Outage(app)
+
+    released, release = asyncio.Event(), LiveStates.release
+
+    async def release_and_tell(states: LiveStates, *args: Any) -> None:
+        await release(states, *args)
+        released.set()
+
+    async def pending() -> bool:
+        return bool(app.turns.late.waiting)
+
+    monkeypatch.setattr(LiveStates, "release", release_and_tell)
+
+    async with calling(app) as caller:
+        await interrupt_in_the_tool(caller, shop)
+        await until(pending)
+        shop.proceed.set()
+        await released.wait()
+        outage.over = True
+        await caller.say("hello")
+        kept = await app.store.conversation(caller.conversation_id)
+        record = await ended(app, caller, "ordering")
+
+    assert kept.state == {"placed": 1, "tried": 1, "last": "placed"}
+    assert [(call.status, call.result) for call in record.tools] == [("done", "order 7 placed")]
+    assert "order 7 placed" in shop.told()
+    assert "finished after the interruption" in shop.told()
